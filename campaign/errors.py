@@ -1,0 +1,89 @@
+"""What can go wrong, as values: problems with their places, and the few exceptions that carry them.
+
+Every mistake a user can make becomes a `Problem`; they are collected, so that one run shows all of
+them, and raised together as one `UserError` (exit code 2). Nothing here prints or exits: `cli` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """Whether a problem stops the campaign or is only said."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong: where it stands, what it is, and what to write instead.
+
+    `line` and `column` count from 1; `path` is the dotted place in the campaign file (`smtp.port`).
+    `rule` names the check that found it, where one did.
+    """
+
+    message: str
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
+    path: str = ""
+    severity: Severity = Severity.ERROR
+    rule: str = ""
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
+        warning = "warning" if self.severity is Severity.WARNING else ""
+        return ": ".join(part for part in (place, warning, self.path, self.message) if part)
+
+
+class CampaignError(Exception):
+    """The root of the package's own exceptions."""
+
+
+class UserError(CampaignError):
+    """A mistake in the command, the campaign file, a template or the list; exit code 2."""
+
+    def __init__(self, *problems: Problem | str) -> None:
+        self.problems: tuple[Problem, ...] = tuple(
+            Problem(problem) if isinstance(problem, str) else problem for problem in problems
+        )
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class ConnectFailed(CampaignError):
+    """No session could be opened: TCP, TLS, greeting, EHLO, STARTTLS or AUTH; exit code 6.
+
+    `permanent` is true where trying again cannot help or does harm: a refused login, a certificate
+    that does not verify, STARTTLS that is not offered.
+    """
+
+    def __init__(self, message: str, *, permanent: bool = False) -> None:
+        self.permanent = permanent
+        super().__init__(message)
+
+
+class ConnectionLost(CampaignError):
+    """The connection ended under a session: reset, end of file, deadline, or a TLS failure."""
+
+
+class ProtocolError(CampaignError):
+    """The server said what SMTP does not allow here; the session is out of sync and final."""
+
+
+class LeaseHeld(UserError):
+    """Another process is sending from this ledger; the message names its pid and host."""
+
+
+class LeaseLost(CampaignError):
+    """Another process has taken the sender's lease over: stop, and record nothing more as sent."""
+
+
+def raise_errors(problems: Iterable[Problem]) -> None:
+    """Raise `UserError` with all the errors among `problems`, if there are any."""
+    errors = [problem for problem in problems if problem.severity is Severity.ERROR]
+    if errors:
+        raise UserError(*errors)

@@ -1,0 +1,198 @@
+"""The words of the domain. Frozen values; no input, no output, no clock.
+
+    Recipient  →  Message (with its Envelope)  →  Settled (an Answer per address)  →  Result
+
+`recipients` makes a Recipient from a row of the list; `render` makes a Message from it; the SMTP
+session says with Settled what the server answered; `retry` turns that into the Result that the
+ledger records. Times are UTC, in integer nanoseconds since 1970.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from campaign.errors import Problem
+
+
+class Status(StrEnum):
+    """Where a row of the ledger stands; DESIGN's state machine."""
+
+    PENDING = "pending"
+    IN_FLIGHT = "in_flight"
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    DEFERRED = "deferred"
+    IN_DOUBT = "in_doubt"
+    SUPPRESSED = "suppressed"
+    WITHDRAWN = "withdrawn"
+    INVALID = "invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """One valid data record of the list.
+
+    `number` counts data records from 1; `line` is the file line on which the record starts.
+    `key` is the normalised key that makes the row its own message. `email` is one normalised
+    addr-spec, its domain in A-labels. `row` maps column name to cell, every cell a str.
+    """
+
+    number: int
+    line: int
+    key: str
+    email: str
+    name: str
+    row: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A data record that cannot be mailed, with everything that is wrong with it.
+
+    `key` is its key where the row has one, else "".
+    """
+
+    number: int
+    line: int
+    key: str
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """RFC 5321's envelope: the reverse-path, and the forward-paths.
+
+    `recipients[0]` is the row's own address; cc and bcc follow, each address once.
+    `sender` is "" for the null reverse-path. `smtputf8` is true where an address needs RFC 6531.
+    """
+
+    sender: str
+    recipients: tuple[str, ...]
+    smtputf8: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One rendered message: `content` ends in CRLF, has CRLF line ends only, and is not dot-stuffed."""
+
+    key: str
+    number: int
+    envelope: Envelope
+    message_id: str
+    content: bytes
+
+
+class EnhancedCode(NamedTuple):
+    """An enhanced status code, class.subject.detail (RFC 3463)."""
+
+    class_: int
+    subject: int
+    detail: int
+
+    def __str__(self) -> str:
+        return f"{self.class_}.{self.subject}.{self.detail}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An SMTP reply (RFC 5321 4.2): its code, its lines' texts, its enhanced code where it has one.
+
+    `lines` are what follows code and separator, the enhanced code still in them.
+    """
+
+    code: int
+    lines: tuple[str, ...]
+    enhanced: EnhancedCode | None = None
+
+    @property
+    def text(self) -> str:
+        """The whole reply on one line, as a person quotes it: `550 5.1.1 no such user`."""
+        return f"{self.code} {' '.join(line for line in self.lines if line)}".rstrip()
+
+    @property
+    def positive(self) -> bool:
+        """Whether the first digit is 2."""
+        return 200 <= self.code < 300
+
+
+class Stage(StrEnum):
+    """Where in a session something happened."""
+
+    CONNECT = "connect"
+    GREETING = "greeting"
+    EHLO = "EHLO"
+    STARTTLS = "STARTTLS"
+    TLS = "TLS handshake"
+    AUTH = "AUTH"
+    MAIL = "MAIL FROM"
+    RCPT = "RCPT TO"
+    DATA = "DATA"
+    BODY = "message"
+    RSET = "RSET"
+    QUIT = "QUIT"
+
+
+class Fate(StrEnum):
+    """What is known of one address of a message after an attempt.
+
+    ANSWERED: the server's `reply` decides. UNSENT: it certainly did not leave. UNKNOWN: the last
+    content byte was written and no answer came.
+    """
+
+    ANSWERED = "answered"
+    UNSENT = "unsent"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one address came to. `reply` is set where `fate` is ANSWERED; `why` says the rest in words."""
+
+    address: str
+    fate: Fate
+    stage: Stage
+    reply: Reply | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The end of one attempt at one message: an answer for each address of its envelope, in order."""
+
+    message: Message
+    answers: tuple[Answer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the ledger keeps per address of an attempt.
+
+    `status` is accepted, refused, deferred, in_doubt, or pending (nothing was decided).
+    """
+
+    address: str
+    status: Status
+    reply: str
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What the ledger records for one row after one attempt.
+
+    `status` and `reply` are those of the row's own address. `charged` says whether it counts
+    towards `retry.attempts`. `due_at` is when a deferred or pending row may be tried again, UTC ns.
+    `started_at` is when the body was released, UTC ns, or None where none was. `suppress` says
+    that the address itself is dead (5.1.1, 5.1.6, 5.1.10).
+    """
+
+    key: str
+    status: Status
+    reply: str
+    outcomes: tuple[Outcome, ...]
+    charged: bool
+    due_at: int
+    started_at: int | None = None
+    suppress: bool = False
