@@ -1,0 +1,58 @@
+"""Logging in (RFC 4954): PLAIN, LOGIN and XOAUTH2, as answers to the server's challenges.
+
+Secrets never stand in a repr, and the mechanisms are used inside TLS only, which `session` sees to.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Mechanism(StrEnum):
+    """The SASL mechanisms spoken here, strongest choice first where none is asked for."""
+
+    PLAIN = "PLAIN"
+    LOGIN = "LOGIN"
+    XOAUTH2 = "XOAUTH2"
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Who logs in and with what: a password, or for XOAUTH2 an access token."""
+
+    username: str
+    secret: str = field(repr=False)
+    mechanism: Mechanism | None = None
+
+    def choose(self, offered: frozenset[str]) -> Mechanism | None:
+        """Return the mechanism to use among those offered, or None where none fits."""
+        wanted = (self.mechanism,) if self.mechanism else (Mechanism.PLAIN, Mechanism.LOGIN)
+        return next((mechanism for mechanism in wanted if mechanism in offered), None)
+
+
+def responses(login: Login, mechanism: Mechanism) -> Iterator[bytes]:
+    """Yield the AUTH command's line, then the answer to each challenge, all without CRLF.
+
+    The initial response rides on the command where it fits (RFC 4954 4: the line's limit is 12,288
+    octets), so that PLAIN and XOAUTH2 take one round trip.
+    """
+    match mechanism:
+        case Mechanism.PLAIN:
+            # RFC 4616 2: authorization identity, NUL, authentication identity, NUL, password.
+            yield b"AUTH PLAIN " + _base64(f"\0{login.username}\0{login.secret}")
+        case Mechanism.LOGIN:
+            yield b"AUTH LOGIN"
+            yield _base64(login.username)
+            yield _base64(login.secret)
+        case Mechanism.XOAUTH2:
+            # https://developers.google.com/workspace/gmail/imap/xoauth2-protocol
+            yield b"AUTH XOAUTH2 " + _base64(f"user={login.username}\1auth=Bearer {login.secret}\1\1")
+            # A refused token is a 334 with the error; the empty answer brings the 535.
+            yield b""
+
+
+def _base64(text: str) -> bytes:
+    return base64.b64encode(text.encode())

@@ -1,0 +1,42 @@
+"""What we say: the command lines (RFC 5321 4.1.1) and the message's transfer form (4.5.2)."""
+
+from __future__ import annotations
+
+from campaign.errors import ProtocolError
+from campaign.smtp.extensions import Extensions
+
+
+def line(text: str) -> bytes:
+    """Return a command line with its CRLF.
+
+    Raises ProtocolError where the text holds a control character: an address never reaches this
+    far with one, and if it did it would be another command.
+    """
+    if any(character < " " or character == "\x7f" for character in text):
+        raise ProtocolError(f"a control character in a command: {text[:80]!r}")
+    return text.encode() + b"\r\n"
+
+
+def mail(sender: str, size: int, extensions: Extensions, *, smtputf8: bool) -> bytes:
+    """Return MAIL, with the parameters that the server has offered to take."""
+    parameters = f" SIZE={size}" if extensions.declares_size else ""
+    if smtputf8:
+        # RFC 6531 3.6: a message with UTF-8 headers travels as 8BITMIME.
+        parameters += " BODY=8BITMIME SMTPUTF8" if extensions.eightbitmime else " SMTPUTF8"
+    return line(f"MAIL FROM:<{sender}>{parameters}")
+
+
+def rcpt(address: str) -> bytes:
+    """Return RCPT for one forward-path."""
+    return line(f"RCPT TO:<{address}>")
+
+
+def body(content: bytes) -> bytes:
+    """Return a message's content dot-stuffed and with its final dot.
+
+    RFC 5321 4.5.2: a line that begins with a dot gets another; CRLF . CRLF ends the mail data.
+    """
+    stuffed = content.replace(b"\r\n.", b"\r\n..")
+    if stuffed.startswith(b"."):
+        stuffed = b"." + stuffed
+    return stuffed + (b".\r\n" if stuffed.endswith(b"\r\n") or not stuffed else b"\r\n.\r\n")

@@ -1,0 +1,79 @@
+"""What a session tells its caller, and how long it waits for each reply."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from campaign.model import Message, Reply, Settled, Stage
+from campaign.smtp.extensions import Extensions
+
+
+@dataclass(frozen=True, slots=True)
+class StartTLS:
+    """The server is ready for the TLS handshake; call `tls_established` once it is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Greeting, TLS and login are done; messages may be submitted."""
+
+    extensions: Extensions
+
+
+@dataclass(frozen=True, slots=True)
+class BodyDue:
+    """The server waits for this message's content, which leaves when `release` is called."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The session is over, at `stage`, for the reason `why`; every open message was settled before.
+
+    `reply` is the server's last word where that ended it. `permanent` is true where opening another
+    session cannot help: a refused login, no STARTTLS. `botched` says that the server broke the
+    protocol.
+    """
+
+    stage: Stage
+    why: str
+    reply: Reply | None = None
+    permanent: bool = False
+    botched: bool = False
+
+
+Event = StartTLS | Opened | BodyDue | Settled | Closed
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long to wait for each reply, in seconds.
+
+    The defaults are those of Postfix's own client (https://www.postfix.org/postconf.5.html,
+    smtp_helo_timeout and its kin), which are at least those of RFC 5321 4.5.3.2.
+    """
+
+    greeting: float = 300
+    command: float = 300
+    data: float = 120
+    block: float = 180
+    final_dot: float = 600
+    rset: float = 20
+    quit: float = 5
+
+    def of(self, stage: Stage) -> float:
+        """Return the seconds that the reply to a step of this stage may take."""
+        match stage:
+            case Stage.GREETING:
+                return self.greeting
+            case Stage.DATA:
+                return self.data
+            case Stage.BODY:
+                return self.final_dot
+            case Stage.RSET:
+                return self.rset
+            case Stage.QUIT:
+                return self.quit
+            case _:
+                return self.command

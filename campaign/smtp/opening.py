@@ -1,0 +1,151 @@
+"""From the greeting to the login: one command, one reply, and what follows from it.
+
+A refusal here is about us or the server and never about a recipient. A 4xx is worth another try;
+a 5xx, and a server that lacks what was asked for, is not (`Closed.permanent`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from campaign.errors import ProtocolError
+from campaign.model import Reply, Stage
+from campaign.smtp import auth, commands
+from campaign.smtp.auth import Login
+from campaign.smtp.events import Closed, Opened, StartTLS
+from campaign.smtp.extensions import Extensions
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """A command to send next."""
+
+    stage: Stage
+    octets: bytes
+
+
+Next = Say | StartTLS | Opened | Closed
+
+
+class Opening:
+    """The state of a session that is not open yet; `Session` explains the parameters."""
+
+    def __init__(
+        self, client: str, *, starttls: bool, tls: bool, login: Login | None, cleartext_login: bool
+    ) -> None:
+        self.extensions = Extensions()
+        self.greeting: Reply | None = None
+        self._client = client
+        self._starttls = starttls
+        self._tls = tls
+        self._login = login
+        self._cleartext_login = cleartext_login
+        self._helo = False
+        self._responses: Iterator[bytes] = iter(())
+
+    def take(self, stage: Stage, reply: Reply, *, more_bytes: bool) -> Next:
+        """Return what follows from the reply to the command of `stage`.
+
+        `more_bytes` says that bytes stand behind the reply. Raises ProtocolError where the reply is
+        none that RFC 5321 4.3.2 knows for the command.
+        """
+        match stage:
+            case Stage.GREETING:
+                return self._greeted(reply)
+            case Stage.EHLO:
+                return self._introduced(reply)
+            case Stage.STARTTLS:
+                return self._starting_tls(reply, more_bytes)
+            case _:
+                return self._challenged(reply)
+
+    def tls_established(self) -> Say:
+        """Go on inside TLS: what was said before counts for nothing (RFC 3207 4.2)."""
+        self._tls = True
+        self._starttls = False
+        self.extensions = Extensions()
+        return self._ehlo()
+
+    def _greeted(self, reply: Reply) -> Next:
+        self.greeting = reply
+        # RFC 5321 3.1: 220, or a refusal such as 554.
+        if reply.code == 220:
+            return self._ehlo()
+        if reply.code < 400:
+            raise ProtocolError(f"a greeting that is none: {reply.text!r}")
+        return _refused(Stage.GREETING, "the server greeted with a refusal", reply)
+
+    def _ehlo(self) -> Say:
+        verb = "HELO" if self._helo else "EHLO"
+        return Say(Stage.EHLO, commands.line(f"{verb} {self._client}"))
+
+    def _introduced(self, reply: Reply) -> Next:
+        if reply.code == 250:
+            if not self._helo:
+                self.extensions = Extensions.parse(reply)
+            return self._secured()
+        if reply.code < 400:
+            raise ProtocolError(f"no answer to EHLO: {reply.text!r}")
+        if reply.code < 500 or self._helo:
+            return _refused(Stage.EHLO, "the server refused our greeting", reply)
+        if self._tls or self._starttls or self._login:
+            return _refused(Stage.EHLO, "the server refused EHLO, and with it TLS and login", reply)
+        # RFC 5321 3.2: a server that does not know EHLO may know HELO, and then offers nothing.
+        self._helo = True
+        return self._ehlo()
+
+    def _secured(self) -> Next:
+        if self._starttls:
+            if self.extensions.starttls:
+                return Say(Stage.STARTTLS, b"STARTTLS\r\n")
+            return Closed(
+                Stage.STARTTLS,
+                "the server does not offer STARTTLS, and nothing is sent without it; if it speaks TLS from"
+                " the start (often port 465), write `security: tls`",
+                permanent=True,
+            )
+        return self._authenticate(self._login) if self._login else Opened(self.extensions)
+
+    def _starting_tls(self, reply: Reply, more_bytes: bool) -> Next:
+        if reply.code >= 400:
+            return _refused(Stage.STARTTLS, "the server refused STARTTLS", reply)
+        if reply.code != 220:
+            raise ProtocolError(f"no answer to STARTTLS: {reply.text!r}")
+        if more_bytes:
+            # RFC 3207 6: what stands behind the 220 in the clear was put there by somebody else.
+            why = "bytes were injected behind the server's answer to STARTTLS: somebody is in the line"
+            return Closed(Stage.STARTTLS, why, permanent=True, botched=True)
+        return StartTLS()
+
+    def _authenticate(self, login: Login) -> Next:
+        if not (self._tls or self._cleartext_login):
+            why = "the connection is not encrypted, and no password goes over it"
+            return Closed(Stage.AUTH, why, permanent=True)
+        mechanism = login.choose(self.extensions.auth)
+        if mechanism is None:
+            offered = ", ".join(sorted(self.extensions.auth)) or "none"
+            wanted = str(login.mechanism) if login.mechanism else "PLAIN or LOGIN"
+            why = f"the server does not offer to log in with {wanted} (it offers: {offered})"
+            return Closed(Stage.AUTH, why, permanent=True)
+        self._responses = auth.responses(login, mechanism)
+        return self._response()
+
+    def _challenged(self, reply: Reply) -> Next:
+        if reply.code == 235:
+            return Opened(self.extensions)
+        if reply.code >= 400:
+            return _refused(Stage.AUTH, "the server refused the login", reply)
+        if reply.code != 334:
+            raise ProtocolError(f"no answer to AUTH: {reply.text!r}")
+        return self._response()
+
+    def _response(self) -> Say:
+        response = next(self._responses, None)
+        if response is None:
+            raise ProtocolError("one challenge too many")
+        return Say(Stage.AUTH, response + b"\r\n")
+
+
+def _refused(stage: Stage, what: str, reply: Reply) -> Closed:
+    return Closed(stage, f"{what}: {reply.text}", reply, permanent=reply.code >= 500)

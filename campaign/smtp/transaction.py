@@ -1,0 +1,133 @@
+"""One message's mail transaction (RFC 5321 3.3): its replies, and what is known of each address."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum, auto
+
+from campaign.errors import ProtocolError
+from campaign.model import Answer, Fate, Message, Reply, Settled, Stage
+
+
+class Turn(Enum):
+    """What a reply means for the rest of the transaction."""
+
+    GO_ON = auto()
+    DROP = auto()  # it has failed: write no more of it
+    BODY_DUE = auto()  # the content may be announced
+    LONE_DOT = auto()  # 354 although nobody was accepted: end the empty content
+    ABANDON = auto()  # 354 for addresses that must not get it: only closing the socket helps
+
+
+class Transaction:
+    """The addresses of one message, and the first word that decides each of them.
+
+    Behind a refusal, servers refuse what follows from it (503, 554 5.5.1); those replies are
+    consequences and no verdicts, which is why the first answer stays.
+    """
+
+    def __init__(self, message: Message) -> None:
+        self.message = message
+        self.addresses: Sequence[str] = message.envelope.recipients
+        self.released = False
+        self.unanswered = 0  # steps that are queued or written
+        self.failed = False  # a refusal came, so that a RSET is due unless a dot ends it
+        self._due = False  # announced and not yet released
+        self._void = False
+        self._taken: list[str] = []  # addresses whose RCPT was accepted
+        self._answers: dict[str, Answer] = {}
+
+    @property
+    def own(self) -> str:
+        """The row's own address, which decides about the others."""
+        return self.addresses[0]
+
+    @property
+    def finished(self) -> bool:
+        """Whether every reply is in."""
+        return self.unanswered == 0 and not self._due
+
+    @property
+    def open_on_server(self) -> bool:
+        """Whether the server still waits for more of it: a RSET or a dot must come first."""
+        return not (self.released or self._void)
+
+    def release(self) -> None:
+        """Note that the content is on its way. Raises ProtocolError where it was not announced."""
+        if not self._due:
+            raise ProtocolError("a message was released that was not announced")
+        self._due, self.released = False, True
+
+    def take(self, stage: Stage, address: str, reply: Reply) -> Turn:
+        """Note the reply to one step. Raises ProtocolError for a reply that none of them has."""
+        match stage:
+            case Stage.MAIL:
+                return self._on_mail(reply)
+            case Stage.RCPT:
+                return self._on_rcpt(address, reply)
+            case Stage.DATA:
+                return self._on_data(reply)
+            case _:
+                return self._on_body(reply)
+
+    def answer(
+        self, addresses: Sequence[str], fate: Fate, stage: Stage, reply: Reply | None, why: str = ""
+    ) -> None:
+        """Note an answer for those of `addresses` that have none yet."""
+        for address in addresses:
+            self._answers.setdefault(address, Answer(address, fate, stage, reply, why))
+
+    def doubt(self, why: str) -> None:
+        """The last byte of the content has left, and no answer will come."""
+        if not self._void:
+            self.answer(self._taken, Fate.UNKNOWN, Stage.BODY, None, why)
+
+    def settled(self, stage: Stage, why: str) -> Settled:
+        """Return the end of it; what has no answer by now did not leave, because of `why`."""
+        self.answer(self.addresses, Fate.UNSENT, stage, None, why)
+        return Settled(self.message, tuple(self._answers[address] for address in self.addresses))
+
+    def _on_mail(self, reply: Reply) -> Turn:
+        if reply.code >= 400:
+            return self._refused(self.addresses, Stage.MAIL, reply)
+        if not reply.positive:
+            raise ProtocolError(f"no answer to MAIL: {reply.text!r}")
+        return Turn.GO_ON
+
+    def _on_rcpt(self, address: str, reply: Reply) -> Turn:
+        if reply.code >= 400:
+            turn = self._refused([address], Stage.RCPT, reply)
+            return turn if address == self.own else Turn.GO_ON
+        if not reply.positive:
+            raise ProtocolError(f"no answer to RCPT: {reply.text!r}")
+        self._taken.append(address)
+        return Turn.GO_ON
+
+    def _on_data(self, reply: Reply) -> Turn:
+        if reply.code >= 400:
+            return self._refused(self.addresses, Stage.DATA, reply)
+        if reply.code != 354:
+            raise ProtocolError(f"no answer to DATA: {reply.text!r}")
+        if self.own in self._taken and self.own not in self._answers:
+            self._due = True
+            return Turn.BODY_DUE
+        if self._taken:
+            return Turn.ABANDON
+        self._void = True
+        return Turn.LONE_DOT
+
+    def _on_body(self, reply: Reply) -> Turn:
+        if self._void:
+            return Turn.GO_ON
+        if 300 <= reply.code < 400:
+            self.doubt(f"the server answered {reply.text!r}, which is no answer to a message")
+            raise ProtocolError(f"no answer to the message: {reply.text!r}")
+        self.answer(self._taken, Fate.ANSWERED, Stage.BODY, reply)
+        if reply.code >= 400:
+            self.failed = True
+        return Turn.GO_ON
+
+    def _refused(self, addresses: Sequence[str], stage: Stage, reply: Reply) -> Turn:
+        self.answer(addresses, Fate.ANSWERED, stage, reply)
+        self.failed = True
+        return Turn.DROP

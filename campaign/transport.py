@@ -1,0 +1,296 @@
+"""TCP and TLS: bytes out, bytes in, and how many of the bytes given have certainly not left.
+
+The only importer of `socket` and `ssl`. A `Transport` never blocks longer than it is told, reads
+while it writes (a server may stop reading until we do), and turns every way in which a connection
+can end into `ConnectionLost`. TLS runs over memory buffers, so that it is known exactly which
+bytes the kernel has taken.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import socket
+import ssl
+import time
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from campaign.errors import ConnectFailed, ConnectionLost
+
+CONNECT_TIMEOUT = 30.0  # seconds; smtp_connect_timeout of Postfix's client
+_CHUNK = 65536
+_RECORD = 16384  # RFC 8446 5.1: the most plaintext that a TLS record carries
+_SLOWEST = 1024  # bytes a second below which a server that reads is as good as one that does not
+
+
+@dataclass(frozen=True, slots=True)
+class TLSInfo:
+    """What was negotiated, for people. `names` are the certificate's; times are UNIX seconds."""
+
+    version: str
+    cipher: str
+    names: tuple[str, ...]
+    issuer: str
+    not_after: float
+
+
+def tls_context(
+    ca_file: Path | None = None, client_cert: Path | None = None, client_key: Path | None = None
+) -> ssl.SSLContext:
+    """Return a context that verifies certificate and name, with TLS 1.2 at least.
+
+    `ca_file` replaces the system's store. Raises ConnectFailed where a file cannot be used.
+    """
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+        if client_cert is not None:
+            # A key with a passphrase would ask at the terminal; the empty answer makes it an error.
+            context.load_cert_chain(client_cert, client_key, password="")
+    except (OSError, ValueError) as error:
+        files = ", ".join(str(file) for file in (ca_file, client_cert, client_key) if file is not None)
+        raise ConnectFailed(
+            f"the certificate files cannot be used ({files}): {error}", permanent=True
+        ) from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # Python 3.13 adds VERIFY_X509_STRICT, which private CAs without key usage fail: the same flags
+    # everywhere, so that a server that is trusted today is trusted after an upgrade.
+    context.verify_flags = (
+        ssl.VerifyFlags.VERIFY_X509_TRUSTED_FIRST | ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+    )
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    return context
+
+
+class Transport:
+    """One connection. Made by `connect`; `start_tls` encrypts it from there on."""
+
+    def __init__(self, connection: socket.socket, host: str) -> None:
+        self.tls: TLSInfo | None = None
+        self._host = host
+        self._socket = connection
+        self._socket.setblocking(False)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._socket, selectors.EVENT_READ)
+        self._selected_for = selectors.EVENT_READ
+        self._object: ssl.SSLObject | None = None
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._out = memoryview(b"")  # what the kernel has not taken yet, encrypted where TLS is on
+        self._out_end = 0  # where it ends, in all that was ever to be written
+        self._records: deque[tuple[int, int]] = deque()  # (a record's end there, its plaintext's bytes)
+        self._unsent = 0
+        self._write_deadline = 0.0
+        self._broken: str | None = None  # why writing failed; what the server said before is read first
+
+    @classmethod
+    def connect(cls, host: str, port: int, timeout: float = CONNECT_TIMEOUT) -> Transport:
+        """Connect to the first of the host's addresses that answers. Raises ConnectFailed."""
+        try:
+            return cls(socket.create_connection((host, port), timeout), host)
+        except socket.gaierror as error:
+            raise ConnectFailed(f"no address is known for the host {host!r}: {error.strerror}") from error
+        except TimeoutError as error:
+            raise ConnectFailed(f"{host}:{port} did not answer within {timeout:g} seconds") from error
+        except OSError as error:
+            raise ConnectFailed(f"cannot connect to {host}:{port}: {error.strerror or error}") from error
+
+    @property
+    def unsent(self) -> int:
+        """How many of the bytes given to `send` the kernel has not taken whole.
+
+        Bytes in an unfinished TLS record count as unsent: nobody can decrypt them.
+        """
+        return self._unsent
+
+    def start_tls(self, context: ssl.SSLContext, timeout: float) -> None:
+        """Shake hands and verify. Raises ConnectFailed, with the reason in words."""
+        self._object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=self._host)
+        deadline = time.monotonic() + timeout
+        try:
+            while True:
+                try:
+                    self._object.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    self._flush_tls()
+                if time.monotonic() >= deadline:
+                    raise ConnectFailed(f"the TLS handshake was not finished within {timeout:g} seconds")
+                self._incoming.write(self._read_raw(deadline))
+        except ssl.SSLCertVerificationError as error:
+            with contextlib.suppress(ConnectionLost):  # the alert that tells the server why
+                self._flush_tls()
+                self._write_some()
+            raise ConnectFailed(_why_unverified(error, self._host), permanent=True) from error
+        except ssl.SSLError as error:
+            reason = (error.reason or str(error)).replace("_", " ").lower()
+            raise ConnectFailed(f"the TLS handshake failed: {reason}") from error
+        except ConnectionLost as error:
+            raise ConnectFailed(f"the TLS handshake failed: {error}") from error
+        self._flush_tls()
+        self.tls = _tls_info(self._object)
+
+    def send(self, octets: bytes, block_timeout: float) -> None:
+        """Queue bytes; `exchange` writes them. They must have left after `block_timeout` seconds
+        and a second for each KiB."""
+        if not octets:
+            return
+        if not self._unsent:
+            self._write_deadline = time.monotonic() + block_timeout
+        self._write_deadline += len(octets) / _SLOWEST
+        self._unsent += len(octets)
+        if self._object is None:
+            self._queue(octets)
+        else:
+            view = memoryview(octets)
+            for start in range(0, len(octets), _RECORD):
+                plaintext = view[start : start + _RECORD]
+                self._object.write(plaintext)
+                self._records.append((self._out_end + self._outgoing.pending, len(plaintext)))
+            self._flush_tls()
+        with contextlib.suppress(ConnectionLost):  # told by `exchange`, once the last words are read
+            self._write_some()
+
+    def exchange(self, wait: float) -> bytes:
+        """Write what is queued, and return what the server says as soon as it says something.
+
+        Returns b"" if it says nothing for `wait` seconds. Raises ConnectionLost.
+        """
+        deadline = time.monotonic() + wait
+        while True:
+            raw = self._read_raw(deadline)
+            if self._object is None or not raw:
+                return raw
+            octets = self._decrypt(self._object, raw)
+            if octets:
+                return octets
+
+    def close(self) -> None:
+        """Close the connection, at once and without ceremony."""
+        self._selector.close()
+        self._socket.close()
+
+    def _read_raw(self, deadline: float) -> bytes:
+        """Wait for bytes until `deadline`, writing meanwhile; b"" where none came."""
+        while True:
+            if self._out and self._broken is None:
+                with contextlib.suppress(ConnectionLost):
+                    self._write_some()
+            writing = bool(self._out) and self._broken is None
+            now = time.monotonic()
+            if writing and now >= self._write_deadline:
+                raise ConnectionLost("the server stopped taking what we send")
+            until = min(deadline, self._write_deadline) if writing else deadline
+            if self._broken is not None:
+                until = now  # only what is there already
+            wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if writing else 0)
+            if wanted != self._selected_for:
+                self._selector.modify(self._socket, wanted)
+                self._selected_for = wanted
+            ready = self._selector.select(max(0.0, until - now))
+            if ready and ready[0][1] & selectors.EVENT_READ:
+                raw = self._receive()
+                if raw is not None:
+                    return raw
+            elif not ready and self._broken is not None:
+                raise ConnectionLost(self._broken)
+            elif not ready and time.monotonic() >= deadline:
+                return b""
+
+    def _receive(self) -> bytes | None:
+        if _QUICKACK is not None:
+            # The kernel forgets it after each use: without it, replies wait for delayed ACKs.
+            with contextlib.suppress(OSError):
+                self._socket.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+        try:
+            raw = self._socket.recv(_CHUNK)
+        except (BlockingIOError, InterruptedError):
+            return None
+        except OSError as error:
+            raise ConnectionLost(f"the connection broke: {error.strerror or error}") from error
+        if not raw:
+            raise ConnectionLost("the server closed the connection")
+        return raw
+
+    def _decrypt(self, tls: ssl.SSLObject, raw: bytes) -> bytes:
+        self._incoming.write(raw)
+        octets = []
+        try:
+            while plaintext := tls.read(_CHUNK):
+                octets.append(plaintext)
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLError as error:
+            # Exim says its last words in the clear, inside TLS; an alert or a cut says none. What
+            # was decrypted before is still the server's word.
+            if not octets:
+                raise ConnectionLost(f"TLS broke off: {error.reason or error}") from error
+        else:
+            if not octets:
+                raise ConnectionLost("the server closed the connection")
+        self._flush_tls()
+        return b"".join(octets)
+
+    def _flush_tls(self) -> None:
+        """Queue what TLS has to write."""
+        if self._outgoing.pending:
+            self._queue(self._outgoing.read())
+
+    def _queue(self, octets: bytes) -> None:
+        self._out = memoryview(bytes(self._out) + octets) if self._out else memoryview(octets)
+        self._out_end += len(octets)
+
+    def _write_some(self) -> None:
+        while self._out:
+            try:
+                taken = self._socket.send(self._out)
+            except (BlockingIOError, InterruptedError):
+                break
+            except OSError as error:
+                self._broken = f"the connection broke: {error.strerror or error}"
+                raise ConnectionLost(self._broken) from error
+            self._out = self._out[taken:]
+        if self._object is None:
+            self._unsent = len(self._out)
+            return
+        written = self._out_end - len(self._out)
+        while self._records and self._records[0][0] <= written:
+            self._unsent -= self._records.popleft()[1]
+
+
+# Linux alone has it.
+_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
+
+
+def _tls_info(tls: ssl.SSLObject) -> TLSInfo:
+    certificate = cast(dict[str, Any], tls.getpeercert() or {})  # typeshed cannot say its nested shape
+    cipher = tls.cipher()
+    issuer = {key: value for part in certificate.get("issuer", ()) for key, value in part}
+    return TLSInfo(
+        version=tls.version() or "",
+        cipher=cipher[0] if cipher else "",
+        names=tuple(value for _, value in certificate.get("subjectAltName", ())),
+        issuer=issuer.get("organizationName") or issuer.get("commonName") or "",
+        not_after=ssl.cert_time_to_seconds(certificate["notAfter"]) if "notAfter" in certificate else 0.0,
+    )
+
+
+# Codes of OpenSSL's X509_verify_cert (x509_vfy.h), and what a person can do about each.
+_UNVERIFIED = {
+    9: "is not valid yet: compare this machine's clock",
+    10: "has expired: its owner must renew it",
+    18: "is self-signed: name it, or the CA that should have signed it, in `smtp.ca_file`",
+    19: "comes from an authority that this machine does not know: name its certificate in `smtp.ca_file`",
+    20: "comes from an authority that this machine does not know: name its certificate in `smtp.ca_file`",
+    62: "is made out to another name: write the name that stands in it as `smtp.host`",
+    64: "is made out to another address: write a name that stands in it as `smtp.host`",
+}
+
+
+def _why_unverified(error: ssl.SSLCertVerificationError, host: str) -> str:
+    what = _UNVERIFIED.get(error.verify_code)
+    if what is None:
+        return f"the certificate of {host} could not be verified: {error.verify_message}"
+    return f"the certificate of {host} {what} ({error.verify_message})"
