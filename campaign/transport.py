@@ -98,6 +98,18 @@ class Transport:
             raise ConnectFailed(f"cannot connect to {host}:{port}: {error.strerror or error}") from error
 
     @property
+    def client_name(self) -> str:
+        """Our name for EHLO: this host's where it is a full one, else our address on the connection.
+
+        RFC 5321 4.1.4: a client without a meaningful name sends an address literal. Nothing is looked up.
+        """
+        name = socket.gethostname()
+        if "." in name.strip(".") and name.isascii():
+            return name
+        address = self._socket.getsockname()[0]
+        return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
+
+    @property
     def unsent(self) -> int:
         """How many of the bytes given to `send` the kernel has not taken whole.
 
@@ -125,8 +137,7 @@ class Transport:
                 self._write_some()
             raise ConnectFailed(_why_unverified(error, self._host), permanent=True) from error
         except ssl.SSLError as error:
-            reason = (error.reason or str(error)).replace("_", " ").lower()
-            raise ConnectFailed(f"the TLS handshake failed: {reason}") from error
+            raise ConnectFailed(_why_no_handshake(error)) from error
         except ConnectionLost as error:
             raise ConnectFailed(f"the TLS handshake failed: {error}") from error
         self._flush_tls()
@@ -275,6 +286,13 @@ def _tls_info(tls: ssl.SSLObject) -> TLSInfo:
         issuer=issuer.get("organizationName") or issuer.get("commonName") or "",
         not_after=ssl.cert_time_to_seconds(certificate["notAfter"]) if "notAfter" in certificate else 0.0,
     )
+
+
+def _why_no_handshake(error: ssl.SSLError) -> str:
+    reason = (error.reason or str(error)).replace("_", " ").lower()
+    if error.reason in ("WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "UNEXPECTED_MESSAGE"):
+        reason += "; if this port starts in the clear (often 25 and 587), write `security: starttls`"
+    return f"the TLS handshake failed: {reason}"
 
 
 # Codes of OpenSSL's X509_verify_cert (x509_vfy.h), and what a person can do about each.

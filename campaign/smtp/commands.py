@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from campaign.errors import ProtocolError
 from campaign.smtp.extensions import Extensions
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def line(text: str) -> bytes:
@@ -12,7 +16,7 @@ def line(text: str) -> bytes:
     Raises ProtocolError where the text holds a control character: an address never reaches this
     far with one, and if it did it would be another command.
     """
-    if any(character < " " or character == "\x7f" for character in text):
+    if _CONTROL.search(text):
         raise ProtocolError(f"a control character in a command: {text[:80]!r}")
     return text.encode() + b"\r\n"
 

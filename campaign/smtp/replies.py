@@ -7,6 +7,7 @@ Whatever comes, memory stays below `MAX_REPLY` and what is kept is printable.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from campaign.errors import ProtocolError
 from campaign.model import EnhancedCode, Reply
@@ -17,7 +18,7 @@ MAX_LINE = 4096
 MAX_LINES = 128
 MAX_REPLY = 65536
 
-_LINE = re.compile(rb"([2-5][0-9][0-9])([ -]?)(.*)", re.DOTALL)
+_LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.DOTALL)
 # RFC 3463 2: class "." subject "." detail, each without leading zeros, at the text's start.
 _ENHANCED = re.compile(r"([245])\.([0-9]{1,3})\.([0-9]{1,3})(?![0-9.])")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -29,7 +30,7 @@ class ReplyParser:
     def __init__(self) -> None:
         self._buffer = b""
         self._code = 0
-        self._lines: list[str] = []
+        self._lines: list[str] = []  # of a reply whose last line has not come yet
         self._size = 0
 
     @property
@@ -37,9 +38,9 @@ class ReplyParser:
         """Whether bytes of an unfinished reply, or of a reply not yet taken, are held."""
         return bool(self._buffer or self._lines)
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, octets: bytes) -> None:
         """Take bytes as they came from the connection."""
-        self._buffer += data
+        self._buffer += octets
 
     def next_reply(self) -> Reply | None:
         """Return the next complete reply, or None where more bytes are needed.
@@ -53,32 +54,31 @@ class ReplyParser:
                     raise ProtocolError(f"a reply line of more than {MAX_LINE} bytes")
                 return None
             line, self._buffer = self._buffer[:end], self._buffer[end + 1 :]
-            reply = self._take(line[:-1] if line.endswith(b"\r") else line)
-            if reply is not None:
+            code, text, last = _parse(line)
+            # RFC 5321 4.2.1: the code is the same on every line of a reply.
+            if self._lines and code != self._code:
+                raise ProtocolError(f"a reply that changes its code from {self._code} to {code}")
+            self._size += len(line)
+            if len(self._lines) >= MAX_LINES or self._size > MAX_REPLY:
+                raise ProtocolError(f"a reply of more than {MAX_LINES} lines or {MAX_REPLY} bytes")
+            self._code = code
+            self._lines.append(text)
+            if last:
+                reply = Reply(code, tuple(self._lines), enhanced_code(code, text))
+                self._lines, self._size = [], 0
                 return reply
 
-    def _take(self, line: bytes) -> Reply | None:
-        match = _LINE.fullmatch(line)
-        if match is None:
-            raise ProtocolError(f"a line that is no SMTP reply: {printable(line[:80])!r}")
-        code, separator, text = int(match[1]), match[2], match[3]
-        if not separator and text:
-            raise ProtocolError(f"a line that is no SMTP reply: {printable(line[:80])!r}")
-        # RFC 5321 4.2.1: the code is the same on every line of a reply.
-        if self._lines and code != self._code:
-            raise ProtocolError(f"a reply that changes its code from {self._code} to {code}")
-        self._size += len(line)
-        if len(self._lines) >= MAX_LINES or self._size > MAX_REPLY:
-            raise ProtocolError(f"a reply of more than {MAX_LINES} lines or {MAX_REPLY} bytes")
-        self._code = code
-        self._lines.append(printable(text))
-        if separator == b"-":
-            return None
-        reply = Reply(code, tuple(self._lines), enhanced_code(code, self._lines[-1]))
-        self._lines, self._size = [], 0
-        return reply
+
+@lru_cache(maxsize=64)  # a server's 250 to each RCPT is the same line a million times
+def _parse(line: bytes) -> tuple[int, str, bool]:
+    """Return code, text, and whether the line is its reply's last."""
+    match = _LINE.fullmatch(line.removesuffix(b"\r"))
+    if match is None:
+        raise ProtocolError(f"a line that is no SMTP reply: {printable(line[:80])!r}")
+    return int(match[1]), printable(match[3] or b""), match[2] != b"-"
 
 
+@lru_cache(maxsize=64)
 def enhanced_code(code: int, text: str) -> EnhancedCode | None:
     """Return the enhanced status code that a reply's text begins with (RFC 2034 4).
 

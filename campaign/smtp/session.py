@@ -70,6 +70,8 @@ class Session:
     `client` is our name for EHLO. `starttls` asks for TLS after the first EHLO, and for nothing
     without it. `tls` says that the connection is encrypted already. `cleartext_login` allows AUTH
     without TLS, which is for `security: none` on loopback alone.
+
+    `submitted` counts the messages taken, `replies` the server's replies.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Session:
         self.opened = False
         self.closed: Closed | None = None
         self.submitted = 0
+        self.replies = 0
         self._opening = Opening(
             client, starttls=starttls, tls=tls, login=login, cleartext_login=cleartext_login
         )
@@ -189,7 +192,8 @@ class Session:
 
     def quit(self) -> None:
         """End the session once what is open is answered."""
-        self._to_write.append(_Step(Stage.QUIT, b"QUIT\r\n", last=True))
+        if self.closed is None:
+            self._to_write.append(_Step(Stage.QUIT, b"QUIT\r\n", last=True))
 
     def tls_established(self) -> None:
         """Go on inside TLS, after `StartTLS`."""
@@ -212,6 +216,7 @@ class Session:
             self._parser.feed(octets)
             try:
                 while self.closed is None and (reply := self._parser.next_reply()) is not None:
+                    self.replies += 1
                     self._take(reply, unsent)
             except ProtocolError as error:
                 self._close(Closed(self.stage, f"the server sent {error}", botched=True), unsent)
@@ -260,6 +265,7 @@ class Session:
         if step is not None:
             self._unanswered.popleft()
             self._apply(step, reply)
+            self._settle_finished()
         elif reply.code != 421:
             raise ProtocolError(f"a reply that was not asked for: {reply.text!r}")
         # RFC 5321 3.8: after a 421, whatever it answers, the server closes, and has not processed
