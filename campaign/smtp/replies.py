@@ -7,6 +7,7 @@ Whatever comes, memory stays below `MAX_REPLY` and what is kept is printable.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 
 from campaign.errors import ProtocolError
@@ -25,60 +26,70 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\
 
 
 class ReplyParser:
-    """Collects bytes and yields each reply once it is complete."""
+    """Collects bytes, and gives the replies in them."""
 
     def __init__(self) -> None:
-        self._buffer = b""
+        self._rest = b""  # of a line that has not ended
+        self._untaken = 0  # whole lines behind the reply that was yielded
         self._code = 0
         self._lines: list[str] = []  # of a reply whose last line has not come yet
         self._size = 0
 
     @property
     def holds_more(self) -> bool:
-        """Whether bytes of an unfinished reply, or of a reply not yet taken, are held."""
-        return bool(self._buffer or self._lines)
+        """Whether bytes stand behind the reply that was yielded."""
+        return bool(self._untaken or self._rest or self._lines)
 
-    def feed(self, octets: bytes) -> None:
-        """Take bytes as they came from the connection."""
-        self._buffer += octets
+    def feed(self, octets: bytes) -> Iterator[Reply]:
+        """Take bytes as they came from the connection, and yield each reply that is complete.
 
-    def next_reply(self) -> Reply | None:
-        """Return the next complete reply, or None where more bytes are needed.
-
-        Raises ProtocolError where the bytes are no reply, or outgrow the bounds.
+        Raises ProtocolError, behind the replies before it, where the bytes are no reply or outgrow
+        the bounds.
         """
-        while True:
-            end = self._buffer.find(b"\n", 0, MAX_LINE + 1)
-            if end < 0:
-                if len(self._buffer) > MAX_LINE:
-                    raise ProtocolError(f"a reply line of more than {MAX_LINE} bytes")
-                return None
-            line, self._buffer = self._buffer[:end], self._buffer[end + 1 :]
-            code, text, last = _parse(line)
-            # RFC 5321 4.2.1: the code is the same on every line of a reply.
-            if self._lines and code != self._code:
-                raise ProtocolError(f"a reply that changes its code from {self._code} to {code}")
-            self._size += len(line)
-            if len(self._lines) >= MAX_LINES or self._size > MAX_REPLY:
-                raise ProtocolError(f"a reply of more than {MAX_LINES} lines or {MAX_REPLY} bytes")
-            self._code = code
-            self._lines.append(text)
-            if last:
-                reply = Reply(code, tuple(self._lines), enhanced_code(code, text))
-                self._lines, self._size = [], 0
-                return reply
+        *lines, self._rest = (self._rest + octets).split(b"\n")
+        self._untaken = len(lines)
+        for line in lines:
+            self._untaken -= 1
+            reply = _single(line) if not self._lines else None
+            if reply is None:
+                reply = self._continue(line)
+            if reply is not None:
+                yield reply
+        if len(self._rest) > MAX_LINE:
+            raise ProtocolError(f"a reply line of more than {MAX_LINE} bytes")
+
+    def _continue(self, line: bytes) -> Reply | None:
+        code, text, last = _parse(line)
+        # RFC 5321 4.2.1: the code is the same on every line of a reply.
+        if self._lines and code != self._code:
+            raise ProtocolError(f"a reply that changes its code from {self._code} to {code}")
+        self._size += len(line)
+        if len(self._lines) >= MAX_LINES or self._size > MAX_REPLY:
+            raise ProtocolError(f"a reply of more than {MAX_LINES} lines or {MAX_REPLY} bytes")
+        self._code = code
+        self._lines.append(text)
+        if not last:
+            return None
+        reply = Reply(code, tuple(self._lines), enhanced_code(code, text))
+        self._lines, self._size = [], 0
+        return reply
 
 
 @lru_cache(maxsize=64)  # a server's 250 to each RCPT is the same line a million times
+def _single(line: bytes) -> Reply | None:
+    """Return the reply that is this line alone, or None where it is the first of several."""
+    code, text, last = _parse(line)
+    return Reply(code, (text,), enhanced_code(code, text)) if last else None
+
+
 def _parse(line: bytes) -> tuple[int, str, bool]:
     """Return code, text, and whether the line is its reply's last."""
-    match = _LINE.fullmatch(line.removesuffix(b"\r"))
+    match = _LINE.fullmatch(line.removesuffix(b"\r")) if len(line) <= MAX_LINE else None
     if match is None:
         raise ProtocolError(f"a line that is no SMTP reply: {printable(line[:80])!r}")
     return int(match[1]), printable(match[3] or b""), match[2] != b"-"
 
 
-@lru_cache(maxsize=64)
 def enhanced_code(code: int, text: str) -> EnhancedCode | None:
     """Return the enhanced status code that a reply's text begins with (RFC 2034 4).
 

@@ -38,7 +38,6 @@ the session.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 
 from campaign.errors import ProtocolError
 from campaign.model import EnhancedCode, Fate, Message, Reply, Stage
@@ -54,14 +53,28 @@ from campaign.smtp.transaction import Transaction, Turn
 CAUTIOUS_MESSAGES = 3
 
 
-@dataclass(slots=True, eq=False)
 class _Step:
-    stage: Stage
-    octets: bytes
-    last: bool = False  # of its group
-    transaction: Transaction | None = None
-    address: str = ""
-    end: int = 0  # where its last byte stands in all that was written
+    """What is written at once and answered once. `first` and `last` are barriers in a group."""
+
+    __slots__ = ("address", "end", "first", "last", "octets", "stage", "transaction")
+
+    def __init__(
+        self,
+        stage: Stage,
+        octets: bytes,
+        transaction: Transaction | None = None,
+        *,
+        address: str = "",
+        first: bool = False,
+        last: bool = False,
+    ) -> None:
+        self.stage = stage
+        self.octets = octets
+        self.transaction = transaction
+        self.address = address
+        self.first = first
+        self.last = last
+        self.end = 0  # where its last byte stands in all that was written
 
 
 class Session:
@@ -136,12 +149,9 @@ class Session:
     @property
     def wants_message(self) -> bool:
         """Whether `submit` may be called: open, and every message before it is on its way."""
-        return (
-            self.opened
-            and self.closed is None
-            and len(self._transactions) < 2
-            and all(transaction.released for transaction in self._transactions)
-        )
+        if not self.opened or self.closed is not None or len(self._transactions) > 1:
+            return False
+        return not self._transactions or self._transactions[0].released
 
     @property
     def idle(self) -> bool:
@@ -159,21 +169,27 @@ class Session:
         transaction = Transaction(message)
         self._transactions.append(transaction)
         self.submitted += 1
-        impossible = self._impossible(message)
+        extensions, envelope = self.extensions, message.envelope
+        impossible = _impossible(message, extensions)
         if impossible is not None:
-            transaction.answer(transaction.addresses, Fate.ANSWERED, Stage.RCPT, impossible)
+            transaction.answer(envelope.recipients, Fate.ANSWERED, Stage.RCPT, impossible)
             return
+        addresses = envelope.recipients
+        if extensions.rcpt_max is not None and len(addresses) > extensions.rcpt_max:
+            beyond = addresses[extensions.rcpt_max :]
+            transaction.answer(beyond, Fate.ANSWERED, Stage.RCPT, _too_many(extensions.rcpt_max))
+            addresses = addresses[: extensions.rcpt_max]
         if self._rset_due:
             self._to_write.append(_Step(Stage.RSET, b"RSET\r\n"))
             self._rset_due = False
-        envelope = message.envelope
-        octets = commands.mail(
-            envelope.sender, len(message.content), self.extensions, smtputf8=envelope.smtputf8
-        )
-        self._queue(transaction, _Step(Stage.MAIL, octets))
-        for address in self._within_limit(transaction):
-            self._queue(transaction, _Step(Stage.RCPT, commands.rcpt(address), address=address))
-        self._queue(transaction, _Step(Stage.DATA, b"DATA\r\n", last=True))
+        size = len(message.content)
+        mail = commands.mail(envelope.sender, size, extensions, smtputf8=envelope.smtputf8)
+        self._to_write.append(_Step(Stage.MAIL, mail, transaction))
+        for address in addresses:
+            self._to_write.append(_Step(Stage.RCPT, commands.rcpt(address), transaction, address=address))
+        several = len(addresses) > 1
+        self._to_write.append(_Step(Stage.DATA, b"DATA\r\n", transaction, first=several, last=True))
+        transaction.unanswered = len(addresses) + 2
 
     def release(self, message: Message) -> None:
         """Let the content of the announced `message` go. From here on it can be in doubt.
@@ -202,29 +218,38 @@ class Session:
     def data_to_send(self) -> bytes:
         """Return what is to be written now, b"" for nothing; it counts as taken."""
         flight: list[bytes] = []
-        while self._to_write and self._may_write(self._to_write[0]):
-            step = self._to_write.popleft()
+        to_write, unanswered = self._to_write, self._unanswered
+        lock_step = self._caution > 0 or not self.extensions.pipelining
+        while to_write:
+            step = to_write[0]
+            if unanswered and (lock_step or step.first or unanswered[-1].last):
+                break
+            if step.stage is Stage.QUIT and self._transactions and self._transactions[-1].open_on_server:
+                break
+            to_write.popleft()
             self._written += len(step.octets)
             step.end = self._written
-            self._unanswered.append(step)
+            unanswered.append(step)
             flight.append(step.octets)
         return b"".join(flight)
 
     def receive(self, octets: bytes, unsent: int = 0) -> list[Event]:
         """Take bytes from the server; `unsent` of the bytes taken from us have not left yet."""
         if self.closed is None:
-            self._parser.feed(octets)
+            left = self._written - unsent
             try:
-                while self.closed is None and (reply := self._parser.next_reply()) is not None:
+                for reply in self._parser.feed(octets):
                     self.replies += 1
-                    self._take(reply, unsent)
+                    self._take(reply, left)
+                    if self.closed is not None:
+                        break
             except ProtocolError as error:
-                self._close(Closed(self.stage, f"the server sent {error}", botched=True), unsent)
+                self._close(Closed(self.stage, f"the server sent {error}", botched=True), left)
         return self.events()
 
     def lost(self, why: str, unsent: int = 0) -> list[Event]:
         """Take note that the connection is gone, or given up; `unsent` as in `receive`."""
-        self._close(Closed(self.stage, why), unsent)
+        self._close(Closed(self.stage, why), self._written - unsent)
         return self.events()
 
     def events(self) -> list[Event]:
@@ -236,49 +261,36 @@ class Session:
     def _say(self, command: Say) -> None:
         self._to_write.append(_Step(command.stage, command.octets, last=True))
 
-    def _queue(self, transaction: Transaction, step: _Step) -> None:
-        step.transaction = transaction
-        transaction.unanswered += 1
-        self._to_write.append(step)
-
     def _content_first(self, transaction: Transaction, octets: bytes) -> None:
         # DATA is the last of its group, so nothing is unanswered now, and nothing may come before
         # the content: the server takes whatever we send for a part of it.
         transaction.unanswered += 1
-        self._to_write.appendleft(_Step(Stage.BODY, octets, transaction=transaction))
+        self._to_write.appendleft(_Step(Stage.BODY, octets, transaction))
 
-    def _may_write(self, step: _Step) -> bool:
-        if step.stage is Stage.QUIT and any(transaction.open_on_server for transaction in self._transactions):
-            return False
+    def _take(self, reply: Reply, left: int) -> None:
+        """Take one reply; `left` is how much of all that was written has left."""
         if not self._unanswered:
-            return True
-        if self._caution or not self.extensions.pipelining or self._unanswered[-1].last:
-            return False
-        several = step.transaction is not None and len(step.transaction.addresses) > 1
-        return not (step.stage is Stage.DATA and several)
-
-    def _take(self, reply: Reply, unsent: int) -> None:
-        step = self._unanswered[0] if self._unanswered else None
-        early = step is not None and step.end > self._written - unsent
-        if reply.code < 400 and (step is None or early):
+            if reply.code != 421:
+                raise ProtocolError(f"a reply that was not asked for: {reply.text!r}")
+            self._close(Closed(self.stage, f"the server closed the session: {reply.text}", reply), left)
+            return
+        step = self._unanswered[0]
+        early = step.end > left
+        if early and reply.code < 400:
             raise ProtocolError(f"a reply that was not asked for: {reply.text!r}")
-        if step is not None:
-            self._unanswered.popleft()
-            self._apply(step, reply)
-            self._settle_finished()
-        elif reply.code != 421:
-            raise ProtocolError(f"a reply that was not asked for: {reply.text!r}")
-        # RFC 5321 3.8: after a 421, whatever it answers, the server closes, and has not processed
-        # what was behind. A content that is refused while it leaves can only be cut off.
-        if reply.code == 421 or (early and reply.code >= 400):
-            stage = step.stage if step else self.stage
-            self._close(Closed(stage, f"the server closed the session: {reply.text}", reply), unsent)
-
-    def _apply(self, step: _Step, reply: Reply) -> None:
+        self._unanswered.popleft()
         if step.transaction is not None:
             self._in_transaction(step, step.transaction, reply)
-        elif step.stage is Stage.QUIT:
-            self._close(Closed(Stage.QUIT, "the session was ended", reply), 0)
+        else:
+            self._outside(step, reply)
+        # RFC 5321 3.8: after a 421, whatever it answers, the server closes, and has not processed
+        # what was behind. A content that is refused while it leaves can only be cut off.
+        if reply.code == 421 or early:
+            self._close(Closed(step.stage, f"the server closed the session: {reply.text}", reply), left)
+
+    def _outside(self, step: _Step, reply: Reply) -> None:
+        if step.stage is Stage.QUIT:
+            self._close(Closed(Stage.QUIT, "the session was ended", reply), self._written)
         elif step.stage is Stage.RSET:
             if not reply.positive and reply.code != 421:
                 raise ProtocolError(f"a refusal of RSET: {reply.text!r}")
@@ -291,28 +303,40 @@ class Session:
             case Say():
                 self._say(following)
             case Closed():
-                self._close(following, 0)
+                self._close(following, self._written)
             case _:
                 self.opened = isinstance(following, Opened)
                 self._events.append(following)
 
     def _in_transaction(self, step: _Step, transaction: Transaction, reply: Reply) -> None:
         transaction.unanswered -= 1
-        match transaction.take(step.stage, step.address, reply):
-            case Turn.DROP:
-                kept = [step for step in self._to_write if step.transaction is not transaction]
-                transaction.unanswered -= len(self._to_write) - len(kept)
-                self._to_write = deque(kept)
-            case Turn.BODY_DUE:
-                self._events.append(BodyDue(transaction.message))
-            case Turn.LONE_DOT:
-                self._content_first(transaction, commands.body(b""))
-            case Turn.ABANDON:
-                why = "the server asked for a message after it had refused its recipient"
-                self._close(Closed(Stage.DATA, why, reply), 0)
-            case Turn.GO_ON:
-                if step.stage is Stage.BODY and reply.positive:
-                    self._caution = max(self._caution - 1, 0)
+        if step.stage is Stage.MAIL:
+            turn = transaction.on_mail(reply)
+        elif step.stage is Stage.RCPT:
+            turn = transaction.on_rcpt(reply, step.address)
+        elif step.stage is Stage.DATA:
+            turn = transaction.on_data(reply)
+        else:
+            turn = transaction.on_body(reply)
+            if self._caution and reply.positive:
+                self._caution -= 1
+        if turn is not Turn.GO_ON:
+            self._turn(turn, transaction, reply)
+        if transaction.finished:
+            self._settle_finished()
+
+    def _turn(self, turn: Turn, transaction: Transaction, reply: Reply) -> None:
+        if turn is Turn.BODY_DUE:
+            self._events.append(BodyDue(transaction.message))
+        elif turn is Turn.DROP:
+            kept = [step for step in self._to_write if step.transaction is not transaction]
+            transaction.unanswered -= len(self._to_write) - len(kept)
+            self._to_write = deque(kept)
+        elif turn is Turn.LONE_DOT:
+            self._content_first(transaction, commands.body(b""))
+        else:
+            why = "the server asked for a message after it had refused its recipient"
+            self._close(Closed(Stage.DATA, why, reply), self._written)
 
     def _settle_finished(self) -> None:
         while self._transactions and self._transactions[0].finished:
@@ -322,14 +346,13 @@ class Session:
                 self._rset_due = transaction.open_on_server
             self._events.append(transaction.settled(Stage.RCPT, "the row's own address was refused"))
 
-    def _close(self, closed: Closed, unsent: int) -> None:
-        """Settle everything that is open, and end."""
+    def _close(self, closed: Closed, left: int) -> None:
+        """Settle everything that is open, and end; `left` of all that was written has left."""
         if self.closed is not None:
             return
         self._settle_finished()
         for step in self._unanswered:
-            has_left = step.end <= self._written - unsent
-            if step.stage is Stage.BODY and step.transaction is not None and has_left:
+            if step.stage is Stage.BODY and step.transaction is not None and step.end <= left:
                 step.transaction.doubt(closed.why)
         for transaction in self._transactions:
             self._events.append(transaction.settled(closed.stage, closed.why))
@@ -339,25 +362,23 @@ class Session:
         self.closed = closed
         self._events.append(closed)
 
-    def _impossible(self, message: Message) -> Reply | None:
-        """Return the refusal that the server's extensions announce, as a reply of our own."""
-        if message.envelope.smtputf8 and not self.extensions.smtputf8:
-            # RFC 6531 3.5 has 5.6.7 for a non-ASCII address that cannot be taken.
-            return _our_reply(553, EnhancedCode(5, 6, 7), "the address needs SMTPUTF8, which is not offered")
-        size, limit = len(message.content), self.extensions.size
-        if limit is not None and size > limit:
-            # RFC 1870 6.1
-            text = f"the message has {size} bytes, and the server takes {limit}"
-            return _our_reply(552, EnhancedCode(5, 3, 4), text)
-        return None
 
-    def _within_limit(self, transaction: Transaction) -> list[str]:
-        """Return the addresses to ask for; those beyond RCPTMAX (RFC 9422 4.2) are answered by us."""
-        limit = self.extensions.rcpt_max or len(transaction.addresses)
-        beyond = transaction.addresses[limit:]
-        reply = _our_reply(452, EnhancedCode(4, 5, 3), f"the server takes {limit} recipients for a message")
-        transaction.answer(beyond, Fate.ANSWERED, Stage.RCPT, reply)
-        return list(transaction.addresses[:limit])
+def _impossible(message: Message, extensions: Extensions) -> Reply | None:
+    """Return the refusal that the server's extensions announce, as a reply of our own."""
+    if message.envelope.smtputf8 and not extensions.smtputf8:
+        # RFC 6531 3.5 has 5.6.7 for a non-ASCII address that cannot be taken.
+        return _our_reply(553, EnhancedCode(5, 6, 7), "the address needs SMTPUTF8, which is not offered")
+    size, limit = len(message.content), extensions.size
+    if limit is not None and size > limit:
+        # RFC 1870 6.1
+        text = f"the message has {size} bytes, and the server takes {limit}"
+        return _our_reply(552, EnhancedCode(5, 3, 4), text)
+    return None
+
+
+def _too_many(limit: int) -> Reply:
+    # RFC 9422 4.2: more would be refused, and what is not asked for costs no error there.
+    return _our_reply(452, EnhancedCode(4, 5, 3), f"the server takes {limit} recipients for a message")
 
 
 def _our_reply(code: int, enhanced: EnhancedCode, text: str) -> Reply:

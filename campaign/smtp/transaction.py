@@ -58,18 +58,6 @@ class Transaction:
             raise ProtocolError("a message was released that was not announced")
         self._due, self.released = False, True
 
-    def take(self, stage: Stage, address: str, reply: Reply) -> Turn:
-        """Note the reply to one step. Raises ProtocolError for a reply that none of them has."""
-        match stage:
-            case Stage.MAIL:
-                return self._on_mail(reply)
-            case Stage.RCPT:
-                return self._on_rcpt(address, reply)
-            case Stage.DATA:
-                return self._on_data(reply)
-            case _:
-                return self._on_body(reply)
-
     def answer(
         self, addresses: Sequence[str], fate: Fate, stage: Stage, reply: Reply | None, why: str = ""
     ) -> None:
@@ -87,14 +75,16 @@ class Transaction:
         self.answer(self.addresses, Fate.UNSENT, stage, None, why)
         return Settled(self.message, tuple(self._answers[address] for address in self.addresses))
 
-    def _on_mail(self, reply: Reply) -> Turn:
+    def on_mail(self, reply: Reply) -> Turn:
+        """Note the reply to MAIL. This and its kin raise ProtocolError for a reply it cannot have."""
         if reply.code >= 400:
             return self._refused(self.addresses, Stage.MAIL, reply)
         if not reply.positive:
             raise ProtocolError(f"no answer to MAIL: {reply.text!r}")
         return Turn.GO_ON
 
-    def _on_rcpt(self, address: str, reply: Reply) -> Turn:
+    def on_rcpt(self, reply: Reply, address: str) -> Turn:
+        """Note the reply to RCPT for one address."""
         if reply.code >= 400:
             turn = self._refused([address], Stage.RCPT, reply)
             return turn if address == self.own else Turn.GO_ON
@@ -103,7 +93,8 @@ class Transaction:
         self._taken.append(address)
         return Turn.GO_ON
 
-    def _on_data(self, reply: Reply) -> Turn:
+    def on_data(self, reply: Reply) -> Turn:
+        """Note the reply to DATA."""
         if reply.code >= 400:
             return self._refused(self.addresses, Stage.DATA, reply)
         if reply.code != 354:
@@ -116,7 +107,8 @@ class Transaction:
         self._void = True
         return Turn.LONE_DOT
 
-    def _on_body(self, reply: Reply) -> Turn:
+    def on_body(self, reply: Reply) -> Turn:
+        """Note the reply to the final dot."""
         if self._void:
             return Turn.GO_ON
         if 300 <= reply.code < 400:
