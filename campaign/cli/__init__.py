@@ -1,0 +1,93 @@
+"""The command line: arguments, prompts, exit codes, signals, progress; nothing is decided here.
+
+Each command is a module of its name with a click `command` whose function returns the exit code.
+`main` is the one boundary: a user's mistake becomes sentences and exit code 2, a server that cannot
+be reached 6, a bug 1 with its traceback. Modules are imported when their command runs, so that
+`campaign --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from importlib import import_module
+
+import click
+
+from campaign import __version__
+from campaign.errors import ConnectFailed, LeaseLost, UserError
+
+BUG, USAGE, DISCONNECTED, INTERRUPTED = 1, 2, 6, 130
+
+# In the order in which a person needs them.
+COMMANDS = {
+    "init": "Make a working campaign to edit.",
+    "check": "Say everything that can be known before sending.",
+    "preview": "Show real messages of real recipients.",
+    "test": "Send the real message of a row to yourself.",
+    "rehearse": "Run the whole campaign over real SMTP and TLS, on this machine.",
+    "send": "Send the campaign, or go on with it.",
+    "status": "Say where the campaign stands.",
+    "export": "Write rows by status as a CSV.",
+    "resolve": "Settle what is in doubt.",
+    "suppress": "Keep the list of addresses that get nothing.",
+    "forget": "Remove a person's data from the ledger.",
+    "report": "Write a page about what happened.",
+    "schema": "Print the JSON Schema of the campaign file.",
+}
+
+
+class _Commands(click.Group):
+    """A group whose commands are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"campaign.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="campaign")
+def cli() -> None:
+    """Mail for a list of people: once each, on time, and looking right."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command and return its exit code (DESIGN's table stands in README)."""
+    try:
+        code = cli.main(arguments, prog_name="campaign", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.ClickException as error:
+        error.show()
+        return USAGE
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return INTERRUPTED
+    except UserError as error:
+        for problem in error.problems:
+            click.echo(f"error: {problem}", err=True)
+        return USAGE
+    except ConnectFailed as error:
+        click.echo(f"error: {error}", err=True)
+        return DISCONNECTED
+    except LeaseLost as error:
+        click.echo(f"error: {error}", err=True)
+        return USAGE
+    except BrokenPipeError:  # `campaign status | head`
+        sys.stderr.close()
+        return 0
+    except Exception:
+        traceback.print_exc()
+        click.echo("This is a bug in campaign, not a mistake of yours. Nothing is lost: the ledger", err=True)
+        click.echo("knows what was sent, and `campaign status` shows it.", err=True)
+        return BUG

@@ -1,0 +1,182 @@
+"""What the connections of one run share, behind one lock: claims, pace, limit, and when to stop.
+
+    ledger → claim → `next` → (a connection renders and submits it) → `may_start` → `started` → `note`
+
+A connection asks `next` for a row, `soon` whether its envelope may go out already, `may_start`
+before its content leaves, and tells with `note` how it ended. Whoever finds a reason to stop says so
+with `stop`; the others see it before their next message. The clocks are arguments: `now` is
+monotonic nanoseconds for the pace, and `utc` is UTC nanoseconds for the ledger.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+from enum import StrEnum
+
+from campaign.ledger import Claim, Ledger
+from campaign.model import Answer
+from campaign.pacing import Pace, Window
+from campaign.retry import Breaker, RetryPolicy, Verdict, judge
+
+CLAIMS = 64  # rows claimed at once; what is not sent of them goes back
+_SECOND = 1_000_000_000
+
+
+class Ending(StrEnum):
+    """Why a run ended."""
+
+    DONE = "done"
+    LIMIT = "limit"  # --limit was reached
+    PAUSED = "paused"  # quota, circuit breaker, full disk
+    DISCONNECTED = "disconnected"  # could not connect, log in, or stay connected
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The end of a run, and the sentence that explains it."""
+
+    ending: Ending
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Nothing to send for so many nanoseconds."""
+
+    delay: int
+
+
+class Dispatch:
+    """See the module. Every method may be called from any connection's thread."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        windows: tuple[Window, ...],
+        policy: RetryPolicy,
+        breaker: Breaker,
+        *,
+        limit: int | None = None,
+    ) -> None:
+        self.stopped: Stop | None = None
+        self.at_once = threading.Event()  # do not even wait for answers
+        self._ledger = ledger
+        self._pace = Pace(windows)
+        # Two starts that are spaced must not overtake each other between `may_start` and `started`.
+        self._spaced = any(window.period <= _SECOND for window in windows)
+        self._policy = policy
+        self._breaker = breaker
+        self._left = limit
+        self._lock = threading.Lock()
+        self._claims: deque[Claim] = deque()
+        self._out = 0  # rows that a connection has
+        self._reserved = 0  # addresses between `may_start` and `started`
+        self._throttles = 0
+        self._not_before = 0  # after throttling; monotonic ns
+
+    def load(self, starts: list[tuple[int, int]], now: int) -> None:
+        """Rebuild the longer windows from (age in ns, addresses), oldest first."""
+        self._pace.load(starts, now)
+
+    def next(self, now: int, utc: int) -> Claim | Later | None:
+        """Return a row to send now, when to ask again, or None where there is nothing left to do.
+
+        A row must be given back with `note` or `give_back`.
+        """
+        with self._lock:
+            if self.stopped is not None:
+                return None
+            if now < self._not_before:
+                return Later(self._not_before - now)
+            if not self._claims:
+                self._claims.extend(self._ledger.claim(utc, CLAIMS))
+            if not self._claims:
+                return self._nothing_due(utc)
+            if self._left is not None and self._left <= self._out:
+                if self._out:
+                    return Later(_SECOND // 10)
+                self._stop(Stop(Ending.LIMIT, "the limit of this run is reached"))
+                return None
+            self._out += 1
+            return self._claims.popleft()
+
+    def soon(self, now: int, addresses: int) -> int:
+        """Return the nanoseconds until a message of so many addresses might start, as things stand."""
+        with self._lock:
+            return max(self._delay(now, addresses), self._not_before - now, 0)
+
+    def may_start(self, now: int, addresses: int) -> int:
+        """Return 0 where a content may leave now, and reserve its place; else nanoseconds to wait.
+
+        A place is taken with `started`, or given back with `give_back`.
+        """
+        with self._lock:
+            delay = self._delay(now, addresses)
+            if delay == 0:
+                self._reserved += addresses
+            return delay
+
+    def started(self, now: int, addresses: int) -> None:
+        """Note that the content has been released."""
+        with self._lock:
+            self._reserved -= addresses
+            self._pace.take(now, addresses)
+
+    def cancel_start(self, addresses: int) -> None:
+        """Give a place back that `may_start` reserved."""
+        with self._lock:
+            self._reserved -= addresses
+
+    def note(self, answer: Answer, now: int) -> None:
+        """Take note of a row's own answer; it may slow the run down, or stop it."""
+        verdict = judge(answer)
+        with self._lock:
+            self._out -= 1
+            happened = verdict not in (Verdict.UNSENT, Verdict.SESSION)
+            if happened and self._left is not None:
+                self._left -= 1
+            if verdict is Verdict.THROTTLED:
+                self._throttles = min(self._throttles + 1, 16)
+                delay = min(2.0 ** (self._throttles - 1), self._policy.max_delay)
+                self._not_before = max(self._not_before, now + int(delay * _SECOND))
+            elif verdict is Verdict.ACCEPTED:
+                self._throttles //= 2
+            reason = self._breaker.note(answer)
+            if reason is not None:
+                self._stop(Stop(Ending.PAUSED, reason))
+
+    def give_back(self) -> None:
+        """Give a row back that was not sent; the ledger is told by whoever holds it."""
+        with self._lock:
+            self._out -= 1
+
+    def stop(self, stop: Stop) -> None:
+        """Send nothing more. The first reason stays."""
+        with self._lock:
+            self._stop(stop)
+
+    def unclaimed(self) -> list[str]:
+        """Take the keys that were claimed and not handed out."""
+        with self._lock:
+            keys = [claim.recipient.key for claim in self._claims]
+            self._claims.clear()
+            return keys
+
+    def _stop(self, stop: Stop) -> None:
+        if self.stopped is None:
+            self.stopped = stop
+
+    def _nothing_due(self, utc: int) -> Later | None:
+        due = self._ledger.next_due()
+        if due is not None:
+            return Later(max(due - utc, _SECOND // 100))
+        # A row that another connection has may come back as deferred.
+        return Later(_SECOND // 10) if self._out else None
+
+    def _delay(self, now: int, addresses: int) -> int:
+        if self._reserved and (self._spaced or not self._pace.fits(addresses + self._reserved)):
+            return _SECOND // 1000
+        return self._pace.delay(now, addresses + self._reserved)

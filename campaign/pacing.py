@@ -1,0 +1,132 @@
+"""Rate windows: when may the next message start? Pure; time is an argument.
+
+Each window keeps an exact log of its last N starts, one place for each envelope address. With
+places numbered in order, the k-th may start at `now` when `now − start[k−N] ≥ T`: the interval is
+half-open, so no interval of length T ever holds more than N starts, and nothing waits longer than
+that demands. Windows of a second are also spaced by ceil(T/N), so that mail flows instead of
+bursting; longer windows are not spread, because people want the day's mail in the morning.
+
+`now` is a monotonic clock in integer nanoseconds: rounding is how others put N+1 into a window.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+SECOND = 1_000_000_000
+_PERIODS = {"second": SECOND, "minute": 60 * SECOND, "hour": 3600 * SECOND, "day": 86400 * SECOND}
+_RATE = re.compile(r"\s*([0-9]{1,9})\s*/\s*(second|minute|hour|day)\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """At most `count` envelope addresses in any interval of `period` nanoseconds."""
+
+    count: int
+    period: int
+
+    def __str__(self) -> str:
+        unit = next((name for name, period in _PERIODS.items() if period == self.period), None)
+        return f"{self.count}/{unit}" if unit else f"{self.count} in {self.period / SECOND:g} s"
+
+
+def parse_window(text: str) -> Window:
+    """Read `14/second`, `40/minute`, `2000/hour` or `50000/day`. Raises ValueError with a sentence."""
+    match = _RATE.fullmatch(text)
+    if match is None or int(match[1]) == 0:
+        raise ValueError(
+            f"expected a rate such as 14/second, 40/minute, 2000/hour or 50000/day, got {text!r}"
+        )
+    return Window(int(match[1]), _PERIODS[match[2]])
+
+
+class _Log:
+    """The last N starts of one window, oldest first."""
+
+    def __init__(self, window: Window) -> None:
+        self.window = window
+        self.starts: deque[int] = deque(maxlen=window.count)
+        self.spacing = -(-window.period // window.count) if window.period <= SECOND else 0
+
+    def earliest(self, addresses: int) -> int | None:
+        """Return when so many addresses may start at once, or None where nothing stands against it."""
+        if not self.starts:
+            return None
+        # All of them start at one time; the last of them decides, against the start N before it.
+        place = len(self.starts) + addresses - 1 - self.window.count
+        full = self.starts[place] + self.window.period if place >= 0 else None
+        spaced = self.starts[-1] + self.spacing if self.spacing else None
+        times = [time for time in (full, spaced) if time is not None]
+        return max(times) if times else None
+
+
+class Pace:
+    """Several windows that hold at once. Not thread-safe.
+
+    A message with n addresses takes n places at one time in every window.
+    """
+
+    def __init__(self, windows: Sequence[Window]) -> None:
+        self._logs = [_Log(window) for window in windows]
+
+    def fits(self, addresses: int) -> bool:
+        """Whether a message of so many addresses can ever start."""
+        return all(addresses <= log.window.count for log in self._logs)
+
+    def delay(self, now: int, addresses: int = 1) -> int:
+        """Return the nanoseconds to wait before so many addresses may start; 0 for none.
+
+        Raises ValueError where they fit into no window.
+        """
+        if not self.fits(addresses):
+            raise ValueError(f"{addresses} addresses do not fit into the rate {self}")
+        times = [time for log in self._logs if (time := log.earliest(addresses)) is not None]
+        return max(0, max(times, default=now) - now)
+
+    def take(self, now: int, addresses: int = 1) -> None:
+        """Note that so many addresses start at `now`, which is never before an earlier start."""
+        for log in self._logs:
+            log.starts.extend([now] * addresses)
+
+    def load(self, ages: Iterable[tuple[int, int]], now: int) -> None:
+        """Rebuild the windows of a minute or more from (age in ns, addresses), oldest first.
+
+        An age below zero, from a clock that was set back, counts as just now.
+        """
+        for age, addresses in ages:
+            start = now - max(0, age)
+            for log in self._logs:
+                if log.window.period >= 60 * SECOND:
+                    last = log.starts[-1] if log.starts else start
+                    log.starts.extend([max(start, last)] * min(addresses, log.window.count))
+
+    def finish(self, now: int, count: int) -> int:
+        """Return the nanoseconds from `now` until the last of `count` single starts may have been made.
+
+        Each window alone gives a time before which it cannot be; the latest of them is returned.
+        That is exact for one window, and where several interleave it may be short by less than the
+        shorter one's period.
+        """
+        if count <= 0:
+            return 0
+        return max((self._finish(log, now, count) for log in self._logs), default=0)
+
+    @staticmethod
+    def _finish(log: _Log, now: int, count: int) -> int:
+        size, period = log.window.count, log.window.period
+        used, place = divmod(count - 1, size)
+        if log.spacing:
+            first = max(now, log.earliest(1) or now)
+            # Full bursts are never faster than the window, and the spacing keeps them at it.
+            return first + (count - 1) * log.spacing - now
+        # The k-th start of a round waits for the start at its place in the round before.
+        known = list(log.starts)
+        missing = size - len(known)
+        start = now if place < missing else max(now, known[place - missing] + period)
+        return start + used * period - now
+
+    def __str__(self) -> str:
+        return ", ".join(str(log.window) for log in self._logs) or "no limit"

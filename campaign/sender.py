@@ -1,0 +1,387 @@
+"""The main job: claim, render, submit, intend, release, settle; one thread for each connection.
+
+    ledger.claim → Renderer.render → session.submit → BodyDue → pace → ledger.record(intent)
+                 → session.release → Settled → retry.decide → ledger.record(result)
+
+The order of the last three steps is promise 2: the intent is committed before the first byte of a
+content is given out, and its result as soon as the answer is read; the two share a commit where an
+answer and the next 354 arrive together. Nothing is retried here: a deferred row comes back from the
+ledger when it is due, and opening a session is retried by tenacity (`retry.opening`).
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from campaign.campaignfile import CampaignFile
+from campaign.connection import Connection, Patience
+from campaign.dispatch import Dispatch, Ending, Later, Stop
+from campaign.errors import ConnectFailed, LeaseLost
+from campaign.ledger import Claim, Intent, Ledger, LedgerFull, Scope
+from campaign.model import Answer, Fate, Message, Result, Settled, Status
+from campaign.render import Renderer
+from campaign.retry import Breaker, decide, opening_retry
+from campaign.smtp import BodyDue, Closed, Login
+
+_SECOND = 1_000_000_000
+_SLICE = 0.25  # seconds after which a waiting thread looks whether it should stop
+# An envelope goes out early only if its content may follow within this time: the server waits.
+_AHEAD = 2 * _SECOND
+# A session that would wait longer than this for its next message is ended: RFC 5321 4.5.3.2.7 lets
+# a server hang up after five minutes.
+_KEEP_IDLE = 240 * _SECOND
+# A server that has said nothing for this long may be gone: its next message goes in lock-step.
+_RESTED = 5.0
+_HEARTBEAT = 5.0
+# Sessions in a row that ended without an accepted message before we stop trying.
+_FRUITLESS = 5
+
+
+@dataclass(slots=True)
+class _Work:
+    """A claimed row and its message; `started_at` is when its content was released, UTC ns."""
+
+    claim: Claim
+    message: Message
+    started_at: int | None = None
+
+
+class Sender:
+    """Sends what is due in the ledger until nothing is left, or something stops it."""
+
+    def __init__(
+        self,
+        campaign: CampaignFile,
+        renderer: Renderer,
+        ledger: Ledger,
+        login: Login | None,
+        *,
+        limit: int | None = None,
+        on_result: Callable[[Claim, Result], None] = lambda claim, result: None,
+        patience: Patience | None = None,
+    ) -> None:
+        self.campaign = campaign
+        self.renderer = renderer
+        self.ledger = ledger
+        self.login = login
+        self.on_result = on_result
+        self.patience = patience
+        self.scope = Scope(campaign.smtp.host, campaign.smtp.username or "")
+        self.dispatch = Dispatch(
+            ledger, campaign.windows, campaign.retry, Breaker(campaign.stop_when.refused), limit=limit
+        )
+        self.sessions = 0
+        self._fruitless = 0
+        self._opened = threading.Event()
+        self._failure: BaseException | None = None
+
+    def run(self) -> Stop:
+        """Send, and return why it ended. The ledger must have a run begun.
+
+        Raises what a thread could not handle: UserError where a row can no longer be rendered,
+        LeaseLost, or a bug.
+        """
+        self._load_pace()
+        lanes = [threading.Thread(target=self._lane, args=(number,)) for number in range(self._connections)]
+        lanes[0].start()
+        while lanes[0].is_alive() and not self._opened.wait(_SLICE):
+            self._beat()
+        # The others follow once a login has worked: one wrong password is one failed login.
+        started = lanes if self._opened.is_set() and self.dispatch.stopped is None else lanes[:1]
+        for lane in started[1:]:
+            lane.start()
+        for lane in started:
+            while lane.is_alive():
+                lane.join(_SLICE)
+                self._beat()
+        self.ledger.release(self.dispatch.unclaimed())
+        if self._failure is not None:
+            raise self._failure
+        return self.dispatch.stopped or Stop(Ending.DONE)
+
+    def interrupt(self, *, at_once: bool = False) -> None:
+        """Stop claiming and wait for the answers that are due; `at_once`: do not wait for them."""
+        self.dispatch.stop(Stop(Ending.INTERRUPTED, "interrupted"))
+        if at_once:
+            self.dispatch.at_once.set()
+
+    @property
+    def _connections(self) -> int:
+        return max(1, self.campaign.smtp.connections)
+
+    def _load_pace(self) -> None:
+        utc = time.time_ns()
+        longest = max((window.period for window in self.campaign.windows), default=0)
+        starts = [(utc - started, n) for started, n in self.ledger.starts(self.scope, utc - longest)]
+        self.dispatch.load(starts, time.monotonic_ns())
+
+    def _beat(self) -> None:
+        now = time.monotonic()
+        if now - getattr(self, "_beaten", 0.0) >= _HEARTBEAT:
+            self._beaten = now
+            try:
+                self.ledger.heartbeat(time.time_ns())
+            except LeaseLost as lost:
+                self._fail(lost)
+
+    def _fail(self, failure: BaseException) -> None:
+        self._failure = self._failure or failure
+        self.interrupt(at_once=isinstance(failure, LeaseLost))
+
+    def _lane(self, number: int) -> None:
+        lane = _Lane(self, number)
+        try:
+            lane.run()
+        except ConnectFailed as error:
+            # With fewer connections than were asked for, it goes on with those it has.
+            if number == 0 or not self._opened.is_set():
+                self.dispatch.stop(Stop(Ending.DISCONNECTED, str(error)))
+        except LedgerFull as full:
+            self.dispatch.stop(Stop(Ending.PAUSED, str(full)))
+        except BaseException as failure:
+            self._fail(failure)
+        finally:
+            lane.close()
+
+    def open_connection(self) -> Connection:
+        """Open a session, trying again where that can help. Raises ConnectFailed."""
+        for attempt in opening_retry(sleep=self._sleep):
+            with attempt:
+                connection = Connection.open(self.campaign.smtp, self.login, self.patience)
+        self.sessions += 1
+        self._opened.set()
+        return connection
+
+    def session_ended(self, accepted: int, why: str) -> None:
+        """Note the end of a session that was not ours to end. Raises ConnectFailed after too many."""
+        self._fruitless = 0 if accepted else self._fruitless + 1
+        if self._fruitless >= _FRUITLESS:
+            raise ConnectFailed(f"{_FRUITLESS} sessions in a row were lost without a message accepted: {why}")
+
+    def _sleep(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while self.dispatch.stopped is None and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, _SLICE))
+
+
+class _Lane:
+    """One connection's thread: it keeps one message on its way and the next one ready behind it."""
+
+    def __init__(self, sender: Sender, number: int) -> None:
+        self._sender = sender
+        self._dispatch = sender.dispatch
+        self._ledger = sender.ledger
+        self._connection: Connection | None = None
+        self._next: _Work | None = None  # rendered, and not submitted yet
+        self._open: dict[str, _Work] = {}  # submitted, by key
+        self._accepted = 0  # in this session
+        self._quiet_since = time.monotonic()
+        self._random = random.Random()  # noqa: S311  (jitter, no secret)
+
+    def run(self) -> None:
+        """Send until there is nothing left to do. Raises ConnectFailed, LedgerFull, LeaseLost, UserError."""
+        while True:
+            wait = self._fill()
+            if wait is None and not self._open:
+                break
+            self._advance(0 if wait is None else wait)
+        if self._connection is not None:
+            self._connection.quit()
+            self._connection = None
+
+    def close(self) -> None:
+        """Let go of the connection and of every row that is held."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._settle([e for e in connection.session.lost("given up") if isinstance(e, Settled)])
+            connection.close()
+        if self._next is not None:
+            self._drop_next()
+
+    def _fill(self) -> int | None:
+        """Give the session its next message where it wants one.
+
+        Returns the nanoseconds to wait for something to happen, or None where nothing is left.
+        """
+        if self._dispatch.stopped is not None:
+            if self._next is not None:
+                self._drop_next()
+            if self._dispatch.at_once.is_set():
+                self.close()
+            return None
+        connection = self._connection
+        if connection is not None and not connection.session.wants_message:
+            return _SECOND
+        if self._next is None:
+            claim = self._dispatch.next(time.monotonic_ns(), time.time_ns())
+            if claim is None:
+                return None
+            if isinstance(claim, Later):
+                return claim.delay
+            self._next = self._render(claim)
+            if self._next is None:
+                return 0
+        if self._worn_out():
+            if self._open:
+                return _SECOND
+            self._end_session()
+        addresses = len(self._next.message.envelope.recipients)
+        soon = self._dispatch.soon(time.monotonic_ns(), addresses)
+        if soon > _AHEAD:
+            return soon - _AHEAD // 2
+        self._submit(self._next)
+        return 0
+
+    def _submit(self, work: _Work) -> None:
+        if self._connection is None:
+            self._connection = self._sender.open_connection()
+            self._accepted = 0
+            self._quiet_since = time.monotonic()
+        session = self._connection.session
+        if session.idle and time.monotonic() - self._quiet_since > _RESTED:
+            # Look whether the server has said 421 meanwhile, and do not trust it with a flight.
+            self._handle(self._connection.step(0))
+            session.rest()
+        if self._connection is not None and session.wants_message:
+            self._next = None
+            self._open[work.message.key] = work
+            session.submit(work.message)
+
+    def _advance(self, wait: int) -> None:
+        """Let time pass: read and write, or sleep where there is no session."""
+        if self._connection is None:
+            time.sleep(min(wait / _SECOND, _SLICE))
+            return
+        if wait > _KEEP_IDLE and not self._open:
+            self._end_session()
+            return
+        # What is unanswered ends the wait by itself; the slice is for looking whether to stop.
+        seconds = _SLICE if self._open else min(wait / _SECOND, _SLICE)
+        self._handle(self._connection.step(seconds))
+
+    def _handle(self, events: list[object]) -> None:
+        if not events:
+            return
+        self._quiet_since = time.monotonic()
+        settled = [event for event in events if isinstance(event, Settled)]
+        due = next((event.message for event in events if isinstance(event, BodyDue)), None)
+        closed = next((event for event in events if isinstance(event, Closed)), None)
+        if due is None or closed is not None:
+            self._settle(settled)
+        else:
+            self._release(self._open[due.key], settled)
+        if closed is not None and self._connection is not None:
+            self._connection.close()
+            self._connection = None
+            self._sender.session_ended(self._accepted, closed.why)
+
+    def _release(self, work: _Work, settled: list[Settled]) -> None:
+        """Wait for the pace, commit the intent, and let the content go."""
+        connection = self._connection
+        if connection is None:
+            return
+        addresses = len(work.message.envelope.recipients)
+        while delay := self._dispatch.may_start(time.monotonic_ns(), addresses):
+            self._settle(settled)
+            settled = []
+            if self._dispatch.stopped is not None:
+                break
+            events = connection.step(min(delay / _SECOND, _SLICE))
+            if events:  # the server has given us up
+                self._handle(events)
+                return
+        if self._dispatch.stopped is not None:
+            if not delay:
+                self._dispatch.cancel_start(addresses)
+            self._settle(settled)
+            self._abandon("the run was stopped before this message")
+            return
+        started_at = time.time_ns()
+        intent = Intent(work.message.key, started_at, addresses, work.message.message_id)
+        try:
+            granted = self._settle(settled, intent)
+        except BaseException:
+            self._dispatch.cancel_start(addresses)
+            raise
+        if not granted:
+            self._dispatch.cancel_start(addresses)
+            self._abandon("the row was withdrawn, suppressed or settled meanwhile")
+            return
+        self._dispatch.started(time.monotonic_ns(), addresses)
+        work.started_at = started_at
+        connection.session.release(work.message)
+
+    def _abandon(self, why: str) -> None:
+        """End a transaction past 354: only closing the socket does that, never a dot."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            events = connection.session.lost(why)
+            connection.close()
+            self._settle([event for event in events if isinstance(event, Settled)])
+
+    def _settle(self, settled: list[Settled], intent: Intent | None = None) -> bool:
+        """Record what was answered, and an intent; return whether the intent holds."""
+        if not settled and intent is None:
+            return True
+        utc = time.time_ns()
+        done: list[tuple[_Work, Answer, Result]] = []
+        for one in settled:
+            work = self._open.pop(one.message.key)
+            result = decide(
+                one,
+                attempts=work.claim.attempts,
+                policy=self._sender.campaign.retry,
+                now=utc,
+                started_at=work.started_at,
+                random=self._random,
+            )
+            done.append((work, one.answers[0], result))
+        granted = self._ledger.record([result for _, _, result in done], [intent] if intent else [])
+        for work, own, result in done:
+            self._accepted += result.status is Status.ACCEPTED
+            self._dispatch.note(own, time.monotonic_ns())
+            if own.fate is not Fate.UNSENT:
+                self._sender.on_result(work.claim, result)
+        return intent is None or intent.key in granted
+
+    def _render(self, claim: Claim) -> _Work | None:
+        try:
+            message = self._sender.renderer.render(claim.recipient, date=datetime.now(UTC))
+        except BaseException:
+            self._dispatch.give_back()
+            self._ledger.release([claim.recipient.key])
+            raise
+        own, *others = message.envelope.recipients
+        if others or claim.accepted:
+            # cc and bcc: those who have it already, or want nothing, are left out.
+            keep = tuple(
+                address
+                for address in others
+                if address.casefold() not in claim.accepted and not self._ledger.is_suppressed(address)
+            )
+            message = replace(message, envelope=replace(message.envelope, recipients=(own, *keep)))
+        return _Work(claim, message)
+
+    def _drop_next(self) -> None:
+        work, self._next = self._next, None
+        if work is not None:
+            self._dispatch.give_back()
+            self._ledger.release([work.message.key])
+
+    def _worn_out(self) -> bool:
+        """Whether the session has carried as many messages as it should (RFC 9422 4.1: MAILMAX)."""
+        if self._connection is None:
+            return False
+        session = self._connection.session
+        most = self._sender.campaign.smtp.messages_per_session
+        return session.submitted >= min(most, session.extensions.mail_max or most)
+
+    def _end_session(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.quit()
