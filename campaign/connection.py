@@ -7,7 +7,7 @@ hold us. Nothing is tried again here; opening is (`retry.opening`), where nothin
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from campaign.campaignfile import Security, Smtp
 from campaign.errors import ConnectFailed, ConnectionLost
@@ -21,7 +21,7 @@ class Patience:
 
     connect: float = 30.0
     handshake: float = 60.0
-    replies: Timeouts = Timeouts()
+    replies: Timeouts = field(default_factory=Timeouts)
 
 
 class Connection:

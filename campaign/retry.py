@@ -218,7 +218,7 @@ class Breaker:
             return f"the server refuses one message after another, as with a quota used up: {reply}"
         if self._sender >= self.IN_A_ROW:
             return (
-                f"{self._sender} refusals in a row are about the sender or a policy, and no recipient: {reply}."
+                f"{self._sender} refusals in a row are about the sender or a policy, no recipient: {reply}."
                 " Look at `from`, `envelope_from`, SPF and DKIM, then send again."
             )
         share = sum(self._recent) / len(self._recent)
