@@ -1,0 +1,403 @@
+"""Template sources → compiled texts and conditions, with everything that is wrong in them.
+
+In: a template file's name or a source written inline, the names that its context will have, and the
+place to report. Out: a `Text` to render per recipient, or a `Condition` to ask per row. Compiled
+once; syntax errors, unknown names and unknown columns are found here, before any row, includes and
+parents followed. What only shows with a row's values is a UserError from `render`, with the
+template and its line; the caller adds the row.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+import jinja2
+from jinja2 import meta, nodes
+from jinja2.parser import Parser
+
+from campaign.errors import Problem, UserError
+from campaign.place import shown
+from campaign.sandbox import Environment, FolderLoader
+
+ROW = "row"
+"""The name under which every column is reachable, whatever it is called: `row['First Name']`."""
+
+RESERVED = frozenset({ROW, "campaign", "recipient", "unsubscribe", "bounce"})
+"""Names that are ours in a message's templates; a column of such a name is reached through `row`."""
+
+# Jinja2 wraps none of what a template's own arithmetic, calls and look-ups raise.
+_FAULTS = (
+    jinja2.TemplateError, ArithmeticError, TypeError, ValueError, LookupError, AttributeError,
+    RecursionError, MemoryError,
+)  # fmt: skip
+
+_SHOWN_NAMES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What a template may name: the list's `columns`, and `others`.
+
+    A column whose name is no identifier, or is reserved, is reachable through `row` only.
+    """
+
+    columns: tuple[str, ...] = ()
+    others: frozenset[str] = frozenset()
+
+    def known(self) -> frozenset[str]:
+        """Every name that may stand alone."""
+        return self.others | {column for column in self.columns if column.isidentifier()} | {ROW}
+
+    def listing(self) -> str:
+        """The columns, as a person reads them."""
+        some = ", ".join(self.columns[:_SHOWN_NAMES])
+        more = len(self.columns) - _SHOWN_NAMES
+        return f"the list's columns are {some}" + (f" and {more} more" if more > 0 else "")
+
+    def unknown(self, name: str, *, column: bool = False) -> str:
+        """Say that `name` is not known, with the nearest that is."""
+        what = f"the list has no column {name!r}" if column else f"{name!r} is not defined"
+        near = difflib.get_close_matches(name, self.columns if column else self.known() - {ROW}, 1)
+        spaced = [
+            c for c in self.columns if not c.isidentifier() and _plain(c) == _plain(name) and not column
+        ]
+        hint = f"; write {ROW}['{spaced[0]}']" if spaced else f"; did you mean {near[0]!r}?" if near else ""
+        return f"{what}{hint}; {self.listing()}" if self.columns else f"{what}{hint}"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A compiled template. `constant` is its text where no expression stands in it.
+
+    `names` are the names of the context that it reads; `columns` those of the list's columns that
+    it reads by name or through `row`; `shown` those of them that it prints with no `if`, `or` or
+    `default` for a blank one. `sources` are all the sources that it is made of, by name.
+    """
+
+    names: frozenset[str] = frozenset()
+    columns: frozenset[str] = frozenset()
+    shown: frozenset[str] = frozenset()
+    sources: Mapping[str, str] = field(default_factory=dict)
+    constant: str | None = None
+    _render: Callable[[Mapping[str, object]], str] = field(default=lambda context: "", repr=False)
+
+    def render(self, context: Mapping[str, object]) -> str:
+        """Return the text for one context. Raises UserError with one Problem at the template's line."""
+        return self.constant if self.constant is not None else self._render(context)
+
+
+Condition = Callable[[Mapping[str, object]], bool]
+"""Raises UserError where the expression fails or gives neither true nor false."""
+
+
+def environment(
+    folder: Path, *, html: bool, markdown: bool = False, private: Collection[Path] = ()
+) -> Environment:
+    """Return the environment for one kind of part; `html` escapes every value for HTML.
+
+    Templates are read inside `folder` only; `private` files (list, ledger, secrets, keys) never.
+    In Markdown, a value is text and never Markdown; pass what is rendered through `markup`.
+    """
+    return Environment(folder, html=html, markdown=markdown, private=private)
+
+
+def row_context(row: Mapping[str, str]) -> dict[str, object]:
+    """Return the context in which a list's own templates (`name`, `where`) see one row."""
+    return {**row, ROW: row}
+
+
+def compile_text(source: str, *, env: Environment, place: Problem, names: Names) -> Text:
+    """Compile a source that stands inline in the campaign file, at `place`.
+
+    Raises UserError with every problem: syntax, unknown names and columns, unreadable includes.
+    """
+    if not any(mark in source for mark in ("{{", "{%", "{#")):
+        return Text(sources={place.path: source}, constant=source)
+    found = _Closure(env, names)
+    found.read(None, source, place)
+    return found.text(lambda: env.from_string(source), place)
+
+
+def compile_file(name: str, *, env: Environment, place: Problem, names: Names) -> Text:
+    """Compile the template file `name`, its path from the campaign's folder, named at `place`.
+
+    Raises UserError with every problem of it and of what it includes or extends.
+    """
+    found = _Closure(env, names)
+    found.load(name, place)
+    return found.text(lambda: env.get_template(name), place)
+
+
+def compile_condition(source: str, *, env: Environment, place: Problem, names: Names) -> Condition:
+    """Compile an expression that yields true or false; raises UserError as `compile_text` does.
+
+    An unknown name is an error even where another operand hides it.
+    """
+    found = _Closure(env, names)
+    found.read_expression(source, place)
+    if found.problems:
+        raise UserError(*found.problems)
+    ask = env.compile_expression(source, undefined_to_none=False)
+
+    def condition(context: Mapping[str, object]) -> bool:
+        with _Reporting(env, names, place):
+            answer = ask(context)
+            if isinstance(answer, jinja2.Undefined):
+                str(answer)  # a strict undefined raises what it lacks
+        if isinstance(answer, bool):
+            return answer
+        what = f"the condition gives {answer!r}, which is neither true nor false; compare it: plan == 'pro'"
+        raise UserError(dataclasses.replace(place, message=what))
+
+    return condition
+
+
+class _Closure:
+    """A template with all it includes, imports and extends: their problems, names and sources."""
+
+    def __init__(self, env: Environment, names: Names) -> None:
+        self.problems: list[Problem] = []
+        self._env = env
+        self._known = names
+        self._sources: dict[str, str] = {}
+        self._undeclared: dict[str, set[str]] = {}
+        self._uses: dict[str, _Uses] = {}
+        self._places: dict[str, Problem] = {}
+
+    def load(self, name: str, place: Problem, *, optional: bool = False) -> None:
+        """Read a template file once; a problem in naming it stands at `place`."""
+        if name in self._sources:
+            return
+        loader = self._env.loader
+        assert isinstance(loader, FolderLoader)  # noqa: S101
+        try:
+            source, path, _ = loader.get_source(self._env, name)
+        except jinja2.TemplateNotFound as error:
+            if not optional:
+                self.problems.append(dataclasses.replace(place, message=str(error.message)))
+            return
+        self.read(name, source, Problem("", file=shown(Path(path))))
+
+    def read(self, name: str | None, source: str, place: Problem) -> None:
+        """Parse one source and what it names; `name` is None for one that stands inline."""
+        key = name or place.path
+        self._sources[key] = source
+        self._places[key] = place
+        try:
+            tree = self._env.parse(source, name)
+            self._undeclared[key] = meta.find_undeclared_variables(tree)
+        except jinja2.TemplateSyntaxError as error:
+            self.problems.append(_at(place, error.lineno, _syntax(self._env, error)))
+            return
+        self._uses[key] = _Uses(tree)
+        for node in tree.find_all((nodes.Include, nodes.Extends, nodes.Import, nodes.FromImport)):
+            match node:
+                case nodes.Include(template=nodes.Const(value=str() as other)) if node.ignore_missing:
+                    self.load(other, _at(place, node.lineno), optional=True)
+                case nodes.Include(template=nodes.Tuple(items=items) | nodes.List(items=items)):
+                    for item in items:
+                        if isinstance(item, nodes.Const) and isinstance(item.value, str):
+                            self.load(item.value, _at(place, node.lineno), optional=True)
+                case (
+                    nodes.Include(template=nodes.Const(value=str() as other))
+                    | nodes.Extends(template=nodes.Const(value=str() as other))
+                    | nodes.Import(template=nodes.Const(value=str() as other))
+                    | nodes.FromImport(template=nodes.Const(value=str() as other))
+                ):
+                    self.load(other, _at(place, node.lineno))
+                case _:
+                    pass  # a name that is computed: rendering tells
+
+    def read_expression(self, source: str, place: Problem) -> None:
+        """Parse one expression; else as `read`."""
+        try:
+            parser = Parser(self._env, source, state="variable")
+            expression = parser.parse_expression()
+            if not parser.stream.eos:
+                parser.fail("an expression ends before this", parser.stream.current.lineno)
+            tree = nodes.Template([nodes.Output([expression], lineno=1)], lineno=1)
+            tree.set_environment(self._env)
+            self._undeclared[place.path] = meta.find_undeclared_variables(tree)
+        except jinja2.TemplateSyntaxError as error:
+            self.problems.append(dataclasses.replace(place, message=_syntax(self._env, error)))
+            return
+        self._places[place.path] = place
+        self._uses[place.path] = _Uses(tree)
+        self.problems += self._unknown()
+
+    def text(self, load: Callable[[], jinja2.Template], place: Problem) -> Text:
+        """Return the compiled text; raises UserError with all problems of the closure."""
+        self.problems += self._unknown()
+        if self.problems:
+            raise UserError(*self.problems)
+        template = load()
+        reporting = functools.partial(_Reporting, self._env, self._known, place)
+
+        def render(context: Mapping[str, object]) -> str:
+            with reporting():
+                return template.render(context)
+
+        names = frozenset().union(*self._undeclared.values())
+        uses = list(self._uses.values())
+        columns = frozenset(self._known.columns)
+        through_row = frozenset().union(*(use.columns.keys() for use in uses))
+        handled = frozenset().union(*(use.tested for use in uses))
+        printed = frozenset().union(*(use.printed for use in uses))
+        return Text(
+            names=names,
+            columns=columns & (names | through_row),
+            shown=(columns & printed & (names | through_row)) - handled,
+            sources=self._sources,
+            _render=render,
+        )
+
+    def _unknown(self) -> Iterator[Problem]:
+        known = self._known.known()
+        # A loop's or a set's name is seen by what the template includes, and by its parent.
+        stored = frozenset().union(*(use.stored for use in self._uses.values()))
+        for key, uses in self._uses.items():
+            place = self._places[key]
+            for name in sorted(self._undeclared[key] - known - stored - uses.defined):
+                line = uses.loaded.get(name)
+                if line is not None:
+                    yield _at(place, line, self._known.unknown(name))
+            for column, line in uses.columns.items():
+                if column not in self._known.columns and column not in uses.defined:
+                    yield _at(place, line, self._known.unknown(column, column=True))
+
+
+class _Uses:
+    """Where one template's tree uses which name or column.
+
+    `loaded` and `columns`: name to first line, unless a `default` stands for it. `defined`: asked
+    with `is defined`. `tested`: something is done for a blank one. `printed`: it is printed.
+    """
+
+    def __init__(self, tree: nodes.Template) -> None:
+        self.loaded: dict[str, int] = {}
+        self.columns: dict[str, int] = {}
+        self.stored: set[str] = set()
+        self.defined: set[str] = set()
+        self.tested: set[str] = set()
+        self.printed: set[str] = set()
+        self._visit(tree, printed=False, optional=False)
+
+    def _visit(self, node: nodes.Node, *, printed: bool, optional: bool) -> None:
+        name, column = _name(node)
+        if isinstance(node, nodes.Name) and node.ctx != "load":
+            self.stored.add(node.name)
+        elif name is not None:
+            if printed:
+                self.printed.add(name)
+            if not optional:
+                (self.columns if column else self.loaded).setdefault(name, node.lineno)
+        match node:
+            case nodes.Filter(name="default" | "d"):
+                optional = True
+                if len(node.args) > 1 or node.kwargs:  # default(..., true) holds for a blank one too
+                    self.tested |= _names_in(node)
+            case nodes.Test(name="defined" | "undefined"):
+                self.defined |= _names_in(node.node)
+                optional = True
+            case nodes.If() | nodes.CondExpr():
+                self.tested |= _names_in(node.test)
+            case nodes.Or():
+                self.tested |= _names_in(node.left)
+            case nodes.Output():
+                printed = True
+            case _:
+                pass
+        for child in node.iter_child_nodes():
+            # A filter's arguments are its own: {{ a|default(b) }} needs b.
+            inherits = not isinstance(node, nodes.Filter) or child is node.node
+            self._visit(child, printed=printed, optional=optional and inherits)
+
+
+class _Reporting:
+    """Turns what a rendering raises into a UserError at the template's line; refills the budget."""
+
+    __slots__ = ("_env", "_names", "_place")
+
+    def __init__(self, env: Environment, names: Names, place: Problem) -> None:
+        self._env, self._names, self._place = env, names, place
+
+    def __enter__(self) -> None:
+        self._env.budget.refill()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not isinstance(error, _FAULTS):
+            return
+        file, line = _template_line(trace)
+        place = Problem("", file=shown(Path(file)), line=line) if file else self._place
+        raise UserError(dataclasses.replace(place, message=self._say(error))) from error
+
+    def _say(self, error: BaseException) -> str:
+        match error:
+            case jinja2.UndefinedError():
+                return f"{error.message}; {self._names.listing()}" if self._names.columns else str(error)
+            case jinja2.TemplateError():
+                return str(error.message)
+            case RecursionError():
+                return "the template includes or calls itself without end"
+            case MemoryError():
+                return "the template needs more memory than there is"
+            case TypeError():
+                return (
+                    f"the template cannot do this: {error} (cells are text: write price|float to calculate)"
+                )
+            case _:
+                return f"the template cannot do this: {error}"
+
+
+def _template_line(trace: TracebackType | None) -> tuple[str | None, int | None]:
+    """The innermost template file and line of a traceback; Jinja2 marks such frames."""
+    file, line = None, None
+    while trace is not None:
+        frame = trace.tb_frame
+        if "__jinja_exception__" in frame.f_globals and frame.f_code.co_filename != "<template>":
+            file, line = frame.f_code.co_filename, trace.tb_lineno
+        trace = trace.tb_next
+    return file, line
+
+
+def _at(place: Problem, line: int, message: str = "") -> Problem:
+    """`place` with its line set, unless it is a value inside the campaign file, which has its own."""
+    return dataclasses.replace(place, message=message, line=line if place.line is None else place.line)
+
+
+def _syntax(env: Environment, error: jinja2.TemplateSyntaxError) -> str:
+    message = (error.message or "the syntax is wrong").rstrip(".")
+    for kind, table in (("filter", env.filters), ("test", env.tests)):
+        if message.startswith(f"No {kind} named "):
+            near = difflib.get_close_matches(message.split("'")[1], table, 1)
+            message = f"no {kind} is named {message.split(chr(39))[1]!r}"
+            return f"{message}; did you mean {near[0]!r}?" if near else message
+    return f"template syntax: {message}"
+
+
+def _name(node: nodes.Node) -> tuple[str | None, bool]:
+    """The name that a node reads, and whether it is a column read through `row`."""
+    match node:
+        case nodes.Name(name=name, ctx="load"):
+            return name, False
+        case nodes.Getitem(node=nodes.Name(name="row"), arg=nodes.Const(value=str() as column)):
+            return column, True
+        case _:
+            return None, False
+
+
+def _names_in(node: nodes.Node) -> set[str]:
+    found = {_name(node)[0]} | {_name(child)[0] for child in node.find_all((nodes.Name, nodes.Getitem))}
+    return {name for name in found if name is not None}
+
+
+def _plain(name: str) -> str:
+    return name.replace(" ", "").replace("_", "").replace("-", "").casefold()
