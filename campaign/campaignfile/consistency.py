@@ -1,0 +1,190 @@
+"""What several values of a campaign file say together: each rule yields (path, what is wrong).
+
+The rules read the plain values, so that they speak beside the errors of single values and not after
+them; each looks only at values of the type it knows.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from campaign.address import AddressError, parse_mailbox
+from campaign.campaignfile.yamlmarks import Path as ValuePath
+
+Found = Iterator[tuple[ValuePath, str]]
+Values = Mapping[str, object]
+
+# Names that a template has from us.
+RESERVED = ("campaign", "recipient", "unsubscribe", "bounce", "row")
+_PASSWORDS = ("password", "pass", "passwd", "pwd", "token", "secret", "api_key", "apikey", "access_token")
+# Header fields that we write ourselves, or that receivers write.
+_OURS = re.compile(
+    r"(from|to|cc|bcc|reply-to|subject|date|message-id|mime-version|content-.*|list-unsubscribe(-post)?|list-id"
+    r"|auto-submitted|sender|return-path|received|dkim-signature|authentication-results|arc-.*)",
+    re.IGNORECASE,
+)
+_FIELD_NAME = re.compile(r"[!-9;-~]{1,76}")  # RFC 5322 3.6.8: printable ASCII, no colon
+_LIST_ID = re.compile(r"[^<>]*<[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+>|[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+")
+
+
+def is_template(text: str) -> bool:
+    """Whether `text` has Jinja2 syntax in it."""
+    return "{{" in text or "{%" in text or "{#" in text
+
+
+def is_loopback(host: str) -> bool:
+    """Whether traffic to `host` stays on this machine."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def passwords(values: Values, within: ValuePath) -> Found:
+    """A secret never stands in the file; its value is never repeated."""
+    for key in values:
+        if key.lower() in _PASSWORDS:
+            what = "a secret does not belong into this file; name where it comes from:"
+            if within == ("unsubscribe",):
+                yield (*within, key), f"{what} secret_env, secret_command or secret_file"
+            else:
+                yield (*within, key), f"{what} password_env, password_command or password_file"
+
+
+def smtp(values: Values) -> Found:
+    """What the server's settings say together. Paths are relative to them."""
+    host, security, port = values.get("host"), values.get("security"), values.get("port")
+    if security == "none" and isinstance(host, str) and not is_loopback(host):
+        yield ("security",), "`none` is for servers on this machine; write starttls, or tls"
+    if port == 465 and security == "starttls":
+        yield ("security",), "port 465 speaks TLS from the start; write tls, or another port"
+    secrets = [
+        k for k in ("password_env", "password_command", "password_file", "token_command") if values.get(k)
+    ]
+    if len(secrets) > 1:
+        yield (secrets[1],), f"{' and '.join(secrets)} cannot both be given; keep one"
+    if values.get("username") and not secrets and not any(key.lower() in _PASSWORDS for key in values):
+        what = "needs a password: add password_env, password_command or password_file"
+        yield ("username",), what if values.get("auth") != "xoauth2" else "needs token_command"
+    if secrets and not values.get("username"):
+        yield (secrets[0],), "needs `username` beside it"
+    if (values.get("auth") == "xoauth2") != ("token_command" in values):
+        if "token_command" in values:
+            yield ("token_command",), "is for `auth: xoauth2`; write that beside it"
+        else:
+            yield ("auth",), "xoauth2 needs token_command, a command that prints an access token"
+    if bool(values.get("client_cert")) != bool(values.get("client_key")) and values.get("client_key"):
+        yield ("client_key",), "needs client_cert beside it"
+
+
+def campaign(values: Values) -> Found:
+    """What the campaign's own values say together."""
+    yield from _subject_and_bodies(values)
+    yield from _names(values)
+    yield from _addresses(values)
+    yield from _unsubscribe(values)
+    list_id = values.get("list_id")
+    if isinstance(list_id, str) and not is_template(list_id) and not _LIST_ID.fullmatch(list_id.strip()):
+        yield ("list_id",), "expected a name in angle brackets, such as News <news.example.com>"
+
+
+def attachments(values: Values, folder: Path) -> Found:
+    """Attachments whose path is no template are there, and inside their root."""
+    given = values.get("attachments_root")
+    root = (folder / given if isinstance(given, str) else folder).resolve()
+    items = values.get("attachments")
+    for index, item in enumerate(items if isinstance(items, list) else []):
+        path = item.get("path") if isinstance(item, dict) else item
+        where: ValuePath = (
+            ("attachments", index, "path") if isinstance(item, dict) else ("attachments", index)
+        )
+        if not isinstance(path, str) or is_template(path) or "\0" in path:
+            continue
+        file = (root / path).resolve()
+        if not file.is_relative_to(root):
+            yield where, f"{path!r} lies outside of attachments_root ({root})"
+        elif not file.is_file():
+            yield where, f"there is no file {path!r} (looked in {root})"
+
+
+def _subject_and_bodies(values: Values) -> Found:
+    bodies = values.get("templates")
+    bodies = bodies if isinstance(bodies, dict) else {}
+    if values.get("subject") is None and "subject" not in bodies:
+        yield ("subject",), "is missing: write a subject here, or name its file in templates.subject"
+    if "subject" in values and "subject" in bodies:
+        yield ("templates", "subject"), "the subject stands inline too; keep one of the two"
+    if "templates" in values and not any(bodies.get(k) for k in ("text", "html", "markdown", "mjml")):
+        yield ("templates",), "names no body: add text, html, markdown or mjml"
+    for other in ("text", "html", "mjml"):
+        if bodies.get("markdown") and bodies.get(other):
+            yield ("templates", other), "both parts are made from markdown; keep one of the two"
+    if bodies.get("mjml") and bodies.get("html"):
+        yield ("templates", "html"), "the HTML part is made from mjml; keep one of the two"
+
+
+def _names(values: Values) -> Found:
+    constants, headers, name = values.get("vars"), values.get("headers"), values.get("name")
+    if isinstance(name, str) and not name.isprintable():
+        yield ("name",), "has characters that cannot be printed"
+    for key in constants if isinstance(constants, dict) else {}:
+        if key in RESERVED:
+            yield ("vars", key), f"templates have {key!r} from us; choose another name"
+        elif not key.isidentifier():
+            yield ("vars", key), "is no name that a template can use; use letters, digits and _"
+    for key in headers if isinstance(headers, dict) else {}:
+        if not _FIELD_NAME.fullmatch(key):
+            yield ("headers", key), "is no header name"
+        elif _OURS.fullmatch(key):
+            yield ("headers", key), "is written by us, from the campaign's own keys"
+
+
+def _addresses(values: Values) -> Found:
+    fields: list[tuple[ValuePath, object]] = [
+        (("from",), values.get("from")),
+        (("reply_to",), values.get("reply_to")),
+    ]
+    for key in ("cc", "bcc"):
+        given = values.get(key)
+        if isinstance(given, list):
+            fields += [((key, index), item) for index, item in enumerate(given)]
+        else:
+            fields.append(((key,), given))
+    unsubscribe = values.get("unsubscribe")
+    if isinstance(unsubscribe, dict):
+        fields.append((("unsubscribe", "mailto"), unsubscribe.get("mailto")))
+    fields.append((("envelope_from",), values.get("envelope_from")))
+    for path, text in fields:
+        if isinstance(text, str) and text and not is_template(text):
+            try:
+                mailbox = parse_mailbox(text)
+            except AddressError as error:
+                yield path, str(error)
+            else:
+                if path[0] in ("unsubscribe", "envelope_from") and mailbox.name:
+                    yield path, "expected an address alone, without a name"
+
+
+def _unsubscribe(values: Values) -> Found:
+    unsubscribe = values.get("unsubscribe")
+    if not isinstance(unsubscribe, dict):
+        return
+    url = unsubscribe.get("url")
+    if not url and not unsubscribe.get("mailto"):
+        yield ("unsubscribe",), "names no way to leave: add mailto, url, or both"
+    sources = [key for key in ("secret_env", "secret_command", "secret_file") if unsubscribe.get(key)]
+    if len(sources) > 1:
+        yield ("unsubscribe", sources[1]), f"{' and '.join(sources)} cannot both be given; keep one"
+    if isinstance(url, str):
+        if not re.match(r"https?://", url):
+            yield ("unsubscribe", "url"), "expected an address that begins with https://"
+        elif unsubscribe.get("one_click") is True and not url.startswith("https://"):
+            yield ("unsubscribe", "url"), "one_click needs https (RFC 8058 3.1)"
+        if "unsubscribe.token" in url and not sources:
+            what = "has a token, which needs a secret: add secret_env, secret_command or secret_file"
+            yield ("unsubscribe", "url"), what
+    elif unsubscribe.get("one_click") is True:
+        yield ("unsubscribe", "one_click"), "needs `url` beside it"

@@ -1,0 +1,66 @@
+"""Where a secret comes from: the environment, a command, or a file; never the campaign file itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from campaign.errors import UserError
+
+COMMAND_TIMEOUT = 60.0  # seconds; a password manager may ask for a touch
+
+
+@dataclass(frozen=True, slots=True)
+class SecretSource:
+    """Exactly one of the three is set. `what` names the secret to a person: `smtp.password`."""
+
+    what: str
+    env: str | None = None
+    command: tuple[str, ...] | None = None
+    file: Path | None = None
+    folder: Path | None = None  # where the command runs
+
+    def read(self) -> str:
+        """Return the secret without its last line break. Raises UserError, which never quotes it."""
+        if self.env is not None:
+            secret = os.environ.get(self.env)
+            if secret is None:
+                raise UserError(f"{self.what}_env: the environment variable {self.env} is not set")
+            source = f"the environment variable {self.env}"
+        elif self.command is not None:
+            secret, source = self._run(self.command), f"the command {self.command[0]}"
+        else:
+            secret, source = self._read_file(), f"the file {self.file}"
+        secret = secret.removesuffix("\n").removesuffix("\r")
+        if not secret:
+            raise UserError(f"{self.what}: {source} gives nothing")
+        return secret
+
+    def _run(self, command: tuple[str, ...]) -> str:
+        name = f"{self.what}_command"
+        try:
+            # The person's own command from their own campaign file, without a shell.
+            done = subprocess.run(  # noqa: S603
+                command, cwd=self.folder, stdout=subprocess.PIPE, timeout=COMMAND_TIMEOUT, check=False
+            )
+            if done.returncode != 0:
+                raise UserError(f"{name}: {command[0]} ended with exit code {done.returncode}")
+            return done.stdout.decode()
+        except FileNotFoundError:
+            raise UserError(f"{name}: there is no command {command[0]!r}") from None
+        except OSError as error:
+            raise UserError(f"{name}: {command[0]} cannot be run: {error.strerror}") from None
+        except subprocess.TimeoutExpired:
+            raise UserError(f"{name}: {command[0]} took longer than {COMMAND_TIMEOUT:g} seconds") from None
+        except UnicodeDecodeError:
+            raise UserError(f"{name}: what {command[0]} prints is not UTF-8") from None
+
+    def _read_file(self) -> str:
+        try:
+            return self.file.read_text("utf-8") if self.file else ""
+        except OSError as error:
+            raise UserError(f"{self.what}_file: {self.file}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise UserError(f"{self.what}_file: {self.file} is not UTF-8") from None

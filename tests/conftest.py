@@ -1,0 +1,99 @@
+"""What holds for every test: loopback only, a temporary HOME, hypothesis budgets, the private servers.
+
+pytest-socket's options (pyproject.toml) refuse every connection but to loopback.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.need import need
+from tests.servers.certificates import Certificates
+from tests.servers.postfix import Postfix
+
+# Slow machines and other workers must not decide a test: no deadlines, no health check on speed.
+settings.register_profile(
+    "quick",
+    deadline=None,
+    max_examples=60,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile(
+    "thorough", parent=settings.get_profile("quick"), max_examples=3000, derandomize=False
+)
+settings.load_profile(os.environ.get("CAMPAIGN_HYPOTHESIS", "quick"))
+
+_home = pytest.StashKey[str]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    home = tempfile.mkdtemp(prefix="campaign-home-")
+    config.stash[_home] = home
+    os.environ["HOME"] = home
+    for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
+        os.environ.pop(name, None)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    shutil.rmtree(config.stash[_home], ignore_errors=True)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With CAMPAIGN_REQUIRE_ALL=1 a run that skipped anything has failed."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or os.environ.get("CAMPAIGN_REQUIRE_ALL") != "1":
+        return  # an xdist worker has no reporter; the controller counts for all
+    skipped = reporter.stats.get("skipped", [])
+    if skipped:
+        reporter.write_line("")
+        reporter.write_line(f"CAMPAIGN_REQUIRE_ALL=1 and {len(skipped)} skipped: failed", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """A private CA, its good and bad server certificates, and a client's."""
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def make_postfix(certificates: Certificates) -> Iterator[Callable[..., Postfix]]:
+    """Start a Postfix with options of its own; all are stopped at the session's end."""
+    need("postfix")
+    started: list[Postfix] = []
+
+    def make(**options: Any) -> Postfix:
+        started.append(Postfix(certificates, **options))
+        return started[-1]
+
+    yield make
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_postfix(make_postfix: Callable[..., Postfix]) -> Postfix:
+    """The worker's one plain Postfix; `postfix` empties its mailbox first."""
+    return make_postfix()
+
+
+@pytest.fixture
+def postfix(shared_postfix: Postfix) -> Postfix:
+    """A plain Postfix with an empty mailbox: no login, STARTTLS offered, fault addresses."""
+    shared_postfix.empty()
+    return shared_postfix
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Path:
+    """Debian's Chromium."""
+    return need("chromium")

@@ -1,0 +1,43 @@
+"""Programs that tests need and pip cannot bring: found, or the test is skipped, saying what to install."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+PACKAGES = {
+    "postfix": "postfix",
+    "smtp-sink": "postfix",
+    "chromium": "chromium",
+    "spamassassin": "spamassassin",
+    "mblaze": "mblaze",
+}
+PROGRAMS = {"mblaze": "mshow"}
+
+
+def need(name: str) -> Path:
+    """Return the path of a program named in PACKAGES, or skip the test that asks for it.
+
+    With CAMPAIGN_REQUIRE_ALL=1 a skipped test fails the run (conftest).
+    """
+    found = shutil.which(PROGRAMS.get(name, name), path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if found is None:
+        pytest.skip(f"needs {name}: apt-get install {PACKAGES[name]}")
+    if name == "postfix" and not _may_run_postfix():
+        pytest.skip("needs root, or user namespaces for Postfix: apt-get install uidmap")
+    return Path(found)
+
+
+@cache
+def _may_run_postfix() -> bool:
+    if os.geteuid() == 0:
+        return True
+    if shutil.which("unshare") is None:
+        return False
+    trial = subprocess.run(["unshare", "--map-root-user", "--map-auto", "true"], capture_output=True)
+    return trial.returncode == 0

@@ -1,0 +1,1 @@
+"""Private servers on loopback for the tests: a real Postfix, a forwarding proxy, their certificates."""
