@@ -15,7 +15,7 @@ from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
 
-from campaign.ledger import Claim, Ledger
+from campaign.ledger import Claim, Sending
 from campaign.model import Answer
 from campaign.pacing import Pace, Window
 from campaign.retry import Breaker, RetryPolicy, Verdict, judge
@@ -54,7 +54,7 @@ class Dispatch:
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: Sending,
         windows: tuple[Window, ...],
         policy: RetryPolicy,
         breaker: Breaker,
@@ -170,7 +170,7 @@ class Dispatch:
             self.stopped = stop
 
     def _nothing_due(self, utc: int) -> Later | None:
-        due = self._ledger.next_due()
+        due = self._ledger.next_due(utc)
         if due is not None:
             return Later(max(due - utc, _SECOND // 100))
         # A row that another connection has may come back as deferred.

@@ -129,6 +129,7 @@ def decide(
         reply=words,
         outcomes=tuple(outcomes),
         charged=charged,
+        settled_at=now,
         due_at=due_at,
         started_at=started_at,
         suppress=suppresses(own),

@@ -22,7 +22,7 @@ from campaign.campaignfile import CampaignFile
 from campaign.connection import Connection, Patience
 from campaign.dispatch import Dispatch, Ending, Later, Stop
 from campaign.errors import ConnectFailed, LeaseLost
-from campaign.ledger import Claim, Intent, Ledger, LedgerFull, Scope
+from campaign.ledger import Claim, Intent, LedgerFull, Scope, Sending
 from campaign.model import Answer, Fate, Message, Result, Settled, Status
 from campaign.render import Renderer
 from campaign.retry import Breaker, decide, opening_retry
@@ -42,6 +42,11 @@ _HEARTBEAT = 5.0
 _FRUITLESS = 5
 
 
+def scope_of(campaign: CampaignFile) -> Scope:
+    """Return the account that the campaign's rate is counted for."""
+    return Scope(campaign.smtp.host, campaign.smtp.username or "")
+
+
 @dataclass(slots=True)
 class _Work:
     """A claimed row and its message; `started_at` is when its content was released, UTC ns."""
@@ -58,7 +63,7 @@ class Sender:
         self,
         campaign: CampaignFile,
         renderer: Renderer,
-        ledger: Ledger,
+        ledger: Sending,
         login: Login | None,
         *,
         limit: int | None = None,
@@ -71,9 +76,9 @@ class Sender:
         self.login = login
         self.on_result = on_result
         self.patience = patience
-        self.scope = Scope(campaign.smtp.host, campaign.smtp.username or "")
+        self.scope = scope_of(campaign)
         self.dispatch = Dispatch(
-            ledger, campaign.windows, campaign.retry, Breaker(campaign.stop_when.refused), limit=limit
+            ledger, campaign.windows, campaign.retry.policy, Breaker(campaign.stop_when.refused), limit=limit
         )
         self.sessions = 0
         self._fruitless = 0
@@ -81,7 +86,7 @@ class Sender:
         self._failure: BaseException | None = None
 
     def run(self) -> Stop:
-        """Send, and return why it ended. The ledger must have a run begun.
+        """Send, and return why it ended. `ledger` is a run that holds the lease.
 
         Raises what a thread could not handle: UserError where a row can no longer be rendered,
         LeaseLost, or a bug.
@@ -335,7 +340,7 @@ class _Lane:
             result = decide(
                 one,
                 attempts=work.claim.attempts,
-                policy=self._sender.campaign.retry,
+                policy=self._sender.campaign.retry.policy,
                 now=utc,
                 started_at=work.started_at,
                 random=self._random,

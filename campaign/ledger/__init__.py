@@ -1,0 +1,138 @@
+"""The ledger: who was mailed, who is to be mailed, and what was answered. One SQLite file.
+
+    stage → plan → apply        (enrolment: the list against what is known)
+    claim → intent → result     (sending: pending → in_flight → accepted | refused | deferred | in_doubt)
+    suppressions, history, doubt  (what people add, ask and decide; also beside a running send)
+
+Promise 2 of the project lives here: an intent is on the disk before the last byte of a message can
+leave, and its answer follows at once; what a dead process left between the two is in doubt. Others
+may come behind these same few methods: nothing assumes that it is the only process.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from campaign.errors import Problem
+from campaign.ledger import doubt
+from campaign.ledger.database import Database, LedgerFull
+from campaign.ledger.enrolment import Choices, Enrolment, Plan
+from campaign.ledger.history import Entry, History, Summary
+from campaign.ledger.sending import Claim, Intent, Scope, Sending
+from campaign.ledger.suppression import Suppression, Suppressions, parse_pattern
+from campaign.model import Status
+from campaign.place import shown
+
+__all__ = [
+    "Choices",
+    "Claim",
+    "Database",
+    "Enrolment",
+    "Entry",
+    "History",
+    "Intent",
+    "Ledger",
+    "LedgerFull",
+    "Plan",
+    "Scope",
+    "Sending",
+    "Summary",
+    "Suppression",
+    "Suppressions",
+    "parse_pattern",
+]
+
+
+class Ledger:
+    """One campaign's view of a ledger. `secret` keys Message-IDs and tokens; nobody else has it."""
+
+    def __init__(self, database: Database, name: str, file: Path | None, *, register: bool = True) -> None:
+        self.database = database
+        self._name = name
+        self._file = file
+        found = database.row("SELECT id FROM campaigns WHERE name = ?", (name,))
+        if found is None and register:
+            database.change(
+                "INSERT INTO campaigns (name, file, created_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                (name, str(file or ""), time.time_ns()),
+            )
+            found = database.row("SELECT id FROM campaigns WHERE name = ?", (name,))
+        self.campaign = found[0] if found else -1
+        secret = database.setting("secret")
+        assert isinstance(secret, bytes)  # noqa: S101
+        self.secret = secret
+        self.suppressions = Suppressions(database)
+        self.history = History(database, self.campaign)
+
+    @classmethod
+    def open(
+        cls, path: Path, name: str, file: Path | None = None, *, create: bool = True, read_only: bool = False
+    ) -> Ledger:
+        """Open the ledger at `path` for the campaign `name`, whose file is `file`.
+
+        Raises UserError: no ledger where `create` is false, none of ours, newer, damaged, or a folder
+        that cannot be written.
+        """
+        database = Database.open(path, create=create, read_only=read_only)
+        return cls(database, name, file, register=create and not read_only)
+
+    @classmethod
+    def temporary(cls, name: str) -> Ledger:
+        """Open a ledger that vanishes with `close`."""
+        return cls(Database.temporary(), name, None)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.database.close()
+
+    def enrolment(self, choices: Choices | None = None) -> Enrolment:
+        """Begin a reading of the list."""
+        return Enrolment(self.database, self.campaign, choices or Choices())
+
+    def start(self, scope: Scope, now: int, longest_delay: int = 86_400_000_000_000) -> Sending:
+        """Take the sender's lease; see Sending.start. Raises LeaseHeld."""
+        return Sending.start(self.database, self.campaign, scope, now, longest_delay)
+
+    def other_file(self) -> Path | None:
+        """Return the campaign file that had this name before, if it is still there and is another.
+
+        A file that was renamed or moved takes its history along.
+        """
+        found = self.database.row("SELECT file FROM campaigns WHERE id = ?", (self.campaign,))
+        known = Path(str(found[0])) if found and found[0] else None
+        if known is None or self._file is None or known == self._file or not known.is_file():
+            return None
+        return None if known.samefile(self._file) else known
+
+    def adopt_file(self) -> None:
+        """Note where the campaign's file is now."""
+        self.database.change("UPDATE campaigns SET file = ? WHERE id = ?", (str(self._file), self.campaign))
+
+    @property
+    def digest(self) -> str | None:
+        """The digest of the content that recipients have had, or None where nobody has."""
+        found = self.database.row(
+            "SELECT digest FROM campaigns WHERE id = ?1 AND EXISTS"
+            " (SELECT 1 FROM messages WHERE campaign = ?1 AND status = 'accepted')",
+            (self.campaign,),
+        )
+        return str(found[0]) if found and found[0] else None
+
+    def set_digest(self, digest: str) -> None:
+        """Note the digest of the content that is sent from now on."""
+        self.database.change("UPDATE campaigns SET digest = ? WHERE id = ?", (digest, self.campaign))
+
+    def settle_doubt(self, status: Status, keys: Iterable[str], words: str, now: int) -> int:
+        """Say of rows in doubt that they are `status` (accepted or pending); return how many were."""
+        return doubt.settle_doubt(self.database, self.campaign, status, keys, words, now)
+
+    def forget(self, address: str, now: int) -> int:
+        """Remove a person's data from every campaign; return how many rows that were."""
+        return doubt.forget(self.database, address, now)
+
+    def problem(self, message: str) -> Problem:
+        """Return a problem at the ledger's file."""
+        path = self.database.path
+        return Problem(message, shown(path) if path else None)
