@@ -317,6 +317,14 @@ class CampaignFile(_Model):
         """The folder that it lies in."""
         return self.file.parent
 
+    @property
+    def private(self) -> tuple[Path, ...]:
+        """Files that no template reads and no attachment is: the list, the ledger, keys and secrets."""
+        files = [self.file, self.recipients.csv, self.ledger, self.smtp.client_key, self.smtp.password_file]
+        files += [self.unsubscribe.secret_file] if self.unsubscribe is not None else []
+        files += [self.dkim.key_file] if self.dkim is not None else []
+        return tuple(file for file in files if file is not None)
+
     def problem(
         self, path: str, message: str, severity: Severity = Severity.ERROR, rule: str = ""
     ) -> Problem:

@@ -207,8 +207,8 @@ class Enrolment:
                 UPDATE messages AS m SET
                     attempts = CASE WHEN m.status = 'pending' AND becomes IN ('pending', 'suppressed')
                                       OR becomes = 'deferred' THEN attempts ELSE 0 END,
-                    due_at = CASE WHEN m.status IN ('pending', 'deferred') AND becomes IN ('pending', 'deferred')
-                                       AND m.email = s_email THEN due_at ELSE :now END,
+                    due_at = CASE WHEN m.status IN ('pending', 'deferred') AND m.email = s_email
+                                  THEN due_at ELSE :now END,
                     status = becomes, number = s_number, line = s_line, email = s_email, name = s_name,
                     fields = s_fields, layout = :layout,
                     reply = CASE WHEN bad IS NOT NULL THEN bad

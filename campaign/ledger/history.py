@@ -64,7 +64,8 @@ class History:
         ):
             counts[Status(str(status))] = count
         times = self._database.row(
-            "SELECT min(settled_at), max(settled_at) FROM messages WHERE campaign = ? AND status = 'accepted'",
+            "SELECT min(settled_at), max(settled_at) FROM messages"
+            " WHERE campaign = ? AND status = 'accepted'",
             (self._campaign,),
         ) or (None, None)
         due = self._database.row(
@@ -72,9 +73,7 @@ class History:
             (self._campaign,),
         ) or (None,)
         run = next(iter(live_runs(self._database, now)), None)
-        return Summary(
-            counts, times[0], times[1], due[0], (run.pid, run.host) if run else None
-        )
+        return Summary(counts, times[0], times[1], due[0], (run.pid, run.host) if run else None)
 
     def entries(self, now: int, statuses: Collection[Status] = tuple(Status)) -> Iterator[Entry]:
         """Iterate over rows of these statuses, in the order of the list."""
@@ -140,11 +139,12 @@ class History:
         ):
             yield Status(str(status)), str(reply), count
 
-    def accepted_byself, places: int -> list[tuple[int, int]]:
+    def accepted_by_time(self, places: int) -> list[tuple[int, int]]:
         """Return (UTC ns, accepted until then) at most `places` times over the campaign's course."""
         rows = self._database.rows(
             "SELECT max(settled_at), count(*) FROM"
-            " (SELECT settled_at, ntile(?) OVER (ORDER BY settled_at) AS n FROM messages WHERE campaign = ? AND status = 'accepted') GROUP BY n ORDER BY 1",
+            " (SELECT settled_at, ntile(?) OVER (ORDER BY settled_at) AS n FROM messages"
+            " WHERE campaign = ? AND status = 'accepted') GROUP BY n ORDER BY 1",
             (places, self._campaign),
         )
         total, curve = 0, []
