@@ -128,10 +128,11 @@ def _mailbox(name: str, box: Mailbox) -> Iterator[str]:
 
 def _fold(line: str) -> bytes | None:
     """Fold an ASCII field before white space, or return None where a word is too long for a line."""
-    lines, current = [], ""
+    lines: list[str] = []
+    current, head = "", line.partition(" ")[0]
     # Each piece is white space and the word behind it; a fold comes before the white space.
     for piece in re.findall(r" *[^ ]+", line):
-        if current and len(current) + len(piece) > LINE and lines + [current] != [line.partition(" ")[0]]:
+        if current and len(current) + len(piece) > LINE and current != head:
             lines.append(current)
             current = piece
         else:
