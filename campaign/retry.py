@@ -67,6 +67,10 @@ def judge(answer: Answer) -> Verdict:
     if answer.stage not in (Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.BODY):
         return Verdict.SESSION
     code = reply.enhanced
+    if code is None and reply.code == 454:
+        # RFC 4954 6: 454 is 4.7.0. Amazon SES says it to the final dot, and without that code, where
+        # we are too fast.
+        code = EnhancedCode(4, 7, 0)
     return _temporary(answer.stage, code) if reply.code < 500 else _permanent(answer.stage, code)
 
 
@@ -132,8 +136,14 @@ def decide(
         settled_at=now,
         due_at=due_at,
         started_at=started_at,
-        suppress=suppresses(own),
+        suppress=suppresses(own) and _names_one(settled),
     )
+
+
+def _names_one(settled: Settled) -> bool:
+    """Whether the row's own answer can be about its own address only: one dot answers for all accepted."""
+    others = (answer.stage for answer in settled.answers[1:])
+    return settled.answers[0].stage is Stage.RCPT or Stage.BODY not in others
 
 
 _STATUS = {
@@ -155,7 +165,7 @@ def _words(answer: Answer) -> str:
         return answer.reply.text
     if answer.fate is Fate.UNKNOWN:
         return f"no answer to the message: {answer.why}"
-    return answer.why
+    return f"{answer.stage}: {answer.why}"
 
 
 def backoff(attempt: int, policy: RetryPolicy, random: Random) -> int:

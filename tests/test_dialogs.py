@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from campaign.model import Envelope, Message, Settled
+from campaign.model import Answer, Envelope, Message, Settled
+from campaign.retry import judge
 from campaign.smtp import BodyDue, Closed, Event, Login, Mechanism, Opened, Session, StartTLS
 from campaign.smtp.commands import body
 
 DIALOGS = sorted((Path(__file__).parent / "dialogs").glob("*.smtp"))
+_IDLE = None  # stands among the messages where the session rests
 
 
 @dataclass
@@ -22,48 +24,61 @@ class Dialog:
 
     security: str = "none"
     login: Login | None = None
-    messages: list[Message] = field(default_factory=list)
+    messages: list[Message | None] = field(default_factory=list)
     script: list[tuple[str, str]] = field(default_factory=list)
 
 
-def read(path: Path, *, pipelining: bool) -> Dialog:
-    """Read a dialog, keeping the lines that hold with or without PIPELINING."""
+def read(path: Path, *, pipelining: bool, byte_by_byte: bool) -> Dialog:
+    """Read a dialog, keeping the lines that hold for this shape of the run."""
     settings, _, script = path.read_text("utf-8").partition("\n\n")
     dialog = Dialog()
     for line in settings.splitlines():
         if line.startswith("#"):
             continue
-        name, _, value = line.partition(": ")
+        name, value = _split(line)
         if name == "security":
             dialog.security = value
         elif name == "login":
             mechanism, username, secret = value.split()
             dialog.login = Login(username, secret, None if mechanism == "any" else Mechanism(mechanism))
+        elif name == "idle":
+            dialog.messages.append(_IDLE)
         elif name.startswith("message"):
-            words = value.split()
-            size = int(words.pop(0)) if name == "message-size" else 0
-            key, sender, *recipients = words
-            content = f"Subject: {key}\r\n\r\n.hello\r\n".encode()
-            content += b"x" * (size - len(content) - 2) + b"\r\n" if size else b""
-            envelope = Envelope(sender, tuple(recipients), smtputf8=name == "message-utf8")
-            dialog.messages.append(Message(key, int(key), envelope, f"<{key}@example.com>", content))
+            dialog.messages.append(_message(name, value.split()))
         else:
             raise ValueError(f"{path}: unknown setting {name!r}")
+    holds = {"P": pipelining, "L": not pipelining, "W": not byte_by_byte, "B": byte_by_byte}
     for line in script.splitlines():
         if not line or line.startswith("#"):
             continue
-        who, _, text = line.partition(": ")
-        if who in "PL":
-            if (who == "P") is not pipelining:
-                continue
-            who, _, text = text.partition(": ")
-        assert who in ("S", "C", "E"), f"{path}: {line!r}"
+        who, text = _split(line)
+        kept = True
+        while who in holds:
+            kept = kept and holds[who]
+            who, text = _split(text)
+        assert who in ("S", "C", "E", "V"), f"{path}: {line!r}"
         if text.endswith("{PIPELINING}"):
-            if not pipelining:
-                continue
+            kept = kept and pipelining
             text = text.replace("{PIPELINING}", "PIPELINING")
-        dialog.script.append((who, text))
+        if kept:
+            dialog.script.append((who, text))
     return dialog
+
+
+def _split(line: str) -> tuple[str, str]:
+    """Return what stands before and behind the colon, with `{a*9}` written out."""
+    name, _, value = line.partition(":")
+    value = re.sub(r"\{(.)\*(\d+)\}", lambda match: match[1] * int(match[2]), value)
+    return name, value.removeprefix(" ")
+
+
+def _message(kind: str, words: list[str]) -> Message:
+    size = int(words.pop(0)) if kind == "message-size" else 0
+    key, sender, *recipients = words
+    content = f"Subject: {key}\r\n\r\n.hello\r\n".encode()
+    content += b"x" * (size - len(content) - 2) + b"\r\n" if size else b""
+    envelope = Envelope(sender.strip("<>"), tuple(recipients), smtputf8=kind == "message-utf8")
+    return Message(key, int(key), envelope, f"<{key}@example.com>", content)
 
 
 class Run:
@@ -75,13 +90,15 @@ class Run:
             starttls=dialog.security == "starttls",
             tls=dialog.security == "tls",
             login=dialog.login,
+            cleartext_login=dialog.security == "none",
         )
         self.byte_by_byte = byte_by_byte
-        self.messages = {message.key: message for message in dialog.messages}
+        self.messages = {message.key: message for message in dialog.messages if message is not _IDLE}
         self.waiting = deque(dialog.messages)
         self.said = b""  # by the server, and not heard yet
         self.heard = b""  # from the client
         self.events: deque[Event] = deque()
+        self.answers: tuple[Answer, ...] = ()  # of the message settled last
         self.quitting = False
 
     def play(self, script: list[tuple[str, str]]) -> None:
@@ -90,10 +107,10 @@ class Run:
                 self.server(text)
             elif who == "C":
                 self.client(text)
+            elif who == "E":
+                self.expect(text)
             else:
-                self.hear()
-                assert self.events, f"no event, expected {text!r}; heard {self.heard!r}"
-                assert describe(self.events.popleft()).startswith(text)
+                assert ", ".join(judge(answer) for answer in self.answers) == text
         self.hear()
         assert not self.events, [describe(event) for event in self.events]
         assert not self.heard
@@ -107,10 +124,17 @@ class Run:
             self.hear()
             self.session.tls_established()
             self.pump()
+        elif text == "<rested>":
+            self.hear()
+            assert self.waiting.popleft() is _IDLE
+            self.session.rest()
+            self.pump()
         else:
-            self.said += re.sub(
-                rb"\\x([0-9a-f]{2})", lambda match: bytes([int(match[1], 16)]), text.encode() + b"\r\n"
-            )
+            repeated = re.fullmatch(r"<(\d+) lines> (.*)", text)
+            times, text = (int(repeated[1]), repeated[2]) if repeated else (1, text)
+            octets = text.removesuffix("<cut>").encode() + (b"" if text.endswith("<cut>") else b"\r\n")
+            octets = re.sub(rb"\\x([0-9a-f]{2})", lambda match: bytes([int(match[1], 16)]), octets)
+            self.said += octets * times
             if self.byte_by_byte:
                 self.hear()
 
@@ -121,6 +145,17 @@ class Run:
             self.hear()
         assert self.heard[: len(expected)] == expected
         self.heard = self.heard[len(expected) :]
+
+    def expect(self, text: str) -> None:
+        self.hear()
+        assert self.events, f"no event, expected {text!r}; heard {self.heard!r}"
+        event = self.events.popleft()
+        described = describe(event)
+        assert described.startswith(text), f"expected {text!r}, got {described!r}"
+        rest = described.removeprefix(text)
+        assert not rest.startswith((" permanent", " botched")), f"unexpected: {rest!r}"
+        if isinstance(event, Settled):
+            self.answers = event.answers
 
     def hear(self) -> None:
         said, self.said = self.said, b""
@@ -138,8 +173,9 @@ class Run:
 
     def pump(self) -> None:
         self.heard += self.session.data_to_send()
-        if self.session.wants_message and self.waiting:
-            self.session.submit(self.waiting.popleft())
+        if self.session.wants_message and self.waiting and (message := self.waiting[0]) is not _IDLE:
+            self.waiting.popleft()
+            self.session.submit(message)
             self.take(self.session.events())
         elif self.session.opened and self.session.idle and not self.waiting and not self.quitting:
             self.quitting = True
@@ -150,11 +186,7 @@ class Run:
 def describe(event: Event) -> str:
     match event:
         case Settled():
-            answers = (
-                f"{answer.address} {answer.fate} {answer.stage}" + (f" {answer.reply.code}" if answer.reply else "")
-                for answer in event.answers
-            )
-            return f"settled {event.message.key} " + ", ".join(answers)
+            return f"settled {event.message.key} " + ", ".join(map(_describe_answer, event.answers))
         case BodyDue():
             return f"due {event.message.key}"
         case Closed():
@@ -166,9 +198,14 @@ def describe(event: Event) -> str:
             return "starttls"
 
 
+def _describe_answer(answer: Answer) -> str:
+    code = f" {answer.reply.code}" if answer.reply else ""
+    return f"{answer.address} {answer.fate} {answer.stage}{code}"
+
+
 @pytest.mark.parametrize("byte_by_byte", [False, True], ids=["whole", "byte-by-byte"])
 @pytest.mark.parametrize("pipelining", [True, False], ids=["pipelined", "lock-step"])
 @pytest.mark.parametrize("path", DIALOGS, ids=lambda path: path.stem)
 def test_dialog(path: Path, pipelining: bool, byte_by_byte: bool) -> None:
-    dialog = read(path, pipelining=pipelining)
+    dialog = read(path, pipelining=pipelining, byte_by_byte=byte_by_byte)
     Run(dialog, byte_by_byte=byte_by_byte).play(dialog.script)

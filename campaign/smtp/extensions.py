@@ -1,10 +1,10 @@
-"""What the server offers: the reply to EHLO, read (RFC 5321 4.1.1.1)."""
+"""What the server offers: the reply to EHLO, read (RFC 5321 4.1.1.1), and what it rules out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from campaign.model import Reply
+from campaign.model import EnhancedCode, Message, Reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Extensions:
         mechanisms: set[str] = set()
         for line in keywords:
             # Some servers still write the draft's AUTH=LOGIN beside the standard's AUTH LOGIN.
-            word, *parameters = line.replace("AUTH=", "AUTH ", 1).upper().split()
+            word, *parameters = line.upper().replace("AUTH=", "AUTH ", 1).split()
             offered.setdefault(word, []).extend(parameters)
             if word == "AUTH":
                 mechanisms.update(parameters)
@@ -54,6 +54,28 @@ class Extensions:
             mail_max=_number(limits.get("MAILMAX", "")),
             rcpt_max=_number(limits.get("RCPTMAX", "")),
         )
+
+    def rule_out(self, message: Message) -> Reply | None:
+        """Return the refusal that `message` would meet, as a reply of ours, or None."""
+        if message.envelope.smtputf8 and not self.smtputf8:
+            # RFC 6531 3.5 has 5.6.7 for a non-ASCII address that cannot be taken.
+            return _ours(553, EnhancedCode(5, 6, 7), "the address needs SMTPUTF8, which is not offered")
+        size = len(message.content)
+        if self.size is not None and size > self.size:
+            # RFC 1870 6.1
+            text = f"the message has {size} bytes, and the server takes {self.size}"
+            return _ours(552, EnhancedCode(5, 3, 4), text)
+        return None
+
+    @property
+    def too_many(self) -> Reply:
+        """The reply of ours to the recipients beyond `rcpt_max`: asking for them would cost an error."""
+        text = f"the server takes {self.rcpt_max} recipients for a message"
+        return _ours(452, EnhancedCode(4, 5, 3), text)
+
+
+def _ours(code: int, enhanced: EnhancedCode, text: str) -> Reply:
+    return Reply(code, (f"{enhanced} {text} (our words: it was not sent)",), enhanced)
 
 
 def _number(text: str) -> int | None:

@@ -27,6 +27,14 @@ class Say:
 
 Next = Say | StartTLS | Opened | Closed
 
+# RFC 3207 6: what stands behind the 220 in the clear was put there by somebody else.
+INJECTED = Closed(
+    Stage.STARTTLS,
+    "bytes were injected behind the server's answer to STARTTLS: somebody is in the line",
+    permanent=True,
+    botched=True,
+)
+
 
 class Opening:
     """The state of a session that is not open yet; `Session` explains the parameters."""
@@ -36,6 +44,7 @@ class Opening:
     ) -> None:
         self.extensions = Extensions()
         self.greeting: Reply | None = None
+        self.awaits_tls = False  # from `StartTLS` to `tls_established`
         self._client = client
         self._starttls = starttls
         self._tls = tls
@@ -63,7 +72,7 @@ class Opening:
     def tls_established(self) -> Say:
         """Go on inside TLS: what was said before counts for nothing (RFC 3207 4.2)."""
         self._tls = True
-        self._starttls = False
+        self._starttls = self.awaits_tls = False
         self.extensions = Extensions()
         return self._ehlo()
 
@@ -113,9 +122,8 @@ class Opening:
         if reply.code != 220:
             raise ProtocolError(f"no answer to STARTTLS: {reply.text!r}")
         if more_bytes:
-            # RFC 3207 6: what stands behind the 220 in the clear was put there by somebody else.
-            why = "bytes were injected behind the server's answer to STARTTLS: somebody is in the line"
-            return Closed(Stage.STARTTLS, why, permanent=True, botched=True)
+            return INJECTED
+        self.awaits_tls = True
         return StartTLS()
 
     def _authenticate(self, login: Login) -> Next:

@@ -70,7 +70,9 @@ class ReplyParser:
         self._lines.append(text)
         if not last:
             return None
-        reply = Reply(code, tuple(self._lines), enhanced_code(code, text))
+        # RFC 2034 4 has the code on every line; where it is not, the first one found counts.
+        found = (enhanced_code(code, text) for text in self._lines)
+        reply = Reply(code, tuple(self._lines), next(filter(None, found), None))
         self._lines, self._size = [], 0
         return reply
 
@@ -84,7 +86,9 @@ def _single(line: bytes) -> Reply | None:
 
 def _parse(line: bytes) -> tuple[int, str, bool]:
     """Return code, text, and whether the line is its reply's last."""
-    match = _LINE.fullmatch(line.removesuffix(b"\r")) if len(line) <= MAX_LINE else None
+    if len(line) > MAX_LINE:
+        raise ProtocolError(f"a reply line of more than {MAX_LINE} bytes")
+    match = _LINE.fullmatch(line.removesuffix(b"\r"))
     if match is None:
         raise ProtocolError(f"a line that is no SMTP reply: {printable(line[:80])!r}")
     return int(match[1]), printable(match[3] or b""), match[2] != b"-"

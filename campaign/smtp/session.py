@@ -38,14 +38,15 @@ the session.
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 
 from campaign.errors import ProtocolError
-from campaign.model import EnhancedCode, Fate, Message, Reply, Stage
+from campaign.model import Fate, Message, Reply, Stage
 from campaign.smtp import commands
 from campaign.smtp.auth import Login
 from campaign.smtp.events import BodyDue, Closed, Event, Opened, Timeouts
 from campaign.smtp.extensions import Extensions
-from campaign.smtp.opening import Opening, Say
+from campaign.smtp.opening import INJECTED, Opening, Say
 from campaign.smtp.replies import ReplyParser
 from campaign.smtp.transaction import Transaction, Turn
 
@@ -53,28 +54,17 @@ from campaign.smtp.transaction import Transaction, Turn
 CAUTIOUS_MESSAGES = 3
 
 
+@dataclass(slots=True, eq=False)
 class _Step:
     """What is written at once and answered once. `first` and `last` are barriers in a group."""
 
-    __slots__ = ("address", "end", "first", "last", "octets", "stage", "transaction")
-
-    def __init__(
-        self,
-        stage: Stage,
-        octets: bytes,
-        transaction: Transaction | None = None,
-        *,
-        address: str = "",
-        first: bool = False,
-        last: bool = False,
-    ) -> None:
-        self.stage = stage
-        self.octets = octets
-        self.transaction = transaction
-        self.address = address
-        self.first = first
-        self.last = last
-        self.end = 0  # where its last byte stands in all that was written
+    stage: Stage
+    octets: bytes
+    transaction: Transaction | None = None
+    address: str = ""
+    first: bool = False
+    last: bool = False
+    end: int = 0  # where its last byte stands in all that was written
 
 
 class Session:
@@ -126,10 +116,12 @@ class Session:
 
     @property
     def stage(self) -> Stage:
-        """The stage that is waited for: that of the oldest unanswered step."""
-        if self._unanswered:
-            return self._unanswered[0].stage
-        return Stage.BODY if self._transactions else Stage.MAIL
+        """Where the session stands: the oldest step that is unanswered, or else not written yet."""
+        if steps := self._unanswered or self._to_write:
+            return steps[0].stage
+        if self._transactions:
+            return Stage.BODY
+        return Stage.MAIL if self.opened else Stage.TLS
 
     @property
     def waiting(self) -> bool:
@@ -167,29 +159,14 @@ class Session:
         if not self.wants_message:
             raise ProtocolError("a message was submitted to a session that takes none now")
         transaction = Transaction(message)
-        self._transactions.append(transaction)
-        self.submitted += 1
-        extensions, envelope = self.extensions, message.envelope
-        impossible = _impossible(message, extensions)
-        if impossible is not None:
-            transaction.answer(envelope.recipients, Fate.ANSWERED, Stage.RCPT, impossible)
-            return
-        addresses = envelope.recipients
-        if extensions.rcpt_max is not None and len(addresses) > extensions.rcpt_max:
-            beyond = addresses[extensions.rcpt_max :]
-            transaction.answer(beyond, Fate.ANSWERED, Stage.RCPT, _too_many(extensions.rcpt_max))
-            addresses = addresses[: extensions.rcpt_max]
-        if self._rset_due:
+        steps = self._envelope(transaction)
+        if steps and self._rset_due:
             self._to_write.append(_Step(Stage.RSET, b"RSET\r\n"))
             self._rset_due = False
-        size = len(message.content)
-        mail = commands.mail(envelope.sender, size, extensions, smtputf8=envelope.smtputf8)
-        self._to_write.append(_Step(Stage.MAIL, mail, transaction))
-        for address in addresses:
-            self._to_write.append(_Step(Stage.RCPT, commands.rcpt(address), transaction, address=address))
-        several = len(addresses) > 1
-        self._to_write.append(_Step(Stage.DATA, b"DATA\r\n", transaction, first=several, last=True))
-        transaction.unanswered = len(addresses) + 2
+        self._to_write.extend(steps)
+        transaction.unanswered = len(steps)
+        self._transactions.append(transaction)
+        self.submitted += 1
 
     def release(self, message: Message) -> None:
         """Let the content of the announced `message` go. From here on it can be in doubt.
@@ -213,7 +190,8 @@ class Session:
 
     def tls_established(self) -> None:
         """Go on inside TLS, after `StartTLS`."""
-        self._say(self._opening.tls_established())
+        if self.closed is None:
+            self._say(self._opening.tls_established())
 
     def data_to_send(self) -> bytes:
         """Return what is to be written now, b"" for nothing; it counts as taken."""
@@ -235,7 +213,9 @@ class Session:
 
     def receive(self, octets: bytes, unsent: int = 0) -> list[Event]:
         """Take bytes from the server; `unsent` of the bytes taken from us have not left yet."""
-        if self.closed is None:
+        if octets and self._opening.awaits_tls:
+            self._close(INJECTED, self._written)
+        elif self.closed is None:
             left = self._written - unsent
             try:
                 for reply in self._parser.feed(octets):
@@ -258,6 +238,25 @@ class Session:
         events, self._events = self._events, []
         return events
 
+    def _envelope(self, transaction: Transaction) -> list[_Step]:
+        """Return MAIL, RCPT and DATA, or nothing where the server's extensions rule the message out."""
+        message, extensions = transaction.message, self.extensions
+        addresses = message.envelope.recipients
+        impossible = extensions.rule_out(message)
+        if impossible is not None:
+            transaction.answer(addresses, Fate.ANSWERED, Stage.RCPT, impossible)
+            return []
+        if beyond := addresses[extensions.rcpt_max :] if extensions.rcpt_max else ():
+            transaction.answer(beyond, Fate.ANSWERED, Stage.RCPT, extensions.too_many)
+            addresses = addresses[: extensions.rcpt_max]
+        size, smtputf8 = len(message.content), message.envelope.smtputf8
+        mail = commands.mail(message.envelope.sender, size, extensions, smtputf8=smtputf8)
+        return [
+            _Step(Stage.MAIL, mail, transaction),
+            *(_Step(Stage.RCPT, commands.rcpt(one), transaction, address=one) for one in addresses),
+            _Step(Stage.DATA, b"DATA\r\n", transaction, first=len(addresses) > 1, last=True),
+        ]
+
     def _say(self, command: Say) -> None:
         self._to_write.append(_Step(command.stage, command.octets, last=True))
 
@@ -278,15 +277,19 @@ class Session:
         early = step.end > left
         if early and reply.code < 400:
             raise ProtocolError(f"a reply that was not asked for: {reply.text!r}")
-        self._unanswered.popleft()
         if step.transaction is not None:
             self._in_transaction(step, step.transaction, reply)
         else:
             self._outside(step, reply)
-        # RFC 5321 3.8: after a 421, whatever it answers, the server closes, and has not processed
-        # what was behind. A content that is refused while it leaves can only be cut off.
-        if reply.code == 421 or early:
+        if self.closed is not None:
+            return
+        self._unanswered.popleft()  # only now: a reply that it cannot have leaves it unanswered
+        if reply.code == 421:
+            # RFC 5321 3.8: whatever it answers, the server closes, and has not processed what was behind.
             self._close(Closed(step.stage, f"the server closed the session: {reply.text}", reply), left)
+        elif early:
+            # What is refused while it leaves can only be cut off.
+            self._close(Closed(step.stage, f"the server did not hear us out: {reply.text}", reply), left)
 
     def _outside(self, step: _Step, reply: Reply) -> None:
         if step.stage is Stage.QUIT:
@@ -309,7 +312,6 @@ class Session:
                 self._events.append(following)
 
     def _in_transaction(self, step: _Step, transaction: Transaction, reply: Reply) -> None:
-        transaction.unanswered -= 1
         if step.stage is Stage.MAIL:
             turn = transaction.on_mail(reply)
         elif step.stage is Stage.RCPT:
@@ -320,6 +322,7 @@ class Session:
             turn = transaction.on_body(reply)
             if self._caution and reply.positive:
                 self._caution -= 1
+        transaction.unanswered -= 1
         if turn is not Turn.GO_ON:
             self._turn(turn, transaction, reply)
         if transaction.finished:
@@ -361,25 +364,3 @@ class Session:
         self._unanswered.clear()
         self.closed = closed
         self._events.append(closed)
-
-
-def _impossible(message: Message, extensions: Extensions) -> Reply | None:
-    """Return the refusal that the server's extensions announce, as a reply of our own."""
-    if message.envelope.smtputf8 and not extensions.smtputf8:
-        # RFC 6531 3.5 has 5.6.7 for a non-ASCII address that cannot be taken.
-        return _our_reply(553, EnhancedCode(5, 6, 7), "the address needs SMTPUTF8, which is not offered")
-    size, limit = len(message.content), extensions.size
-    if limit is not None and size > limit:
-        # RFC 1870 6.1
-        text = f"the message has {size} bytes, and the server takes {limit}"
-        return _our_reply(552, EnhancedCode(5, 3, 4), text)
-    return None
-
-
-def _too_many(limit: int) -> Reply:
-    # RFC 9422 4.2: more would be refused, and what is not asked for costs no error there.
-    return _our_reply(452, EnhancedCode(4, 5, 3), f"the server takes {limit} recipients for a message")
-
-
-def _our_reply(code: int, enhanced: EnhancedCode, text: str) -> Reply:
-    return Reply(code, (f"{enhanced} {text} (our words: it was not sent)",), enhanced)

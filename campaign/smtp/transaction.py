@@ -109,11 +109,10 @@ class Transaction:
 
     def on_body(self, reply: Reply) -> Turn:
         """Note the reply to the final dot."""
+        if reply.code < 400 and not reply.positive:
+            raise ProtocolError(f"no answer to the message: {reply.text!r}")
         if self._void:
             return Turn.GO_ON
-        if 300 <= reply.code < 400:
-            self.doubt(f"the server answered {reply.text!r}, which is no answer to a message")
-            raise ProtocolError(f"no answer to the message: {reply.text!r}")
         self.answer(self._taken, Fate.ANSWERED, Stage.BODY, reply)
         if reply.code >= 400:
             self.failed = True
