@@ -15,6 +15,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 SECOND = 1_000_000_000
 _PERIODS = {"second": SECOND, "minute": 60 * SECOND, "hour": 3600 * SECOND, "day": 86400 * SECOND}
@@ -106,27 +107,27 @@ class Pace:
     def finish(self, now: int, count: int) -> int:
         """Return the nanoseconds from `now` until the last of `count` single starts may have been made.
 
-        Each window alone gives a time before which it cannot be; the latest of them is returned.
-        That is exact for one window, and where several interleave it may be short by less than the
-        shorter one's period.
+        Each window gives a time before which it cannot be; the latest of them is returned. That is
+        exact for one window, and where several interleave it can be short.
         """
-        if count <= 0:
-            return 0
-        return max((self._finish(log, now, count) for log in self._logs), default=0)
+        return max((self._finish(log, now, count) for log in self._logs), default=0) if count > 0 else 0
 
-    @staticmethod
-    def _finish(log: _Log, now: int, count: int) -> int:
+    def _finish(self, log: _Log, now: int, count: int) -> int:
         size, period = log.window.count, log.window.period
-        used, place = divmod(count - 1, size)
+        missing = size - len(log.starts)
         if log.spacing:
-            first = max(now, log.earliest(1) or now)
-            # Full bursts are never faster than the window, and the spacing keeps them at it.
-            return first + (count - 1) * log.spacing - now
-        # The k-th start of a round waits for the start at its place in the round before.
-        known = list(log.starts)
-        missing = size - len(known)
-        start = now if place < missing else max(now, known[place - missing] + period)
-        return start + used * period - now
+            # A start waits for the one before it, and for the one a whole window before.
+            last = now + (count - 1) * log.spacing
+            if log.starts:
+                last = max(last, log.starts[-1] + count * log.spacing)
+            for place, start in enumerate(islice(log.starts, max(0, count - missing)), missing):
+                last = max(last, start + period + (count - 1 - place) * log.spacing)
+            return last - now
+        rounds, place = divmod(count - 1, size)
+        if rounds:
+            # What holds up a start of the first round holds up its successors in the later ones.
+            return rounds * period + self.finish(now, place + 1)
+        return max(0, log.starts[place - missing] + period - now) if place >= missing else 0
 
     def __str__(self) -> str:
         return ", ".join(str(log.window) for log in self._logs) or "no limit"
