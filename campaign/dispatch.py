@@ -70,7 +70,7 @@ class Dispatch:
         self._policy = policy
         self._breaker = breaker
         self._left = limit
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may stop the run while this thread has it
         self._claims: deque[Claim] = deque()
         self._out = 0  # rows that a connection has
         self._reserved = 0  # addresses between `may_start` and `started`

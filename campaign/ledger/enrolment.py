@@ -129,6 +129,14 @@ class Enrolment:
             "UPDATE temp.staged SET key = 'row ' || number WHERE bad IS NOT NULL AND key = '';"
         )
 
+    def mark_bad(self, rows: Iterable[tuple[int, str]]) -> None:
+        """Note what is wrong with staged rows, by number: they cannot be sent."""
+        self._database.change("BEGIN")
+        self._database.change_many(
+            "UPDATE temp.staged SET bad = ?2 WHERE number = ?1", ((number, words) for number, words in rows)
+        )
+        self._database.change("COMMIT")
+
     def mark_suppressed(self) -> None:
         """Note which staged rows the suppression list holds."""
         if self._database.row("SELECT 1 FROM suppressions LIMIT 1") is None:

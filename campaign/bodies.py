@@ -1,0 +1,87 @@
+"""The bodies of a campaign's messages: its templates, compiled once → text and HTML, per recipient."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from campaign import markdown, mjml, plaintext
+from campaign.campaignfile import CampaignFile
+from campaign.errors import Problem, UserError
+from campaign.html import Images, Inliner
+from campaign.mime import File
+from campaign.place import shown
+from campaign.templating import Names, Text, compile_file, compile_text, environment
+
+
+class Bodies:
+    """Compiled bodies. Raises UserError with every problem in them."""
+
+    def __init__(self, campaign: CampaignFile, names: Names, images: Images) -> None:
+        self._campaign = campaign
+        self._images = images
+        self._inliner = Inliner() if campaign.inline_css else None
+        self._file: dict[str, Path] = {}
+        self._problems: list[Problem] = []
+        self._text = self._compile("text", names, html=False)
+        self._markdown = self._compile("markdown", names, html=False)
+        self._html = self._compile("html", names, html=True) or self._compile("mjml", names, html=True)
+        if self._problems:
+            raise UserError(*self._problems)
+
+    @property
+    def texts(self) -> Iterator[Text]:
+        """The compiled templates."""
+        return (text for text in (self._text, self._markdown, self._html) if text is not None)
+
+    @property
+    def html_sources(self) -> Iterator[str]:
+        """The sources that HTML is made from."""
+        return (source for text in (self._markdown, self._html) if text for source in text.sources.values())
+
+    def render(self, context: Mapping[str, object]) -> tuple[str | None, str | None, list[File]]:
+        """Return text, HTML, and the images that the HTML shows. Raises UserError."""
+        if self._markdown is not None:
+            html: str | None = markdown.to_html(self._markdown.render(context))
+        else:
+            html = self._html.render(context) if self._html is not None else None
+        text = self._text.render(context) if self._text is not None else None
+        if html is None:
+            return text, None, []
+        if text is None:
+            text = plaintext.from_html(html)
+        try:
+            if self._inliner is not None:
+                html = self._inliner.inline(html)
+            html, images = self._images.attach(html)
+        except UserError as error:
+            what = "; ".join(problem.message for problem in error.problems)
+            file = next(self._file[kind] for kind in ("html", "mjml", "markdown") if kind in self._file)
+            raise UserError(Problem(what, shown(file))) from None
+        return text, html, images
+
+    def _compile(self, kind: str, names: Names, *, html: bool) -> Text | None:
+        file: Path | None = getattr(self._campaign.templates, kind)
+        if file is None:
+            return None
+        self._file[kind] = file
+        env = environment(
+            self._campaign.folder, html=html, markdown=kind == "markdown", private=self._campaign.private
+        )
+        place = self._campaign.problem(f"templates.{kind}", "")
+        try:
+            if kind == "mjml":
+                source = mjml.to_html(file.read_text("utf-8-sig"), file)
+                return compile_text(source, env=env, place=place, names=names)
+            return compile_file(template_name(self._campaign, file), env=env, place=place, names=names)
+        except UserError as error:
+            self._problems += error.problems
+        except (OSError, UnicodeDecodeError) as error:
+            self._problems.append(self._campaign.problem(f"templates.{kind}", f"cannot be read: {error}"))
+        return None
+
+
+def template_name(campaign: CampaignFile, file: Path) -> str:
+    """Return a template file's path from the campaign's folder; the loader judges it."""
+    return Path(os.path.relpath(file, campaign.folder)).as_posix()

@@ -1,0 +1,37 @@
+"""What is odd about a campaign that could be sent: one file per rule, whose docstring explains it.
+
+A rule looks at a prepared campaign and yields warnings; what makes sending impossible was found
+before (`campaignfile`, `templating`, `preparation`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib import import_module
+
+from campaign.checks.checked import Checked
+from campaign.errors import Problem
+from campaign.preparation import Preparation
+
+RULES = (
+    "duplicates",
+    "blank",
+    "leftovers",
+    "sender",
+    "unsubscribe",
+    "provider",
+    "attachments",
+    "size",
+    "clipped",
+)
+
+
+def warnings(preparation: Preparation) -> Iterator[Problem]:
+    """Yield what each rule finds, and what the list and the templates warned of."""
+    yield from preparation.recipients.warnings
+    first = preparation.survey.first_recipient
+    text, html = preparation.renderer.parts(first) if first is not None else (None, None)
+    checked = Checked(preparation, text, html)
+    for rule in RULES:
+        yield from import_module(f"campaign.checks.{rule}").check(replace(checked, rule=rule))

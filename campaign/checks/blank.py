@@ -1,0 +1,21 @@
+"""A template prints a column that is blank in some rows: "Dear ,".
+
+A template that provides for it is not named: `{{ first_name or "reader" }}`, `{% if first_name %}`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from campaign.checks.checked import Checked
+from campaign.errors import Problem
+
+
+def check(checked: Checked) -> Iterator[Problem]:
+    """Yield a warning for each such column."""
+    for column, blank in checked.survey.blank.items():
+        rows = "1 row" if blank.rows == 1 else f"{blank.rows} rows"
+        yield checked.warn_list(
+            f"{column} is blank in {rows}, and a template prints it; write {{{{ {column} or '…' }}}}, or fill it",
+            blank.line,
+        )

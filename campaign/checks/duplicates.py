@@ -1,0 +1,18 @@
+"""Two rows have one key: the first is mailed, the others are left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from campaign.checks.checked import Checked
+from campaign.errors import Problem
+
+
+def check(checked: Checked) -> Iterator[Problem]:
+    """Yield a warning for each later row, up to a number, and one for the others."""
+    duplicates = checked.survey.duplicates
+    for problem in duplicates.shown:
+        yield checked.warn_list(problem.message, problem.line)
+    more = duplicates.count - len(duplicates.shown)
+    if more:
+        yield checked.warn_list(f"and {more} more rows whose key stands above already")

@@ -1,0 +1,21 @@
+"""A message is larger than many receivers take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from campaign.checks.checked import Checked
+from campaign.errors import Problem
+
+MOST = 10_000_000
+"""Octets. Exchange Online and Gmail take 25 MB and more; many others stop at 10."""
+
+
+def check(checked: Checked) -> Iterator[Problem]:
+    """Yield a warning where the largest message is larger."""
+    if checked.survey.largest > MOST:
+        size = checked.survey.largest / 1e6
+        yield checked.warn(
+            "attachments",
+            f"the largest message has {size:.1f} MB, and many receivers refuse more than 10; link to it",
+        )

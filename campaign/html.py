@@ -1,0 +1,104 @@
+"""A rendered HTML part → what mail clients show: styles in their elements, local images as cid.
+
+Both happen after rendering: inlined before it, a template's loops would be moved out of its tables.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from html import escape, unescape
+from pathlib import Path
+from urllib.parse import unquote
+
+import css_inline
+
+from campaign.errors import UserError
+from campaign.folder import Folder
+from campaign.mime import File, image
+
+# An image's address, in quotes or bare; comments too, since Outlook reads those.
+_IMAGE = re.compile(
+    r"""(<img\b[^>]*?\ssrc\s*=\s*|\sbackground\s*=\s*)("[^"]*"|'[^']*'|[^\s"'>]+)""", re.IGNORECASE
+)
+_ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|//|#", re.IGNORECASE)
+_SHOWN = {".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg", ".bmp", ".ico"}
+
+
+class Inliner:
+    """Moves the rules of `<style>` into the elements; media queries and pseudo-classes stay."""
+
+    def __init__(self) -> None:
+        # What is left in the style elements is what cannot be inlined. Nothing is ever fetched.
+        self._inliner = css_inline.CSSInliner(
+            keep_style_tags=True, remove_inlined_selectors=True, load_remote_stylesheets=False
+        )
+
+    def inline(self, html: str) -> str:
+        """Return the document with its styles inlined. Raises UserError with a sentence."""
+        if "<style" not in html and "<STYLE" not in html:
+            return html
+        try:
+            return self._inliner.inline(html)
+        except css_inline.InlineError as error:
+            raise UserError(f"the styles cannot be inlined: {error}") from None
+
+
+class Images:
+    """The local images that HTML parts show; each distinct file is read and encoded once."""
+
+    def __init__(self, folder: Folder, domain: str) -> None:
+        self._folder = folder
+        self._domain = domain
+        self._files: dict[Path, File] = {}
+
+    def attach(self, html: str) -> tuple[str, list[File]]:
+        """Return the HTML with cid addresses, and the files it shows, each once.
+
+        Raises UserError with a sentence for a file that is missing, outside the folder, or no image.
+        """
+        used: dict[Path, File] = {}
+
+        def replace(match: re.Match[str]) -> str:
+            address = _address(match[2])
+            if not is_local(address):
+                return match[0]
+            path = self._folder.find(_path(address))
+            used[path] = self._file(path)
+            return f'{match[1]}"cid:{escape(used[path].content_id)}"'
+
+        return _IMAGE.sub(replace, html), list(used.values())
+
+    def _file(self, path: Path) -> File:
+        if path not in self._files:
+            if path.suffix.lower() not in _SHOWN:
+                raise UserError(
+                    f"{path.name} is no image: its name ends in none of {', '.join(sorted(_SHOWN))}"
+                )
+            content = self._folder.read(path)
+            identity = hashlib.sha256(path.name.encode() + b"\0" + content).hexdigest()[:24]
+            self._files[path] = image(path.name, content, f"{identity}@{self._domain}")
+        return self._files[path]
+
+
+def local_images(sources: Iterable[str]) -> Iterator[str]:
+    """Yield the paths of local images that are named in the sources of HTML templates."""
+    for source in sources:
+        for match in _IMAGE.finditer(source):
+            address = _address(match[2])
+            if is_local(address) and "{" not in address:
+                yield _path(address)
+
+
+def is_local(address: str) -> bool:
+    """Whether an address names a file of ours: it has no scheme, no host, and is not blank."""
+    return bool(address) and _ELSEWHERE.match(address) is None
+
+
+def _address(quoted: str) -> str:
+    return unescape(quoted.strip("\"'")).strip()
+
+
+def _path(address: str) -> str:
+    return unquote(re.split(r"[?#]", address, maxsplit=1)[0])

@@ -1,0 +1,155 @@
+"""Everything that must hold before the first message leaves: the list, the templates, every row.
+
+    Recipients → Enrolment (staged) → duplicates, suppressions → Renderer on each row to be sent → Plan
+
+This is promise 1: what a send will do is read, validated and rendered here, whole, and shown to the
+person. Memory stays flat: problems are kept up to a number and counted beyond it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from campaign.campaignfile import CampaignFile
+from campaign.errors import Problem, UserError
+from campaign.ledger import Enrolment, Plan
+from campaign.model import BadRow, Message, Recipient
+from campaign.recipients import Recipients
+from campaign.render import Renderer, Secrets
+
+MOST_SHOWN = 50
+
+
+@dataclass(slots=True)
+class Tally:
+    """The first problems of a kind, and how many there are."""
+
+    shown: list[Problem] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, problems: Iterable[Problem]) -> None:
+        """Take note of problems."""
+        for problem in problems:
+            self.count += 1
+            if len(self.shown) < MOST_SHOWN:
+                self.shown.append(problem)
+
+
+@dataclass(slots=True)
+class Blank:
+    """A column that a template prints and that is blank in some rows; the first of them in `line`."""
+
+    rows: int
+    line: int
+
+
+@dataclass(slots=True)
+class Survey:
+    """What was seen of the list and its messages; sizes in octets.
+
+    `addresses` counts envelope addresses: cc and bcc are mails too. `first` is the first message.
+    """
+
+    rows: int = 0
+    messages: int = 0
+    addresses: int = 0
+    largest: int = 0
+    smtputf8: int = 0
+    bad: Tally = field(default_factory=Tally)
+    duplicates: Tally = field(default_factory=Tally)
+    blank: dict[str, Blank] = field(default_factory=dict)
+    first: Message | None = None
+    first_recipient: Recipient | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """A list that was read and rendered. `enrolment` is staged, and not applied."""
+
+    campaign: CampaignFile
+    recipients: Recipients
+    renderer: Renderer
+    enrolment: Enrolment
+    plan: Plan
+    survey: Survey
+
+    @property
+    def errors(self) -> list[Problem]:
+        """Return what is wrong with rows, at most the first 50, and a line for the others."""
+        bad = self.survey.bad
+        more = bad.count - len(bad.shown)
+        return [*bad.shown, *([Problem(f"and {more} more bad rows", self.recipients.file)] if more else [])]
+
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how far it is, and how far it goes."""
+
+
+def compile_campaign(campaign: CampaignFile, secrets: Secrets) -> tuple[Recipients, Renderer]:
+    """Open the list and compile the templates. Raises UserError with the problems of both."""
+    recipients = Recipients(campaign)
+    return recipients, Renderer(campaign, recipients.columns, secrets)
+
+
+def prepare(
+    campaign: CampaignFile,
+    enrolment: Enrolment,
+    secrets: Secrets,
+    progress: Progress = lambda doing, done, of: None,
+) -> Preparation:
+    """Read the whole list and render every row that would be sent.
+
+    Raises UserError for what makes that impossible; bad rows are in the result.
+    """
+    recipients, renderer = compile_campaign(campaign, secrets)
+    survey = Survey()
+    enrolment.stage(recipients.columns, _surveyed(recipients, renderer, survey, progress))
+    survey.duplicates.add(enrolment.drop_duplicates(recipients.file))
+    enrolment.mark_suppressed()
+    total = survey.rows
+    bad: list[tuple[int, str]] = []
+    for done, recipient in enumerate(enrolment.to_send()):
+        if done % 100 == 0:
+            progress("rendering", done, total)
+        problems = _render(renderer, recipient, survey)
+        if problems:
+            survey.bad.add(problems)
+            bad.append((recipient.number, "; ".join(problem.message for problem in problems)))
+    enrolment.mark_bad(bad)
+    progress("rendering", total, total)
+    return Preparation(campaign, recipients, renderer, enrolment, enrolment.plan(), survey)
+
+
+def _surveyed(
+    recipients: Recipients, renderer: Renderer, survey: Survey, progress: Progress
+) -> Iterator[Recipient | BadRow]:
+    """Pass the rows on, with a look at each."""
+    shown = [column for column in recipients.columns if column in renderer.shown]
+    for row in recipients:
+        survey.rows += 1
+        if survey.rows % 500 == 0:
+            progress("reading", recipients.position, recipients.size)
+        if isinstance(row, BadRow):
+            survey.bad.add(row.problems)
+        else:
+            for column in shown:
+                if not row.row[column].strip():
+                    survey.blank.setdefault(column, Blank(0, row.line)).rows += 1
+        yield row
+    progress("reading", recipients.size, recipients.size)
+
+
+def _render(renderer: Renderer, recipient: Recipient, survey: Survey) -> list[Problem]:
+    try:
+        message = renderer.render(recipient, date=datetime.now(UTC))
+    except UserError as error:
+        return list(error.problems)
+    survey.messages += 1
+    survey.addresses += len(message.envelope.recipients)
+    survey.largest = max(survey.largest, len(message.content))
+    survey.smtputf8 += message.envelope.smtputf8
+    if survey.first is None:
+        survey.first, survey.first_recipient = message, recipient
+    return []

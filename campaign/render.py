@@ -1,0 +1,359 @@
+"""CampaignFile + Recipient → Message: the envelope, the header and the parts of one person's mail.
+
+Everything is compiled once, and what no template changes is made once: constant header fields,
+static attachments, images. What is wrong with the templates is raised together when a Renderer is
+made; what shows only with a row's values, from `render`, naming the row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from email.utils import format_datetime
+from functools import lru_cache
+from types import MappingProxyType
+
+from campaign import headers, mime
+from campaign.address import AddressError, Mailbox, domain_of, fold, needs_smtputf8, parse_mailbox
+from campaign.bodies import Bodies, template_name
+from campaign.campaignfile import CampaignFile
+from campaign.errors import Problem, UserError
+from campaign.folder import Folder
+from campaign.headers import HeaderError
+from campaign.html import Images, local_images
+from campaign.model import Envelope, Message, Recipient
+from campaign.templating import (
+    RESERVED,
+    ROW,
+    Names,
+    Text,
+    compile_file,
+    compile_text,
+    environment,
+)
+
+_URL = re.compile(r"https?://[!#-;=?-\[\]^-z|~]+", re.IGNORECASE)  # no white space, quotes, <, >
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """`ledger` keys Message-IDs and bounce tokens; `unsubscribe` is what the person's server shares."""
+
+    ledger: bytes
+    unsubscribe: bytes = b""
+
+    @classmethod
+    def placeholder(cls) -> Secrets:
+        """Return secrets for messages that nobody gets: no command is run for them."""
+        return cls(b"placeholder", b"placeholder")
+
+
+@dataclass(frozen=True, slots=True)
+class _Name:
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Addressee:
+    email: str
+    name: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Ways:
+    token: str
+    url: str
+    mailto: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Bounce:
+    token: str
+
+
+class Renderer:
+    """Makes the messages of one campaign for a list with these columns. May be shared by threads.
+
+    `digest` is of what recipients see; `shown` are the columns that a template prints without
+    provision for a blank cell. Raises UserError with every problem that shows before any row.
+    """
+
+    def __init__(self, campaign: CampaignFile, columns: tuple[str, ...], secrets: Secrets) -> None:
+        self._campaign = campaign
+        self._secrets = secrets
+        self._problems: list[Problem] = []
+        self._own = MappingProxyType({"campaign": _Name(campaign.name)})
+        others = frozenset(RESERVED - {ROW} - (set() if campaign.unsubscribe else {"unsubscribe"}))
+        self._names = Names(columns, others | frozenset(campaign.vars))
+        self._env = environment(campaign.folder, html=False, private=campaign.private)
+        self._columns = tuple(c for c in columns if c.isidentifier() and c not in RESERVED)
+        self._from = self._inline("from", campaign.from_)
+        self._reply_to = self._inline("reply_to", campaign.reply_to)
+        self._envelope_from = self._inline("envelope_from", campaign.envelope_from)
+        self._cc = [self._inline(f"cc.{n}", text) for n, text in enumerate(campaign.cc)]
+        self._bcc = [self._inline(f"bcc.{n}", text) for n, text in enumerate(campaign.bcc)]
+        self._subject = self._compile_subject()
+        self._headers = {
+            name: self._inline(f"headers.{name}", text) for name, text in campaign.headers.items()
+        }
+        self._list_id = self._inline("list_id", campaign.list_id)
+        self._url = self._inline(
+            "unsubscribe.url", campaign.unsubscribe.url if campaign.unsubscribe is not None else None
+        )
+        self._folder = Folder(campaign.attachments_root, campaign.private)
+        self._attachments = [
+            (
+                number,
+                self._inline(f"attachments.{number}.path", one.path),
+                self._inline(f"attachments.{number}.name", one.name),
+            )
+            for number, one in enumerate(campaign.attachments)
+        ]
+        self._read = lru_cache(maxsize=16)(self._attachment)
+        domain = self._constant_domain()
+        try:
+            self._bodies: Bodies | None = Bodies(campaign, self._names, Images(self._folder, domain))
+        except UserError as error:
+            self._problems += error.problems
+        if self._problems:
+            raise UserError(*dict.fromkeys(self._problems))
+        assert self._bodies is not None  # noqa: S101
+        self._static, self._per_row = self._split_attachments()
+        boundary = hmac.new(secrets.ledger, campaign.name.encode(), "sha256").hexdigest()[:24]
+        self._skeleton = mime.Skeleton((), self._static, boundary)
+        self._line = lru_cache(maxsize=64)(_line)
+        self.shown = self._shown()
+        self.digest = self._digest()
+
+    def render(self, recipient: Recipient, *, date: datetime, test_to: str | None = None) -> Message:
+        """Return the message for one row.
+
+        `test_to` makes it a test: to that address alone, the subject marked, another Message-ID.
+        Raises UserError with what is wrong, naming the row.
+        """
+        try:
+            return self._render(recipient, date, test_to)
+        except UserError as error:
+            row = f"row {recipient.number}, line {recipient.line} of the list"
+            raise UserError(*(replace(p, message=f"{p.message} ({row})") for p in error.problems)) from error
+
+    def parts(self, recipient: Recipient) -> tuple[str | None, str | None]:
+        """Return text and HTML of one row's message, as people read them. Raises UserError."""
+        assert self._bodies is not None  # noqa: S101
+        text, html, _ = self._bodies.render(self._context(recipient))
+        return text, html
+
+    def _render(self, recipient: Recipient, date: datetime, test_to: str | None) -> Message:
+        context = self._context(recipient)
+        campaign = self._campaign
+        sender = self._mailbox("from", self._from, context)
+        to = Mailbox(recipient.name, recipient.email) if test_to is None else Mailbox("", test_to)
+        copies = self._mailboxes("cc", self._cc, context)
+        blind = self._mailboxes("bcc", self._bcc, context)
+        domain = domain_of(sender.address)
+        message_id = f"<{self._token(recipient.key, 32)}@{domain}>"
+        subject = self._subject.render(context).strip()
+        if test_to is not None:
+            message_id = f"<test.{self._token(f'{recipient.key} {date.isoformat()}', 32)}@{domain}>"
+            subject, copies, blind = f"[Test] {subject}", [], []
+        lines = [self._field(recipient, "from", headers.mailboxes, "From", (sender,))]
+        lines.append(self._field(recipient, "recipients.name", headers.mailboxes, "To", (to,)))
+        if copies:
+            lines.append(self._field(recipient, "cc", headers.mailboxes, "Cc", tuple(copies)))
+        if campaign.reply_to is not None:
+            reply_to = self._mailbox("reply_to", self._reply_to, context)
+            lines.append(self._field(recipient, "reply_to", headers.mailboxes, "Reply-To", (reply_to,)))
+        lines.append(self._field(recipient, "subject", headers.text, "Subject", subject))
+        lines.append(headers.exact("Date", format_datetime(date)))
+        lines.append(headers.exact("Message-ID", message_id))
+        lines += self._list_fields(recipient, context)
+        for name, text in self._headers.items():
+            value = text.render(context).strip()
+            if value:
+                lines.append(self._field(recipient, f"headers.{name}", headers.text, name, value))
+        assert self._bodies is not None  # noqa: S101
+        text_part, html_part, images = self._bodies.render(context)
+        files = [file for one in self._per_row if (file := self._file(one, context)) is not None]
+        content = b"".join(self._skeleton.assemble(lines, text_part, html_part, images, files))
+        addresses = {fold(box.address): box.address for box in (to, *copies, *blind)}
+        return_path = self._return_path(sender, context)
+        envelope = Envelope(
+            return_path,
+            tuple(addresses.values()),
+            any(map(needs_smtputf8, (return_path, sender.address, *addresses.values()))),
+        )
+        return Message(recipient.key, recipient.number, envelope, message_id, content)
+
+    def _context(self, recipient: Recipient) -> dict[str, object]:
+        row = recipient.row
+        context: dict[str, object] = dict(self._campaign.vars)
+        for column in self._columns:
+            context[column] = row[column]
+        context.update(self._own)
+        context[ROW] = row
+        context["recipient"] = _Addressee(recipient.email, recipient.name, recipient.number)
+        context["bounce"] = _Bounce(self._token(f"bounce {recipient.key}", 20))
+        unsubscribe = self._campaign.unsubscribe
+        if unsubscribe is not None:
+            token = hmac.new(self._secrets.unsubscribe, recipient.email.encode(), "sha256").hexdigest()
+            mailto = unsubscribe.mailto or ""
+            context["unsubscribe"] = _Ways(token, "", mailto)
+            context["unsubscribe"] = _Ways(token, self._url.render(context).strip(), mailto)
+        return context
+
+    def _list_fields(self, recipient: Recipient, context: Mapping[str, object]) -> Iterator[bytes]:
+        unsubscribe = self._campaign.unsubscribe
+        if unsubscribe is not None:
+            ways = context["unsubscribe"]
+            assert isinstance(ways, _Ways)  # noqa: S101
+            if ways.url and (_URL.fullmatch(ways.url) is None or not ways.url.isascii()):
+                what = f"{ways.url[:80]!r} is no address of a page; percent-encode values with |urlencode"
+                raise UserError(self._campaign.problem("unsubscribe.url", what))
+            # RFC 2369 3.6 and RFC 8058 3.1: the page before the address, each in angle brackets.
+            links = [f"<{ways.url}>"] if ways.url else []
+            links += [f"<mailto:{ways.mailto}>"] if ways.mailto else []
+            yield self._field(recipient, "unsubscribe", headers.exact, "List-Unsubscribe", ", ".join(links))
+            if unsubscribe.one_click and ways.url.lower().startswith("https:"):
+                yield headers.exact("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
+        if self._campaign.list_id is not None:
+            yield self._list_id_field(recipient, self._list_id.render(context).strip())
+
+    def _list_id_field(self, recipient: Recipient, value: str) -> bytes:
+        """RFC 2919 2: an optional phrase and the identifier in angle brackets."""
+        phrase, _, identifier = value.rpartition("<")
+        identifier = identifier.rstrip("> ")
+        if not re.fullmatch(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+", identifier):
+            raise UserError(
+                self._campaign.problem("list_id", f"{value!r} has no identifier such as news.example.com")
+            )
+        box = (Mailbox(phrase.strip().strip('"'), identifier),)
+        line = self._field(recipient, "list_id", headers.mailboxes, "List-ID", box)
+        return line if phrase.strip() else f"List-ID: <{identifier}>\r\n".encode("ascii")
+
+    def _field(
+        self, recipient: Recipient, path: str, make: Callable[..., bytes], name: str, value: object
+    ) -> bytes:
+        try:
+            return self._line(make, name, value)
+        except HeaderError as error:
+            columns = [column for column, cell in recipient.row.items() if _CONTROL.search(cell)]
+            blame = f"; look at the column {', '.join(columns)}" if columns else ""
+            raise UserError(self._campaign.problem(path, f"{error}{blame}")) from None
+
+    def _mailbox(self, path: str, text: Text, context: Mapping[str, object]) -> Mailbox:
+        try:
+            return parse_mailbox(text.render(context))
+        except AddressError as error:
+            raise UserError(self._campaign.problem(path, str(error))) from None
+
+    def _mailboxes(self, path: str, texts: list[Text], context: Mapping[str, object]) -> list[Mailbox]:
+        """Blank ones are left out: not every row has an assistant to copy."""
+        return [
+            self._mailbox(f"{path}.{number}", text, context)
+            for number, text in enumerate(texts)
+            if text.render(context).strip()
+        ]
+
+    def _return_path(self, sender: Mailbox, context: Mapping[str, object]) -> str:
+        if self._campaign.envelope_from is None:
+            return sender.address
+        text = self._envelope_from.render(context).strip()
+        return "" if text == "<>" else self._mailbox("envelope_from", self._envelope_from, context).address
+
+    def _token(self, key: str, length: int) -> str:
+        identity = json.dumps([self._campaign.name, key], ensure_ascii=False).encode()
+        return hmac.new(self._secrets.ledger, identity, "sha256").hexdigest()[:length]
+
+    def _inline(self, path: str, source: str | None) -> Text:
+        if source is None:
+            return Text(constant="")
+        try:
+            place = self._campaign.problem(path, "")
+            return compile_text(source, env=self._env, place=place, names=self._names)
+        except UserError as error:
+            self._problems += error.problems
+            return Text(constant="")
+
+    def _compile_subject(self) -> Text:
+        file = self._campaign.templates.subject
+        if file is None:
+            return self._inline("subject", self._campaign.subject)
+        try:
+            place = self._campaign.problem("templates.subject", "")
+            return compile_file(
+                template_name(self._campaign, file), env=self._env, place=place, names=self._names
+            )
+        except UserError as error:
+            self._problems += error.problems
+            return Text(constant="")
+
+    def _constant_domain(self) -> str:
+        """A domain for Content-IDs; From's, where it is constant."""
+        try:
+            return domain_of(parse_mailbox(self._from.constant or "").address)
+        except AddressError:
+            return "campaign.invalid"
+
+    def _split_attachments(self) -> tuple[list[mime.File], list[tuple[int, Text, Text]]]:
+        static, per_row = [], []
+        for one in self._attachments:
+            _, path, name = one
+            if path.constant is not None and name.constant is not None:
+                static.append(self._file(one, {}))
+            else:
+                per_row.append(one)
+        return [file for file in static if file is not None], per_row
+
+    def _file(self, one: tuple[int, Text, Text], context: Mapping[str, object]) -> mime.File | None:
+        number, path_text, name_text = one
+        path, name = path_text.render(context).strip(), name_text.render(context).strip()
+        if not path:
+            return None
+        try:
+            return self._read(path, name)
+        except (UserError, HeaderError) as error:
+            what = error.problems[0].message if isinstance(error, UserError) else str(error)
+            raise UserError(self._campaign.problem(f"attachments.{number}", what)) from None
+
+    def _attachment(self, path: str, name: str) -> mime.File:
+        file = self._folder.find(path)
+        return mime.attachment(re.sub(r"[/\\]", "_", name) or file.name, self._folder.read(file))
+
+    def _texts(self) -> Iterator[Text]:
+        assert self._bodies is not None  # noqa: S101
+        yield self._subject
+        yield from self._bodies.texts
+
+    def _shown(self) -> frozenset[str]:
+        return frozenset().union(*(text.shown for text in self._texts()))
+
+    def _digest(self) -> str:
+        """Of what recipients see: not of server, rate or retry."""
+        campaign = self._campaign
+        assert self._bodies is not None  # noqa: S101
+        seen: list[object] = [campaign.from_, campaign.reply_to, campaign.cc, campaign.bcc, campaign.list_id]
+        seen += [sorted(text.sources.items()) for text in self._texts()]
+        seen += [campaign.vars, campaign.headers, campaign.inline_css, campaign.recipients.name]
+        if campaign.unsubscribe is not None:
+            seen += [campaign.unsubscribe.url, campaign.unsubscribe.mailto, campaign.unsubscribe.one_click]
+        seen += [[one.path, one.name] for one in campaign.attachments]
+        digest = hashlib.sha256(json.dumps(seen, sort_keys=True, default=str).encode())
+        for file in self._static:
+            digest.update(file.octets)
+        for path in sorted(set(local_images(self._bodies.html_sources))):
+            try:
+                digest.update(self._folder.read(self._folder.find(path)))
+            except UserError:
+                continue  # rendering tells
+        return digest.hexdigest()
+
+
+def _line(make: Callable[..., bytes], name: str, value: object) -> bytes:
+    return make(name, value)
