@@ -1,9 +1,13 @@
-"""The ready-made campaigns: they load, their lists are clean, and every row has what it needs."""
+"""The ready-made campaigns: they load, their lists are clean, and every row makes a good message."""
 
 from __future__ import annotations
 
 import csv
 import re
+from datetime import UTC, datetime
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
 from functools import cache
 from pathlib import Path
 
@@ -11,15 +15,15 @@ import pytest
 
 from campaign.address import domain_of, fold, parse_address
 from campaign.campaignfile import CampaignFile, load
-from campaign.errors import Problem
 from campaign.model import Recipient
 from campaign.recipients import Recipients
-from campaign.templating import RESERVED, Names, Text, compile_file, compile_text, environment, row_context
+from campaign.render import Renderer, Secrets
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ("newsletter", "mail-merge", "plain")
 LISTS = ("subscribers.csv", "members.csv", "volunteers.csv")
-_SOURCE = re.compile(r'<img\b[^>]*?\bsrc="([^"]*)"[^>]*>')
+_DATE = datetime(2026, 3, 20, 7, tzinfo=UTC)
+_GMAIL_CLIPS = 102_000  # octets of HTML
 
 
 @cache
@@ -33,35 +37,26 @@ def rows(file: str) -> list[dict[str, str]]:
         return list(csv.DictReader(lines, strict=True))
 
 
-def compiled(name: str) -> dict[str, Text]:
-    """The sample's subject, attachments' paths and names, and bodies."""
-    campaign = sample(name)
-    columns = Recipients(campaign).columns
-    names = Names(columns, (RESERVED | campaign.vars.keys()) - {"row"})
-    texts = {"subject": campaign.subject or "", **campaign.headers}
-    for index, attachment in enumerate(campaign.attachments):
-        texts[f"path {index}"] = attachment.path
-        texts[f"name {index}"] = attachment.name or attachment.path
-    plain = environment(campaign.folder, html=False)
-    found = {k: compile_text(v, env=plain, place=Problem("", path=k), names=names) for k, v in texts.items()}
-    for kind in ("text", "html", "markdown"):
-        path: Path | None = getattr(campaign.templates, kind)
-        if path is not None:
-            env = environment(campaign.folder, html=kind == "html", markdown=kind == "markdown")
-            file = path.relative_to(campaign.folder).as_posix()
-            found[kind] = compile_file(file, env=env, place=Problem("", path=kind), names=names)
+def renderer(name: str) -> Renderer:
+    return Renderer(sample(name), Recipients(sample(name)).columns, Secrets.placeholder())
+
+
+@cache
+def messages(name: str) -> list[tuple[Recipient, EmailMessage]]:
+    """Each row with its message, as a mail program reads it."""
+    made, found = renderer(name), []
+    for recipient in Recipients(sample(name)):
+        assert isinstance(recipient, Recipient), recipient
+        message = message_from_bytes(made.render(recipient, date=_DATE).content, policy=default)
+        assert isinstance(message, EmailMessage)
+        found.append((recipient, message))
     return found
 
 
-def context(campaign: CampaignFile, recipient: Recipient) -> dict[str, object]:
-    person = {"email": recipient.email, "name": recipient.name, "number": recipient.number}
-    return {
-        **row_context(recipient.row),
-        **campaign.vars,
-        "campaign": {"name": campaign.name},
-        "recipient": person,
-        "unsubscribe": {"url": "https://example.com/u/token", "token": "token"},
-    }
+def body(message: EmailMessage, kind: str) -> str:
+    part = message.get_body((kind,))
+    assert isinstance(part, EmailMessage)
+    return str(part.get_content())
 
 
 def test_every_sample_is_here() -> None:
@@ -105,67 +100,68 @@ def test_the_long_list_has_what_lists_have() -> None:
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_every_row_is_a_recipient_with_its_own_key(name: str) -> None:
-    campaign = sample(name)
-    recipients = list(Recipients(campaign))
-    assert all(isinstance(recipient, Recipient) for recipient in recipients)
-    assert len({recipient.key for recipient in recipients}) == len(rows(campaign.recipients.csv.name))
-
-
-@pytest.mark.parametrize("name", SAMPLES)
 def test_every_row_reads_well(name: str) -> None:
-    campaign, texts = sample(name), compiled(name)
-    for recipient in Recipients(campaign):
-        assert isinstance(recipient, Recipient)
-        for kind, text in texts.items():
-            said = text.render(context(campaign, recipient))
-            where = f"row {recipient.number}, {kind}"
-            assert said.strip(), where
-            assert not re.search(r"\bNone\b|\{\{|\{%", said), where
+    made = messages(name)
+    assert len({recipient.key for recipient, _ in made}) == len(rows(sample(name).recipients.csv.name))
+    for recipient, message in made:
+        texts = [str(message["Subject"]), body(message, "plain")]
+        if message.get_body(("html",)) is not None:
+            texts.append(body(message, "html").partition("<body")[2])
+        for text in texts:
+            where = f"row {recipient.number}: {text}"
+            assert text.strip(), where
+            assert not re.search(r"\bNone\b|\{\{|\{%", text), where
             # What a blank cell leaves behind: "Dear ,", "in ?", "on .".
-            assert not re.search(r"(?<=\S) [,.?!](\s|<|$)", said.partition("<body>")[2] or said), where
-        assert "\n" not in texts["subject"].render(context(campaign, recipient))
+            assert not re.search(r"(?<=\S) [,.?!](\s|<|$)", text), where
 
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_what_may_be_blank_is_asked_for(name: str) -> None:
     """A column with a blank cell is never printed without an `if`."""
-    file = sample(name).recipients.csv.name
-    blank = {column for row in rows(file) for column, cell in row.items() if not cell}
-    shown = set().union(*(text.shown for text in compiled(name).values()))
-    assert not blank & shown
+    people = rows(sample(name).recipients.csv.name)
+    blank = {column for row in people for column, cell in row.items() if not cell}
+    assert not blank & renderer(name).shown
+
+
+def test_a_cell_stays_text() -> None:
+    html = {row.name: body(message, "html") for row, message in messages("mail-merge")}
+    assert "The Tuesday Gardeners &amp; Friends" in html["The Tuesday Gardeners & Friends"]
 
 
 def test_every_member_has_a_statement() -> None:
-    campaign, texts = sample("mail-merge"), compiled("mail-merge")
     named = set()
-    for recipient in Recipients(campaign):
-        assert isinstance(recipient, Recipient)
-        path = campaign.attachments_root / texts["path 0"].render(context(campaign, recipient))
-        named.add(path.name)
-        content = path.read_bytes()
+    for recipient, message in messages("mail-merge"):
+        (attachment,) = message.iter_attachments()
+        assert attachment.get_content_type() == "application/pdf"
+        assert attachment.get_filename() == f"Statement {recipient.key}.pdf"
+        assert str(message["X-Member"]) == recipient.key
+        content = attachment.get_payload(decode=True)
+        assert isinstance(content, bytes)
         assert content.startswith(b"%PDF-")
         assert content.rstrip().endswith(b"%%EOF")
         assert len(content) < 4096
-        assert texts["name 0"].render(context(campaign, recipient)) == f"Statement {recipient.key}.pdf"
-    assert named == {path.name for path in (campaign.folder / "statements").iterdir()}
+        assert f"Statement {recipient.key} for".encode() in content
+        named.add(f"{recipient.key}.pdf")
+    assert named == {path.name for path in (sample("mail-merge").folder / "statements").iterdir()}
 
 
 def test_the_newsletter_brings_its_images() -> None:
-    campaign, html = sample("newsletter"), compiled("newsletter")["html"]
-    sources = set()
-    for recipient in Recipients(campaign):
-        assert isinstance(recipient, Recipient)
-        page = html.render(context(campaign, recipient))
-        assert len(page.encode()) < 50_000  # Gmail clips near 102 KB, and the styles will be inlined
-        for image in _SOURCE.finditer(page):
-            sources.add(image[1])
-            assert re.search(r'\balt="[^"]{5,}"', image[0])
-            assert re.search(r'\bwidth="\d+"', image[0])
-        assert len(re.findall("<img", page)) == len(_SOURCE.findall(page))
+    assets = sample("newsletter").folder / "assets"
+    for _, message in messages("newsletter"):
+        page = body(message, "html")
+        assert len(page.encode()) < _GMAIL_CLIPS / 2
         assert not re.search(r"url\(|<script|<link|@import|\bsrc=.?https?:", page)
-    assert sources == {
-        f"assets/{path.name}" for path in (campaign.folder / "assets").iterdir() if path.is_file()
-    }
-    for source in sources:
-        assert (campaign.folder / source).read_bytes().startswith(b"\x89PNG")
+        shown = re.findall(r'<img\b[^>]*\bsrc="cid:([^"]+)"', page)
+        assert len(shown) == len(re.findall("<img", page)) == len(list(assets.iterdir()))
+        assert len(re.findall(r'<img\b[^>]*\balt="[^"]{5,}"', page)) == len(shown)
+        carried = {part["Content-ID"]: part.get_content_type() for part in message.walk()}
+        assert all(carried[f"<{one}>"] == "image/png" for one in shown)
+
+
+def test_the_newsletter_keeps_its_dark_mode_and_its_layout_for_word() -> None:
+    page = body(messages("newsletter")[0][1], "html")
+    head = page.partition("<body")[0]
+    assert "@media (prefers-color-scheme: dark)" in head
+    assert "@media (max-width: 520px)" in head
+    assert "<!--[if mso]>" in head
+    assert 'class="paper" style="' in page
