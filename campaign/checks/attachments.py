@@ -11,7 +11,8 @@ from campaign.errors import Problem
 # support.google.com, "File types blocked in Gmail".
 _REFUSED = {
     ".ade", ".adp", ".apk", ".bat", ".cab", ".chm", ".cmd", ".com", ".cpl", ".dll", ".exe", ".hta", ".iso",
-    ".jar", ".js", ".jse", ".lnk", ".mde", ".msi", ".msp", ".pif", ".ps1", ".scr", ".vb", ".vbe", ".vbs", ".wsf",
+    ".jar", ".js", ".jse", ".lnk", ".mde", ".msi", ".msp", ".pif", ".ps1", ".scr", ".vb", ".vbe", ".vbs",
+    ".wsf",
 }  # fmt: skip
 
 

@@ -14,7 +14,8 @@ from campaign.errors import Problem
 _MAILBOX_PROVIDERS = {
     "gmail.com": "gmail.com", "googlemail.com": "gmail.com", "yahoo.com": "yahoo.com", "aol.com": "yahoo.com",
     "outlook.com": "office365.com", "hotmail.com": "office365.com", "live.com": "office365.com",
-    "icloud.com": "mail.me.com", "gmx.de": "gmx.net", "gmx.net": "gmx.net", "web.de": "web.de", "mail.ru": "mail.ru",
+    "icloud.com": "mail.me.com", "gmx.de": "gmx.net", "gmx.net": "gmx.net", "web.de": "web.de",
+    "mail.ru": "mail.ru",
 }  # fmt: skip
 # RFC 2606 and RFC 6761: nobody has these.
 _RESERVED = re.compile(r"(^|\.)(example\.(com|net|org)|example|test|invalid|localhost)$")

@@ -1,0 +1,49 @@
+"""What happened, as JSON for programs. Times are ISO 8601, UTC."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from campaign.ledger import Claim, Summary
+from campaign.model import Result
+
+
+def iso(nanoseconds: int | None) -> str | None:
+    """Return a ledger's time as `2026-05-01T12:00:00.123456+00:00`."""
+    if nanoseconds is None:
+        return None
+    return datetime.fromtimestamp(nanoseconds / 1e9, UTC).isoformat()
+
+
+def status_json(name: str, summary: Summary) -> str:
+    """Return where a campaign stands, as one object."""
+    counts: Mapping[str, int] = {str(status): count for status, count in summary.counts.items()}
+    return json.dumps(
+        {
+            "campaign": name,
+            "counts": counts,
+            "first_accepted_at": iso(summary.first_accepted_at),
+            "last_accepted_at": iso(summary.last_accepted_at),
+            "next_due_at": iso(summary.next_due),
+            "sending": {"pid": summary.sending[0], "host": summary.sending[1]} if summary.sending else None,
+        },
+        ensure_ascii=False,
+        indent=2,
+    )
+
+
+def attempt_line(claim: Claim, result: Result) -> str:
+    """Return an attempt as one line of JSON: key, address, status, reply, time; copies where there are."""
+    own, *copies = result.outcomes
+    line: dict[str, object] = {
+        "key": result.key,
+        "address": own.address,
+        "status": result.status,
+        "reply": result.reply,
+        "time": iso(result.settled_at),
+    }
+    if copies:
+        line["copies"] = [{"address": o.address, "status": o.status, "reply": o.reply} for o in copies]
+    return json.dumps(line, ensure_ascii=False)

@@ -1,0 +1,114 @@
+"""Where a campaign stands, as text for a terminal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from campaign.address import display_domain
+from campaign.campaignfile import CampaignFile
+from campaign.ledger import History, Plan, Summary
+from campaign.model import Status
+from campaign.preparation import Survey
+from campaign.report.words import MEANING, clock, duration, explain, grouped
+
+_SECOND = 1_000_000_000
+
+
+def plan_lines(campaign: CampaignFile, plan: Plan, survey: Survey, wait: int, now: int) -> Iterator[str]:
+    """Yield what a send will do; it will take `wait` ns by the rate from `now`, UTC ns."""
+    yield f"{campaign.name}: {plan.to_send:,} to send"
+    parts = {
+        "new": plan.new,
+        "changed since": plan.changed,
+        "back on the list": plan.returned,
+        "deferred, tried again": plan.deferred,
+    }
+    if plan.to_send != plan.new:
+        yield "  of these:    " + ", ".join(f"{count:,} {what}" for what, count in parts.items() if count)
+    if plan.first:
+        yield f"  first, last: {plan.first} … {plan.last}"
+    copies = survey.addresses - survey.messages
+    if copies:
+        yield f"  mails:       {survey.addresses:,}, with {copies:,} by cc and bcc"
+    left_out = {
+        "accepted earlier": plan.accepted,
+        "refused earlier (--retry-refused)": plan.refused,
+        "in doubt (campaign resolve)": plan.in_doubt,
+        "suppressed": plan.suppressed,
+        "bad rows, skipped": plan.invalid,
+        "left the list": plan.withdrawn,
+        "double": survey.duplicates.count,
+    }
+    if any(left_out.values()):
+        yield "  not sent:    " + ", ".join(f"{count:,} {what}" for what, count in left_out.items() if count)
+    smtp = campaign.smtp
+    user = f" as {smtp.username}" if smtp.username else ""
+    yield f"  server:      {smtp.host}:{smtp.port} ({smtp.security}){user}"
+    windows = ", ".join(map(str, campaign.windows))
+    if not windows:
+        yield "  rate:        no limit is given: as fast as the server takes it"
+    elif wait < 2 * _SECOND:
+        yield f"  rate:        {windows}"
+    else:
+        yield f"  rate:        {windows}: until {clock(now + wait)} ({duration(wait / _SECOND)}) at the earliest"
+
+
+def summary_lines(name: str, summary: Summary) -> Iterator[str]:
+    """Yield the counts, each with its meaning."""
+    total = sum(summary.counts.values())
+    yield f"{name}: {summary.counts[Status.ACCEPTED]:,} of {total:,} accepted"
+    width = max((len(f"{count:,}") for count in summary.counts.values()), default=1)
+    for status, count in summary.counts.items():
+        if count:
+            yield f"  {count:>{width},} {status.replace('_', ' '):<10}  {MEANING[status]}"
+    first, last = summary.first_accepted_at, summary.last_accepted_at
+    if first is not None and last is not None:
+        took = (last - first) / _SECOND
+        speed = f", {summary.counts[Status.ACCEPTED] / took:,.1f} a second" if took > 1 else ""
+        yield f"  from {clock(first)} to {clock(last)}{speed}"
+
+
+def reply_lines(history: History, most: int = 8) -> Iterator[str]:
+    """Yield the most frequent replies to what was not accepted, and what they mean."""
+    counts: Counter[tuple[Status, str]] = Counter()
+    meaning: dict[str, str] = {}
+    for status, reply, count in history.replies():
+        words = grouped(reply)
+        counts[status, words] += count
+        meaning.setdefault(words, explain(reply))
+    if counts:
+        yield "  what was said:"
+    for (status, words), count in counts.most_common(most):
+        means = f" ({meaning[words]})" if meaning[words] else ""
+        yield f"    {count:,} × {status.replace('_', ' ')}: {words}{means}"
+    if len(counts) > most:
+        yield f"    and {len(counts) - most} other replies: campaign export FILE --status refused,deferred"
+
+
+def domain_lines(history: History, now: int, most: int = 10) -> Iterator[str]:
+    """Yield a table of the domains with the most rows."""
+    domains = history.domains(now, most)
+    if len(domains) < 2:
+        return
+    width = max(len(display_domain(domain)) for domain, _ in domains)
+    columns = [Status.ACCEPTED, Status.REFUSED, Status.DEFERRED, Status.PENDING]
+    yield f"  {'domain':<{width}}" + "".join(f"{status:>10}" for status in columns)
+    for domain, counts in domains:
+        cells = "".join(f"{counts.get(status, 0) or '·':>10}" for status in columns)
+        yield f"  {display_domain(domain):<{width}}{cells}"
+
+
+def next_lines(file: str, summary: Summary, now: int) -> Iterator[str]:
+    """Yield what a person may do next."""
+    counts = summary.counts
+    if summary.sending:
+        yield f"  process {summary.sending[0]} on {summary.sending[1]} is sending it now"
+    elif summary.waiting:
+        due = summary.next_due
+        later = f" (the next one is due at {clock(due)})" if due is not None and due > now else ""
+        yield f"  to go on{later}: campaign send {file}"
+    if counts[Status.IN_DOUBT]:
+        yield f"  to settle what is in doubt: campaign resolve {file}"
+    if counts[Status.REFUSED]:
+        yield f"  the refused ones as a list: campaign export {file} --status refused"

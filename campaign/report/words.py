@@ -1,0 +1,78 @@
+"""What statuses and replies mean, for people."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from campaign.model import Status
+
+MEANING = {
+    Status.PENDING: "waiting to be sent",
+    Status.IN_FLIGHT: "on its way now",
+    Status.ACCEPTED: "the server took it",
+    Status.REFUSED: "the server will not take it",
+    Status.DEFERRED: "the server asked to try again later",
+    Status.IN_DOUBT: "sent, and no answer was read: it may have arrived",
+    Status.SUPPRESSED: "on the suppression list: gets nothing",
+    Status.WITHDRAWN: "left the list before it was sent",
+    Status.INVALID: "a bad row, skipped",
+}
+
+# RFC 3463 and IANA's registry of enhanced status codes, in a person's words.
+_CODES = {
+    "1.1": "no such mailbox",
+    "1.2": "no such domain",
+    "1.3": "the address is malformed",
+    "1.6": "the mailbox has moved, and nobody knows where",
+    "1.7": "the server does not like the sender's address",
+    "1.8": "the sender's domain has no mail server",
+    "1.10": "the domain takes no mail",
+    "2.1": "the mailbox is disabled, or busy",
+    "2.2": "the mailbox is full",
+    "2.3": "the message is too large for this mailbox",
+    "3.4": "the message is too large for this server",
+    "4.5": "a sending quota is used up",
+    "5.3": "too many recipients",
+    "7.0": "a policy of the receiver",
+    "7.1": "a policy of the receiver: SPF, DKIM, content, or the sender's reputation",
+    "7.23": "SPF does not permit this server",
+    "7.25": "the server's address has no matching name (reverse DNS)",
+    "7.26": "neither SPF nor DKIM passes",
+}
+_ENHANCED = re.compile(r"\b([245])\.(\d{1,3}\.\d{1,3})\b")
+
+
+def explain(reply: str) -> str:
+    """Return what a reply's enhanced status code means, "" where it is not known."""
+    found = _ENHANCED.search(reply)
+    if found is None:
+        return ""
+    if found[1] == "4" and found[2].startswith("7."):
+        return "a limit or greylisting of the receiver"
+    return _CODES.get(found[2], "")
+
+
+def grouped(reply: str) -> str:
+    """Return a reply without what differs from one recipient to the next: addresses, ids, numbers."""
+    reply = re.sub(r"<[^<>\s]*@[^<>\s]*>|\S+@\S+", "<…>", reply)
+    reply = re.sub(r"\b(?=\w*\d)(?=\w*[A-Za-z])[\w-]{8,}\b", "…", reply)
+    return re.sub(r"\s+", " ", reply).strip()
+
+
+def duration(seconds: float) -> str:
+    """Return `45 s`, `12 min`, `3 h 20 min` or `2 d 4 h`."""
+    if seconds < 90:
+        return f"{max(0, round(seconds))} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 36:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    return f"{hours // 24} d {hours % 24} h"
+
+
+def clock(nanoseconds: int) -> str:
+    """Return a UTC time in the person's own zone: `2026-05-01 14:03`."""
+    return datetime.fromtimestamp(nanoseconds / 1e9, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
