@@ -4,32 +4,36 @@ In: the campaign's folder and its private files. Out: an `Environment` whose loa
 files inside that folder only, and whose operators, calls, filters and loops spend from a budget, so
 that a template with a slip in it (`'a' * 300000000`, a loop in a loop in a loop) ends with a
 sentence instead of the machine's memory. Jinja2's own sandbox bounds what can be reached, not what
-it costs. The budget is refilled for each rendering and is each thread's own.
+it costs. What one operation makes is paid before it runs; what many cheap ones add up to is bounded
+by processor time. The budget is refilled for each rendering and is each thread's own.
 
 Markdown: the literal text of a Markdown template is Markdown and what its expressions give is not.
 ASCII has exactly as many punctuation marks as Unicode has noncharacters in U+FDD0 to U+FDEF, so the
-template's own marks are lexed as noncharacters; `markup` swaps the two after rendering, and no value,
-however it was filtered or joined, can then be read as Markdown.
+template's own marks are lexed as noncharacters. `markup` swaps the two after rendering, and no value,
+however it was filtered or joined, can then be read as Markdown; `as_text` and `as_html` give the
+values their marks back once it has been read. (Backslashes would be seen in code and in raw HTML.)
 """
 
 from __future__ import annotations
 
 import functools
+import html
 import itertools
 import re
 import string
-import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sized
 from pathlib import Path, PurePosixPath
 
-from jinja2 import BaseLoader, StrictUndefined, TemplateNotFound, nodes
+from jinja2 import BaseLoader, StrictUndefined, TemplateNotFound, Undefined, nodes, pass_context
 from jinja2.environment import Environment as JinjaEnvironment
-from jinja2.exceptions import SecurityError
+from jinja2.exceptions import SecurityError, TemplateRuntimeError
 from jinja2.ext import Extension
 from jinja2.lexer import Token, TokenStream
-from jinja2.runtime import Context
+from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
+
+from campaign.budget import CALL, Budget, Turns, breadth, check_integers, format_cost, growth, product
 
 SUFFIXES = frozenset(
     {".j2", ".jinja", ".jinja2", ".txt", ".text", ".html", ".htm", ".md", ".markdown", ".mjml", ".css"}
@@ -39,57 +43,69 @@ SUFFIXES = frozenset(
 LARGEST_OUTPUT = 10_000_000
 """Characters that one rendering of one template may give."""
 
-BUDGET = 100_000_000
-"""Units of work of one rendering: a character made by an operator, a call or a growing filter is one."""
-
-TURN = 50
-"""Units that one turn of a loop costs."""
-
-CALL = 1_000
-"""Units that one call costs; calling a macro takes some 15 µs."""
-
-_GROWING_FILTERS = (
-    "batch", "center", "format", "indent", "join", "replace", "round", "slice", "tojson", "wordwrap",
-)  # fmt: skip
+_GROWING_FILTERS = frozenset(
+    {"batch", "center", "indent", "join", "replace", "round", "slice", "tojson", "wordwrap"}
+)
 _GROWING_METHODS = frozenset(
     {"center", "ljust", "rjust", "zfill", "expandtabs", "replace", "join", "translate", "to_bytes"}
 )
 _FORMATTERS = frozenset({"format", "format_map"})
-_NUMBER = re.compile(r"\d+")
-_WIDTH_FROM_ARGUMENT = re.compile(r"%[^a-zA-Z%]*\*|\{[^{}]*:[^{}]*\{")
 
 _LOOP = "turns of a loop"  # names that no template can write after a bar
-_CONCAT = "length of a concatenation"
+_PAID = "is paid for"
 
-MARK_TO_SIGN = {ord(mark): 0xFDD0 + i for i, mark in enumerate(string.punctuation)}
-"""ASCII punctuation to its noncharacter, for `str.translate`."""
+_FIRST_SIGN = 0xFDD0
+_MARK_TO_SIGN = {ord(mark): _FIRST_SIGN + i for i, mark in enumerate(string.punctuation)}
+_SIGN_TO_MARK = {sign: mark for mark, sign in _MARK_TO_SIGN.items()}
+_SIGN_TO_HTML = {sign: html.escape(chr(mark)) for sign, mark in _SIGN_TO_MARK.items()}
+# A sign in a link's address, as Markdown renderers write it: the octets of U+FDD0 to U+FDEF.
+_SIGN_IN_URL = re.compile("%EF%B7%([9A][0-9A-F])", re.IGNORECASE)
 
 SIGNS = re.compile("[\ufdd0-\ufdef]")
+"""What a cell must not hold where it is rendered into Markdown."""
+
+
+def markup(rendered: str) -> str:
+    """Return the Markdown of a rendered Markdown template; the marks of its values are noncharacters."""
+    return rendered.translate(_MARK_TO_SIGN | _SIGN_TO_MARK)
+
+
+def as_text(text: str) -> str:
+    """Return plain text that was made from `markup`, with the values' marks."""
+    return text.translate(_SIGN_TO_MARK)
+
+
+def as_html(page: str) -> str:
+    """Return HTML that was made from `markup`, with the values' marks, escaped; links included."""
+    page = _SIGN_IN_URL.sub(lambda found: chr(_FIRST_SIGN - 0x90 + int(found[1], 16)), page)
+    return page.translate(_SIGN_TO_HTML)
 
 
 class Environment(ImmutableSandboxedEnvironment):
     """A sandboxed Jinja2 environment with a budget; `concat` bounds what a rendering gives."""
 
-    intercepted_binops = frozenset({"+", "*", "**", "%"})
+    intercepted_binops = frozenset({"+", "*", "**", "%", "//"})
 
     def __init__(self, folder: Path, *, html: bool, markdown: bool, private: Collection[Path]) -> None:
+        self.budget = Budget()
+        self.markdown = markdown
         super().__init__(
             loader=FolderLoader(folder, private),
             undefined=StrictUndefined,
             autoescape=html,
             auto_reload=False,
             keep_trailing_newline=True,
+            finalize=self._printed,
             extensions=[_MarkdownText] if markdown else [],
         )
-        self.budget = _Budget()
         del self.globals["lipsum"]
-        for name in _GROWING_FILTERS:
-            self.filters[name] = self._paying(name, self.filters[name])
-        self.filters[_LOOP] = self._turns
-        self.filters[_CONCAT] = self._paid
         if markdown:
             # Values are text here: `e` has nothing to do, and `safe` says that a value is Markdown.
             self.filters.update(e=str, escape=str, forceescape=str, safe=_as_markdown)
+        self.filters = {name: self._paying(name, filter_) for name, filter_ in self.filters.items()}
+        # Jinja2 computes a filter of constants once, when it compiles; not one that needs the context.
+        self.filters[_LOOP] = pass_context(lambda context, values: Turns(self.budget, values))
+        self.filters[_PAID] = pass_context(lambda context, value: self.budget.pay(value))
 
     def concat(self, chunks: Iterable[str]) -> str:
         """Join what a template yields; Jinja2 calls it for whole templates, blocks, macros and sets."""
@@ -104,26 +120,30 @@ class Environment(ImmutableSandboxedEnvironment):
         return "".join(parts)
 
     def call_binop(self, context: Context, operator: str, left: object, right: object) -> object:
-        if operator == "*":
-            self.budget.spend(_product(left, right))
-        elif operator == "**" and isinstance(left, int) and isinstance(right, int):
-            self.budget.spend(left.bit_length() * abs(right))
+        if isinstance(left, int) and isinstance(right, int):
+            check_integers(operator, left, right)
+        elif operator == "*":
+            self.budget.spend(product(left, right))
         elif operator == "%" and isinstance(left, str):
-            self.budget.spend(_format_cost(left, right if isinstance(right, tuple) else (right,)))
+            self.budget.spend(format_cost(left, right if isinstance(right, tuple) else (right,)))
+        elif operator == "+":
+            self.budget.spend(breadth(left) + breadth(right))
         result: object = super().call_binop(context, operator, left, right)
-        return self._paid(result) if operator == "+" else result
+        return result
 
     def call(__self, __context: Context, __obj: object, *args: object, **kwargs: object) -> object:
-        __self.budget.spend(CALL)
-        name = getattr(__obj, "__name__", "")
+        __self.budget.spend(CALL + sum(map(breadth, args)))
+        if isinstance(__obj, LoopContext) and args:  # {{ loop(children) }} of a recursive loop
+            args = (Turns(__self.budget, args[0]), *args[1:])
+        name, subject = getattr(__obj, "__name__", ""), getattr(__obj, "__self__", None)
+        __self.budget.spend(breadth(subject))
         if name in _GROWING_METHODS:
-            subject = getattr(__obj, "__self__", None)
             # As a method the separator is what joins: ', '.join(cells).
             joined = name == "join" and len(args) == 1
-            __self.budget.spend(_growth(args[0], (subject,)) if joined else _growth(subject, args))
+            __self.budget.spend(growth(args[0], (subject,)) if joined else growth(subject, args))
         elif name in _FORMATTERS:
             subject = getattr(getattr(__obj, "__wrapped__", None), "__self__", "")
-            __self.budget.spend(_format_cost(str(subject), (*args, *kwargs.values())))
+            __self.budget.spend(format_cost(str(subject), (*args, *kwargs.values())))
         return super().call(__context, __obj, *args, **kwargs)
 
     def _generate(
@@ -131,21 +151,16 @@ class Environment(ImmutableSandboxedEnvironment):
     ) -> str:
         return super()._generate(_Metered().visit(source), name, filename, defer_init)
 
-    def _turns(self, value: Iterable[object]) -> Iterable[object]:
-        if isinstance(value, Sized):
-            self.budget.spend(TURN * len(value))
+    def _printed(self, value: object) -> object:
+        """What `{{ value }}` prints: nothing that is a slip in every template."""
+        if isinstance(value, str | Undefined):
             return value
-        return self._each(value)
-
-    def _each(self, values: Iterable[object]) -> Iterator[object]:
-        for value in values:
-            self.budget.spend(TURN)
-            yield value
-
-    def _paid(self, value: object) -> object:
-        if isinstance(value, str | list | tuple):
-            self.budget.spend(len(value))
-        return value
+        if value is None:
+            raise TemplateRuntimeError("a null value would be printed as None; write: {{ value or '' }}")
+        if callable(value):
+            name = getattr(value, "__name__", None) or getattr(value, "name", None) or "this"
+            raise TemplateRuntimeError(f"{name} is a function; call it to print what it gives: {name}(…)")
+        return self.budget.pay(value)
 
     def _paying(self, name: str, function: Callable[..., object]) -> Callable[..., object]:
         """The filter `function`, its cost spent before it runs."""
@@ -157,10 +172,13 @@ class Environment(ImmutableSandboxedEnvironment):
             if name == "join" and not isinstance(value, Sized):
                 value = list(value)  # type: ignore[call-overload]
                 args = (*args[:first], value, *args[first + 1 :])
-            if name == "format":
-                self.budget.spend(_format_cost(str(value), rest))
-            else:
-                self.budget.spend(_growth(value, rest))
+            self.budget.pay(value)
+            if name in _GROWING_FILTERS:
+                self.budget.spend(growth(value, rest))
+            elif name == "format":
+                self.budget.spend(format_cost(str(value), rest))
+            elif name == "sum" and any(isinstance(start, list | tuple) for start in rest):
+                self.budget.spend(breadth(value) ** 2)  # each addition copies what there is
             return function(*args, **kwargs)
 
         return paying
@@ -181,7 +199,11 @@ class FolderLoader(BaseLoader):
     def path(self, name: str) -> Path:
         """Where the template `name` is; raises `TemplateNotFound` with a sentence that says why not."""
         asked = self.folder / PurePosixPath(name)
-        path = asked.resolve()
+        try:
+            path = asked.resolve()
+            is_file = path.is_file()
+        except (OSError, RuntimeError, ValueError):  # a link to itself, a name too long, a NUL in it
+            raise TemplateNotFound(name, f"{name[:80]!r} cannot be the name of a file") from None
         if not path.is_relative_to(self.folder):
             why = f"{name} lies outside the campaign's folder; templates are read only inside it"
         elif path in self._private or any(
@@ -190,7 +212,7 @@ class FolderLoader(BaseLoader):
             why = f"{name} is not a template: the list, the ledger, secrets and hidden files are not readable"
         elif path.suffix.lower() not in SUFFIXES:
             why = f"{name} is not a template: its name ends in none of {', '.join(sorted(SUFFIXES))}"
-        elif not path.is_file():
+        elif not is_file:
             why = f"there is no file {name} in the campaign's folder, {self.folder}"
         else:
             return path
@@ -200,36 +222,27 @@ class FolderLoader(BaseLoader):
         path = self.path(template)
         try:
             return path.read_text(encoding="utf-8-sig"), str(path), None
-        except (OSError, UnicodeDecodeError) as error:
-            raise TemplateNotFound(template, f"{template} cannot be read as UTF-8 text: {error}") from error
-
-
-class _Budget(threading.local):
-    left: int = BUDGET
-
-    def refill(self) -> None:
-        self.left = BUDGET
-
-    def spend(self, units: int) -> None:
-        self.left -= units
-        if self.left < 0:
-            raise SecurityError(
-                f"the template makes too much work for one message: more than {BUDGET:,} characters built,"
-                f" or more than {BUDGET // TURN:,} turns of its loops"
-            )
+        except UnicodeDecodeError:
+            why = f"{template} is not UTF-8; save it as UTF-8"
+        except OSError as error:
+            why = f"{template} cannot be read: {error.strerror}"
+        raise TemplateNotFound(template, why)
 
 
 class _Metered(NodeTransformer):
-    """Sends loops and `~`, which Jinja2 does not let a sandbox intercept, through metering filters."""
+    """Sends what Jinja2 does not let a sandbox intercept, loops and `~`, through metering filters."""
 
     def visit_For(self, node: nodes.For) -> nodes.For:
         self.generic_visit(node)
         node.iter = _filtered(node.iter, _LOOP)
         return node
 
-    def visit_Concat(self, node: nodes.Concat) -> nodes.Expr:
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Concat:
         self.generic_visit(node)
-        return _filtered(node, _CONCAT)
+        node.nodes = [
+            part if isinstance(part, nodes.Const) else _filtered(part, _PAID) for part in node.nodes
+        ]
+        return node
 
 
 class _MarkdownText(Extension):
@@ -243,52 +256,8 @@ class _MarkdownText(Extension):
 
 
 def _as_markdown(value: object) -> str:
-    return str(value).translate(MARK_TO_SIGN)
+    return str(value).translate(_MARK_TO_SIGN)
 
 
 def _filtered(node: nodes.Node, name: str) -> nodes.Filter:
     return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno, environment=node.environment)
-
-
-def _product(left: object, right: object) -> int:
-    if isinstance(left, int) and isinstance(right, int):
-        return left.bit_length() + right.bit_length()
-    for value, times in ((left, right), (right, left)):
-        if isinstance(value, str | bytes | list | tuple) and isinstance(times, int):
-            return _length(value) * max(times, 0)
-    return 0
-
-
-def _length(value: str | bytes | list[object] | tuple[object, ...]) -> int:
-    """Its characters, and those of its items' texts: a list is printed as long as they are."""
-    if isinstance(value, str | bytes):
-        return len(value)
-    return sum(len(item) if isinstance(item, str) else TURN for item in value)
-
-
-def _growth(subject: object, arguments: Iterable[object]) -> int:
-    """No less than the characters that padding, joining or replacing in `subject` can make."""
-    factor = 1
-    for argument in arguments:
-        if isinstance(argument, int):
-            factor += abs(argument)
-        elif isinstance(argument, str | bytes):
-            factor += len(argument)
-    if isinstance(subject, str | bytes):
-        return (len(subject) + 1) * factor
-    if isinstance(subject, list | tuple):
-        return _length(subject) + len(subject) * factor
-    return TURN * factor
-
-
-def _format_cost(template: str, arguments: Iterable[object]) -> int:
-    """No less than the characters that formatting gives: every number in `template` may be a width."""
-    # More digits than these are past any budget, and int() would be slow on thousands of them.
-    cost = len(template) + sum(int(number[:12]) for number in _NUMBER.findall(template))
-    from_arguments = _WIDTH_FROM_ARGUMENT.search(template) is not None
-    for argument in arguments:
-        if isinstance(argument, str):
-            cost += len(argument) * (template.count("{") + template.count("%"))
-        elif from_arguments and isinstance(argument, int):
-            cost += abs(argument)
-    return cost

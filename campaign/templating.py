@@ -23,7 +23,8 @@ from jinja2.parser import Parser
 
 from campaign.errors import Problem, UserError
 from campaign.place import shown
-from campaign.sandbox import Environment, FolderLoader
+from campaign.sandbox import SIGNS, Environment, FolderLoader
+from campaign.templateuses import Uses
 
 ROW = "row"
 """The name under which every column is reachable, whatever it is called: `row['First Name']`."""
@@ -31,10 +32,11 @@ ROW = "row"
 RESERVED = frozenset({ROW, "campaign", "recipient", "unsubscribe", "bounce"})
 """Names that are ours in a message's templates; a column of such a name is reached through `row`."""
 
-# Jinja2 wraps none of what a template's own arithmetic, calls and look-ups raise.
+# Jinja2 wraps none of what a template's own arithmetic, calls and look-ups raise, nor what Python
+# says of the code that it makes of a template nested too deeply.
 _FAULTS = (
     jinja2.TemplateError, ArithmeticError, TypeError, ValueError, LookupError, AttributeError,
-    RecursionError, MemoryError,
+    RuntimeError, MemoryError, SyntaxError,
 )  # fmt: skip
 
 _SHOWN_NAMES = 12
@@ -117,7 +119,7 @@ def compile_text(source: str, *, env: Environment, place: Problem, names: Names)
 
     Raises UserError with every problem: syntax, unknown names and columns, unreadable includes.
     """
-    if not any(mark in source for mark in ("{{", "{%", "{#")):
+    if not env.markdown and not any(mark in source for mark in ("{{", "{%", "{#")):
         return Text(sources={place.path: source}, constant=source)
     found = _Closure(env, names)
     found.read(None, source, place)
@@ -167,7 +169,7 @@ class _Closure:
         self._known = names
         self._sources: dict[str, str] = {}
         self._undeclared: dict[str, set[str]] = {}
-        self._uses: dict[str, _Uses] = {}
+        self._uses: dict[str, Uses] = {}
         self._places: dict[str, Problem] = {}
 
     def load(self, name: str, place: Problem, *, optional: bool = False) -> None:
@@ -191,11 +193,17 @@ class _Closure:
         self._places[key] = place
         try:
             tree = self._env.parse(source, name)
+            if misnamed := list(_misnamed(self._env, tree)):
+                self.problems += [_at(place, line, message) for line, message in misnamed]
+                return
             self._undeclared[key] = meta.find_undeclared_variables(tree)
         except jinja2.TemplateSyntaxError as error:
-            self.problems.append(_at(place, error.lineno, _syntax(self._env, error)))
+            self.problems.append(_at(place, error.lineno, _syntax(error)))
             return
-        self._uses[key] = _Uses(tree)
+        except _FAULTS as error:
+            self.problems.append(dataclasses.replace(place, message=_say(error, self._known)))
+            return
+        self._uses[key] = Uses(tree)
         for node in tree.find_all((nodes.Include, nodes.Extends, nodes.Import, nodes.FromImport)):
             match node:
                 case nodes.Include(template=nodes.Const(value=str() as other)) if node.ignore_missing:
@@ -223,12 +231,18 @@ class _Closure:
                 parser.fail("an expression ends before this", parser.stream.current.lineno)
             tree = nodes.Template([nodes.Output([expression], lineno=1)], lineno=1)
             tree.set_environment(self._env)
+            if misnamed := list(_misnamed(self._env, tree)):
+                self.problems += [dataclasses.replace(place, message=message) for _, message in misnamed]
+                return
             self._undeclared[place.path] = meta.find_undeclared_variables(tree)
         except jinja2.TemplateSyntaxError as error:
-            self.problems.append(dataclasses.replace(place, message=_syntax(self._env, error)))
+            self.problems.append(dataclasses.replace(place, message=_syntax(error)))
+            return
+        except _FAULTS as error:
+            self.problems.append(dataclasses.replace(place, message=_say(error, self._known)))
             return
         self._places[place.path] = place
-        self._uses[place.path] = _Uses(tree)
+        self._uses[place.path] = Uses(tree)
         self.problems += self._unknown()
 
     def text(self, load: Callable[[], jinja2.Template], place: Problem) -> Text:
@@ -236,23 +250,30 @@ class _Closure:
         self.problems += self._unknown()
         if self.problems:
             raise UserError(*self.problems)
-        template = load()
         reporting = functools.partial(_Reporting, self._env, self._known, place)
+        with reporting():
+            template = load()
+        check = _check_signs if self._env.markdown else _no_check
 
         def render(context: Mapping[str, object]) -> str:
             with reporting():
-                return template.render(context)
+                check(context)
+                text = template.render(context)
+                if not text.isascii():
+                    text.encode()  # half of a surrogate pair, from "\ud83d", cannot be
+                return text
 
         names = frozenset().union(*self._undeclared.values())
         uses = list(self._uses.values())
         columns = frozenset(self._known.columns)
+        by_name = names - self._known.others - {ROW}
         through_row = frozenset().union(*(use.columns.keys() for use in uses))
         handled = frozenset().union(*(use.tested for use in uses))
         printed = frozenset().union(*(use.printed for use in uses))
         return Text(
             names=names,
-            columns=columns & (names | through_row),
-            shown=(columns & printed & (names | through_row)) - handled,
+            columns=columns & (by_name | through_row),
+            shown=(columns & printed & (by_name | through_row)) - handled,
             sources=self._sources,
             _render=render,
         )
@@ -270,53 +291,6 @@ class _Closure:
             for column, line in uses.columns.items():
                 if column not in self._known.columns and column not in uses.defined:
                     yield _at(place, line, self._known.unknown(column, column=True))
-
-
-class _Uses:
-    """Where one template's tree uses which name or column.
-
-    `loaded` and `columns`: name to first line, unless a `default` stands for it. `defined`: asked
-    with `is defined`. `tested`: something is done for a blank one. `printed`: it is printed.
-    """
-
-    def __init__(self, tree: nodes.Template) -> None:
-        self.loaded: dict[str, int] = {}
-        self.columns: dict[str, int] = {}
-        self.stored: set[str] = set()
-        self.defined: set[str] = set()
-        self.tested: set[str] = set()
-        self.printed: set[str] = set()
-        self._visit(tree, printed=False, optional=False)
-
-    def _visit(self, node: nodes.Node, *, printed: bool, optional: bool) -> None:
-        name, column = _name(node)
-        if isinstance(node, nodes.Name) and node.ctx != "load":
-            self.stored.add(node.name)
-        elif name is not None:
-            if printed:
-                self.printed.add(name)
-            if not optional:
-                (self.columns if column else self.loaded).setdefault(name, node.lineno)
-        match node:
-            case nodes.Filter(name="default" | "d"):
-                optional = True
-                if len(node.args) > 1 or node.kwargs:  # default(..., true) holds for a blank one too
-                    self.tested |= _names_in(node)
-            case nodes.Test(name="defined" | "undefined"):
-                self.defined |= _names_in(node.node)
-                optional = True
-            case nodes.If() | nodes.CondExpr():
-                self.tested |= _names_in(node.test)
-            case nodes.Or():
-                self.tested |= _names_in(node.left)
-            case nodes.Output():
-                printed = True
-            case _:
-                pass
-        for child in node.iter_child_nodes():
-            # A filter's arguments are its own: {{ a|default(b) }} needs b.
-            inherits = not isinstance(node, nodes.Filter) or child is node.node
-            self._visit(child, printed=printed, optional=optional and inherits)
 
 
 class _Reporting:
@@ -337,24 +311,41 @@ class _Reporting:
             return
         file, line = _template_line(trace)
         place = Problem("", file=shown(Path(file)), line=line) if file else self._place
-        raise UserError(dataclasses.replace(place, message=self._say(error))) from error
+        raise UserError(dataclasses.replace(place, message=_say(error, self._names))) from error
 
-    def _say(self, error: BaseException) -> str:
-        match error:
-            case jinja2.UndefinedError():
-                return f"{error.message}; {self._names.listing()}" if self._names.columns else str(error)
-            case jinja2.TemplateError():
-                return str(error.message)
-            case RecursionError():
-                return "the template includes or calls itself without end"
-            case MemoryError():
-                return "the template needs more memory than there is"
-            case TypeError():
-                return (
-                    f"the template cannot do this: {error} (cells are text: write price|float to calculate)"
-                )
-            case _:
-                return f"the template cannot do this: {error}"
+
+def _say(error: BaseException, names: Names) -> str:
+    match error:
+        case jinja2.UndefinedError():
+            return f"{error.message}; {names.listing()}" if names.columns else str(error)
+        case jinja2.TemplateError():
+            return str(error.message)
+        case RecursionError():
+            return "the template includes or calls itself without end, or is nested too deeply"
+        case MemoryError():
+            return "the template needs more memory than there is"
+        case SyntaxError():
+            return f"the template is nested too deeply ({error.msg})"
+        case UnicodeEncodeError():
+            half = error.object[error.start]
+            return f"the template gives half a character, U+{ord(half):04X}; write the character itself"
+        case TypeError():
+            return f"the template cannot do this: {error} (cells are text: write price|float to calculate)"
+        case _:
+            return f"the template cannot do this: {error}"
+
+
+def _check_signs(context: Mapping[str, object]) -> None:
+    """Refuse cells that hold what stands for a Markdown template's own marks (`sandbox`)."""
+    row = context.get(ROW)
+    for column, cell in row.items() if isinstance(row, Mapping) else ():
+        found = SIGNS.search(cell)
+        if found is not None:
+            raise ValueError(f"the cell {column!r} holds U+{ord(found[0]):04X}, which is no character")
+
+
+def _no_check(context: Mapping[str, object]) -> None:
+    pass
 
 
 def _template_line(trace: TracebackType | None) -> tuple[str | None, int | None]:
@@ -373,30 +364,22 @@ def _at(place: Problem, line: int, message: str = "") -> Problem:
     return dataclasses.replace(place, message=message, line=line if place.line is None else place.line)
 
 
-def _syntax(env: Environment, error: jinja2.TemplateSyntaxError) -> str:
-    message = (error.message or "the syntax is wrong").rstrip(".")
-    for kind, table in (("filter", env.filters), ("test", env.tests)):
-        if message.startswith(f"No {kind} named "):
-            near = difflib.get_close_matches(message.split("'")[1], table, 1)
-            message = f"no {kind} is named {message.split(chr(39))[1]!r}"
-            return f"{message}; did you mean {near[0]!r}?" if near else message
-    return f"template syntax: {message}"
+def _syntax(error: jinja2.TemplateSyntaxError) -> str:
+    return f"template syntax: {(error.message or 'this cannot be read').rstrip('.')}"
 
 
-def _name(node: nodes.Node) -> tuple[str | None, bool]:
-    """The name that a node reads, and whether it is a column read through `row`."""
-    match node:
-        case nodes.Name(name=name, ctx="load"):
-            return name, False
-        case nodes.Getitem(node=nodes.Name(name="row"), arg=nodes.Const(value=str() as column)):
-            return column, True
-        case _:
-            return None, False
-
-
-def _names_in(node: nodes.Node) -> set[str]:
-    found = {_name(node)[0]} | {_name(child)[0] for child in node.find_all((nodes.Name, nodes.Getitem))}
-    return {name for name in found if name is not None}
+def _misnamed(env: Environment, tree: nodes.Template) -> Iterator[tuple[int, str]]:
+    """Filters and tests that there are not; inside an `if` Jinja2 finds them only in a row."""
+    kinds: tuple[tuple[type[nodes.Filter | nodes.Test], str, Collection[str]], ...] = (
+        (nodes.Filter, "filter", env.filters),
+        (nodes.Test, "test", env.tests),
+    )
+    for type_, kind, table in kinds:
+        for node in tree.find_all(type_):
+            if node.name not in table:
+                near = difflib.get_close_matches(node.name, table, 1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                yield node.lineno, f"no {kind} is named {node.name!r}{hint}"
 
 
 def _plain(name: str) -> str:

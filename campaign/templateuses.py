@@ -1,0 +1,78 @@
+"""What one template's tree reads: names, columns of the list, and which of them it prints unguarded."""
+
+from __future__ import annotations
+
+from jinja2 import nodes
+
+
+class Uses:
+    """Where a template uses which name or column.
+
+    `loaded` and `columns`: name to first line, unless a `default` stands for it. `defined`: asked
+    with `is defined`. `tested`: something is done for a blank one. `printed`: it is printed.
+    """
+
+    def __init__(self, tree: nodes.Template) -> None:
+        self.loaded: dict[str, int] = {}
+        self.columns: dict[str, int] = {}
+        self.stored: set[str] = set()
+        self.defined: set[str] = set()
+        self.tested: set[str] = set()
+        self.printed: set[str] = set()
+        self._visit(tree, printed=False, optional=False)
+        if "row" in self.stored:  # a loop's or a macro's own row
+            self.columns.clear()
+
+    def _visit(self, node: nodes.Node, *, printed: bool, optional: bool) -> None:
+        name, column = _name(node)
+        if isinstance(node, nodes.Name) and node.ctx != "load":
+            self.stored.add(node.name)
+        elif name is not None:
+            if printed:
+                self.printed.add(name)
+            if not optional:
+                (self.columns if column else self.loaded).setdefault(name, node.lineno)
+        match node:
+            case nodes.Macro(name=own) | nodes.Import(target=own):
+                self.stored.add(own)
+            case nodes.FromImport(names=imported):
+                self.stored |= {one if isinstance(one, str) else one[1] for one in imported}
+            case nodes.Filter(name="default" | "d"):
+                optional = True
+                if len(node.args) > 1 or node.kwargs:  # default(..., true) holds for a blank one too
+                    self.tested |= _names_in(node)
+            case nodes.Test(name="defined" | "undefined"):
+                self.defined |= _names_in(node.node)
+                optional = True
+            case nodes.If() | nodes.CondExpr():
+                self.tested |= _names_in(node.test)
+            case nodes.Or():
+                self.tested |= _names_in(node.left)
+            case nodes.Output():
+                printed = True
+            case _:
+                pass
+        for child in node.iter_child_nodes():
+            # A filter's arguments are its own: {{ a|default(b) }} needs b.
+            inherits = not isinstance(node, nodes.Filter) or child is node.node
+            self._visit(child, printed=printed, optional=optional and inherits)
+
+
+def _name(node: nodes.Node) -> tuple[str | None, bool]:
+    """The name that a node reads, and whether it is a column read through `row`."""
+    match node:
+        case nodes.Name(name=name, ctx="load"):
+            return name, False
+        case nodes.Getitem(node=nodes.Name(name="row"), arg=nodes.Const(value=str() as column)):
+            return column, True
+        case nodes.Getattr(node=nodes.Name(name="row"), attr=column) if not hasattr(dict, column):
+            return column, True
+        case _:
+            return None, False
+
+
+def _names_in(node: nodes.Node) -> set[str]:
+    found = {_name(node)[0]} | {
+        _name(child)[0] for child in node.find_all((nodes.Name, nodes.Getitem, nodes.Getattr))
+    }
+    return {name for name in found if name is not None}
