@@ -71,7 +71,7 @@ class Connection:
                     case StartTLS() if context is not None:
                         transport.start_tls(context, patience.handshake)
                         session.tls_established()
-                    case Opened():
+                    case Opened() if session.closed is None:  # else it was taken back in one breath
                         return connection
                     case Closed():
                         raise ConnectFailed(f"{event.stage}: {event.why}", permanent=event.permanent)
@@ -90,6 +90,8 @@ class Connection:
         progress = (session.replies, transport.unsent > 0)
         if progress != self._progress or not was_waiting:
             self._progress, self._reply_due_since = progress, now
+        if events := session.events():  # of what was submitted and needs no answer
+            return events
         # While something of ours has not left, the transport has a deadline for that.
         reply_due = session.waiting and not transport.unsent
         deadline = self._reply_due_since + session.timeout if reply_due else now + wait
@@ -102,7 +104,7 @@ class Connection:
         if reply_due and time.monotonic() >= deadline:
             why = f"the server did not answer within {session.timeout:g} seconds"
             return session.lost(why, transport.unsent)
-        return session.events()
+        return []
 
     def quit(self) -> None:
         """Say QUIT, wait a little for the answer, and close."""

@@ -82,7 +82,8 @@ class Transport:
         self._out_end = 0  # where it ends, in all that was ever to be written
         self._records: deque[tuple[int, int]] = deque()  # (a record's end there, its plaintext's bytes)
         self._unsent = 0
-        self._write_deadline = 0.0
+        self._block_timeout = 0.0
+        self._block_deadline = self._write_deadline = 0.0  # for some of it, for all of it
         self._broken: str | None = None  # why writing failed; what the server said before is read first
 
     @classmethod
@@ -121,6 +122,8 @@ class Transport:
         """Shake hands and verify. Raises ConnectFailed, with the reason in words."""
         self._object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=self._host)
         deadline = time.monotonic() + timeout
+        self._block_timeout = timeout
+        self._block_deadline = self._write_deadline = deadline
         try:
             while True:
                 try:
@@ -144,12 +147,16 @@ class Transport:
         self.tls = _tls_info(self._object)
 
     def send(self, octets: bytes, block_timeout: float) -> None:
-        """Queue bytes; `exchange` writes them. They must have left after `block_timeout` seconds
-        and a second for each KiB."""
+        """Queue bytes; `exchange` writes them.
+
+        Some of them must leave within every `block_timeout` seconds, and all of them within that
+        and a second for each KiB, which ends a server that reads a byte at a time.
+        """
         if not octets:
             return
         if not self._unsent:
-            self._write_deadline = time.monotonic() + block_timeout
+            self._block_timeout = block_timeout
+            self._block_deadline = self._write_deadline = time.monotonic() + block_timeout
         self._write_deadline += len(octets) / _SLOWEST
         self._unsent += len(octets)
         if self._object is None:
@@ -175,7 +182,8 @@ class Transport:
             if self._object is None or not raw:
                 return raw
             octets = self._decrypt(self._object, raw)
-            if octets:
+            # A server can send TLS records that say nothing for ever.
+            if octets or time.monotonic() >= deadline:
                 return octets
 
     def close(self) -> None:
@@ -191,9 +199,10 @@ class Transport:
                     self._write_some()
             writing = bool(self._out) and self._broken is None
             now = time.monotonic()
-            if writing and now >= self._write_deadline:
+            write_by = min(self._block_deadline, self._write_deadline)
+            if writing and now >= write_by:
                 raise ConnectionLost("the server stopped taking what we send")
-            until = min(deadline, self._write_deadline) if writing else deadline
+            until = min(deadline, write_by) if writing else deadline
             if self._broken is not None:
                 until = now  # only what is there already
             wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if writing else 0)
@@ -263,6 +272,7 @@ class Transport:
                 self._broken = f"the connection broke: {error.strerror or error}"
                 raise ConnectionLost(self._broken) from error
             self._out = self._out[taken:]
+            self._block_deadline = time.monotonic() + self._block_timeout
         if self._object is None:
             self._unsent = len(self._out)
             return
