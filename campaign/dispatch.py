@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -77,9 +78,9 @@ class Dispatch:
         self._throttles = 0
         self._not_before = 0  # after throttling; monotonic ns
 
-    def load(self, starts: list[tuple[int, int]], now: int) -> None:
+    def load(self, ages: Iterable[tuple[int, int]], now: int) -> None:
         """Rebuild the longer windows from (age in ns, addresses), oldest first."""
-        self._pace.load(starts, now)
+        self._pace.load(ages, now)
 
     def next(self, now: int, utc: int) -> Claim | Later | None:
         """Return a row to send now, when to ask again, or None where there is nothing left to do.

@@ -107,7 +107,7 @@ def prepare(
     survey = Survey()
     enrolment.stage(recipients.columns, _surveyed(recipients, renderer, survey, progress))
     survey.duplicates.add(enrolment.drop_duplicates(recipients.file))
-    enrolment.mark_suppressed()
+    enrolment.recognise()
     total = survey.rows
     bad: list[tuple[int, str]] = []
     for done, recipient in enumerate(enrolment.to_send()):

@@ -14,19 +14,20 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Protocol
 
 from campaign.campaignfile import CampaignFile
 from campaign.connection import Connection, Patience
 from campaign.dispatch import Dispatch, Ending, Later, Stop
 from campaign.errors import ConnectFailed, LeaseLost
-from campaign.ledger import Claim, Intent, LedgerFull, Scope, Sending
+from campaign.ledger import Claim, Intent, Ledger, LedgerFull, Scope, Sending
 from campaign.model import Answer, Fate, Message, Result, Settled, Status
 from campaign.render import Renderer
 from campaign.retry import Breaker, decide, opening_retry
-from campaign.smtp import BodyDue, Closed, Login
+from campaign.smtp import BodyDue, Closed, Event, Login
 
 _SECOND = 1_000_000_000
 _SLICE = 0.25  # seconds after which a waiting thread looks whether it should stop
@@ -47,6 +48,18 @@ def scope_of(campaign: CampaignFile) -> Scope:
     return Scope(campaign.smtp.host, campaign.smtp.username or "")
 
 
+class _Loaded(Protocol):
+    def load(self, ages: Iterable[tuple[int, int]], now: int) -> None: ...
+
+
+def load_pace(pace: _Loaded, campaign: CampaignFile, ledger: Ledger | Sending, now: int) -> None:
+    """Rebuild the longer windows from what was sent in this account before; `now` is monotonic."""
+    utc = time.time_ns()
+    longest = max((window.period for window in campaign.windows), default=0)
+    starts = ledger.starts(scope_of(campaign), utc - longest)
+    pace.load([(utc - started, addresses) for started, addresses in starts], now)
+
+
 @dataclass(slots=True)
 class _Work:
     """A claimed row and its message; `started_at` is when its content was released, UTC ns."""
@@ -64,7 +77,7 @@ class Sender:
         campaign: CampaignFile,
         renderer: Renderer,
         ledger: Sending,
-        login: Login | None,
+        login: Callable[[], Login | None],
         *,
         limit: int | None = None,
         on_result: Callable[[Claim, Result], None] = lambda claim, result: None,
@@ -76,7 +89,6 @@ class Sender:
         self.login = login
         self.on_result = on_result
         self.patience = patience
-        self.scope = scope_of(campaign)
         self.dispatch = Dispatch(
             ledger, campaign.windows, campaign.retry.policy, Breaker(campaign.stop_when.refused), limit=limit
         )
@@ -91,7 +103,8 @@ class Sender:
         Raises what a thread could not handle: UserError where a row can no longer be rendered,
         LeaseLost, or a bug.
         """
-        self._load_pace()
+        load_pace(self.dispatch, self.campaign, self.ledger, time.monotonic_ns())
+        self._beat()
         lanes = [threading.Thread(target=self._lane, args=(number,)) for number in range(self._connections)]
         lanes[0].start()
         while lanes[0].is_alive() and not self._opened.wait(_SLICE):
@@ -118,12 +131,6 @@ class Sender:
     @property
     def _connections(self) -> int:
         return max(1, self.campaign.smtp.connections)
-
-    def _load_pace(self) -> None:
-        utc = time.time_ns()
-        longest = max((window.period for window in self.campaign.windows), default=0)
-        starts = [(utc - started, n) for started, n in self.ledger.starts(self.scope, utc - longest)]
-        self.dispatch.load(starts, time.monotonic_ns())
 
     def _beat(self) -> None:
         now = time.monotonic()
@@ -157,7 +164,7 @@ class Sender:
         """Open a session, trying again where that can help. Raises ConnectFailed."""
         for attempt in opening_retry(sleep=self._sleep):
             with attempt:
-                connection = Connection.open(self.campaign.smtp, self.login, self.patience)
+                connection = Connection.open(self.campaign.smtp, self.login(), self.patience)
         self.sessions += 1
         self._opened.set()
         return connection
@@ -269,7 +276,7 @@ class _Lane:
         seconds = _SLICE if self._open else min(wait / _SECOND, _SLICE)
         self._handle(self._connection.step(seconds))
 
-    def _handle(self, events: list[object]) -> None:
+    def _handle(self, events: Sequence[Event]) -> None:
         if not events:
             return
         self._quiet_since = time.monotonic()

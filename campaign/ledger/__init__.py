@@ -20,7 +20,7 @@ from campaign.ledger import doubt
 from campaign.ledger.database import Database, LedgerFull
 from campaign.ledger.enrolment import Choices, Enrolment, Plan
 from campaign.ledger.history import Entry, History, Summary
-from campaign.ledger.sending import Claim, Intent, Scope, Sending
+from campaign.ledger.sending import Claim, Intent, Scope, Sending, is_suppressed, starts
 from campaign.ledger.suppression import Suppression, Suppressions, parse_pattern
 from campaign.model import Status
 from campaign.place import shown
@@ -53,7 +53,7 @@ class Ledger:
         self._name = name
         self._file = file
         found = database.row("SELECT id FROM campaigns WHERE name = ?", (name,))
-        if found is None and register:
+        if found is None and register and name:
             database.change(
                 "INSERT INTO campaigns (name, file, created_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
                 (name, str(file or ""), time.time_ns()),
@@ -94,6 +94,14 @@ class Ledger:
     def start(self, scope: Scope, now: int, longest_delay: int = 86_400_000_000_000) -> Sending:
         """Take the sender's lease; see Sending.start. Raises LeaseHeld."""
         return Sending.start(self.database, self.campaign, scope, now, longest_delay)
+
+    def starts(self, scope: Scope, since: int) -> list[tuple[int, int]]:
+        """Return (started_at, addresses) of every attempt in `scope` since then, oldest first; UTC ns."""
+        return starts(self.database, scope, since)
+
+    def is_suppressed(self, address: str) -> bool:
+        """Whether the suppression list holds an address, or its domain."""
+        return is_suppressed(self.database, address)
 
     def other_file(self) -> Path | None:
         """Return the campaign file that had this name before, if it is still there and is another.

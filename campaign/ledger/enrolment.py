@@ -137,8 +137,14 @@ class Enrolment:
         )
         self._database.change("COMMIT")
 
-    def mark_suppressed(self) -> None:
-        """Note which staged rows the suppression list holds."""
+    def recognise(self) -> None:
+        """Note which staged rows are suppressed, and which were sent to somebody forgotten since."""
+        self._database.change(
+            "UPDATE temp.staged SET key = hashed(key) WHERE EXISTS"
+            " (SELECT 1 FROM messages WHERE campaign = ?1 AND key LIKE '#%')"
+            " AND hashed(key) IN (SELECT key FROM messages WHERE campaign = ?1 AND key LIKE '#%')",
+            (self._campaign,),
+        )
         if self._database.row("SELECT 1 FROM suppressions LIMIT 1") is None:
             return
         self._database.change(

@@ -160,12 +160,7 @@ class Sending:
 
     def starts(self, scope: Scope, since: int) -> list[tuple[int, int]]:
         """Return (started_at, addresses) of every attempt in `scope` since then, oldest first."""
-        rows = self._database.rows(
-            "SELECT a.started_at, a.addresses FROM attempts a JOIN runs r ON r.id = a.run"
-            " WHERE a.started_at >= ? AND r.server = ? AND r.username = ? ORDER BY a.started_at",
-            (since, scope.host, scope.username),
-        )
-        return [(started, addresses) for started, addresses in rows]
+        return starts(self._database, scope, since)
 
     def note_start(self, started_at: int, addresses: int) -> None:
         """Count a test message in the rate; it belongs to no row."""
@@ -176,10 +171,7 @@ class Sending:
 
     def is_suppressed(self, address: str) -> bool:
         """Whether the suppression list holds an address, or its domain."""
-        found = self._database.row(
-            "SELECT 1 FROM suppressions WHERE pattern IN (fold(?1), domain_of(?1), hashed(?1))", (address,)
-        )
-        return found is not None
+        return is_suppressed(self._database, address)
 
     def record(self, results: Sequence[Result], intents: Sequence[Intent]) -> set[str]:
         """Commit results and intents, with those of other threads that wait.
@@ -277,6 +269,23 @@ class Sending:
             found = self._database.row("SELECT columns FROM layouts WHERE id = ?", (layout,))
             self._layouts[layout] = tuple(json.loads(str(found[0]))) if found else ()
         return self._layouts[layout]
+
+
+def starts(database: Database, scope: Scope, since: int) -> list[tuple[int, int]]:
+    """Return (started_at, addresses) of every attempt in `scope` since then, oldest first; UTC ns."""
+    return database.rows(
+        "SELECT a.started_at, a.addresses FROM attempts a JOIN runs r ON r.id = a.run"
+        " WHERE a.started_at >= ? AND r.server = ? AND r.username = ? ORDER BY a.started_at",
+        (since, scope.host, scope.username),
+    )
+
+
+def is_suppressed(database: Database, address: str) -> bool:
+    """Whether the suppression list holds an address, or its domain."""
+    found = database.row(
+        "SELECT 1 FROM suppressions WHERE pattern IN (fold(?1), domain_of(?1), hashed(?1))", (address,)
+    )
+    return found is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ def write(out: TextIO, columns: tuple[str, ...], entries: Iterable[Entry]) -> in
     original = [column for column in columns if column not in (STATUS, REPLY)]
     writer.writerow([*original, STATUS, REPLY])
     count = 0
-    for count, entry in enumerate(entries, 1):
+    for entry in entries:
+        count += 1
         cells = [entry.row.get(column, "") for column in original]
         writer.writerow([*cells, entry.status, " ".join(entry.reply.split())])
     return count

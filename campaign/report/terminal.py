@@ -51,7 +51,8 @@ def plan_lines(campaign: CampaignFile, plan: Plan, survey: Survey, wait: int, no
     elif wait < 2 * _SECOND:
         yield f"  rate:        {windows}"
     else:
-        yield f"  rate:        {windows}: until {clock(now + wait)} ({duration(wait / _SECOND)}) at the earliest"
+        ends = f"until {clock(now + wait)} ({duration(wait / _SECOND)}) at the earliest"
+        yield f"  rate:        {windows}: {ends}"
 
 
 def summary_lines(name: str, summary: Summary) -> Iterator[str]:

@@ -1,0 +1,47 @@
+"""Reading the secrets of a campaign, for the commands that send."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from campaign.campaignfile import CampaignFile, SecretSource
+from campaign.ledger import Ledger
+from campaign.render import Secrets
+from campaign.smtp import Login, Mechanism
+
+# Access tokens live for an hour or so; a session that is opened later gets a new one.
+TOKEN_LIFE = 300.0
+
+
+def secrets(campaign: CampaignFile, ledger: Ledger) -> Secrets:
+    """Return what keys the tokens. Runs the campaign's command. Raises UserError."""
+    source = campaign.unsubscribe.secret if campaign.unsubscribe is not None else None
+    return Secrets(ledger.secret, _read(campaign, source).encode() if source is not None else b"")
+
+
+def login(campaign: CampaignFile) -> Callable[[], Login | None]:
+    """Return what gives the login for each session; it has read the secret once already.
+
+    Runs the campaign's command. Raises UserError.
+    """
+    smtp = campaign.smtp
+    source = smtp.secret
+    if smtp.username is None or source is None:
+        return lambda: None
+    username = smtp.username
+    mechanism = Mechanism(smtp.auth.upper()) if smtp.auth is not None else None
+    secret, read_at = _read(campaign, source), time.monotonic()
+
+    def current() -> Login:
+        nonlocal secret, read_at
+        if mechanism is Mechanism.XOAUTH2 and time.monotonic() - read_at > TOKEN_LIFE:
+            secret, read_at = _read(campaign, source), time.monotonic()
+        return Login(username, secret, mechanism)
+
+    return current
+
+
+def _read(campaign: CampaignFile, source: SecretSource) -> str:
+    return replace(source, folder=campaign.folder).read()

@@ -1,0 +1,126 @@
+"""What a command says: lines to stdout, problems and progress to stderr, attempts to a log file."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from campaign.errors import Problem, UserError
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from campaign.ledger import Claim
+    from campaign.model import Result
+
+
+class Output:
+    """How much is said: `quiet` leaves errors only, `verbose` names every attempt."""
+
+    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
+        self.quiet = quiet
+        self.verbose = verbose
+        self._bar: tqdm[Any] | None = None
+        self._doing = ""
+        self._lock = threading.Lock()
+
+    def lines(self, lines: Iterable[str]) -> None:
+        """Write to stdout."""
+        if not self.quiet:
+            self.end_bar()
+            for line in lines:
+                click.echo(line)
+
+    def problems(self, problems: Iterable[Problem]) -> None:
+        """Write warnings and errors to stderr."""
+        self.end_bar()
+        for problem in problems:
+            say(problem)
+
+    def note(self, line: str) -> None:
+        """Write a line to stderr, above a bar that is shown."""
+        with self._lock:
+            if self._bar is not None:
+                self._bar.write(line)
+            else:
+                click.echo(line, err=True)
+
+    def progress(self, doing: str, done: int, of: int) -> None:
+        """Show how far something is, on stderr, where that is a terminal."""
+        if self.quiet:
+            return
+        with self._lock:
+            if self._bar is None or doing != self._doing:
+                self._end()
+                self._bar, self._doing = _bar(doing, of), doing
+            self._bar.total = of
+            self._bar.update(done - self._bar.n)
+
+    def end_bar(self) -> None:
+        """Take the bar away."""
+        with self._lock:
+            self._end()
+
+    def _end(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def say(problem: Problem) -> None:
+    """Write a problem to stderr."""
+    text = str(problem)
+    click.echo(text if problem.severity == "warning" else f"error: {text}", err=True)
+
+
+class AttemptLog:
+    """JSON lines, one for each attempt; appended, so that a campaign's runs stand in one file."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._file: TextIO | None = None
+
+    def __enter__(self) -> AttemptLog:
+        if self._path is not None:
+            try:
+                self._file = self._path.open("a", encoding="utf-8", buffering=1)
+            except OSError as error:
+                raise UserError(f"--log: {self._path} cannot be written: {error.strerror}") from None
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def write(self, claim: Claim, result: Result) -> None:
+        """Write an attempt's line. A full disk does not stop the campaign: the ledger has it too."""
+        if self._file is not None:
+            from campaign.report.machine import attempt_line
+
+            with self._lock, suppress(OSError):
+                self._file.write(attempt_line(claim, result) + "\n")
+
+
+def _bar(doing: str, of: int) -> tqdm[Any]:
+    from tqdm import tqdm
+
+    octets = doing == "reading"
+    return tqdm(
+        total=of,
+        desc=doing,
+        unit="B" if octets else " messages",
+        unit_scale=octets,
+        disable=None,  # silent without a terminal
+        leave=False,
+        mininterval=0.2,
+        dynamic_ncols=True,
+    )

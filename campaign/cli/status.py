@@ -1,0 +1,69 @@
+"""`campaign status`: where it stands, and when it will finish."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from campaign.campaignfile import CampaignFile
+    from campaign.ledger import Ledger
+
+_EVERY = 2.0  # seconds between looks with --watch
+
+
+@click.command("status")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON object.")
+@click.option("--watch", is_flag=True, help="Look again every two seconds, until nobody is sending.")
+def command(file: Path, as_json: bool, watch: bool) -> int:
+    """Say where the campaign in FILE stands: counts, rate, when it will end, replies, domains."""
+    from campaign.campaignfile import load
+    from campaign.ledger import Ledger
+    from campaign.report.machine import status_json
+
+    campaign = load(file)
+    ledger = Ledger.open(campaign.ledger, campaign.name, create=False, read_only=True)
+    try:
+        while True:
+            summary = ledger.history.summary(time.time_ns())
+            if as_json:
+                click.echo(status_json(campaign.name, summary))
+            else:
+                if watch:
+                    click.clear()
+                _show(campaign, ledger)
+            if not watch or summary.sending is None:
+                return 0
+            time.sleep(_EVERY)
+    finally:
+        ledger.close()
+
+
+def _show(campaign: CampaignFile, ledger: Ledger) -> None:
+    from campaign.pacing import Pace
+    from campaign.place import shown
+    from campaign.report import terminal
+    from campaign.report.words import clock, duration
+    from campaign.sender import load_pace
+
+    now = time.time_ns()
+    summary = ledger.history.summary(now)
+    for line in terminal.summary_lines(campaign.name, summary):
+        click.echo(line)
+    if summary.waiting and campaign.windows:
+        pace = Pace(campaign.windows)
+        load_pace(pace, campaign, ledger, time.monotonic_ns())
+        wait = pace.finish(time.monotonic_ns(), summary.waiting)
+        wait = max(wait, (summary.next_due or now) - now)
+        rate = ", ".join(map(str, campaign.windows))
+        click.echo(f"  rate {rate}: until {clock(now + wait)} ({duration(wait / 1e9)}) at the earliest")
+    for line in (
+        *terminal.domain_lines(ledger.history, now),
+        *terminal.reply_lines(ledger.history),
+        *terminal.next_lines(shown(campaign.file), summary, now),
+    ):
+        click.echo(line)

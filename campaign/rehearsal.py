@@ -1,0 +1,214 @@
+"""The embedded server of `campaign rehearse`: real SMTP, STARTTLS and AUTH, on loopback only.
+
+It takes mail, counts who got it, and forgets it. A certificate authority is made for each rehearsal,
+so that certificates are verified as they will be. Faults can be asked for: what they do to a
+recipient depends on the address alone, so that two rehearsals are alike.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import ssl
+import tempfile
+import threading
+import zlib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+
+import trustme
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+from campaign.address import fold
+from campaign.campaignfile import CampaignFile, Security
+from campaign.errors import UserError
+from campaign.smtp import Login
+
+_USERNAME = "rehearsal"
+# Without --paced, a deferred message is tried again at once.
+_FIRST_DELAY, _MAX_DELAY = 0.2, 2.0
+
+
+class Fault(StrEnum):
+    """What the server may do to a share of the recipients."""
+
+    REFUSE = "refuse"  # 550 5.1.1 to RCPT
+    DEFER = "defer"  # 450 4.2.1 to RCPT, the first time
+    DROP = "drop"  # the connection ends at RCPT, the first time
+    DOUBT = "doubt"  # the message is taken, and the connection ends before the answer
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """The share of recipients, from 0 to 1, that meets each fault."""
+
+    shares: tuple[tuple[Fault, float], ...] = ()
+
+    def of(self, address: str) -> Fault | None:
+        """Return the fault that an address meets, or None."""
+        place = zlib.crc32(fold(address).encode()) / 2**32
+        for fault, share in self.shares:
+            if place < share:
+                return fault
+            place -= share
+        return None
+
+
+def parse_faults(text: str) -> Faults:
+    """Read `refuse,defer:10%`; a share that is not named is 5%. Raises UserError."""
+    shares = []
+    for one in filter(None, (part.strip() for part in text.split(","))):
+        name, _, share = one.partition(":")
+        try:
+            fraction = float(share.removesuffix("%")) / 100 if share else 0.05
+            shares.append((Fault(name), fraction))
+        except ValueError:
+            known = ", ".join(Fault)
+            raise UserError(
+                f"--faults: {one!r} is none of {known}, with a share such as {name}:10%"
+            ) from None
+    return Faults(tuple(shares))
+
+
+class RehearsalServer:
+    """Runs while the context is open. `received` counts the messages per folded address."""
+
+    def __init__(self, faults: Faults) -> None:
+        self.received: Counter[str] = Counter()
+        self.messages = 0
+        self.sessions = 0
+        self.password = secrets.token_urlsafe(16)
+        self._faults = faults
+        self._met: set[str] = set()
+        self._folder = tempfile.TemporaryDirectory(prefix="campaign-rehearsal-")
+        self.ca_file = Path(self._folder.name) / "ca.pem"
+        authority = trustme.CA(organization_name="campaign rehearsal")
+        authority.cert_pem.write_to_path(self.ca_file)
+        self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        authority.issue_cert("localhost", "127.0.0.1").configure_cert(self._tls)
+        self._loop = asyncio.new_event_loop()
+        self._server: asyncio.Server | None = None
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    def __enter__(self) -> RehearsalServer:
+        # The library's own log is of no use to a person, and would stand on their terminal.
+        logging.getLogger("mail").addHandler(logging.NullHandler())
+        self._thread.start()
+        starting = asyncio.run_coroutine_threadsafe(
+            self._loop.create_server(self._protocol, "127.0.0.1", 0), self._loop
+        )
+        self._server = starting.result()
+        self.port: int = self._server.sockets[0].getsockname()[1]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        self._folder.cleanup()
+
+    async def _stop(self) -> None:
+        assert self._server is not None  # noqa: S101
+        self._server.close()
+        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _protocol(self) -> SMTP:
+        return SMTP(
+            self,
+            hostname="localhost",
+            ident="campaign rehearsal",
+            enable_SMTPUTF8=True,
+            data_size_limit=None,
+            tls_context=self._tls,
+            require_starttls=True,
+            auth_required=True,
+            authenticator=self._authenticate,
+            loop=self._loop,
+        )
+
+    def _authenticate(
+        self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: object
+    ) -> AuthResult:
+        right = (
+            isinstance(data, LoginPassword)
+            and data.login == _USERNAME.encode()
+            and data.password == self.password.encode()
+        )
+        self.sessions += right
+        return AuthResult(success=right)
+
+    async def handle_EHLO(
+        self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        session.host_name = hostname
+        return [*responses[:-1], "250-PIPELINING", "250-ENHANCEDSTATUSCODES", responses[-1]]
+
+    async def handle_RCPT(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        fault = self._faults.of(address)
+        if fault is Fault.REFUSE:
+            return "550 5.1.1 no such user in this rehearsal"
+        if fault in (Fault.DEFER, Fault.DROP) and address not in self._met:
+            self._met.add(address)
+            if fault is Fault.DEFER:
+                return "450 4.2.1 try again in this rehearsal"
+            _hang_up(server)
+            return "421 4.3.2 dropped in this rehearsal"
+        envelope.rcpt_tos.append(address)
+        envelope.rcpt_options.extend(options)
+        return "250 2.1.5 Ok"
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        self.messages += 1
+        self.received.update(map(fold, envelope.rcpt_tos))
+        if self._faults.of(envelope.rcpt_tos[0]) is Fault.DOUBT:
+            _hang_up(server)
+        return f"250 2.0.0 Ok: taken as rehearsal {self.messages}"
+
+
+def _hang_up(server: SMTP) -> None:
+    transport = server.transport
+    assert isinstance(transport, asyncio.Transport)  # noqa: S101
+    transport.abort()
+
+
+def rehearsed(campaign: CampaignFile, server: RehearsalServer, *, paced: bool) -> CampaignFile:
+    """Return the campaign with the embedded server in the place of its own.
+
+    Without `paced` it has no rate, and does not wait before a deferred message is tried again.
+    """
+    smtp = campaign.smtp.model_copy(
+        update={
+            "host": "localhost",
+            "port": server.port,
+            "security": Security.STARTTLS,
+            "username": _USERNAME,
+            "auth": None,
+            "ca_file": server.ca_file,
+            "client_cert": None,
+            "client_key": None,
+            "rate": campaign.smtp.rate if paced else (),
+        }
+    )
+    update: dict[str, object] = {"smtp": smtp}
+    if not paced:
+        retry = campaign.retry.model_copy(update={"first_delay": _FIRST_DELAY, "max_delay": _MAX_DELAY})
+        update |= {"rate": (), "retry": retry}
+    return campaign.model_copy(update=update)
+
+
+def rehearsal_login(server: RehearsalServer) -> Callable[[], Login]:
+    """Return what gives the login to the embedded server."""
+    return lambda: Login(_USERNAME, server.password)
