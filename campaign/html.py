@@ -19,8 +19,11 @@ from campaign.folder import Folder
 from campaign.mime import File, image
 
 # An image's address, in quotes or bare; comments too, since Outlook reads those.
+# Written with classes, as the search for `<` is fast only where no case is ignored.
 _IMAGE = re.compile(
-    r"""(<img\b[^>]*?\ssrc\s*=\s*|\sbackground\s*=\s*)("[^"]*"|'[^']*'|[^\s"'>]+)""", re.IGNORECASE
+    r"""(<(?:[iI][mM][gG]|[tT](?:[dDhHrR]|[aA][bB][lL][eE])|[bB][oO][dD][yY])\b[^>]*?"""
+    r"""\s(?:[sS][rR][cC]|[bB][aA][cC][kK][gG][rR][oO][uU][nN][dD])\s*=\s*)"""
+    r"""("[^"]*"|'[^']*'|[^\s"'>]+)"""
 )
 _ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|//|#", re.IGNORECASE)
 _SHOWN = {".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg", ".bmp", ".ico"}
@@ -52,6 +55,7 @@ class Images:
         self._folder = folder
         self._domain = domain
         self._files: dict[Path, File] = {}
+        self._paths: dict[str, Path] = {}
 
     def attach(self, html: str) -> tuple[str, list[File]]:
         """Return the HTML with cid addresses, and the files it shows, each once.
@@ -64,7 +68,8 @@ class Images:
             address = _address(match[2])
             if not is_local(address):
                 return match[0]
-            path = self._folder.find(_path(address))
+            path = self._paths.get(address) or self._folder.find(_path(address))
+            self._paths[address] = path
             used[path] = self._file(path)
             return f'{match[1]}"cid:{escape(used[path].content_id)}"'
 

@@ -16,6 +16,6 @@ def check(checked: Checked) -> Iterator[Problem]:
     for column, blank in checked.survey.blank.items():
         rows = "1 row" if blank.rows == 1 else f"{blank.rows} rows"
         yield checked.warn_list(
-            f"{column} is blank in {rows}, and a template prints it: {{{{ {column} or '…' }}}} provides for that",
+            f"{column} is blank in {rows}, and a template prints it; write {{{{ {column} or '…' }}}}",
             blank.line,
         )

@@ -1,0 +1,117 @@
+"""A campaign folder for a private server, and the command that runs in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from campaign.model import Status
+from tests.servers.postfix import Postfix
+
+HEADER = "email,name"
+
+
+class CampaignFolder:
+    """A folder with campaign.yaml, list.csv and body.txt.j2; `run` runs `campaign` in it."""
+
+    def __init__(self, folder: Path, server: Postfix, **changes: Any) -> None:
+        self.folder = folder
+        self.server = server
+        self.env = {**os.environ, "SMTP_PASSWORD": "secret"}
+        (folder / "body.txt.j2").write_text("Dear {{ name }},\n\nthis is for you.\n")
+        self.write(**changes)
+
+    def write(self, **changes: Any) -> None:
+        """Write campaign.yaml; a change named smtp goes into `smtp`, and None removes a key."""
+        values: dict[str, Any] = {
+            "name": "test",
+            "recipients": {"csv": "list.csv", "name": "{{ name }}"},
+            "from": "News <news@example.com>",
+            "subject": "Hello {{ name }}",
+            "templates": {"text": "body.txt.j2"},
+            "retry": {"attempts": 3, "first_delay": "0.2s", "max_delay": "1s"},
+            "stop_when": {"refused": "100%"},
+            "smtp": {"host": "localhost", "port": self.server.port, "ca_file": str(self.server.ca_file)},
+        }
+        values["smtp"].update(changes.pop("smtp", {}))
+        values.update(changes)
+        values["smtp"] = {key: value for key, value in values["smtp"].items() if value is not None}
+        (self.folder / "campaign.yaml").write_text(
+            yaml.safe_dump({key: value for key, value in values.items() if value is not None})
+        )
+
+    def list(self, rows: Iterable[str], header: str = HEADER) -> None:
+        """Write the list."""
+        (self.folder / "list.csv").write_text("\n".join([header, *rows]) + "\n", "utf-8")
+
+    def people(self, count: int, domain: str = "example.test") -> list[str]:
+        """Write a list of so many people, and return their addresses."""
+        addresses = [f"user{number}@{domain}" for number in range(1, count + 1)]
+        self.list(f"{address},Person {number}" for number, address in enumerate(addresses, 1))
+        return addresses
+
+    def run(
+        self, *arguments: str, timeout: float = 120, env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `campaign` with these arguments, and wait."""
+        return subprocess.run(
+            self._command(arguments),
+            cwd=self.folder,
+            env={**self.env, **(env or {})},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start `campaign` with these arguments."""
+        return subprocess.Popen(
+            self._command(arguments),
+            cwd=self.folder,
+            env=self.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def send(self, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        """Run `campaign send campaign.yaml --yes`."""
+        return self.run("send", "campaign.yaml", "--yes", *arguments, timeout=timeout)
+
+    def counts(self) -> dict[str, int]:
+        """Return the counts of `status --json` that are not zero."""
+        status = self.run("status", "campaign.yaml", "--json")
+        assert status.returncode == 0, status.stderr
+        counts: dict[str, int] = json.loads(status.stdout)["counts"]
+        return {name: count for name, count in counts.items() if count}
+
+    def addresses(self, *statuses: Status) -> set[str]:
+        """Return the addresses of rows in these statuses, straight from the file."""
+        connection = sqlite3.connect(self.folder / "ledger.db")
+        try:
+            marks = ",".join("?" * len(statuses))
+            rows = connection.execute(f"SELECT email FROM messages WHERE status IN ({marks})", statuses)
+            return {email for (email,) in rows}
+        finally:
+            connection.close()
+
+    @staticmethod
+    def _command(arguments: Iterable[str]) -> list[str]:
+        return [sys.executable, "-m", "campaign", *arguments]
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """kill -9, and wait until it is gone."""
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
