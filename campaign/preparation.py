@@ -17,7 +17,8 @@ from campaign.errors import Problem, UserError
 from campaign.ledger import Enrolment, Plan
 from campaign.model import BadRow, Message, Recipient
 from campaign.recipients import Recipients
-from campaign.render import Renderer, Secrets
+from campaign.context import Secrets
+from campaign.render import Renderer
 
 MOST_SHOWN = 50
 

@@ -12,25 +12,22 @@ import hmac
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from email.utils import format_datetime
 from functools import lru_cache
-from types import MappingProxyType
 
 from campaign import headers, mime
 from campaign.address import AddressError, Mailbox, domain_of, fold, needs_smtputf8, parse_mailbox
 from campaign.bodies import Bodies, template_name
 from campaign.campaignfile import CampaignFile
+from campaign.context import Contexts, Secrets, Ways
 from campaign.errors import Problem, UserError
 from campaign.folder import Folder
 from campaign.headers import HeaderError
 from campaign.html import Images, local_images
 from campaign.model import Envelope, Message, Recipient
 from campaign.templating import (
-    RESERVED,
-    ROW,
-    Names,
     Text,
     compile_file,
     compile_text,
@@ -39,43 +36,6 @@ from campaign.templating import (
 
 _URL = re.compile(r"https?://[!#-;=?-\[\]^-z|~]+", re.IGNORECASE)  # no white space, quotes, <, >
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
-
-
-@dataclass(frozen=True, slots=True)
-class Secrets:
-    """`ledger` keys Message-IDs and bounce tokens; `unsubscribe` is what the person's server shares."""
-
-    ledger: bytes
-    unsubscribe: bytes = b""
-
-    @classmethod
-    def placeholder(cls) -> Secrets:
-        """Return secrets for messages that nobody gets: no command is run for them."""
-        return cls(b"placeholder", b"placeholder")
-
-
-@dataclass(frozen=True, slots=True)
-class _Name:
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Addressee:
-    email: str
-    name: str
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Ways:
-    token: str
-    url: str
-    mailto: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Bounce:
-    token: str
 
 
 class Renderer:
@@ -87,13 +47,9 @@ class Renderer:
 
     def __init__(self, campaign: CampaignFile, columns: tuple[str, ...], secrets: Secrets) -> None:
         self._campaign = campaign
-        self._secrets = secrets
         self._problems: list[Problem] = []
-        self._own = MappingProxyType({"campaign": _Name(campaign.name)})
-        others = frozenset(RESERVED - {ROW} - (set() if campaign.unsubscribe else {"unsubscribe"}))
-        self._names = Names(columns, others | frozenset(campaign.vars))
+        self._contexts = Contexts(campaign, columns, secrets)
         self._env = environment(campaign.folder, html=False, private=campaign.private)
-        self._columns = tuple(c for c in columns if c.isidentifier() and c not in RESERVED)
         self._from = self._inline("from", campaign.from_)
         self._reply_to = self._inline("reply_to", campaign.reply_to)
         self._envelope_from = self._inline("envelope_from", campaign.envelope_from)
@@ -119,7 +75,7 @@ class Renderer:
         self._read = lru_cache(maxsize=16)(self._attachment)
         domain = self._constant_domain()
         try:
-            self._bodies: Bodies | None = Bodies(campaign, self._names, Images(self._folder, domain))
+            self._bodies: Bodies | None = Bodies(campaign, self._contexts.names, Images(self._folder, domain))
         except UserError as error:
             self._problems += error.problems
         if self._problems:
@@ -147,21 +103,21 @@ class Renderer:
     def parts(self, recipient: Recipient) -> tuple[str | None, str | None]:
         """Return text and HTML of one row's message, as people read them. Raises UserError."""
         assert self._bodies is not None  # noqa: S101
-        text, html, _ = self._bodies.render(self._context(recipient))
+        text, html, _ = self._bodies.render(self._contexts.of(recipient, self._url))
         return text, html
 
     def _render(self, recipient: Recipient, date: datetime, test_to: str | None) -> Message:
-        context = self._context(recipient)
+        context = self._contexts.of(recipient, self._url)
         campaign = self._campaign
         sender = self._mailbox("from", self._from, context)
         to = Mailbox(recipient.name, recipient.email) if test_to is None else Mailbox("", test_to)
         copies = self._mailboxes("cc", self._cc, context)
         blind = self._mailboxes("bcc", self._bcc, context)
         domain = domain_of(sender.address)
-        message_id = f"<{self._token(recipient.key, 32)}@{domain}>"
+        message_id = f"<{self._contexts.token(recipient.key, 32)}@{domain}>"
         subject = self._subject.render(context).strip()
         if test_to is not None:
-            message_id = f"<test.{self._token(f'{recipient.key} {date.isoformat()}', 32)}@{domain}>"
+            message_id = f"<test.{self._contexts.token(f'{recipient.key} {date.isoformat()}', 32)}@{domain}>"
             subject, copies, blind = f"[Test] {subject}", [], []
         lines = [self._field(recipient, "from", headers.mailboxes, "From", (sender,))]
         lines.append(self._field(recipient, "recipients.name", headers.mailboxes, "To", (to,)))
@@ -191,28 +147,11 @@ class Renderer:
         )
         return Message(recipient.key, recipient.number, envelope, message_id, content)
 
-    def _context(self, recipient: Recipient) -> dict[str, object]:
-        row = recipient.row
-        context: dict[str, object] = dict(self._campaign.vars)
-        for column in self._columns:
-            context[column] = row[column]
-        context.update(self._own)
-        context[ROW] = row
-        context["recipient"] = _Addressee(recipient.email, recipient.name, recipient.number)
-        context["bounce"] = _Bounce(self._token(f"bounce {recipient.key}", 20))
-        unsubscribe = self._campaign.unsubscribe
-        if unsubscribe is not None:
-            token = hmac.new(self._secrets.unsubscribe, recipient.email.encode(), "sha256").hexdigest()
-            mailto = unsubscribe.mailto or ""
-            context["unsubscribe"] = _Ways(token, "", mailto)
-            context["unsubscribe"] = _Ways(token, self._url.render(context).strip(), mailto)
-        return context
-
     def _list_fields(self, recipient: Recipient, context: Mapping[str, object]) -> Iterator[bytes]:
         unsubscribe = self._campaign.unsubscribe
         if unsubscribe is not None:
             ways = context["unsubscribe"]
-            assert isinstance(ways, _Ways)  # noqa: S101
+            assert isinstance(ways, Ways)  # noqa: S101
             if ways.url and (_URL.fullmatch(ways.url) is None or not ways.url.isascii()):
                 what = f"{ways.url[:80]!r} is no address of a page; percent-encode values with |urlencode"
                 raise UserError(self._campaign.problem("unsubscribe.url", what))
@@ -267,16 +206,12 @@ class Renderer:
         text = self._envelope_from.render(context).strip()
         return "" if text == "<>" else self._mailbox("envelope_from", self._envelope_from, context).address
 
-    def _token(self, key: str, length: int) -> str:
-        identity = json.dumps([self._campaign.name, key], ensure_ascii=False).encode()
-        return hmac.new(self._secrets.ledger, identity, "sha256").hexdigest()[:length]
-
     def _inline(self, path: str, source: str | None) -> Text:
         if source is None:
             return Text(constant="")
         try:
             place = self._campaign.problem(path, "")
-            return compile_text(source, env=self._env, place=place, names=self._names)
+            return compile_text(source, env=self._env, place=place, names=self._contexts.names)
         except UserError as error:
             self._problems += error.problems
             return Text(constant="")
@@ -288,7 +223,7 @@ class Renderer:
         try:
             place = self._campaign.problem("templates.subject", "")
             return compile_file(
-                template_name(self._campaign, file), env=self._env, place=place, names=self._names
+                template_name(self._campaign, file), env=self._env, place=place, names=self._contexts.names
             )
         except UserError as error:
             self._problems += error.problems

@@ -15,9 +15,10 @@ import pytest
 
 from campaign.address import domain_of, fold, parse_address
 from campaign.campaignfile import CampaignFile, load
+from campaign.context import Secrets
 from campaign.model import Recipient
 from campaign.recipients import Recipients
-from campaign.render import Renderer, Secrets
+from campaign.render import Renderer
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ("newsletter", "mail-merge", "plain")

@@ -49,9 +49,9 @@ def command(file: Path, server: bool, strict: bool, as_json: bool, quiet: bool) 
 def _check(file: Path, output: Output) -> tuple[list[Problem], list[str]]:
     from campaign import checks
     from campaign.campaignfile import load
+    from campaign.context import Secrets
     from campaign.ledger import Ledger
     from campaign.preparation import prepare
-    from campaign.render import Secrets
 
     try:
         campaign = load(file)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from campaign.campaignfile import CampaignFile, SecretSource
+from campaign.context import Secrets
 from campaign.ledger import Ledger
-from campaign.render import Secrets
 from campaign.smtp import Login, Mechanism
 
 # Access tokens live for an hour or so; a session that is opened later gets a new one.

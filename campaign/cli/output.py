@@ -35,7 +35,7 @@ class Output:
         if not self.quiet:
             self.end_bar()
             for line in lines:
-                click.echo(line)
+                click.echo(_visible(line))
 
     def problems(self, problems: Iterable[Problem]) -> None:
         """Write warnings and errors to stderr."""
@@ -47,9 +47,9 @@ class Output:
         """Write a line to stderr, above a bar that is shown."""
         with self._lock:
             if self._bar is not None:
-                self._bar.write(line)
+                self._bar.write(_visible(line))
             else:
-                click.echo(line, err=True)
+                click.echo(_visible(line), err=True)
 
     def progress(self, doing: str, done: int, of: int) -> None:
         """Show how far something is, on stderr, where that is a terminal."""
@@ -75,7 +75,7 @@ class Output:
 
 def say(problem: Problem) -> None:
     """Write a problem to stderr."""
-    text = str(problem)
+    text = _visible(str(problem))
     click.echo(text if problem.severity == "warning" else f"error: {text}", err=True)
 
 
@@ -108,6 +108,13 @@ class AttemptLog:
 
             with self._lock, suppress(OSError):
                 self._file.write(attempt_line(claim, result) + "\n")
+
+
+def _visible(text: str) -> str:
+    """Show what a server or a cell has said, and let none of it steer the terminal."""
+    from campaign.preview.visible import visible_text
+
+    return visible_text(text)
 
 
 def _bar(doing: str, of: int) -> tqdm[Any]:

@@ -36,10 +36,10 @@ def command(file: Path, faults: str, paced: bool, skip_bad_rows: bool, quiet: bo
     from campaign.campaignfile import load
     from campaign.cli.ending import exit_code
     from campaign.cli.signals import interruptible
+    from campaign.context import Secrets
     from campaign.ledger import Ledger
     from campaign.preparation import prepare
     from campaign.rehearsal import RehearsalServer, parse_faults, rehearsal_login, rehearsed
-    from campaign.render import Secrets
     from campaign.report import terminal
     from campaign.sender import Sender, scope_of
 

@@ -189,10 +189,12 @@ def _show_plan(preparation: Preparation, sending: Sending | None, output: Output
 
 def _dry_run(campaign: CampaignFile, choices: Choices, output: Output, *, skip_bad_rows: bool) -> int:
     """No connection, no ledger write, no command run."""
+    from campaign.context import Secrets
     from campaign.ledger import Ledger
     from campaign.preparation import prepare
-    from campaign.preview.terminal import message_lines
-    from campaign.render import Secrets
+    from campaign.preview.opened import open_message
+    from campaign.preview.terminal import lines
+    from campaign.preview.variety import Chosen
 
     exists = campaign.ledger.exists()
     ledger = (
@@ -209,9 +211,13 @@ def _dry_run(campaign: CampaignFile, choices: Choices, output: Output, *, skip_b
             output.lines(
                 ["  The content has changed since some had it: send asks, or needs --accept-changes."]
             )
-        if preparation.survey.first is not None:
+        survey = preparation.survey
+        if survey.first is not None and survey.first_recipient is not None:
             output.lines(["", "The first message:", ""])
-            output.lines(message_lines(preparation.survey.first))
+            shown = lines(
+                Chosen(survey.first_recipient), open_message(survey.first), preparation.recipients.file
+            )
+            output.lines(shown)
         output.lines(["", "Nothing was sent: this was a dry run."])
     finally:
         ledger.close()

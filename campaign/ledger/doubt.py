@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from campaign.ledger.database import Database
-from campaign.ledger.sending import live_runs, reap
+from campaign.ledger.runs import live_runs, reap
 from campaign.model import Status
 
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from campaign.ledger.database import Database
-from campaign.ledger.sending import live_runs
+from campaign.ledger.runs import live_runs
 from campaign.model import Status
 
 
