@@ -3,7 +3,8 @@
 ASCII stays as it is and is folded at white space only; anything else becomes encoded words, each at
 most 75 octets, never splitting a character, nor a grapheme where that can be helped. What looks
 like an encoded word is encoded, so that it stays what it is. No value can end its line: control
-characters and line separators raise HeaderError.
+characters and line separators raise HeaderError. So does a tab, which readers show as one blank, as
+eight, or not at all; in a list it is a delimiter gone astray.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from __future__ import annotations
 import base64
 import re
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from itertools import accumulate
 from urllib.parse import quote
 
 from campaign.address import Mailbox
@@ -21,11 +24,19 @@ LONGEST = 998  # octets of any line without its CRLF, RFC 5322 2.1.1
 
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+( [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
-_WORD = 75 - len("=?utf-8?q??=")  # octets of an encoded word's text, RFC 2047 2
+# Readers differ on backslashes in a parameter, and on blanks at its ends: no such value is quoted.
+_QUOTABLE = re.compile(r"(?! |.*=\?)[ !#-\[\]-~]*(?<! )")
+_ATTRIBUTE = "!#$&+-.^_`{|}~"  # RFC 2231 7: attribute-char, besides letters and digits
+_CHARACTERS = re.compile("[^%]|%[0-7].|%[C-F].(?:%[89AB].)+")  # of percent-encoded UTF-8
+_AROUND = len("=?utf-8?q??=")
+_WORD = 75 - _AROUND  # octets of an encoded word's text, RFC 2047 2
 # RFC 2047 5 (3): what may stand in a Q-encoded word of a phrase; it is safe in any field.
 _Q_SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
 _Q = {octet: chr(octet) if octet in _Q_SAFE else f"={octet:02X}" for octet in range(256)} | {0x20: "_"}
-_JOINERS = "\u200d"  # zero width joiner: what follows it belongs to what stands before it
+_Q_ONE = frozenset(map(chr, _Q_SAFE)) | {" "}
+_JOINER = "\u200d"
+# What UAX 29 joins to the character before it though it is no mark: joiners, vowels, kana's marks.
+_JOINING = frozenset("\u200c\u200d\u0e33\u0eb3\uff9e\uff9f")
 
 
 class HeaderError(ValueError):
@@ -34,14 +45,16 @@ class HeaderError(ValueError):
 
 def text(name: str, value: str) -> bytes:
     """Return an unstructured field, such as Subject. Raises HeaderError."""
-    _check(name, value)
-    if value.isascii() and "=?" not in value and value == value.strip(" "):
-        if len(name) + 2 + len(value) <= LINE:
-            return f"{name}: {value}\r\n".encode("ascii")
-        folded = _fold(f"{name}: {value}")
-        if folded is not None:
+    if _is_plain(value):
+        line = f"{name}: {value}\r\n"
+        if len(line) <= LINE + 2:
+            return line.encode("ascii")
+        folded = _fold(f"{name}:", re.findall(" *[^ ]+", f" {value}"))
+        # A word may be too long for any line.
+        if len(folded) <= LONGEST or max(map(len, folded.split(b"\r\n"))) <= LONGEST:
             return folded
-    return f"{name}: {_words(value, len(name) + 2)}\r\n".encode("ascii")
+    _check(name, value)
+    return _fold(f"{name}:", (f" {word}" for word in _encoded_words(value, len(name) + 2)))
 
 
 def exact(name: str, value: str) -> bytes:
@@ -59,119 +72,127 @@ def exact(name: str, value: str) -> bytes:
 
 
 def mailboxes(name: str, boxes: Iterable[Mailbox]) -> bytes:
-    """Return an address field. Addresses stay as they are: raw UTF-8 where SMTPUTF8 carries it."""
-    lines = [f"{name}:"]
-    for number, box in enumerate(boxes):
-        if number:
-            lines[-1] += ","
-        for part in _mailbox(name, box):
-            if len(lines[-1].encode()) + 1 + len(part.encode()) + 1 <= LINE or lines[-1] == f"{name}:":
-                lines[-1] += f" {part}"
-            else:
-                lines.append(f" {part}")
-    return "\r\n".join(lines).encode() + b"\r\n"
+    """Return an address field; blanks around a display name are dropped. Raises HeaderError.
+
+    Addresses stay as they are: raw UTF-8 where SMTPUTF8 carries it (RFC 6532 3.2).
+    """
+    pieces: list[str] = []
+    for box in boxes:
+        if pieces:
+            pieces[-1] += ","
+        pieces += _mailbox(name, box)
+    if not pieces:
+        raise HeaderError(f"{name} has no address")
+    return _fold(f"{name}:", pieces)
 
 
 def parameter(name: str, value: str) -> str:
-    """Return `; name=value` for a Content-* field, on lines of its own (RFC 2231 3 and 4)."""
+    """Return `; name=value` for a Content-* field, on lines of its own (RFC 2231 3 and 4).
+
+    Raises HeaderError.
+    """
     _check(name, value)
-    if value.isascii() and len(name) + len(value) + 6 <= LINE:
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        if len(escaped) + len(name) + 6 <= LINE and "=?" not in value and "'" not in value:
-            return f';\r\n {name}="{escaped}"'
-    encoded = quote(value, safe="!#$&+-.^_`|~")  # RFC 2231 7: attribute-char
-    if len(name) + len(encoded) + 12 <= LINE:
+    if len(name) + len(value) + len(' ="";') <= LINE and _QUOTABLE.fullmatch(value):
+        return f';\r\n {name}="{value}"'
+    encoded = quote(value, safe=_ATTRIBUTE)
+    if len(name) + len(encoded) + len(" *=utf-8'';") <= LINE:
         return f";\r\n {name}*=utf-8''{encoded}"
-    room = LINE - len(name) - len(" *99*=;")
-    pieces = list(_pieces(f"utf-8''{encoded}", room))
+    room = LINE - len(f" {name}*{len(value)}*=;")
+    pieces = ["utf-8''"]
+    for character in _CHARACTERS.findall(encoded):
+        if len(pieces[-1]) + len(character) > room:
+            pieces.append("")
+        pieces[-1] += character
     return "".join(f";\r\n {name}*{number}*={piece}" for number, piece in enumerate(pieces))
 
 
-def _pieces(encoded: str, room: int) -> Iterator[str]:
-    """Cut percent-encoded text into pieces, none within a %XX."""
-    while encoded:
-        end = room
-        if len(encoded) > room:
-            percent = encoded.rfind("%", end - 2, end)
-            end = percent if percent > 0 else end
-        yield encoded[:end]
-        encoded = encoded[end:]
+def _is_plain(value: str) -> bool:
+    """Whether an unstructured value may stand as it is."""
+    return (
+        value.isascii()
+        and value.isprintable()
+        and "=?" not in value
+        and value[:1] != " "
+        and value[-1:] != " "
+    )
 
 
 def _check(name: str, value: str) -> None:
     found = _FORBIDDEN.search(value)
     if found is not None:
-        what = "a line break" if found[0] in "\r\n\x85\u2028\u2029" else "the control character"
+        what = "a control character"
+        if found[0] in "\r\n\x85\u2028\u2029":
+            what = "a line break"
+        elif found[0] >= "\ud800":
+            what = "half a character"
         raise HeaderError(f"{name} holds {what} (U+{ord(found[0]):04X}): {value[:60]!r}")
 
 
 def _mailbox(name: str, box: Mailbox) -> Iterator[str]:
-    """Yield what may not be broken, of one mailbox."""
+    """Yield what may not be broken, of one mailbox, with the blank before it."""
     _check(name, box.name)
     _check(name, box.address)
     phrase = box.name.strip(" ")
     if not phrase:
-        yield box.address
+        yield f" {box.address}"
         return
     if phrase.isascii() and "=?" not in phrase and "  " not in phrase:
         quoted = phrase
         if _ATOMS.fullmatch(phrase) is None:
             quoted = '"' + phrase.replace("\\", "\\\\").replace('"', '\\"') + '"'
         words = quoted.split(" ")
-        if max(map(len, words)) < LINE - len(name):
-            yield from words
-            yield f"<{box.address}>"
+        if max(map(len, words)) <= LINE - len(name) - len(": "):
+            for word in words:
+                yield f" {word}"
+            yield f" <{box.address}>"
             return
-    yield from _words(phrase, len(name) + 2).split("\r\n ")
-    yield f"<{box.address}>"
+    for word in _encoded_words(phrase, len(name) + 2):
+        yield f" {word}"
+    yield f" <{box.address}>"
 
 
-def _fold(line: str) -> bytes | None:
-    """Fold an ASCII field before white space, or return None where a word is too long for a line."""
+def _fold(head: str, pieces: Iterable[str]) -> bytes:
+    """Return a field, folded before those pieces that its line has no room for.
+
+    A piece begins with white space. `head`, the name, stands alone only above an encoded word.
+    """
     lines: list[str] = []
-    current, head = "", line.partition(" ")[0]
-    # Each piece is white space and the word behind it; a fold comes before the white space.
-    for piece in re.findall(r" *[^ ]+", line):
-        if current and len(current) + len(piece) > LINE and current != head:
+    current, size = head, len(head)
+    for piece in pieces:
+        octets = len(piece) if piece.isascii() else len(piece.encode())
+        if size + octets > LINE and (current is not head or piece.startswith(" =?")):
             lines.append(current)
-            current = piece
+            current, size = piece, octets
         else:
             current += piece
+            size += octets
     lines.append(current)
-    if any(len(one) > LONGEST for one in lines):
-        return None
-    return "\r\n".join(lines).encode("ascii") + b"\r\n"
-
-
-def _words(value: str, indent: int) -> str:
-    """Return encoded words for a value, folded; the first line has `indent` octets before it."""
-    return "\r\n ".join(_encoded_words(value, indent))
+    return "\r\n".join(lines).encode() + b"\r\n"
 
 
 def _encoded_words(value: str, indent: int) -> Iterator[str]:
-    octets = value.encode()
-    quoted = sum(1 if octet in _Q_SAFE or octet == 0x20 else 3 for octet in octets)
+    """Yield a value's encoded words; the first one's line has `indent` octets before it."""
+    base = False
+    widths = [1 if character in _Q_ONE else 3 * len(character.encode()) for character in value]
+    quoted = sum(widths)
+    octets = len(value.encode())
     # Base64 is shorter for most scripts, and Q stays legible for the others.
-    base = quoted > -(-len(octets) // 3) * 4
-    room = min(_WORD, LINE - indent - len("=?utf-8?q??="))
-    word, used = "", 0
-    for cluster in _clusters(value):
-        for piece in [cluster] if _cost(cluster, base) <= _room(base) else cluster:
-            size = len(piece.encode()) if base else _cost(piece, base)
-            if word and used + size > (room // 4 * 3 if base else room):
-                yield _encoded(word, base)
-                word, used, room = "", 0, min(_WORD, LINE - 1 - len("=?utf-8?q??="))
-            word += piece
-            used += size
-    yield _encoded(word, base)
-
-
-def _room(base: bool) -> int:
-    return _WORD // 4 * 3 if base else _WORD
-
-
-def _cost(piece: str, base: bool) -> int:
-    return len(piece.encode()) if base else sum(len(_Q[octet]) for octet in piece.encode())
+    if quoted > -(-octets // 3) * 4:
+        base, widths = True, [len(character.encode()) for character in value]
+    ends = list(accumulate(widths, initial=0))
+    room = min(_WORD, LINE - indent - _AROUND)
+    start = 0
+    while start < len(value) or not start:
+        # Behind a long name, the first word gets a line of its own.
+        room = room if room >= 12 else _WORD
+        fits = end = bisect_right(ends, ends[start] + (room // 4 * 3 if base else room)) - 1
+        while start < end < len(value) and _joins(value, end):
+            end -= 1
+        end = end if end > start else fits
+        yield _encoded(value[start:end], base)
+        if end == len(value):
+            return
+        start, room = end, _WORD
 
 
 def _encoded(word: str, base: bool) -> str:
@@ -181,27 +202,24 @@ def _encoded(word: str, base: bool) -> str:
     return f"=?utf-8?q?{''.join(map(_Q.__getitem__, octets))}?="
 
 
-def _clusters(value: str) -> Iterator[str]:
-    """Yield grapheme clusters, as near to Unicode's (UAX 29) as the standard library's tables go."""
-    cluster = ""
-    for character in value:
-        if cluster and not _joins(cluster, character):
-            yield cluster
-            cluster = ""
-        cluster += character
-    if cluster:
-        yield cluster
+def _joins(value: str, at: int) -> bool:
+    """Whether a character belongs to the one before it, as far as the standard library's tables tell.
 
-
-def _joins(cluster: str, character: str) -> bool:
+    UAX 29's extended grapheme clusters, without conjuncts and leading Hangul.
+    """
+    character = value[at]
     if character.isascii():
         return False
-    if unicodedata.category(character)[0] == "M" or character in _JOINERS or cluster[-1] in _JOINERS:
-        return True
-    if "\U0001f3fb" <= character <= "\U0001f3ff":  # skin tones
-        return True
-    flags = "\U0001f1e6" <= character <= "\U0001f1ff"
-    if flags and "\U0001f1e6" <= cluster[-1] <= "\U0001f1ff":
-        return len(cluster) % 2 == 1
-    # Conjoining Hangul: vowels and finals follow what leads them.
-    return "\u1160" <= character <= "\u11ff"
+    if "\U0001f1e6" <= character <= "\U0001f1ff":  # regional indicators: two make a flag
+        before = at
+        while before and "\U0001f1e6" <= value[before - 1] <= "\U0001f1ff":
+            before -= 1
+        return (at - before) % 2 == 1
+    return (
+        unicodedata.category(character)[0] == "M"
+        or character in _JOINING
+        or value[at - 1] == _JOINER
+        or "\U0001f3fb" <= character <= "\U0001f3ff"  # skin tones
+        or "\U000e0020" <= character <= "\U000e007f"  # tags
+        or "\u1160" <= character <= "\u11ff"  # conjoining Hangul: vowels and finals
+    )
