@@ -119,22 +119,24 @@ class Sending:
 
         A row that is held stays as it is in the ledger: only an intent changes it.
         """
-        late = now + self._longest_delay
-        # Those that are held are skipped; there are never more of them than a few batches.
-        rows = self._database.rows(
-            "SELECT id, layout, attempts, number, line, key, email, name, fields FROM messages"
-            " WHERE campaign = ? AND status IN ('pending', 'deferred') AND (due_at <= ? OR due_at > ?)"
-            " ORDER BY due_at > ?, due_at, number LIMIT ?",
-            (self._campaign, now, late, late, count + len(self._claimed)),
-        )
         claims: list[Claim] = []
-        for _, layout, attempts, *rest in rows:
-            row = recipient(self._layout(layout), tuple(rest))
-            if row.key in self._claimed or len(claims) == count:
-                continue
-            self._claimed.add(row.key)
-            charged = attempts
-            claims.append(Claim(row, charged, self._accepted(row.key) if charged else frozenset()))
+        # What is due first, by its index; then what only a clock that was set back has put so far off.
+        for due, moment in (("due_at <= ?", now), ("due_at > ?", now + self._longest_delay)):
+            # Those that are held are skipped; there are never more of them than a few batches.
+            rows = self._database.rows(
+                "SELECT layout, attempts, number, line, key, email, name, fields FROM messages"
+                f" WHERE campaign = ? AND status IN ('pending', 'deferred') AND {due}"
+                " ORDER BY due_at, number LIMIT ?",
+                (self._campaign, moment, count - len(claims) + len(self._claimed)),
+            )
+            for layout, attempts, *rest in rows:
+                row = recipient(self._layout(layout), tuple(rest))
+                if row.key in self._claimed or len(claims) == count:
+                    continue
+                self._claimed.add(row.key)
+                claims.append(Claim(row, attempts, self._accepted(row.key) if attempts else frozenset()))
+            if len(claims) == count:
+                break
         return claims
 
     def release(self, keys: Sequence[str]) -> None:
