@@ -12,10 +12,11 @@ encoding can give (RFC 2045 6.7), and 7bit text that holds it is encoded.
 from __future__ import annotations
 
 import binascii
-import mimetypes
 import re
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from campaign import headers
 
@@ -23,13 +24,75 @@ LONGEST_7BIT = 78  # RFC 5322 2.1.1: lines of text SHOULD be no longer
 _LINE = 76  # RFC 2045 6.7 (5), 6.8
 _HIGH = bytes(range(128, 256))
 _CONTROLS = bytes(octet for octet in range(32) if octet not in b"\t\n")
-_TYPES = mimetypes.MimeTypes()  # Python's own table: the same on every machine
 _NAME = re.compile(rb"^([!-9;-~]+):", re.MULTILINE)
+_LONE_RETURN = re.compile(rb"\r(?!\n)")
+_OCTETS = "application/octet-stream"
+_MESSAGE = "message/rfc822"
+# IANA's names by a file's extension. Python's own table depends on its version, and on the machine.
+_TYPES = {
+    "epub": "application/epub+zip",
+    "gz": "application/gzip",
+    "tgz": "application/gzip",
+    "json": "application/json",
+    "doc": "application/msword",
+    "dot": "application/msword",
+    "pdf": "application/pdf",
+    "sig": "application/pgp-signature",
+    "rtf": "application/rtf",
+    "pkpass": "application/vnd.apple.pkpass",
+    "xls": "application/vnd.ms-excel",
+    "ppt": "application/vnd.ms-powerpoint",
+    "odp": "application/vnd.oasis.opendocument.presentation",
+    "ods": "application/vnd.oasis.opendocument.spreadsheet",
+    "odt": "application/vnd.oasis.opendocument.text",
+    "pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "7z": "application/x-7z-compressed",
+    "bz2": "application/x-bzip2",
+    "tar": "application/x-tar",
+    "xz": "application/x-xz",
+    "xml": "application/xml",
+    "yaml": "application/yaml",
+    "yml": "application/yaml",
+    "zip": "application/zip",
+    "zst": "application/zstd",
+    "m4a": "audio/mp4",
+    "mp3": "audio/mpeg",
+    "ogg": "audio/ogg",
+    "wav": "audio/wav",
+    "avif": "image/avif",
+    "bmp": "image/bmp",
+    "gif": "image/gif",
+    "heic": "image/heic",
+    "jpeg": "image/jpeg",
+    "jpg": "image/jpeg",
+    "png": "image/png",
+    "svg": "image/svg+xml",
+    "tif": "image/tiff",
+    "tiff": "image/tiff",
+    "ico": "image/vnd.microsoft.icon",
+    "webp": "image/webp",
+    "eml": "message/rfc822",
+    "ics": "text/calendar",
+    "css": "text/css",
+    "csv": "text/csv",
+    "htm": "text/html",
+    "html": "text/html",
+    "md": "text/markdown",
+    "log": "text/plain",
+    "txt": "text/plain",
+    "tsv": "text/tab-separated-values",
+    "vcf": "text/vcard",
+    "mp4": "video/mp4",
+    "mov": "video/quicktime",
+    "webm": "video/webm",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file as a MIME part, encoded: `octets` begin with its headers and end in CRLF."""
+    """A file as a MIME part, encoded: `octets` begin with its headers."""
 
     octets: bytes
     content_id: str = ""
@@ -37,45 +100,43 @@ class File:
 
 def attachment(name: str, content: bytes) -> File:
     """Return a file as an attachment. Raises HeaderError for a name that cannot be one."""
-    content_type, _ = _TYPES.guess_type(name)
-    disposition = "Content-Disposition: attachment" + headers.parameter("filename", name)
-    return _file(content_type or "application/octet-stream", content, disposition)
+    return _file(name, content, b"Content-Disposition: attachment")
 
 
 def image(name: str, content: bytes, content_id: str) -> File:
-    """Return a file that an HTML part shows as `cid:content_id` (RFC 2392)."""
-    content_type, _ = _TYPES.guess_type(name)
-    disposition = f"Content-ID: <{content_id}>\r\nContent-Disposition: inline" + headers.parameter(
-        "filename", name
-    )
-    return _file(content_type or "application/octet-stream", content, disposition, content_id)
+    """Return a file that an HTML part shows as `cid:content_id` (RFC 2392). Raises HeaderError."""
+    inline = headers.exact("Content-ID", f"<{content_id}>") + b"Content-Disposition: inline"
+    return _file(name, content, inline, content_id)
 
 
-def _file(content_type: str, content: bytes, disposition: str, content_id: str = "") -> File:
-    major = content_type.partition("/")[0]
-    encoding = "base64"
-    if content_type == "message/rfc822" and _is_7bit(content):
+def _file(name: str, content: bytes, disposition: bytes, content_id: str = "") -> File:
+    _, dot, extension = name.rpartition(".")
+    content_type = _TYPES.get(extension.lower(), _OCTETS) if dot else _OCTETS
+    if content_type == _MESSAGE and not _is_7bit_message(content):
+        content_type = _OCTETS
+    if content_type == _MESSAGE:
         # RFC 2046 5.2.1: neither quoted-printable nor base64 here.
-        encoding, body = "7bit", _crlf(_lf(content))
+        encoding, body = "7bit", content.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
     else:
-        body = base64(content)
-    if major in ("message", "multipart") and encoding == "base64":
-        content_type = "application/octet-stream"
-    elif major == "text":
-        content_type += "; charset=utf-8" if _is_utf8(content) else ""
-    lines = f"Content-Type: {content_type}\r\nContent-Transfer-Encoding: {encoding}\r\n{disposition}\r\n\r\n"
-    return File(lines.encode("ascii") + body, content_id)
+        encoding, body = "base64", base64(content)
+    if content_type.startswith("text/") and _is_utf8(content):
+        content_type += "; charset=utf-8"
+    start = f"Content-Type: {content_type}\r\nContent-Transfer-Encoding: {encoding}\r\n".encode("ascii")
+    end = f"{headers.parameter('filename', name)}\r\n\r\n".encode("ascii")
+    return File(b"".join((start, disposition, end, body)), content_id)
 
 
 class Skeleton:
     """What all messages of a campaign share. `boundary` is a word of letters and digits."""
 
     def __init__(self, constant: Sequence[bytes], attachments: Sequence[File], boundary: str) -> None:
-        self._constant = b"".join([*constant, b"MIME-Version: 1.0\r\n"])
+        lines = [*constant, b"MIME-Version: 1.0\r\n"]
+        self._constant = b"".join(lines)
+        self._names = _names(lines)
         self._attachments = tuple(attachments)
         self._mark = f"--=_{boundary}".encode("ascii")
         self._mixed = _Multipart("mixed", f"=_{boundary}_m")
-        self._related = _Multipart("related", f"=_{boundary}_r", "; type=text/html")
+        self._related = _Multipart("related", f"=_{boundary}_r", '; type="text/html"')
         self._alternative = _Multipart("alternative", f"=_{boundary}_a")
 
     def assemble(
@@ -92,7 +153,7 @@ class Skeleton:
         header does not have exactly the fields that were built.
         """
         head = b"".join([self._constant, *lines])
-        _verify(head, self._constant, lines)
+        _verify(head, self._names + _names(lines))
         attachments = (*self._attachments, *attachments)
         body: list[bytes] = []
         if html is not None:
@@ -175,30 +236,28 @@ def quoted_printable(octets: bytes) -> bytes:
 
 def base64(octets: bytes) -> bytes:
     """Encode in lines of 76 characters; at least one line, even for nothing."""
-    step = _LINE // 4 * 3
-    encode = binascii.b2a_base64
-    lines = [encode(octets[at : at + step], newline=False) for at in range(0, len(octets), step)]
+    encoded = binascii.b2a_base64(octets, newline=False)
+    whole = len(encoded) // _LINE * _LINE
+    lines = list(chain.from_iterable(struct.iter_unpack(f"{_LINE}s", encoded[:whole])))
+    if whole < len(encoded) or not lines:
+        lines.append(encoded[whole:])
     return b"\r\n".join(lines) + b"\r\n"
 
 
-def _lf(octets: bytes) -> bytes:
-    return octets.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-
-
 def _crlf(octets: bytes) -> bytes:
-    """LF to CRLF, with one at the end."""
-    octets = octets.replace(b"\n", b"\r\n")
-    return octets if octets.endswith(b"\n") else octets + b"\r\n"
+    return octets.replace(b"\n", b"\r\n")
 
 
-def _is_7bit(content: bytes) -> bool:
-    """Whether octets may travel as they are: RFC 2045 2.7."""
-    lines = _lf(content).split(b"\n")
+def _is_7bit_message(content: bytes) -> bool:
+    """Whether a message may travel as it is: RFC 2045 2.7, and none of its lines may be a delimiter."""
     return (
         content.isascii()
+        and _NAME.match(content) is not None
         and b"\0" not in content
-        and b"--=_" not in content
-        and max(map(len, lines)) <= headers.LONGEST
+        and _LONE_RETURN.search(content) is None
+        and not content.startswith(b"--=_")
+        and b"\n--=_" not in content
+        and max(map(len, content.replace(b"\r\n", b"\n").split(b"\n"))) <= headers.LONGEST
     )
 
 
@@ -210,15 +269,17 @@ def _is_utf8(content: bytes) -> bool:
     return True
 
 
-def _verify(head: bytes, constant: bytes, lines: Sequence[bytes]) -> None:
-    """The fields of the header are those that were built, each ending in CRLF."""
+def _names(lines: Sequence[bytes]) -> list[bytes]:
+    return [line[: line.find(b":")] for line in lines]
+
+
+def _verify(head: bytes, names: list[bytes]) -> None:
+    """The header's fields are those that were built, each line of theirs ending in CRLF."""
     feeds = head.count(b"\n")
     # What begins a line is a field of ours, or white space that goes on with one.
-    fields = len(lines) + len(_NAME.findall(constant))
-    folded = head.count(b"\n ")
     if (
         not feeds == head.count(b"\r\n") == head.count(b"\r")
-        or feeds - folded != fields
-        or len(_NAME.findall(head)) != fields
+        or feeds - head.count(b"\n ") != len(names)
+        or _NAME.findall(head) != names
     ):
         raise ValueError("a header field is not what it was built as")
