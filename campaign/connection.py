@@ -1,18 +1,29 @@
 """A session on a transport, with its deadlines: what the sender, `test` and `check --server` hold.
 
 Each reply has a deadline on the wall clock, however its bytes arrive: a server that drips must not
-hold us. Nothing is tried again here; opening is (`retry.opening`), where nothing was promised yet.
+hold us. Only opening is tried again here (`Opener`), where nothing was promised yet.
 """
 
 from __future__ import annotations
 
+import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from campaign.campaignfile import Security, Smtp
 from campaign.errors import ConnectFailed, ConnectionLost
+from campaign.model import Stage
+from campaign.retry import RetryPolicy, backoff, opening_retry
 from campaign.smtp import Closed, Event, Login, Opened, Session, StartTLS, Timeouts
 from campaign.transport import Transport, tls_context
+
+_SLICE = 0.25  # seconds after which opening looks whether it should stop
+_REOPENING = RetryPolicy(first_delay=1, max_delay=30)  # the waits between sessions that get nowhere
+
+
+class LoginRefused(ConnectFailed):
+    """The server refused the login for good: no connection may try it again, that locks accounts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +45,37 @@ class Connection:
         self._progress = (0, False)
 
     @classmethod
-    def open(cls, smtp: Smtp, login: Login | None, patience: Patience | None = None) -> Connection:
-        """Connect, greet, encrypt and log in. Raises ConnectFailed, its message naming the server."""
+    def open(
+        cls,
+        smtp: Smtp,
+        login: Login | None,
+        patience: Patience | None = None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> Connection:
+        """Connect, greet, encrypt and log in, unless `stopped`.
+
+        Raises ConnectFailed, its message naming the server; LoginRefused where that is why.
+        """
         patience = patience or Patience()
         transport = Transport.connect(smtp.host, smtp.port, patience.connect)
         try:
-            return cls._open_on(transport, smtp, login, patience)
+            return cls._open_on(transport, smtp, login, patience, stopped)
         except ConnectFailed as error:
             transport.close()
-            raise ConnectFailed(f"{smtp.host}:{smtp.port}: {error}", permanent=error.permanent) from error
+            what = f"{smtp.host}:{smtp.port}: {error}"
+            raise type(error)(what, permanent=error.permanent) from error
         except BaseException:
             transport.close()
             raise
 
     @classmethod
     def _open_on(
-        cls, transport: Transport, smtp: Smtp, login: Login | None, patience: Patience
+        cls,
+        transport: Transport,
+        smtp: Smtp,
+        login: Login | None,
+        patience: Patience,
+        stopped: Callable[[], bool],
     ) -> Connection:
         context = None
         if smtp.security is not Security.NONE:
@@ -65,8 +91,8 @@ class Connection:
             timeouts=patience.replies,
         )
         connection = cls(session, transport)
-        while True:
-            for event in connection.step(session.timeout):
+        while not stopped():
+            for event in connection.step(_SLICE):
                 match event:
                     case StartTLS() if context is not None:
                         transport.start_tls(context, patience.handshake)
@@ -74,7 +100,22 @@ class Connection:
                     case Opened() if session.closed is None:  # else it was taken back in one breath
                         return connection
                     case Closed():
-                        raise ConnectFailed(f"{event.stage}: {event.why}", permanent=event.permanent)
+                        refused = event.stage is Stage.AUTH and event.permanent
+                        failure = LoginRefused if refused else ConnectFailed
+                        raise failure(f"{event.stage}: {event.why}", permanent=event.permanent)
+        raise ConnectFailed("the run was stopped", permanent=True)
+
+    def flush(self) -> list[Event]:
+        """Write what is due, without waiting; return what needs no answer."""
+        session, transport = self.session, self.transport
+        was_waiting = session.waiting
+        octets = session.data_to_send()
+        if octets:
+            transport.send(octets, session.block_timeout)
+        progress = (session.replies, transport.unsent > 0)
+        if progress != self._progress or not was_waiting:
+            self._progress, self._reply_due_since = progress, time.monotonic()
+        return session.events()  # of what was submitted and needs no answer
 
     def step(self, wait: float) -> list[Event]:
         """Write what is due, and return what has happened within `wait` seconds; [] for nothing.
@@ -82,16 +123,9 @@ class Connection:
         A lost connection is an event too (Closed), after the Settled of what was open.
         """
         session, transport = self.session, self.transport
-        was_waiting = session.waiting
-        octets = session.data_to_send()
-        if octets:
-            transport.send(octets, session.block_timeout)
-        now = time.monotonic()
-        progress = (session.replies, transport.unsent > 0)
-        if progress != self._progress or not was_waiting:
-            self._progress, self._reply_due_since = progress, now
-        if events := session.events():  # of what was submitted and needs no answer
+        if events := self.flush():
             return events
+        now = time.monotonic()
         # While something of ours has not left, the transport has a deadline for that.
         reply_due = session.waiting and not transport.unsent
         deadline = self._reply_due_since + session.timeout if reply_due else now + wait
@@ -116,3 +150,57 @@ class Connection:
     def close(self) -> None:
         """Close the connection without a word."""
         self.transport.close()
+
+
+class Opener:
+    """Opens the sessions of a run, trying again where that can help. Used by all its threads.
+
+    `tell` takes the seconds of a wait and why there is one. `ended` says that nothing is left to do,
+    or that the run was stopped; `at_once` that not even a server's answer is waited for.
+    """
+
+    def __init__(
+        self,
+        smtp: Smtp,
+        login: Callable[[], Login | None],
+        patience: Patience | None,
+        *,
+        tell: Callable[[float, str], None],
+        ended: Callable[[], bool],
+        at_once: Callable[[], bool],
+    ) -> None:
+        self._smtp = smtp
+        self._login = login
+        self._patience = patience
+        self._tell = tell
+        self._ended = ended
+        self._at_once = at_once
+
+    def open(self, give_back: Callable[[], None], fruitless: int) -> Connection:
+        """Open a session. After `fruitless` sessions in a row there is a wait before the first try too.
+
+        `give_back` is called before every wait, to let others have what the caller holds. Raises
+        ConnectFailed.
+        """
+        why = ""
+
+        def sleep(seconds: float) -> None:
+            give_back()
+            self._tell(seconds, why)
+            until = time.monotonic() + seconds
+            while (left := until - time.monotonic()) > 0:
+                if self._ended():
+                    raise ConnectFailed("the run has ended")
+                time.sleep(min(left, _SLICE))
+
+        if fruitless:
+            why = "the server ends one session after another"
+            sleep(backoff(fruitless, _REOPENING, random.Random()) / 1e9)  # noqa: S311  (jitter)
+        for attempt in opening_retry(sleep):
+            with attempt:
+                try:
+                    return Connection.open(self._smtp, self._login(), self._patience, self._at_once)
+                except ConnectFailed as error:
+                    why = str(error)
+                    raise
+        raise AssertionError("tenacity returns or raises")

@@ -6,7 +6,11 @@
 The order of the last three steps is promise 2: the intent is committed before the first byte of a
 content is given out, and its result as soon as the answer is read; the two share a commit where an
 answer and the next 354 arrive together. Nothing is retried here: a deferred row comes back from the
-ledger when it is due, and opening a session is retried by tenacity (`retry.opening`).
+ledger when it is due, and opening a session is retried by tenacity (`retry.opening_retry`).
+
+A connection that cannot be had, or gets nowhere, ends its own thread; the others go on, and only
+when the last one has failed is the run disconnected. While a thread waits to open a session it holds
+no row, so that the others can send everything meanwhile.
 """
 
 from __future__ import annotations
@@ -14,33 +18,35 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Protocol
 
 from campaign.campaignfile import CampaignFile
-from campaign.connection import Connection, Patience
+from campaign.connection import Connection, LoginRefused, Opener, Patience
 from campaign.dispatch import Dispatch, Ending, Later, Stop
 from campaign.errors import ConnectFailed, LeaseLost
 from campaign.ledger import Claim, Intent, Ledger, LedgerFull, Scope, Sending
-from campaign.model import Answer, Fate, Message, Result, Settled, Status
+from campaign.model import Answer, Fate, Message, Result, Settled
 from campaign.render import Renderer
-from campaign.retry import Breaker, decide, opening_retry
+from campaign.retry import Breaker, Verdict, decide, judge
 from campaign.smtp import BodyDue, Closed, Event, Login
 
 _SECOND = 1_000_000_000
 _SLICE = 0.25  # seconds after which a waiting thread looks whether it should stop
-# An envelope goes out early only if its content may follow within this time: the server waits.
-_AHEAD = 2 * _SECOND
 # A session that would wait longer than this for its next message is ended: RFC 5321 4.5.3.2.7 lets
 # a server hang up after five minutes.
 _KEEP_IDLE = 240 * _SECOND
 # A server that has said nothing for this long may be gone: its next message goes in lock-step.
 _RESTED = 5.0
 _HEARTBEAT = 5.0
-# Sessions in a row that ended without an accepted message before we stop trying.
+# Sessions of a connection in a row that ended without a verdict on any message, before it gives up.
 _FRUITLESS = 5
+_SAID = 5.0  # a wait for longer than so many seconds is told
+_GRACE = 2.0  # seconds that a thread has to end in when the run must stop at once
 
 
 def scope_of(campaign: CampaignFile) -> Scope:
@@ -62,11 +68,20 @@ def load_pace(pace: _Loaded, campaign: CampaignFile, ledger: Ledger | Sending, n
 
 @dataclass(slots=True)
 class _Work:
-    """A claimed row and its message; `started_at` is when its content was released, UTC ns."""
+    """A claimed row and its message; `started_at` is when its content was released, UTC ns.
+
+    `booked` says that its envelope may go out, and counts in the pace (`Dispatch.ahead`).
+    """
 
     claim: Claim
     message: Message
     started_at: int | None = None
+    booked: bool = False
+
+    @property
+    def addresses(self) -> int:
+        """How many places it takes in the pace."""
+        return len(self.message.envelope.recipients)
 
 
 class Sender:
@@ -81,21 +96,32 @@ class Sender:
         *,
         limit: int | None = None,
         on_result: Callable[[Claim, Result], None] = lambda claim, result: None,
+        on_wait: Callable[[float, str], None] = lambda seconds, why: None,
         patience: Patience | None = None,
     ) -> None:
         self.campaign = campaign
         self.renderer = renderer
         self.ledger = ledger
-        self.login = login
         self.on_result = on_result
-        self.patience = patience
+        self._on_wait = on_wait
         self.dispatch = Dispatch(
             ledger, campaign.windows, campaign.retry.policy, Breaker(campaign.stop_when.refused), limit=limit
         )
+        self._opener = Opener(
+            campaign.smtp,
+            login,
+            patience,
+            tell=partial(self.say_wait, always=True),
+            ended=self._ended,
+            at_once=self.dispatch.at_once.is_set,
+        )
         self.sessions = 0
-        self._fruitless = 0
+        self._lock = threading.Lock()
+        self._working = 0  # threads
         self._opened = threading.Event()
         self._failure: BaseException | None = None
+        self._beaten = 0.0
+        self._said_until = 0.0
 
     def run(self) -> Stop:
         """Send, and return why it ended. `ledger` is a run that holds the lease.
@@ -105,18 +131,24 @@ class Sender:
         """
         load_pace(self.dispatch, self.campaign, self.ledger, time.monotonic_ns())
         self._beat()
-        lanes = [threading.Thread(target=self._lane, args=(number,)) for number in range(self._connections)]
+        # They may hang in the system's connect(); who must stop at once does not wait for that.
+        count = max(1, self.campaign.smtp.connections)
+        lanes = [threading.Thread(target=self._lane, daemon=True) for _ in range(count)]
+        self._working = 1
         lanes[0].start()
         while lanes[0].is_alive() and not self._opened.wait(_SLICE):
             self._beat()
         # The others follow once a login has worked: one wrong password is one failed login.
-        started = lanes if self._opened.is_set() and self.dispatch.stopped is None else lanes[:1]
-        for lane in started[1:]:
-            lane.start()
-        for lane in started:
-            while lane.is_alive():
-                lane.join(_SLICE)
-                self._beat()
+        if self._opened.is_set():
+            for lane in lanes[1:]:
+                with self._lock:
+                    self._working += 1
+                lane.start()
+        hurried = 0.0
+        while any(lane.is_alive() for lane in lanes) and hurried < _GRACE:
+            next(lane for lane in lanes if lane.is_alive()).join(_SLICE)
+            hurried += _SLICE if self.dispatch.at_once.is_set() else 0
+            self._beat()
         self.ledger.release(self.dispatch.unclaimed())
         if self._failure is not None:
             raise self._failure
@@ -128,70 +160,73 @@ class Sender:
         if at_once:
             self.dispatch.at_once.set()
 
-    @property
-    def _connections(self) -> int:
-        return max(1, self.campaign.smtp.connections)
-
     def _beat(self) -> None:
         now = time.monotonic()
-        if now - getattr(self, "_beaten", 0.0) >= _HEARTBEAT:
+        if now - self._beaten >= _HEARTBEAT:
             self._beaten = now
-            try:
+            with self._answered_for():
                 self.ledger.heartbeat(time.time_ns())
-            except LeaseLost as lost:
-                self._fail(lost)
 
-    def _fail(self, failure: BaseException) -> None:
-        self._failure = self._failure or failure
-        self.interrupt(at_once=isinstance(failure, LeaseLost))
-
-    def _lane(self, number: int) -> None:
-        lane = _Lane(self, number)
+    @contextmanager
+    def _answered_for(self) -> Iterator[None]:
+        """Make whatever goes wrong within the end of the run."""
         try:
-            lane.run()
-        except ConnectFailed as error:
-            # With fewer connections than were asked for, it goes on with those it has.
-            if number == 0 or not self._opened.is_set():
-                self.dispatch.stop(Stop(Ending.DISCONNECTED, str(error)))
+            yield
         except LedgerFull as full:
             self.dispatch.stop(Stop(Ending.PAUSED, str(full)))
         except BaseException as failure:
-            self._fail(failure)
-        finally:
-            lane.close()
+            self._failure = self._failure or failure
+            self.interrupt(at_once=isinstance(failure, LeaseLost))
 
-    def open_connection(self) -> Connection:
-        """Open a session, trying again where that can help. Raises ConnectFailed."""
-        for attempt in opening_retry(sleep=self._sleep):
-            with attempt:
-                connection = Connection.open(self.campaign.smtp, self.login(), self.patience)
-        self.sessions += 1
+    def _lane(self) -> None:
+        lane = _Lane(self)
+        lost: ConnectFailed | None = None
+        with self._answered_for():
+            try:
+                lane.run()
+            except ConnectFailed as error:
+                lost = error
+        with self._answered_for():
+            lane.close()
+        with self._lock:
+            self._working -= 1
+            last = self._working == 0
+        if lost is not None and not self.dispatch.finished and (last or isinstance(lost, LoginRefused)):
+            self.dispatch.stop(Stop(Ending.DISCONNECTED, str(lost)))
+
+    def open_connection(self, give_back: Callable[[], None], fruitless: int) -> Connection:
+        """Open a session; see Opener.open. Raises ConnectFailed."""
+        connection = self._opener.open(give_back, fruitless)
+        with self._lock:
+            self.sessions += 1
         self._opened.set()
         return connection
 
-    def session_ended(self, accepted: int, why: str) -> None:
-        """Note the end of a session that was not ours to end. Raises ConnectFailed after too many."""
-        self._fruitless = 0 if accepted else self._fruitless + 1
-        if self._fruitless >= _FRUITLESS:
-            raise ConnectFailed(f"{_FRUITLESS} sessions in a row were lost without a message accepted: {why}")
+    def _ended(self) -> bool:
+        return self.dispatch.finished or self.dispatch.stopped is not None
 
-    def _sleep(self, seconds: float) -> None:
+    def say_wait(self, seconds: float, why: str, *, always: bool = False) -> None:
+        """Tell that nothing is sent for a while, once for all connections; `always`: however short."""
         until = time.monotonic() + seconds
-        while self.dispatch.stopped is None and (left := until - time.monotonic()) > 0:
-            time.sleep(min(left, _SLICE))
+        with self._lock:
+            if not why or (seconds < _SAID and not always) or until < self._said_until + _SAID / 10:
+                return
+            self._said_until = until
+        self._on_wait(seconds, why)
 
 
 class _Lane:
     """One connection's thread: it keeps one message on its way and the next one ready behind it."""
 
-    def __init__(self, sender: Sender, number: int) -> None:
+    def __init__(self, sender: Sender) -> None:
         self._sender = sender
         self._dispatch = sender.dispatch
         self._ledger = sender.ledger
         self._connection: Connection | None = None
         self._next: _Work | None = None  # rendered, and not submitted yet
         self._open: dict[str, _Work] = {}  # submitted, by key
-        self._accepted = 0  # in this session
+        self._fruitful = False  # the server has judged a message in this session
+        self._fruitless = 0  # sessions in a row that were not
         self._quiet_since = time.monotonic()
         self._random = random.Random()  # noqa: S311  (jitter, no secret)
 
@@ -234,6 +269,7 @@ class _Lane:
             if claim is None:
                 return None
             if isinstance(claim, Later):
+                self._sender.say_wait(claim.delay / _SECOND, claim.why)
                 return claim.delay
             self._next = self._render(claim)
             if self._next is None:
@@ -242,24 +278,36 @@ class _Lane:
             if self._open:
                 return _SECOND
             self._end_session()
-        addresses = len(self._next.message.envelope.recipients)
-        soon = self._dispatch.soon(time.monotonic_ns(), addresses)
-        if soon > _AHEAD:
-            return soon - _AHEAD // 2
+        if not self._next.booked:
+            if ahead := self._dispatch.ahead(time.monotonic_ns(), self._next.addresses):
+                return ahead
+            self._next.booked = True
         self._submit(self._next)
+        self._render_ahead()
         return 0
 
+    def _render_ahead(self) -> None:
+        """Render the next message while the server works on the last one."""
+        if self._connection is not None and self._next is None and self._dispatch.stopped is None:
+            self._handle(self._connection.flush())
+            claim = self._dispatch.next(time.monotonic_ns(), time.time_ns())
+            if isinstance(claim, Claim):
+                self._next = self._render(claim)
+
     def _submit(self, work: _Work) -> None:
+        if not self._ledger.is_due(work.message.key):
+            self._drop_next()  # suppressed, forgotten or settled while it waited here
+            return
         if self._connection is None:
-            self._connection = self._sender.open_connection()
-            self._accepted = 0
+            self._connection = self._sender.open_connection(self._drop_next, self._fruitless)
+            self._fruitful = False
             self._quiet_since = time.monotonic()
         session = self._connection.session
         if session.idle and time.monotonic() - self._quiet_since > _RESTED:
             # Look whether the server has said 421 meanwhile, and do not trust it with a flight.
             self._handle(self._connection.step(0))
             session.rest()
-        if self._connection is not None and session.wants_message:
+        if self._next is work and self._connection is not None and session.wants_message:
             self._next = None
             self._open[work.message.key] = work
             session.submit(work.message)
@@ -280,6 +328,7 @@ class _Lane:
         if not events:
             return
         self._quiet_since = time.monotonic()
+        idle = not self._open
         settled = [event for event in events if isinstance(event, Settled)]
         due = next((event.message for event in events if isinstance(event, BodyDue)), None)
         closed = next((event for event in events if isinstance(event, Closed)), None)
@@ -290,15 +339,18 @@ class _Lane:
         if closed is not None and self._connection is not None:
             self._connection.close()
             self._connection = None
-            self._sender.session_ended(self._accepted, closed.why)
+            if not idle:  # a server may end a session that is not used
+                self._fruitless = 0 if self._fruitful else self._fruitless + 1
+            if self._fruitless >= _FRUITLESS:
+                what = f"{_FRUITLESS} sessions in a row ended before the server had judged a message"
+                raise ConnectFailed(f"{what}; the last one: {closed.why}")
 
     def _release(self, work: _Work, settled: list[Settled]) -> None:
         """Wait for the pace, commit the intent, and let the content go."""
         connection = self._connection
         if connection is None:
             return
-        addresses = len(work.message.envelope.recipients)
-        while delay := self._dispatch.may_start(time.monotonic_ns(), addresses):
+        while delay := self._dispatch.may_start(time.monotonic_ns(), work.addresses):
             self._settle(settled)
             settled = []
             if self._dispatch.stopped is not None:
@@ -309,23 +361,23 @@ class _Lane:
                 return
         if self._dispatch.stopped is not None:
             if not delay:
-                self._dispatch.cancel_start(addresses)
+                self._dispatch.cancel_start(work.addresses)
             self._settle(settled)
             self._abandon("the run was stopped before this message")
             return
         started_at = time.time_ns()
-        intent = Intent(work.message.key, started_at, addresses, work.message.message_id)
+        intent = Intent(work.message.key, started_at, work.addresses, work.message.message_id)
         try:
             granted = self._settle(settled, intent)
         except BaseException:
-            self._dispatch.cancel_start(addresses)
+            self._dispatch.cancel_start(work.addresses)
             raise
         if not granted:
-            self._dispatch.cancel_start(addresses)
+            self._dispatch.cancel_start(work.addresses)
             self._abandon("the row was withdrawn, suppressed or settled meanwhile")
             return
-        self._dispatch.started(time.monotonic_ns(), addresses)
-        work.started_at = started_at
+        self._dispatch.started(time.monotonic_ns(), work.addresses)
+        work.started_at, work.booked = started_at, False
         connection.session.release(work.message)
 
     def _abandon(self, why: str) -> None:
@@ -344,6 +396,7 @@ class _Lane:
         done: list[tuple[_Work, Answer, Result]] = []
         for one in settled:
             work = self._open.pop(one.message.key)
+            self._unbook(work)
             result = decide(
                 one,
                 attempts=work.claim.attempts,
@@ -355,7 +408,8 @@ class _Lane:
             done.append((work, one.answers[0], result))
         granted = self._ledger.record([result for _, _, result in done], [intent] if intent else [])
         for work, own, result in done:
-            self._accepted += result.status is Status.ACCEPTED
+            if judge(own) not in (Verdict.SESSION, Verdict.UNSENT, Verdict.IN_DOUBT):
+                self._fruitful, self._fruitless = True, 0
             self._dispatch.note(own, time.monotonic_ns())
             if own.fate is not Fate.UNSENT:
                 self._sender.on_result(work.claim, result)
@@ -382,8 +436,14 @@ class _Lane:
     def _drop_next(self) -> None:
         work, self._next = self._next, None
         if work is not None:
+            self._unbook(work)
             self._dispatch.give_back()
             self._ledger.release([work.message.key])
+
+    def _unbook(self, work: _Work) -> None:
+        if work.booked:
+            work.booked = False
+            self._dispatch.cancel(work.addresses)
 
     def _worn_out(self) -> bool:
         """Whether the session has carried as many messages as it should (RFC 9422 4.1: MAILMAX)."""
