@@ -1,0 +1,129 @@
+"""The session and its transport against smtplib, and the whole `send` against a loop of it."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import smtplib
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from campaign.campaignfile import Security, Smtp
+from campaign.connection import Connection
+from campaign.model import Envelope, Message, Settled
+from campaign.retry import Verdict, judge
+from campaign.smtp import BodyDue
+from tests.bench.pairs import paired, report
+from tests.need import need
+from tests.servers.postfix import Postfix
+from tests.servers.proxy import delayed
+
+pytestmark = pytest.mark.bench
+
+
+def messages(count: int, size: int) -> list[Message]:
+    """Ready messages of about `size` octets."""
+    line = b"x" * 70 + b"\r\n"
+    made = []
+    for number in range(count):
+        head = (
+            f"From: news@example.com\r\nTo: user{number}@example.test\r\nSubject: {number}\r\n\r\n".encode()
+        )
+        content = head + line * (1 + (size - len(head)) // len(line))
+        envelope = Envelope("news@example.com", (f"user{number}@example.test",))
+        made.append(Message(str(number), number, envelope, f"<{number}@example.com>", content))
+    return made
+
+
+def send_ours(smtp: Smtp, ready: list[Message]) -> None:
+    """Send ready messages over one session of ours."""
+    connection = Connection.open(smtp, None)
+    session = connection.session
+    waiting, accepted = iter(ready), 0
+    submitted = 0
+    while accepted < len(ready):
+        if submitted < len(ready) and session.wants_message:
+            session.submit(next(waiting))
+            submitted += 1
+        for event in connection.step(60):
+            if isinstance(event, BodyDue):
+                session.release(event.message)
+            elif isinstance(event, Settled):
+                assert judge(event.answers[0]) is Verdict.ACCEPTED, event
+                accepted += 1
+    connection.quit()
+
+
+def send_smtplib(port: int, context: ssl.SSLContext | None, ready: list[Message]) -> None:
+    """Send the same over one session of smtplib."""
+    with smtplib.SMTP("localhost", port) as session:
+        if context is not None:
+            session.starttls(context=context)
+        for message in ready:
+            session.sendmail(message.envelope.sender, message.envelope.recipients, message.content)
+
+
+@pytest.fixture(scope="module")
+def discarding(make_postfix: Callable[..., Postfix]) -> Postfix:
+    """A Postfix that takes everything and keeps nothing, so that its disk decides nothing."""
+    return make_postfix(smtpd_recipient_restrictions="check_recipient_access static:DISCARD, permit")
+
+
+@pytest.fixture(scope="module")
+def sink() -> Iterator[int]:
+    """smtp-sink: takes mail as fast as it comes."""
+    program = need("smtp-sink")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    user = ["-u", "nobody"] if shutil.which("id") and subprocess.check_output(["id", "-u"]) == b"0\n" else []
+    with subprocess.Popen([str(program), *user, f"127.0.0.1:{port}", "100"]) as server:
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                break
+            time.sleep(0.05)
+        yield port
+        server.terminate()
+
+
+def test_session_and_transport_against_smtp_sink(sink: int) -> None:
+    ready = messages(3000, 1000)
+    smtp = Smtp(host="127.0.0.1", port=sink, security=Security.NONE)
+    ours, peer = paired(lambda: send_ours(smtp, ready), lambda: send_smtplib(sink, None, ready))
+    report("session and transport, loopback", ours, peer, 3, "3,000 messages of 1 KB to smtp-sink")
+
+
+def test_session_and_transport_through_a_round_trip(discarding: Postfix) -> None:
+    ready = messages(150, 4000)
+    context = ssl.create_default_context(cafile=discarding.ca_file)
+    with delayed(discarding.port, 0.01) as port:
+        smtp = Smtp(host="localhost", port=port, security=Security.STARTTLS, ca_file=str(discarding.ca_file))
+        ours, peer = paired(
+            lambda: send_ours(smtp, ready), lambda: send_smtplib(port, context, ready), rounds=2
+        )
+    report("session and transport, 20 ms", ours, peer, 3.8, "150 messages of 4 KB over STARTTLS to Postfix")
+
+
+def test_eight_connections_through_a_round_trip(discarding: Postfix) -> None:
+    ready = messages(800, 4000)
+    context = ssl.create_default_context(cafile=discarding.ca_file)
+    with delayed(discarding.port, 0.01) as port:
+        smtp = Smtp(host="localhost", port=port, security=Security.STARTTLS, ca_file=str(discarding.ca_file))
+
+        def ours() -> None:
+            threads = [threading.Thread(target=send_ours, args=(smtp, ready[n::8])) for n in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+
+        fast, _ = paired(ours, lambda: None, rounds=2)
+        _, slow = paired(lambda: None, lambda: send_smtplib(port, context, ready[:100]), rounds=2)
+    report("eight connections, 20 ms", fast, slow * 8, 26, "800 messages against 100 by smtplib, times 8")
