@@ -364,6 +364,28 @@ def test_only_what_was_announced_is_released_and_only_what_is_wanted_submitted()
         session.submit(_message(3))
 
 
+def test_quit_waits_for_what_is_open() -> None:
+    message = _message(1)
+    session = _announced(message)
+    session.quit()
+    assert session.data_to_send() == b""
+    session.release(message)
+    assert session.data_to_send() == message.content + b".\r\nQUIT\r\n"
+    settled, closed = session.receive(b"250 2.0.0 Ok\r\n221 Bye\r\n")
+    assert isinstance(settled, Settled)
+    assert isinstance(closed, Closed)
+    assert closed.stage is Stage.QUIT
+
+
+def test_a_session_counts_and_remembers() -> None:
+    session = _opened()
+    assert session.greeting == Reply(220, ("model",))
+    assert (session.submitted, session.replies) == (0, 2)
+    session.submit(_message(1))
+    session.receive(b"")
+    assert (session.submitted, session.replies) == (1, 2)
+
+
 def test_an_address_with_a_control_character_is_no_command() -> None:
     session = _opened()
     with pytest.raises(ProtocolError, match="control character"):
