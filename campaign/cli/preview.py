@@ -1,0 +1,223 @@
+"""`campaign preview`: real messages of real recipients, to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from campaign.cli.output import Output
+from campaign.errors import Problem, UserError
+
+if TYPE_CHECKING:
+    from campaign.campaignfile import CampaignFile
+    from campaign.context import Secrets
+    from campaign.model import Message
+    from campaign.preparation import Tally
+    from campaign.preview.opened import Opened
+    from campaign.preview.variety import Chosen
+    from campaign.recipients import Recipients
+    from campaign.render import Renderer
+
+_OK, _WRONG = 0, 2
+_ON_A_PAGE = 8
+
+
+@click.command("preview")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--row", type=click.IntRange(min=1), metavar="N", help="The Nth data record of the list.")
+@click.option("--to", "address", metavar="ADDRESS", help="The row of this address.")
+@click.option(
+    "--pick",
+    type=click.IntRange(1, 500),
+    metavar="N",
+    help="N rows that differ: first, last, long and short names, blank cells, other scripts.",
+)
+@click.option(
+    "--html",
+    "page",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help=f"Write one self-contained page; of {_ON_A_PAGE} rows that differ, if none are named.",
+)
+@click.option(
+    "--eml",
+    "folder",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write each message's exact bytes into DIR; of all rows, if none are named.",
+)
+@click.option("--open", "opens", is_flag=True, help="Show the page, or the first .eml file; alone: a page.")
+def command(
+    file: Path,
+    row: int | None,
+    address: str | None,
+    pick: int | None,
+    page: Path | None,
+    folder: Path | None,
+    opens: bool,
+) -> int:
+    """Show real messages of real recipients: the first row's, on the terminal, if nothing else is said.
+
+    Nothing is sent, no connection is opened, and no password, token or secret command is run: where
+    a message needs such a secret, a placeholder stands, and a note says so.
+    """
+    if sum(choice is not None for choice in (row, address, pick)) > 1:
+        raise click.UsageError("--row, --to and --pick each choose the rows; name one of them")
+    if page is not None and folder is not None:
+        raise click.UsageError("--html and --eml each say where the messages go; name one of them")
+    from campaign.campaignfile import load
+    from campaign.preparation import Tally, compile_campaign
+
+    campaign = load(file)
+    secrets, notes = _secrets(campaign)
+    recipients, renderer = compile_campaign(campaign, secrets)
+    output, problems = Output(), Tally()
+    if page is None and folder is None and opens:
+        page = _temporary()
+    if pick is None and page is not None and row is None and address is None:
+        pick = _ON_A_PAGE
+    every = folder is not None and row is None and address is None and pick is None
+    chosen = _chosen(campaign, recipients, row, address, pick, every, problems, output)
+    messages = _rendered(renderer, chosen, problems)
+    if folder is not None:
+        count, first = _write(folder, messages, output)
+        what = f"{count:,} {'message' if count == 1 else 'messages'} written to {folder}"
+    elif page is not None:
+        count, first = _page(campaign, page, list(messages), notes), page
+        what = f"{count:,} {'message' if count == 1 else 'messages'} on {page}"
+    else:
+        count, what, first = _show(recipients.file, messages), "", None
+    output.end_bar()
+    if not count:
+        raise UserError(*(problems.shown or [Problem("the list has no row to preview", recipients.file)]))
+    if what:
+        click.echo(what)
+    for note in notes if page is None else ():
+        click.echo(f"note: {note}", err=True)
+    output.problems(problems.shown)
+    if problems.count > len(problems.shown):
+        click.echo(f"error: and {problems.count - len(problems.shown):,} more", err=True)
+    if opens and first is not None:
+        _open(first)
+    return _WRONG if problems.count else _OK
+
+
+def _secrets(campaign: CampaignFile) -> tuple[Secrets, list[str]]:
+    """Return the ledger's secret where there is a ledger, and notes on what is a placeholder."""
+    from campaign.context import Secrets
+    from campaign.ledger import Ledger
+
+    secrets, notes = Secrets.placeholder(), []
+    if campaign.ledger.exists():
+        ledger = Ledger.open(campaign.ledger, campaign.name, campaign.file, create=False, read_only=True)
+        secrets = Secrets(ledger.secret, secrets.unsubscribe)
+        ledger.close()
+    else:
+        notes.append(
+            "there is no ledger yet: Message-IDs and bounce tokens are others than those that will be sent"
+        )
+    if campaign.unsubscribe is not None and campaign.unsubscribe.secret is not None:
+        notes.append("the unsubscribe token is a placeholder: its secret is not read for a preview")
+    if campaign.dkim is not None:
+        notes.append("the DKIM signature is added when a message is sent")
+    return secrets, notes
+
+
+def _chosen(
+    campaign: CampaignFile,
+    recipients: Recipients,
+    row: int | None,
+    address: str | None,
+    pick: int | None,
+    every: bool,
+    problems: Tally,
+    output: Output,
+) -> Iterable[Chosen]:
+    from campaign.preparation import Tally
+    from campaign.preview import choice
+    from campaign.preview.variety import Chosen, varied
+
+    if row is not None:
+        return [Chosen(choice.numbered(campaign, recipients, row))]
+    if address is not None:
+        return map(Chosen, choice.addressed(campaign, recipients, address))
+    if pick is not None:
+        # Rows that are not picked are not this preview's to judge: `check` does.
+        return varied(choice.everybody(recipients, Tally(), output.progress), recipients.columns, pick)
+    if every:
+        return map(Chosen, choice.everybody(recipients, problems, output.progress))
+    return [Chosen(choice.first(recipients, problems))]
+
+
+def _rendered(
+    renderer: Renderer, chosen: Iterable[Chosen], problems: Tally
+) -> Iterator[tuple[Chosen, Message]]:
+    """Yield the messages of the chosen rows; `problems` gets what is wrong with the others."""
+    from datetime import UTC, datetime
+
+    for one in chosen:
+        try:
+            yield one, renderer.render(one.recipient, date=datetime.now(UTC))
+        except UserError as error:
+            problems.add(error.problems)
+
+
+def _show(file: str, messages: Iterable[tuple[Chosen, Message]]) -> int:
+    from campaign.preview.opened import open_message
+    from campaign.preview.terminal import lines
+
+    count = 0
+    for chosen, message in messages:
+        if count:
+            click.echo("\n" + "─" * 72 + "\n")
+        for line in lines(chosen, open_message(message), file):
+            click.echo(line)
+        count += 1
+    return count
+
+
+def _write(
+    folder: Path, messages: Iterable[tuple[Chosen, Message]], output: Output
+) -> tuple[int, Path | None]:
+    from campaign.preview.files import make_folder, write_message
+
+    first, count = None, 0
+    make_folder(folder)
+    for _, message in messages:
+        path = write_message(folder, message)
+        first = first or path
+        count += 1
+    return count, first
+
+
+def _page(
+    campaign: CampaignFile, path: Path, messages: Sequence[tuple[Chosen, Message]], notes: Sequence[str]
+) -> int:
+    from campaign.preview.files import write_page
+    from campaign.preview.opened import open_message
+    from campaign.preview.page import page
+
+    opened: list[tuple[Chosen, Opened]] = [(chosen, open_message(message)) for chosen, message in messages]
+    if opened:
+        write_page(path, page(campaign.name, opened, notes), private=True)
+    return len(opened)
+
+
+def _temporary() -> Path:
+    """Return a page's path in a folder that nobody else can look into."""
+    from tempfile import mkdtemp
+
+    return Path(mkdtemp(prefix="campaign-preview-")) / "preview.html"
+
+
+def _open(path: Path) -> None:
+    """Show a page in the browser, a message in the mail program."""
+    import webbrowser
+
+    if path.suffix == ".eml":
+        click.launch(str(path))
+    else:
+        webbrowser.open(path.resolve().as_uri())

@@ -1,0 +1,7 @@
+"""Real messages of real recipients, shown before anything is sent.
+
+    choice (which rows) → Renderer → opened (a message as a mail program reads it)
+                                   → terminal lines | files (.eml) | page (one HTML file)
+
+Nothing here opens a connection, runs a command for a secret, or writes to the ledger.
+"""

@@ -1,0 +1,121 @@
+"""Which rows are previewed: the first, one by number or address, all, or a few that differ.
+
+Only rows that would be sent are shown: `where`, bad rows and doubles are told, never previewed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+from campaign.address import AddressError, fold, parse_address
+from campaign.campaignfile import CampaignFile
+from campaign.errors import Problem, UserError
+from campaign.ledger import Ledger
+from campaign.model import BadRow, Recipient
+from campaign.preparation import Progress, Tally
+from campaign.recipients import Recipients
+
+
+def first(recipients: Recipients, bad: Tally) -> Recipient:
+    """Return the first row that can be mailed; `bad` gets what is wrong with those before it."""
+    for row in recipients:
+        if isinstance(row, Recipient):
+            return row
+        bad.add(row.problems)
+    raise UserError(*bad.shown, Problem("the list has no row to preview", recipients.file))
+
+
+def numbered(campaign: CampaignFile, recipients: Recipients, number: int) -> Recipient:
+    """Return the Nth data record. Raises UserError where it is bad, left out, double, or not there."""
+    for row in recipients:
+        if row.number > number:
+            break
+        if row.number == number:
+            if isinstance(row, BadRow):
+                raise UserError(*row.problems)
+            _refuse_doubles(recipients, {row.key: row})
+            return row
+    last = 0
+    for row in _unfiltered(campaign):
+        last = row.number
+        if last == number:
+            raise UserError(_left_out(campaign, recipients, number, row.line))
+    raise UserError(Problem(f"there is no row {number}; the list has {last:,}", recipients.file))
+
+
+def addressed(campaign: CampaignFile, recipients: Recipients, address: str) -> list[Recipient]:
+    """Return the rows of an address: one, unless the key is another column.
+
+    Raises UserError where there is none, or none that is sent.
+    """
+    try:
+        wanted = fold(parse_address(address))
+    except AddressError as error:
+        raise UserError(f"--to: {error}") from None
+    found: dict[str, Recipient] = {}
+    bad = 0
+    for row in recipients:
+        if isinstance(row, BadRow):
+            bad += 1
+        elif fold(row.email) == wanted:
+            found.setdefault(row.key, row)
+    if found:
+        return _refuse_doubles(recipients, found)
+    for row in _unfiltered(campaign):
+        if isinstance(row, Recipient) and fold(row.email) == wanted:
+            raise UserError(_left_out(campaign, recipients, row.number, row.line))
+    unread = f"; {bad:,} bad {'row' if bad == 1 else 'rows'} could not be read: see campaign check"
+    unread = unread if bad else ""
+    raise UserError(Problem(f"no row has the address {address!r}{unread}", recipients.file))
+
+
+def everybody(recipients: Recipients, bad: Tally, progress: Progress) -> Iterator[Recipient]:
+    """Iterate over the rows that would be sent to, in the list's order, each key once.
+
+    `bad` gets what is wrong with the others. The list is staged in a temporary file: memory stays flat.
+    """
+    with closing(Ledger.temporary("preview")) as ledger:
+        enrolment = ledger.enrolment()
+        enrolment.stage(recipients.columns, _read(recipients, bad, progress))
+        bad.add(enrolment.drop_duplicates(recipients.file))
+        yield from enrolment.to_send()
+
+
+def _read(recipients: Recipients, bad: Tally, progress: Progress) -> Iterator[Recipient | BadRow]:
+    for count, row in enumerate(recipients):
+        if count % 500 == 0:
+            progress("reading", recipients.position, recipients.size)
+        if isinstance(row, BadRow):
+            bad.add(row.problems)
+        yield row
+    progress("reading", recipients.size, recipients.size)
+
+
+def _refuse_doubles(recipients: Recipients, found: dict[str, Recipient]) -> list[Recipient]:
+    """Return the rows, by key, whose key no earlier row has. Raises UserError where none is left."""
+    last = max(row.number for row in found.values())
+    problems = []
+    rows = dict(found)
+    for row in recipients:
+        if row.number >= last:
+            break
+        double = rows.get(row.key) if isinstance(row, Recipient) else None
+        if double is not None and row.number < double.number:
+            what = f"row {double.number} is not sent: line {row.line} has the same key, {row.key!r}"
+            problems.append(Problem(what, recipients.file, double.line))
+            del rows[row.key]
+    if not rows:
+        raise UserError(*problems)
+    return list(rows.values())
+
+
+def _unfiltered(campaign: CampaignFile) -> Recipients:
+    """The list without `where`."""
+    every = campaign.recipients.model_copy(update={"where": None})
+    return Recipients(campaign.model_copy(update={"recipients": every}))
+
+
+def _left_out(campaign: CampaignFile, recipients: Recipients, number: int, line: int) -> Problem:
+    what = f"row {number} is not sent: recipients.where leaves it out ({campaign.recipients.where})"
+    return Problem(what, recipients.file, line)

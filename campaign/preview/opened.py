@@ -1,0 +1,106 @@
+"""A message's octets → what a mail program reads in them: header, text, HTML, files, images.
+
+Parsed with the standard library, from the octets that would leave: what is shown is what was built.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import SMTPUTF8
+from email.quoprimime import header_decode
+
+from campaign.model import Message
+
+_WORD = re.compile(r"=\?utf-8\?([bq])\?([^?\s]*)\?=", re.IGNORECASE)
+_BETWEEN_WORDS = re.compile(r"(\?=)\s+(?==\?utf-8\?[bq]\?)", re.IGNORECASE)
+_FOLD = re.compile(r"\r?\n(?=[ \t])")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A file that travels with the message, decoded; `content_id` names an image in the HTML part."""
+
+    name: str
+    content_type: str
+    content: bytes
+    content_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """One message, read. `headers` are decoded and in the order in which they stand."""
+
+    message: Message
+    headers: tuple[tuple[str, str], ...]
+    text: str | None
+    html: str | None
+    attachments: tuple[Part, ...]
+    images: tuple[Part, ...]
+
+    def header(self, name: str) -> str:
+        """Return the first field of this name, "" where there is none."""
+        return next((value for field, value in self.headers if field.lower() == name.lower()), "")
+
+
+def open_message(message: Message) -> Opened:
+    """Read a rendered message."""
+    parsed = message_from_bytes(message.content, _class=EmailMessage, policy=SMTPUTF8)
+    text = html = None
+    attachments: list[Part] = []
+    images: list[Part] = []
+    for part in _leaves(parsed):
+        kind = part.get_content_type()
+        if part.get_content_disposition() == "attachment":
+            attachments.append(_part(part))
+        elif part["Content-ID"]:
+            images.append(_part(part))
+        elif kind == "text/plain" and text is None:
+            text = _lines(part)
+        elif kind == "text/html" and html is None:
+            html = _lines(part)
+        else:
+            attachments.append(_part(part))
+    headers = tuple((name, decoded(value)) for name, value in parsed.raw_items())
+    return Opened(message, headers, text, html, tuple(attachments), tuple(images))
+
+
+def decoded(value: str) -> str:
+    """Return a field's folded value as people read it (RFC 2047 6.2).
+
+    The standard library's parser keeps the white space between the encoded words of a long name.
+    """
+
+    def word(match: re.Match[str]) -> str:
+        if match[1] in "bB":
+            return b64decode(match[2]).decode("utf-8", "replace")
+        return header_decode(match[2]).encode("latin-1").decode("utf-8", "replace")
+
+    octets = _FOLD.sub("", value).encode("utf-8", "surrogateescape")
+    return _WORD.sub(word, _BETWEEN_WORDS.sub(r"\1", octets.decode("utf-8", "replace")))
+
+
+def _leaves(part: EmailMessage) -> Iterator[EmailMessage]:
+    """Yield the parts of multiparts; an attached message is one part."""
+    if part.get_content_maintype() != "multipart":
+        yield part
+        return
+    for inner in part.iter_parts():
+        assert isinstance(inner, EmailMessage)  # noqa: S101
+        yield from _leaves(inner)
+
+
+def _lines(part: EmailMessage) -> str:
+    return str(part.get_content()).replace("\r\n", "\n")
+
+
+def _part(part: EmailMessage) -> Part:
+    content = part.get_payload(decode=True)
+    if not isinstance(content, bytes):
+        content = b"".join(inner.as_bytes() for inner in part.iter_parts())
+    identity = str(part["Content-ID"] or "").strip().strip("<>")
+    return Part(part.get_filename() or "", part.get_content_type(), content, identity)

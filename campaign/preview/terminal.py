@@ -1,0 +1,39 @@
+"""A message as lines for a terminal; nothing from a cell steers it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from campaign.preview.opened import Opened, Part
+from campaign.preview.variety import Chosen
+from campaign.preview.visible import size, visible, visible_text
+
+
+def lines(chosen: Chosen, opened: Opened, file: str) -> Iterator[str]:
+    """Yield envelope, header, text, files and sizes of a message of the list `file`."""
+    recipient, message = chosen.recipient, opened.message
+    why = f" ({', '.join(chosen.why)})" if chosen.why else ""
+    yield visible(f"Row {recipient.number}, line {recipient.line} of {file}{why}")
+    yield ""
+    yield visible(f"MAIL FROM: <{message.envelope.sender}>")
+    for address in message.envelope.recipients:
+        yield visible(f"RCPT TO: <{address}>")
+    yield ""
+    for name, value in opened.headers:
+        yield visible(f"{name}: {value}")
+    yield ""
+    if opened.text is None:
+        yield "(no text part)"
+    else:
+        yield visible_text(opened.text).rstrip("\n")
+    yield ""
+    if opened.html is not None:
+        yield f"HTML:       {size(len(opened.html.encode()))}; --html PAGE or --open shows it"
+    yield from _parts("attachment", opened.attachments)
+    yield from _parts("image", opened.images)
+    yield f"message:    {size(len(message.content))}"
+
+
+def _parts(what: str, parts: tuple[Part, ...]) -> Iterator[str]:
+    for part in parts:
+        yield visible(f"{what + ':':<11} {part.name} ({part.content_type}, {size(len(part.content))})")
