@@ -1,13 +1,14 @@
 """The campaign file: YAML → CampaignFile, or every problem in it at once, each with its place.
 
-`yamlmarks` reads values and where they stand, `models` says their shape, `consistency` what they say
-together, and `load` here puts the three in order and words what pydantic finds.
+`yamlmarks` reads values and where they stand, `models` says their shape and `values` their kinds,
+`consistency` what they say together; `load` here puts these in order and words what pydantic finds.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args
@@ -21,15 +22,18 @@ from campaign.campaignfile.models import (
     Bodies,
     CampaignFile,
     Dkim,
+    DkimAlgorithm,
     RecipientList,
     Security,
     Smtp,
     Unsubscribe,
 )
 from campaign.campaignfile.secret import SecretSource
+from campaign.campaignfile.values import absent, is_folder
 from campaign.campaignfile.yamlmarks import Document, Places, dotted, read
 from campaign.campaignfile.yamlmarks import Path as ValuePath
 from campaign.errors import Problem, UserError
+from campaign.place import shown
 
 __all__ = [
     "Attachment",
@@ -37,6 +41,7 @@ __all__ = [
     "Bodies",
     "CampaignFile",
     "Dkim",
+    "DkimAlgorithm",
     "RecipientList",
     "SecretSource",
     "Security",
@@ -52,34 +57,46 @@ def load(file: Path) -> CampaignFile:
     file = file.absolute()
     document = read(file)
     values = _mapping(document, "a campaign file begins with keys such as `name:` and `recipients:`")
-    problems = list(document.problems)
-    smtp_document, smtp = None, values.get("smtp")
-    if isinstance(smtp, str):
-        try:
-            smtp_document = read(file.parent / smtp)
-            values["smtp"] = _mapping(
-                smtp_document, "a file of SMTP settings begins with keys such as `host:`"
-            )
-            problems += smtp_document.problems
-        except UserError as error:
-            problems.append(
-                document.problem(("smtp",), "; ".join(str(problem) for problem in error.problems))
-            )
-            del values["smtp"]
-    problems += _consistency(values, document, smtp_document)
+    smtp = values.get("smtp")
+    shared, problems = _shared(smtp, document) if isinstance(smtp, str) else (None, [])
+    problems += document.problems
+    if shared is not None:
+        values["smtp"] = shared.value
+        problems += (replace(found, path=f"smtp.{found.path}") for found in shared.problems)
+    elif isinstance(smtp, str):
+        values["smtp"] = Smtp(host="localhost")  # its problems are known; the rest is read all the same
+    problems += _consistency(values, document, shared)
     campaign = None
     try:
-        campaign = _validate(values, file, smtp_document)
+        campaign = _validate(values, file, shared)
     except _Invalid as invalid:
-        problems += invalid.problems(document, smtp_document)
-        if isinstance(smtp, str) and "smtp" not in values:
-            problems = [p for p in problems if not (p.path == "smtp" and "missing" in p.message)]
+        problems += invalid.problems(document, shared)
     if problems or campaign is None:
+        first = shown(file)
         raise UserError(
-            *sorted(set(problems), key=lambda p: (p.file or "", p.line or 0, p.column or 0, p.path))
+            *sorted(
+                dict.fromkeys(problems), key=lambda p: (p.file != first, p.line or 0, p.column or 0, p.path)
+            )
         )
-    campaign._places = Places(document, smtp_document)
+    campaign._places = Places(document, shared)
     return campaign
+
+
+def _shared(path: str, document: Document) -> tuple[Document | None, list[Problem]]:
+    """Read the server's settings in a file of their own; None where that cannot be."""
+    try:
+        file = document.file.parent / Path(path).expanduser()
+        if is_folder(file):
+            return None, [document.problem(("smtp",), f"{path!r} is a folder, and a file is expected")]
+        if file.exists():
+            shared = read(file)
+            _mapping(shared, "a file of SMTP settings begins with keys such as `host:`")
+            return shared, []
+    except UserError as error:
+        return None, list(error.problems)
+    except (OSError, RuntimeError, ValueError):
+        return None, [document.problem(("smtp",), f"{path[:60]!r} cannot be read")]
+    return None, [document.problem(("smtp",), absent(path, file))]
 
 
 def json_schema() -> dict[str, Any]:
@@ -100,24 +117,42 @@ def json_schema() -> dict[str, Any]:
 def _mapping(document: Document, expected: str) -> dict[str, Any]:
     if isinstance(document.value, dict):
         return document.value
+    if document.problems:
+        raise UserError(*document.problems)
     what = "the file is empty" if document.value is None else "this is no list of keys and values"
-    raise UserError(*document.problems, document.problem((), f"{what}; {expected}"))
+    raise UserError(document.problem((), f"{what}; {expected}"))
 
 
-def _consistency(values: dict[str, Any], document: Document, smtp_document: Document | None) -> list[Problem]:
-    found = [document.problem(path, what) for path, what in consistency.campaign(values)]
-    found += [document.problem(p, what) for p, what in consistency.attachments(values, document.file.parent)]
+def _consistency(values: dict[str, Any], document: Document, shared: Document | None) -> list[Problem]:
+    found: list[Problem] = []
+    literal: set[ValuePath] = set()
     for within in ((), ("smtp",), ("unsubscribe",)):
         part = values.get(within[0]) if within else values
         if not isinstance(part, dict):
             continue
         for path, what in list(consistency.passwords(part, within)):
-            found.append(_in(document, smtp_document, path, what, at_key=True))
+            found.append(_in(document, shared, path, what, at_key=True))
             part.pop(str(path[-1]))
+            literal.add(within)
+    rules = [
+        *consistency.campaign(values, has_literal=("unsubscribe",) in literal),
+        *consistency.attachments(values, document.file.parent),
+    ]
     smtp = values.get("smtp")
     if isinstance(smtp, dict):
-        found += [_in(document, smtp_document, ("smtp", *p), what) for p, what in consistency.smtp(smtp)]
+        rules += ((("smtp", *p), what) for p, what in consistency.smtp(smtp, has_literal=bool(literal)))
+    for path, what in rules:
+        if not _refused(document, shared, path):
+            of_a_key = path[:1] in (("vars",), ("headers",))
+            found.append(_in(document, shared, path, what, at_key=of_a_key))
     return found
+
+
+def _refused(document: Document, shared: Document | None, path: ValuePath) -> bool:
+    """Whether the reader has already said what is wrong with the value at `path`."""
+    if shared is not None and path[:1] == ("smtp",):
+        return shared.has_refused(path[1:])
+    return document.has_refused(path)
 
 
 def _in(
@@ -138,6 +173,8 @@ class _Invalid(Exception):
 
     def problems(self, document: Document, smtp_document: Document | None) -> Iterable[Problem]:
         for path, kind, message, value in self.found:
+            if _refused(document, smtp_document, path):
+                continue
             holder = smtp_document if smtp_document is not None and path[:1] == ("smtp",) else document
             plain = holder.plain.get(path[1:] if holder is smtp_document else path)
             what = _words(path, kind, message, value, plain)
@@ -152,7 +189,7 @@ def _validate(values: dict[str, Any], file: Path, smtp_document: Document | None
     if isinstance(settings, dict):
         folder = smtp_document.file.parent if smtp_document is not None else file.parent
         try:
-            values["smtp"] = Smtp.model_validate(_with_defaults(settings), context={"folder": folder})
+            values["smtp"] = Smtp.model_validate(settings, context={"folder": folder})
         except ValidationError as error:
             found += [(("smtp", *path), kind, what, value) for path, kind, what, value in _errors(error)]
             values["smtp"] = Smtp(host="localhost")
@@ -165,21 +202,10 @@ def _validate(values: dict[str, Any], file: Path, smtp_document: Document | None
     return campaign
 
 
-def _with_defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Port and security say each other's default."""
-    settings = dict(settings)
-    if "security" not in settings:
-        settings["security"] = "tls" if settings.get("port") == 465 else "starttls"
-    if "port" not in settings:
-        settings["port"] = 465 if settings["security"] == "tls" else 587
-    return settings
-
-
 def _errors(error: ValidationError) -> list[tuple[ValuePath, str, str, object]]:
     found: list[tuple[ValuePath, str, str, object]] = []
     for one in error.errors():
-        # Pydantic puts the tried types of a union into the path; ours have no such keys.
-        path = tuple(part for part in one["loc"] if not (isinstance(part, str) and "[" in part))
+        path = tuple(part for part in one["loc"] if part != "[key]")
         message = str(one["ctx"]["error"]) if one["type"] == "value_error" else one["msg"]
         found.append((path, one["type"], message, one.get("input")))
     return found
@@ -188,15 +214,10 @@ def _errors(error: ValidationError) -> list[tuple[ValuePath, str, str, object]]:
 _EXPECTED = {
     "string_type": "expected text",
     "int_type": "expected a whole number",
-    "int_parsing": "expected a whole number",
-    "int_from_float": "expected a whole number",
     "bool_type": "expected true or false",
-    "bool_parsing": "expected true or false",
     "dict_type": "expected keys and values",
     "model_type": "expected keys and values",
-    "model_attributes_type": "expected keys and values",
     "tuple_type": "expected a list",
-    "list_type": "expected a list",
 }
 
 
@@ -205,33 +226,72 @@ def _words(path: ValuePath, kind: str, message: str, value: object, plain: str |
         case "missing":
             return "is missing"
         case "extra_forbidden":
-            near = difflib.get_close_matches(str(path[-1]), _known_keys(path[:-1]), 1)
-            return "unknown key" + (f"; did you mean {near[0]!r}?" if near else "")
+            return _unknown(path)
+        case "string_too_short" | "too_short":
+            return "is blank"
+        case "string_too_long":
+            return "is too long"
         case "value_error":
-            return f"{message}{_got(value, plain)}" if "got" not in message else message
+            expected = message
+        case _ if path[-1:] == ("port",):
+            expected = "expected a number from 1 to 65535"
         case "enum":
             expected = message.replace("Input should be ", "expected ").replace("'", "")
-        case "greater_than_equal" | "less_than_equal":
-            expected = f"expected a number {'from 1 to 65535' if path[-1:] == ('port',) else message[16:]}"
-        case "string_too_short" | "string_too_long" | "too_short":
-            return "is blank" if "short" in kind else "is too long"
+        case "greater_than_equal":
+            expected = message.replace("Input should be greater than or equal to", "expected at least")
+        case "less_than_equal":
+            expected = message.replace("Input should be less than or equal to", "expected at most")
+        case "model_type" if path in (("recipients",), ("smtp",)):
+            expected = "expected the path of a file, or keys and values"
         case _:
             expected = _EXPECTED.get(kind, message)
-    return expected + _got(value, plain)
+    if not expected.startswith("expected ") or ", got " in expected:
+        return expected
+    return f"{expected}, got {_got(value, plain)}{_quotes(kind, value, plain)}"
 
 
 def _got(value: object, plain: str | None) -> str:
     """Say what stands there, and what YAML has made of it where that surprises."""
-    if value is None:
-        return ", got nothing"
-    if isinstance(value, dict):
-        return ", got keys and values; a value that begins with {{ must be put in quotes"
-    if isinstance(value, list):
-        return ", got a list"
-    if plain is not None and not isinstance(value, str) and plain != str(value):
-        return f", got {value!r}: YAML reads an unquoted {plain} so; put it in quotes"
-    shown = str(value) if not isinstance(value, str) else value
-    return f", got {shown[:60]!r}"
+    match value:
+        case None:
+            return "nothing"
+        case dict():
+            return "keys and values"
+        case list() | tuple():
+            return "a list"
+        case str():
+            return repr(value[:60])
+        case bool():
+            read = "true" if value else "false"
+        case int() | float():
+            read = f"{value}"
+        case _:
+            read = "a date"
+    return read if plain is None or plain == read else f"{plain[:60]}, which YAML reads as {read}"
+
+
+def _quotes(kind: str, value: object, plain: str | None) -> str:
+    if kind == "string_type" and plain is not None and value is not None:
+        return "; put it in quotes"
+    if kind in ("int_type", "bool_type") and isinstance(value, str) and plain is None:
+        numeric = value.strip().isdecimal() if kind == "int_type" else value.lower() in ("true", "false")
+        return "; write it without quotes" if numeric else ""
+    return ""
+
+
+def _unknown(path: ValuePath) -> str:
+    key = str(path[-1])
+    if path == ("smtp", "smtp"):
+        return "unknown key; what stands under it belongs at the left margin"
+    near = difflib.get_close_matches(key, _known_keys(path[:-1]), 1)
+    if near:
+        return f"unknown key; did you mean {near[0]!r}?"
+    homes: dict[str, ValuePath] = {
+        "at the top level": (),
+        **{f"under `{name}:`": (name,) for name in CampaignFile.model_fields if _known_keys((name,))},
+    }
+    home = next((home for home, at in homes.items() if at != path[:-1] and key in _known_keys(at)), None)
+    return f"unknown key; it belongs {home}" if home else "unknown key"
 
 
 def _known_keys(path: ValuePath) -> list[str]:

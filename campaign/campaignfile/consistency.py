@@ -12,7 +12,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from campaign.address import AddressError, parse_mailbox
+from campaign.campaignfile.values import absent, is_folder
 from campaign.campaignfile.yamlmarks import Path as ValuePath
+from campaign.place import shown
 
 Found = Iterator[tuple[ValuePath, str]]
 Values = Mapping[str, object]
@@ -26,6 +28,8 @@ _OURS = re.compile(
     r"|auto-submitted|sender|return-path|received|dkim-signature|authentication-results|arc-.*)",
     re.IGNORECASE,
 )
+# A name, an IPv4 address, or an IPv6 address, in brackets or not; IDNA is the resolver's.
+_HOST = re.compile(r"(?:[\w-]+\.)*[\w-]+\.?|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]?")
 _FIELD_NAME = re.compile(r"[!-9;-~]{1,76}")  # RFC 5322 3.6.8: printable ASCII, no colon
 _LIST_ID = re.compile(r"[^<>]*<[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+>|[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+")
 
@@ -45,17 +49,32 @@ def is_loopback(host: str) -> bool:
 
 def passwords(values: Values, within: ValuePath) -> Found:
     """A secret never stands in the file; its value is never repeated."""
+    sources = "password_env, password_command or password_file"
     for key in values:
         if key.lower() in _PASSWORDS:
-            what = "a secret does not belong into this file; name where it comes from:"
+            ways = sources if within == ("smtp",) else f"{sources}, under `smtp:`"
             if within == ("unsubscribe",):
-                yield (*within, key), f"{what} secret_env, secret_command or secret_file"
-            else:
-                yield (*within, key), f"{what} password_env, password_command or password_file"
+                ways = "secret_env, secret_command or secret_file"
+            elif "token" in key.lower():
+                ways = "token_command" if within == ("smtp",) else "token_command, under `smtp:`"
+            yield (*within, key), f"a secret does not belong in this file; say where it comes from: {ways}"
 
 
-def smtp(values: Values) -> Found:
-    """What the server's settings say together. Paths are relative to them."""
+def variables(values: Values, within: ValuePath) -> Found:
+    """Names of environment variables look like names; what does not may be the secret itself."""
+    for key in ("password_env", "secret_env"):
+        name = values.get(key)
+        if isinstance(name, str) and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            yield (*within, key), "expected the name of an environment variable, such as SMTP_PASSWORD"
+
+
+def smtp(values: Values, *, has_literal: bool = False) -> Found:
+    """What the server's settings say together. Paths are relative to them.
+
+    `has_literal`: a secret stood among them and was reported.
+    """
+    yield from _host(values.get("host"))
+    yield from variables(values, ())
     host, security, port = values.get("host"), values.get("security"), values.get("port")
     if security == "none" and isinstance(host, str) and not is_loopback(host):
         yield ("security",), "`none` is for servers on this machine; write starttls, or tls"
@@ -66,26 +85,28 @@ def smtp(values: Values) -> Found:
     ]
     if len(secrets) > 1:
         yield (secrets[1],), f"{' and '.join(secrets)} cannot both be given; keep one"
-    if values.get("username") and not secrets and not any(key.lower() in _PASSWORDS for key in values):
-        what = "needs a password: add password_env, password_command or password_file"
-        yield ("username",), what if values.get("auth") != "xoauth2" else "needs token_command"
-    if secrets and not values.get("username"):
-        yield (secrets[0],), "needs `username` beside it"
-    if (values.get("auth") == "xoauth2") != ("token_command" in values):
-        if "token_command" in values:
-            yield ("token_command",), "is for `auth: xoauth2`; write that beside it"
-        else:
-            yield ("auth",), "xoauth2 needs token_command, a command that prints an access token"
+    auth = values.get("auth")
+    if values.get("username") and not secrets and not has_literal and auth != "xoauth2":
+        yield ("username",), "needs a password: add password_env, password_command or password_file"
+    if (secrets or auth) and not values.get("username"):
+        yield (secrets[0] if secrets else "auth",), "needs `username` beside it"
+    if auth != "xoauth2" and "token_command" in values:
+        yield ("token_command",), "is for `auth: xoauth2`; write that beside it"
+    if auth == "xoauth2" and "token_command" not in values and not has_literal:
+        yield ("auth",), "xoauth2 needs token_command, a command that prints an access token"
     if bool(values.get("client_cert")) != bool(values.get("client_key")) and values.get("client_key"):
         yield ("client_key",), "needs client_cert beside it"
 
 
-def campaign(values: Values) -> Found:
-    """What the campaign's own values say together."""
+def campaign(values: Values, *, has_literal: bool = False) -> Found:
+    """What the campaign's own values say together.
+
+    `has_literal`: a secret stood in `unsubscribe` and was reported.
+    """
     yield from _subject_and_bodies(values)
     yield from _names(values)
     yield from _addresses(values)
-    yield from _unsubscribe(values)
+    yield from _unsubscribe(values, has_literal)
     list_id = values.get("list_id")
     if isinstance(list_id, str) and not is_template(list_id) and not _LIST_ID.fullmatch(list_id.strip()):
         yield ("list_id",), "expected a name in angle brackets, such as News <news.example.com>"
@@ -94,8 +115,8 @@ def campaign(values: Values) -> Found:
 def attachments(values: Values, folder: Path) -> Found:
     """Attachments whose path is no template are there, and inside their root."""
     given = values.get("attachments_root")
-    root = (folder / given if isinstance(given, str) else folder).resolve()
-    items = values.get("attachments")
+    root = folder / given if isinstance(given, str) else folder
+    items = values.get("attachments") if is_folder(root) else ()
     for index, item in enumerate(items if isinstance(items, list) else []):
         path = item.get("path") if isinstance(item, dict) else item
         where: ValuePath = (
@@ -103,11 +124,28 @@ def attachments(values: Values, folder: Path) -> Found:
         )
         if not isinstance(path, str) or is_template(path) or "\0" in path:
             continue
-        file = (root / path).resolve()
-        if not file.is_relative_to(root):
-            yield where, f"{path!r} lies outside of attachments_root ({root})"
-        elif not file.is_file():
-            yield where, f"there is no file {path!r} (looked in {root})"
+        try:
+            file = (root / path).resolve()
+            if not file.is_relative_to(root.resolve()):
+                outside = f"{path!r} leads out of attachments_root ({shown(root)})"
+                yield where, f"{outside}; copy the file into that folder"
+            elif not file.is_file():
+                yield where, absent(path, root / path)
+        except (OSError, RuntimeError):  # too long a name; links in a circle
+            yield where, f"{path[:60]!r} cannot be read"
+
+
+def _host(host: object) -> Found:
+    if not isinstance(host, str) or not host or _HOST.fullmatch(host):
+        return
+    if "@" in host:  # user:password@host is not repeated
+        yield ("host",), "expected a server's name alone, such as smtp.example.com"
+    elif port := re.fullmatch(r"([^:/]+):([0-9]+)", host):
+        yield ("host",), f"the port stands in a line of its own: `host: {port[1]}` and `port: {port[2]}`"
+    elif match := re.match(r"[a-z]+://([^/:]+)", host):
+        yield ("host",), f"expected a server's name alone: `host: {match[1]}`"
+    else:
+        yield ("host",), f"expected a server's name, such as smtp.example.com, got {host[:60]!r}"
 
 
 def _subject_and_bodies(values: Values) -> Found:
@@ -117,7 +155,9 @@ def _subject_and_bodies(values: Values) -> Found:
         yield ("subject",), "is missing: write a subject here, or name its file in templates.subject"
     if "subject" in values and "subject" in bodies:
         yield ("templates", "subject"), "the subject stands inline too; keep one of the two"
-    if "templates" in values and not any(bodies.get(k) for k in ("text", "html", "markdown", "mjml")):
+    if isinstance(values.get("templates"), dict) and not any(
+        bodies.get(k) for k in ("text", "html", "markdown", "mjml")
+    ):
         yield ("templates",), "names no body: add text, html, markdown or mjml"
     for other in ("text", "html", "mjml"):
         if bodies.get("markdown") and bodies.get(other):
@@ -130,12 +170,17 @@ def _names(values: Values) -> Found:
     constants, headers, name = values.get("vars"), values.get("headers"), values.get("name")
     if isinstance(name, str) and not name.isprintable():
         yield ("name",), "has characters that cannot be printed"
+    if isinstance(name, str) and name and not name.strip():
+        yield ("name",), "is blank"
     for key in constants if isinstance(constants, dict) else {}:
         if key in RESERVED:
             yield ("vars", key), f"templates have {key!r} from us; choose another name"
         elif not key.isidentifier():
             yield ("vars", key), "is no name that a template can use; use letters, digits and _"
+    seen: dict[str, str] = {}
     for key in headers if isinstance(headers, dict) else {}:
+        if seen.setdefault(key.lower(), key) != key:
+            yield ("headers", key), f"is {seen[key.lower()]} again: case makes no other header"
         if not _FIELD_NAME.fullmatch(key):
             yield ("headers", key), "is no header name"
         elif _OURS.fullmatch(key):
@@ -158,7 +203,8 @@ def _addresses(values: Values) -> Found:
         fields.append((("unsubscribe", "mailto"), unsubscribe.get("mailto")))
     fields.append((("envelope_from",), values.get("envelope_from")))
     for path, text in fields:
-        if isinstance(text, str) and text and not is_template(text):
+        null_path = path == ("envelope_from",) and text == "<>"  # RFC 5321 4.5.5: bounces go nowhere
+        if isinstance(text, str) and text and not null_path and not is_template(text):
             try:
                 mailbox = parse_mailbox(text)
             except AddressError as error:
@@ -168,7 +214,7 @@ def _addresses(values: Values) -> Found:
                     yield path, "expected an address alone, without a name"
 
 
-def _unsubscribe(values: Values) -> Found:
+def _unsubscribe(values: Values, has_literal: bool) -> Found:
     unsubscribe = values.get("unsubscribe")
     if not isinstance(unsubscribe, dict):
         return
@@ -178,13 +224,14 @@ def _unsubscribe(values: Values) -> Found:
     sources = [key for key in ("secret_env", "secret_command", "secret_file") if unsubscribe.get(key)]
     if len(sources) > 1:
         yield ("unsubscribe", sources[1]), f"{' and '.join(sources)} cannot both be given; keep one"
+    yield from variables(unsubscribe, ("unsubscribe",))
     if isinstance(url, str):
-        if not re.match(r"https?://", url):
+        if not re.match(r"https?://|\{[{%]", url):
             yield ("unsubscribe", "url"), "expected an address that begins with https://"
-        elif unsubscribe.get("one_click") is True and not url.startswith("https://"):
+        elif unsubscribe.get("one_click") is True and url.startswith("http://"):
             yield ("unsubscribe", "url"), "one_click needs https (RFC 8058 3.1)"
-        if "unsubscribe.token" in url and not sources:
+        if "unsubscribe.token" in url and not sources and not has_literal:
             what = "has a token, which needs a secret: add secret_env, secret_command or secret_file"
             yield ("unsubscribe", "url"), what
-    elif unsubscribe.get("one_click") is True:
+    elif unsubscribe.get("one_click") is True and unsubscribe.get("mailto"):
         yield ("unsubscribe", "one_click"), "needs `url` beside it"

@@ -1,14 +1,11 @@
 """The campaign file's shape: pydantic models, whose fields, types and defaults are DESIGN's.
 
-Values come from `yamlmarks`; paths are resolved against the folder of the file that names them
-(the validation context's `folder`). What one value alone can show is checked here; what several
-together show, in `consistency`.
+Values come from `yamlmarks` and are read by `values`. What one value alone can show is checked here;
+what several together show, in `consistency`.
 """
 
 from __future__ import annotations
 
-import re
-import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,123 +16,28 @@ from pydantic import (
     ConfigDict,
     Field,
     PrivateAttr,
-    ValidationInfo,
-    WithJsonSchema,
+    model_validator,
 )
 
 from campaign.campaignfile.secret import SecretSource
+from campaign.campaignfile.values import (
+    AnyPath,
+    Auto,
+    Command,
+    Delimiter,
+    ExistingFile,
+    ExistingFolder,
+    Flag,
+    Seconds,
+    Share,
+    Texts,
+    Whole,
+    Windows,
+)
 from campaign.campaignfile.yamlmarks import Places
 from campaign.errors import Problem, Severity
-from campaign.pacing import Window, parse_window
+from campaign.pacing import Window
 from campaign.retry import RetryPolicy
-
-_TEXT = {"type": "string"}
-_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def _existing(value: object, info: ValidationInfo) -> Path:
-    """Resolve a path to a file or folder that must be there."""
-    if not isinstance(value, str) or not value:
-        raise ValueError("expected the path of a file")
-    path = _resolve(value, info)
-    if not path.exists():
-        raise ValueError(f"there is no file {value!r} (looked for {path})")
-    return path
-
-
-def _resolve(value: object, info: ValidationInfo) -> Path:
-    if not isinstance(value, str) or not value or "\0" in value:
-        raise ValueError("expected a path")
-    folder: Path = info.context["folder"] if info.context else Path.cwd()
-    return folder / Path(value).expanduser()
-
-
-def _texts(value: object) -> object:
-    """One text stands for a list of one; a list becomes a tuple."""
-    if isinstance(value, str):
-        return (value,)
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _command(value: object) -> object:
-    if isinstance(value, str):
-        return tuple(shlex.split(value))
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _windows(value: object) -> object:
-    rates = [value] if isinstance(value, str) else value
-    if not isinstance(rates, list) or not all(isinstance(rate, str) for rate in rates):
-        raise ValueError("expected a rate such as 14/second, or a list of rates")
-    return tuple(parse_window(rate) for rate in rates)
-
-
-def _seconds(value: object) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9:
-        return float(value)
-    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]+)?)\s*([smhd]?)", value) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError("expected a duration such as 60s, 5m, 1h or 2d")
-    return float(match[1]) * _UNITS[match[2]]
-
-
-def _share(value: object) -> object:
-    if value is None:
-        return None
-    match = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]+)?)\s*%", value) if isinstance(value, str) else None
-    if match is None or not 0 < float(match[1]) <= 100:
-        raise ValueError("expected a share such as 20%")
-    return float(match[1]) / 100
-
-
-def _attachment(value: object) -> object:
-    return {"path": value} if isinstance(value, str) else value
-
-
-def _attachments(value: object) -> object:
-    return tuple(_attachment(item) for item in value) if isinstance(value, list) else value
-
-
-def _recipients(value: object) -> object:
-    """A path stands for the list at it; the key is the email column where none is named."""
-    if isinstance(value, str):
-        value = {"csv": value}
-    return {"key": value.get("email", "email"), **value} if isinstance(value, dict) else value
-
-
-def _auto(value: object) -> bool:
-    # YAML 1.1 reads an unquoted `off` as false.
-    if value in ("auto", "off") or value is False:
-        return value == "auto"
-    raise ValueError("expected auto or off")
-
-
-def _delimiter(value: object) -> object:
-    if value == "tab" or value == "\\t":
-        return "\t"
-    if value is not None and (not isinstance(value, str) or len(value) != 1 or value in '"\r\n'):
-        raise ValueError("expected one character, such as , or ; or tab")
-    return value
-
-
-ExistingPath = Annotated[Path, BeforeValidator(_existing), WithJsonSchema(_TEXT)]
-AnyPath = Annotated[Path, BeforeValidator(_resolve), WithJsonSchema(_TEXT)]
-_TEXT_OR_TEXTS: dict[str, Any] = {"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]}
-Texts = Annotated[tuple[str, ...], BeforeValidator(_texts), WithJsonSchema(_TEXT_OR_TEXTS)]
-Command = Annotated[
-    tuple[str, ...], BeforeValidator(_command), Field(min_length=1), WithJsonSchema(_TEXT_OR_TEXTS)
-]
-_RATE = {"type": "string", "pattern": r"^\s*[0-9]+\s*/\s*(second|minute|hour|day)\s*$"}
-Windows = Annotated[
-    tuple[Window, ...],
-    BeforeValidator(_windows),
-    WithJsonSchema({"anyOf": [_RATE, {"type": "array", "items": _RATE}]}),
-]
-_DURATION = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^[0-9.]+\s*[smhd]?$"}]}
-Seconds = Annotated[float, BeforeValidator(_seconds), WithJsonSchema(_DURATION)]
-Share = Annotated[
-    float | None, BeforeValidator(_share), WithJsonSchema({"type": "string", "pattern": "^[0-9.]+ *%$"})
-]
 
 
 class Security(StrEnum):
@@ -156,15 +58,33 @@ def _about(text: str, **more: Any) -> Any:
     return Field(description=text, **more)
 
 
+class _WithSecret(_Model):
+    """A part that says where a secret comes from; its command runs in the folder of its file."""
+
+    _folder: Path | None = PrivateAttr(default=None)
+
+    def model_post_init(self, context: Any, /) -> None:
+        self._folder = context["folder"] if context else None
+
+    def _source(
+        self, what: str, env: str | None, command: tuple[str, ...] | None, file: Path | None
+    ) -> SecretSource | None:
+        return SecretSource(what, env, command, file, self._folder) if env or command or file else None
+
+
 class RecipientList(_Model):
     """Where the people stand."""
 
-    csv: ExistingPath = _about("The CSV file with a row for each person.")
+    csv: ExistingFile = _about("The CSV file with a row for each person.")
     email: str = _about("The column that holds the address.", default="email")
     name: str | None = _about("The display name, a template.", default=None)
-    key: Texts = _about("The column, or columns, that make a row its own message.", min_length=1)
+    key: Texts = _about(
+        "The column, or columns, that make a row its own message; the email column if it is not named.",
+        default_factory=tuple,
+        min_length=1,
+    )
     encoding: str = _about("The file's encoding, UTF-8 if it is not named.", default="utf-8")
-    delimiter: Annotated[str | None, BeforeValidator(_delimiter)] = _about(
+    delimiter: Delimiter = _about(
         "The character between cells; chosen among , ; tab | if it is not named.", default=None
     )
     where: str | None = _about("A Jinja2 expression that says which rows are mailed.", default=None)
@@ -173,11 +93,11 @@ class RecipientList(_Model):
 class Bodies(_Model):
     """The template files."""
 
-    subject: ExistingPath | None = _about("The subject, instead of `subject` inline.", default=None)
-    text: ExistingPath | None = _about("The text part.", default=None)
-    html: ExistingPath | None = _about("The HTML part.", default=None)
-    markdown: ExistingPath | None = _about("Markdown, from which both parts are made.", default=None)
-    mjml: ExistingPath | None = _about("MJML, from which the HTML part is made.", default=None)
+    subject: ExistingFile | None = _about("The subject, instead of `subject` inline.", default=None)
+    text: ExistingFile | None = _about("The text part.", default=None)
+    html: ExistingFile | None = _about("The HTML part.", default=None)
+    markdown: ExistingFile | None = _about("Markdown, from which both parts are made.", default=None)
+    mjml: ExistingFile | None = _about("MJML, from which the HTML part is made.", default=None)
 
 
 class Attachment(_Model):
@@ -187,20 +107,29 @@ class Attachment(_Model):
     name: str | None = _about("The name that recipients see, a template.", default=None)
 
 
-class Unsubscribe(_Model):
+class Unsubscribe(_WithSecret):
     """How a recipient leaves the list."""
 
     mailto: str | None = _about("An address that takes unsubscriptions.", default=None)
     url: str | None = _about("A page that takes unsubscriptions, a template.", default=None)
     secret_env: str | None = _about("The environment variable that holds the token's secret.", default=None)
-    secret_command: Command | None = _about("A command that prints the token's secret.", default=None)
+    secret_command: Command | None = _about(
+        "A command that prints the token's secret.", default=None, repr=False
+    )
     secret_file: AnyPath | None = _about("A file that holds the token's secret.", default=None)
-    one_click: bool = _about("Whether the URL takes the POST of RFC 8058.", default=False)
+    one_click: Flag = _about("Whether the URL takes the POST of RFC 8058.", default=False)
 
     @property
     def secret(self) -> SecretSource | None:
         """Where the token's secret comes from."""
-        return _source("unsubscribe.secret", self.secret_env, self.secret_command, self.secret_file)
+        return self._source("unsubscribe.secret", self.secret_env, self.secret_command, self.secret_file)
+
+
+class DkimAlgorithm(StrEnum):
+    """How a signature is made (RFC 6376 3.3, RFC 8463)."""
+
+    RSA_SHA256 = "rsa-sha256"
+    ED25519_SHA256 = "ed25519-sha256"
 
 
 class Dkim(_Model):
@@ -208,7 +137,8 @@ class Dkim(_Model):
 
     domain: str = _about("The signing domain, d=.")
     selector: str = _about("The selector, s=.")
-    key_file: ExistingPath = _about("The private key, PEM.")
+    key_file: ExistingFile = _about("The private key, PEM.")
+    algorithm: DkimAlgorithm | None = _about("By the key's type, if it is not named.", default=None)
 
 
 class AuthMechanism(StrEnum):
@@ -219,12 +149,12 @@ class AuthMechanism(StrEnum):
     XOAUTH2 = "xoauth2"
 
 
-class Smtp(_Model):
+class Smtp(_WithSecret):
     """The server that takes our mail."""
 
     host: str = _about("The server's name.", min_length=1)
-    port: int = _about(
-        "Its port: 465 with security tls, else 587, if it is not named.", default=0, ge=0, le=65535
+    port: Whole = _about(
+        "Its port: 465 with security tls, else 587, if it is not named.", default=587, ge=1, le=65535
     )
     security: Security = _about(
         "tls, starttls, or none on loopback; tls at port 465 and starttls elsewhere if it is not named.",
@@ -232,31 +162,41 @@ class Smtp(_Model):
     )
     username: str | None = _about("Who logs in.", default=None)
     password_env: str | None = _about("The environment variable that holds the password.", default=None)
-    password_command: Command | None = _about("A command that prints the password.", default=None)
+    password_command: Command | None = _about("A command that prints the password.", default=None, repr=False)
     password_file: AnyPath | None = _about("A file that holds the password.", default=None)
     token_command: Command | None = _about(
-        "A command that prints an access token, for xoauth2.", default=None
+        "A command that prints an access token, for xoauth2.", default=None, repr=False
     )
     auth: AuthMechanism | None = _about("The login mechanism, chosen if it is not named.", default=None)
-    ca_file: ExistingPath | None = _about("The CAs to trust, PEM, instead of the system's.", default=None)
-    client_cert: ExistingPath | None = _about("Our certificate, PEM.", default=None)
-    client_key: ExistingPath | None = _about("Its private key, PEM.", default=None)
-    connections: int = _about("How many sessions at once.", default=1, ge=1, le=100)
-    messages_per_session: int = _about("Messages before a session is renewed.", default=100, ge=1)
+    ca_file: ExistingFile | None = _about("The CAs to trust, PEM, instead of the system's.", default=None)
+    client_cert: ExistingFile | None = _about("Our certificate, PEM.", default=None)
+    client_key: ExistingFile | None = _about("Its private key, PEM.", default=None)
+    connections: Whole = _about("How many sessions at once.", default=1, ge=1, le=100)
+    messages_per_session: Whole = _about("Messages before a session is renewed.", default=100, ge=1)
     rate: Windows = _about("Rates that hold at once, such as 14/second.", default=())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _port_and_security(cls, values: Any) -> Any:
+        """Each says the other's default."""
+        if not isinstance(values, dict):
+            return values
+        security = "tls" if values.get("port") == 465 else "starttls"
+        port = 465 if values.get("security", security) == "tls" else 587
+        return {"security": security, "port": port, **values}
 
     @property
     def secret(self) -> SecretSource | None:
         """Where the password, or for xoauth2 the token, comes from."""
         if self.token_command is not None:
-            return _source("smtp.token", None, self.token_command, None)
-        return _source("smtp.password", self.password_env, self.password_command, self.password_file)
+            return self._source("smtp.token", None, self.token_command, None)
+        return self._source("smtp.password", self.password_env, self.password_command, self.password_file)
 
 
 class Retry(_Model):
     """When a deferred message is tried again."""
 
-    attempts: int = _about("Attempts at one message at most.", default=5, ge=1, le=100)
+    attempts: Whole = _about("Attempts at one message at most.", default=5, ge=1, le=100)
     first_delay: Seconds = _about("The wait before the second attempt, such as 60s.", default=60.0)
     max_delay: Seconds = _about("The longest wait, such as 1h.", default=3600.0)
 
@@ -270,6 +210,23 @@ class StopWhen(_Model):
     """When a run stops to protect the sender's reputation."""
 
     refused: Share = _about("The share of the last 200 results, judged from 50 on.", default=0.2)
+
+
+def _attachments(value: object) -> object:
+    """A path stands for the attachment at it."""
+    if not isinstance(value, list):
+        return value
+    return tuple({"path": item} if isinstance(item, str) else item for item in value)
+
+
+def _recipients(value: object) -> object:
+    """A path stands for the list at it; the key is the email column where none is named."""
+    if isinstance(value, str):
+        value = {"csv": value}
+    if not isinstance(value, dict):
+        return value
+    email = value.get("email")
+    return {"key": email if isinstance(email, str) else "email", **value}
 
 
 class CampaignFile(_Model):
@@ -287,11 +244,11 @@ class CampaignFile(_Model):
     vars: dict[str, Any] = _about("Constants for the templates.", default_factory=dict)
     headers: dict[str, str] = _about("More header fields, templates.", default_factory=dict)
     list_id: str | None = _about("The List-ID (RFC 2919).", default=None)
-    inline_css: bool = _about("Whether style blocks are inlined after rendering.", default=True)
+    inline_css: Flag = _about("Whether style blocks are inlined after rendering.", default=True)
     attachments: Annotated[tuple[Attachment, ...], BeforeValidator(_attachments)] = _about(
         "The files.", default=()
     )
-    attachments_root: ExistingPath = _about(
+    attachments_root: ExistingFolder = _about(
         "The folder that attachments and images lie in.", default=".", validate_default=True
     )
     unsubscribe: Unsubscribe | None = _about("How a recipient leaves the list.", default=None)
@@ -300,9 +257,7 @@ class CampaignFile(_Model):
     rate: Windows = _about("This campaign's rates, instead of the server's.", default=())
     retry: Retry = _about("When a deferred message is tried again.", default_factory=Retry)
     stop_when: StopWhen = _about("When a run stops by itself.", default_factory=StopWhen)
-    suppress: Annotated[bool, BeforeValidator(_auto), WithJsonSchema({"enum": ["auto", "off", False]})] = (
-        _about("Whether dead addresses are suppressed.", default=True)
-    )
+    suppress: Auto = _about("Whether dead addresses are suppressed.", default=True)
     ledger: AnyPath = _about("The ledger's file.", default="ledger.db", validate_default=True)
 
     _places: Places = PrivateAttr()
@@ -335,9 +290,3 @@ class CampaignFile(_Model):
     def windows(self) -> tuple[Window, ...]:
         """The rates that hold: the campaign's, else the server's."""
         return self.rate or self.smtp.rate
-
-
-def _source(
-    what: str, env: str | None, command: tuple[str, ...] | None, file: Path | None
-) -> SecretSource | None:
-    return SecretSource(what, env, command, file) if env or command or file else None

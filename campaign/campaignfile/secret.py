@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from campaign.errors import UserError
@@ -14,13 +14,16 @@ COMMAND_TIMEOUT = 60.0  # seconds; a password manager may ask for a touch
 
 @dataclass(frozen=True, slots=True)
 class SecretSource:
-    """Exactly one of the three is set. `what` names the secret to a person: `smtp.password`."""
+    """One of `env`, `command` and `file` is set; the command runs in `folder`.
+
+    `what` names the secret to a person: `smtp.password`.
+    """
 
     what: str
     env: str | None = None
-    command: tuple[str, ...] | None = None
+    command: tuple[str, ...] | None = field(default=None, repr=False)  # may have a secret in it
     file: Path | None = None
-    folder: Path | None = None  # where the command runs
+    folder: Path | None = None
 
     def read(self) -> str:
         """Return the secret without its last line break. Raises UserError, which never quotes it."""

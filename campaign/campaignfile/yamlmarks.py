@@ -2,11 +2,12 @@
 
 PyYAML keeps the last of two equal keys in silence and forgets where a value stood; so the nodes are
 walked here, which keeps their marks, and refuses what a campaign file never needs: duplicate keys,
-keys that are no text, tags, and aliases that multiply.
+keys that are no text, tags, merge keys, and aliases that multiply.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
@@ -18,12 +19,19 @@ from campaign.place import shown
 Path = tuple[str | int, ...]
 
 MAX_NODES = 20_000
-MAX_BYTES = 4 << 20
+MAX_BYTES = 1 << 20
+
+_TAG = "tag:yaml.org,2002:"
+_TAGS = {_TAG + name for name in ("map", "seq", "str", "null", "bool", "int", "float", "timestamp", "value")}
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(slots=True)
 class Document:
-    """What a file says. `marks` has the place of each value and `keys` that of its key, from 1."""
+    """What a file says. `marks` has the place of each value and `keys` that of its key, from 1.
+
+    `refused` are the values that `problems` already speaks of: what else is said of them is noise.
+    """
 
     file: FilePath
     value: object = None
@@ -31,6 +39,7 @@ class Document:
     keys: dict[Path, tuple[int, int]] = field(default_factory=dict)
     plain: dict[Path, str] = field(default_factory=dict)  # unquoted scalars, as written
     problems: list[Problem] = field(default_factory=list)
+    refused: set[Path] = field(default_factory=set)
 
     def problem(self, path: Path, message: str, *, at_key: bool = False) -> Problem:
         """Return a problem at the value of `path`, or at its nearest ancestor that is written."""
@@ -40,6 +49,10 @@ class Document:
         places = self.keys if at_key and near == path and near in self.keys else self.marks
         line, column = places.get(near, (1, 1))
         return Problem(message, shown(self.file), line, column, dotted(path))
+
+    def has_refused(self, path: Path) -> bool:
+        """Whether the value at `path`, or one that it stands in, is among the refused."""
+        return any(path[:length] in self.refused for length in range(1, len(path) + 1))
 
 
 class Places:
@@ -72,7 +85,7 @@ def dotted(path: Path) -> str:
 
 
 def read(file: FilePath) -> Document:
-    """Read `file`. Raises UserError where it is no YAML; duplicate keys are in `problems`."""
+    """Read `file`. Raises UserError where it is no YAML; other problems are in the document."""
     name = shown(file)
     try:
         octets = file.read_bytes()
@@ -81,96 +94,149 @@ def read(file: FilePath) -> Document:
         raise UserError(Problem("there is no such file", name)) from None
     except IsADirectoryError:
         raise UserError(Problem("this is a folder; name the campaign file in it", name)) from None
-    except OSError as error:
-        raise UserError(Problem(f"the file cannot be read: {error.strerror}", name)) from None
     except UnicodeDecodeError as error:
-        line = octets[: error.start].count(b"\n") + 1
-        raise UserError(Problem("the file is not UTF-8; save it as UTF-8", name, line)) from None
+        before = octets[: error.start].decode("utf-8-sig", "ignore")
+        raise UserError(Problem("the file is not UTF-8; save it as UTF-8", name, *_end(before))) from None
+    except (OSError, ValueError) as error:  # no permission, a name too long, a NUL in it
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UserError(Problem(f"the file cannot be read: {why}", name)) from None
     if len(octets) > MAX_BYTES:
-        raise UserError(Problem("the file is too large to be a campaign file", name))
+        raise UserError(Problem(f"the file has more than {MAX_BYTES >> 20} MB: it is no campaign file", name))
     document = Document(file)
     try:
         loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         if node is not None:
-            document.value = _Walk(document, loader).value(node, ())
+            document.value = _Walk(document, loader, text).value(node, ())
     except yaml.MarkedYAMLError as error:
         raise UserError(_syntax_problem(error, name, text)) from None
     except yaml.reader.ReaderError as error:
-        line = text[: int(error.position)].count("\n") + 1
         what = f"the character U+{error.character:04X} cannot stand in YAML"
-        raise UserError(Problem(what, name, line)) from None
+        raise UserError(Problem(what, name, *_end(text[: int(error.position)]))) from None
     except RecursionError:
         raise UserError(Problem("the file is nested too deeply", name)) from None
-    except ValueError as error:  # a date such as 2026-02-30
-        raise UserError(Problem(f"a value cannot be read ({error}); put it in quotes", name)) from None
     return document
 
 
 class _Walk:
-    def __init__(self, document: Document, loader: yaml.SafeLoader) -> None:
+    def __init__(self, document: Document, loader: yaml.SafeLoader, text: str) -> None:
         self._document = document
         self._loader = loader
+        self._text = text
         self._nodes = 0
 
     def value(self, node: yaml.Node, path: Path) -> object:
         self._nodes += 1
         if self._nodes > MAX_NODES:
-            raise UserError(Problem(f"the file has more than {MAX_NODES} values", shown(self._document.file)))
+            what = f"the file says more than {MAX_NODES:,} values; does an alias (*name) repeat them?"
+            raise UserError(Problem(what, shown(self._document.file), *_place(node)))
         self._document.marks[path] = _place(node)
+        if node.tag not in _TAGS:
+            tag = node.tag.replace(_TAG, "!!")
+            return self._refuse(f"the tag {tag} is not understood here; leave it out", node, path)
         match node:
             case yaml.MappingNode():
                 return self._mapping(node, path)
             case yaml.SequenceNode():
                 return [self.value(child, (*path, index)) for index, child in enumerate(node.value)]
             case _:
-                if isinstance(node, yaml.ScalarNode) and node.style is None:
-                    self._document.plain[path] = node.value
-                return self._loader.construct_object(node)
+                return self._scalar(node, path)
 
-    def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, object]:
+    def _scalar(self, node: yaml.Node, path: Path) -> object:
+        if isinstance(node, yaml.ScalarNode) and node.style is None:
+            self._document.plain[path] = node.value
+        if node.tag == _TAG + "value":  # a lone =, which PyYAML resolves and cannot construct
+            return node.value
+        try:
+            value: object = self._loader.construct_object(node)
+        except ValueError as error:  # a date such as 2026-02-30
+            return self._refuse(f"{node.value[:60]!r} cannot be read ({error}); put it in quotes", node, path)
+        if isinstance(value, str) and _SURROGATE.search(value):
+            try:  # "\ud83d\ude00", as JSON writes one character
+                value = value.encode("utf-16", "surrogatepass").decode("utf-16")
+            except UnicodeDecodeError:
+                return self._refuse("a \\u escape names half a character; write the character", node, path)
+        return value
+
+    def _mapping(self, node: yaml.MappingNode, path: Path) -> object:
         mapping: dict[str, object] = {}
         first: dict[str, int] = {}
         for key_node, value_node in node.value:
-            line, column = _place(key_node)
             if not isinstance(key_node, yaml.ScalarNode):
-                what = "a key must be text; a value that begins with {{ must be put in quotes"
-                self._add(what, line, column, path)
+                if node.flow_style and isinstance(key_node, yaml.MappingNode):
+                    return self._refuse(self._unquoted(node), node, path)
+                self._add("a key must be text", key_node, path)
                 continue
             key = str(key_node.value)
-            if key in mapping:
-                self._add(
-                    f"the key stands here again; it stood first in line {first[key]}",
-                    line,
-                    column,
-                    (*path, key),
-                )
+            where = (*path, key)
+            if key_node.tag == _TAG + "merge":
+                self._add("merge keys are not understood here; write the keys themselves", key_node, where)
                 continue
-            first[key] = line
-            self._document.keys[(*path, key)] = (line, column)
-            mapping[key] = self.value(value_node, (*path, key))
+            if key in mapping:
+                what = f"the key stands here again; it stood first in line {first[key]}"
+                self._add(what, key_node, where)
+                continue
+            first[key], column = _place(key_node)
+            self._document.keys[where] = (first[key], column)
+            mapping[key] = self.value(value_node, where)
         return mapping
 
-    def _add(self, what: str, line: int, column: int, path: Path) -> None:
-        self._document.problems.append(Problem(what, shown(self._document.file), line, column, dotted(path)))
+    def _unquoted(self, node: yaml.Node) -> str:
+        """What YAML reads as a mapping in a mapping is an expression without quotes."""
+        written = self._text[node.start_mark.index : node.end_mark.index]
+        quote = "'" if '"' in written else '"'
+        what = "a value that begins with {{ must be put in quotes"
+        whole = len(written) <= 60 and "\n" not in written and quote not in written
+        return f"{what}: {quote}{written}{quote}" if whole else what
+
+    def _refuse(self, what: str, node: yaml.Node, path: Path) -> object:
+        """Note the problem, and return nothing in the place of the value."""
+        self._add(what, node, path)
+        self._document.refused.add(path)
+        return None
+
+    def _add(self, what: str, node: yaml.Node, path: Path) -> None:
+        file = shown(self._document.file)
+        self._document.problems.append(Problem(what, file, *_place(node), dotted(path)))
 
 
 def _place(node: yaml.Node) -> tuple[int, int]:
     return node.start_mark.line + 1, node.start_mark.column + 1
 
 
+def _end(text: str) -> tuple[int, int]:
+    """The line and column of what comes after `text`."""
+    return text.count("\n") + 1, len(text) - text.rfind("\n")
+
+
 def _syntax_problem(error: yaml.MarkedYAMLError, name: str, text: str) -> Problem:
     mark = error.problem_mark or error.context_mark
-    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    what = error.problem or error.context or "this is no YAML"
+    what = error.problem or error.context or "this cannot be read"
+    context = error.context or ""
+    if "found another document" in what:
+        return Problem("a second document begins here; one file holds one campaign", name, *_at(mark))
+    if "end of stream" in what and "quoted scalar" in context:
+        return Problem("the quote that opens here is not closed", name, *_at(error.context_mark))
+    if "stream end" in what and "flow" in context:
+        return Problem("the bracket that opens here is not closed", name, *_at(error.context_mark))
+    line, column = _at(mark)
     lines = text.splitlines()
     written = lines[line - 1] if line <= len(lines) else ""
+    opened = error.context_mark.line + 1 if error.context_mark is not None else line
     if "\t" in written[: len(written) - len(written.lstrip())] or "'\\t'" in what:
         what += "; YAML is indented with spaces, not tabs"
     elif "{{" in written or "{%" in written:
         what += "; a value with {{ or {% in it must be put in quotes"
+    elif "flow" in context and opened < line:
+        what += f"; is the bracket that opens in line {opened} closed, and no comma missing?"
     elif written.count(": ") > 1:
         what += "; a value with a colon in it must be put in quotes"
-    elif "%" in what or "@" in what or "`" in what:
+    elif "%" in what or "@" in what or "`" in what or "*" in written or "&" in written:
         what += "; put the value in quotes"
+    elif "mapping values" in what:
+        what += "; is the line indented too far?"
     return Problem(f"this is no YAML: {what}", name, line, column)
+
+
+def _at(mark: yaml.Mark | None) -> tuple[int, int]:
+    return (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
