@@ -7,6 +7,7 @@ hold us. Only opening is tried again here (`Opener`), where nothing was promised
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from campaign.smtp import Closed, Event, Login, Opened, Session, StartTLS, Timeo
 from campaign.transport import Transport, tls_context
 
 _SLICE = 0.25  # seconds after which opening looks whether it should stop
+_WORTH_TELLING = 5.0  # seconds
 _REOPENING = RetryPolicy(first_delay=1, max_delay=30)  # the waits between sessions that get nowhere
 
 
@@ -152,11 +154,29 @@ class Connection:
         self.transport.close()
 
 
+class Waits:
+    """Tells a person why nothing is sent for a while: once, however many connections wait."""
+
+    def __init__(self, tell: Callable[[float, str], None]) -> None:
+        self._tell = tell  # takes the seconds, and why
+        self._lock = threading.Lock()
+        self._told_until = 0.0
+
+    def tell(self, seconds: float, why: str, *, however_short: bool = False) -> None:
+        """Tell of a wait, if there is something to be said of it."""
+        until = time.monotonic() + seconds
+        with self._lock:
+            known = until < self._told_until + 0.5
+            if known or not why or (seconds < _WORTH_TELLING and not however_short):
+                return
+            self._told_until = until
+        self._tell(seconds, why)
+
+
 class Opener:
     """Opens the sessions of a run, trying again where that can help. Used by all its threads.
 
-    `tell` takes the seconds of a wait and why there is one. `ended` says that nothing is left to do,
-    or that the run was stopped; `at_once` that not even a server's answer is waited for.
+    `ended` says that nothing is left to do, or that the run was stopped.
     """
 
     def __init__(
@@ -164,17 +184,14 @@ class Opener:
         smtp: Smtp,
         login: Callable[[], Login | None],
         patience: Patience | None,
-        *,
-        tell: Callable[[float, str], None],
+        waits: Waits,
         ended: Callable[[], bool],
-        at_once: Callable[[], bool],
     ) -> None:
         self._smtp = smtp
         self._login = login
         self._patience = patience
-        self._tell = tell
+        self._waits = waits
         self._ended = ended
-        self._at_once = at_once
 
     def open(self, give_back: Callable[[], None], fruitless: int) -> Connection:
         """Open a session. After `fruitless` sessions in a row there is a wait before the first try too.
@@ -186,7 +203,7 @@ class Opener:
 
         def sleep(seconds: float) -> None:
             give_back()
-            self._tell(seconds, why)
+            self._waits.tell(seconds, why, however_short=True)
             until = time.monotonic() + seconds
             while (left := until - time.monotonic()) > 0:
                 if self._ended():
@@ -199,7 +216,7 @@ class Opener:
         for attempt in opening_retry(sleep):
             with attempt:
                 try:
-                    return Connection.open(self._smtp, self._login(), self._patience, self._at_once)
+                    return Connection.open(self._smtp, self._login(), self._patience, self._ended)
                 except ConnectFailed as error:
                     why = str(error)
                     raise

@@ -1,8 +1,8 @@
 """What the connections of one run share, behind one lock: claims, pace, limit, and when to stop.
 
-    ledger → claim → `next` → (a connection renders and submits it) → `may_start` → `started` → `note`
+    ledger → claim → `next` → (a connection renders it) → `ahead` → `may_start` → `started` → `note`
 
-A connection asks `next` for a row, `soon` whether its envelope may go out already, `may_start`
+A connection asks `next` for a row, `ahead` whether its envelope may go out already, `may_start`
 before its content leaves, and tells with `note` how it ended. Whoever finds a reason to stop says so
 with `stop`; the others see it before their next message. The clocks are arguments: `now` is
 monotonic nanoseconds for the pace, and `utc` is UTC nanoseconds for the ledger.
@@ -16,6 +16,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from campaign.campaignfile import CampaignFile
+from campaign.errors import Problem
 from campaign.ledger import Claim, Sending
 from campaign.model import Answer
 from campaign.pacing import Pace, Window
@@ -23,6 +25,8 @@ from campaign.retry import Breaker, RetryPolicy, Verdict, judge
 
 CLAIMS = 64  # rows claimed at once; what is not sent of them goes back
 _SECOND = 1_000_000_000
+# An envelope goes out early only if its content may follow within this time: the server waits.
+_AHEAD = 2 * _SECOND
 
 
 class Ending(StrEnum):
@@ -45,9 +49,23 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """Nothing to send for so many nanoseconds."""
+    """Nothing to send for so many nanoseconds; `why` is a sentence where a person may wonder."""
 
     delay: int
+    why: str = ""
+
+
+def too_narrow(campaign: CampaignFile) -> list[Problem]:
+    """Return a problem for each rate in which a message and its copies could never be sent."""
+    addresses = 1 + len(campaign.cc) + len(campaign.bcc)
+    path = "rate" if campaign.rate else "smtp.rate"
+    return [
+        campaign.problem(
+            path, f"{window} is too narrow: with cc and bcc each message has {addresses} addresses at once"
+        )
+        for window in campaign.windows
+        if window.count < addresses
+    ]
 
 
 class Dispatch:
@@ -63,6 +81,7 @@ class Dispatch:
         limit: int | None = None,
     ) -> None:
         self.stopped: Stop | None = None
+        self.finished = False  # nothing is left to send, and no connection holds a row
         self.at_once = threading.Event()  # do not even wait for answers
         self._ledger = ledger
         self._pace = Pace(windows)
@@ -74,9 +93,16 @@ class Dispatch:
         self._lock = threading.RLock()  # a signal's handler may stop the run while this thread has it
         self._claims: deque[Claim] = deque()
         self._out = 0  # rows that a connection has
-        self._reserved = 0  # addresses between `may_start` and `started`
+        self._ahead = 0  # addresses between `ahead` and `started`
+        self._reserved = 0  # of these, between `may_start` and `started`
+        self._last_start = 0
         self._throttles = 0
+        self._throttled = ""  # the server's words
         self._not_before = 0  # after throttling; monotonic ns
+
+    def ended(self) -> bool:
+        """Whether nothing is left to do, or the run was stopped."""
+        return self.finished or self.stopped is not None
 
     def load(self, ages: Iterable[tuple[int, int]], now: int) -> None:
         """Rebuild the longer windows from (age in ns, addresses), oldest first."""
@@ -91,7 +117,7 @@ class Dispatch:
             if self.stopped is not None:
                 return None
             if now < self._not_before:
-                return Later(self._not_before - now)
+                return Later(self._not_before - now, f"the server asks us to slow down: {self._throttled}")
             if not self._claims:
                 self._claims.extend(self._ledger.claim(utc, CLAIMS))
             if not self._claims:
@@ -104,15 +130,23 @@ class Dispatch:
             self._out += 1
             return self._claims.popleft()
 
-    def soon(self, now: int, addresses: int) -> int:
-        """Return the nanoseconds until a message of so many addresses might start, as things stand."""
+    def ahead(self, now: int, addresses: int) -> int:
+        """Return 0 where an envelope of so many addresses may go out, and book it; else ns to wait.
+
+        Its content may follow soon, those that others have booked before it counted in. A booking
+        ends with `started` or `cancel`.
+        """
         with self._lock:
-            return max(self._delay(now, addresses), self._not_before - now, 0)
+            delay = max(self._pace.finish(now, self._ahead + addresses), self._not_before - now)
+            if delay > _AHEAD:
+                return delay - _AHEAD // 2
+            self._ahead += addresses
+            return 0
 
     def may_start(self, now: int, addresses: int) -> int:
-        """Return 0 where a content may leave now, and reserve its place; else nanoseconds to wait.
+        """Return 0 where a booked content may leave now, and reserve its place; else ns to wait.
 
-        A place is taken with `started`, or given back with `give_back`.
+        A place is taken with `started`, or given back with `cancel_start`.
         """
         with self._lock:
             delay = self._delay(now, addresses)
@@ -124,12 +158,20 @@ class Dispatch:
         """Note that the content has been released."""
         with self._lock:
             self._reserved -= addresses
-            self._pace.take(now, addresses)
+            self._ahead -= addresses
+            # Another connection may have read its clock later and come here earlier.
+            self._last_start = max(self._last_start, now)
+            self._pace.take(self._last_start, addresses)
 
     def cancel_start(self, addresses: int) -> None:
-        """Give a place back that `may_start` reserved."""
+        """Give a place back that `may_start` reserved; it stays booked."""
         with self._lock:
             self._reserved -= addresses
+
+    def cancel(self, addresses: int) -> None:
+        """Give a booking back whose content will not leave."""
+        with self._lock:
+            self._ahead -= addresses
 
     def note(self, answer: Answer, now: int) -> None:
         """Take note of a row's own answer; it may slow the run down, or stop it."""
@@ -141,6 +183,7 @@ class Dispatch:
                 self._left -= 1
             if verdict is Verdict.THROTTLED:
                 self._throttles = min(self._throttles + 1, 16)
+                self._throttled = answer.reply.text if answer.reply is not None else answer.why
                 delay = min(2.0 ** (self._throttles - 1), self._policy.max_delay)
                 self._not_before = max(self._not_before, now + int(delay * _SECOND))
             elif verdict is Verdict.ACCEPTED:
@@ -173,9 +216,11 @@ class Dispatch:
     def _nothing_due(self, utc: int) -> Later | None:
         due = self._ledger.next_due(utc)
         if due is not None:
-            return Later(max(due - utc, _SECOND // 100))
+            why = "those that are left were put off by the server" if not self._out else ""
+            return Later(max(due - utc, _SECOND // 100), why)
         # A row that another connection has may come back as deferred.
-        return Later(_SECOND // 10) if self._out else None
+        self.finished = not self._out
+        return None if self.finished else Later(_SECOND // 10)
 
     def _delay(self, now: int, addresses: int) -> int:
         if self._reserved and (self._spaced or not self._pace.fits(addresses + self._reserved)):

@@ -22,11 +22,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import Protocol
 
 from campaign.campaignfile import CampaignFile
-from campaign.connection import Connection, LoginRefused, Opener, Patience
+from campaign.connection import Connection, LoginRefused, Opener, Patience, Waits
 from campaign.dispatch import Dispatch, Ending, Later, Stop
 from campaign.errors import ConnectFailed, LeaseLost
 from campaign.ledger import Claim, Intent, Ledger, LedgerFull, Scope, Sending
@@ -45,7 +44,6 @@ _RESTED = 5.0
 _HEARTBEAT = 5.0
 # Sessions of a connection in a row that ended without a verdict on any message, before it gives up.
 _FRUITLESS = 5
-_SAID = 5.0  # a wait for longer than so many seconds is told
 _GRACE = 2.0  # seconds that a thread has to end in when the run must stop at once
 
 
@@ -103,25 +101,16 @@ class Sender:
         self.renderer = renderer
         self.ledger = ledger
         self.on_result = on_result
-        self._on_wait = on_wait
+        self.waits = Waits(on_wait)
         self.dispatch = Dispatch(
             ledger, campaign.windows, campaign.retry.policy, Breaker(campaign.stop_when.refused), limit=limit
         )
-        self._opener = Opener(
-            campaign.smtp,
-            login,
-            patience,
-            tell=partial(self.say_wait, always=True),
-            ended=self._ended,
-            at_once=self.dispatch.at_once.is_set,
-        )
-        self.sessions = 0
+        self.opener = Opener(campaign.smtp, login, patience, self.waits, self.dispatch.ended)
+        self.opened = threading.Event()  # a first session
         self._lock = threading.Lock()
         self._working = 0  # threads
-        self._opened = threading.Event()
         self._failure: BaseException | None = None
         self._beaten = 0.0
-        self._said_until = 0.0
 
     def run(self) -> Stop:
         """Send, and return why it ended. `ledger` is a run that holds the lease.
@@ -136,10 +125,10 @@ class Sender:
         lanes = [threading.Thread(target=self._lane, daemon=True) for _ in range(count)]
         self._working = 1
         lanes[0].start()
-        while lanes[0].is_alive() and not self._opened.wait(_SLICE):
+        while lanes[0].is_alive() and not self.opened.wait(_SLICE):
             self._beat()
         # The others follow once a login has worked: one wrong password is one failed login.
-        if self._opened.is_set():
+        if self.opened.is_set():
             for lane in lanes[1:]:
                 with self._lock:
                     self._working += 1
@@ -193,26 +182,6 @@ class Sender:
             last = self._working == 0
         if lost is not None and not self.dispatch.finished and (last or isinstance(lost, LoginRefused)):
             self.dispatch.stop(Stop(Ending.DISCONNECTED, str(lost)))
-
-    def open_connection(self, give_back: Callable[[], None], fruitless: int) -> Connection:
-        """Open a session; see Opener.open. Raises ConnectFailed."""
-        connection = self._opener.open(give_back, fruitless)
-        with self._lock:
-            self.sessions += 1
-        self._opened.set()
-        return connection
-
-    def _ended(self) -> bool:
-        return self.dispatch.finished or self.dispatch.stopped is not None
-
-    def say_wait(self, seconds: float, why: str, *, always: bool = False) -> None:
-        """Tell that nothing is sent for a while, once for all connections; `always`: however short."""
-        until = time.monotonic() + seconds
-        with self._lock:
-            if not why or (seconds < _SAID and not always) or until < self._said_until + _SAID / 10:
-                return
-            self._said_until = until
-        self._on_wait(seconds, why)
 
 
 class _Lane:
@@ -269,7 +238,7 @@ class _Lane:
             if claim is None:
                 return None
             if isinstance(claim, Later):
-                self._sender.say_wait(claim.delay / _SECOND, claim.why)
+                self._sender.waits.tell(claim.delay / _SECOND, claim.why)
                 return claim.delay
             self._next = self._render(claim)
             if self._next is None:
@@ -299,7 +268,8 @@ class _Lane:
             self._drop_next()  # suppressed, forgotten or settled while it waited here
             return
         if self._connection is None:
-            self._connection = self._sender.open_connection(self._drop_next, self._fruitless)
+            self._connection = self._sender.opener.open(self._drop_next, self._fruitless)
+            self._sender.opened.set()
             self._fruitful = False
             self._quiet_since = time.monotonic()
         session = self._connection.session

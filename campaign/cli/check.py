@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from campaign.cli.output import Output
-from campaign.errors import ConnectFailed, Problem, Severity, UserError
+from campaign.errors import Problem, Severity, UserError
 
 if TYPE_CHECKING:
     from campaign.campaignfile import CampaignFile
@@ -31,25 +31,26 @@ def command(file: Path, server: bool, strict: bool, as_json: bool, quiet: bool) 
     """
     output = Output(quiet=quiet or as_json)
     problems, lines = _check(file, output)
-    if server and not any(problem.severity is Severity.ERROR for problem in problems):
-        lines += _server(file)
+    errors = sum(problem.severity is Severity.ERROR for problem in problems)
     output.end_bar()
     if as_json:
         click.echo(_json(problems))
     else:
         output.problems(problems)
         output.lines(lines)
-        errors = sum(problem.severity is Severity.ERROR for problem in problems)
-        found = f"{errors} errors, {len(problems) - errors} warnings" if problems else "nothing is wrong"
-        output.lines([f"{file}: {found}"])
-    wrong = any(problem.severity is Severity.ERROR or strict for problem in problems)
-    return 2 if wrong else 0
+        found = [(errors, "error"), (len(problems) - errors, "warning")]
+        words = ", ".join(f"{count:,} {what}{'s' * (count > 1)}" for count, what in found if count)
+        output.lines([f"{file}: {words or 'nothing is wrong'}"])
+    if server and not errors:
+        output.lines(_server(file))
+    return 2 if errors or (strict and problems) else 0
 
 
 def _check(file: Path, output: Output) -> tuple[list[Problem], list[str]]:
     from campaign import checks
     from campaign.campaignfile import load
     from campaign.context import Secrets
+    from campaign.dispatch import too_narrow
     from campaign.ledger import Ledger
     from campaign.preparation import prepare
 
@@ -58,7 +59,12 @@ def _check(file: Path, output: Output) -> tuple[list[Problem], list[str]]:
         ledger = Ledger.temporary(campaign.name)
         try:
             preparation = prepare(campaign, ledger.enrolment(), Secrets.placeholder(), output.progress)
-            problems = [*preparation.errors, *checks.warnings(preparation), *_signing(preparation.renderer)]
+            problems = [
+                *too_narrow(campaign),
+                *preparation.errors,
+                *checks.warnings(preparation),
+                *_signing(preparation.renderer),
+            ]
             survey = preparation.survey
         finally:
             ledger.close()
@@ -85,10 +91,7 @@ def _server(file: Path) -> list[str]:
     login, said = _login(campaign)
     smtp = campaign.smtp
     lines = [f"{smtp.host}:{smtp.port} ({smtp.security})"]
-    try:
-        connection = Connection.open(smtp, login)
-    except ConnectFailed as error:
-        raise ConnectFailed(str(error), permanent=error.permanent) from error
+    connection = Connection.open(smtp, login)
     lines += _negotiated(connection)
     connection.quit()
     return [*lines, f"  login:      {said}"]
@@ -115,13 +118,13 @@ def _is_set(variable: str) -> bool:
 
 def _negotiated(connection: Connection) -> Iterator[str]:
     session, tls = connection.session, connection.transport.tls
-    yield f"  greeting:   {session.greeting}"
+    yield f"  greeting:   {session.greeting.text if session.greeting is not None else ''}"
     if tls is None:
         yield "  TLS:        none: everything is sent in the clear"
     else:
         days = int((tls.not_after - time.time()) / 86400)
         yield f"  TLS:        {tls.version}, {tls.cipher}"
-        yield f"  certificate: {', '.join(tls.names)}, from {tls.issuer}, {days} days left"
+        yield f"  certificate: {', '.join(tls.names)}, from {tls.issuer}, {days:,} days left"
         if days < 14:
             yield "  warning:    the certificate ends soon"
     extensions = session.extensions

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from campaign.cli.output import AttemptLog, Output
-from campaign.errors import Problem, UserError
+from campaign.errors import Problem, Severity, UserError
 
 if TYPE_CHECKING:
     from campaign.campaignfile import CampaignFile
+    from campaign.dispatch import Stop
     from campaign.ledger import Choices, Claim, Ledger, Sending
     from campaign.model import Result
     from campaign.preparation import Preparation
-    from campaign.sender import Sender
 
 
 @click.command("send")
@@ -61,28 +63,39 @@ def command(
     Ctrl-C once waits for the answers that are due, twice stops at once.
     """
     from campaign.campaignfile import load
-    from campaign.ledger import Choices
+    from campaign.dispatch import too_narrow
+    from campaign.errors import raise_errors
+    from campaign.ledger import Choices, LedgerFull
 
     campaign = load(file)
+    raise_errors(too_narrow(campaign))
     output = Output(quiet=quiet, verbose=verbose)
     choices = Choices(resend_doubt, retry_refused)
     if dry_run:
         return _dry_run(campaign, choices, output, skip_bad_rows=skip_bad_rows)
     if not yes and not sys.stdin.isatty():
         raise UserError("there is no terminal to ask on: look at the plan with --dry-run, then add --yes")
-    with AttemptLog(log) as attempts, _ledger(campaign) as ledger, _lease(campaign, ledger) as sending:
-        return _send(
-            campaign,
-            ledger,
-            sending,
-            choices,
-            output,
-            attempts,
-            limit=limit,
-            yes=yes,
-            skip_bad_rows=skip_bad_rows,
-            accept_changes=accept_changes,
-        )
+    try:
+        with (
+            _terminable(),
+            AttemptLog(log) as attempts,
+            _ledger(campaign) as ledger,
+            _lease(campaign, ledger) as sending,
+        ):
+            return _send(
+                campaign,
+                ledger,
+                sending,
+                choices,
+                output,
+                attempts,
+                limit=limit,
+                yes=yes,
+                skip_bad_rows=skip_bad_rows,
+                accept_changes=accept_changes,
+            )
+    except LedgerFull as full:  # before anything has left
+        raise UserError(str(full)) from None
 
 
 def _send(
@@ -102,6 +115,7 @@ def _send(
     from campaign.cli.ending import UNFINISHED
     from campaign.cli.signals import interruptible
     from campaign.preparation import prepare
+    from campaign.report.words import duration
     from campaign.sender import Sender
 
     secrets = credentials.secrets(campaign, ledger)
@@ -115,7 +129,7 @@ def _send(
         what = "the content has changed since some had it; those who follow will get something else"
         if yes or not sys.stdin.isatty():
             raise UserError(f"{what}. If that is meant, add --accept-changes")
-        output.problems([campaign.problem("", what)])
+        output.problems([campaign.problem("", what, Severity.WARNING)])
     if to_send and not yes and not click.confirm(f"Send {preparation.plan.to_send:,} now?", err=True):
         output.lines(["Nothing was sent."])
         return UNFINISHED
@@ -135,31 +149,36 @@ def _send(
         done += result.status not in ("pending", "deferred")
         output.progress("sending", done, max(total, done))
 
-    sender = Sender(campaign, preparation.renderer, sending, login, limit=limit, on_result=on_result)
+    def on_wait(seconds: float, why: str) -> None:
+        if not output.quiet:
+            output.note(f"{why}; next try in {duration(seconds)}")
+
+    sender = Sender(
+        campaign, preparation.renderer, sending, login, limit=limit, on_result=on_result, on_wait=on_wait
+    )
     with interruptible(sender):
         stop = sender.run()
     output.end_bar()
-    return _finish(campaign, ledger, stop.why, output, sender, stop)
+    return _finish(campaign, ledger, output, stop)
 
 
-def _finish(
-    campaign: CampaignFile, ledger: Ledger, why: str, output: Output, sender: Sender, stop: object
-) -> int:
+def _finish(campaign: CampaignFile, ledger: Ledger, output: Output, stop: Stop) -> int:
     from campaign.cli.ending import exit_code
-    from campaign.dispatch import Ending, Stop
+    from campaign.dispatch import Ending
+    from campaign.model import Status
     from campaign.place import shown
     from campaign.report import terminal
 
-    assert isinstance(stop, Stop)  # noqa: S101
     now = time.time_ns()
-    summary = ledger.history.summary(now)
-    if stop.ending not in (Ending.DONE, Ending.LIMIT):
-        output.problems([Problem(why)])
+    summary = replace(ledger.history.summary(now), sending=None)  # that was us
+    if stop.ending in (Ending.PAUSED, Ending.DISCONNECTED):
+        output.problems([Problem(stop.why)])
     output.lines(terminal.summary_lines(campaign.name, summary))
     output.lines(terminal.reply_lines(ledger.history))
-    output.lines(
-        line for line in terminal.next_lines(shown(campaign.file), summary, now) if "is sending" not in line
-    )
+    output.lines(terminal.next_lines(shown(campaign.file), summary, now))
+    if stop.ending is Ending.PAUSED and summary.counts[Status.REFUSED]:
+        again = f"campaign send {shown(campaign.file)} --retry-refused"
+        output.lines([f"  to try the refused ones too, once the cause is mended: {again}"])
     return exit_code(summary, stop)
 
 
@@ -242,6 +261,7 @@ def _ledger(campaign: CampaignFile) -> Iterator[Ledger]:
 
 @contextmanager
 def _lease(campaign: CampaignFile, ledger: Ledger) -> Iterator[Sending]:
+    from campaign.ledger import LedgerFull
     from campaign.sender import scope_of
 
     longest = int(campaign.retry.max_delay * 2e9)
@@ -249,4 +269,15 @@ def _lease(campaign: CampaignFile, ledger: Ledger) -> Iterator[Sending]:
     try:
         yield sending
     finally:
-        sending.end(time.time_ns())
+        with suppress(LedgerFull):  # the lease of a process that has ended holds nobody up
+            sending.end(time.time_ns())
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Take SIGTERM for Ctrl-C, so that the lease is given back whatever the run is doing."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -143,6 +143,14 @@ class Sending:
         """Let go of rows that were claimed and not sent."""
         self._claimed.difference_update(keys)
 
+    def is_due(self, key: str) -> bool:
+        """Whether a row that was claimed is still to be sent, as far as can be told before its intent."""
+        found = self._database.row(
+            "SELECT 1 FROM messages WHERE campaign = ? AND key = ? AND status IN ('pending', 'deferred')",
+            (self._campaign, key),
+        )
+        return found is not None
+
     def next_due(self, now: int) -> int | None:
         """Return when the next row that nobody holds is due, UTC ns, or None where there is none."""
         rows = self._database.rows(
