@@ -83,13 +83,16 @@ class Proxy:
         )
         self._loop.run_forever()
         server.close()
+        self._loop.run_until_complete(self._end())
+        self._loop.close()
+
+    async def _end(self) -> None:
         for end in tuple(self._ends):
             end.abort()
         for task in self._connecting:
             task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*self._connecting, return_exceptions=True))
-        self._loop.run_until_complete(asyncio.sleep(0))  # the transports close in the loop's next turn
-        self._loop.close()
+        await asyncio.gather(*self._connecting, return_exceptions=True)
+        await asyncio.sleep(0)  # the transports close in the loop's next turn
 
     def _begin(self, client: _End) -> None:
         task = self._loop.create_task(self._link(client))
@@ -222,7 +225,8 @@ class _End(asyncio.Protocol):
         if self._transport.is_closing() or self._finished:
             return
         self._finished = True
-        self._transport.write_eof()
+        with contextlib.suppress(OSError):  # it went away meanwhile
+            self._transport.write_eof()
         if self._ended:
             self._transport.close()
 
