@@ -2,8 +2,8 @@
 
 In: the campaign file's `recipients`. The header is read at once and everything wrong with it raised
 together; a bad row becomes a BadRow, whatever is wrong with it, and does not hide the next one. Row
-N is the Nth data record; problems name the file's line. Blank lines are no rows. Duplicate keys are
-not noticed here: that takes the whole list, and memory stays flat.
+N is the Nth data record, mailed or not, and blank rows are none; problems name the file's line.
+Duplicate keys are not noticed here: that takes the whole list, and memory stays flat.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from __future__ import annotations
 import codecs
 import csv
 import difflib
+import functools
+import io
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
 
 from campaign.address import AddressError, fold, parse_address
 from campaign.campaignfile import CampaignFile
@@ -33,11 +34,29 @@ from campaign.templating import (
 )
 
 MAX_COLUMNS = 1000
-MAX_LINE = 1 << 20  # octets
-_SAMPLE = 64 * 1024  # octets by which the delimiter is chosen
+MAX_LINE = 1 << 20  # characters
+_SAMPLE = 64 * 1024  # characters by which the delimiter is chosen
 _DELIMITERS = ",;\t|"
-_DELIMITER_NAMES = {"\t": "tab"}
-_BOMS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",  # begins with UTF-16's
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+    codecs.BOM_UTF8: "utf-8",
+}
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # how .xlsx and .ods begin, and .xls
+# Lone surrogates, which no text has, stand for what cannot be decoded, and for the rest of a long line.
+_UNDECODABLE, _CUT_LINE = "\udcff", "\udcfe\n"
+_MARKING = "campaign.undecodable"
+_TOO_LONG = f"the line has more than {MAX_LINE:,} characters"
+_ASK_FOR_ENCODING = "save the list as UTF-8, or name its encoding with `recipients.encoding`"
+
+
+def _mark(error: UnicodeError) -> tuple[str, int]:
+    return _UNDECODABLE, error.end if isinstance(error, UnicodeDecodeError) else 0
+
+
+codecs.register_error(_MARKING, _mark)
 
 
 class Recipients:
@@ -53,8 +72,7 @@ class Recipients:
         self._campaign = campaign
         self._encoding = self._codec()
         with _open(self.settings.csv, self._encoding) as file:
-            self.size = file.seek(0, 2)
-            file.seek(0)
+            self.size = self.settings.csv.stat().st_size
             sample = file.read(_SAMPLE)
         self.delimiter = self.settings.delimiter or self._choose(sample)
         self.position = 0
@@ -79,67 +97,64 @@ class Recipients:
             problems += error.problems
         if problems:
             raise UserError(*problems)
+        self._is_plain = self._where is None and self._name.constant is not None
 
     def __iter__(self) -> Iterator[Recipient | BadRow]:
-        number = 0
         with _open(self.settings.csv, self._encoding) as file:
-            lines = _Lines(file, self._encoding)
-            rows = _records(lines, self.delimiter)
-            next(rows)  # the header
-            for line, record in rows:
-                self.position = lines.position
-                if isinstance(record, str):
-                    number += 1
-                    yield BadRow(number, line, "", (Problem(record, self.file, line),))
-                elif any(record) and not "".join(record).isspace():
-                    row = self._recipient(number + 1, line, record)
-                    number += 1
-                    if row is not None:
-                        yield row
+            rows = _records(_Lines(file), self.delimiter, len(self.columns))
+            next(rows, None)  # the header
+            for number, (line, record) in enumerate(rows, 1):
+                if not number & 255:
+                    self.position = file.buffer.tell()
+                row = self._recipient(number, line, record)
+                if row is not None:
+                    yield row
 
-    def _recipient(self, number: int, line: int, cells: list[str]) -> Recipient | BadRow | None:
+    def _recipient(self, number: int, line: int, cells: list[str] | str) -> Recipient | BadRow | None:
         """Return the row's recipient, what is wrong with it, or None where `where` leaves it out."""
-        wrong = self._cells(cells)
-        row: Mapping[str, str] = {}
-        if not wrong:
-            row = dict(zip(self.columns, cells, strict=True))
-            context = {**self._campaign.vars, **row_context(row)}
-            try:
-                if self._where is not None and not self._where(context):
-                    return None
-                email = parse_address(row[self.settings.email])
-                name = self._name.render(context).strip()
-            except AddressError as error:
-                wrong = f"{self.settings.email}: {error}"
-            except UserError as error:
-                wrong = "; ".join(f"{p.path}: {p.message}" if p.path else str(p) for p in error.problems)
-            else:
-                key = self._key(row, email)
-                if key:
-                    return Recipient(number, line, key, email, name, row)
-                wrong = f"the key is blank ({', '.join(self.settings.key)})"
-        return BadRow(number, line, self._bad_key(row), (Problem(wrong, self.file, line),))
+        wrong = cells if isinstance(cells, str) else self._unreadable(cells)
+        if wrong:
+            return BadRow(number, line, "", (Problem(wrong, self.file, line),))
+        row = dict(zip(self.columns, cells, strict=True))
+        email = name = ""
+        try:
+            context = row if self._is_plain else {**self._campaign.vars, **row_context(row)}
+            if self._where is not None and not self._where(context):
+                return None
+            email = parse_address(row[self.settings.email])
+            name = self._name.render(context).strip()
+        except AddressError as error:
+            wrong = f"{self.settings.email}: {error}"
+        except UserError as error:
+            wrong = "; ".join(f"{p.path}: {p.message}" if p.path else str(p) for p in error.problems)
+        key = self._key(row, email)
+        if not key and not wrong:
+            wrong = f"the key is blank ({', '.join(self.settings.key)})"
+        if wrong:
+            return BadRow(number, line, key, (Problem(wrong, self.file, line),))
+        return Recipient(number, line, key, email, name, row)
 
-    def _cells(self, cells: list[str]) -> str:
-        """Say what is wrong with a record's cells, "" for nothing."""
+    def _unreadable(self, cells: list[str]) -> str:
+        """Say what is wrong with a record as a whole, "" for nothing."""
+        whole = "".join(cells)
+        if not _is_text(whole):
+            if _CUT_LINE in whole:
+                return _TOO_LONG
+            place = next(place for place, cell in enumerate(cells) if not _is_text(cell))
+            column = self.columns[place] if place < len(self.columns) else f"cell {place + 1}"
+            return f"{column} is not {self.settings.encoding.upper()}; {_ASK_FOR_ENCODING}, such as cp1252"
         count = len(self.columns)
         if len(cells) != count:
             many = "fewer" if len(cells) < count else "more"
             return f"the row has {len(cells)} cells, {many} than the header's {count}" + (
                 "; is there a delimiter in a cell without quotes?" if many == "more" else ""
             )
-        whole = "".join(cells)
-        if "\0" in whole:
-            return "the row has a NUL character in it"
-        if not whole.isascii() and any("\ud800" <= character <= "\udfff" for character in whole):
-            column = next(c for c, v in zip(self.columns, cells, strict=True) if _undecodable(v))
-            return (
-                f"{column} is not {self.settings.encoding.upper()}; save the list as UTF-8,"
-                " or name its encoding with `recipients.encoding`, such as cp1252"
-            )
-        return ""
+        return "the row has a NUL character in it" if "\0" in whole else ""
 
     def _key(self, row: Mapping[str, str], email: str) -> str:
+        """Return the row's key, "" where a part of it is blank."""
+        if self.settings.key == (self.settings.email,):
+            return fold(email)
         parts = [
             fold(email) if column == self.settings.email else row[column].strip()
             for column in self.settings.key
@@ -148,38 +163,34 @@ class Recipients:
             return ""
         return parts[0] if len(parts) == 1 else json.dumps(parts, ensure_ascii=False)
 
-    def _bad_key(self, row: Mapping[str, str]) -> str:
-        if not row or self.settings.email in self.settings.key:
-            return ""
-        return self._key(row, "")
-
     def _codec(self) -> str:
         try:
             name = codecs.lookup(self.settings.encoding).name
-            "a".encode(name)
+            if io.TextIOWrapper(io.BytesIO("a\n".encode(name)), name, _MARKING).read() == "a\n":
+                return name
         except (LookupError, ValueError):
-            what = f"there is no encoding {self.settings.encoding!r}; write one such as utf-8 or cp1252"
-            raise UserError(self._campaign.problem("recipients.encoding", what)) from None
-        return "utf-8-sig" if name == "utf-8" else name
+            pass  # said below
+        what = f"there is no encoding {self.settings.encoding!r}; write one such as utf-8 or cp1252"
+        raise UserError(self._campaign.problem("recipients.encoding", what))
 
-    def _choose(self, sample: bytes) -> str:
-        """Return the delimiter that splits the first rows most evenly into most cells."""
-        text = sample.decode(self._encoding, "replace")
-        lines = text.splitlines(keepends=True)
+    def _choose(self, sample: str) -> str:
+        """Return the delimiter that gives the header its email column, and splits most evenly."""
+        lines = sample.split("\n")
         # The sample may end in the middle of a row.
         lines = lines[:-1] if len(sample) == _SAMPLE and len(lines) > 1 else lines
-        best, best_score = ",", (0.0, 1)
+        best, best_score = ",", (False, 0.0, 1)
         for delimiter in _DELIMITERS:
-            counts = [len(row) for row in _lenient(lines[:200], delimiter) if row]
-            if counts and counts[0] > 1:
-                score = (sum(count == counts[0] for count in counts) / len(counts), counts[0])
+            rows = [row for row in _lenient(lines[:200], delimiter) if any(map(str.strip, row))]
+            if rows and len(rows[0]) > 1:
+                even = sum(len(row) == len(rows[0]) for row in rows) / len(rows)
+                score = (self.settings.email in map(str.strip, rows[0]), even, len(rows[0]))
                 if score > best_score:
                     best, best_score = delimiter, score
         return best
 
     def _header(self) -> tuple[str, ...]:
         with _open(self.settings.csv, self._encoding) as file:
-            first = next(_records(_Lines(file, self._encoding), self.delimiter), None)
+            first = next(_records(_Lines(file), self.delimiter), None)
         if first is None:
             raise UserError(Problem("the list is empty; its first row names the columns", self.file))
         line, cells = first
@@ -189,11 +200,8 @@ class Recipients:
         problems = []
         if len(columns) > MAX_COLUMNS:
             problems.append(f"the header has more than {MAX_COLUMNS} columns")
-        if any("\0" in column or _undecodable(column) for column in columns):
-            problems.append(
-                f"the header is not {self.settings.encoding.upper()}; save the list as UTF-8, or name its"
-                " encoding with `recipients.encoding`"
-            )
+        if any("\0" in column or not _is_text(column) for column in columns):
+            problems.append(f"the header is not {self.settings.encoding.upper()}; {_ASK_FOR_ENCODING}")
         for place, column in enumerate(columns[:MAX_COLUMNS]):
             if not column:
                 problems.append(f"column {place + 1} has no name in the header")
@@ -211,9 +219,9 @@ class Recipients:
             for column in columns:
                 if column in self.columns:
                     continue
-                near = [c for c in self.columns if c.casefold() == column.casefold()]
-                near = near or difflib.get_close_matches(column, self.columns, 1, 0.5)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
+                plain = {known.casefold(): known for known in self.columns}
+                near = difflib.get_close_matches(column.casefold(), plain, 1, 0.5)
+                hint = f"; did you mean {plain[near[0]]!r}?" if near else ""
                 named = ", ".join(self.columns[:20])
                 what = f"the list has no column {column!r}{hint}; its columns are {named}"
                 if len(self.columns) == 1 and self.settings.delimiter is None:
@@ -235,82 +243,70 @@ class Recipients:
 
 
 class _Lines:
-    """A file's lines as text. What cannot be decoded becomes lone surrogates, which no text has.
+    """A file's lines, split at line feeds. `line` is how many are given out, `taken` the latest.
 
-    `line` is how many have been given out. Lines can be given back, to be read again.
+    The last of them can be given back, to be read again.
     """
 
-    def __init__(self, file: BinaryIO, encoding: str) -> None:
+    def __init__(self, file: io.TextIOWrapper) -> None:
         self.line = 0
-        self.position = 0
-        self.taken: list[str] = []  # since `taken` was cleared
+        self.taken: list[str] = []
         self._back: list[str] = []
-        self._file = file
-        self._encoding = encoding
-        self._plain = not encoding.startswith(("utf-16", "utf-32"))
-        self._decoder = codecs.getincrementaldecoder(encoding)(
-            "surrogateescape" if self._plain else "replace"
-        )
-        self._pending = ""
+        self._read = functools.partial(file.readline, MAX_LINE)
 
-    def __iter__(self) -> _Lines:
-        return self
-
-    def __next__(self) -> str:
-        line = self._back.pop() if self._back else self._read()
-        if not line:
-            raise StopIteration
-        self.line += 1
-        self.taken.append(line)
-        return line
+    def __iter__(self) -> Iterator[str]:
+        while line := self._back.pop() if self._back else self._read():
+            if len(line) == MAX_LINE and line[-1] != "\n":
+                line = _CUT_LINE
+                while (rest := self._read()) and rest[-1] != "\n":
+                    pass
+            self.line += 1
+            self.taken.append(line)
+            yield line
 
     def give_back(self, lines: list[str]) -> None:
         self.line -= len(lines)
         self._back.extend(reversed(lines))
 
-    def _read(self) -> str:
-        octets = self._file.readline(MAX_LINE)
-        self.position += len(octets)
-        if len(octets) == MAX_LINE and not octets.endswith(b"\n"):
-            raise UserError(Problem(f"line {self.line + 1} of the list has more than {MAX_LINE:,} octets"))
-        if self._plain:
-            return self._decoder.decode(octets, not octets)
-        # A line feed is two or four octets here, and one of them alone is none.
-        while "\n" not in self._pending and octets:
-            self._pending += self._decoder.decode(octets)
-            octets = self._file.readline(MAX_LINE) if "\n" not in self._pending else b""
-            self.position += len(octets)
-        line, feed, self._pending = self._pending.partition("\n")
-        return line + feed
 
+def _records(lines: _Lines, delimiter: str, count: int = 0) -> Iterator[tuple[int, list[str] | str]]:
+    """Yield (line on which it starts, cells), or a sentence in the place of the cells; no blank rows.
 
-def _records(lines: _Lines, delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
-    """Yield (line on which it starts, cells), or a sentence in the place of the cells."""
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    After a record that cannot be read, or has not `count` cells, its second line is read as one of
+    its own: it may be a row that a stray quote has swallowed.
+    """
+    reader = csv.reader(iter(lines), delimiter=delimiter, strict=True)
+    taken = lines.taken
     while True:
-        lines.taken.clear()
+        taken.clear()
         start = lines.line + 1
+        trouble = ""
+        record: list[str] | None = []
         try:
             record = next(reader, None)
         except csv.Error as error:
-            # What followed the first line may be rows of their own, which a stray quote has swallowed.
-            swallowed = lines.taken[1:]
-            lines.give_back(swallowed)
-            yield start, _quote_trouble(str(error), bool(swallowed))
-            continue
+            trouble = _quote_trouble(str(error), len(taken) > 1)
         if record is None:
             return
-        yield start, record
+        if taken[0] == _CUT_LINE:
+            trouble = _TOO_LONG
+        if trouble or (len(taken) > 1 and count and len(record) != count):
+            lines.give_back(taken[1:])
+            reader = csv.reader(iter(lines), delimiter=delimiter, strict=True)
+        if trouble or any(map(str.strip, record)):
+            yield start, trouble or record
 
 
-def _quote_trouble(error: str, swallowed: bool) -> str:
+def _quote_trouble(error: str, several_lines: bool) -> str:
+    if "expected after" in error and several_lines:
+        return "a quote opens here and is not closed, or a quote within its cell is not written twice"
     if "expected after" in error:
-        what = "a quote stands in the middle of a cell"
+        what = "a quote ends in the middle of a cell"
         return f"{what}; put the cell in quotes, and each quote within it twice"
-    if "unexpected end of data" in error or "field larger" in error:
-        return (
-            "a quote opens here and is never closed" if swallowed or "end" in error else "a cell is too long"
-        )
+    if "unexpected end of data" in error:
+        return "a quote opens here and is never closed"
+    if "field larger" in error:
+        return f"a cell has more than {csv.field_size_limit():,} characters; is a quote not closed?"
     if "new-line" in error:
         return "a lone carriage return stands in a cell; save the list with the usual line ends"
     return error
@@ -323,19 +319,30 @@ def _lenient(lines: list[str], delimiter: str) -> Iterator[list[str]]:
         return
 
 
-def _undecodable(text: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in text)
+def _is_text(text: str) -> bool:
+    """Whether nothing in it stands for what cannot be decoded."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
-def _open(path: Path, encoding: str) -> BinaryIO:
+def _open(path: Path, encoding: str) -> io.TextIOWrapper[io.BufferedReader]:
     try:
         file = path.open("rb")
-        bom = file.read(2)
+        beginning = file.read(4)
         file.seek(0)
     except OSError as error:
         raise UserError(Problem(f"the list cannot be read: {error.strerror}", shown(path))) from None
-    if bom in _BOMS and not encoding.startswith("utf-16"):
+    mark = next((name for octets, name in _MARKS.items() if beginning.startswith(octets)), "")
+    wrong = ""
+    if beginning.startswith(_WORKBOOKS):
+        wrong = "the list is a workbook; save it as CSV"
+    elif not encoding.startswith(mark):
+        wrong = f"the list is {mark.upper()}; write `encoding: {mark}`, or save it as UTF-8"
+    if wrong:
         file.close()
-        what = f"the list is {_BOMS[bom].upper()}; save it as UTF-8, or write `encoding: {_BOMS[bom]}`"
-        raise UserError(Problem(what, shown(path)))
-    return file
+        raise UserError(Problem(wrong, shown(path)))
+    encoding = {"": encoding, "utf-8": "utf-8-sig"}.get(mark, mark)
+    return io.TextIOWrapper(file, encoding, _MARKING, newline="\n")
