@@ -76,13 +76,26 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One rendered message: `content` ends in CRLF, has CRLF line ends only, and is not dot-stuffed."""
+    """One rendered message. Its content is `chunks`, joined: what messages share is shared, not copied.
+
+    It ends in CRLF, has CRLF line ends only, and is not dot-stuffed. A line ends where a chunk does.
+    """
 
     key: str
     number: int
     envelope: Envelope
     message_id: str
-    content: bytes
+    chunks: tuple[bytes, ...]
+
+    @property
+    def content(self) -> bytes:
+        """The whole content."""
+        return b"".join(self.chunks)
+
+    @property
+    def size(self) -> int:
+        """Its octets (RFC 1870 5)."""
+        return sum(map(len, self.chunks))
 
 
 class EnhancedCode(NamedTuple):

@@ -149,7 +149,7 @@ def _render(renderer: Renderer, recipient: Recipient, survey: Survey) -> list[Pr
         return list(error.problems)
     survey.messages += 1
     survey.addresses += len(message.envelope.recipients)
-    survey.largest = max(survey.largest, len(message.content))
+    survey.largest = max(survey.largest, message.size)
     survey.smtputf8 += message.envelope.smtputf8
     if survey.first is None:
         survey.first, survey.first_recipient = message, recipient

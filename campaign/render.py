@@ -137,7 +137,7 @@ class Renderer:
         assert self._bodies is not None  # noqa: S101
         text_part, html_part, images = self._bodies.render(context)
         files = [file for one in self._per_row if (file := self._file(one, context)) is not None]
-        content = b"".join(self._skeleton.assemble(lines, text_part, html_part, images, files))
+        chunks = self._skeleton.assemble(lines, text_part, html_part, images, files)
         addresses = {fold(box.address): box.address for box in (to, *copies, *blind)}
         return_path = self._return_path(sender, context)
         envelope = Envelope(
@@ -145,7 +145,7 @@ class Renderer:
             tuple(addresses.values()),
             any(map(needs_smtputf8, (return_path, sender.address, *addresses.values()))),
         )
-        return Message(recipient.key, recipient.number, envelope, message_id, content)
+        return Message(recipient.key, recipient.number, envelope, message_id, tuple(chunks))
 
     def _list_fields(self, recipient: Recipient, context: Mapping[str, object]) -> Iterator[bytes]:
         unsubscribe = self._campaign.unsubscribe

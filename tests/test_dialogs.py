@@ -78,7 +78,7 @@ def _message(kind: str, words: list[str]) -> Message:
     content = f"Subject: {key}\r\n\r\n.hello\r\n".encode()
     content += b"x" * (size - len(content) - 2) + b"\r\n" if size else b""
     envelope = Envelope(sender.strip("<>"), tuple(recipients), smtputf8=kind == "message-utf8")
-    return Message(key, int(key), envelope, f"<{key}@example.com>", content)
+    return Message(key, int(key), envelope, f"<{key}@example.com>", (content,))
 
 
 class Run:
@@ -144,7 +144,7 @@ class Run:
             assert not self.heard
             return
         content = re.fullmatch(r"<content (\d+)>", text)
-        expected = body(self.messages[content[1]].content) if content else text.encode() + b"\r\n"
+        expected = body(self.messages[content[1]].chunks) if content else text.encode() + b"\r\n"
         if not self.heard:
             self.hear()
         assert self.heard[: len(expected)] == expected

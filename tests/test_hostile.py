@@ -308,7 +308,7 @@ def client(serve: Serve) -> Client:
 def message(number: int = 1, size: int = 0, copies: tuple[str, ...] = ()) -> Message:
     content = f"Subject: {number}\r\n\r\n.hello\r\n".encode() + b"0123456789abcd\r\n" * (size // 16)
     envelope = Envelope("news@example.com", (f"u{number}@example.test", *copies))
-    return Message(str(number), number, envelope, f"<{number}@example.com>", content)
+    return Message(str(number), number, envelope, f"<{number}@example.com>", (content,))
 
 
 # A server that says too much

@@ -189,7 +189,7 @@ def test_a_message_comes_out_of_mblaze(
 @given(TEXTS, TEXTS)
 def test_a_dot_at_the_start_of_a_line_survives(text: str, html: str) -> None:
     octets = b"".join(Skeleton([FROM], [], BOUNDARY).assemble([SUBJECT], f".{text}", f".\n..{html}"))
-    sent = commands.body(octets)
+    sent = commands.body((octets,))
     assert sent.count(b"\r\n.\r\n") == 1
     received = sent.removesuffix(b".\r\n").replace(b"\r\n.", b"\r\n")  # RFC 5321 4.5.2
     assert received == octets

@@ -110,7 +110,7 @@ def unknown(why: str = "the server closed the connection") -> Answer:
 def decided(*answers: Answer, attempts: int = 0, policy: RetryPolicy | None = None) -> Result:
     envelope = Envelope("news@example.com", tuple(answer.address for answer in answers))
     return decide(
-        Settled(Message("k", 1, envelope, "<1@example.com>", b"\r\n"), answers),
+        Settled(Message("k", 1, envelope, "<1@example.com>", (b"\r\n",)), answers),
         attempts=attempts,
         policy=policy or RetryPolicy(),
         now=NOW,

@@ -138,7 +138,7 @@ def test_what_the_session_says_is_what_happened(
             number,
             Envelope("news@example.com", tuple(f"u{number}-{i}@example.test" for i in range(size))),
             f"<{number}@example.com>",
-            f"Subject: {number}\r\n\r\n.dot\r\n..\r\n".encode(),
+            (f"Subject: {number}\r\n\r\n.dot\r\n..\r\n".encode(),),
         )
         for number, size in enumerate(sizes)
     ]
@@ -251,7 +251,7 @@ def _feed_for_ever(octets: bytes) -> None:
 def _message(number: int, *addresses: str) -> Message:
     envelope = Envelope("news@example.com", addresses or (f"u{number}@example.test",))
     content = f"Subject: {number}\r\n\r\nhello\r\n".encode()
-    return Message(str(number), number, envelope, f"<{number}@example.com>", content)
+    return Message(str(number), number, envelope, f"<{number}@example.com>", (content,))
 
 
 def _opened(*extensions: str, **parameters: Any) -> Session:

@@ -95,7 +95,7 @@ def _show(chosen: Chosen, opened: Opened) -> _Shown:
             (visible(part.name), part.content_type, size(len(part.content)))
             for part in (*opened.attachments, *opened.images)
         ),
-        size(len(message.content)),
+        size(message.size),
     )
 
 

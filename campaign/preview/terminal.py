@@ -31,7 +31,7 @@ def lines(chosen: Chosen, opened: Opened, file: str) -> Iterator[str]:
         yield f"HTML:       {size(len(opened.html.encode()))}; --html PAGE or --open shows it"
     yield from _parts("attachment", opened.attachments)
     yield from _parts("image", opened.images)
-    yield f"message:    {size(len(message.content))}"
+    yield f"message:    {size(message.size)}"
 
 
 def _parts(what: str, parts: tuple[Part, ...]) -> Iterator[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import re
 
 from campaign.errors import ProtocolError
@@ -35,12 +37,16 @@ def rcpt(address: str) -> bytes:
     return line(f"RCPT TO:<{address}>")
 
 
-def body(content: bytes) -> bytes:
-    """Return a message's content dot-stuffed and with its final dot.
+def body(chunks: Sequence[bytes]) -> bytes:
+    """Return a content, given as chunks that end lines, dot-stuffed and with its final dot.
 
     RFC 5321 4.5.2: a line that begins with a dot gets another; CRLF . CRLF ends the mail data.
     """
-    stuffed = content.replace(b"\r\n.", b"\r\n..")
-    if stuffed.startswith(b"."):
-        stuffed = b"." + stuffed
-    return stuffed + (b".\r\n" if stuffed.endswith(b"\r\n") or not stuffed else b"\r\n.\r\n")
+    stuffed: list[bytes] = []
+    for chunk in chunks:
+        if chunk.startswith(b"."):
+            stuffed.append(b".")
+        stuffed.append(chunk.replace(b"\r\n.", b"\r\n.."))
+    ended = not stuffed or stuffed[-1].endswith(b"\r\n")
+    stuffed.append(b".\r\n" if ended else b"\r\n.\r\n")
+    return b"".join(stuffed)

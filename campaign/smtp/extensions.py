@@ -60,7 +60,7 @@ class Extensions:
         if message.envelope.smtputf8 and not self.smtputf8:
             # RFC 6531 3.5 has 5.6.7 for a non-ASCII address that cannot be taken.
             return _ours(553, EnhancedCode(5, 6, 7), "the address needs SMTPUTF8, which is not offered")
-        size = len(message.content)
+        size = message.size
         if self.size is not None and size > self.size:
             # RFC 1870 6.1
             text = f"the message has {size} bytes, and the server takes {self.size}"

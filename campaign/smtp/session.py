@@ -177,7 +177,7 @@ class Session:
         if transaction is None or transaction.message is not message:
             raise ProtocolError("a message was released that was not announced")
         transaction.release()
-        self._content_first(transaction, commands.body(message.content))
+        self._content_first(transaction, commands.body(message.chunks))
 
     def rest(self) -> None:
         """Say that the session was idle: the next message goes in lock-step, as nobody may be there."""
@@ -249,7 +249,7 @@ class Session:
         if beyond := addresses[extensions.rcpt_max :] if extensions.rcpt_max else ():
             transaction.answer(beyond, Fate.ANSWERED, Stage.RCPT, extensions.too_many)
             addresses = addresses[: extensions.rcpt_max]
-        size, smtputf8 = len(message.content), message.envelope.smtputf8
+        size, smtputf8 = message.size, message.envelope.smtputf8
         mail = commands.mail(message.envelope.sender, size, extensions, smtputf8=smtputf8)
         return [
             _Step(Stage.MAIL, mail, transaction),
@@ -336,7 +336,7 @@ class Session:
             transaction.unanswered -= len(self._to_write) - len(kept)
             self._to_write = deque(kept)
         elif turn is Turn.LONE_DOT:
-            self._content_first(transaction, commands.body(b""))
+            self._content_first(transaction, commands.body(()))
         else:
             why = "the server asked for a message after it had refused its recipient"
             self._close(Closed(Stage.DATA, why, reply), self._written)

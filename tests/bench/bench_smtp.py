@@ -37,7 +37,7 @@ def messages(count: int, size: int) -> list[Message]:
         )
         content = head + line * (1 + (size - len(head)) // len(line))
         envelope = Envelope("news@example.com", (f"user{number}@example.test",))
-        made.append(Message(str(number), number, envelope, f"<{number}@example.com>", content))
+        made.append(Message(str(number), number, envelope, f"<{number}@example.com>", (content,)))
     return made
 
 
