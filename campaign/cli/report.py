@@ -1,0 +1,50 @@
+"""`campaign report`: a page about what happened."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+import click
+
+from campaign.errors import UserError
+
+
+@click.command("report")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    metavar="PAGE",
+    help="The page to write; <name>-report.html beside FILE without it.",
+)
+def command(file: Path, output: Path | None) -> int:
+    """Write one self-contained page about FILE's campaign: counts, course, replies, what to do next.
+
+    It needs no network, and can be written during a send. A page that was written earlier is
+    overwritten, no other file is.
+    """
+    from campaign.campaignfile import load
+    from campaign.ledger import Ledger
+    from campaign.place import shown
+    from campaign.preview.files import write_page
+    from campaign.report.page import page
+
+    campaign = load(file)
+    name = re.sub(r"[^\w.+-]", "-", campaign.name).lstrip(".") or "campaign"
+    output = output or campaign.folder / f"{name}-report.html"
+    ledger = Ledger.open(campaign.ledger, campaign.name, create=False, read_only=True)
+    try:
+        now = time.time_ns()
+        if not any(ledger.history.summary(now).counts.values()):
+            raise UserError(
+                ledger.problem(f"the ledger knows nothing of {campaign.name!r}: nothing was sent")
+            )
+        text = page(campaign.name, shown(campaign.file), ledger.history, now)
+    finally:
+        ledger.close()
+    write_page(output, text, private=False)
+    click.echo(f"written to {shown(output)}")
+    return 0

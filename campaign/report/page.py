@@ -1,0 +1,202 @@
+"""What happened, as one self-contained HTML page: no network, no script, legible anywhere and printed.
+
+Replies and addresses come from outside; the template escapes every value.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import jinja2
+
+from campaign.address import display_domain
+from campaign.ledger import History, Summary
+from campaign.model import Status
+from campaign.report.curve import POINTS, curve
+from campaign.report.words import MEANING, clock, duration, explain, grouped
+
+_DOMAINS = 20
+_REPLIES = 30
+_SECOND = 1_000_000_000
+# From good to bad to undecided: the order in bars and tables.
+_ORDER = (
+    Status.ACCEPTED, Status.REFUSED, Status.IN_DOUBT, Status.DEFERRED, Status.IN_FLIGHT, Status.PENDING,
+    Status.SUPPRESSED, Status.WITHDRAWN, Status.INVALID,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Count:
+    """Rows of one status, and their share of the whole in per cent."""
+
+    status: str
+    words: str
+    meaning: str
+    rows: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Domain:
+    name: str
+    rows: int
+    counts: tuple[_Count, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    status: str
+    status_words: str
+    words: str
+    meaning: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """Something to do next; `command` may be ""."""
+
+    what: str
+    command: str
+
+
+def page(name: str, file: str, history: History, now: int) -> str:
+    """Return the page for a campaign and its file, as it stands at `now`, UTC ns."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["share"] = _share
+    template = environment.from_string(Path(__file__).with_name("page.html.j2").read_text(encoding="utf-8"))
+    summary = history.summary(now)
+    domains, others = _domains(history, now)
+    replies = list(_replies(history))
+    first = summary.first_accepted_at
+    return template.render(
+        name=name,
+        when=clock(now),
+        zone=_zone(now),
+        total=sum(summary.counts.values()),
+        accepted=summary.counts[Status.ACCEPTED],
+        state=_state(summary),
+        counts=_counts(summary.counts),
+        facts=list(_facts(summary)),
+        steps=list(_steps(shlex.quote(file), summary, now)),
+        curve=curve(history.accepted_by_time(POINTS), first) if first is not None else None,
+        domains=domains,
+        other_domains=others,
+        replies=replies[:_REPLIES],
+        other_replies=len(replies) - _REPLIES,
+        export=f"campaign export {shlex.quote(file)} --status refused,deferred,in_doubt",
+    )
+
+
+def _counts(counts: Mapping[Status, int]) -> tuple[_Count, ...]:
+    total = sum(counts.values())
+    return tuple(
+        _Count(status, status.replace("_", " "), MEANING[status], rows, 100 * rows / total)
+        for status in _ORDER
+        if (rows := counts.get(status, 0))
+    )
+
+
+def _share(share: float) -> str:
+    """Per cent; what is not all, or not nothing, never looks so."""
+    if share in (0, 100):
+        return f"{share:.0f} %"
+    return "< 0.1 %" if share < 0.1 else f"{min(share, 99.9):.1f} %"
+
+
+def _state(summary: Summary) -> str:
+    counts = summary.counts
+    if summary.sending:
+        return f"Process {summary.sending[0]} on {summary.sending[1]} is sending it now."
+    if summary.waiting:
+        return "Not finished: some are waiting to be sent."
+    if counts[Status.IN_DOUBT]:
+        return "Sent. For some it is not known whether they arrived."
+    if counts[Status.REFUSED]:
+        return "Finished. The server would not take some of them."
+    return "Finished."
+
+
+def _facts(summary: Summary) -> Iterator[tuple[str, str]]:
+    first, last = summary.first_accepted_at, summary.last_accepted_at
+    if first is None or last is None:
+        return
+    yield "First accepted", clock(first)
+    yield "Last accepted", clock(last)
+    took = (last - first) / _SECOND
+    if took >= 1:
+        yield "Took", duration(took)
+        speed = summary.counts[Status.ACCEPTED] / took
+        if speed >= 1:
+            yield "On average", f"{speed:,.1f} a second"
+        else:
+            yield (
+                "On average",
+                f"{speed * 60:,.1f} a minute" if speed * 60 >= 1 else f"{speed * 3600:,.1f} an hour",
+            )
+
+
+def _steps(file: str, summary: Summary, now: int) -> Iterator[_Step]:
+    counts = summary.counts
+    if summary.sending:
+        yield _Step("It is being sent. To watch it:", f"campaign status {file} --watch")
+    elif summary.waiting:
+        due = summary.next_due
+        later = f"; the next one is due at {clock(due)}" if due is not None and due > now else ""
+        yield _Step(f"{_rows(summary.waiting)} to be sent still{later}. To go on:", f"campaign send {file}")
+    if counts[Status.IN_DOUBT]:
+        yield _Step(
+            f"{_rows(counts[Status.IN_DOUBT])} in doubt: sent, and nobody knows whether the server took it."
+            " Nothing is sent again by itself. Look into the server's log, or ask them, and settle it:",
+            f"campaign resolve {file}",
+        )
+    if counts[Status.REFUSED]:
+        yield _Step(
+            f"{_rows(counts[Status.REFUSED])} refused. Correct the addresses in the list and send again: only"
+            " what was corrected is sent. These rows as a list of their own:",
+            f"campaign export {file} --status refused -o refused.csv",
+        )
+    if counts[Status.INVALID]:
+        yield _Step(
+            f"{_rows(counts[Status.INVALID])} skipped, because something is wrong with them. To see what:",
+            f"campaign check {file}",
+        )
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row is" if count == 1 else f"{count:,} rows are"
+
+
+def _domains(history: History, now: int) -> tuple[list[_Domain], int]:
+    """Return the domains with the most rows, and how many others there are."""
+    every = history.domains(now, 1 << 31)
+    shown = [
+        _Domain(display_domain(domain) or "(no address)", sum(counts.values()), _counts(counts))
+        for domain, counts in every[:_DOMAINS]
+    ]
+    return shown, max(0, len(every) - _DOMAINS)
+
+
+def _replies(history: History) -> Iterator[_Reply]:
+    """Yield the replies to what was not accepted, those alike together, the most frequent first."""
+    counts: Counter[tuple[Status, str]] = Counter()
+    meaning: dict[str, str] = {}
+    for status, reply, count in history.replies():
+        words = grouped(reply)
+        counts[status, words] += count
+        meaning.setdefault(words, explain(reply))
+    for (status, words), count in counts.most_common():
+        yield _Reply(status, status.replace("_", " "), words, meaning[words], count)
+
+
+def _zone(now: int) -> str:
+    local = datetime.fromtimestamp(now / _SECOND, UTC).astimezone()
+    offset = local.strftime("%z")
+    return f"UTC{offset[:3]}:{offset[3:]}"
