@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from campaign.campaignfile import CampaignFile
+from campaign.context import Secrets
 from campaign.errors import Problem, UserError
 from campaign.ledger import Enrolment, Plan
 from campaign.model import BadRow, Message, Recipient
 from campaign.recipients import Recipients
-from campaign.context import Secrets
 from campaign.render import Renderer
 
 MOST_SHOWN = 50

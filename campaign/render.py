@@ -16,6 +16,7 @@ from dataclasses import replace
 from datetime import datetime
 from email.utils import format_datetime
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from campaign import headers, mime
 from campaign.address import AddressError, Mailbox, domain_of, fold, needs_smtputf8, parse_mailbox
@@ -34,6 +35,9 @@ from campaign.templating import (
     environment,
 )
 
+if TYPE_CHECKING:
+    from campaign.dkim import Signer
+
 _URL = re.compile(r"https?://[!#-;=?-\[\]^-z|~]+", re.IGNORECASE)  # no white space, quotes, <, >
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -42,7 +46,8 @@ class Renderer:
     """Makes the messages of one campaign for a list with these columns. May be shared by threads.
 
     `digest` is of what recipients see; `shown` are the columns that a template prints without
-    provision for a blank cell. Raises UserError with every problem that shows before any row.
+    provision for a blank cell; `warnings` are of the DKIM key. Raises UserError with every problem
+    that shows before any row.
     """
 
     def __init__(self, campaign: CampaignFile, columns: tuple[str, ...], secrets: Secrets) -> None:
@@ -72,6 +77,7 @@ class Renderer:
             )
             for number, one in enumerate(campaign.attachments)
         ]
+        self._signer = self._load_signer()
         self._read = lru_cache(maxsize=16)(self._attachment)
         domain = self._constant_domain()
         try:
@@ -85,6 +91,7 @@ class Renderer:
         boundary = hmac.new(secrets.ledger, campaign.name.encode(), "sha256").hexdigest()[:24]
         self._skeleton = mime.Skeleton((), self._static, boundary)
         self._line = lru_cache(maxsize=64)(_line)
+        self.warnings = self._signer.warnings if self._signer is not None else ()
         self.shown = self._shown()
         self.digest = self._digest()
 
@@ -138,6 +145,8 @@ class Renderer:
         text_part, html_part, images = self._bodies.render(context)
         files = [file for one in self._per_row if (file := self._file(one, context)) is not None]
         chunks = self._skeleton.assemble(lines, text_part, html_part, images, files)
+        if self._signer is not None:
+            chunks.insert(0, self._signer.sign(chunks, int(date.timestamp())))
         addresses = {fold(box.address): box.address for box in (to, *copies, *blind)}
         return_path = self._return_path(sender, context)
         envelope = Envelope(
@@ -228,6 +237,19 @@ class Renderer:
         except UserError as error:
             self._problems += error.problems
             return Text(constant="")
+
+    def _load_signer(self) -> Signer | None:
+        dkim = self._campaign.dkim
+        if dkim is None:
+            return None
+        # Its library takes a while to load, and few campaigns need it.
+        from campaign.dkim import load_signer
+
+        try:
+            return load_signer(dkim.domain, dkim.selector, dkim.key_file, dkim.algorithm)
+        except UserError as error:
+            self._problems += error.problems
+            return None
 
     def _constant_domain(self) -> str:
         """A domain for Content-IDs; From's, where it is constant."""

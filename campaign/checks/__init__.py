@@ -19,6 +19,7 @@ RULES = (
     "blank",
     "leftovers",
     "sender",
+    "dkim",
     "unsubscribe",
     "provider",
     "attachments",

@@ -63,7 +63,6 @@ def _check(file: Path, output: Output) -> tuple[list[Problem], list[str]]:
                 *too_narrow(campaign),
                 *preparation.errors,
                 *checks.warnings(preparation),
-                *_signing(preparation.renderer),
             ]
             survey = preparation.survey
         finally:
@@ -76,10 +75,6 @@ def _check(file: Path, output: Output) -> tuple[list[Problem], list[str]]:
     if survey.first is not None:
         lines.append(f"  the largest has {survey.largest:,} octets")
     return problems, lines
-
-
-def _signing(renderer: object) -> list[Problem]:
-    return list(getattr(renderer, "warnings", ()))
 
 
 def _server(file: Path) -> list[str]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import re
+from collections.abc import Sequence
 
 from campaign.errors import ProtocolError
 from campaign.smtp.extensions import Extensions
