@@ -2,13 +2,15 @@
 
 Domains are normalised to lower-case A-labels by IDNA 2008 (the `idna` package; the standard
 library's codec turns straße.de into strasse.de, another owner's), each once, as most lists name few
-domains and many people. Reserved names such as .test are taken: whether a domain can get mail is
-the server's to say.
+domains and many people. Local parts keep their case; quotes that are not needed are dropped, and
+other scripts are composed, so that one mailbox has one form. Reserved names such as .test are taken:
+whether a domain can get mail is the server's to say.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,14 +19,15 @@ import idna
 MAX_LOCAL = 64  # RFC 5321 4.5.3.1.1, in octets
 MAX_ADDRESS = 254  # RFC 5321 4.5.3.1.3: a path of 256 octets, less its angle brackets
 
+_LONGEST = 1000  # characters that are looked at: a domain may be longer as written than as sent
 _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\U0010FFFF-]"  # RFC 6531 3.3 adds all of UTF-8
 _DOT_ATOM = re.compile(rf"{_ATEXT}+(?:\.{_ATEXT}+)*")
-_QUOTED = re.compile(r'"(?:[ !#-\[\]-~\u0080-\U0010FFFF]|\\[ -~])*"')
+_QUOTED = re.compile(r'"(?:[ !#-\[\]-~\u0080-\U0010FFFF]|\\[ -~])+"')
 # Controls, separators that break lines, bidirectional marks, and lone surrogates.
 _FORBIDDEN = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-_NAME_AND_ADDRESS = re.compile(r"(?P<name>.*?)\s*<(?P<address>[^<>]*)>", re.DOTALL)
+_INVISIBLE = frozenset({"Cf", "Co", "Zs"})  # format marks, private use, spaces
 
 
 class AddressError(ValueError):
@@ -40,9 +43,9 @@ class Mailbox:
 
 
 def parse_address(text: str) -> str:
-    """Return the one addr-spec in `text`, its domain in lower-case A-labels.
+    """Return the one addr-spec in `text`, normalised. White space around it is dropped.
 
-    White space around it is dropped; the local part is kept as it is. Raises AddressError.
+    Raises AddressError.
     """
     address = text.strip()
     if not address:
@@ -50,16 +53,19 @@ def parse_address(text: str) -> str:
     forbidden = _FORBIDDEN.search(address)
     if forbidden is not None:
         raise AddressError(f"the address holds the control character U+{ord(forbidden[0]):04X}")
-    local, at, domain = address.rpartition("@")
+    if len(address) > _LONGEST:
+        raise AddressError(f"the address has more than {MAX_ADDRESS} bytes: {_quote(address)}")
+    written, at, domain = address.rpartition("@")
     if not at:
-        raise AddressError(f"{address!r} has no @")
-    if _DOT_ATOM.fullmatch(local) is None and _QUOTED.fullmatch(local) is None:
-        raise AddressError(_why_not_local(address, local))
+        raise AddressError(f"{_quote(address)} has no @")
+    local = _local(written)
+    if local is None:
+        raise AddressError(_why_not_local(address, written))
     if len(local.encode()) > MAX_LOCAL:
-        raise AddressError(f"the part before the @ has more than {MAX_LOCAL} bytes: {address[:80]!r}")
+        raise AddressError(f"the part before the @ has more than {MAX_LOCAL} bytes: {_quote(address)}")
     normalised = f"{local}@{_domain(domain)}"
     if len(normalised.encode()) > MAX_ADDRESS:
-        raise AddressError(f"the address has more than {MAX_ADDRESS} bytes: {address[:80]!r}")
+        raise AddressError(f"the address has more than {MAX_ADDRESS} bytes: {_quote(address)}")
     return normalised
 
 
@@ -68,18 +74,21 @@ def parse_mailbox(text: str) -> Mailbox:
 
     Raises AddressError.
     """
-    match = _NAME_AND_ADDRESS.fullmatch(text.strip())
-    if match is None:
-        return Mailbox("", parse_address(text))
-    name = match["name"]
+    whole = text.strip()
+    if not whole.endswith(">"):
+        return Mailbox("", parse_address(whole))
+    name, bracket, address = whole[:-1].rpartition("<")
+    name = name.rstrip()
+    if not bracket:
+        raise AddressError(f"{_quote(whole)} has a > and no <")
     if len(name) > 1 and name.startswith('"') and name.endswith('"'):
         name = re.sub(r"\\(.)", r"\1", name[1:-1])
+    elif "<" in name or ("@" in name and re.search("[,;]", name)):
+        raise AddressError(f"{_quote(whole)} holds two addresses, and one is expected")
     forbidden = _FORBIDDEN.search(name)
     if forbidden is not None:
         raise AddressError(f"the name holds the control character U+{ord(forbidden[0]):04X}")
-    if "@" in name and "," in name:
-        raise AddressError(f"{text.strip()!r} holds two addresses, and one is expected")
-    return Mailbox(name, parse_address(match["address"]))
+    return Mailbox(name, parse_address(address))
 
 
 def needs_smtputf8(address: str) -> bool:
@@ -108,34 +117,62 @@ def display_domain(domain: str) -> str:
 @lru_cache(maxsize=10_000)
 def _domain(domain: str) -> str:
     if domain.startswith("["):
-        raise AddressError(f"{domain} is an address literal; write the domain's name")
+        raise AddressError(f"{_quote(domain)} is an address literal; write the domain's name")
     if not domain:
         raise AddressError("nothing stands behind the @")
-    if "." not in domain.strip("."):
-        raise AddressError(f"the domain {domain!r} has no dot: a name such as example.com is expected")
+    if re.search(r"\s", domain):
+        raise AddressError(f"the domain {_quote(domain)} has white space in it")
     try:
         encoded = idna.encode(domain, uts46=True, transitional=False).decode().lower()
     except (idna.IDNAError, UnicodeError) as error:
-        raise AddressError(f"{domain!r} is no domain: {error}") from None
+        raise AddressError(f"{_quote(domain)} is no domain: {error}") from None
     if encoded.endswith("."):
-        raise AddressError(f"the domain {domain!r} ends in a dot")
+        raise AddressError(f"the domain {_quote(domain)} ends in a dot")
+    if "." not in encoded:
+        raise AddressError(f"the domain {_quote(domain)} has no dot: a name such as example.com is expected")
     # RFC 3696 2: a top-level domain is never all digits, which an IPv4 address is.
     if encoded.rpartition(".")[2].isdigit():
-        raise AddressError(f"{domain!r} is a number; write the domain's name")
+        raise AddressError(f"{_quote(domain)} is a number; write the domain's name")
     return encoded
 
 
+def _local(written: str) -> str | None:
+    """Return the one form of a local part, or None where it is none."""
+    if not written.isascii():
+        written = unicodedata.normalize("NFC", written)  # RFC 6532 3.1
+        kinds = {unicodedata.category(character) for character in written if character != " "}
+        if kinds & _INVISIBLE or unicodedata.category(written[0]).startswith("M"):
+            return None
+    if _DOT_ATOM.fullmatch(written) is not None:
+        return written
+    if _QUOTED.fullmatch(written) is None:
+        return None
+    # RFC 5321 4.1.2: all quoted forms are equivalent; the sender writes the one with fewest quotes.
+    content = re.sub(r"\\(.)", r"\1", written[1:-1])
+    if _DOT_ATOM.fullmatch(content) is not None:
+        return content
+    return '"' + re.sub(r'(["\\])', r"\\\1", content) + '"'
+
+
+def _quote(text: str) -> str:
+    return repr(text if len(text) <= 80 else f"{text[:79]}…")
+
+
 def _why_not_local(address: str, local: str) -> str:
+    quoted = _quote(address)
     if not local:
-        return f"nothing stands before the @ in {address!r}"
+        return f"nothing stands before the @ in {quoted}"
     if "@" in local and re.search(r"[,;\s]", local):
-        return f"{address!r} holds two addresses; one cell, one address"
+        return f"{quoted} holds two addresses; one cell, one address"
     if "<" in address:
-        return f"{address!r} holds a name; put it into a column of its own and name it in `recipients.name`"
+        return f"{quoted} holds a name; put it into a column of its own and name it in `recipients.name`"
     if local.lower().startswith("mailto:"):
-        return f"{address!r} begins with mailto:; write the address alone"
+        return f"{quoted} begins with mailto:; write the address alone"
     if re.search(r"\s", local):
-        return f"{address!r} has white space in it"
+        return f"{quoted} has white space in it"
+    hidden = next((c for c in local if unicodedata.category(c) in _INVISIBLE), None)
+    if hidden is not None:
+        return f"{quoted} holds the invisible character U+{ord(hidden):04X}"
     if local.startswith(".") or local.endswith(".") or ".." in local:
-        return f"{address!r} has a dot too many before the @"
-    return f"{address!r} has a character before the @ that no address has"
+        return f"{quoted} has a dot too many before the @"
+    return f"{quoted} has a character before the @ that no address has"
