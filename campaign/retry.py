@@ -26,7 +26,6 @@ OPENING_ATTEMPTS = 6
 
 # An address that does not exist, for good (RFC 3463 3.2, RFC 7505 4.2 and IANA's registry of codes).
 _DEAD = {(5, 1, 1), (5, 1, 6), (5, 1, 10)}
-_RECIPIENT = _DEAD | {(5, 1, 2), (5, 1, 3), (5, 2, 1), (5, 2, 2)}
 _SENDER = {(5, 1, 7), (5, 1, 8)}
 
 

@@ -303,6 +303,10 @@ def test_the_share_is_of_the_last_two_hundred_results() -> None:
     breaker = Breaker(0.2)
     assert set(note_all(breaker, *[ACCEPTED] * 1000, *[REFUSED] * 40)) == {None}
     assert breaker.note(REFUSED) is not None
+    # What was refused two hundred results ago no longer counts.
+    breaker = Breaker(0.2)
+    earlier = [ACCEPTED] * 160 + [REFUSED] * 40
+    assert set(note_all(breaker, *earlier, *earlier)) == {None}
 
 
 def test_the_share_may_be_met_and_not_exceeded_and_can_be_off() -> None:
