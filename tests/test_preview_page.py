@@ -90,7 +90,6 @@ def hostile_page(tmp_path_factory: pytest.TempPathFactory, remote: Remote) -> Pa
     more = ("recipients: {csv: list.csv, name: '{{ name }}'}", "inline_css: false")
     file = campaign(folder, rows, *more, html=html)
     file.write_text(file.read_text().replace("'For {{ recipient.email }}'", "'{{ plan }}'"))
-    (folder / "list.csv").write_text((folder / "list.csv").read_text().replace("\u202e", ""))
     (folder / "dot.png").write_bytes(_DOT)
     page = folder / "page.html"
     assert main(["preview", str(file), "--html", str(page), "--pick", "20"]) == 0
@@ -123,8 +122,8 @@ def test_nothing_hostile_runs_or_calls_home(browser: Browser, hostile_page: Path
             for view in ("text", "headers", "source", "html"):
                 page.locator(f"#view-{view}").check(force=True)
             frame = page.frame_locator(f".m{number} iframe")
-            assert frame.locator("#name").inner_text() == f"Hello {text}".replace("\u202e", "")
-            assert page.locator(f".m{number} h2").inner_text() == text.replace("\u202e", "")
+            assert frame.locator("#name").inner_text() == f"Hello {text}"
+            assert page.locator(f".m{number} h2").inner_text() == text.replace("\u202e", r"\u202e")
             dot = frame.locator("img[alt=dot]")
             assert dot.evaluate("image => image.naturalWidth") == 1
             frame.locator("#link").click(force=True)
