@@ -121,8 +121,6 @@ def _secrets(campaign: CampaignFile) -> tuple[Secrets, list[str]]:
         )
     if campaign.unsubscribe is not None and campaign.unsubscribe.secret is not None:
         notes.append("the unsubscribe token is a placeholder: its secret is not read for a preview")
-    if campaign.dkim is not None:
-        notes.append("the DKIM signature is added when a message is sent")
     return secrets, notes
 
 
