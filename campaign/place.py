@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os.path
 from pathlib import Path
 
 
 def shown(file: Path) -> str:
     """Return `file` relative to the working directory where it lies in it, else as it is."""
+    # Not resolved: a person knows the link that they named, and not what it leads to.
+    file = Path(os.path.normpath(file))
     try:
         return str(file.relative_to(Path.cwd()))
     except ValueError:

@@ -9,6 +9,7 @@ be reached 6, a bug 1 with its traceback. Modules are imported when their comman
 from __future__ import annotations
 
 import difflib
+import io
 import sys
 import traceback
 from importlib import import_module
@@ -73,6 +74,9 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit code (DESIGN's table stands in README)."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names are in any script, terminals are not
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = cli.main(arguments, prog_name="campaign", standalone_mode=False)
         return code if isinstance(code, int) else 0

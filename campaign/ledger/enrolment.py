@@ -119,7 +119,7 @@ class Enrolment:
             WHERE place > 1 ORDER BY number"""
         self._database.script(f"CREATE TEMP TABLE later AS {later};")
         for _, line, key, first in self._database.each("SELECT * FROM temp.later ORDER BY number"):
-            yield Problem(f"{key} stands in line {first} already; this row is left out", file, line)
+            yield Problem(f"{key!r} stands in line {first} already; this row is left out", file, line)
         self._database.script(
             "DELETE FROM temp.staged WHERE number IN (SELECT number FROM temp.later); DROP TABLE temp.later;"
             # A bad row does not stand against a good one of its key, and needs a key to be recorded.
