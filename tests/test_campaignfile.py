@@ -5,6 +5,7 @@ Each folder of bad_campaigns/ has one kind of mistake and the exact words that i
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import stat
@@ -463,8 +464,9 @@ rate: 1/day
 
     def test_problems_stand_in_it(self, folder: Path, shared: Path) -> None:
         campaign = read(MINIMAL.replace("{host: smtp.example.com}", "../server/smtp.yaml"), folder)
-        assert str(campaign.problem("smtp.username", "x")) == "../server/smtp.yaml:2:11: smtp.username: x"
-        assert str(campaign.problem("smtp.port", "x")) == "../server/smtp.yaml:1:1: smtp.port: x"
+        file = shared / "smtp.yaml"
+        assert str(campaign.problem("smtp.username", "x")) == f"{file}:2:11: smtp.username: x"
+        assert str(campaign.problem("smtp.port", "x")) == f"{file}:1:1: smtp.port: x"
         assert str(campaign.problem("name", "x")) == "campaign.yaml:1:7: name: x"
 
     def test_every_problem_of_both(self, folder: Path, shared: Path) -> None:
@@ -472,12 +474,13 @@ rate: 1/day
             "port: smtps\nconnections: 0\nuser: x\nhost: smtp.example.com\nport: 5\n"
         )
         text = MINIMAL.replace("{host: smtp.example.com}", "../server/smtp.yaml").replace("spring", "no")
+        file = shared / "smtp.yaml"
         assert said(text, folder) == [
             "campaign.yaml:1:7: name: expected text, got no, which YAML reads as false; put it in quotes",
-            "../server/smtp.yaml:1:7: smtp.port: expected a number from 1 to 65535, got 'smtps'",
-            "../server/smtp.yaml:2:14: smtp.connections: expected at least 1, got 0",
-            "../server/smtp.yaml:3:1: smtp.user: unknown key; did you mean 'username'?",
-            "../server/smtp.yaml:5:1: smtp.port: the key stands here again; it stood first in line 1",
+            f"{file}:1:7: smtp.port: expected a number from 1 to 65535, got 'smtps'",
+            f"{file}:2:14: smtp.connections: expected at least 1, got 0",
+            f"{file}:3:1: smtp.user: unknown key; did you mean 'username'?",
+            f"{file}:5:1: smtp.port: the key stands here again; it stood first in line 1",
         ]
 
 
@@ -516,6 +519,16 @@ class TestPlaces:
         monkeypatch.chdir("/")
         with pytest.raises(UserError, match=rf"^{re.escape(str(folder)[1:])}/campaign\.yaml:1:1: name: "):
             load(folder / "campaign.yaml")
+
+    def test_a_file_that_is_not_there_is_named_from_there_too(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (folder / "campaign.yaml").write_text(MINIMAL.replace("body.txt.j2", "none.txt"))
+        line = "spring/campaign.yaml:5:19: templates.text: there is no file 'none.txt'"
+        monkeypatch.chdir(folder.parent)
+        with pytest.raises(UserError) as caught:
+            load(Path("spring/campaign.yaml"))
+        assert str(caught.value) == f"{line} (looked for spring/none.txt)"
 
 
 class TestSecrets:
@@ -647,6 +660,9 @@ class TestSchema:
         assert json.loads(json.dumps(json_schema())) == json_schema()
 
 
+_schema = functools.cache(json_schema)
+
+
 def _keys(values: dict[str, Any], within: str = "") -> list[str]:
     """The dotted keys of a campaign file; what stands in vars and headers is the person's own."""
     found = []
@@ -673,7 +689,7 @@ def _schema_keys(schema: dict[str, Any]) -> list[str]:
 
 def _invalid(value: object, part: dict[str, Any] | None = None, path: str = "") -> list[str]:
     """The dotted paths at which `value` is not what the schema says; as much of JSON Schema as ours uses."""
-    schema = json_schema()
+    schema = _schema()
     part = schema if part is None else part
     if "$ref" in part:
         part = schema["$defs"][part["$ref"].rpartition("/")[2]]

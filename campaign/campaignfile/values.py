@@ -7,6 +7,7 @@ that names them (the validation context's `folder`).
 
 from __future__ import annotations
 
+import os.path
 import re
 import shlex
 from pathlib import Path
@@ -22,9 +23,12 @@ _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def absent(written: str, path: Path) -> str:
-    """Say that there is no file at `path`, which the campaign file calls `written`."""
-    looked = shown(path)
-    return f"there is no file {written!r}" + (f" (looked for {looked})" if looked != written else "")
+    """Say that there is no file at `path`, which the campaign file calls `written`.
+
+    Where the person does not stand in the campaign's folder, it is named from where they stand.
+    """
+    plain = os.path.normpath(path) == os.path.normpath(Path.cwd() / written)
+    return f"there is no file {written!r}" + ("" if plain else f" (looked for {shown(path)})")
 
 
 def is_folder(path: Path) -> bool:
