@@ -16,6 +16,7 @@ PACKAGES = {
     "chromium": "chromium",
     "spamassassin": "spamassassin",
     "mblaze": "mblaze",
+    "tidy": "tidy",
 }
 PROGRAMS = {"mblaze": "mshow"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import shutil
 import smtplib
 import socket
@@ -11,15 +12,22 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from campaign.campaignfile import Security, Smtp
+from campaign.campaignfile import Security, Smtp, load
 from campaign.connection import Connection
-from campaign.model import Envelope, Message, Settled
+from campaign.context import Secrets
+from campaign.dispatch import Ending
+from campaign.ledger import Ledger
+from campaign.model import Envelope, Message, Settled, Status
+from campaign.preparation import prepare
 from campaign.retry import Verdict, judge
+from campaign.sender import Sender, scope_of
 from campaign.smtp import BodyDue
 from tests.bench.pairs import paired, report
+from tests.e2e.folder import CampaignFolder
 from tests.need import need
 from tests.servers.postfix import Postfix
 from tests.servers.proxy import delayed
@@ -127,3 +135,38 @@ def test_eight_connections_through_a_round_trip(discarding: Postfix) -> None:
         fast, _ = paired(ours, lambda: None, rounds=2)
         _, slow = paired(lambda: None, lambda: send_smtplib(port, context, ready[:100]), rounds=2)
     report("eight connections, 20 ms", fast, slow * 8, 26, "800 messages against 100 by smtplib, times 8")
+
+
+def test_the_whole_send_through_a_round_trip(discarding: Postfix, tmp_path: Path) -> None:
+    count = 150
+    ready = messages(count, 4000)
+    context = ssl.create_default_context(cafile=discarding.ca_file)
+    folder = CampaignFolder(tmp_path, discarding)
+    folder.people(count)
+    (tmp_path / "body.txt.j2").write_text(
+        "Dear {{ name }},\n\n" + "This line has seventy octets in it. " * 2 * 50
+    )
+    runs = itertools.count()
+
+    with delayed(discarding.port, 0.01) as port:
+
+        def ours() -> None:
+            folder.write(name=f"run-{next(runs)}", smtp={"port": port, "messages_per_session": 1000})
+            campaign = load(tmp_path / "campaign.yaml")
+            ledger = Ledger.open(campaign.ledger, campaign.name, campaign.file)
+            preparation = prepare(campaign, ledger.enrolment(), Secrets.placeholder())
+            preparation.enrolment.apply(time.time_ns())
+            sending = ledger.start(scope_of(campaign), time.time_ns())
+            began = time.perf_counter()
+            stop = Sender(campaign, preparation.renderer, sending, lambda: None).run()
+            taken.append(time.perf_counter() - began)
+            assert stop.ending is Ending.DONE, stop
+            sending.end(time.time_ns())
+            assert ledger.history.summary(time.time_ns()).counts[Status.ACCEPTED] == count
+            ledger.close()
+
+        taken: list[float] = []
+        _, peer = paired(ours, lambda: send_smtplib(port, context, ready), rounds=2)
+    report(
+        "the whole sending, 20 ms", min(taken), peer, 3.5, "150 messages of 4 KB, rendered, with their ledger"
+    )

@@ -189,10 +189,19 @@ class _End(asyncio.Protocol):
         self._transport.pause_reading()  # until both ends are there
         own: socket.socket = transport.get_extra_info("socket")
         own.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket = own
+        self._acknowledge()
         if self._on_connect is not None:
             self._on_connect(self)
 
+    def _acknowledge(self) -> None:
+        """Acknowledge at once: a server's next small write waits for it, and we are no party to that."""
+        if quickack := getattr(socket, "TCP_QUICKACK", None):  # Linux alone has it, and forgets it
+            with contextlib.suppress(OSError):
+                self._socket.setsockopt(socket.IPPROTO_TCP, quickack, 1)
+
     def data_received(self, data: bytes) -> None:
+        self._acknowledge()
         assert self._way is not None
         self._way.take(data)
 
