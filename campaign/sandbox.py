@@ -99,6 +99,7 @@ class Environment(ImmutableSandboxedEnvironment):
             extensions=[_MarkdownText] if markdown else [],
         )
         del self.globals["lipsum"]
+        del self.filters["random"]  # what is sent is what was previewed
         if markdown:
             # Values are text here: `e` has nothing to do, and `safe` says that a value is Markdown.
             self.filters.update(e=str, escape=str, forceescape=str, safe=_as_markdown)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
-from campaign.campaignfile import CampaignFile, SecretSource
+from campaign.campaignfile import CampaignFile
 from campaign.context import Secrets
 from campaign.ledger import Ledger
 from campaign.smtp import Login, Mechanism
@@ -18,7 +17,7 @@ TOKEN_LIFE = 300.0
 def secrets(campaign: CampaignFile, ledger: Ledger) -> Secrets:
     """Return what keys the tokens. Runs the campaign's command. Raises UserError."""
     source = campaign.unsubscribe.secret if campaign.unsubscribe is not None else None
-    return Secrets(ledger.secret, _read(campaign, source).encode() if source is not None else b"")
+    return Secrets(ledger.secret, source.read().encode() if source is not None else b"")
 
 
 def login(campaign: CampaignFile) -> Callable[[], Login | None]:
@@ -32,16 +31,12 @@ def login(campaign: CampaignFile) -> Callable[[], Login | None]:
         return lambda: None
     username = smtp.username
     mechanism = Mechanism(smtp.auth.upper()) if smtp.auth is not None else None
-    secret, read_at = _read(campaign, source), time.monotonic()
+    secret, read_at = source.read(), time.monotonic()
 
     def current() -> Login:
         nonlocal secret, read_at
         if mechanism is Mechanism.XOAUTH2 and time.monotonic() - read_at > TOKEN_LIFE:
-            secret, read_at = _read(campaign, source), time.monotonic()
+            secret, read_at = source.read(), time.monotonic()
         return Login(username, secret, mechanism)
 
     return current
-
-
-def _read(campaign: CampaignFile, source: SecretSource) -> str:
-    return replace(source, folder=campaign.folder).read()
