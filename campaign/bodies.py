@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+
+from jinja2 import TemplateNotFound
 
 from campaign import markdown, mjml, plaintext
 from campaign.campaignfile import CampaignFile
@@ -12,6 +15,7 @@ from campaign.errors import Problem, UserError
 from campaign.html import Images, Inliner
 from campaign.mime import File
 from campaign.place import shown
+from campaign.sandbox import FolderLoader
 from campaign.templating import Names, Text, compile_file, compile_text, environment
 
 
@@ -40,20 +44,27 @@ class Bodies:
         """The sources that HTML is made from."""
         return (source for text in (self._markdown, self._html) if text for source in text.sources.values())
 
-    def render(self, context: Mapping[str, object]) -> tuple[str | None, str | None, list[File]]:
-        """Return text, HTML, and the images that the HTML shows. Raises UserError."""
+    def render(
+        self, context: Mapping[str, object], subject: str
+    ) -> tuple[str | None, str | None, list[File]]:
+        """Return text, HTML, and the images that the HTML shows. Raises UserError.
+
+        A page made from Markdown has the subject for its title where it has no heading, and the
+        language that the name `lang`, a column or one of `vars`, holds.
+        """
         if self._markdown is not None:
-            html: str | None = markdown.to_html(self._markdown.render(context))
+            rendered, language = self._markdown.render(context), str(context.get("lang", ""))
+            html: str | None = markdown.to_html(rendered, title=subject, language=language)
         else:
             html = self._html.render(context) if self._html is not None else None
         text = self._text.render(context) if self._text is not None else None
         if html is None:
             return text, None, []
-        if text is None:
-            text = plaintext.from_html(html)
         try:
             if self._inliner is not None:
                 html = self._inliner.inline(html)
+            if text is None:  # from what is inlined, which says of its elements whether they are shown
+                text = plaintext.from_html(html)
             html, images = self._images.attach(html)
         except UserError as error:
             what = "; ".join(problem.message for problem in error.problems)
@@ -70,15 +81,17 @@ class Bodies:
             self._campaign.folder, html=html, markdown=kind == "markdown", private=self._campaign.private
         )
         place = self._campaign.problem(f"templates.{kind}", "")
+        name = template_name(self._campaign, file)
         try:
             if kind == "mjml":
-                source = mjml.to_html(file.read_text("utf-8-sig"), file)
-                return compile_text(source, env=env, place=place, names=names)
-            return compile_file(template_name(self._campaign, file), env=env, place=place, names=names)
+                loader = FolderLoader(self._campaign.folder, self._campaign.private)
+                source, _, _ = loader.get_source(env, name)
+                return compile_text(mjml.to_html(source, file), env=env, place=place, names=names)
+            return compile_file(name, env=env, place=place, names=names)
+        except TemplateNotFound as error:
+            self._problems.append(replace(place, message=str(error.message)))
         except UserError as error:
             self._problems += error.problems
-        except (OSError, UnicodeDecodeError) as error:
-            self._problems.append(self._campaign.problem(f"templates.{kind}", f"cannot be read: {error}"))
         return None
 
 

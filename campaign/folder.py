@@ -1,6 +1,7 @@
 """The folder that attachments and images come from: nothing outside of it is ever read.
 
-A path may come from a cell of the list. Links are followed before the path is judged.
+A path may come from a cell of the list. Links are followed before the path is judged. Hidden files
+are not read either: `.env` and `.git` hold what nobody means to send.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from campaign.errors import UserError
+from campaign.place import shown
 
 
 class Folder:
@@ -25,13 +27,16 @@ class Folder:
         try:
             found = (self.root / path).resolve()
             if not found.is_relative_to(self.root):
-                raise UserError(f"{path!r} lies outside of attachments_root ({self.root})")
+                raise UserError(f"{path!r} lies outside of attachments_root ({shown(self.root)})")
+            if any(part.startswith(".") for part in found.relative_to(self.root).parts):
+                raise UserError(f"{path!r} is hidden, and not for recipients")
             if found in self._private or self._is_ledger(found):
                 raise UserError(f"{path!r} is not for recipients: it is the list, the ledger, or a secret")
             if not found.is_file():
-                raise UserError(f"there is no file {path!r} in {self.root}")
+                raise UserError(f"there is no file {path!r} in {shown(self.root)}")
         except (OSError, RuntimeError) as error:  # too long a name; links in a circle
-            raise UserError(f"{path[:80]!r} cannot be read: {error}") from None
+            reason = error.strerror if isinstance(error, OSError) else "its links lead in a circle"
+            raise UserError(f"{path[:80]!r} cannot be read: {reason}") from None
         return found
 
     def read(self, path: Path) -> bytes:

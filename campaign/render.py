@@ -110,7 +110,8 @@ class Renderer:
     def parts(self, recipient: Recipient) -> tuple[str | None, str | None]:
         """Return text and HTML of one row's message, as people read them. Raises UserError."""
         assert self._bodies is not None  # noqa: S101
-        text, html, _ = self._bodies.render(self._contexts.of(recipient, self._url))
+        context = self._contexts.of(recipient, self._url)
+        text, html, _ = self._bodies.render(context, self._subject.render(context).strip())
         return text, html
 
     def _render(self, recipient: Recipient, date: datetime, test_to: str | None) -> Message:
@@ -142,7 +143,7 @@ class Renderer:
             if value:
                 lines.append(self._field(recipient, f"headers.{name}", headers.text, name, value))
         assert self._bodies is not None  # noqa: S101
-        text_part, html_part, images = self._bodies.render(context)
+        text_part, html_part, images = self._bodies.render(context, subject)
         files = [file for one in self._per_row if (file := self._file(one, context)) is not None]
         chunks = self._skeleton.assemble(lines, text_part, html_part, images, files)
         if self._signer is not None:
