@@ -232,7 +232,7 @@ class Sending:
     def _settle(self, result: Result) -> None:
         time = result.settled_at
         # Suppressed or resolved meanwhile by a person: that stands, unless the server has taken it.
-        self._database.change(
+        changed = self._database.change(
             "UPDATE messages SET status = ?1, reply = ?2, due_at = ?3, attempts = attempts + ?4,"
             " settled_at = ?5 WHERE campaign = ?6 AND key = ?7 AND (status = 'in_flight' AND run = ?8"
             " OR status IN ('pending', 'deferred') OR ?1 IN ('accepted', 'in_doubt') AND run = ?8)",
@@ -247,6 +247,9 @@ class Sending:
                 self._run,
             ),
         )
+        if not changed and not self._known(result.key):
+            self._settle_forgotten(result)
+            return
         if result.status is Status.PENDING and not result.reply:
             return  # nothing was said of anybody
         for outcome in result.outcomes:
@@ -259,6 +262,29 @@ class Sending:
                 "INSERT INTO suppressions VALUES (fold(?), ?, ?) ON CONFLICT DO NOTHING",
                 (result.outcomes[0].address, f"refused: {result.reply}", time),
             )
+
+    def _known(self, key: str) -> bool:
+        found = self._database.row(
+            "SELECT 1 FROM messages WHERE campaign = ? AND key = ?", (self._campaign, key)
+        )
+        return found is not None
+
+    def _settle_forgotten(self, result: Result) -> None:
+        """Settle the row of a person who was forgotten while it was on its way: nothing says whose it is."""
+        row = (self._campaign, result.key, self._run)
+        which = "campaign = ? AND key = hashed(?) AND run = ? AND status = 'in_flight'"
+        if result.status in (Status.ACCEPTED, Status.IN_DOUBT):
+            self._database.change(
+                f"UPDATE messages SET status = ?, settled_at = ? WHERE {which}",
+                (result.status, result.settled_at, *row),
+            )
+        else:  # it did not leave, and needs no memory
+            self._database.change(
+                "UPDATE attempts SET message = NULL"
+                f" WHERE message IN (SELECT id FROM messages WHERE {which})",
+                row,
+            )
+            self._database.change(f"DELETE FROM messages WHERE {which}", row)
 
     def _accepted(self, key: str) -> frozenset[str]:
         rows = self._database.rows(
