@@ -151,6 +151,7 @@ def _send(
 
     def on_wait(seconds: float, why: str) -> None:
         if not output.quiet:
+            output.end_bar()  # nothing moves for a while
             output.note(f"{why}; next try in {duration(seconds)}")
 
     sender = Sender(

@@ -8,7 +8,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ class CampaignFolder:
         self.folder = folder
         self.server = server
         self.env = {**os.environ, "SMTP_PASSWORD": "secret"}
+        self.hasty = False  # do not wait long for a server
+        self._started: list[subprocess.Popen[str]] = []
         (folder / "body.txt.j2").write_text("Dear {{ name }},\n\nthis is for you.\n")
         self.write(**changes)
 
@@ -64,7 +67,7 @@ class CampaignFolder:
     ) -> subprocess.CompletedProcess[str]:
         """Run `campaign` with these arguments, and wait."""
         return subprocess.run(
-            self._command(arguments),
+            [*self._command, *arguments],
             cwd=self.folder,
             env={**self.env, **(env or {})},
             capture_output=True,
@@ -74,9 +77,9 @@ class CampaignFolder:
         )
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start `campaign` with these arguments."""
-        return subprocess.Popen(
-            self._command(arguments),
+        """Start `campaign` with these arguments; it is killed if the test ends before it does."""
+        process = subprocess.Popen(
+            [*self._command, *arguments],
             cwd=self.folder,
             env=self.env,
             stdout=subprocess.PIPE,
@@ -84,6 +87,14 @@ class CampaignFolder:
             text=True,
             stdin=subprocess.DEVNULL,
         )
+        self._started.append(process)
+        return process
+
+    def close(self) -> None:
+        """Kill what still runs."""
+        for process in self._started:
+            if process.poll() is None:
+                kill(process)
 
     def send(self, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
         """Run `campaign send campaign.yaml --yes`."""
@@ -96,19 +107,60 @@ class CampaignFolder:
         counts: dict[str, int] = json.loads(status.stdout)["counts"]
         return {name: count for name, count in counts.items() if count}
 
-    def addresses(self, *statuses: Status) -> set[str]:
-        """Return the addresses of rows in these statuses, straight from the file."""
+    def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """Ask the ledger's file; [] where there is none yet."""
+        if not (self.folder / "ledger.db").exists():
+            return []
         connection = sqlite3.connect(self.folder / "ledger.db")
         try:
-            marks = ",".join("?" * len(statuses))
-            rows = connection.execute(f"SELECT email FROM messages WHERE status IN ({marks})", statuses)
-            return {email for (email,) in rows}
+            return connection.execute(query, parameters).fetchall()
         finally:
             connection.close()
 
-    @staticmethod
-    def _command(arguments: Iterable[str]) -> list[str]:
-        return [sys.executable, "-m", "campaign", *arguments]
+    def addresses(self, *statuses: Status) -> set[str]:
+        """Return the addresses of rows in these statuses, straight from the file."""
+        marks = ",".join("?" * len(statuses))
+        return {
+            email
+            for (email,) in self.rows(f"SELECT email FROM messages WHERE status IN ({marks})", *statuses)
+        }
+
+    def reply(self, address: str) -> str:
+        """Return the words that the ledger keeps for an address."""
+        [(reply,)] = self.rows("SELECT reply FROM messages WHERE email = ?", address)
+        return str(reply)
+
+    def suppressed(self) -> set[str]:
+        """Return the suppression list."""
+        return {pattern for (pattern,) in self.rows("SELECT pattern FROM suppressions")}
+
+    def wait_for(self, status: Status, count: int = 1) -> None:
+        """Wait until at least so many rows have this status."""
+        until(lambda: len(self.addresses(status)) >= count)
+
+    @property
+    def _command(self) -> list[str]:
+        if not self.hasty:
+            return [sys.executable, "-m", "campaign"]
+        return [sys.executable, "-c", HASTY]
+
+
+# The command, but it tries a server that is not there only twice, and waits a moment between sessions.
+HASTY = """
+from campaign import connection, retry
+from campaign.cli import main
+retry.OPENING_ATTEMPTS = 2
+connection._REOPENING = retry.RetryPolicy(first_delay=0.05, max_delay=0.2)
+raise SystemExit(main())
+"""
+
+
+def until(condition: Callable[[], object], timeout: float = 60) -> None:
+    """Wait until something is true."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.02)
 
 
 def kill(process: subprocess.Popen[str]) -> None:
