@@ -20,19 +20,17 @@ from campaign.templating import Names, Text, compile_file, compile_text, environ
 
 
 class Bodies:
-    """Compiled bodies. Raises UserError with every problem in them."""
+    """Compiled bodies; `problems` are those of the templates, with which nothing can be rendered."""
 
     def __init__(self, campaign: CampaignFile, names: Names, images: Images) -> None:
         self._campaign = campaign
         self._images = images
         self._inliner = Inliner() if campaign.inline_css else None
         self._file: dict[str, Path] = {}
-        self._problems: list[Problem] = []
+        self.problems: list[Problem] = []
         self._text = self._compile("text", names, html=False)
         self._markdown = self._compile("markdown", names, html=False)
         self._html = self._compile("html", names, html=True) or self._compile("mjml", names, html=True)
-        if self._problems:
-            raise UserError(*self._problems)
 
     @property
     def texts(self) -> Iterator[Text]:
@@ -89,9 +87,9 @@ class Bodies:
                 return compile_text(mjml.to_html(source, file), env=env, place=place, names=names)
             return compile_file(name, env=env, place=place, names=names)
         except TemplateNotFound as error:
-            self._problems.append(replace(place, message=str(error.message)))
+            self.problems.append(replace(place, message=str(error.message)))
         except UserError as error:
-            self._problems += error.problems
+            self.problems += error.problems
         return None
 
 

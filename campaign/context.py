@@ -60,8 +60,11 @@ class Contexts:
         absent = set() if campaign.unsubscribe is not None else {"unsubscribe"}
         self.names = Names(columns, frozenset(RESERVED - {ROW} - absent) | frozenset(campaign.vars))
 
-    def of(self, recipient: Recipient, url: Text) -> dict[str, object]:
-        """Return one recipient's context; `url` is the template of the unsubscribe page."""
+    def of(self, recipient: Recipient, url: Text, test_to: str | None = None) -> dict[str, object]:
+        """Return one recipient's context; `url` is the template of the unsubscribe page.
+
+        In a test for `test_to` the tokens are theirs: trying the link unsubscribes nobody else.
+        """
         row = recipient.row
         context: dict[str, object] = dict(self._campaign.vars)
         for column in self._columns:
@@ -69,10 +72,12 @@ class Contexts:
         context.update(self._own)
         context[ROW] = row
         context["recipient"] = _Addressee(recipient.email, recipient.name, recipient.number)
-        context["bounce"] = _Bounce(self.token(f"bounce {recipient.key}", 20))
+        bounce = f"bounce {recipient.key}" if test_to is None else f"test {test_to}"
+        context["bounce"] = _Bounce(self.token(bounce, 20))
         unsubscribe = self._campaign.unsubscribe
         if unsubscribe is not None:
-            token = hmac.new(self._secrets.unsubscribe, recipient.email.encode(), "sha256").hexdigest()
+            address = (recipient.email if test_to is None else test_to).encode()
+            token = hmac.new(self._secrets.unsubscribe, address, "sha256").hexdigest()
             context["unsubscribe"] = Ways(token, "", unsubscribe.mailto or "")
             context["unsubscribe"] = Ways(token, url.render(context).strip(), unsubscribe.mailto or "")
         return context

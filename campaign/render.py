@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -17,14 +16,23 @@ from datetime import datetime
 from email.utils import format_datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from campaign import headers, mime
-from campaign.address import AddressError, Mailbox, domain_of, fold, needs_smtputf8, parse_mailbox
+from campaign.address import (
+    AddressError,
+    Mailbox,
+    domain_of,
+    fold,
+    needs_smtputf8,
+    parse_address,
+    parse_mailbox,
+)
 from campaign.bodies import Bodies, template_name
 from campaign.campaignfile import CampaignFile
 from campaign.context import Contexts, Secrets, Ways
 from campaign.errors import Problem, UserError
-from campaign.folder import Folder
+from campaign.folder import Attachments, Folder, read_from
 from campaign.headers import HeaderError
 from campaign.html import Images, local_images
 from campaign.model import Envelope, Message, Recipient
@@ -39,7 +47,8 @@ if TYPE_CHECKING:
     from campaign.dkim import Signer
 
 _URL = re.compile(r"https?://[!#-;=?-\[\]^-z|~]+", re.IGNORECASE)  # no white space, quotes, <, >
-_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_IN_MAILTO = "@!$'*+-./=^_`{|}~"  # what an address keeps as it is in a link
 
 
 class Renderer:
@@ -68,28 +77,22 @@ class Renderer:
         self._url = self._inline(
             "unsubscribe.url", campaign.unsubscribe.url if campaign.unsubscribe is not None else None
         )
-        self._folder = Folder(campaign.attachments_root, campaign.private)
-        self._attachments = [
-            (
-                number,
-                self._inline(f"attachments.{number}.path", one.path),
-                self._inline(f"attachments.{number}.name", one.name),
-            )
-            for number, one in enumerate(campaign.attachments)
+        self._mailto = self._unsubscribe_address()
+        attached = [
+            (self._inline(f"attachments.{n}.path", one.path), self._inline(f"attachments.{n}.name", one.name))
+            for n, one in enumerate(campaign.attachments)
         ]
         self._signer = self._load_signer()
-        self._read = lru_cache(maxsize=16)(self._attachment)
+        self._folder = Folder(campaign.attachments_root, campaign.private)
         domain = self._constant_domain()
-        try:
-            self._bodies: Bodies | None = Bodies(campaign, self._contexts.names, Images(self._folder, domain))
-        except UserError as error:
-            self._problems += error.problems
+        self._bodies = Bodies(campaign, self._contexts.names, Images(self._folder, domain))
+        self._problems += self._bodies.problems
+        self._require_secret()
         if self._problems:
             raise UserError(*dict.fromkeys(self._problems))
-        assert self._bodies is not None  # noqa: S101
-        self._static, self._per_row = self._split_attachments()
+        self._attachments = Attachments(campaign, self._folder, attached)
         boundary = hmac.new(secrets.ledger, campaign.name.encode(), "sha256").hexdigest()[:24]
-        self._skeleton = mime.Skeleton((), self._static, boundary)
+        self._skeleton = mime.Skeleton((), self._attachments.static, boundary)
         self._line = lru_cache(maxsize=64)(_line)
         self.warnings = self._signer.warnings if self._signer is not None else ()
         self.shown = self._shown()
@@ -109,13 +112,12 @@ class Renderer:
 
     def parts(self, recipient: Recipient) -> tuple[str | None, str | None]:
         """Return text and HTML of one row's message, as people read them. Raises UserError."""
-        assert self._bodies is not None  # noqa: S101
         context = self._contexts.of(recipient, self._url)
         text, html, _ = self._bodies.render(context, self._subject.render(context).strip())
         return text, html
 
     def _render(self, recipient: Recipient, date: datetime, test_to: str | None) -> Message:
-        context = self._contexts.of(recipient, self._url)
+        context = self._contexts.of(recipient, self._url, test_to)
         campaign = self._campaign
         sender = self._mailbox("from", self._from, context)
         to = Mailbox(recipient.name, recipient.email) if test_to is None else Mailbox("", test_to)
@@ -124,6 +126,7 @@ class Renderer:
         domain = domain_of(sender.address)
         message_id = f"<{self._contexts.token(recipient.key, 32)}@{domain}>"
         subject = self._subject.render(context).strip()
+        text_part, html_part, images = self._bodies.render(context, subject)
         if test_to is not None:
             message_id = f"<test.{self._contexts.token(f'{recipient.key} {date.isoformat()}', 32)}@{domain}>"
             subject, copies, blind = f"[Test] {subject}", [], []
@@ -142,18 +145,19 @@ class Renderer:
             value = text.render(context).strip()
             if value:
                 lines.append(self._field(recipient, f"headers.{name}", headers.text, name, value))
-        assert self._bodies is not None  # noqa: S101
-        text_part, html_part, images = self._bodies.render(context, subject)
-        files = [file for one in self._per_row if (file := self._file(one, context)) is not None]
+        files = self._attachments.of(context)
         chunks = self._skeleton.assemble(lines, text_part, html_part, images, files)
         if self._signer is not None:
             chunks.insert(0, self._signer.sign(chunks, int(date.timestamp())))
-        addresses = {fold(box.address): box.address for box in (to, *copies, *blind)}
+        addresses: dict[str, str] = {}
+        for box in (to, *copies, *blind):
+            addresses.setdefault(fold(box.address), box.address)
         return_path = self._return_path(sender, context)
         envelope = Envelope(
             return_path,
             tuple(addresses.values()),
-            any(map(needs_smtputf8, (return_path, sender.address, *addresses.values()))),
+            # RFC 6532 3.2: an address in a header, Reply-To's too, may be what is not ASCII.
+            any(map(needs_smtputf8, (return_path, *addresses.values()))) or not b"".join(lines).isascii(),
         )
         return Message(recipient.key, recipient.number, envelope, message_id, tuple(chunks))
 
@@ -167,7 +171,9 @@ class Renderer:
                 raise UserError(self._campaign.problem("unsubscribe.url", what))
             # RFC 2369 3.6 and RFC 8058 3.1: the page before the address, each in angle brackets.
             links = [f"<{ways.url}>"] if ways.url else []
-            links += [f"<mailto:{ways.mailto}>"] if ways.mailto else []
+            links += [f"<mailto:{self._mailto}>"] if self._mailto else []
+            if not links:
+                raise UserError(self._campaign.problem("unsubscribe.url", "is blank, and there is no mailto"))
             yield self._field(recipient, "unsubscribe", headers.exact, "List-Unsubscribe", ", ".join(links))
             if unsubscribe.one_click and ways.url.lower().startswith("https:"):
                 yield headers.exact("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
@@ -187,20 +193,31 @@ class Renderer:
         return line if phrase.strip() else f"List-ID: <{identifier}>\r\n".encode("ascii")
 
     def _field(
-        self, recipient: Recipient, path: str, make: Callable[..., bytes], name: str, value: object
+        self,
+        recipient: Recipient,
+        path: str,
+        make: Callable[..., bytes],
+        name: str,
+        value: str | tuple[Mailbox, ...],
     ) -> bytes:
         try:
             return self._line(make, name, value)
         except HeaderError as error:
-            columns = [column for column, cell in recipient.row.items() if _CONTROL.search(cell)]
-            blame = f"; look at the column {', '.join(columns)}" if columns else ""
-            raise UserError(self._campaign.problem(path, f"{error}{blame}")) from None
+            said = (
+                value if isinstance(value, str) else "\n".join(f"{box.name} {box.address}" for box in value)
+            )
+            wrong = [
+                (column, cell.strip()) for column, cell in recipient.row.items() if _CONTROL.search(cell)
+            ]
+            blamed = [column for column, cell in wrong if cell in said] or [column for column, _ in wrong]
+            raise UserError(self._campaign.problem(path, f"{error}{read_from(blamed)}")) from None
 
     def _mailbox(self, path: str, text: Text, context: Mapping[str, object]) -> Mailbox:
         try:
             return parse_mailbox(text.render(context))
         except AddressError as error:
-            raise UserError(self._campaign.problem(path, str(error))) from None
+            what = f"{error}{read_from(text.columns)}"
+            raise UserError(self._campaign.problem(path, what)) from None
 
     def _mailboxes(self, path: str, texts: list[Text], context: Mapping[str, object]) -> list[Mailbox]:
         """Blank ones are left out: not every row has an assistant to copy."""
@@ -239,6 +256,28 @@ class Renderer:
             self._problems += error.problems
             return Text(constant="")
 
+    def _unsubscribe_address(self) -> str:
+        unsubscribe = self._campaign.unsubscribe
+        try:
+            return (
+                quote(parse_address(unsubscribe.mailto), _IN_MAILTO)
+                if unsubscribe and unsubscribe.mailto
+                else ""
+            )
+        except AddressError as error:
+            self._problems.append(self._campaign.problem("unsubscribe.mailto", str(error)))
+            return ""
+
+    def _require_secret(self) -> None:
+        """Without a secret, anybody could make anybody's token."""
+        unsubscribe = self._campaign.unsubscribe
+        if unsubscribe is None or unsubscribe.secret is not None:
+            return
+        texts = [*self._texts(), *self._headers.values()]
+        if any("unsubscribe.token" in source for text in texts for source in text.sources.values()):
+            what = "a template shows unsubscribe.token, which needs a secret: add secret_env, secret_command"
+            self._problems.append(self._campaign.problem("unsubscribe", f"{what} or secret_file"))
+
     def _load_signer(self) -> Signer | None:
         dkim = self._campaign.dkim
         if dkim is None:
@@ -259,33 +298,7 @@ class Renderer:
         except AddressError:
             return "campaign.invalid"
 
-    def _split_attachments(self) -> tuple[list[mime.File], list[tuple[int, Text, Text]]]:
-        static, per_row = [], []
-        for one in self._attachments:
-            _, path, name = one
-            if path.constant is not None and name.constant is not None:
-                static.append(self._file(one, {}))
-            else:
-                per_row.append(one)
-        return [file for file in static if file is not None], per_row
-
-    def _file(self, one: tuple[int, Text, Text], context: Mapping[str, object]) -> mime.File | None:
-        number, path_text, name_text = one
-        path, name = path_text.render(context).strip(), name_text.render(context).strip()
-        if not path:
-            return None
-        try:
-            return self._read(path, name)
-        except (UserError, HeaderError) as error:
-            what = error.problems[0].message if isinstance(error, UserError) else str(error)
-            raise UserError(self._campaign.problem(f"attachments.{number}", what)) from None
-
-    def _attachment(self, path: str, name: str) -> mime.File:
-        file = self._folder.find(path)
-        return mime.attachment(re.sub(r"[/\\]", "_", name) or file.name, self._folder.read(file))
-
     def _texts(self) -> Iterator[Text]:
-        assert self._bodies is not None  # noqa: S101
         yield self._subject
         yield from self._bodies.texts
 
@@ -295,15 +308,15 @@ class Renderer:
     def _digest(self) -> str:
         """Of what recipients see: not of server, rate or retry."""
         campaign = self._campaign
-        assert self._bodies is not None  # noqa: S101
         seen: list[object] = [campaign.from_, campaign.reply_to, campaign.cc, campaign.bcc, campaign.list_id]
         seen += [sorted(text.sources.items()) for text in self._texts()]
-        seen += [campaign.vars, campaign.headers, campaign.inline_css, campaign.recipients.name]
+        seen += [sorted(campaign.vars.items()), sorted(campaign.headers.items())]
+        seen += [campaign.inline_css, campaign.recipients.name]
         if campaign.unsubscribe is not None:
             seen += [campaign.unsubscribe.url, campaign.unsubscribe.mailto, campaign.unsubscribe.one_click]
         seen += [[one.path, one.name] for one in campaign.attachments]
-        digest = hashlib.sha256(json.dumps(seen, sort_keys=True, default=str).encode())
-        for file in self._static:
+        digest = hashlib.sha256(repr(seen).encode())
+        for file in self._attachments.static:
             digest.update(file.octets)
         for path in sorted(set(local_images(self._bodies.html_sources))):
             try:
