@@ -19,11 +19,12 @@ from enum import StrEnum
 from campaign.campaignfile import CampaignFile
 from campaign.errors import Problem
 from campaign.ledger import Claim, Sending
-from campaign.model import Answer
+from campaign.model import Answer, Stage
 from campaign.pacing import Pace, Window
 from campaign.retry import Breaker, RetryPolicy, Verdict, judge
 
 CLAIMS = 64  # rows claimed at once; what is not sent of them goes back
+_IN_A_ROW = 3
 _SECOND = 1_000_000_000
 # An envelope goes out early only if its content may follow within this time: the server waits.
 _AHEAD = 2 * _SECOND
@@ -97,6 +98,7 @@ class Dispatch:
         self._reserved = 0  # of these, between `may_start` and `started`
         self._last_start = 0
         self._throttles = 0
+        self._put_off = 0  # rows in a row that a policy put off at RCPT
         self._throttled = ""  # the server's words
         self._not_before = 0  # after throttling; monotonic ns
 
@@ -173,9 +175,23 @@ class Dispatch:
         with self._lock:
             self._ahead -= addresses
 
-    def note(self, answer: Answer, now: int) -> None:
+    def judge(self, answer: Answer) -> Verdict:
+        """Return what a row's own answer means, seen beside those before it.
+
+        One 4.7.x at RCPT is greylisting of that address; recipient after recipient, it is our rate.
+        """
+        verdict, reply = judge(answer), answer.reply
+        with self._lock:
+            if verdict is Verdict.DEFERRED and reply is not None and reply.enhanced is not None:
+                policy = answer.stage is Stage.RCPT and reply.enhanced.subject == 7
+                self._put_off = self._put_off + 1 if policy else 0
+                return Verdict.THROTTLED if self._put_off >= _IN_A_ROW else verdict
+            if verdict not in (Verdict.UNSENT, Verdict.SESSION):
+                self._put_off = 0
+            return verdict
+
+    def note(self, answer: Answer, verdict: Verdict, now: int) -> None:
         """Take note of a row's own answer; it may slow the run down, or stop it."""
-        verdict = judge(answer)
         with self._lock:
             self._out -= 1
             happened = verdict not in (Verdict.UNSENT, Verdict.SESSION)

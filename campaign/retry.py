@@ -101,6 +101,7 @@ def suppresses(answer: Answer) -> bool:
 
 def decide(
     settled: Settled,
+    verdict: Verdict,
     *,
     attempts: int,
     policy: RetryPolicy,
@@ -110,10 +111,9 @@ def decide(
 ) -> Result:
     """Return what the ledger records for the row of `settled`; its own address's answer decides.
 
-    `attempts` is how many were charged before; `now` is UTC nanoseconds.
+    `verdict` is that answer's, as the run sees it; `attempts` is how many were charged before; `now` is UTC nanoseconds.
     """
     own = settled.answers[0]
-    verdict = judge(own)
     words = _words(own)
     charged = verdict in (Verdict.ACCEPTED, Verdict.REFUSED, Verdict.SENDER, Verdict.DEFERRED)
     status, due_at = _status(verdict), now

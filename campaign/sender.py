@@ -31,7 +31,7 @@ from campaign.errors import ConnectFailed, LeaseLost
 from campaign.ledger import Claim, Intent, Ledger, LedgerFull, Scope, Sending
 from campaign.model import Answer, Fate, Message, Result, Settled
 from campaign.render import Renderer
-from campaign.retry import Breaker, Verdict, decide, judge
+from campaign.retry import Breaker, Verdict, decide
 from campaign.smtp import BodyDue, Closed, Event, Login
 
 _SECOND = 1_000_000_000
@@ -363,24 +363,26 @@ class _Lane:
         if not settled and intent is None:
             return True
         utc = time.time_ns()
-        done: list[tuple[_Work, Answer, Result]] = []
+        done: list[tuple[_Work, Answer, Verdict, Result]] = []
         for one in settled:
             work = self._open.pop(one.message.key)
             self._unbook(work)
+            verdict = self._dispatch.judge(one.answers[0])
             result = decide(
                 one,
+                verdict,
                 attempts=work.claim.attempts,
                 policy=self._sender.campaign.retry.policy,
                 now=utc,
                 started_at=work.started_at,
                 random=self._random,
             )
-            done.append((work, one.answers[0], result))
-        granted = self._ledger.record([result for _, _, result in done], [intent] if intent else [])
-        for work, own, result in done:
-            if judge(own) not in (Verdict.SESSION, Verdict.UNSENT, Verdict.IN_DOUBT):
+            done.append((work, one.answers[0], verdict, result))
+        granted = self._ledger.record([result for *_, result in done], [intent] if intent else [])
+        for work, own, verdict, result in done:
+            if verdict not in (Verdict.SESSION, Verdict.UNSENT, Verdict.IN_DOUBT):
                 self._fruitful, self._fruitless = True, 0
-            self._dispatch.note(own, time.monotonic_ns())
+            self._dispatch.note(own, verdict, time.monotonic_ns())
             if own.fate is not Fate.UNSENT:
                 self._sender.on_result(work.claim, result)
         return intent is None or intent.key in granted

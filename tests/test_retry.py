@@ -111,6 +111,7 @@ def decided(*answers: Answer, attempts: int = 0, policy: RetryPolicy | None = No
     envelope = Envelope("news@example.com", tuple(answer.address for answer in answers))
     return decide(
         Settled(Message("k", 1, envelope, "<1@example.com>", (b"\r\n",)), answers),
+        judge(answers[0]),
         attempts=attempts,
         policy=policy or RetryPolicy(),
         now=NOW,

@@ -1,0 +1,53 @@
+"""What the connections of a run share: what a row's answer means beside those before it."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from campaign.dispatch import Dispatch
+from campaign.ledger import Ledger, Scope
+from campaign.model import Answer, EnhancedCode, Envelope, Fate, Message, Reply, Settled, Stage, Status
+from campaign.retry import Breaker, RetryPolicy, Verdict, decide
+
+
+@pytest.fixture
+def dispatch() -> Dispatch:
+    ledger = Ledger.temporary("test")
+    return Dispatch(ledger.start(Scope("localhost", ""), 0), (), RetryPolicy(), Breaker(None))
+
+
+def answer(code: int, enhanced: tuple[int, int, int] | None, stage: Stage = Stage.RCPT) -> Answer:
+    reply = Reply(code, ("words",), EnhancedCode(*enhanced) if enhanced else None)
+    return Answer("u@example.test", Fate.ANSWERED, stage, reply)
+
+
+GREYLISTED = answer(450, (4, 7, 1))
+
+
+def test_one_recipient_put_off_by_a_policy_is_greylisted(dispatch: Dispatch) -> None:
+    assert dispatch.judge(GREYLISTED) is Verdict.DEFERRED
+    assert dispatch.judge(answer(250, None, Stage.BODY)) is Verdict.ACCEPTED
+    assert dispatch.judge(GREYLISTED) is Verdict.DEFERRED
+    assert dispatch.judge(GREYLISTED) is Verdict.DEFERRED
+
+
+def test_recipient_after_recipient_put_off_is_our_rate(dispatch: Dispatch) -> None:
+    verdicts = [dispatch.judge(GREYLISTED) for _ in range(4)]
+    assert verdicts == [Verdict.DEFERRED, Verdict.DEFERRED, Verdict.THROTTLED, Verdict.THROTTLED]
+    message = Message("k", 1, Envelope("a@example.com", ("u@example.test",)), "<1@example.com>", (b"\r\n",))
+    result = decide(
+        Settled(message, (GREYLISTED,)),
+        verdicts[-1],
+        attempts=4,
+        policy=RetryPolicy(attempts=5),
+        now=0,
+        started_at=None,
+        random=Random(0),
+    )
+    assert (result.status, result.charged) == (Status.DEFERRED, False)
+
+
+def test_what_is_about_the_mailbox_is_never_our_rate(dispatch: Dispatch) -> None:
+    assert {dispatch.judge(answer(452, (4, 2, 2))) for _ in range(9)} == {Verdict.DEFERRED}
