@@ -111,7 +111,8 @@ def decide(
 ) -> Result:
     """Return what the ledger records for the row of `settled`; its own address's answer decides.
 
-    `verdict` is that answer's, as the run sees it; `attempts` is how many were charged before; `now` is UTC nanoseconds.
+    `verdict` is that answer's, as the run sees it; `attempts` is how many were charged before;
+    `now` is UTC nanoseconds.
     """
     own = settled.answers[0]
     words = _words(own)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from random import Random
 
 import pytest
@@ -13,9 +14,10 @@ from campaign.retry import Breaker, RetryPolicy, Verdict, decide
 
 
 @pytest.fixture
-def dispatch() -> Dispatch:
+def dispatch() -> Iterator[Dispatch]:
     ledger = Ledger.temporary("test")
-    return Dispatch(ledger.start(Scope("localhost", ""), 0), (), RetryPolicy(), Breaker(None))
+    yield Dispatch(ledger.start(Scope("localhost", ""), 0), (), RetryPolicy(), Breaker(None))
+    ledger.close()
 
 
 def answer(code: int, enhanced: tuple[int, int, int] | None, stage: Stage = Stage.RCPT) -> Answer:
