@@ -28,7 +28,7 @@ _BACKGROUND = re.compile(
     rf"(<(?:[tT](?:[dDhHrR]|[aA][bB][lL][eE])|[bB][oO][dD][yY]){_BEFORE}"
     rf"[bB][aA][cC][kK][gG][rR][oO][uU][nN][dD]{_VALUE}"
 )
-_HAS_BACKGROUND = re.compile(r"[\s/\"']background\s*=", re.IGNORECASE)
+_HAS_BACKGROUND = re.compile(r"background\s*=")
 _ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|//|#", re.IGNORECASE)
 _EMPTY_STYLE = re.compile(r"<style[^>]*>\s*</style>", re.IGNORECASE)
 _REVEALED = re.compile(r"<!--(\[if [^\]]*\]|\[endif\])-->")
@@ -104,7 +104,7 @@ def local_images(sources: Iterable[str]) -> Iterator[str]:
 
 def _patterns(html: str) -> Iterator[re.Pattern[str]]:
     yield _IMAGE
-    if _HAS_BACKGROUND.search(html):
+    if _HAS_BACKGROUND.search(html.lower()):
         yield _BACKGROUND
 
 

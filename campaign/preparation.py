@@ -21,6 +21,8 @@ from campaign.recipients import Recipients
 from campaign.render import Renderer
 
 MOST_SHOWN = 50
+_BLANK_SUBJECT = b"\r\nSubject: \r\n"
+_BATCH = 1000  # bad rows that are noted at once
 
 
 @dataclass(slots=True)
@@ -40,17 +42,23 @@ class Tally:
 
 @dataclass(slots=True)
 class Blank:
-    """A column that a template prints and that is blank in some rows; the first of them in `line`."""
+    """What is blank in some rows; the first of them stands in `line`."""
 
-    rows: int
-    line: int
+    rows: int = 0
+    line: int = 0
+
+    def see(self, line: int) -> None:
+        """Take note of a row."""
+        self.rows += 1
+        self.line = self.line or line
 
 
 @dataclass(slots=True)
 class Survey:
     """What was seen of the list and its messages; sizes in octets.
 
-    `addresses` counts envelope addresses: cc and bcc are mails too. `first` is the first message.
+    `addresses` counts envelope addresses: cc and bcc are mails too. `blank` are columns that a
+    template prints, `blank_subject` messages. `first` is the first message.
     """
 
     rows: int = 0
@@ -61,6 +69,7 @@ class Survey:
     bad: Tally = field(default_factory=Tally)
     duplicates: Tally = field(default_factory=Tally)
     blank: dict[str, Blank] = field(default_factory=dict)
+    blank_subject: Blank = field(default_factory=Blank)
     first: Message | None = None
     first_recipient: Recipient | None = None
 
@@ -90,8 +99,15 @@ Progress = Callable[[str, int, int], None]
 
 def compile_campaign(campaign: CampaignFile, secrets: Secrets) -> tuple[Recipients, Renderer]:
     """Open the list and compile the templates. Raises UserError with the problems of both."""
-    recipients = Recipients(campaign)
-    return recipients, Renderer(campaign, recipients.columns, secrets)
+    problems: list[Problem] = []
+    recipients = Recipients(campaign, problems)
+    try:
+        renderer = Renderer(campaign, recipients.columns, secrets)
+    except UserError as error:
+        raise UserError(*problems, *error.problems) from None
+    if problems:
+        raise UserError(*problems)
+    return recipients, renderer
 
 
 def prepare(
@@ -118,6 +134,9 @@ def prepare(
         if problems:
             survey.bad.add(problems)
             bad.append((recipient.number, "; ".join(problem.message for problem in problems)))
+        if len(bad) == _BATCH:
+            enrolment.mark_bad(bad)
+            bad.clear()
     enrolment.mark_bad(bad)
     progress("rendering", total, total)
     return Preparation(campaign, recipients, renderer, enrolment, enrolment.plan(), survey)
@@ -137,7 +156,7 @@ def _surveyed(
         else:
             for column in shown:
                 if not row.row[column].strip():
-                    survey.blank.setdefault(column, Blank(0, row.line)).rows += 1
+                    survey.blank.setdefault(column, Blank()).see(row.line)
         yield row
     progress("reading", recipients.size, recipients.size)
 
@@ -151,6 +170,9 @@ def _render(renderer: Renderer, recipient: Recipient, survey: Survey) -> list[Pr
     survey.addresses += len(message.envelope.recipients)
     survey.largest = max(survey.largest, message.size)
     survey.smtputf8 += message.envelope.smtputf8
+    # The header is in the first chunk, or behind a signature in the second.
+    if _BLANK_SUBJECT in b"".join(message.chunks[:2]).partition(b"\r\n\r\n")[0]:
+        survey.blank_subject.see(recipient.line)
     if survey.first is None:
         survey.first, survey.first_recipient = message, recipient
     return []

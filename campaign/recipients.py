@@ -63,10 +63,11 @@ class Recipients:
     """The campaign's list. Iterating reads the file from its start, each time.
 
     `columns` are the header's cells, `warnings` what is odd about them; `position` of `size` octets
-    have been read. Raises UserError with every problem of the header, `where`, `name` and `key`.
+    have been read. Raises UserError with every problem of the header, `where`, `name` and `key`;
+    where `found` is given, it takes those of a header that can be read, to be raised with others.
     """
 
-    def __init__(self, campaign: CampaignFile) -> None:
+    def __init__(self, campaign: CampaignFile, found: list[Problem] | None = None) -> None:
         self.settings = campaign.recipients
         self.file = shown(self.settings.csv)
         self._campaign = campaign
@@ -95,7 +96,9 @@ class Recipients:
                 self._name = compile_text(self.settings.name, env=env, place=place, names=names)
         except UserError as error:
             problems += error.problems
-        if problems:
+        if found is not None:
+            found += problems
+        elif problems:
             raise UserError(*problems)
         self._is_plain = self._where is None and self._name.constant is not None
 
@@ -301,8 +304,7 @@ def _quote_trouble(error: str, several_lines: bool) -> str:
     if "expected after" in error and several_lines:
         return "a quote opens here and is not closed, or a quote within its cell is not written twice"
     if "expected after" in error:
-        what = "a quote ends in the middle of a cell"
-        return f"{what}; put the cell in quotes, and each quote within it twice"
+        return "a quote ends in the middle of a cell; put the cell in quotes, and each quote within it twice"
     if "unexpected end of data" in error:
         return "a quote opens here and is never closed"
     if "field larger" in error:

@@ -16,8 +16,10 @@ from campaign.preparation import Preparation
 
 RULES = (
     "duplicates",
+    "subject",
     "blank",
     "leftovers",
+    "images",
     "sender",
     "dkim",
     "unsubscribe",

@@ -10,12 +10,15 @@ from campaign.campaignfile.consistency import is_loopback
 from campaign.checks.checked import Checked
 from campaign.errors import Problem
 
-# Their DMARC policies refuse mail in their name from other servers (RFC 7489 6.3).
+# Their DMARC policies refuse mail in their name from other servers (RFC 7489 6.3). By domain, the
+# domains of the servers that may.
+_GOOGLE, _YAHOO = ("gmail.com", "googlemail.com"), ("yahoo.com", "aol.com")
+_MICROSOFT, _GMX = ("office365.com", "outlook.com"), ("gmx.net", "gmx.com", "gmx.de")
 _MAILBOX_PROVIDERS = {
-    "gmail.com": "gmail.com", "googlemail.com": "gmail.com", "yahoo.com": "yahoo.com", "aol.com": "yahoo.com",
-    "outlook.com": "office365.com", "hotmail.com": "office365.com", "live.com": "office365.com",
-    "icloud.com": "mail.me.com", "gmx.de": "gmx.net", "gmx.net": "gmx.net", "web.de": "web.de",
-    "mail.ru": "mail.ru",
+    "gmail.com": _GOOGLE, "googlemail.com": _GOOGLE, "yahoo.com": _YAHOO, "aol.com": _YAHOO,
+    "outlook.com": _MICROSOFT, "hotmail.com": _MICROSOFT, "live.com": _MICROSOFT,
+    "icloud.com": ("me.com",), "me.com": ("me.com",), "gmx.de": _GMX, "gmx.net": _GMX,
+    "web.de": ("web.de",), "mail.ru": ("mail.ru",),
 }  # fmt: skip
 # RFC 2606 and RFC 6761: nobody has these.
 _RESERVED = re.compile(r"(^|\.)(example\.(com|net|org)|example|test|invalid|localhost)$")
@@ -27,7 +30,8 @@ def check(checked: Checked) -> Iterator[Problem]:
         return
     sender = checked.sender
     domain, host = domain_of(sender), checked.campaign.smtp.host.lower()
-    if domain in _MAILBOX_PROVIDERS and not host.endswith(_MAILBOX_PROVIDERS[domain]):
+    servers = tuple(f".{name}" for name in _MAILBOX_PROVIDERS.get(domain, ()))
+    if servers and not f".{host}".endswith(servers):
         yield checked.warn("from", f"receivers refuse mail from {domain} that another server sends (DMARC)")
     elif _RESERVED.search(domain) and not is_loopback(host):
         yield checked.warn("from", f"{domain} is a domain for examples; write your own address")

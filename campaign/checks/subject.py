@@ -1,0 +1,18 @@
+"""Messages whose subject is blank: people take them for spam, and so do filters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from campaign.checks.checked import Checked
+from campaign.errors import Problem
+
+
+def check(checked: Checked) -> Iterator[Problem]:
+    """Yield a warning where there is one."""
+    blank = checked.survey.blank_subject
+    if blank.rows:
+        messages = "1 message" if blank.rows == 1 else f"{blank.rows} messages"
+        yield checked.warn_list(
+            f"the subject is blank in {messages}, the first of them for this row", blank.line
+        )
