@@ -15,12 +15,13 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from campaign.errors import Problem
-from campaign.ledger import doubt
+from campaign.errors import LeaseHeld, Problem
+from campaign.ledger import doubt, forgetting
 from campaign.ledger.database import Database, LedgerFull
 from campaign.ledger.enrolment import Choices, Enrolment, Plan
 from campaign.ledger.history import Entry, History, Summary
-from campaign.ledger.sending import Claim, Intent, Scope, Sending, is_suppressed, starts
+from campaign.ledger.recording import Intent
+from campaign.ledger.sending import Claim, Scope, Sending, is_suppressed, starts
 from campaign.ledger.suppression import Suppression, Suppressions, parse_pattern
 from campaign.model import Status
 from campaign.place import shown
@@ -138,7 +139,21 @@ class Ledger:
 
     def forget(self, address: str, now: int) -> int:
         """Remove a person's data from every campaign; return how many rows that were."""
-        return doubt.forget(self.database, address, now)
+        return forgetting.forget(self.database, address, now)
+
+    def scrubbed(self, now: int) -> bool:
+        """Whether nothing of those who were forgotten is left in the files.
+
+        Done here, unless another process is sending: then by that one, at its next heartbeat.
+        """
+        try:
+            sending = self.start(Scope("", ""), now)
+        except LeaseHeld:
+            return forgetting.is_done(self.database)
+        try:
+            return forgetting.scrub(self.database)
+        finally:
+            sending.end(now)
 
     def problem(self, message: str) -> Problem:
         """Return a problem at the ledger's file."""

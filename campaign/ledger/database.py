@@ -7,29 +7,29 @@ checkpoint (sqlite.org/wal.html, "the WAL-reset bug"): only the sender's connect
 
 from __future__ import annotations
 
-import hmac
 import os
 import secrets
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from campaign.address import domain_of, fold
-from campaign.errors import CampaignError, Problem, UserError
+from campaign.errors import Problem, UserError
+from campaign.ledger.file import Reserve, check_header, refuse_newer
+from campaign.ledger.functions import functions
 from campaign.ledger.schema import APPLICATION_ID, SCHEMA, VERSION
 from campaign.place import shown
 
+OLDEST_SQLITE = (3, 37)  # STRICT tables
 BUSY_TIMEOUT = 30.0  # seconds to wait for another process's transaction
 CHECKPOINT_PAGES = 1000
 # The temporary tables of an enrolment live in a file, and this much of them in memory.
 _CACHE = -16 * 1024  # KiB
 
 
-class LedgerFull(CampaignError):
+class LedgerFull(UserError):
     """Nothing can be written any more: the disk is full, or fails."""
 
 
@@ -44,6 +44,7 @@ class Database:
         self.path = path
         self.lock = threading.RLock()
         self._connection = connection
+        self._reserve = Reserve(path) if path is not None else None
         self._full = True
 
     @classmethod
@@ -53,30 +54,22 @@ class Database:
         Raises UserError where the file is none of ours, newer, damaged, or cannot be written;
         it is left untouched then.
         """
+        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+            raise UserError(f"SQLite {sqlite3.sqlite_version} is too old for the ledger: 3.37 is needed")
         if not path.exists():
             if not create:
                 raise UserError(Problem("there is no ledger yet: nothing was sent", shown(path)))
             _create(path)
-        mode = "ro" if read_only else "rw"
+        check_header(path)
         try:
-            connection = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode={mode}",
-                uri=True,
-                timeout=BUSY_TIMEOUT,
-                isolation_level=None,
-                check_same_thread=False,
-            )
-        except sqlite3.OperationalError as error:
-            raise UserError(Problem(f"the ledger cannot be opened: {error}", shown(path))) from None
-        try:
-            _check(connection, path)
-            _set_up(connection, writable=not read_only)
+            # Reading first: a file that is damaged stays as it is.
+            connection = _readable(path)
+            if not read_only:
+                connection.close()
+                connection = _connect(path, "mode=rw")
+                _prepare_to_write(connection)
         except sqlite3.DatabaseError as error:
-            connection.close()
             raise UserError(_broken(path, error)) from None
-        except BaseException:
-            connection.close()
-            raise
         return cls(path, connection)
 
     @classmethod
@@ -85,7 +78,7 @@ class Database:
         connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         connection.executescript(SCHEMA)
         connection.execute("INSERT INTO settings VALUES ('secret', ?)", (secrets.token_bytes(32),))
-        _set_up(connection, writable=False)
+        _set_up(connection)
         return cls(None, connection)
 
     def close(self) -> None:
@@ -120,10 +113,10 @@ class Database:
         with self.lock, _translated(self.path):
             return self._connection.execute(statement, parameters).rowcount
 
-    def change_many(self, statement: str, parameters: Iterable[Sequence[object]]) -> None:
-        """Execute a statement for each of many parameter lists."""
+    def change_many(self, statement: str, parameters: Iterable[Sequence[object]]) -> int:
+        """Execute a statement for each of many parameter lists; return how many rows it changed."""
         with self.lock, _translated(self.path):
-            self._connection.executemany(statement, parameters)
+            return self._connection.executemany(statement, parameters).rowcount
 
     def script(self, statements: str) -> None:
         """Execute several statements, outside of any transaction."""
@@ -163,10 +156,38 @@ class Database:
         with self.lock:
             self._connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES if allowed else 0}")
 
-    def truncate_wal(self) -> bool:
+    def rewrite(self) -> bool:
+        """Write the file anew, without what was deleted; False where there is no room, or another writes."""
+        return self._at_once("VACUUM") is not None
+
+    def empty_wal(self) -> bool:
         """Fold the WAL into the file and cut it to nothing; False where a reader still needs it."""
-        found = self.row("PRAGMA wal_checkpoint(TRUNCATE)")
-        return found is not None and found[0] == 0
+        found = self._at_once("PRAGMA wal_checkpoint(TRUNCATE)")
+        return found is not None and not found[0][0]
+
+    def _at_once(self, statement: str) -> list[Row] | None:
+        """Execute what others may be in the way of, and wait for them a second only."""
+        with self.lock, _translated(self.path):
+            self._connection.execute("PRAGMA busy_timeout = 1000")
+            try:
+                return self._connection.execute(statement).fetchall()
+            except sqlite3.OperationalError:
+                return None
+            finally:
+                self._connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT * 1000:.0f}")
+
+    def keep_reserve(self) -> None:
+        """Keep room on the disk for what must be written when it is full. Raises LedgerFull."""
+        if self._reserve is not None:
+            try:
+                self._reserve.keep()
+            except OSError as error:
+                raise _full(self.path, str(error.strerror)) from None
+
+    def use_reserve(self) -> None:
+        """Give that room back."""
+        if self._reserve is not None:
+            self._reserve.give_back()
 
     def setting(self, name: str) -> object:
         """Return a value of `settings`, or None."""
@@ -198,7 +219,9 @@ def _create(path: Path) -> None:
                     f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"
                 )
                 connection.execute("INSERT INTO settings VALUES ('secret', ?)", (secrets.token_bytes(32),))
-                connection.execute("PRAGMA journal_mode = WAL")
+                if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+                    what = "the ledger cannot be made on this file system; name another place with `ledger:`"
+                    raise UserError(Problem(what, shown(path)))
             finally:
                 connection.close()
             try:
@@ -207,6 +230,7 @@ def _create(path: Path) -> None:
                 pass
             except OSError:  # a file system without links
                 unfinished.rename(path)
+            _sync_folder(path.parent)
         finally:
             unfinished.unlink(missing_ok=True)
     except (OSError, sqlite3.OperationalError) as error:
@@ -215,44 +239,71 @@ def _create(path: Path) -> None:
         raise UserError(Problem(what, shown(path))) from None
 
 
-def _check(connection: sqlite3.Connection, path: Path) -> None:
-    application = connection.execute("PRAGMA application_id").fetchone()[0]
-    if application != APPLICATION_ID:
-        raise UserError(Problem("this file is no ledger of campaign; it was left as it is", shown(path)))
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > VERSION:
-        what = f"this ledger was written by a newer campaign (schema {version}, known is {VERSION}); upgrade"
-        raise UserError(Problem(what, shown(path)))
+def _sync_folder(folder: Path) -> None:
+    with suppress(OSError):  # not every system syncs folders
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
-def _set_up(connection: sqlite3.Connection, *, writable: bool) -> None:
+def _connect(path: Path, options: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?{options}",
+        uri=True,
+        timeout=BUSY_TIMEOUT,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+
+
+def _readable(path: Path) -> sqlite3.Connection:
+    """Open for reading, and look whether it is whole."""
+    wal = path.with_name(f"{path.name}-wal")
+    for options in ("mode=ro", "mode=ro&immutable=1"):
+        connection = _connect(path, options)
+        try:
+            refuse_newer(connection.execute("PRAGMA user_version").fetchone()[0], path)
+            _set_up(connection)
+            # Touches a table: a damaged file shows itself now.
+            connection.execute("SELECT count(*) FROM campaigns").fetchone()
+        except sqlite3.OperationalError as error:
+            connection.close()
+            # A folder that cannot be written has no place for the WAL; without one, nobody is writing.
+            if _code(error) not in ("SQLITE_CANTOPEN", "SQLITE_READONLY") or (
+                wal.exists() and wal.stat().st_size
+            ):
+                raise
+        except BaseException:
+            connection.close()
+            raise
+        else:
+            return connection
+    raise UserError(Problem("the ledger cannot be opened", shown(path)))
+
+
+def _set_up(connection: sqlite3.Connection) -> None:
     secret = connection.execute("SELECT value FROM settings WHERE name = 'secret'").fetchone()[0]
-    functions: dict[str, Callable[[str], str]] = {
-        "fold": fold,
-        "domain_of": _domain_of,
-        "hashed": partial(hashed, secret),
-    }
-    for name, function in functions.items():
+    for name, function in functions(secret).items():
         connection.create_function(name, 1, function, deterministic=True)
     connection.execute("PRAGMA foreign_keys = OFF")
     connection.execute("PRAGMA temp_store = FILE")
     connection.execute(f"PRAGMA temp.cache_size = {_CACHE}")
     connection.execute(f"PRAGMA cache_size = {_CACHE}")
-    if writable:
+
+
+def _prepare_to_write(connection: sqlite3.Connection) -> None:
+    try:
+        _set_up(connection)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
-        # Touches a table: a damaged file shows itself now.
-        connection.execute("SELECT count(*) FROM campaigns").fetchone()
-
-
-def hashed(secret: bytes, address: str) -> str:
-    """Return what stands for an address that was forgotten: nobody can tell it without the secret."""
-    return "#" + hmac.digest(secret, fold(address).encode(), "sha256").hex()
-
-
-def _domain_of(address: str) -> str:
-    return "@" + domain_of(fold(address))
+        connection.execute("BEGIN IMMEDIATE")  # where it cannot be written, that is said now
+        connection.execute("ROLLBACK")
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _broken(path: Path, error: sqlite3.DatabaseError) -> Problem:
@@ -263,6 +314,11 @@ def _broken(path: Path, error: sqlite3.DatabaseError) -> Problem:
     else:
         what = f"the ledger is damaged ({error}); it was left as it is: restore it from a backup"
     return Problem(what, shown(path))
+
+
+def _full(path: Path | None, why: str) -> LedgerFull:
+    what = f"the ledger cannot be written: {why}. Make room on the disk, then send again"
+    return LedgerFull(Problem(what, shown(path) if path else None))
 
 
 def _code(error: sqlite3.Error) -> str:
@@ -280,10 +336,7 @@ def _translated(path: Path | None) -> Iterator[None]:
             raise
         code = _code(error)
         if code in ("SQLITE_FULL", "SQLITE_IOERR"):
-            raise LedgerFull(
-                f"the ledger {shown(path) if path else ''} cannot be written: {error}."
-                " Make room on the disk, then send again."
-            ) from error
+            raise _full(path, str(error)) from error
         if code in (
             "SQLITE_READONLY",
             "SQLITE_CANTOPEN",

@@ -1,8 +1,8 @@
 """The list against the ledger: what a run will do, said before it is done.
 
-Each run reads the list again into a temporary table. One expression says what becomes of each row
-(`_BECOMES`); `plan` counts it, `to_send` iterates over it, `apply` writes it, so the three cannot
-disagree. Nothing is written to the ledger before `apply`, and memory stays flat for any list.
+Each run reads the list again (`staging`). One expression says what becomes of each row (`_BECOMES`);
+`plan` counts it, `to_send` iterates over it, `apply` writes it, so the three cannot disagree. Nothing
+is written to the ledger before `apply`, and memory stays flat for any list.
 """
 
 from __future__ import annotations
@@ -10,29 +10,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 
-from campaign.errors import Problem
 from campaign.ledger.database import Database, Row
+from campaign.ledger.staging import Staging
 from campaign.model import BadRow, Recipient, Status
-
-_BATCH = 2000
-
-_STAGED = """
-DROP TABLE IF EXISTS temp.staged;
-CREATE TEMP TABLE staged (
-    number INTEGER PRIMARY KEY, line INTEGER, key TEXT, email TEXT, name TEXT, fields TEXT, bad TEXT,
-    suppressed INTEGER DEFAULT 0
-);
-"""
 
 _BECOMES = """
 CASE
     WHEN m.status = 'accepted' THEN 'accepted'
     WHEN m.status IN ('in_flight', 'in_doubt') AND NOT :resend_doubt THEN 'in_doubt'
     WHEN s.bad IS NOT NULL THEN 'invalid'
-    WHEN s.suppressed THEN 'suppressed'
     WHEN m.status = 'refused' AND NOT :retry_refused AND fold(m.email) = fold(s.email) THEN 'refused'
+    WHEN s.suppressed THEN 'suppressed'
     WHEN m.status = 'deferred' AND m.email = s.email THEN 'deferred'
     ELSE 'pending'
 END
@@ -85,7 +74,10 @@ class Enrolment:
         self._choices = choices
         self._columns: tuple[str, ...] = ()
         self._layout = -1
-        database.script(_STAGED)
+        self._staging = Staging(database, campaign)
+        self.drop_duplicates = self._staging.drop_duplicates
+        self.mark_bad = self._staging.mark_bad
+        self.recognise = self._staging.recognise
 
     def stage(self, columns: tuple[str, ...], rows: Iterable[Recipient | BadRow]) -> None:
         """Read the list's rows; they are numbered as they stand in it."""
@@ -94,69 +86,11 @@ class Enrolment:
             "SELECT id FROM layouts WHERE columns = ?", (json.dumps(columns, ensure_ascii=False),)
         )
         self._layout = found[0] if found else -1
-        encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-        parameters = (
-            (row.number, row.line, row.key, row.email, row.name, encode(list(row.row.values())), None)
-            if isinstance(row, Recipient)
-            else (row.number, row.line, row.key, "", "", "[]", "; ".join(p.message for p in row.problems))
-            for row in rows
-        )
-        insert = "INSERT INTO temp.staged VALUES (?, ?, ?, ?, ?, ?, ?, 0)"
-        while batch := list(islice(parameters, _BATCH)):
-            with self._database.lock:
-                self._database.change("BEGIN")
-                self._database.change_many(insert, batch)
-                self._database.change("COMMIT")
-        self._database.script("CREATE INDEX temp.staged_key ON staged (key);")
-
-    def drop_duplicates(self, file: str) -> Iterator[Problem]:
-        """Drop the rows whose key an earlier row has; yield a problem for each, by line."""
-        later = """
-            SELECT number, line, key, first FROM (
-                SELECT number, line, key, bad, min(line) OVER (PARTITION BY key) AS first,
-                       row_number() OVER (PARTITION BY key ORDER BY number) AS place
-                FROM temp.staged WHERE bad IS NULL)
-            WHERE place > 1 ORDER BY number"""
-        self._database.script(f"CREATE TEMP TABLE later AS {later};")
-        for _, line, key, first in self._database.each("SELECT * FROM temp.later ORDER BY number"):
-            yield Problem(f"{key!r} stands in line {first} already; this row is left out", file, line)
-        self._database.script(
-            "DELETE FROM temp.staged WHERE number IN (SELECT number FROM temp.later); DROP TABLE temp.later;"
-            # A bad row does not stand against a good one of its key, and needs a key to be recorded.
-            "DELETE FROM temp.staged WHERE bad IS NOT NULL AND key != '' AND EXISTS"
-            " (SELECT 1 FROM temp.staged o WHERE o.key = staged.key AND o.number != staged.number"
-            " AND (o.bad IS NULL OR o.number < staged.number));"
-            "UPDATE temp.staged SET key = 'row ' || number WHERE bad IS NOT NULL AND key = '';"
-        )
-
-    def mark_bad(self, rows: Iterable[tuple[int, str]]) -> None:
-        """Note what is wrong with staged rows, by number: they cannot be sent."""
-        self._database.change("BEGIN")
-        self._database.change_many(
-            "UPDATE temp.staged SET bad = ?2 WHERE number = ?1", ((number, words) for number, words in rows)
-        )
-        self._database.change("COMMIT")
-
-    def recognise(self) -> None:
-        """Note which staged rows are suppressed, and which were sent to somebody forgotten since."""
-        self._database.change(
-            "UPDATE temp.staged SET key = hashed(key) WHERE EXISTS"
-            " (SELECT 1 FROM messages WHERE campaign = ?1 AND key LIKE '#%')"
-            " AND hashed(key) IN (SELECT key FROM messages WHERE campaign = ?1 AND key LIKE '#%')",
-            (self._campaign,),
-        )
-        if self._database.row("SELECT 1 FROM suppressions LIMIT 1") is None:
-            return
-        self._database.change(
-            "UPDATE temp.staged SET suppressed = 1 WHERE bad IS NULL AND ("
-            " fold(email) IN (SELECT pattern FROM suppressions)"
-            " OR domain_of(email) IN (SELECT pattern FROM suppressions)"
-            " OR hashed(email) IN (SELECT pattern FROM suppressions))"
-        )
+        self._staging.stage(rows)
 
     def plan(self) -> Plan:
         """Count what `apply` will do."""
-        counts = dict[str, int]()
+        counts: dict[str, int] = {Status.ACCEPTED: self._staging.met}
         new = changed = returned = 0
         for becomes, was, differs, count in self._database.rows(
             f"SELECT {_BECOMES} AS becomes, m.status, {_CHANGED}, count(*) {_JOINED} GROUP BY 1, 2, 3",
@@ -200,8 +134,9 @@ class Enrolment:
             yield recipient(self._columns, row)
 
     def apply(self, now: int) -> None:
-        """Write the plan, all of it or nothing."""
+        """Write the plan, all of it or nothing; who was suppressed or forgotten meanwhile stays so."""
         with self._database.transaction():
+            self._staging.recognise()
             self._database.change(
                 "INSERT INTO layouts (columns) VALUES (?) ON CONFLICT DO NOTHING",
                 (json.dumps(self._columns, ensure_ascii=False),),
@@ -215,38 +150,8 @@ class Enrolment:
                 f"UPDATE messages AS m SET status = 'withdrawn' WHERE {_LEAVES}",
                 parameters,
             )
-            # A row that is tried again from anew counts its attempts from anew.
-            self._database.change(
-                f"""
-                UPDATE messages AS m SET
-                    attempts = CASE WHEN m.status = 'pending' AND becomes IN ('pending', 'suppressed')
-                                      OR becomes = 'deferred' THEN attempts ELSE 0 END,
-                    due_at = CASE WHEN m.status IN ('pending', 'deferred') AND m.email = s_email
-                                  THEN due_at ELSE :now END,
-                    status = becomes, number = s_number, line = s_line, email = s_email, name = s_name,
-                    fields = s_fields, layout = :layout,
-                    reply = CASE WHEN bad IS NOT NULL THEN bad
-                                 WHEN becomes = m.status THEN reply ELSE '' END
-                FROM (SELECT m.id AS m_id, {_BECOMES} AS becomes, s.number AS s_number, s.line AS s_line,
-                             s.email AS s_email, s.name AS s_name, s.fields AS s_fields, s.bad AS bad
-                      {_JOINED} WHERE m.id IS NOT NULL AND m.status != 'accepted') AS n
-                WHERE m.id = n.m_id AND n.becomes NOT IN ('accepted', 'in_doubt', 'refused')
-                  AND (becomes != m.status OR m.fields != s_fields OR m.email != s_email OR m.name != s_name
-                       OR m.number != s_number OR m.line != s_line OR m.layout != :layout)
-                """,
-                parameters,
-            )
-            self._database.change(
-                f"""
-                INSERT INTO messages (campaign, key, number, line, email, name, layout, fields, status,
-                                      due_at, attempts, reply)
-                SELECT :campaign, s.key, s.number, s.line, s.email, s.name, :layout, s.fields, {_BECOMES},
-                       :now, 0, coalesce(s.bad, '')
-                {_JOINED} WHERE m.id IS NULL ORDER BY s.number
-                """,
-                parameters,
-            )
-        self._database.script("DROP TABLE temp.staged;")
+            self._database.change(_ENROL, parameters)
+        self._staging.drop()
 
     @property
     def _parameters(self) -> dict[str, object]:
@@ -259,11 +164,39 @@ class Enrolment:
 
 
 _LEAVES = """
-m.campaign = :campaign AND m.status IN ('pending', 'deferred', 'invalid', 'suppressed')
-AND NOT EXISTS (SELECT 1 FROM temp.staged s WHERE s.key = m.key)
+m.id IN (
+    SELECT id FROM messages INDEXED BY messages_due
+    WHERE campaign = :campaign AND status IN ('pending', 'deferred')
+    UNION ALL
+    SELECT id FROM messages INDEXED BY messages_rest
+    WHERE campaign = :campaign AND status NOT IN ('pending', 'deferred', 'accepted')
+    AND status IN ('invalid', 'suppressed')
+) AND NOT EXISTS (SELECT 1 FROM temp.staged s WHERE s.key = m.key)
 """
 
 _SENDABLE = f"{_JOINED} WHERE {_BECOMES} IN ('pending', 'deferred')"
+
+# A row that is tried again from anew counts its attempts from anew.
+_ENROL = f"""
+INSERT INTO messages (campaign, key, number, line, email, name, layout, fields, status, due_at, attempts,
+                      reply)
+SELECT :campaign, key, number, line, email, name, :layout, fields, becomes,
+       CASE WHEN was IN ('pending', 'deferred') AND email = was_email THEN was_due_at ELSE :now END,
+       CASE WHEN was IS NULL OR becomes = 'pending' AND (was != 'pending' OR email != was_email)
+            THEN 0 ELSE was_attempts END,
+       coalesce(bad, CASE WHEN was = becomes THEN was_reply ELSE '' END)
+FROM (SELECT s.*, {_BECOMES} AS becomes, m.status AS was, m.email AS was_email, m.due_at AS was_due_at,
+             m.attempts AS was_attempts, m.reply AS was_reply {_JOINED})
+WHERE becomes NOT IN ('accepted', 'in_doubt') AND (was IS NOT NULL OR suppressed < 2)
+ORDER BY number
+ON CONFLICT (campaign, key) DO UPDATE SET
+    number = excluded.number, line = excluded.line, email = excluded.email, name = excluded.name,
+    layout = excluded.layout, fields = excluded.fields, status = excluded.status, due_at = excluded.due_at,
+    attempts = excluded.attempts, reply = excluded.reply
+WHERE status != excluded.status OR number != excluded.number OR line != excluded.line
+   OR email != excluded.email OR name != excluded.name OR fields != excluded.fields
+   OR layout != excluded.layout OR reply != excluded.reply
+"""
 
 
 def recipient(columns: tuple[str, ...], row: Row) -> Recipient:

@@ -63,7 +63,8 @@ CREATE TABLE messages (
     UNIQUE (campaign, key)
 ) STRICT;
 CREATE INDEX messages_due ON messages (campaign, due_at, number) WHERE status IN ('pending', 'deferred');
-CREATE INDEX messages_open ON messages (campaign, status) WHERE status IN ('in_flight', 'in_doubt');
+CREATE INDEX messages_rest ON messages (campaign, status)
+    WHERE status NOT IN ('pending', 'deferred', 'accepted');
 
 CREATE TABLE attempts (      -- a content was about to leave
     id INTEGER PRIMARY KEY,

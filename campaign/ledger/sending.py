@@ -1,26 +1,29 @@
-"""What a sending run asks of the ledger and tells it: the lease, claims, intents, results.
+"""What a sending run asks of the ledger and tells it: the lease, claims, and what it records.
 
     start → (claim → record(intent) → record(result))… → end
 
-A row goes to `in_flight` with the run's id, committed with synchronous=FULL, before its content
-leaves; its answer is committed as soon as it is read. Several connections call `record` at once: who
-gets the lock commits for all who wait, so the disk is asked once for many (group commit).
+One run has the lease. A row that it has claimed stays as it is in the ledger until its intent; what
+is claimed and not sent is let go, and nothing needs to be written for that.
 """
 
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from campaign.address import fold
-from campaign.errors import LeaseHeld, LeaseLost, Problem
-from campaign.ledger.database import Database
+from campaign.errors import LeaseHeld, Problem
+from campaign.ledger.database import Database, LedgerFull
 from campaign.ledger.enrolment import recipient
+from campaign.ledger.forgetting import scrub
+from campaign.ledger.functions import SUPPRESSED
+from campaign.ledger.recording import Intent, Recorder, lease_lost
 from campaign.ledger.runs import live_runs, reap, this_process
-from campaign.model import Recipient, Result, Status
+from campaign.model import Recipient, Result
 from campaign.place import shown
+
+_JUMP = 10_000_000_000  # ns by which two clocks may differ after a heartbeat, and more is a jump
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,27 +43,6 @@ class Claim:
     accepted: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """A content is about to leave, to so many addresses. `started_at` is UTC ns."""
-
-    key: str
-    started_at: int
-    addresses: int
-    message_id: str
-
-
-@dataclass(eq=False, slots=True)
-class _Ticket:
-    """What one connection wants committed."""
-
-    results: Sequence[Result]
-    intents: Sequence[Intent]
-    granted: set[str] = field(default_factory=set)
-    done: bool = False
-    failure: BaseException | None = None
-
-
 class Sending:
     """One run: it holds the lease of the ledger from `start` to `end`."""
 
@@ -71,8 +53,8 @@ class Sending:
         self._longest_delay = longest_delay
         self._claimed: set[str] = set()
         self._layouts: dict[int, tuple[str, ...]] = {}
-        self._queue: list[_Ticket] = []
-        self._queue_lock = threading.Lock()
+        self._recorder = Recorder(database, campaign, run)
+        self._beat: tuple[int, int] | None = None  # UTC and monotonic ns of the last one
 
     @classmethod
     def start(cls, database: Database, campaign: int, scope: Scope, now: int, longest_delay: int) -> Sending:
@@ -81,11 +63,13 @@ class Sending:
         `longest_delay` is how far ahead, in ns, a row can be due: what is due later than that is so
         because the clock was set back, and is due now. Raises LeaseHeld.
         """
+        database.keep_reserve()
         with database.transaction():
             for run in live_runs(database, now):
-                held = f"process {run.pid} on {run.host} is sending from this ledger; wait for it, or stop it"
-                raise LeaseHeld(Problem(held, shown(database.path) if database.path else None))
+                raise LeaseHeld(Problem(str(run), shown(database.path) if database.path else None))
             reap(database, now)
+            # Starts in the future are those of a clock that was set back since: they were at latest now.
+            database.change("UPDATE attempts SET started_at = ?1 WHERE started_at > ?1", (now,))
             database.change(
                 "INSERT INTO runs (campaign, host, pid, process, server, username, started_at, heartbeat)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -95,24 +79,38 @@ class Sending:
         database.may_checkpoint(True)
         return cls(database, campaign, found[0] if found else 0, longest_delay)
 
-    def heartbeat(self, now: int) -> None:
-        """Say that this run lives. Raises LeaseLost where another process has taken over."""
+    def heartbeat(self, now: int, steady: int | None = None) -> None:
+        """Say that this run lives. Raises LeaseLost where another process has taken over.
+
+        `steady` is a monotonic clock, in ns: where `now` has jumped against it since the last
+        heartbeat, the starts of this run jump along, so that a restart finds them as old as they are.
+        """
+        beat, self._beat = self._beat, None if steady is None else (now, steady)
+        jump = 0 if steady is None or beat is None else (now - beat[0]) - (steady - beat[1])
+        if abs(jump) > _JUMP:
+            self._database.change(
+                "UPDATE attempts SET started_at = min(started_at + ?, ?) WHERE run = ?",
+                (jump, now, self._run),
+            )
         changed = self._database.change(
             "UPDATE runs SET heartbeat = ? WHERE id = ? AND ended_at IS NULL", (now, self._run)
         )
         if changed == 0:
-            raise LeaseLost("another process has taken this ledger over; nothing more is sent from here")
-        # Somebody was forgotten meanwhile; only the sender's connection checkpoints.
-        if self._database.setting("truncate") and self._database.truncate_wal():
-            self._database.set_setting("truncate", None)
+            raise lease_lost()
+        scrub(self._database)  # somebody was forgotten meanwhile; only the sender's connection checkpoints
 
     def end(self, now: int) -> None:
-        """Give the lease back."""
-        self._database.change(
-            "UPDATE runs SET ended_at = ?, heartbeat = ? WHERE id = ? AND ended_at IS NULL",
-            (now, now, self._run),
-        )
+        """Give the lease back. On a full disk it ends with the process."""
+        try:
+            self._database.change(
+                "UPDATE runs SET ended_at = ?, heartbeat = ? WHERE id = ? AND ended_at IS NULL",
+                (now, now, self._run),
+            )
+            scrub(self._database)
+        except LedgerFull:
+            pass  # the dead hold no lease
         self._database.may_checkpoint(False)
+        self._database.use_reserve()
 
     def claim(self, now: int, count: int) -> list[Claim]:
         """Return up to `count` rows that are due, in the order of the list, and hold them.
@@ -146,10 +144,13 @@ class Sending:
     def is_due(self, key: str) -> bool:
         """Whether a row that was claimed is still to be sent, as far as can be told before its intent."""
         found = self._database.row(
-            "SELECT 1 FROM messages WHERE campaign = ? AND key = ? AND status IN ('pending', 'deferred')",
+            f"SELECT {SUPPRESSED} FROM messages"
+            " WHERE campaign = ? AND key = ? AND status IN ('pending', 'deferred')",
             (self._campaign, key),
         )
-        return found is not None
+        if found is not None and found[0]:
+            self._recorder.suppress(key)
+        return found is not None and not found[0]
 
     def next_due(self, now: int) -> int | None:
         """Return when the next row that nobody holds is due, UTC ns, or None where there is none."""
@@ -177,114 +178,13 @@ class Sending:
         return is_suppressed(self._database, address)
 
     def record(self, results: Sequence[Result], intents: Sequence[Intent]) -> set[str]:
-        """Commit results and intents, with those of other threads that wait.
+        """Commit results and intents, and return the keys whose intents hold; see Recorder.record.
 
-        Returns the keys whose intents hold: a row that was withdrawn, suppressed or settled
-        meanwhile must not be sent. Raises LedgerFull, LeaseLost.
+        Raises LedgerFull, LeaseLost.
         """
-        ticket = _Ticket(results, intents)
-        with self._queue_lock:
-            self._queue.append(ticket)
-        with self._database.lock:
-            if not ticket.done:
-                with self._queue_lock:
-                    batch, self._queue = self._queue, []
-                try:
-                    self._commit(batch)
-                except BaseException as failure:
-                    for one in batch:
-                        one.failure = failure
-                for one in batch:
-                    one.done = True
-        if ticket.failure is not None:
-            raise ticket.failure
-        return ticket.granted
-
-    def _commit(self, batch: list[_Ticket]) -> None:
-        # A result that a crash takes back makes doubt, never a duplicate; an intent must not be lost.
-        with self._database.transaction(full=any(ticket.intents for ticket in batch)):
-            for ticket in batch:
-                for result in ticket.results:
-                    self._settle(result)
-            for ticket in batch:
-                for intent in ticket.intents:
-                    if self._intend(intent):
-                        ticket.granted.add(intent.key)
-        for ticket in batch:
-            for result in ticket.results:
-                self._claimed.discard(result.key)
-
-    def _intend(self, intent: Intent) -> bool:
-        held = self._database.change(
-            "UPDATE messages SET status = 'in_flight', run = ?1, message_id = ?2 WHERE campaign = ?3"
-            " AND key = ?4 AND status IN ('pending', 'deferred')"
-            " AND EXISTS (SELECT 1 FROM runs WHERE id = ?1 AND ended_at IS NULL)",
-            (self._run, intent.message_id, self._campaign, intent.key),
-        )
-        if held:
-            self._database.change(
-                "INSERT INTO attempts (run, message, started_at, addresses)"
-                " SELECT ?, id, ?, ? FROM messages WHERE campaign = ? AND key = ?",
-                (self._run, intent.started_at, intent.addresses, self._campaign, intent.key),
-            )
-        return held == 1
-
-    def _settle(self, result: Result) -> None:
-        time = result.settled_at
-        # Suppressed or resolved meanwhile by a person: that stands, unless the server has taken it.
-        changed = self._database.change(
-            "UPDATE messages SET status = ?1, reply = ?2, due_at = ?3, attempts = attempts + ?4,"
-            " settled_at = ?5 WHERE campaign = ?6 AND key = ?7 AND (status = 'in_flight' AND run = ?8"
-            " OR status IN ('pending', 'deferred') OR ?1 IN ('accepted', 'in_doubt') AND run = ?8)",
-            (
-                result.status,
-                result.reply,
-                result.due_at,
-                result.charged,
-                time,
-                self._campaign,
-                result.key,
-                self._run,
-            ),
-        )
-        if not changed and not self._known(result.key):
-            self._settle_forgotten(result)
-            return
-        if result.status is Status.PENDING and not result.reply:
-            return  # nothing was said of anybody
-        for outcome in result.outcomes:
-            self._database.change(
-                "INSERT INTO events (campaign, key, address, kind, time, text) VALUES (?, ?, ?, ?, ?, ?)",
-                (self._campaign, result.key, outcome.address, outcome.status, time, outcome.reply),
-            )
-        if result.suppress:
-            self._database.change(
-                "INSERT INTO suppressions VALUES (fold(?), ?, ?) ON CONFLICT DO NOTHING",
-                (result.outcomes[0].address, f"refused: {result.reply}", time),
-            )
-
-    def _known(self, key: str) -> bool:
-        found = self._database.row(
-            "SELECT 1 FROM messages WHERE campaign = ? AND key = ?", (self._campaign, key)
-        )
-        return found is not None
-
-    def _settle_forgotten(self, result: Result) -> None:
-        """Settle the row of a person who was forgotten while it was on its way: nothing says whose it is."""
-        row = (self._campaign, result.key, self._run)
-        which = "campaign = ? AND key = hashed(?) AND run = ? AND status = 'in_flight'"
-        if result.status in (Status.ACCEPTED, Status.IN_DOUBT):
-            self._database.change(
-                f"UPDATE messages SET status = ?, settled_at = ? WHERE {which}",
-                (result.status, result.settled_at, *row),
-            )
-        else:  # it did not leave, and needs no memory
-            self._database.change(
-                "UPDATE attempts SET message = NULL"
-                f" WHERE message IN (SELECT id FROM messages WHERE {which})",
-                row,
-            )
-            self._database.change(f"DELETE FROM messages WHERE {which}", row)
+        granted = self._recorder.record(results, intents)
+        self._claimed.difference_update(result.key for result in results)
+        return granted
 
     def _accepted(self, key: str) -> frozenset[str]:
         rows = self._database.rows(

@@ -41,21 +41,30 @@ class Suppressions:
 
     def add(self, entries: Iterable[Suppression]) -> tuple[int, int]:
         """Add entries; return how many are new, and how many waiting rows are suppressed by them."""
-        new = rows = 0
+        added = []
         with self._database.transaction():
             for entry in entries:
-                new += self._database.change(
-                    "INSERT INTO suppressions VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                new = self._database.change(
+                    # Who was forgotten is on the list already, as a hash, and stays unnamed.
+                    "INSERT INTO suppressions SELECT ?1, ?2, ?3 WHERE NOT EXISTS"
+                    " (SELECT 1 FROM suppressions WHERE pattern = hashed(?1)) ON CONFLICT DO NOTHING",
                     (entry.pattern, entry.reason, entry.added_at),
                 )
-            rows = self._database.change(
-                "UPDATE messages SET status = 'suppressed', reply = ''"
-                " WHERE status IN ('pending', 'deferred')"
-                " AND (fold(email) IN (SELECT pattern FROM suppressions)"
-                " OR domain_of(email) IN (SELECT pattern FROM suppressions)"
-                " OR hashed(email) IN (SELECT pattern FROM suppressions))"
-            )
-        return new, rows
+                if new:
+                    added.append(entry.pattern)
+            return len(added), self._suppress_waiting({pattern[0] for pattern in added})
+
+    def _suppress_waiting(self, kinds: set[str]) -> int:
+        """Suppress the rows that wait; `kinds` are the new patterns' first characters."""
+        forms = {"@": "domain_of(email)", "#": "hashed(email)"}
+        wanted = {forms.get(kind, "fold(email)") for kind in kinds}
+        if not wanted:
+            return 0
+        held = " OR ".join(f"{form} IN (SELECT pattern FROM suppressions)" for form in sorted(wanted))
+        return self._database.change(
+            "UPDATE messages SET status = 'suppressed', reply = ''"
+            f" WHERE status IN ('pending', 'deferred') AND ({held})"
+        )
 
     def remove(self, patterns: Iterable[str]) -> list[str]:
         """Remove entries; return those that were not there. The next `send` mails them again."""

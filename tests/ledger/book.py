@@ -1,0 +1,95 @@
+"""Ledgers, rows and results for the tests of this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from campaign.errors import Problem
+from campaign.ledger import Choices, Intent, Ledger, Plan, Scope, Sending
+from campaign.model import BadRow, Outcome, Recipient, Result, Status
+
+SECOND = 1_000_000_000
+NOW = 1_770_000_000 * SECOND
+SCOPE = Scope("mail.example.com", "news")
+COLUMNS = ("email", "city")
+
+
+def row(number: int, email: str, *, key: str = "", name: str = "", city: str = "Oslo") -> Recipient:
+    """Return the Nth row of a list; its key is its address, without one."""
+    return Recipient(number, number + 1, key or email.casefold(), email, name, {"email": email, "city": city})
+
+
+def bad(number: int, key: str = "", words: str = "the address is blank") -> BadRow:
+    """Return a row that cannot be mailed."""
+    return BadRow(number, number + 1, key, (Problem(words),))
+
+
+def people(*addresses: str) -> list[Recipient | BadRow]:
+    """Return a list of rows with these addresses."""
+    return [row(number, address) for number, address in enumerate(addresses, 1)]
+
+
+def enrol(
+    ledger: Ledger,
+    rows: Iterable[Recipient | BadRow],
+    choices: Choices | None = None,
+    *,
+    columns: tuple[str, ...] = COLUMNS,
+    now: int = NOW,
+) -> Plan:
+    """Enrol a list, and return what the plan said before."""
+    enrolment = ledger.enrolment(choices)
+    enrolment.stage(columns, rows)
+    list(enrolment.drop_duplicates("list.csv"))
+    enrolment.recognise()
+    plan = enrolment.plan()
+    enrolment.apply(now)
+    return plan
+
+
+def start(ledger: Ledger, now: int = NOW) -> Sending:
+    """Take the lease."""
+    return ledger.start(SCOPE, now)
+
+
+def intent(key: str, now: int = NOW, addresses: int = 1) -> Intent:
+    """Return the intent to send one row."""
+    return Intent(key, now, addresses, f"<{key}@example.com>")
+
+
+def result(
+    key: str,
+    status: Status = Status.ACCEPTED,
+    *,
+    address: str = "",
+    reply: str = "250 2.0.0 Ok",
+    now: int = NOW,
+    due_at: int | None = None,
+    suppress: bool = False,
+    copies: tuple[Outcome, ...] = (),
+) -> Result:
+    """Return what became of one row."""
+    own = Outcome(address or key, status, reply)
+    charged = status in (Status.ACCEPTED, Status.REFUSED, Status.DEFERRED)
+    due = now if due_at is None else due_at
+    return Result(key, status, reply, (own, *copies), charged, now, due, now, suppress)
+
+
+def send(ledger: Ledger, sending: Sending, key: str, status: Status = Status.ACCEPTED) -> bool:
+    """Intend and settle one row, and return whether the intent held."""
+    sending.claim(NOW, 1000)
+    held = key in sending.record((), (intent(key),))
+    if held:
+        sending.record((result(key, status),), ())
+    return held
+
+
+def statuses(ledger: Ledger) -> dict[str, str]:
+    """Return the status of every row, by key."""
+    return {str(key): str(status) for key, status in ledger.database.rows("SELECT key, status FROM messages")}
+
+
+def files(path: Path) -> bytes:
+    """Return the bytes of a ledger's files, one after another."""
+    return b"".join(file.read_bytes() for file in sorted(path.parent.glob(f"{path.name}*")))
