@@ -48,7 +48,6 @@ _SIGNED = (
 _CLOSED = frozenset({"From", "To", "Cc", "Subject", "Date", "Reply-To", "Content-Type"})
 _PLACES = {name.lower().encode(): name for name in _SIGNED}
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")  # of a selector, RFC 6376 3.1
-_FIELD_END = re.compile(rb"\r\n(?![ \t])")
 _BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
 _SPACE = b" \t\r\n"
 _BLANK = (b" ", b"\t", b"\r", b"\n")
@@ -90,7 +89,7 @@ class Signer:
         tags += [f" h={names[0]}:", *(f"{name}:" for name in names[1:-1]), f"{names[-1]};"]
         tags.append(f" bh={_base64(_body_hash(body))};")
         unsigned = f"DKIM-Signature: {_folded(tags)}\r\n b="
-        lines.append(_relaxed(unsigned.encode("ascii")))
+        lines.append(_relaxed(unsigned.replace("\r\n", "").encode("ascii")))
         signature = _base64(self._signature(b"\r\n".join(lines)))
         pieces = [signature[at : at + _WIDTH - 2] for at in range(0, len(signature), _WIDTH - 2)]
         return (unsigned + "\r\n ".join(pieces) + "\r\n").encode("ascii")
@@ -191,7 +190,7 @@ def _split(chunks: Sequence[bytes]) -> tuple[bytes, list[bytes]]:
 def _select(head: bytes) -> tuple[list[str], list[bytes]]:
     """Return h= and the canonical fields to sign, both in order."""
     found: dict[str, list[bytes]] = {}
-    for one in _FIELD_END.split(head):
+    for one in head.replace(b"\r\n ", b" ").replace(b"\r\n\t", b" ").split(b"\r\n"):
         name = _PLACES.get(one[: one.find(b":")].lower())
         if name is not None:
             found.setdefault(name, []).append(_relaxed(one))
@@ -207,9 +206,9 @@ def _select(head: bytes) -> tuple[list[str], list[bytes]]:
 
 
 def _relaxed(one: bytes) -> bytes:
-    """Return a field as RFC 6376 3.4.2 has it, without its CRLF."""
+    """Return an unfolded field as RFC 6376 3.4.2 has it."""
     name, _, value = one.partition(b":")
-    return name.lower() + b":" + _narrowed(value.replace(b"\r\n", b"")).strip(b" ")
+    return name.lower() + b":" + _narrowed(value.strip(b" \t"))
 
 
 def _body_hash(chunks: Iterable[bytes]) -> bytes:
@@ -217,11 +216,11 @@ def _body_hash(chunks: Iterable[bytes]) -> bytes:
     digest, empty = sha256(), True
     held = b""  # white space at the end of what came: what it becomes, the next octet decides
     for chunk in chunks:
-        if held and chunk.startswith(_BLANK):
+        if held != b"\r\n" or chunk.startswith(_BLANK):
             chunk, held = held + chunk, b""
         kept = chunk.rstrip(_SPACE)
         if kept:
-            digest.update(_narrowed(held))
+            digest.update(held)
             digest.update(_narrowed(kept))
             held, empty = b"", False
         held += chunk[len(kept) :]
@@ -231,11 +230,11 @@ def _body_hash(chunks: Iterable[bytes]) -> bytes:
 
 
 def _narrowed(octets: bytes) -> bytes:
-    """One blank for any run of blanks and tabs, and none before a line's end."""
-    octets = octets.replace(b"\t", b" ")
-    while b"  " in octets:
-        octets = octets.replace(b"  ", b" ")
-    return octets.replace(b" \r\n", b"\r\n")
+    """One blank for any run of blanks and tabs, and none before a line's end. Does not end in one."""
+    first, *rest = octets.replace(b"\t", b" ").split(b"  ")
+    if rest:
+        first = b" ".join([first, *filter(None, [piece.lstrip(b" ") for piece in rest])])
+    return first.replace(b" \r\n", b"\r\n")
 
 
 def _folded(pieces: Iterable[str]) -> str:

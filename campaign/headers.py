@@ -30,10 +30,11 @@ _ATTRIBUTE = "!#$&+-.^_`{|}~"  # RFC 2231 7: attribute-char, besides letters and
 _CHARACTERS = re.compile("[^%]|%[0-7].|%[C-F].(?:%[89AB].)+")  # of percent-encoded UTF-8
 _AROUND = len("=?utf-8?q??=")
 _WORD = 75 - _AROUND  # octets of an encoded word's text, RFC 2047 2
-# RFC 2047 5 (3): what may stand in a Q-encoded word of a phrase; it is safe in any field.
-_Q_SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
-_Q = {octet: chr(octet) if octet in _Q_SAFE else f"={octet:02X}" for octet in range(256)} | {0x20: "_"}
-_Q_ONE = frozenset(map(chr, _Q_SAFE)) | {" "}
+_LEAST = len("=F0=9F=98=80")  # any character, and three bytes of base64
+# RFC 2047 5 (3): what may stand in a Q-encoded word of a phrase, and so in any field; a blank is `_`.
+_Q_ONE = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/ "
+_Q_CHARACTERS = frozenset(_Q_ONE.decode())
+_Q = {octet: chr(octet) if octet in _Q_ONE else f"={octet:02X}" for octet in range(256)} | {0x20: "_"}
 _JOINER = "\u200d"
 # What UAX 29 joins to the character before it though it is no mark: joiners, vowels, kana's marks.
 _JOINING = frozenset("\u200c\u200d\u0e33\u0eb3\uff9e\uff9f")
@@ -54,7 +55,7 @@ def text(name: str, value: str) -> bytes:
         if len(folded) <= LONGEST or max(map(len, folded.split(b"\r\n"))) <= LONGEST:
             return folded
     _check(name, value)
-    return _fold(f"{name}:", (f" {word}" for word in _encoded_words(value, len(name) + 2)))
+    return _fold(f"{name}:", [f" {word}" for word in _encoded_words(value, len(name) + 2)])
 
 
 def exact(name: str, value: str) -> bytes:
@@ -128,70 +129,69 @@ def _check(name: str, value: str) -> None:
         raise HeaderError(f"{name} holds {what} (U+{ord(found[0]):04X}): {value[:60]!r}")
 
 
-def _mailbox(name: str, box: Mailbox) -> Iterator[str]:
-    """Yield what may not be broken, of one mailbox, with the blank before it."""
-    _check(name, box.name)
-    _check(name, box.address)
+def _mailbox(name: str, box: Mailbox) -> list[str]:
+    """Return what may not be broken, of one mailbox, each with the blank before it."""
     phrase = box.name.strip(" ")
     if not phrase:
-        yield f" {box.address}"
-        return
+        _check(name, box.address)
+        return [f" {box.address}"]
+    _check(name, f"{box.name} <{box.address}>")
     if phrase.isascii() and "=?" not in phrase and "  " not in phrase:
-        quoted = phrase
+        quoted, room = phrase, LINE - len(name) - len(": ")
         if _ATOMS.fullmatch(phrase) is None:
             quoted = '"' + phrase.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        if len(quoted) <= room:
+            return [f" {quoted}", f" <{box.address}>"]
         words = quoted.split(" ")
-        if max(map(len, words)) <= LINE - len(name) - len(": "):
-            for word in words:
-                yield f" {word}"
-            yield f" <{box.address}>"
-            return
-    for word in _encoded_words(phrase, len(name) + 2):
-        yield f" {word}"
-    yield f" <{box.address}>"
+        if max(map(len, words)) <= room:
+            return [*(f" {word}" for word in words), f" <{box.address}>"]
+    return [*(f" {word}" for word in _encoded_words(phrase, len(name) + 2)), f" <{box.address}>"]
 
 
-def _fold(head: str, pieces: Iterable[str]) -> bytes:
+def _fold(head: str, pieces: list[str]) -> bytes:
     """Return a field, folded before those pieces that its line has no room for.
 
     A piece begins with white space. `head`, the name, stands alone only above an encoded word.
     """
+    octets = "".join([head, *pieces, "\r\n"]).encode()
+    if len(octets) <= LINE + 2:
+        return octets
     lines: list[str] = []
     current, size = head, len(head)
     for piece in pieces:
-        octets = len(piece) if piece.isascii() else len(piece.encode())
-        if size + octets > LINE and (current is not head or piece.startswith(" =?")):
+        length = len(piece) if piece.isascii() else len(piece.encode())
+        if size + length > LINE and (current is not head or piece.startswith(" =?")):
             lines.append(current)
-            current, size = piece, octets
+            current, size = piece, length
         else:
             current += piece
-            size += octets
+            size += length
     lines.append(current)
     return "\r\n".join(lines).encode() + b"\r\n"
 
 
 def _encoded_words(value: str, indent: int) -> Iterator[str]:
     """Yield a value's encoded words; the first one's line has `indent` octets before it."""
-    base = False
-    widths = [1 if character in _Q_ONE else 3 * len(character.encode()) for character in value]
-    quoted = sum(widths)
-    octets = len(value.encode())
+    octets = value.encode()
+    quoted = len(octets) + 2 * len(octets.translate(None, _Q_ONE))
+    coded = -(-len(octets) // 3) * 4
     # Base64 is shorter for most scripts, and Q stays legible for the others.
-    if quoted > -(-octets // 3) * 4:
-        base, widths = True, [len(character.encode()) for character in value]
+    base = quoted > coded
+    room = LINE - indent - _AROUND
+    # Behind a long name, the first word gets a line of its own.
+    room = min(_WORD, room) if room >= _LEAST else _WORD
+    if min(quoted, coded) <= room:
+        yield _encoded(value, base)
+        return
+    widths = [len(c.encode()) if base else 1 if c in _Q_CHARACTERS else 3 * len(c.encode()) for c in value]
     ends = list(accumulate(widths, initial=0))
-    room = min(_WORD, LINE - indent - _AROUND)
     start = 0
-    while start < len(value) or not start:
-        # Behind a long name, the first word gets a line of its own.
-        room = room if room >= 12 else _WORD
+    while start < len(value):
         fits = end = bisect_right(ends, ends[start] + (room // 4 * 3 if base else room)) - 1
         while start < end < len(value) and _joins(value, end):
             end -= 1
         end = end if end > start else fits
         yield _encoded(value[start:end], base)
-        if end == len(value):
-            return
         start, room = end, _WORD
 
 

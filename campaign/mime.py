@@ -16,15 +16,16 @@ import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 
 from campaign import headers
 
 LONGEST_7BIT = 78  # RFC 5322 2.1.1: lines of text SHOULD be no longer
 _LINE = 76  # RFC 2045 6.7 (5), 6.8
-_HIGH = bytes(range(128, 256))
+_CACHED = 1000  # octets of the longest line whose encoding is kept
 _CONTROLS = bytes(octet for octet in range(32) if octet not in b"\t\n")
-_NAME = re.compile(rb"^([!-9;-~]+):", re.MULTILINE)
+_NAME = re.compile(rb"^[!-9;-~]+:", re.MULTILINE)
 _LONE_RETURN = re.compile(rb"\r(?!\n)")
 _OCTETS = "application/octet-stream"
 _MESSAGE = "message/rfc822"
@@ -130,9 +131,7 @@ class Skeleton:
     """What all messages of a campaign share. `boundary` is a word of letters and digits."""
 
     def __init__(self, constant: Sequence[bytes], attachments: Sequence[File], boundary: str) -> None:
-        lines = [*constant, b"MIME-Version: 1.0\r\n"]
-        self._constant = b"".join(lines)
-        self._names = _names(lines)
+        self._constant = [*constant, b"MIME-Version: 1.0\r\n"]
         self._attachments = tuple(attachments)
         self._mark = f"--=_{boundary}".encode("ascii")
         self._mixed = _Multipart("mixed", f"=_{boundary}_m")
@@ -152,8 +151,9 @@ class Skeleton:
         One of `text` and `html` is given, or both. Raises ValueError where, against all care, the
         header does not have exactly the fields that were built.
         """
-        head = b"".join([self._constant, *lines])
-        _verify(head, self._names + _names(lines))
+        fields = [*self._constant, *lines]
+        head = b"".join(fields)
+        _verify(head, fields)
         attachments = (*self._attachments, *attachments)
         body: list[bytes] = []
         if html is not None:
@@ -213,25 +213,34 @@ def encode_text(value: str, mark: bytes = b"--=_") -> tuple[str, bytes]:
         and mark not in octets
         and len(octets.translate(None, _CONTROLS)) == len(octets)
     ):
-        return "7bit", _crlf(octets)
-    size = len(octets)
-    encoded = 2 * (size - len(octets.translate(None, _HIGH + b"=")))
-    if 3 * encoded > size:
-        return "base64", base64(_crlf(octets))
-    return "quoted-printable", quoted_printable(octets)
+        return "7bit", octets.replace(b"\n", b"\r\n")
+    # For each octet that UTF-8 adds, 4/3 or more are escaped, at two more each: this many are too many.
+    if 8 * (len(octets) - len(value)) <= len(octets):
+        quoted = quoted_printable(octets)
+        if 3 * len(quoted) <= 4 * len(octets):
+            return "quoted-printable", quoted
+    return "base64", base64(octets.replace(b"\n", b"\r\n"))
 
 
 def quoted_printable(octets: bytes) -> bytes:
     """Encode text with LF line ends; lines of the result have at most 76 octets and end in CRLF."""
-    encoded = binascii.b2a_qp(octets, istext=True)
-    if b"=20\n" in encoded or b"=09\n" in encoded:
-        # A blank at a line's end is encoded after the line was measured.
-        lines = encoded.split(b"\n")
-        for number, line in enumerate(lines):
-            if len(line) > _LINE:
-                lines[number] = line[:-3] + b"=\n" + line[-3:]
-        encoded = b"\n".join(lines)
+    return b"\r\n".join(
+        [_cached_line(line) if len(line) <= _CACHED else _quoted_line(line) for line in octets.split(b"\n")]
+    )
+
+
+def _quoted_line(line: bytes) -> bytes:
+    encoded = binascii.b2a_qp(line)
+    if len(encoded) <= _LINE:
+        return encoded
+    if line.endswith((b" ", b"\t")) and len(encoded) - encoded.rfind(b"\n") - 1 > _LINE:
+        # A blank at the line's end was encoded after the line had been measured.
+        encoded = encoded[:-3] + b"=\n" + encoded[-3:]
     return encoded.replace(b"\n", b"\r\n")
+
+
+# Most lines are the same in all messages of a campaign.
+_cached_line = lru_cache(maxsize=4096)(_quoted_line)
 
 
 def base64(octets: bytes) -> bytes:
@@ -242,10 +251,6 @@ def base64(octets: bytes) -> bytes:
     if whole < len(encoded) or not lines:
         lines.append(encoded[whole:])
     return b"\r\n".join(lines) + b"\r\n"
-
-
-def _crlf(octets: bytes) -> bytes:
-    return octets.replace(b"\n", b"\r\n")
 
 
 def _is_7bit_message(content: bytes) -> bool:
@@ -269,17 +274,14 @@ def _is_utf8(content: bytes) -> bool:
     return True
 
 
-def _names(lines: Sequence[bytes]) -> list[bytes]:
-    return [line[: line.find(b":")] for line in lines]
-
-
-def _verify(head: bytes, names: list[bytes]) -> None:
-    """The header's fields are those that were built, each line of theirs ending in CRLF."""
+def _verify(head: bytes, fields: list[bytes]) -> None:
+    """A header's fields are those that were built, each line of theirs ending in CRLF."""
     feeds = head.count(b"\n")
+    names = _NAME.findall(head)
     # What begins a line is a field of ours, or white space that goes on with one.
     if (
         not feeds == head.count(b"\r\n") == head.count(b"\r")
-        or feeds - head.count(b"\n ") != len(names)
-        or _NAME.findall(head) != names
+        or not feeds - head.count(b"\n ") == len(names) == len(fields)
+        or not all(map(bytes.startswith, fields, names))
     ):
         raise ValueError("a header field is not what it was built as")
