@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -77,7 +76,6 @@ def command(
         raise UserError("there is no terminal to ask on: look at the plan with --dry-run, then add --yes")
     try:
         with (
-            _terminable(),
             AttemptLog(log) as attempts,
             _ledger(campaign) as ledger,
             _lease(campaign, ledger) as sending,
@@ -272,13 +270,3 @@ def _lease(campaign: CampaignFile, ledger: Ledger) -> Iterator[Sending]:
     finally:
         with suppress(LedgerFull):  # the lease of a process that has ended holds nobody up
             sending.end(time.time_ns())
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Take SIGTERM for Ctrl-C, so that the lease is given back whatever the run is doing."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

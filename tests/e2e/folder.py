@@ -9,7 +9,8 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from campaign.model import Status
 from tests.servers.postfix import Postfix
 
 HEADER = "email,name"
+Strings = list[str]  # within the class, `list` is a method
+Rows = list[tuple[Any, ...]]
 
 
 class CampaignFolder:
@@ -56,7 +59,7 @@ class CampaignFolder:
         """Write the list."""
         (self.folder / "list.csv").write_text("\n".join([header, *rows]) + "\n", "utf-8")
 
-    def people(self, count: int, domain: str = "example.test") -> list[str]:
+    def people(self, count: int, domain: str = "example.test") -> Strings:
         """Write a list of so many people, and return their addresses."""
         addresses = [f"user{number}@{domain}" for number in range(1, count + 1)]
         self.list(f"{address},Person {number}" for number, address in enumerate(addresses, 1))
@@ -93,8 +96,11 @@ class CampaignFolder:
     def close(self) -> None:
         """Kill what still runs."""
         for process in self._started:
-            if process.poll() is None:
-                kill(process)
+            process.kill()
+            process.wait()
+            for pipe in (process.stdout, process.stderr):
+                if pipe is not None:
+                    pipe.close()
 
     def send(self, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
         """Run `campaign send campaign.yaml --yes`."""
@@ -107,7 +113,7 @@ class CampaignFolder:
         counts: dict[str, int] = json.loads(status.stdout)["counts"]
         return {name: count for name, count in counts.items() if count}
 
-    def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+    def rows(self, query: str, *parameters: object) -> Rows:
         """Ask the ledger's file; [] where there is none yet."""
         if not (self.folder / "ledger.db").exists():
             return []
@@ -138,8 +144,26 @@ class CampaignFolder:
         """Wait until at least so many rows have this status."""
         until(lambda: len(self.addresses(status)) >= count)
 
+    @contextmanager
+    def held(self, process: subprocess.Popen[str]) -> Iterator[None]:
+        """Hold a run up, outside of any transaction, however slow this machine is meanwhile."""
+        while True:
+            process.send_signal(signal.SIGSTOP)
+            until(lambda: _stopped(process.pid))
+            connection = sqlite3.connect(self.folder / "ledger.db", timeout=0, isolation_level=None)
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                break
+            except sqlite3.OperationalError:
+                process.send_signal(signal.SIGCONT)
+                time.sleep(0.01)
+            finally:
+                connection.close()
+        yield
+        process.send_signal(signal.SIGCONT)
+
     @property
-    def _command(self) -> list[str]:
+    def _command(self) -> Strings:
         if not self.hasty:
             return [sys.executable, "-m", "campaign"]
         return [sys.executable, "-c", HASTY]
@@ -153,6 +177,12 @@ retry.OPENING_ATTEMPTS = 2
 connection._REOPENING = retry.RetryPolicy(first_delay=0.05, max_delay=0.2)
 raise SystemExit(main())
 """
+
+
+def _stopped(pid: int) -> bool:
+    """Whether every thread of a process is stopped; proc(5): the state stands behind the name."""
+    threads = Path(f"/proc/{pid}/task").glob("*/stat")
+    return all(stat.read_text().rpartition(")")[2].split()[0] in "TZ" for stat in threads)
 
 
 def until(condition: Callable[[], object], timeout: float = 60) -> None:
