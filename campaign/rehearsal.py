@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
+from weakref import WeakSet
 
 import trustme
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
@@ -65,13 +66,17 @@ def parse_faults(text: str) -> Faults:
     for one in filter(None, (part.strip() for part in text.split(","))):
         name, _, share = one.partition(":")
         try:
-            fraction = float(share.removesuffix("%")) / 100 if share else 0.05
-            shares.append((Fault(name), fraction))
+            percent = float(share.removesuffix("%")) if share else 5.0
+            if not 0 <= percent <= 100:
+                raise ValueError
+            shares.append((Fault(name), percent / 100))
         except ValueError:
             known = ", ".join(Fault)
             raise UserError(
                 f"--faults: {one!r} is none of {known}, with a share such as {name}:10%"
             ) from None
+    if sum(share for _, share in shares) > 1:
+        raise UserError("--faults: the shares make more than 100%")
     return Faults(tuple(shares))
 
 
@@ -85,6 +90,7 @@ class RehearsalServer:
         self.password = secrets.token_urlsafe(16)
         self._faults = faults
         self._met: set[str] = set()
+        self._connections: WeakSet[asyncio.Transport] = WeakSet()
         self._folder = tempfile.TemporaryDirectory(prefix="campaign-rehearsal-")
         self.ca_file = Path(self._folder.name) / "ca.pem"
         authority = trustme.CA(organization_name="campaign rehearsal")
@@ -122,9 +128,12 @@ class RehearsalServer:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for connection in tuple(self._connections):
+            connection.abort()
+        await asyncio.sleep(0)  # until then their sockets are open
 
     def _protocol(self) -> SMTP:
-        return SMTP(
+        session = _Session(
             self,
             hostname="localhost",
             ident="campaign rehearsal",
@@ -136,6 +145,8 @@ class RehearsalServer:
             authenticator=self._authenticate,
             loop=self._loop,
         )
+        session.connections = self._connections
+        return session
 
     def _authenticate(
         self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: object
@@ -146,7 +157,8 @@ class RehearsalServer:
             and data.password == self.password.encode()
         )
         self.sessions += right
-        return AuthResult(success=right)
+        # Not handled: it is the library that writes the answer.
+        return AuthResult(success=right, handled=False)
 
     async def handle_EHLO(
         self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
@@ -178,10 +190,20 @@ class RehearsalServer:
         return f"250 2.0.0 Ok: taken as rehearsal {self.messages}"
 
 
+class _Session(SMTP):
+    """A session that notes its connections, so that the last of them can be closed."""
+
+    connections: WeakSet[asyncio.Transport]
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if isinstance(transport, asyncio.Transport):
+            self.connections.add(transport)
+        super().connection_made(transport)
+
+
 def _hang_up(server: SMTP) -> None:
-    transport = server.transport
-    assert isinstance(transport, asyncio.Transport)  # noqa: S101
-    transport.abort()
+    if isinstance(server.transport, asyncio.Transport):  # and not closed by the client already
+        server.transport.abort()
 
 
 def rehearsed(campaign: CampaignFile, server: RehearsalServer, *, paced: bool) -> CampaignFile:

@@ -38,5 +38,5 @@ def copy(name: str, target: Path) -> Path:
             shutil.copy(folder("sample_lists") / listed, target / listed)
         file.write_text(_LIST.sub(r"\2", text), "utf-8")
     except OSError as error:
-        raise UserError(f"{target} cannot be written: {error.strerror}") from None
+        raise UserError(f"{target} cannot be written: {error.strerror or error}") from None
     return file
