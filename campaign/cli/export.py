@@ -40,7 +40,8 @@ def command(file: Path, statuses: str, output: Path | None) -> int:
     campaign = load(file)
     ledger = Ledger.open(campaign.ledger, campaign.name, create=False, read_only=True)
     try:
-        entries = ledger.history.entries(time.time_ns(), wanted or tuple(Status))
+        found = ledger.history.entries(time.time_ns(), wanted or tuple(Status))
+        entries = (entry for entry in found if not entry.forgotten)
         columns = ledger.history.all_columns()
         if output is None:
             table.write(sys.stdout, columns, entries)

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from campaign.errors import UserError
 
 if TYPE_CHECKING:
@@ -14,18 +16,24 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def opened(file: Path | None, path: Path | None, *, create: bool = False) -> Iterator[Ledger]:
+def opened(
+    file: Path | None, path: Path | None, *, create: bool = False, read_only: bool = False
+) -> Iterator[Ledger]:
     """Open the ledger that a campaign file names, or that stands at `path`, or ledger.db here."""
     from campaign.campaignfile import load
     from campaign.ledger import Ledger
+    from campaign.place import shown
 
     if file is not None and path is not None:
         raise UserError("--campaign and --ledger name a ledger each; give one of them")
     if file is not None:
         path = load(file).ledger
     path = path or Path("ledger.db")
-    ledger = Ledger.open(path, "", create=create) if create else Ledger.open(path, "", create=False)
+    new = create and not path.exists()
+    ledger = Ledger.open(path, "", create=create, read_only=read_only)
     try:
+        if new:
+            click.echo(f"{shown(path.absolute())} is a new ledger", err=True)
         yield ledger
     finally:
         ledger.close()

@@ -79,7 +79,7 @@ def _list(doubtful: list[Entry], file: Path) -> None:
         return
     for entry in doubtful:
         began = clock(entry.started_at) if entry.started_at is not None else "?"
-        click.echo(f"{entry.email}  {began}  {entry.message_id}  {entry.reply}")
+        click.echo(f"{entry.email or '(forgotten)'}  {began}  {entry.message_id}  {entry.reply}")
     click.echo(f"\n{len(doubtful)} may have arrived. Look for their Message-IDs at the server, then:")
     click.echo(f"  campaign resolve {file} --accepted ADDRESS...   they arrived")
     click.echo(f"  campaign resolve {file} --pending ADDRESS...    they did not; the next send mails them")

@@ -62,6 +62,7 @@ def command(
     Ctrl-C once waits for the answers that are due, twice stops at once.
     """
     from campaign.campaignfile import load
+    from campaign.cli.ending import UNFINISHED
     from campaign.dispatch import too_narrow
     from campaign.errors import raise_errors
     from campaign.ledger import Choices, LedgerFull
@@ -93,7 +94,8 @@ def command(
                 accept_changes=accept_changes,
             )
     except LedgerFull as full:  # before anything has left
-        raise UserError(str(full)) from None
+        output.problems(full.problems)
+        return UNFINISHED
 
 
 def _send(
@@ -264,7 +266,7 @@ def _lease(campaign: CampaignFile, ledger: Ledger) -> Iterator[Sending]:
     from campaign.sender import scope_of
 
     longest = int(campaign.retry.max_delay * 2e9)
-    sending = ledger.start(scope_of(campaign), time.time_ns(), longest)
+    sending = ledger.start(scope_of(campaign), time.time_ns(), longest, suppress=campaign.suppress)
     try:
         yield sending
     finally:

@@ -10,7 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from campaign.campaignfile import CampaignFile
-    from campaign.ledger import Ledger
+    from campaign.ledger import Ledger, Summary
 
 _EVERY = 2.0  # seconds between looks with --watch
 
@@ -26,16 +26,21 @@ def command(file: Path, as_json: bool, watch: bool) -> int:
     from campaign.report.machine import status_json
 
     campaign = load(file)
-    ledger = Ledger.open(campaign.ledger, campaign.name, create=False, read_only=True)
+    ledger = (
+        Ledger.open(campaign.ledger, campaign.name, create=False, read_only=True)
+        if campaign.ledger.exists()
+        else Ledger.temporary(campaign.name)  # nothing was sent yet, and that can be said
+    )
     try:
         while True:
-            summary = ledger.history.summary(time.time_ns())
+            now = time.time_ns()
+            summary = ledger.history.summary(now)
             if as_json:
                 click.echo(status_json(campaign.name, summary))
             else:
                 if watch:
                     click.clear()
-                _show(campaign, ledger)
+                _show(campaign, ledger, summary, now)
             if not watch or summary.sending is None:
                 return 0
             time.sleep(_EVERY)
@@ -43,15 +48,16 @@ def command(file: Path, as_json: bool, watch: bool) -> int:
         ledger.close()
 
 
-def _show(campaign: CampaignFile, ledger: Ledger) -> None:
+def _show(campaign: CampaignFile, ledger: Ledger, summary: Summary, now: int) -> None:
     from campaign.pacing import Pace
     from campaign.place import shown
     from campaign.report import terminal
     from campaign.report.words import clock, duration
     from campaign.sender import load_pace
 
-    now = time.time_ns()
-    summary = ledger.history.summary(now)
+    if not any(summary.counts.values()):
+        click.echo(f"{campaign.name}: nothing was sent yet")
+        return
     for line in terminal.summary_lines(campaign.name, summary):
         click.echo(line)
     if summary.waiting and campaign.windows:

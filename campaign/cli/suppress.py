@@ -74,7 +74,7 @@ def show(file: Path | None, ledger: Path | None) -> int:
     """List the entries, with reason and date."""
     from campaign.report.words import clock
 
-    with opened(file, ledger) as book:
+    with opened(file, ledger, read_only=True) as book:
         for entry in book.suppressions:
             click.echo(f"{entry.pattern}  {clock(entry.added_at)}  {entry.reason}")
     return 0
@@ -88,7 +88,7 @@ def export(file: Path | None, ledger: Path | None) -> int:
 
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(["address", "reason", "added_at"])
-    with opened(file, ledger) as book:
+    with opened(file, ledger, read_only=True) as book:
         for entry in book.suppressions:
             writer.writerow([entry.pattern, entry.reason, iso(entry.added_at)])
     return 0
@@ -121,9 +121,15 @@ def _parsed(patterns: tuple[str, ...]) -> list[str]:
     return parsed
 
 
-def _read(table: Path) -> list[Suppression]:
+def _time(text: str) -> int:
+    """Return an ISO 8601 time as UTC ns; without a zone it is UTC. Raises ValueError."""
     from datetime import UTC, datetime
 
+    time = datetime.fromisoformat(text)
+    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1e9)
+
+
+def _read(table: Path) -> list[Suppression]:
     from campaign.address import AddressError
     from campaign.ledger import Suppression, parse_pattern
 
@@ -140,11 +146,7 @@ def _read(table: Path) -> list[Suppression]:
                 line = reader.line_num
                 try:
                     added = row.get("added_at") or ""
-                    time_ns = (
-                        int(datetime.fromisoformat(added).replace(tzinfo=UTC).timestamp() * 1e9)
-                        if added
-                        else now
-                    )
+                    time_ns = _time(added) if added else now
                     pattern = parse_pattern(row[column] or "")
                     entries.append(Suppression(pattern, row.get("reason") or "imported", time_ns))
                 except AddressError as error:

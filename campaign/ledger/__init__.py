@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from campaign.errors import LeaseHeld, Problem
+from campaign.errors import LeaseHeld, Problem, UserError
 from campaign.ledger import doubt, forgetting
 from campaign.ledger.database import Database, LedgerFull
 from campaign.ledger.enrolment import Choices, Enrolment, Plan
@@ -92,9 +92,11 @@ class Ledger:
         """Begin a reading of the list."""
         return Enrolment(self.database, self.campaign, choices or Choices())
 
-    def start(self, scope: Scope, now: int, longest_delay: int = 86_400_000_000_000) -> Sending:
-        """Take the sender's lease; see Sending.start. Raises LeaseHeld."""
-        return Sending.start(self.database, self.campaign, scope, now, longest_delay)
+    def start(
+        self, scope: Scope, now: int, longest_delay: int = 86_400_000_000_000, *, suppress: bool = True
+    ) -> Sending:
+        """Take the sender's lease; see Sending.start. Raises LeaseHeld, LedgerFull."""
+        return Sending.start(self.database, self.campaign, scope, now, longest_delay, suppress=suppress)
 
     def starts(self, scope: Scope, since: int) -> list[tuple[int, int]]:
         """Return (started_at, addresses) of every attempt in `scope` since then, oldest first; UTC ns."""
@@ -105,15 +107,23 @@ class Ledger:
         return is_suppressed(self.database, address)
 
     def other_file(self) -> Path | None:
-        """Return the campaign file that had this name before, if it is still there and is another.
+        """Return another campaign file that has this name in this ledger, if it is still there.
 
         A file that was renamed or moved takes its history along.
         """
+        from campaign.campaignfile import load
+
         found = self.database.row("SELECT file FROM campaigns WHERE id = ?", (self.campaign,))
         known = Path(str(found[0])) if found and found[0] else None
-        if known is None or self._file is None or known == self._file or not known.is_file():
+        if known is None or self._file is None or not known.is_file() or known.samefile(self._file):
             return None
-        return None if known.samefile(self._file) else known
+        try:
+            other = load(known)
+        except UserError:
+            return known  # which it may have been
+        here = self.database.path
+        same = other.name == self._name and here is not None and other.ledger.resolve() == here.resolve()
+        return known if same else None
 
     def adopt_file(self) -> None:
         """Note where the campaign's file is now."""

@@ -260,7 +260,6 @@ def _connect(path: Path, options: str) -> sqlite3.Connection:
 
 def _readable(path: Path) -> sqlite3.Connection:
     """Open for reading, and look whether it is whole."""
-    wal = path.with_name(f"{path.name}-wal")
     for options in ("mode=ro", "mode=ro&immutable=1"):
         connection = _connect(path, options)
         try:
@@ -270,11 +269,13 @@ def _readable(path: Path) -> sqlite3.Connection:
             connection.execute("SELECT count(*) FROM campaigns").fetchone()
         except sqlite3.OperationalError as error:
             connection.close()
-            # A folder that cannot be written has no place for the WAL; without one, nobody is writing.
-            if _code(error) not in ("SQLITE_CANTOPEN", "SQLITE_READONLY") or (
-                wal.exists() and wal.stat().st_size
-            ):
+            if _code(error) not in ("SQLITE_CANTOPEN", "SQLITE_READONLY"):
                 raise
+            # A folder that cannot be written has no place for a WAL; without one, nobody is writing.
+            wal = path.with_name(f"{path.name}-wal")
+            if wal.exists() and wal.stat().st_size:
+                what = f"this folder cannot be written, and the ledger has {wal.name}: copy both elsewhere"
+                raise UserError(Problem(what, shown(path))) from None
         except BaseException:
             connection.close()
             raise

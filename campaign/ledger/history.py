@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from campaign.ledger.database import Database
+from campaign.ledger.forgetting import is_forgotten
 from campaign.ledger.runs import live_runs
 from campaign.model import Status
 
@@ -30,6 +31,11 @@ class Entry:
     started_at: int | None
     settled_at: int | None
     row: Mapping[str, str]
+
+    @property
+    def forgotten(self) -> bool:
+        """Whether it is a person's who was forgotten: nothing is left but that they were mailed."""
+        return is_forgotten(self.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +128,8 @@ class History:
         """Return the domains with the most rows, and their counts by status."""
         counts: dict[str, dict[Status, int]] = {}
         for domain, status, count in self._database.rows(
-            f"SELECT domain_of(email), {self._status(now)}, count(*) FROM messages m WHERE campaign = ?"
-            " GROUP BY 1, 2",
+            f"SELECT domain_of(email), {self._status(now)}, count(*) FROM messages m"
+            " WHERE campaign = ? AND email != '' GROUP BY 1, 2",
             (self._campaign,),
         ):
             counts.setdefault(str(domain)[1:], {})[Status(str(status))] = count

@@ -43,10 +43,11 @@ class _Ticket:
 class Recorder:
     """Writes for one run of one campaign. `record` may be called from any thread."""
 
-    def __init__(self, database: Database, campaign: int, run: int) -> None:
+    def __init__(self, database: Database, campaign: int, run: int, *, suppress: bool) -> None:
         self._database = database
         self._campaign = campaign
         self._run = run
+        self._suppress = suppress
         self._queue: list[_Ticket] = []
         self._queue_lock = threading.Lock()
         self._full: LedgerFull | None = None
@@ -161,7 +162,7 @@ class Recorder:
                 "INSERT INTO events (campaign, key, address, kind, time, text) VALUES (?, ?, ?, ?, ?, ?)",
                 (self._campaign, result.key, outcome.address, outcome.status, time, outcome.reply),
             )
-        if result.suppress:
+        if result.suppress and self._suppress:
             self._database.change(
                 "INSERT INTO suppressions VALUES (fold(?), ?, ?) ON CONFLICT DO NOTHING",
                 (result.outcomes[0].address, f"refused: {result.reply}", time),

@@ -46,22 +46,34 @@ class Claim:
 class Sending:
     """One run: it holds the lease of the ledger from `start` to `end`."""
 
-    def __init__(self, database: Database, campaign: int, run: int, longest_delay: int) -> None:
+    def __init__(
+        self, database: Database, campaign: int, run: int, longest_delay: int, *, suppress: bool = True
+    ) -> None:
         self._database = database
         self._campaign = campaign
         self._run = run
         self._longest_delay = longest_delay
         self._claimed: set[str] = set()
         self._layouts: dict[int, tuple[str, ...]] = {}
-        self._recorder = Recorder(database, campaign, run)
+        self._recorder = Recorder(database, campaign, run, suppress=suppress)
         self._beat: tuple[int, int] | None = None  # UTC and monotonic ns of the last one
 
     @classmethod
-    def start(cls, database: Database, campaign: int, scope: Scope, now: int, longest_delay: int) -> Sending:
+    def start(
+        cls,
+        database: Database,
+        campaign: int,
+        scope: Scope,
+        now: int,
+        longest_delay: int,
+        *,
+        suppress: bool = True,
+    ) -> Sending:
         """Take the lease. What a dead run left in flight becomes in doubt.
 
         `longest_delay` is how far ahead, in ns, a row can be due: what is due later than that is so
-        because the clock was set back, and is due now. Raises LeaseHeld.
+        because the clock was set back, and is due now. `suppress`: addresses that are dead for good go
+        onto the suppression list. Raises LeaseHeld, LedgerFull.
         """
         database.keep_reserve()
         with database.transaction():
@@ -77,7 +89,7 @@ class Sending:
             )
             found = database.row("SELECT max(id) FROM runs")
         database.may_checkpoint(True)
-        return cls(database, campaign, found[0] if found else 0, longest_delay)
+        return cls(database, campaign, found[0] if found else 0, longest_delay, suppress=suppress)
 
     def heartbeat(self, now: int, steady: int | None = None) -> None:
         """Say that this run lives. Raises LeaseLost where another process has taken over.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -55,7 +56,12 @@ def start(ledger: Ledger, now: int = NOW) -> Sending:
 
 def intent(key: str, now: int = NOW, addresses: int = 1) -> Intent:
     """Return the intent to send one row."""
-    return Intent(key, now, addresses, f"<{key}@example.com>")
+    return Intent(key, now, addresses, message_id(key))
+
+
+def message_id(key: str) -> str:
+    """Return a Message-ID that does not show the key."""
+    return f"<{hashlib.sha256(key.encode()).hexdigest()[:20]}@example.com>"
 
 
 def result(

@@ -1,0 +1,251 @@
+"""The file: who may read it, what is none of ours, what is damaged, and folders that cannot be written."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+
+from campaign.errors import UserError
+from campaign.ledger import Ledger, LedgerFull
+from campaign.ledger.database import Database
+from campaign.ledger.schema import VERSION
+from campaign.model import Status
+from tests.ledger.book import NOW, enrol, people, send, start
+from tests.ledger.namespace import run_on_disk
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.db"
+
+
+def error(path: Path, *, read_only: bool = False) -> str:
+    """Return what is said of a ledger that cannot be opened, which changes nothing."""
+    before = {file: file.read_bytes() for file in path.parent.iterdir()}
+    with pytest.raises(UserError) as failed:
+        Ledger.open(path, "news", read_only=read_only)
+    assert {file: file.read_bytes() for file in path.parent.iterdir() if file in before} == before
+    return str(failed.value)
+
+
+def test_only_its_owner_reads_it(path: Path) -> None:
+    ledger = Ledger.open(path, "news")
+    sending = start(ledger)
+    enrol(ledger, people("anna@example.com"))
+    names = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    assert set(names) == {"ledger.db", "ledger.db-wal", "ledger.db-shm", "ledger.db-reserve"}
+    assert set(names.values()) == {0o600}
+    sending.end(NOW)
+    ledger.close()
+    assert [file.name for file in path.parent.iterdir()] == ["ledger.db"]
+
+
+@pytest.mark.parametrize("content", [b"", b"email,name\n", b"SQLite format 3\0" + bytes(2000)])
+def test_a_file_that_is_no_ledger_is_left_alone(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    assert "is no ledger of campaign" in error(path)
+
+
+def test_another_program_s_database_is_left_alone(path: Path) -> None:
+    """Its WAL too, which the last one to close would fold into the file."""
+    other = sqlite3.connect(path)
+    other.execute("PRAGMA journal_mode = WAL")
+    other.execute("CREATE TABLE campaigns (name)")
+    other.commit()
+    copy = path.with_name("copy.db")
+    for end in ("", "-wal"):
+        copy.with_name(copy.name + end).write_bytes(path.with_name(path.name + end).read_bytes())
+    assert "is no ledger of campaign" in error(copy)
+    other.close()
+
+
+def test_a_newer_ledger_is_left_alone(path: Path) -> None:
+    Ledger.open(path, "news").close()
+    newer = sqlite3.connect(path)
+    newer.execute(f"PRAGMA user_version = {VERSION + 1}")
+    newer.close()
+    assert "written by a newer campaign (schema 2, known is 1); upgrade" in error(path)
+
+
+@pytest.mark.parametrize("page", [1, 2, 3, 5])
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_damaged_ledger_is_left_alone(path: Path, page: int, read_only: bool) -> None:
+    ledger = Ledger.open(path, "news")
+    enrol(ledger, people(*(f"user{n}@example.com" for n in range(500))))
+    ledger.close()
+    whole = path.read_bytes()
+    begin = 100 if page == 1 else (page - 1) * 4096
+    path.write_bytes(whole[:begin] + b"\xff" * 4096 + whole[begin + 4096 :])
+    said = said_of(path, read_only=read_only)
+    assert "the ledger is damaged" in said
+    assert "it was left as it is" in said
+
+
+def said_of(path: Path, *, read_only: bool) -> str:
+    """Return what is said where the damage is met, on opening or later."""
+    try:
+        ledger = Ledger.open(path, "news", read_only=read_only)
+        for table in ("settings", "campaigns", "layouts", "runs", "messages", "attempts", "events"):
+            ledger.database.rows(f"SELECT * FROM {table}")
+        enrol(ledger, people("user1@example.com"))
+    except UserError as damaged:
+        return str(damaged)
+    return "nothing"
+
+
+def test_a_ledger_cut_short_is_left_alone(path: Path) -> None:
+    ledger = Ledger.open(path, "news")
+    enrol(ledger, people(*(f"user{n}@example.com" for n in range(500))))
+    ledger.close()
+    path.write_bytes(path.read_bytes()[:8192])
+    assert "the ledger is damaged" in error(path)
+
+
+def test_a_damaged_ledger_with_a_wal_is_left_alone(path: Path) -> None:
+    ledger = Ledger.open(path, "news")
+    enrol(ledger, people("anna@example.com"))
+    copy = path.parent / "copy" / "ledger.db"
+    copy.parent.mkdir()
+    copy.write_bytes(path.read_bytes()[:4096] + b"\xff" * 8192)
+    copy.with_name("ledger.db-wal").write_bytes(path.with_name("ledger.db-wal").read_bytes())
+    assert "the ledger" in error(copy)
+    ledger.close()
+
+
+@pytest.mark.parametrize("create", [True, False])
+def test_no_folder(path: Path, create: bool) -> None:
+    with pytest.raises(UserError) as failed:
+        Ledger.open(path.parent / "none" / "ledger.db", "news", create=create)
+    expected = (
+        "cannot be made here (No such file or directory); name another place with `ledger:`"
+        if create
+        else "there is no ledger yet: nothing was sent"
+    )
+    assert expected in str(failed.value)
+
+
+def test_a_folder_in_the_place_of_the_file(path: Path) -> None:
+    path.mkdir()
+    with pytest.raises(UserError, match="the ledger cannot be read: Is a directory"):
+        Ledger.open(path, "news")
+
+
+READ_ONLY = """
+import json, subprocess, sys
+from pathlib import Path
+from campaign.errors import UserError
+from campaign.ledger import Ledger
+from tests.ledger.book import NOW, enrol, people
+folder = Path(sys.argv[1])
+path = folder / "ledger.db"
+ledger = Ledger.open(path, "news")
+enrol(ledger, people("anna@example.com"))
+if sys.argv[2] == "left open":
+    wal = path.with_name("ledger.db-wal").read_bytes()
+ledger.close()
+if sys.argv[2] == "left open":
+    path.with_name("ledger.db-wal").write_bytes(wal)
+subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
+said = {}
+try:
+    reader = Ledger.open(path, "news", create=False, read_only=True)
+    said["read"] = [entry.email for entry in reader.history.entries(NOW)]
+    enrolment = reader.enrolment()
+    enrolment.stage(("email", "city"), people("anna@example.com", "ben@example.com"))
+    said["plan"] = enrolment.plan().new
+except UserError as error:
+    said["read"] = str(error)
+for name in ("ledger.db", "new.db"):
+    try:
+        Ledger.open(folder / name, "news")
+        said[name] = "opened"
+    except UserError as error:
+        said[name] = str(error)
+print(json.dumps(said))
+"""
+
+
+def test_a_read_only_folder_is_read(tmp_path: Path) -> None:
+    said = run_on_disk(tmp_path / "disk", "8m", READ_ONLY, "clean")
+    assert said["read"] == ["anna@example.com"]
+    assert said["plan"] == 1
+    assert "name another place with `ledger:`" in said["ledger.db"]
+    assert "cannot be made here" in said["new.db"]
+    assert "name another place with `ledger:`" in said["new.db"]
+
+
+def test_a_ledger_that_was_left_open_says_so_in_a_read_only_folder(tmp_path: Path) -> None:
+    said = run_on_disk(tmp_path / "disk", "8m", READ_ONLY, "left open")
+    assert "ledger.db-wal" in said["read"]
+    assert "copy both" in said["read"]
+
+
+def test_a_name_that_is_taken_meanwhile_is_not_overwritten(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two processes that make the ledger at once have one, and its secret."""
+    first = Ledger.open(path, "news")
+    secret = first.secret
+    first.close()
+    real = Path.exists
+    monkeypatch.setattr(Path, "exists", lambda self: self != path and real(self))
+    second = Ledger.open(path, "news")
+    assert second.secret == secret
+    second.close()
+    assert [file.name for file in path.parent.iterdir()] == ["ledger.db"]
+
+
+def test_what_another_process_keeps_locked(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Ledger.open(path, "news").close()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    monkeypatch.setattr("campaign.ledger.database.BUSY_TIMEOUT", 0.1)
+    assert "another process has kept the ledger locked for 0.1 seconds" in error(path)
+    reader = Ledger.open(path, "news", create=False, read_only=True)
+    assert reader.history.summary(NOW).waiting == 0
+    reader.close()
+    other.close()
+
+
+def test_a_full_disk_is_no_bug(path: Path) -> None:
+    ledger = Ledger.open(path, "news")
+    pages = ledger.database.rows("PRAGMA page_count")[0][0]
+    ledger.database.rows(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(LedgerFull, match="Make room on the disk"):
+        enrol(ledger, people(*(f"user{n}@example.com" for n in range(500))))
+    ledger.database.rows("PRAGMA max_page_count = 1000000")
+    assert ledger.database.rows("SELECT * FROM messages") == []
+    assert enrol(ledger, people("anna@example.com")).new == 1
+    ledger.close()
+
+
+def test_readers_and_writers_beside_a_sender_leave_the_checkpoint_to_it(path: Path) -> None:
+    """The WAL-reset bug of SQLite before 3.51.3 needs two connections that checkpoint."""
+    ledger = Ledger.open(path, "news")
+    enrol(ledger, people(*(f"user{n}@example.com" for n in range(10))))
+    sending = start(ledger)
+    other = Database.open(path, create=False)
+    assert other.rows("PRAGMA wal_autocheckpoint") == [(0,)]
+    assert ledger.database.rows("PRAGMA wal_autocheckpoint") == [(1000,)]
+    for n in range(10):
+        assert send(ledger, sending, f"user{n}@example.com", Status.ACCEPTED)
+        other.change("INSERT INTO suppressions VALUES (?, '', 0)", (f"x{n}@example.com",))
+    before = path.read_bytes()
+    other.close()
+    assert path.read_bytes() == before
+    sending.end(NOW)
+    assert ledger.database.rows("PRAGMA wal_autocheckpoint") == [(0,)]
+    ledger.close()
+
+
+def test_the_secret_is_the_ledger_s_own(tmp_path: Path) -> None:
+    secrets = set()
+    for name in ("a.db", "b.db"):
+        ledger = Ledger.open(tmp_path / name, "news")
+        assert len(ledger.secret) == 32
+        secrets.add(ledger.secret)
+        ledger.close()
+    assert len(secrets) == 2

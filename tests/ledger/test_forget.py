@@ -1,0 +1,220 @@
+"""Forgetting: no byte of a person stays in the ledger's files, and nobody is mailed for it."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from campaign.ledger import Choices, Ledger, Suppression
+from campaign.ledger.forgetting import is_forgotten
+from campaign.model import Outcome, Status
+from tests.ledger.book import (
+    NOW,
+    bad,
+    enrol,
+    files,
+    intent,
+    message_id,
+    people,
+    result,
+    row,
+    send,
+    start,
+    statuses,
+)
+
+ANNA = "Anna.Person@example.test"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.db"
+
+
+@pytest.fixture
+def ledger(path: Path) -> Ledger:
+    return Ledger.open(path, "news")
+
+
+def test_no_byte_of_those_who_are_forgotten_stays(path: Path) -> None:
+    """Among thousands of rows that were written, moved, changed and deleted in every way there is."""
+    chance = random.Random(1)
+    ledger = Ledger.open(path, "news")
+    addresses = [f"{chance.randrange(16**6):06x}.person{n}@example.test" for n in range(2000)]
+    listed = [row(n, a, city="x" * chance.randrange(400)) for n, a in enumerate(addresses, 1)]
+    enrol(ledger, listed)
+    sending = start(ledger)
+    outcomes = [Status.ACCEPTED, Status.REFUSED, Status.DEFERRED, Status.IN_DOUBT, None]
+    for claim in sending.claim(NOW, 2000):
+        key, status = claim.recipient.key, chance.choice(outcomes)
+        sending.record((), (intent(key),))
+        if status is not None:
+            words = f"550 <{key}> " + "y" * chance.randrange(200)
+            sending.record((result(key, status, reply=words),), ())
+    sending.end(NOW)
+    enrol(ledger, [row(n, a, city="z" * chance.randrange(600)) for n, a in enumerate(addresses, 1) if n % 5])
+    ledger.suppressions.add([Suppression(a, "asked", NOW) for a in chance.sample(addresses, 200)])
+    ledger.close()
+
+    ledger = Ledger.open(path, "news")
+    gone = chance.sample(addresses, 200)
+    assert sum(ledger.forget(address, NOW) for address in gone) == 200
+    assert ledger.scrubbed(NOW)
+
+    left = files(path)
+    assert [address for address in gone if address.encode() in left] == []
+    assert all(address.encode() in left for address in set(addresses) - set(gone))
+    ledger.close()
+
+
+def test_forgetting_during_a_send_is_done_by_the_process_that_sends(path: Path, ledger: Ledger) -> None:
+    enrol(ledger, people(ANNA, "ben@example.test"))
+    sending = start(ledger)
+    assert send(ledger, sending, ANNA.casefold())
+
+    other = Ledger.open(path, "", create=False)
+    assert other.forget(ANNA, NOW) == 1
+    assert not other.scrubbed(NOW)
+    sending.heartbeat(NOW)
+    assert other.scrubbed(NOW)
+
+    assert b"anna" not in files(path).lower()
+    assert send(ledger, sending, "ben@example.test")
+    sending.end(NOW)
+    other.close()
+    ledger.close()
+
+
+def test_a_reader_delays_it_until_the_end_of_the_run(path: Path, ledger: Ledger) -> None:
+    enrol(ledger, people(ANNA, *(f"user{n}@example.test" for n in range(2000))))
+    sending = start(ledger)
+    reader = Ledger.open(path, "news", create=False, read_only=True)
+    entries = reader.history.entries(NOW)
+    next(entries)
+    ledger.forget(ANNA, NOW)
+    sending.heartbeat(NOW)
+    assert not ledger.scrubbed(NOW)
+    assert len(list(entries)) == 2000
+    sending.end(NOW)
+    assert ledger.scrubbed(NOW)
+    assert b"anna" not in files(path).lower()
+    reader.close()
+    ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "stays"),
+    [
+        (Status.ACCEPTED, True),
+        (Status.IN_DOUBT, True),
+        (Status.REFUSED, False),
+        (Status.DEFERRED, False),
+        (None, False),
+    ],
+)
+def test_a_hash_stays_of_what_was_sent(ledger: Ledger, status: Status | None, stays: bool) -> None:
+    enrol(ledger, people(ANNA))
+    sending = start(ledger)
+    if status is not None:
+        send(ledger, sending, ANNA.casefold(), status)
+    assert ledger.forget(ANNA, NOW) == 1
+    found = statuses(ledger)
+    assert len(found) == stays
+    assert all(is_forgotten(key) and stored == status for key, stored in found.items())
+    assert ledger.database.rows("SELECT * FROM events") == []
+    ledger.close()
+
+
+@pytest.mark.parametrize("status", [Status.ACCEPTED, Status.IN_DOUBT, Status.DEFERRED, None])
+def test_who_was_forgotten_and_is_still_listed_is_not_mailed(ledger: Ledger, status: Status | None) -> None:
+    enrol(ledger, people(ANNA))
+    sending = start(ledger)
+    if status is not None:
+        send(ledger, sending, ANNA.casefold(), status)
+    ledger.forget(ANNA, NOW)
+
+    plan = enrol(ledger, people(ANNA), Choices(resend_doubt=True, retry_refused=True))
+
+    assert plan.to_send == 0
+    assert sending.claim(NOW, 10) == []
+    assert b"anna" not in repr(ledger.database.rows("SELECT * FROM messages")).lower().encode()
+    another = Ledger(ledger.database, "another", None)
+    assert enrol(another, people(ANNA)).suppressed == 1
+    assert another.database.rows("SELECT * FROM messages WHERE campaign = ?", (another.campaign,)) == []
+    ledger.close()
+
+
+def test_a_forgotten_address_can_be_mailed_again_on_demand(ledger: Ledger) -> None:
+    enrol(ledger, people(ANNA))
+    ledger.forget(ANNA, NOW)
+    assert ledger.suppressions.remove([ANNA.casefold()]) == []
+    assert enrol(ledger, people(ANNA)).to_send == 1
+    ledger.close()
+
+
+def test_who_is_forgotten_after_the_list_was_read_is_not_enrolled(ledger: Ledger) -> None:
+    enrolment = ledger.enrolment()
+    enrolment.stage(("email", "city"), people(ANNA, "ben@example.test"))
+    list(enrolment.drop_duplicates("list.csv"))
+    enrolment.recognise()
+    assert enrolment.plan().to_send == 2
+    ledger.forget(ANNA, NOW)
+    enrolment.apply(NOW)
+    assert statuses(ledger) == {"ben@example.test": "pending"}
+    ledger.close()
+
+
+def test_a_row_on_its_way_keeps_its_answer_and_no_address(path: Path, ledger: Ledger) -> None:
+    enrol(ledger, people(ANNA, "ben@example.test"))
+    sending = start(ledger)
+    sending.claim(NOW, 10)
+    sending.record((), (intent(ANNA.casefold()), intent("ben@example.test")))
+    ledger.forget(ANNA, NOW)
+    ledger.forget("ben@example.test", NOW)
+    sending.record((result(ANNA.casefold()), result("ben@example.test", Status.DEFERRED)), ())
+    assert list(statuses(ledger).values()) == ["accepted"]
+    sending.end(NOW)
+    ledger.close()
+    assert b"anna" not in files(path).lower()
+    assert b"ben@" not in files(path).lower()
+
+
+def test_the_address_is_forgotten_as_a_copy_and_in_what_servers_say(path: Path, ledger: Ledger) -> None:
+    enrol(ledger, [*people("ben@example.test"), bad(2, words=f"{ANNA} has a bad cell")])
+    sending = start(ledger)
+    sending.claim(NOW, 10)
+    sending.record((), (intent("ben@example.test"),))
+    copy = Outcome(ANNA, Status.REFUSED, f"550 5.1.1 <{ANNA}>: no such user")
+    sending.record((result("ben@example.test", Status.REFUSED, reply=f"550 {ANNA}", copies=(copy,)),), ())
+    assert ledger.forget(ANNA, NOW) == 0
+    sending.end(NOW)
+    ledger.close()
+    assert b"anna" not in files(path).lower()
+    assert b"ben@example.test" in files(path)
+
+
+def test_a_bad_row_of_somebody_forgotten_is_not_recorded_again(ledger: Ledger) -> None:
+    ledger.forget(ANNA, NOW)
+    plan = enrol(ledger, [bad(1, ANNA.casefold(), "the row has a NUL character in it")])
+    assert plan.invalid == 1
+    assert statuses(ledger) == {}
+    ledger.close()
+
+
+def test_readers_take_what_is_left(ledger: Ledger) -> None:
+    enrol(ledger, people(ANNA, "ben@example.test"))
+    sending = start(ledger)
+    send(ledger, sending, ANNA.casefold())
+    send(ledger, sending, "ben@example.test", Status.IN_DOUBT)
+    ledger.forget(ANNA, NOW)
+    ledger.forget("ben@example.test", NOW)
+    summary = ledger.history.summary(NOW)
+    assert summary.counts[Status.ACCEPTED] == 1
+    entries = list(ledger.history.entries(NOW))
+    assert [(entry.email, dict(entry.row)) for entry in entries] == [("", {}), ("", {})]
+    assert entries[1].message_id == message_id("ben@example.test")
+    assert ledger.history.domains(NOW, 10) == []
+    assert ledger.history.all_columns() == ("email", "city")
+    ledger.close()

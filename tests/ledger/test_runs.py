@@ -1,0 +1,223 @@
+"""The lease: one sender, and what tells a dead one from one that lives."""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from campaign.errors import LeaseHeld, LeaseLost
+from campaign.ledger import Choices, Ledger, Suppression
+from campaign.ledger.runs import LEASE, this_process
+from campaign.model import Status
+from tests.ledger.book import NOW, SECOND, enrol, intent, people, result, send, start, statuses
+from tests.ledger.namespace import ROOT
+
+ANNA, BEN = "anna@example.com", "ben@example.com"
+
+SENDER = """
+import sys, time
+from pathlib import Path
+from campaign.ledger import Ledger, Scope
+from tests.ledger.book import NOW, intent
+ledger = Ledger.open(Path(sys.argv[1]), "news")
+sending = ledger.start(Scope("mail.example.com", "news"), time.time_ns())
+sending.claim(time.time_ns(), 10)
+print(sending.record((), (intent("anna@example.com"),)), flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.db"
+
+
+@pytest.fixture
+def ledger(path: Path) -> Iterator[Ledger]:
+    book = Ledger.open(path, "news")
+    enrol(book, people(ANNA, BEN))
+    yield book
+    book.close()
+
+
+@pytest.fixture
+def sender(path: Path, ledger: Ledger) -> Iterator[subprocess.Popen[str]]:
+    """Another process that has a message on its way."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SENDER, path], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    assert process.stdout is not None
+    assert ANNA in process.stdout.readline()
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_second_sender_is_refused_by_pid_and_host(ledger: Ledger, sender: subprocess.Popen[str]) -> None:
+    with pytest.raises(LeaseHeld) as held:
+        start(ledger)
+    assert f"process {sender.pid} on {platform.node()} is sending from this ledger" in str(held.value)
+    assert ledger.history.summary(NOW).sending == (sender.pid, platform.node())
+
+
+def test_others_work_beside_a_sender(ledger: Ledger, sender: subprocess.Popen[str]) -> None:
+    assert ledger.suppressions.add([Suppression(BEN, "asked", NOW)]) == (1, 1)
+    assert ledger.settle_doubt(Status.ACCEPTED, [ANNA], "by hand", NOW) == 0  # it is on its way
+    assert ledger.history.summary(NOW).counts[Status.IN_FLIGHT] == 1
+    assert ledger.forget(BEN, NOW) == 1
+    assert statuses(ledger) == {ANNA: "in_flight"}
+
+
+def test_what_a_killed_sender_left_is_in_doubt(ledger: Ledger, sender: subprocess.Popen[str]) -> None:
+    sender.kill()
+    sender.wait()
+    assert ledger.history.summary(NOW).counts[Status.IN_DOUBT] == 1  # before anybody has written it down
+    sending = start(ledger)
+    assert statuses(ledger) == {ANNA: "in_doubt", BEN: "pending"}
+    events = ledger.database.rows("SELECT key, kind FROM events")
+    assert events == [(ANNA, "in_doubt")]
+    assert [claim.recipient.key for claim in sending.claim(NOW, 10)] == [BEN]
+
+
+def test_a_zombie_holds_no_lease(ledger: Ledger, sender: subprocess.Popen[str]) -> None:
+    os.kill(sender.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, sender.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and is still there
+    start(ledger)
+
+
+def test_a_stopped_process_holds_its_lease(ledger: Ledger, sender: subprocess.Popen[str]) -> None:
+    os.kill(sender.pid, signal.SIGSTOP)
+    with pytest.raises(LeaseHeld):
+        start(ledger, NOW + 10 * LEASE)
+
+
+def test_resolve_and_reading_settle_what_a_dead_sender_left(
+    ledger: Ledger, sender: subprocess.Popen[str]
+) -> None:
+    sender.kill()
+    sender.wait()
+    assert ledger.settle_doubt(Status.ACCEPTED, [ANNA], "by hand", NOW) == 1
+    assert statuses(ledger)[ANNA] == "accepted"
+
+
+def holder(ledger: Ledger, **values: object) -> None:
+    """Make the run that holds the lease another's."""
+    for column, value in values.items():
+        ledger.database.change(f"UPDATE runs SET {column} = ?", (value,))
+
+
+def test_a_later_process_with_the_same_pid_is_not_taken_for_it(ledger: Ledger) -> None:
+    start(ledger)
+    process = this_process()[2]
+    holder(ledger, process=process.rpartition(" ")[0] + " 1")
+    start(ledger)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("host", "elsewhere"), ("process", "another-boot pid:[1] 77"), ("process", "")],
+    ids=["another host", "another boot or container", "a system that does not say"],
+)
+@pytest.mark.parametrize(
+    ("age", "lives"),
+    [(0, True), (59, True), (61, False), (86_400, False), (-30, True), (-61, False), (-31_536_000, False)],
+)
+def test_a_process_that_cannot_be_seen_lives_by_its_heartbeat(
+    ledger: Ledger, column: str, value: str, age: int, lives: bool
+) -> None:
+    """Also one whose clock was a year ahead when it died: it holds the lease for no year."""
+    sending = start(ledger)
+    sending.heartbeat(NOW - age * SECOND)
+    holder(ledger, **{column: value})
+    if lives:
+        with pytest.raises(LeaseHeld, match="counts as dead 60 s after its last heartbeat"):
+            start(ledger)
+    else:
+        start(ledger)
+
+
+def test_the_clock_does_not_decide_over_a_process_that_can_be_seen(ledger: Ledger) -> None:
+    start(ledger)
+    for now in (NOW - 10**18, NOW + 10**18):
+        with pytest.raises(LeaseHeld):
+            start(ledger, now)
+
+
+def test_another_user_s_process_lives_where_proc_hides_it(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With hidepid, /proc does not show it, and the system says only that there is such a process."""
+    start(ledger)
+
+    def hidden(pid: int, number: int) -> None:
+        raise PermissionError
+
+    real = Path.read_text
+
+    def read(self: Path, *arguments: str) -> str:
+        if self.name == "stat":
+            raise FileNotFoundError
+        return real(self, *arguments)
+
+    monkeypatch.setattr(os, "kill", hidden)
+    monkeypatch.setattr(Path, "read_text", read)
+    with pytest.raises(LeaseHeld):
+        start(ledger)
+
+
+def test_whose_lease_was_taken_sends_nothing_more(path: Path, ledger: Ledger) -> None:
+    first = start(ledger)
+    first.claim(NOW, 10)
+    first.record((), (intent(ANNA),))
+    holder(ledger, host="elsewhere", heartbeat=NOW - 2 * LEASE)
+    other = Ledger.open(path, "news")
+    second = start(other)
+    assert statuses(ledger) == {ANNA: "in_doubt", BEN: "pending"}
+    second.claim(NOW, 10)
+
+    # What the first one hears still is recorded; it mails nobody.
+    with pytest.raises(LeaseLost):
+        first.record((result(ANNA),), (intent(BEN),))
+    assert statuses(ledger) == {ANNA: "accepted", BEN: "pending"}
+    with pytest.raises(LeaseLost):
+        first.heartbeat(NOW)
+    assert second.record((), (intent(BEN),)) == {BEN}
+    other.close()
+
+
+def test_a_late_answer_does_not_undo_what_was_decided_meanwhile(path: Path, ledger: Ledger) -> None:
+    first = start(ledger)
+    first.claim(NOW, 10)
+    first.record((), (intent(ANNA),))
+    holder(ledger, host="elsewhere", heartbeat=NOW - 2 * LEASE)
+    other = Ledger.open(path, "news")
+    second = start(other)
+    other.settle_doubt(Status.PENDING, [ANNA], "by hand", NOW)
+    assert send(other, second, ANNA, Status.REFUSED)
+    first.record((result(ANNA, Status.IN_DOUBT),), ())
+    assert statuses(ledger)[ANNA] == "refused"
+    other.close()
+
+
+def test_two_campaigns_of_a_ledger_do_not_send_at_once(path: Path, ledger: Ledger) -> None:
+    other = Ledger.open(path, "letters")
+    enrol(other, people(ANNA))
+    sending = start(ledger)
+    sending.claim(NOW, 10)
+    sending.record((), (intent(ANNA),))
+    with pytest.raises(LeaseHeld):
+        start(other)
+    sending.end(NOW)
+    second = start(other)
+    assert [claim.recipient.key for claim in second.claim(NOW, 10)] == [ANNA]
+    # Whoever comes next notes what a dead run left, of any campaign.
+    assert ledger.history.summary(NOW).counts[Status.IN_DOUBT] == 1
+    assert enrol(ledger, people(ANNA), Choices(resend_doubt=True)).to_send == 1
+    other.close()

@@ -1,0 +1,398 @@
+"""Claims, intents and results: what is on the disk at which moment, whoever interferes."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from campaign.ledger import Ledger, LedgerFull, Scope, Suppression
+from campaign.ledger.database import Database
+from campaign.model import Outcome, Status
+from tests.ledger.book import NOW, SCOPE, SECOND, enrol, intent, people, result, row, send, start, statuses
+from tests.ledger.namespace import run_on_disk
+
+ANNA, BEN, CLEO = "anna@example.com", "ben@example.com", "cleo@example.com"
+HOUR = 3600 * SECOND
+DAY = 24 * HOUR
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    book = Ledger.open(tmp_path / "ledger.db", "news")
+    enrol(book, people(ANNA, BEN, CLEO))
+    yield book
+    book.close()
+
+
+class Watched:
+    """What SQLite was told, and by how many commits."""
+
+    def __init__(self, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.told: list[str] = []
+        database._connection.set_trace_callback(self.told.append)
+
+    @property
+    def commits(self) -> int:
+        return sum(statement == "COMMIT" for statement in self.told)
+
+
+def test_an_intent_is_on_the_disk_when_record_returns(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sending = start(ledger)
+    sending.claim(NOW, 10)
+    watched = Watched(ledger.database, monkeypatch)
+    assert sending.record((), (intent(ANNA),)) == {ANNA}
+    assert watched.commits == 1
+    assert ledger.database.rows("PRAGMA synchronous") == [(2,)]  # FULL
+    assert ledger.database.path is not None
+    other = sqlite3.connect(ledger.database.path)
+    assert other.execute(
+        "SELECT key, status, run, message_id IS NOT NULL FROM messages LIMIT 1"
+    ).fetchone() == (
+        ANNA,
+        "in_flight",
+        1,
+        1,
+    )
+    assert other.execute("SELECT run, message, started_at, addresses FROM attempts").fetchall() == [
+        (1, 1, NOW, 1)
+    ]
+    other.close()
+
+
+def test_an_answer_and_the_next_intent_share_a_commit(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sending = start(ledger)
+    sending.claim(NOW, 10)
+    sending.record((), (intent(ANNA),))
+    watched = Watched(ledger.database, monkeypatch)
+    assert sending.record((result(ANNA),), (intent(BEN),)) == {BEN}
+    assert watched.commits == 1
+    sending.record((result(BEN),), ())
+    assert watched.commits == 2
+    assert statuses(ledger) == {ANNA: "accepted", BEN: "accepted", CLEO: "pending"}
+
+
+def test_connections_that_wait_share_a_commit(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    enrol(ledger, people(*(f"user{n}@example.com" for n in range(20))))
+    sending = start(ledger)
+    sending.claim(NOW, 20)
+    watched = Watched(ledger.database, monkeypatch)
+    held: list[set[str]] = []
+    threads = [
+        threading.Thread(
+            target=lambda n=n: held.append(sending.record((), (intent(f"user{n}@example.com"),)))
+        )
+        for n in range(20)
+    ]
+    with ledger.database.lock:
+        for thread in threads:
+            thread.start()
+        while len(sending._recorder._queue) < 20:
+            pass
+    for thread in threads:
+        thread.join()
+    assert watched.commits == 1
+    assert sorted(key for keys in held for key in keys) == sorted(f"user{n}@example.com" for n in range(20))
+    assert all(len(keys) == 1 for keys in held)
+
+
+def test_nobody_is_claimed_twice(ledger: Ledger) -> None:
+    sending = start(ledger)
+    first = [claim.recipient.key for claim in sending.claim(NOW, 2)]
+    assert first == [ANNA, BEN]
+    assert [claim.recipient.key for claim in sending.claim(NOW, 2)] == [CLEO]
+    assert sending.claim(NOW, 2) == []
+    sending.release([BEN])
+    assert [claim.recipient.key for claim in sending.claim(NOW, 2)] == [BEN]
+
+
+def test_a_claim_gives_the_row_as_the_list_had_it(ledger: Ledger) -> None:
+    enrol(ledger, [row(1, "Anna@example.com", key=ANNA, name="Anna", city="Bergen")])
+    (claim,) = start(ledger).claim(NOW, 10)
+    assert claim.recipient == row(1, "Anna@example.com", key=ANNA, name="Anna", city="Bergen")
+    assert (claim.attempts, claim.accepted) == (0, frozenset())
+
+
+def test_those_due_come_first_and_the_others_when_they_are(ledger: Ledger) -> None:
+    sending = start(ledger)
+    sending.claim(NOW, 10)
+    for key, delay in ((ANNA, 60), (BEN, 30)):
+        sending.record((), (intent(key),))
+        sending.record((result(key, Status.DEFERRED, due_at=NOW + delay * SECOND),), ())
+    assert sending.next_due(NOW) == NOW + 30 * SECOND
+    assert sending.claim(NOW + 29 * SECOND, 10) == []
+    assert [c.recipient.key for c in sending.claim(NOW + 60 * SECOND, 10)] == [BEN, ANNA]
+    assert sending.next_due(NOW) is None  # Cleo is held still
+
+
+def test_copies_that_arrived_are_known_when_the_row_is_tried_again(ledger: Ledger) -> None:
+    sending = start(ledger)
+    sending.claim(NOW, 1)
+    sending.record((), (intent(ANNA, addresses=2),))
+    copy = Outcome("Boss@example.com", Status.ACCEPTED, "250 Ok")
+    sending.record((result(ANNA, Status.DEFERRED, copies=(copy,)),), ())
+    (claim,) = sending.claim(NOW, 1)
+    assert (claim.attempts, claim.accepted) == (1, frozenset({"boss@example.com"}))
+
+
+@pytest.mark.parametrize(
+    "status", ["accepted", "refused", "suppressed", "withdrawn", "in_doubt", "in_flight"]
+)
+def test_an_intent_holds_only_for_a_row_that_waits(ledger: Ledger, status: str) -> None:
+    sending = start(ledger)
+    sending.claim(NOW, 10)
+    ledger.database.change("UPDATE messages SET status = ? WHERE key = ?", (status, ANNA))
+    assert not sending.is_due(ANNA)
+    assert sending.record((), (intent(ANNA), intent(BEN))) == {BEN}
+    assert ledger.database.rows("SELECT count(*) FROM attempts") == [(1,)]
+
+
+def test_a_refusal_before_the_content_needs_no_intent(ledger: Ledger) -> None:
+    sending = start(ledger)
+    sending.claim(NOW, 1)
+    sending.record((result(ANNA, Status.REFUSED, reply="550 5.1.1 no"),), ())
+    assert statuses(ledger)[ANNA] == "refused"
+    assert ledger.database.rows("SELECT count(*) FROM attempts") == [(0,)]
+    assert ledger.database.rows("SELECT address, kind, text FROM events") == [
+        (ANNA, "refused", "550 5.1.1 no")
+    ]
+
+
+# Suppression: from the next message on, whichever way it came.
+
+
+def test_who_is_suppressed_meanwhile_gets_nothing(ledger: Ledger, tmp_path: Path) -> None:
+    sending = start(ledger)
+    sending.claim(NOW, 10)
+    other = Ledger.open(tmp_path / "ledger.db", "")
+    assert other.suppressions.add([Suppression(ANNA, "asked", NOW)]) == (1, 1)
+    other.close()
+    assert not sending.is_due(ANNA)
+    assert sending.record((), (intent(ANNA),)) == set()
+
+
+def test_who_is_suppressed_on_the_way_is_not_tried_again(ledger: Ledger) -> None:
+    sending = start(ledger)
+    sending.claim(NOW, 10)
+    sending.record((), (intent(ANNA),))
+    assert ledger.suppressions.add([Suppression("@example.com", "asked", NOW)]) == (1, 2)
+    sending.record((result(ANNA, Status.DEFERRED),), ())
+    for claim in sending.claim(NOW, 10):
+        assert not sending.is_due(claim.recipient.key)
+    assert statuses(ledger) == dict.fromkeys((ANNA, BEN, CLEO), "suppressed")
+
+
+def test_an_intent_does_not_hold_for_who_is_suppressed(ledger: Ledger) -> None:
+    """Whatever else has gone wrong."""
+    sending = start(ledger)
+    sending.claim(NOW, 10)
+    ledger.database.change("INSERT INTO suppressions VALUES (?, '', 0)", (ANNA,))
+    assert sending.record((), (intent(ANNA), intent(BEN))) == {BEN}
+    assert statuses(ledger)[ANNA] == "suppressed"
+    assert sending.claim(NOW, 10) == []
+
+
+def test_a_dead_address_is_not_written_to_again_by_another_row(tmp_path: Path) -> None:
+    ledger = Ledger.open(tmp_path / "two.db", "news")
+    enrol(ledger, [row(1, ANNA, key="1"), row(2, "ANNA@example.com", key="2")])
+    sending = start(ledger)
+    sending.claim(NOW, 10)
+    sending.record((result("1", Status.REFUSED, address=ANNA, suppress=True),), ())
+    assert not sending.is_due("2")
+    assert statuses(ledger) == {"1": "refused", "2": "suppressed"}
+    ledger.close()
+
+
+@pytest.mark.parametrize("suppress", [True, False])
+def test_dead_addresses_are_suppressed_unless_it_is_off(ledger: Ledger, suppress: bool) -> None:
+    sending = ledger.start(SCOPE, NOW, suppress=suppress)
+    sending.claim(NOW, 10)
+    sending.record((result(ANNA, Status.REFUSED, reply="550 5.1.1 no", suppress=True),), ())
+    found = [(entry.pattern, entry.reason) for entry in ledger.suppressions]
+    assert found == ([(ANNA, "refused: 550 5.1.1 no")] if suppress else [])
+    assert statuses(ledger)[ANNA] == "refused"
+
+
+# Clocks that jump.
+
+
+def test_a_clock_set_back_does_not_starve_what_is_deferred(ledger: Ledger) -> None:
+    sending = ledger.start(SCOPE, NOW, 2 * HOUR)
+    sending.claim(NOW, 10)
+    for key, delay in ((ANNA, HOUR), (BEN, 30 * DAY)):
+        sending.record((), (intent(key),))
+        sending.record((result(key, Status.DEFERRED, due_at=NOW + delay),), ())
+    sending.release([CLEO])
+    assert [c.recipient.key for c in sending.claim(NOW, 10)] == [CLEO, BEN]
+    assert sending.next_due(NOW) == NOW + HOUR
+    assert sending.next_due(NOW - 300 * DAY) == NOW - 300 * DAY + 2 * HOUR
+    assert [c.recipient.key for c in sending.claim(NOW - 300 * DAY, 10)] == [ANNA]
+
+
+def test_starts_of_a_clock_that_was_ahead_count_from_now_and_pass(ledger: Ledger) -> None:
+    """They are not taken for long ago, which would buy a second quota, nor for ever to come."""
+    year = 365 * DAY
+    sending = start(ledger, NOW + year)
+    sending.claim(NOW + year, 10)
+    sending.record((), (intent(ANNA, NOW + year, addresses=3),))
+    sending.end(NOW + year)
+    again = start(ledger, NOW)
+    assert again.starts(SCOPE, NOW - DAY) == [(NOW, 3)]
+    again.end(NOW)
+    later = start(ledger, NOW + 2 * DAY)
+    assert later.starts(SCOPE, NOW + DAY) == []
+
+
+@pytest.mark.parametrize("jump", [365 * DAY, -365 * DAY, 20 * SECOND])
+def test_starts_jump_with_the_clock_during_a_run(ledger: Ledger, jump: int) -> None:
+    sending = start(ledger)
+    sending.heartbeat(NOW, 0)
+    sending.claim(NOW, 10)
+    sending.record((), (intent(ANNA, NOW + SECOND),))
+    sending.heartbeat(NOW + 5 * SECOND + jump, 5 * SECOND)
+    assert sending.starts(SCOPE, 0) == [(NOW + SECOND + jump, 1)]
+    sending.record((), (intent(BEN, NOW + 6 * SECOND + jump),))
+    sending.heartbeat(NOW + 10 * SECOND + jump, 10 * SECOND)
+    assert sending.starts(SCOPE, 0) == [(NOW + SECOND + jump, 1), (NOW + 6 * SECOND + jump, 1)]
+
+
+def test_a_clock_that_drifts_moves_nothing(ledger: Ledger) -> None:
+    sending = start(ledger)
+    sending.claim(NOW, 10)
+    sending.record((), (intent(ANNA),))
+    for n in range(10):
+        sending.heartbeat(NOW + n * 7 * SECOND, n * 5 * SECOND)
+    assert sending.starts(SCOPE, 0) == [(NOW, 1)]
+
+
+def test_the_scope_of_a_rate_is_the_account_over_all_campaigns(ledger: Ledger, tmp_path: Path) -> None:
+    sending = start(ledger)
+    sending.claim(NOW, 10)
+    sending.record((), (intent(ANNA, NOW, addresses=2),))
+    sending.note_start(NOW + 1, 1)  # a test message
+    sending.end(NOW)
+    other = Ledger(ledger.database, "letters", None)
+    assert other.starts(SCOPE, NOW - DAY) == [(NOW, 2), (NOW + 1, 1)]
+    assert other.starts(SCOPE, NOW + 1) == [(NOW + 1, 1)]
+    assert other.starts(Scope("mail.example.com", "another"), 0) == []
+    assert other.starts(Scope("mail.example.org", "news"), 0) == []
+
+
+# A disk that is full.
+
+
+def test_answers_are_recorded_when_nothing_else_can_be(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enrol(ledger, people(*(f"user{n}@example.com" for n in range(400))))
+    sending = start(ledger)
+    keys = [claim.recipient.key for claim in sending.claim(NOW, 400)]
+    database = ledger.database
+    database.rows(f"PRAGMA max_page_count = {database.rows('PRAGMA page_count')[0][0] + 1}")
+    given: list[None] = []
+
+    def give_room() -> None:
+        given.append(None)
+        database.rows("PRAGMA max_page_count = 1000000")
+
+    monkeypatch.setattr(database, "use_reserve", give_room)
+    before = keys[0]
+    sending.record((), (intent(before),))
+    full: LedgerFull | None = None
+    for key in keys[1:]:
+        try:
+            assert sending.record((result(before),), (intent(key),)) == {key}
+        except LedgerFull as error:
+            full = error
+            break
+        before = key
+    assert "Make room on the disk" in str(full)
+    assert given
+    found = statuses(ledger)
+    assert found[before] == "accepted"
+    assert "in_flight" not in found.values()
+    # Other connections say what they were answered, and send nothing more, room or not.
+    sending.record((result(keys[-1], Status.REFUSED),), ())
+    with pytest.raises(LedgerFull):
+        sending.record((), (intent(keys[-2]),))
+    assert statuses(ledger)[keys[-1]] == "refused"
+    sending.end(NOW)
+
+
+FULL_DISK = """
+import json, sys
+from pathlib import Path
+from campaign.ledger import Ledger, LedgerFull
+from campaign.model import Status
+from tests.ledger.book import NOW, enrol, intent, people, result, start
+folder = Path(sys.argv[1])
+ledger = Ledger.open(folder / "ledger.db", "news")
+enrol(ledger, people(*(f"user{n}@example.com" for n in range(3000))))
+said = {}
+sending = start(ledger)
+claims = [claim.recipient.key for claim in sending.claim(NOW, 3000)]
+filler = (folder / "filler").open("wb", buffering=0)
+try:
+    while True:
+        filler.write(bytes(65536))
+except OSError:
+    filler.truncate(filler.tell() - 500_000)
+flying, sent = [], 0
+try:
+    for key in claims:
+        done, flying = flying, [key]
+        sending.record([result(k) for k in done], [intent(key)])
+        sent += 1
+except LedgerFull as full:
+    said["full"] = str(full)
+    if done and ledger.database.row("SELECT status FROM messages WHERE key = ?", (done[0],))[0] == "accepted":
+        said["answer recorded"] = True
+said["sent"] = sent
+sending.end(NOW)
+try:
+    start(ledger)
+    said["again"] = "started"
+except LedgerFull as full:
+    said["again"] = str(full)
+(folder / "filler").unlink()
+filler.close()
+again = start(ledger)
+said["counts"] = dict(ledger.database.rows("SELECT status, count(*) FROM messages GROUP BY 1"))
+said["integrity"] = ledger.database.rows("PRAGMA integrity_check")
+left = [claim.recipient.key for claim in again.claim(NOW, 3000)]
+for key in left:
+    assert again.record((), (intent(key),)) == {key}
+    again.record((result(key),), ())
+said["at last"] = dict(ledger.database.rows("SELECT status, count(*) FROM messages GROUP BY 1"))
+again.end(NOW)
+print(json.dumps(said))
+"""
+
+
+def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
+    said = run_on_disk(tmp_path / "disk", "12m", FULL_DISK)
+    assert "Make room on the disk, then send again" in said["full"]
+    assert said["answer recorded"]
+    assert 0 < said["sent"] < 3000
+    assert "Make room on the disk" in said["again"]
+    assert said["counts"] == {"accepted": said["sent"], "pending": 3000 - said["sent"]}
+    assert said["integrity"] == [["ok"]]
+    assert said["at last"] == {"accepted": 3000}
+
+
+def test_sending_goes_on_where_a_person_has_settled_a_doubt(ledger: Ledger) -> None:
+    sending = start(ledger)
+    assert send(ledger, sending, ANNA, Status.IN_DOUBT)
+    assert ledger.settle_doubt(Status.PENDING, [ANNA], "by hand", NOW) == 1
+    assert [c.recipient.key for c in sending.claim(NOW, 1)] == [ANNA]
+    assert ledger.database.rows("SELECT kind, text FROM events ORDER BY id") == [
+        ("in_doubt", "250 2.0.0 Ok"),
+        ("pending", "by hand"),
+    ]
