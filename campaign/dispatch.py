@@ -95,7 +95,8 @@ class Dispatch:
         self._claims: deque[Claim] = deque()
         self._out = 0  # rows that a connection has
         self._ahead = 0  # addresses between `ahead` and `started`
-        self._reserved = 0  # of these, between `may_start` and `started`
+        self._line: list[str] = []  # keys whose contents wait for the pace, first come first served
+        self._reserved = 0  # addresses between `may_start` and `started`
         self._last_start = 0
         self._throttles = 0
         self._put_off = 0  # rows in a row that a policy put off at RCPT
@@ -145,14 +146,20 @@ class Dispatch:
             self._ahead += addresses
             return 0
 
-    def may_start(self, now: int, addresses: int) -> int:
+    def may_start(self, now: int, addresses: int, key: str) -> int:
         """Return 0 where a booked content may leave now, and reserve its place; else ns to wait.
 
-        A place is taken with `started`, or given back with `cancel_start`.
+        A place is taken with `started`, or given back with `cancel_start`. Who asks first goes first:
+        a server that has said 354 waits.
         """
         with self._lock:
             delay = self._delay(now, addresses)
+            if key not in self._line:
+                self._line.append(key)
+            if self._line[0] != key:
+                return max(delay, _SECOND // 1000)
             if delay == 0:
+                self._line.remove(key)
                 self._reserved += addresses
             return delay
 
@@ -170,10 +177,12 @@ class Dispatch:
         with self._lock:
             self._reserved -= addresses
 
-    def cancel(self, addresses: int) -> None:
+    def cancel(self, addresses: int, key: str) -> None:
         """Give a booking back whose content will not leave."""
         with self._lock:
             self._ahead -= addresses
+            if key in self._line:
+                self._line.remove(key)
 
     def judge(self, answer: Answer) -> Verdict:
         """Return what a row's own answer means, seen beside those before it.

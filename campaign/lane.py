@@ -207,7 +207,7 @@ class Lane:
         connection = self._connection
         if connection is None:
             return
-        while delay := self._dispatch.may_start(time.monotonic_ns(), work.addresses):
+        while delay := self._dispatch.may_start(time.monotonic_ns(), work.addresses, work.message.key):
             self._settle(settled)
             settled = []
             if self._dispatch.stopped is not None:
@@ -302,7 +302,7 @@ class Lane:
     def _unbook(self, work: _Work) -> None:
         if work.booked:
             work.booked = False
-            self._dispatch.cancel(work.addresses)
+            self._dispatch.cancel(work.addresses, work.message.key)
 
     def _worn_out(self) -> bool:
         """Whether the session has carried as many messages as it should (RFC 9422 4.1: MAILMAX)."""
