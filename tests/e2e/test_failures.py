@@ -302,8 +302,12 @@ def test_a_full_server_slows_us_down_and_nobody_is_charged(
 def test_a_server_that_limits_the_rate_gets_what_it_wants(
     changing_server: Postfix, campaign_for: Folders
 ) -> None:
-    limits = {"smtpd_client_event_limit_exceptions": "", "anvil_rate_time_unit": "2s"}
-    changing_server.reload(recipient_faults={}, smtpd_client_message_rate_limit=3, **limits)
+    changing_server.reload(
+        recipient_faults={},
+        smtpd_client_message_rate_limit=3,
+        smtpd_client_event_limit_exceptions="",
+        anvil_rate_time_unit="2s",
+    )
     changing_server.empty()
     folder = campaign_for(changing_server)
     addresses = folder.people(8)
