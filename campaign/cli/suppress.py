@@ -115,7 +115,7 @@ def _parsed(patterns: tuple[str, ...]) -> list[str]:
         try:
             parsed.append(parse_pattern(pattern))
         except AddressError as error:
-            problems.append(Problem(str(error)))
+            problems.append(Problem(f"{pattern!r}: {error}"))
     if problems:
         raise UserError(*problems)
     return parsed

@@ -202,14 +202,17 @@ class _Accepted:
         if len(found) == len(keys):
             return found
         met = {place for place, _ in found}
-        others = [place for place in range(len(keys)) if place not in met]
-        asked = self._database.rows(self.ASKED, (_encode([keys[p] for p in others]), self._campaign))
-        far = [(others[place], number) for place, number in asked]
+        far = self._look_up(keys, [place for place in range(len(keys)) if place not in met])
         if 2 * len(far) > len(keys) and self._patience:
             self._patience -= 1
             near.clear()
             self._walk = self._rows(far[-1][1]) if self._patience else iter(())
         return sorted(found + far)
+
+    def _look_up(self, keys: list[str], places: list[int]) -> list[tuple[int, int]]:
+        asked = _encode([keys[place] for place in places])
+        found = self._database.rows(self.ASKED, (asked, self._campaign))
+        return [(places[place], number) for place, number in found]
 
     def close(self) -> None:
         """Let go of the ledger's rows."""

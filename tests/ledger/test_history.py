@@ -1,0 +1,115 @@
+"""What readers see: counts, rows, domains, replies, the course of time; also of an empty ledger."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from campaign.ledger import Ledger
+from campaign.model import Status
+from tests.ledger.book import NOW, SECOND, bad, enrol, intent, people, result, row, send, start
+
+ANNA, BEN, CLEO = "anna@example.com", "ben@example.com", "cleo@example.org"
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    book = Ledger.open(tmp_path / "ledger.db", "news")
+    yield book
+    book.close()
+
+
+def test_an_empty_ledger(ledger: Ledger) -> None:
+    summary = ledger.history.summary(NOW)
+    assert set(summary.counts) == set(Status)
+    assert not any(summary.counts.values())
+    assert (summary.first_accepted_at, summary.last_accepted_at, summary.next_due) == (None, None, None)
+    assert (summary.sending, summary.waiting) == (None, 0)
+    assert list(ledger.history.entries(NOW)) == []
+    assert ledger.history.all_columns() == ()
+    assert ledger.history.domains(NOW, 10) == []
+    assert list(ledger.history.replies()) == []
+    assert ledger.history.accepted_by_time(10) == []
+    assert ledger.digest is None
+
+
+def test_a_campaign_that_the_ledger_does_not_know(ledger: Ledger, tmp_path: Path) -> None:
+    enrol(ledger, people(ANNA))
+    reader = Ledger.open(tmp_path / "ledger.db", "another", create=False, read_only=True)
+    assert not any(reader.history.summary(NOW).counts.values())
+    assert list(reader.history.entries(NOW)) == []
+    assert reader.database.rows("SELECT name FROM campaigns") == [("news",)]
+    reader.close()
+
+
+def test_counts_times_and_what_is_due(ledger: Ledger) -> None:
+    enrol(ledger, [*people(ANNA, BEN, CLEO), bad(4)])
+    sending = start(ledger)
+    sending.claim(NOW, 10)
+    for n, key in enumerate((ANNA, BEN)):
+        sending.record((), (intent(key, NOW + n),))
+        sending.record((result(key, now=NOW + n * SECOND),), ())
+    sending.record((), (intent(CLEO),))
+    sending.record((result(CLEO, Status.DEFERRED, reply="450 4.2.1 busy", due_at=NOW + 60),), ())
+    summary = ledger.history.summary(NOW)
+    assert {status: n for status, n in summary.counts.items() if n} == {
+        Status.ACCEPTED: 2,
+        Status.DEFERRED: 1,
+        Status.INVALID: 1,
+    }
+    assert (summary.first_accepted_at, summary.last_accepted_at) == (NOW, NOW + SECOND)
+    assert (summary.next_due, summary.waiting) == (NOW + 60, 1)
+    assert sorted(ledger.history.replies()) == [
+        (Status.DEFERRED, "450 4.2.1 busy", 1),
+        (Status.INVALID, "the address is blank", 1),
+    ]
+    assert ledger.history.domains(NOW, 1) == [("example.com", {Status.ACCEPTED: 2})]
+    assert ledger.history.accepted_by_time(10) == [(NOW, 1), (NOW + SECOND, 2)]
+
+
+def test_entries_come_in_the_order_of_the_list_with_their_columns(ledger: Ledger) -> None:
+    enrol(ledger, [row(1, BEN, name="Ben", city="Bergen"), row(2, ANNA)])
+    sending = start(ledger)
+    send(ledger, sending, BEN)
+    # A later list has another column, and Ben no more.
+    rows = [row(1, ANNA), row(2, CLEO)]
+    rows = [type(r)(r.number, r.line, r.key, r.email, r.name, {**r.row, "plan": "pro"}) for r in rows]
+    enrol(ledger, rows, columns=("email", "city", "plan"))
+    entries = list(ledger.history.entries(NOW))
+    assert [(e.email, e.status, dict(e.row)) for e in entries] == [
+        (BEN, "accepted", {"email": BEN, "city": "Bergen"}),
+        (ANNA, "pending", {"email": ANNA, "city": "Oslo", "plan": "pro"}),
+        (CLEO, "pending", {"email": CLEO, "city": "Oslo", "plan": "pro"}),
+    ]
+    assert ledger.history.all_columns() == ("email", "city", "plan")
+    ben = entries[0]
+    assert (ben.name, ben.attempts, ben.reply, ben.started_at, ben.settled_at) == (
+        "Ben", 1, "250 2.0.0 Ok", NOW, NOW,
+    )  # fmt: skip
+    assert [e.email for e in ledger.history.entries(NOW, [Status.ACCEPTED])] == [BEN]
+    assert list(ledger.history.entries(NOW, [Status.REFUSED])) == []
+
+
+def test_a_reader_works_beside_a_sender_and_sees_each_commit(ledger: Ledger, tmp_path: Path) -> None:
+    enrol(ledger, people(ANNA, BEN))
+    sending = start(ledger)
+    reader = Ledger.open(tmp_path / "ledger.db", "news", create=False, read_only=True)
+    sending.claim(NOW, 10)
+    sending.record((), (intent(ANNA),))
+    assert reader.history.summary(NOW).counts[Status.IN_FLIGHT] == 1
+    sending.record((result(ANNA),), (intent(BEN),))
+    assert reader.history.summary(NOW).counts[Status.ACCEPTED] == 1
+    with pytest.raises(sqlite3.DatabaseError):
+        reader.database._connection.execute("DELETE FROM messages")
+    reader.close()
+
+
+def test_a_content_s_digest_counts_once_somebody_has_had_it(ledger: Ledger) -> None:
+    enrol(ledger, people(ANNA, BEN))
+    ledger.set_digest("one")
+    assert ledger.digest is None
+    send(ledger, start(ledger), ANNA)
+    assert ledger.digest == "one"

@@ -1,0 +1,148 @@
+"""What is accepted is met, whatever has become of the list; doubles and bad rows are told apart."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from campaign.ledger import Enrolment, Ledger, Plan
+from campaign.ledger.staging import _Accepted
+from campaign.model import BadRow, Recipient
+from tests.ledger.book import COLUMNS, NOW, bad, enrol, row
+
+COUNT = 9000
+ADDRESSES = [f"user{n}@example.com" for n in range(COUNT)]
+
+
+@pytest.fixture(scope="module")
+def ledger() -> Iterator[Ledger]:
+    """Everybody was accepted but every hundredth."""
+    book = Ledger.temporary("news")
+    enrol(book, [row(n, address) for n, address in enumerate(ADDRESSES, 1)])
+    book.database.change("UPDATE messages SET status = 'accepted' WHERE number % 100 != 0")
+    yield book
+    book.close()
+
+
+def plan(
+    ledger: Ledger, rows: list[Recipient | BadRow]
+) -> tuple[Plan, list[tuple[int | None, str]], Enrolment]:
+    enrolment = ledger.enrolment()
+    enrolment.stage(COLUMNS, rows)
+    said = [(problem.line, problem.message) for problem in enrolment.drop_duplicates("list.csv")]
+    enrolment.recognise()
+    return enrolment.plan(), said, enrolment
+
+
+def listed(addresses: list[str]) -> list[Recipient | BadRow]:
+    return [row(n, address) for n, address in enumerate(addresses, 1)]
+
+
+def shuffled(addresses: list[str]) -> list[str]:
+    return random.Random(1).sample(addresses, len(addresses))
+
+
+NEW = [f"new{n}@example.com" for n in range(5000)]
+
+
+@pytest.mark.parametrize(
+    ("addresses", "new", "gone"),
+    [
+        (ADDRESSES, 0, 0),
+        (ADDRESSES[::-1], 0, 0),
+        (shuffled(ADDRESSES), 0, 0),
+        (ADDRESSES + NEW, 5000, 0),
+        (NEW + ADDRESSES, 5000, 0),
+        (ADDRESSES[:3000] + NEW + ADDRESSES[3000:], 5000, 0),
+        (ADDRESSES[6000:] + ADDRESSES[:6000], 0, 0),
+        (ADDRESSES[:100] + ADDRESSES[8000:], 0, 7900),
+        (ADDRESSES[::3], 0, 6000),
+        (NEW, 5000, 9000),
+        ([], 0, 9000),
+    ],
+    ids=[
+        "as it was",
+        "backwards",
+        "shuffled",
+        "more at the end",
+        "more at the front",
+        "more in the middle",
+        "turned",
+        "most left",
+        "every third",
+        "another list",
+        "empty",
+    ],
+)
+def test_whatever_becomes_of_the_list(ledger: Ledger, addresses: list[str], new: int, gone: int) -> None:
+    found, said, enrolment = plan(ledger, listed(addresses))
+    waiting = {address for n, address in enumerate(ADDRESSES, 1) if n % 100 == 0}
+    here, fresh = set(addresses), set(NEW)
+    assert said == []
+    assert found.new == new
+    assert found.accepted == COUNT - gone - len(waiting & here)
+    assert found.to_send == new + len(waiting & here)
+    assert found.withdrawn == len(waiting - here)
+    sent = [recipient.email for recipient in enrolment.to_send()]
+    assert sent == [address for address in addresses if address in waiting or address in fresh]
+
+
+def test_a_list_in_its_order_is_not_looked_up(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    real = _Accepted._look_up
+
+    def look_up(self: _Accepted, keys: list[str], places: list[int]) -> list[tuple[int, int]]:
+        asked.append(len(places))
+        return real(self, keys, places)
+
+    monkeypatch.setattr(_Accepted, "_look_up", look_up)
+    plan(ledger, listed(ADDRESSES[:2500] + ADDRESSES[6000:]))
+    # Those that wait still, and one batch behind the gap.
+    assert sum(asked) < 2200
+
+
+@pytest.mark.parametrize("distance", [1, 1999, 2000, 5000])
+def test_doubles_of_what_was_accepted_are_named(ledger: Ledger, distance: int) -> None:
+    rows = listed([*ADDRESSES[:distance], ADDRESSES[0], *ADDRESSES[distance:7000]])
+    found, said, _ = plan(ledger, rows)
+    assert said == [(distance + 2, "'user0@example.com' stands in line 2 already; this row is left out")]
+    assert found.accepted == 7000 - 70
+
+
+def test_doubles_are_named_in_the_order_of_the_list(ledger: Ledger) -> None:
+    new, accepted, waiting = "x@example.com", ADDRESSES[0], ADDRESSES[99]
+    rows = listed([new, accepted, waiting, waiting, new, accepted, new])
+    found, said, _ = plan(ledger, rows)
+    assert said == [
+        (5, f"{waiting!r} stands in line 4 already; this row is left out"),
+        (6, f"{new!r} stands in line 2 already; this row is left out"),
+        (7, f"{accepted!r} stands in line 3 already; this row is left out"),
+        (8, f"{new!r} stands in line 2 already; this row is left out"),
+    ]
+    assert (found.new, found.accepted, found.to_send) == (1, 1, 2)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_bad_row_of_somebody_accepted_counts_once(ledger: Ledger, order: tuple[int, int]) -> None:
+    rows: list[Recipient | BadRow] = [row(1, ADDRESSES[0]), bad(2, ADDRESSES[0])]
+    rows = [
+        row(n, ADDRESSES[0]) if isinstance(rows[place], Recipient) else bad(n, ADDRESSES[0])
+        for n, place in enumerate(order, 1)
+    ]
+    found, said, _ = plan(ledger, rows)
+    assert (found.accepted, found.invalid, said) == (1, 0, [])
+    found, said, _ = plan(ledger, [bad(1, ADDRESSES[0]), bad(2, ADDRESSES[0])])
+    assert (found.accepted, found.invalid, said) == (1, 0, [])
+
+
+def test_rows_without_a_key_are_told_apart(ledger: Ledger) -> None:
+    """Also from a row whose key looks like what they are recorded by."""
+    book = Ledger.temporary("another")
+    listing: list[Recipient | BadRow] = [row(1, "a@example.com", key="row 2"), bad(2), bad(3)]
+    assert enrol(book, listing).invalid == 2
+    assert enrol(book, listing).invalid == 2
+    assert [entry.number for entry in book.history.entries(NOW)] == [1, 2, 3]
+    assert enrol(book, listing[:1]).withdrawn == 2
+    book.close()

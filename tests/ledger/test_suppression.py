@@ -1,0 +1,246 @@
+"""Who is suppressed gets nothing, by any command; the list is kept, imported and exported."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from campaign.address import AddressError
+from campaign.cli import main
+from campaign.ledger import Ledger, Suppression, parse_pattern
+from tests.e2e.folder import CampaignFolder
+from tests.ledger.book import NOW, enrol, people, row, send, start, statuses
+from tests.servers.postfix import Postfix
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    book = Ledger.open(tmp_path / "ledger.db", "news")
+    yield book
+    book.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "pattern"),
+    [
+        (" Anna@Example.COM ", "anna@example.com"),
+        ("example.com", "@example.com"),
+        ("@Example.com", "@example.com"),
+        ("Bücher.example", "@xn--bcher-kva.example"),
+        ("anna@bücher.example", "anna@xn--bcher-kva.example"),
+        ("#" + "0f" * 32, "#" + "0f" * 32),
+    ],
+)
+def test_a_pattern_is_an_address_or_a_domain(text: str, pattern: str) -> None:
+    assert parse_pattern(text) == pattern
+
+
+@pytest.mark.parametrize("text", ["", "anna", "anna@", "@", "a@b@c.example", "#12", "*@example.com.", "@com"])
+def test_anything_else_is_refused(text: str) -> None:
+    with pytest.raises(AddressError):
+        parse_pattern(text)
+
+
+def test_a_domain_is_itself_alone(ledger: Ledger) -> None:
+    ledger.suppressions.add([Suppression("@example.com", "asked", NOW)])
+    assert ledger.is_suppressed("Anna@EXAMPLE.com")
+    assert not ledger.is_suppressed("anna@sub.example.com")
+    assert not ledger.is_suppressed("anna@notexample.com")
+
+
+def test_rows_that_wait_are_suppressed_and_others_stay(ledger: Ledger) -> None:
+    enrol(ledger, [row(1, "Anna@example.com"), row(2, "ben@example.com"), row(3, "cleo@example.org")])
+    sending = start(ledger)
+    send(ledger, sending, "ben@example.com")
+    entries = [
+        Suppression("@example.com", "asked", NOW),
+        Suppression("anna@example.com", "asked", NOW),
+        Suppression("ben@example.com", "asked", NOW),
+    ]
+    assert ledger.suppressions.add(entries) == (3, 1)
+    assert statuses(ledger) == {
+        "anna@example.com": "suppressed",
+        "ben@example.com": "accepted",
+        "cleo@example.org": "pending",
+    }
+    assert ledger.suppressions.add(entries) == (0, 0)
+    assert len(ledger.suppressions) == 3
+
+
+def test_who_is_taken_off_is_mailed_by_the_next_send(ledger: Ledger) -> None:
+    ledger.suppressions.add([Suppression("anna@example.com", "asked", NOW)])
+    assert enrol(ledger, people("anna@example.com")).suppressed == 1
+    assert ledger.suppressions.remove(["anna@example.com", "ben@example.com"]) == ["ben@example.com"]
+    assert enrol(ledger, people("anna@example.com")).to_send == 1
+
+
+def test_who_is_suppressed_after_the_list_was_read_is_not_mailed(ledger: Ledger) -> None:
+    """While the person looks at the plan, say."""
+    enrolment = ledger.enrolment()
+    enrolment.stage(("email", "city"), people("anna@example.com", "ben@example.com"))
+    list(enrolment.drop_duplicates("list.csv"))
+    enrolment.recognise()
+    assert enrolment.plan().to_send == 2
+    ledger.suppressions.add([Suppression("anna@example.com", "asked", NOW)])
+    enrolment.apply(NOW)
+    assert statuses(ledger) == {"anna@example.com": "suppressed", "ben@example.com": "pending"}
+
+
+# The commands.
+
+
+def test_the_commands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str, code: int = 0) -> str:
+        assert main(["suppress", *arguments]) == code
+        said = capsys.readouterr()
+        return said.err if code else said.out
+
+    assert "there is no ledger yet" in run("list", code=2)
+    assert main(["suppress", "add", "Anna@example.com", "example.org", "--reason", "asked"]) == 0
+    said = capsys.readouterr()
+    assert said.out == "2 added; 0 waiting rows are suppressed by it\n"
+    assert said.err == "ledger.db is a new ledger\n"
+    listed = run("list").splitlines()
+    assert [line.split("  ")[::2] for line in listed] == [
+        ["@example.org", "asked"],
+        ["anna@example.com", "asked"],
+    ]
+    exported = run("export")
+    assert exported.splitlines()[0] == "address,reason,added_at"
+    Path("list.csv").write_text(exported)
+
+    assert run("remove", "anna@example.com", "@example.org") == "2 removed\n"
+    assert "anna@example.com was not on the list" in run("remove", "anna@example.com", code=2)
+    assert run("list") == ""
+    assert run("import", "list.csv") == "2 added, 0 were there; 0 waiting rows are suppressed by it\n"
+    assert run("import", "list.csv") == "0 added, 2 were there; 0 waiting rows are suppressed by it\n"
+    assert run("export") == exported
+    assert "nonsense" in run("add", "good@example.com", "nonsense@", code=2)
+    assert run("export") == exported
+
+
+@pytest.mark.parametrize(
+    ("csv", "problem"),
+    [
+        ("name\nanna\n", "list.csv:1: the CSV has no column `address` or `email`"),
+        ("email\nanna@example.com\nno address\n", "list.csv:3: the domain 'no address' has white space"),
+        ("email,added_at\na@example.com,yesterday\n", "list.csv:2: added_at: 'yesterday' is no time"),
+        ('email\n"anna\n', "the CSV cannot be read"),
+    ],
+)
+def test_an_import_with_a_mistake_adds_nothing(
+    csv: str,
+    problem: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("list.csv").write_text(csv)
+    assert main(["suppress", "import", "list.csv"]) == 2
+    assert problem in capsys.readouterr().err
+    assert not Path("ledger.db").exists()
+
+
+def test_an_import_keeps_times_and_takes_other_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = ["\ufeffname,email,added_at", "A,a@example.com,2026-05-01T12:00:00+02:00", "B,b@example.com,"]
+    Path("list.csv").write_text("\n".join(lines), "utf-8")
+    assert main(["suppress", "import", "list.csv"]) == 0
+    capsys.readouterr()
+    assert main(["suppress", "export"]) == 0
+    exported = capsys.readouterr().out.splitlines()
+    assert exported[1] == "a@example.com,imported,2026-05-01T10:00:00+00:00"
+
+
+# Through a real server: what leaves, and to whom.
+
+
+@pytest.fixture
+def folder(tmp_path: Path, postfix: Postfix) -> Iterator[CampaignFolder]:
+    made = CampaignFolder(tmp_path, postfix, cc=["Boss@example.test"], bcc=["archive@archive.test"])
+    yield made
+    made.close()
+
+
+def recipients(server: Postfix) -> Counter[str]:
+    return Counter(mail.recipient for mail in server.wait_delivered())
+
+
+def test_nobody_who_is_suppressed_gets_anything_by_any_command(
+    folder: CampaignFolder, postfix: Postfix
+) -> None:
+    people = folder.people(4)
+    gone = ["User1@Example.test", "blocked.test", "boss@example.test", "archive.test"]
+    folder.list(
+        [
+            "user1@example.test,One",
+            "user2@example.test,Two",
+            "somebody@BLOCKED.test,Three",
+            "forgotten@example.test,Four",
+        ]
+    )
+    assert folder.run("suppress", "add", *gone).returncode == 0
+    assert folder.run("forget", "Forgotten@example.test").returncode == 0
+    before = postfix.log()
+
+    tests = folder.run("test", "campaign.yaml", "user2@example.test", "USER1@example.test")
+    assert tests.returncode == 2
+    assert "suppressed" in tests.stderr
+    for address in ("x@blocked.test", "forgotten@example.test", "archive@archive.test"):
+        assert folder.run("test", "campaign.yaml", address).returncode == 2
+    sent = folder.send()
+    assert sent.returncode == 0, sent.stderr
+    assert "3 suppressed" in sent.stdout
+    assert folder.send("--resend-doubt", "--retry-refused").returncode == 0
+    folder.write(name="another", cc=["somebody@blocked.test"], bcc=["forgotten@example.test"])
+    assert folder.send().returncode == 0
+
+    assert recipients(postfix) == {"user2@example.test": 2}
+    log = postfix.log()[len(before) :].lower()
+    for address in ("user1@", "blocked.test", "boss@", "archive.test", "forgotten@"):
+        assert address not in log
+    assert people[1] in log
+
+
+@pytest.mark.parametrize("suppress", ["auto", "off"])
+def test_dead_addresses_are_left_out_of_the_next_campaign(
+    make_postfix: Callable[..., Postfix], tmp_path: Path, suppress: str
+) -> None:
+    faults = {
+        "gone@example.test": "550 5.1.1 no such user",
+        "moved@example.test": "550 5.1.6 moved",
+        "full@example.test": "552 5.2.2 mailbox full",
+        "nohost@example.test": "550 5.1.2 no such host",
+        "disabled@example.test": "550 5.2.1 disabled",
+        "plain@example.test": "550 no",
+        "policy@example.test": "550 5.7.1 policy",
+    }
+    server = make_postfix(recipient_faults=faults)
+    folder = CampaignFolder(tmp_path, server, suppress=suppress)
+    folder.list([f"{address},X" for address in [*faults, "good@example.test"]])
+    assert folder.send().returncode == 3
+    dead = {"gone@example.test", "moved@example.test"} if suppress == "auto" else set()
+    assert folder.suppressed() == dead
+    # A second run says that they were refused, as they were.
+    again = folder.send()
+    assert "7 refused earlier" in again.stdout
+    assert again.returncode == 3
+
+    folder.write(name="another", suppress=suppress)
+    sent = folder.send()
+    assert sent.returncode == 3
+    assert ("2 suppressed" in sent.stdout) == bool(dead)
+    log = server.log()
+    for address in faults:
+        assert log.count(f"to=<{address}>") == (1 if address in dead else 2)
+    assert recipients(server) == {"good@example.test": 2}
