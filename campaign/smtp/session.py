@@ -346,8 +346,21 @@ class Session:
             transaction = self._transactions.popleft()
             if transaction.failed:
                 self._caution = CAUTIOUS_MESSAGES
-                self._rset_due = transaction.open_on_server
+                # Not only where the server waits for more of it: Postfix keeps a transaction that its
+                # policy refused at the dot.
+                if transaction.open_on_server or transaction.released:
+                    self._reset()
             self._events.append(transaction.settled(Stage.RCPT, "the row's own address was refused"))
+
+    def _reset(self) -> None:
+        """See to it that RSET comes before the next MAIL, unless that is on its way already."""
+        behind = self._transactions[0] if self._transactions else None
+        if behind is None:
+            self._rset_due = True
+        elif self._to_write and self._to_write[0].stage is Stage.MAIL:
+            self._to_write.appendleft(_Step(Stage.RSET, b"RSET\r\n"))
+        else:
+            behind.derivative = True
 
     def _close(self, closed: Closed, left: int) -> None:
         """Settle everything that is open, and end; `left` of all that was written has left."""

@@ -31,7 +31,8 @@ class Transaction:
         self.addresses: Sequence[str] = message.envelope.recipients
         self.released = False
         self.unanswered = 0  # steps that are queued or written
-        self.failed = False  # a refusal came, so that a RSET is due unless a dot ends it
+        self.failed = False  # a refusal came, so that a RSET is due
+        self.derivative = False  # it was sent behind one that failed: 503 is about that one
         self._due = False  # announced and not yet released
         self._void = False
         self._taken: list[str] = []  # addresses whose RCPT was accepted
@@ -77,6 +78,11 @@ class Transaction:
 
     def on_mail(self, reply: Reply) -> Turn:
         """Note the reply to MAIL. This and its kin raise ProtocolError for a reply it cannot have."""
+        if reply.code == 503 and self.derivative:
+            why = f"the server still held the message before it: {reply.text}"
+            self.answer(self.addresses, Fate.UNSENT, Stage.MAIL, None, why)
+            self.failed = True
+            return Turn.DROP
         if reply.code >= 400:
             return self._refused(self.addresses, Stage.MAIL, reply)
         if not reply.positive:

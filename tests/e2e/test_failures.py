@@ -269,15 +269,9 @@ def test_421_at_every_dot(server: Postfix, campaign_for: Folders) -> None:
     assert server.log().count(" connect from") - connected == 5
 
 
-KEEPS_THE_TRANSACTION = pytest.mark.xfail(
-    strict=True,
-    reason="Postfix keeps the transaction of a message that its policy refused at the dot: without a RSET"
-    " the next MAIL is answered 503, which the session takes for a verdict on the next row",
-)
 PIPELINING = pytest.mark.parametrize("discarded", ["", "pipelining"], ids=["pipelined", "lock-step"])
 
 
-@KEEPS_THE_TRANSACTION
 @PIPELINING
 def test_a_full_server_slows_us_down_and_nobody_is_charged(
     changing_server: Postfix, campaign_for: Folders, discarded: str
@@ -354,7 +348,6 @@ def test_policy_refusals_in_a_row_pause_the_campaign(server: Postfix, campaign_f
     assert folder.counts() == {"accepted": 7, "refused": 3, "withdrawn": 3}
 
 
-@KEEPS_THE_TRANSACTION
 @PIPELINING
 def test_content_refused_at_every_dot_pauses_the_campaign(
     changing_server: Postfix, campaign_for: Folders, discarded: str
