@@ -178,7 +178,7 @@ def _domains(history: History, now: int) -> tuple[list[_Domain], int]:
     """Return the domains with the most rows, and how many others there are."""
     every = history.domains(now, 1 << 31)
     shown = [
-        _Domain(display_domain(domain) or "(no address)", sum(counts.values()), _counts(counts))
+        _Domain(display_domain(domain), sum(counts.values()), _counts(counts))
         for domain, counts in every[:_DOMAINS]
     ]
     return shown, max(0, len(every) - _DOMAINS)
