@@ -32,7 +32,8 @@ def command(address: str, file: Path | None, ledger: Path | None) -> int:
         address = parse_address(address)
     with opened(file, ledger) as book:
         rows = book.forget(address, time.time_ns())
-        click.echo(f"{address}: {rows} {"row" if rows == 1 else "rows"} of the ledger forgotten; kept as a hash among the suppressions")
+        count = "1 row" if rows == 1 else f"{rows} rows"
+        click.echo(f"{address}: {count} of the ledger forgotten; kept as a hash among the suppressions")
         until = time.monotonic() + _PATIENCE
         while not (done := book.scrubbed(time.time_ns())) and time.monotonic() < until:
             time.sleep(0.2)
