@@ -29,12 +29,12 @@ from campaign.address import (
     parse_mailbox,
 )
 from campaign.bodies import Bodies, template_name
+from campaign.bodies.html import Images, local_images
 from campaign.campaignfile import CampaignFile
 from campaign.context import Contexts, Secrets, Ways
 from campaign.errors import Problem, UserError
 from campaign.folder import Attachments, Folder, read_from
 from campaign.headers import HeaderError
-from campaign.html import Images, local_images
 from campaign.model import Envelope, Message, Recipient
 from campaign.templating import (
     Text,

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from campaign.bodies.html import Images, Inliner, is_local, local_images
 from campaign.errors import UserError
 from campaign.folder import Folder
-from campaign.html import Images, Inliner, is_local, local_images
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

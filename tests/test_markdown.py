@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from campaign.bodies.markdown import to_html
+from campaign.bodies.plaintext import from_html
 from campaign.errors import Problem
-from campaign.markdown import to_html
-from campaign.plaintext import from_html
 from campaign.templating import Names, compile_text, environment
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from campaign.bodies.mjml import to_html
 from campaign.errors import Problem, UserError
-from campaign.mjml import to_html
 from campaign.templating import Names, compile_text, environment
 
 FILE = Path("/campaign/body.mjml.j2")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaign.plaintext import WIDTH, from_html
+from campaign.bodies.plaintext import WIDTH, from_html
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 from jinja2 import TemplateNotFound
 from jinja2.exceptions import SecurityError
 
-from campaign import budget
 from campaign.errors import Problem, UserError
-from campaign.sandbox import SIGNS, Environment, FolderLoader, as_html, as_text, markup
-from campaign.templating import ROW, Names, compile_text, environment
+from campaign.templating import ROW, Names, budget, compile_text, environment
+from campaign.templating.sandbox import SIGNS, Environment, FolderLoader, as_html, as_text, markup
 
 PLACE = Problem("", file="spring.yaml", line=7, column=10, path="subject")
 _markdown = mistune.create_markdown(escape=False, plugins=["table", "strikethrough"])

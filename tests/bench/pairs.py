@@ -21,6 +21,7 @@ def report(what: str, ours: float, peer: float, wanted: float, workload: str) ->
     """Print how many times faster ours is than its peer, and return that."""
     ratio = peer / ours
     print(
-        f"\n{what}: {ratio:.2f} times its peer, wanted {wanted} ({ours:.3f} s against {peer:.3f} s; {workload})"
+        f"\n{what}: {ratio:.2f} times its peer, wanted {wanted}"
+        f" ({ours:.3f} s against {peer:.3f} s; {workload})"
     )
     return ratio

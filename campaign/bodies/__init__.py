@@ -9,14 +9,14 @@ from pathlib import Path
 
 from jinja2 import TemplateNotFound
 
-from campaign import markdown, mjml, plaintext
+from campaign.bodies import markdown, mjml, plaintext
+from campaign.bodies.html import Images, Inliner
 from campaign.campaignfile import CampaignFile
 from campaign.errors import Problem, UserError
-from campaign.html import Images, Inliner
 from campaign.mime import File
 from campaign.place import shown
-from campaign.sandbox import FolderLoader
 from campaign.templating import Names, Text, compile_file, compile_text, environment
+from campaign.templating.sandbox import FolderLoader
 
 
 class Bodies:

@@ -33,7 +33,16 @@ from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
-from campaign.budget import CALL, Budget, Turns, breadth, check_integers, format_cost, growth, product
+from campaign.templating.budget import (
+    CALL,
+    Budget,
+    Turns,
+    breadth,
+    check_integers,
+    format_cost,
+    growth,
+    product,
+)
 
 SUFFIXES = frozenset(
     {".j2", ".jinja", ".jinja2", ".txt", ".text", ".html", ".htm", ".md", ".markdown", ".mjml", ".css"}

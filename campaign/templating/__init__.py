@@ -23,8 +23,8 @@ from jinja2.parser import Parser
 
 from campaign.errors import Problem, UserError
 from campaign.place import shown
-from campaign.sandbox import SIGNS, Environment, FolderLoader
-from campaign.templateuses import Uses
+from campaign.templating.sandbox import SIGNS, Environment, FolderLoader
+from campaign.templating.uses import Uses
 
 ROW = "row"
 """The name under which every column is reachable, whatever it is called: `row['First Name']`."""
