@@ -107,7 +107,7 @@ def cut_everywhere(campaign: CampaignFile, server: Postfix, opening_step: int, s
 
 
 def test_cuts_at_some_bytes(campaign: CampaignFile, postfix: Postfix) -> None:
-    cut_everywhere(campaign, postfix, opening_step=800, step=29)
+    cut_everywhere(campaign, postfix, opening_step=1500, step=47)
 
 
 @pytest.mark.long
