@@ -223,6 +223,7 @@ def _dry_run(campaign: CampaignFile, choices: Choices, output: Output, *, skip_b
         else Ledger.temporary(campaign.name)
     )
     try:
+        _refuse_other_key(campaign, ledger)
         secrets = Secrets(ledger.secret, Secrets.placeholder().unsubscribe)
         preparation = prepare(campaign, ledger.enrolment(choices), secrets, output.progress)
         _refuse_bad_rows(preparation, skip_bad_rows)
@@ -254,10 +255,25 @@ def _ledger(campaign: CampaignFile) -> Iterator[Ledger]:
         if other is not None:
             what = f"{other} has this name too, in the same ledger; names are identities: rename one"
             raise UserError(campaign.problem("name", what))
-        ledger.adopt_file()
+        ledger.adopt(_refuse_other_key(campaign, ledger))
         yield ledger
     finally:
         ledger.close()
+
+
+def _refuse_other_key(campaign: CampaignFile, ledger: Ledger) -> list[str]:
+    """Return what tells the rows apart; refuse where that has changed since some were mailed."""
+    settings = campaign.recipients
+    key = ["the address" if column == settings.email else f"`{column}`" for column in settings.key]
+    known = ledger.other_key(key)
+    if known is not None:
+        before, now = " and ".join(known), " and ".join(key)
+        what = (
+            f"rows were told apart by {before} when some were mailed, and now by {now}: those would be mailed"
+            f" again. Go back to {before}, or give the campaign another `name`"
+        )
+        raise UserError(campaign.problem("recipients.key", what))
+    return key
 
 
 @contextmanager

@@ -11,8 +11,9 @@ may come behind these same few methods: nothing assumes that it is the only proc
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from campaign.errors import LeaseHeld, Problem, UserError
@@ -44,6 +45,8 @@ __all__ = [
     "Suppressions",
     "parse_pattern",
 ]
+
+_ANY_ACCEPTED = "EXISTS (SELECT 1 FROM messages WHERE campaign = ?1 AND status = 'accepted')"
 
 
 class Ledger:
@@ -125,17 +128,29 @@ class Ledger:
         same = other.name == self._name and here is not None and other.ledger.resolve() == here.resolve()
         return known if same else None
 
-    def adopt_file(self) -> None:
-        """Note where the campaign's file is now."""
-        self.database.change("UPDATE campaigns SET file = ? WHERE id = ?", (str(self._file), self.campaign))
+    def other_key(self, key: Sequence[str]) -> list[str] | None:
+        """Return what told the rows apart when some were accepted, if that was something else.
+
+        Those would be new rows by another key, and be mailed again.
+        """
+        found = self.database.row(
+            f"SELECT key FROM campaigns WHERE id = ?1 AND {_ANY_ACCEPTED}", (self.campaign,)
+        )
+        known: list[str] | None = json.loads(str(found[0])) if found and found[0] else None
+        return None if known == list(key) else known
+
+    def adopt(self, key: Sequence[str]) -> None:
+        """Note where the campaign's file is now, and what tells its rows apart."""
+        self.database.change(
+            "UPDATE campaigns SET file = ?, key = ? WHERE id = ?",
+            (str(self._file), json.dumps(list(key), ensure_ascii=False), self.campaign),
+        )
 
     @property
     def digest(self) -> str | None:
         """The digest of the content that recipients have had, or None where nobody has."""
         found = self.database.row(
-            "SELECT digest FROM campaigns WHERE id = ?1 AND EXISTS"
-            " (SELECT 1 FROM messages WHERE campaign = ?1 AND status = 'accepted')",
-            (self.campaign,),
+            f"SELECT digest FROM campaigns WHERE id = ?1 AND {_ANY_ACCEPTED}", (self.campaign,)
         )
         return str(found[0]) if found and found[0] else None
 

@@ -26,7 +26,7 @@ OLDEST_SQLITE = (3, 37)  # STRICT tables
 BUSY_TIMEOUT = 30.0  # seconds to wait for another process's transaction
 CHECKPOINT_PAGES = 1000
 # The temporary tables of an enrolment live in a file, and this much of them in memory.
-_CACHE = -4 * 1024  # KiB
+_CACHE = -2 * 1024  # KiB
 
 
 class LedgerFull(UserError):

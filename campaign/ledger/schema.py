@@ -22,6 +22,7 @@ CREATE TABLE campaigns (
     name TEXT NOT NULL UNIQUE,
     file TEXT NOT NULL,
     digest TEXT,             -- of the content that was accepted last
+    key TEXT,                -- JSON list: the columns that tell its rows apart
     created_at INTEGER NOT NULL
 ) STRICT;
 

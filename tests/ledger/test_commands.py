@@ -272,7 +272,7 @@ def test_a_file_that_was_renamed_takes_its_history_along(ledger: Ledger, folder:
     Path("campaign.yaml").rename("spring.yaml")
     again = Ledger.open(Path("ledger.db"), "news", folder / "spring.yaml")
     assert again.other_file() is None
-    again.adopt_file()
+    again.adopt(["the address"])
     assert again.history.summary(NOW).counts[Status.ACCEPTED] == 1
     again.close()
     # Another campaign may have the old file's name then.
@@ -328,8 +328,32 @@ def test_campaigns_of_a_ledger_and_ledgers_of_a_folder_do_not_mix(run: Run, ledg
     assert "give one of them" in run("suppress", "list", "--ledger", "x", "--campaign", "second.yaml", code=2)
 
 
+def test_rows_told_apart_by_something_else_are_not_mailed_again_by_mistake(run: Run, ledger: Ledger) -> None:
+    ledger.adopt(["the address"])
+    ledger.close()
+    by_city = YAML.replace("recipients: list.csv", "recipients: {csv: list.csv, key: city}")
+    Path("campaign.yaml").write_text(by_city)
+    for arguments in (["--dry-run"], ["--yes"]):
+        said = run("send", "campaign.yaml", *arguments, code=2)
+        assert "campaign.yaml:3:34: recipients.key: rows were told apart by the address" in said
+        assert "and now by `city`: those would be mailed again" in said
+    Path("campaign.yaml").write_text(by_city.replace("news", "another", 1))
+    assert "2 to send" in run("send", "campaign.yaml", "--dry-run")
+    # The address is the address, whatever its column is called.
+    Path("list.csv").write_text(f"Mail\n{ANNA}\n")
+    Path("campaign.yaml").write_text(YAML.replace("list.csv", "{csv: list.csv, email: Mail}"))
+    assert "1 accepted earlier" in run("send", "campaign.yaml", "--dry-run")
+
+
 def test_two_renamed_campaigns_keep_their_rows_apart(ledger: Ledger) -> None:
     """A new `name` is a new campaign: everybody is to be mailed again, and the plan says so."""
     other = Ledger(ledger.database, "renamed", None)
     assert enrol(other, people(ANNA, BEN, CLEO)).new == 3
     ledger.close()
+
+
+def test_an_export_never_overwrites_the_campaigns_own_files(run: Run) -> None:
+    for name in ("list.csv", "campaign.yaml", "ledger.db"):
+        before = Path(name).read_bytes() if Path(name).exists() else None
+        assert "own files" in run("export", "campaign.yaml", "-o", name, code=2)
+        assert (Path(name).read_bytes() if Path(name).exists() else None) == before
