@@ -38,6 +38,8 @@ def command(file: Path, statuses: str, output: Path | None) -> int:
             raise UserError(f"--status: {word!r} is none of {', '.join(Status)}")
         wanted.append(Status(word))
     campaign = load(file)
+    if output is not None and output.resolve() in {path.resolve() for path in campaign.private}:
+        raise UserError(f"{output} is one of the campaign's own files; name another one")
     ledger = Ledger.open(campaign.ledger, campaign.name, create=False, read_only=True)
     try:
         found = ledger.history.entries(time.time_ns(), wanted or tuple(Status))
