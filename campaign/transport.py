@@ -23,6 +23,7 @@ from campaign.errors import ConnectFailed, ConnectionLost
 CONNECT_TIMEOUT = 30.0  # seconds; smtp_connect_timeout of Postfix's client
 _CHUNK = 65536
 _RECORD = 16384  # RFC 8446 5.1: the most plaintext that a TLS record carries
+_AWAKE = 0.0001  # seconds of each wait in which a thread does not sleep yet
 _SLOWEST = 1024  # bytes a second below which a server that reads is as good as one that does not
 
 
@@ -209,7 +210,7 @@ class Transport:
             if wanted != self._selected_for:
                 self._selector.modify(self._socket, wanted)
                 self._selected_for = wanted
-            ready = self._selector.select(max(0.0, until - now))
+            ready = self._wait(now, until)
             if ready and ready[0][1] & selectors.EVENT_READ:
                 raw = self._receive()
                 if raw is not None:
@@ -218,6 +219,19 @@ class Transport:
                 raise ConnectionLost(self._broken)
             elif not ready and time.monotonic() >= deadline:
                 return b""
+
+    def _wait(self, now: float, until: float) -> list[tuple[selectors.SelectorKey, int]]:
+        """Return what is ready, as soon as something is, or [] at `until`.
+
+        To wake a thread that sleeps takes longer than a server nearby takes to answer, so that the
+        first moment of a wait is spent awake.
+        """
+        asleep_at = min(now + _AWAKE, until)
+        while now < asleep_at:
+            if ready := self._selector.select(0):
+                return ready
+            now = time.monotonic()
+        return self._selector.select(max(0.0, until - now))
 
     def _receive(self) -> bytes | None:
         if _QUICKACK is not None:

@@ -50,8 +50,14 @@ def messages(count: int, size: int) -> list[Message]:
 
 
 def send_ours(smtp: Smtp, ready: list[Message]) -> None:
-    """Send ready messages over one session of ours."""
+    """Open a session of ours, send ready messages over it, and end it."""
     connection = Connection.open(smtp, None)
+    send_through(connection, ready)
+    connection.quit()
+
+
+def send_through(connection: Connection, ready: list[Message]) -> None:
+    """Send ready messages over one session of ours that is open."""
     session = connection.session
     waiting, accepted = iter(ready), 0
     submitted = 0
@@ -65,16 +71,20 @@ def send_ours(smtp: Smtp, ready: list[Message]) -> None:
             elif isinstance(event, Settled):
                 assert judge(event.answers[0]) is Verdict.ACCEPTED, event
                 accepted += 1
-    connection.quit()
 
 
 def send_smtplib(port: int, context: ssl.SSLContext | None, ready: list[Message]) -> None:
-    """Send the same over one session of smtplib."""
-    with smtplib.SMTP("localhost", port) as session:
+    """Do the same with smtplib."""
+    with smtplib.SMTP("localhost", port) as peer:
         if context is not None:
-            session.starttls(context=context)
-        for message in ready:
-            session.sendmail(message.envelope.sender, message.envelope.recipients, message.content)
+            peer.starttls(context=context)
+        send_through_smtplib(peer, ready)
+
+
+def send_through_smtplib(peer: smtplib.SMTP, ready: list[Message]) -> None:
+    """Send the same over one session of smtplib that is open."""
+    for message in ready:
+        peer.sendmail(message.envelope.sender, message.envelope.recipients, message.content)
 
 
 @pytest.fixture(scope="module")
@@ -109,14 +119,18 @@ def test_session_and_transport_against_smtp_sink(sink: int) -> None:
 
 
 def test_session_and_transport_through_a_round_trip(discarding: Postfix) -> None:
+    """Both sessions are open before the clock starts: it is the messages that are counted."""
     ready = messages(400, 4000)
     context = ssl.create_default_context(cafile=discarding.ca_file)
-    with delayed(discarding.port, 0.01) as port:
+    with delayed(discarding.port, 0.01) as port, smtplib.SMTP("localhost", port) as peer:
+        peer.starttls(context=context)
         smtp = Smtp(host="localhost", port=port, security=Security.STARTTLS, ca_file=str(discarding.ca_file))
-        ours, peer = paired(
-            lambda: send_ours(smtp, ready), lambda: send_smtplib(port, context, ready), rounds=2
+        connection = Connection.open(smtp, None)
+        ours, theirs = paired(
+            lambda: send_through(connection, ready), lambda: send_through_smtplib(peer, ready), rounds=2
         )
-    report("session and transport, 20 ms", ours, peer, 3.8, "400 messages of 4 KB over STARTTLS to Postfix")
+        connection.quit()
+    report("session and transport, 20 ms", ours, theirs, 3.8, "400 messages of 4 KB over one TLS session")
 
 
 def test_eight_connections_through_a_round_trip(discarding: Postfix) -> None:
