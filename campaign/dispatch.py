@@ -1,9 +1,11 @@
 """What the connections of one run share, behind one lock: claims, pace, limit, and when to stop.
 
-    ledger → claim → `next` → (a connection renders it) → `ahead` → `may_start` → `started` → `note`
+    ledger → claim → `next` → (a connection renders it) → `ahead` → `may_intend` → `start` → `note`
 
-A connection asks `next` for a row, `ahead` whether its envelope may go out already, `may_start`
-before its content leaves, and tells with `note` how it ended. Whoever finds a reason to stop says so
+A connection asks `next` for a row, `ahead` whether its envelope may go out already, `may_intend`
+before it commits its intent, `start` before its content leaves, and tells with `note` how it ended.
+An intent is committed a little before its content may leave, so that the disk takes nothing from
+the pace; `start` alone takes a place in it, when that is free. Whoever finds a reason to stop says so
 with `stop`; the others see it before their next message. The clocks are arguments: `now` is
 monotonic nanoseconds for the pace, and `utc` is UTC nanoseconds for the ledger.
 """
@@ -28,6 +30,8 @@ _IN_A_ROW = 3
 _SECOND = 1_000_000_000
 # An envelope goes out early only if its content may follow within this time: the server waits.
 _AHEAD = 2 * _SECOND
+# An intent is committed so long before its content may leave: what a disk takes for it, and little more.
+_INTENT = _SECOND // 20
 
 
 class Ending(StrEnum):
@@ -86,17 +90,15 @@ class Dispatch:
         self.at_once = threading.Event()  # do not even wait for answers
         self._ledger = ledger
         self._pace = Pace(windows)
-        # Two starts that are spaced must not overtake each other between `may_start` and `started`.
-        self._spaced = any(window.period <= _SECOND for window in windows)
         self._policy = policy
         self._breaker = breaker
         self._left = limit
         self._lock = threading.RLock()  # a signal's handler may stop the run while this thread has it
         self._claims: deque[Claim] = deque()
         self._out = 0  # rows that a connection has
-        self._ahead = 0  # addresses between `ahead` and `started`
-        self._line: list[str] = []  # keys whose contents wait for the pace, first come first served
-        self._reserved = 0  # addresses between `may_start` and `started`
+        self._ahead = 0  # addresses between `ahead` and `start`
+        self._line: list[str] = []  # keys whose intents wait for the pace, first come first served
+        self._intended = 0  # addresses between `may_intend` and `start`
         self._last_start = 0
         self._throttles = 0
         self._put_off = 0  # rows in a row that a policy put off at RCPT
@@ -137,7 +139,7 @@ class Dispatch:
         """Return 0 where an envelope of so many addresses may go out, and book it; else ns to wait.
 
         Its content may follow soon, those that others have booked before it counted in. A booking
-        ends with `started` or `cancel`.
+        ends with `start` or `cancel`.
         """
         with self._lock:
             delay = max(self._pace.finish(now, self._ahead + addresses), self._not_before - now)
@@ -146,36 +148,39 @@ class Dispatch:
             self._ahead += addresses
             return 0
 
-    def may_start(self, now: int, addresses: int, key: str) -> int:
-        """Return 0 where a booked content may leave now, and reserve its place; else ns to wait.
+    def may_intend(self, now: int, addresses: int, key: str) -> tuple[bool, int]:
+        """Return whether a booked content may leave soon, and the ns until it may, or until to ask again.
 
-        A place is taken with `started`, or given back with `cancel_start`. Who asks first goes first:
-        a server that has said 354 waits.
+        If so, it is counted on, until `start` or `cancel_intent`. Who asks first goes first: a server
+        that has said 354 waits.
         """
         with self._lock:
-            delay = self._delay(now, addresses)
+            delay = self._soonest(now, addresses)
             if key not in self._line:
                 self._line.append(key)
-            if self._line[0] != key:
-                return max(delay, _SECOND // 1000)
-            if delay == 0:
-                self._line.remove(key)
-                self._reserved += addresses
-            return delay
+            if self._line[0] != key or delay > _INTENT:
+                return False, max(delay - _INTENT, _SECOND // 1000)
+            self._line.remove(key)
+            self._intended += addresses
+            return True, delay
 
-    def started(self, now: int, addresses: int) -> None:
-        """Note that the content has been released."""
+    def start(self, now: int, addresses: int) -> int:
+        """Return 0 where the content whose intent holds may leave now, and note it; else ns to wait."""
         with self._lock:
-            self._reserved -= addresses
-            self._ahead -= addresses
             # Another connection may have read its clock later and come here earlier.
-            self._last_start = max(self._last_start, now)
-            self._pace.take(self._last_start, addresses)
+            now = max(now, self._last_start)
+            if delay := self._pace.delay(now, addresses):
+                return delay
+            self._pace.take(now, addresses)
+            self._last_start = now
+            self._intended -= addresses
+            self._ahead -= addresses
+            return 0
 
-    def cancel_start(self, addresses: int) -> None:
-        """Give a place back that `may_start` reserved; it stays booked."""
+    def cancel_intent(self, addresses: int) -> None:
+        """Take back what `may_intend` counted on; it stays booked."""
         with self._lock:
-            self._reserved -= addresses
+            self._intended -= addresses
 
     def cancel(self, addresses: int, key: str) -> None:
         """Give a booking back whose content will not leave."""
@@ -247,7 +252,10 @@ class Dispatch:
         self.finished = not self._out
         return None if self.finished else Later(_SECOND // 10)
 
-    def _delay(self, now: int, addresses: int) -> int:
-        if self._reserved and (self._spaced or not self._pace.fits(addresses + self._reserved)):
-            return _SECOND // 1000
-        return self._pace.delay(now, addresses + self._reserved)
+    def _soonest(self, now: int, addresses: int) -> int:
+        """Return the ns until so many addresses may start, behind those that are intended."""
+        before = self._intended
+        if not self._pace.fits(before + addresses):
+            return _SECOND
+        delay = self._pace.delay(now, before + addresses)
+        return max(delay, self._pace.finish(now, before + 1)) if before else delay

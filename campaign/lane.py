@@ -1,12 +1,14 @@
 """One connection's work: a message on its way, and the next one ready behind it.
 
-    ledger.claim → Renderer.render → session.submit → BodyDue → pace → ledger.record(intent)
+    ledger.claim → Renderer.render → session.submit → BodyDue → pace → ledger.record(intent) → pace
                  → session.release → Settled → retry.decide → ledger.record(result)
 
-The order of the last three steps is promise 2: the intent is committed before the first byte of a
-content is given out, and its result as soon as the answer is read; the two share a commit where an
-answer and the next 354 arrive together. Nothing is retried here: a deferred row comes back from the
-ledger when it is due, and opening a session is retried by tenacity (`retry.opening_retry`).
+The pace is asked twice: whether the content may leave in a moment, so that the intent is committed
+meanwhile, and for its place. The order of intent, release and result is promise 2: the intent is
+committed before the first byte of a content is given out, and its result as soon as the answer is
+read; the two share a commit where an answer and the next 354 arrive together. Nothing is retried
+here: a deferred row comes back from the ledger when it is due, and opening a session is retried by
+tenacity (`retry.opening_retry`).
 """
 
 from __future__ import annotations
@@ -207,33 +209,36 @@ class Lane:
         connection = self._connection
         if connection is None:
             return
-        while delay := self._dispatch.may_start(time.monotonic_ns(), work.addresses, work.message.key):
+        dispatch = self._dispatch
+        while True:
+            granted, delay = dispatch.may_intend(time.monotonic_ns(), work.addresses, work.message.key)
+            if granted or dispatch.stopped is not None:
+                break
             self._settle(settled)
             settled = []
-            if self._dispatch.stopped is not None:
-                break
             events = connection.step(min(delay / _SECOND, _SLICE))
             if events:  # the server has given us up
                 self._handle(events)
                 return
-        if self._dispatch.stopped is not None:
-            if not delay:
-                self._dispatch.cancel_start(work.addresses)
+        if dispatch.stopped is not None:
+            if granted:
+                dispatch.cancel_intent(work.addresses)
             self._settle(settled)
             self._abandon("the run was stopped before this message")
             return
-        started_at = time.time_ns()
+        started_at = time.time_ns() + delay
         intent = Intent(work.message.key, started_at, work.addresses, work.message.message_id)
         try:
             granted = self._settle(settled, intent)
         except BaseException:
-            self._dispatch.cancel_start(work.addresses)
+            dispatch.cancel_intent(work.addresses)
             raise
         if not granted:
-            self._dispatch.cancel_start(work.addresses)
+            dispatch.cancel_intent(work.addresses)
             self._abandon("the row was withdrawn, suppressed or settled meanwhile")
             return
-        self._dispatch.started(time.monotonic_ns(), work.addresses)
+        while delay := dispatch.start(time.monotonic_ns(), work.addresses):
+            time.sleep(min(delay / _SECOND, _SLICE))
         work.started_at, work.booked = started_at, False
         connection.session.release(work.message)
 

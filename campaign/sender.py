@@ -30,6 +30,7 @@ from campaign.smtp import Login
 
 _SLICE = 0.25  # seconds after which the run looks whether it should stop
 _HEARTBEAT = 5.0
+_COMMIT = 1_000_000_000  # ns at most from the time in an intent until the content has left
 _GRACE = 2.0  # seconds that a thread has to end in when the run must stop at once
 
 
@@ -46,8 +47,8 @@ def load_pace(pace: _Loaded, campaign: CampaignFile, ledger: Ledger | Sending, n
     """Rebuild the longer windows from what was sent in this account before; `now` is monotonic."""
     utc = time.time_ns()
     longest = max((window.period for window in campaign.windows), default=0)
-    starts = ledger.starts(scope_of(campaign), utc - longest)
-    pace.load([(utc - started, addresses) for started, addresses in starts], now)
+    starts = ledger.starts(scope_of(campaign), utc - longest - _COMMIT)
+    pace.load([(utc - started - _COMMIT, addresses) for started, addresses in starts], now)
 
 
 class Sender:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import heapq
+from collections.abc import Iterator, Sequence
 from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from campaign.dispatch import Dispatch
 from campaign.ledger import Ledger, Scope
 from campaign.model import Answer, EnhancedCode, Envelope, Fate, Message, Reply, Settled, Stage, Status
+from campaign.pacing import SECOND, Window
 from campaign.retry import Breaker, RetryPolicy, Verdict, decide
 
 
@@ -53,3 +57,54 @@ def test_recipient_after_recipient_put_off_is_our_rate(dispatch: Dispatch) -> No
 
 def test_what_is_about_the_mailbox_is_never_our_rate(dispatch: Dispatch) -> None:
     assert {dispatch.judge(answer(452, (4, 2, 2))) for _ in range(9)} == {Verdict.DEFERRED}
+
+
+MS = SECOND // 1000
+
+
+def starts(windows: Sequence[Window], lanes: int, count: int, commits: Sequence[int]) -> list[int]:
+    """Start `count` contents over so many lanes whose commits take `commits` ns, in turn."""
+    ledger = Ledger.temporary("test")
+    dispatch = Dispatch(ledger.start(Scope("localhost", ""), 0), tuple(windows), RetryPolicy(), Breaker(None))
+    ledger.close()
+    made, asked = list[int](), count
+    turns = [(0, lane, "") for lane in range(lanes)]  # when, who, and the key of an intent that holds
+    while turns:
+        now, lane, key = heapq.heappop(turns)
+        if key:
+            if delay := dispatch.start(now, 1):
+                heapq.heappush(turns, (now + delay, lane, key))
+                continue
+            made.append(now)
+        if asked:
+            granted, delay = dispatch.may_intend(now, 1, f"{lane}")
+            if granted:
+                asked -= 1
+                heapq.heappush(turns, (now + commits[asked % len(commits)], lane, f"{lane}"))
+            else:
+                heapq.heappush(turns, (now + delay, lane, ""))
+    return made
+
+
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_what_a_disk_takes_is_not_taken_from_the_pace(lanes: int) -> None:
+    made = starts([Window(100, SECOND)], lanes, 300, [8 * MS, 3 * MS])
+    assert made == [made[0] + n * 10 * MS for n in range(len(made))]
+    assert len(made) == 300
+
+
+@given(
+    windows=st.lists(
+        st.builds(Window, st.integers(1, 200), st.sampled_from([SECOND, 60 * SECOND])), min_size=1, max_size=3
+    ),
+    lanes=st.integers(1, 4),
+    commits=st.lists(st.integers(0, 200 * MS), min_size=1, max_size=5),
+)
+def test_no_window_holds_more_however_long_the_disk_takes(
+    windows: list[Window], lanes: int, commits: list[int]
+) -> None:
+    made = starts(windows, lanes, 60, commits)
+    assert len(made) == 60
+    for window in windows:
+        pairs = zip(made, made[window.count :], strict=False)
+        assert all(later - earlier >= window.period for earlier, later in pairs), (window, made)
