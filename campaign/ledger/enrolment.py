@@ -20,7 +20,8 @@ CASE
     WHEN m.status = 'accepted' THEN 'accepted'
     WHEN m.status IN ('in_flight', 'in_doubt') AND NOT :resend_doubt THEN 'in_doubt'
     WHEN s.bad IS NOT NULL THEN 'invalid'
-    WHEN m.status = 'refused' AND NOT :retry_refused AND fold(m.email) = fold(s.email) THEN 'refused'
+    WHEN m.status = 'refused' AND fold(m.email) = fold(s.email) AND NOT (:retry_refused AND s.suppressed = 0)
+        THEN 'refused'
     WHEN s.suppressed THEN 'suppressed'
     WHEN m.status = 'deferred' AND m.email = s.email THEN 'deferred'
     ELSE 'pending'
@@ -39,7 +40,8 @@ class Plan:
     `to_send` counts new, changed, waiting and deferred rows together; `changed` and `returned`
     (withdrawn earlier, and in the list again) are among them. `withdrawn` left the list before they
     were sent. The rest is not sent: accepted earlier, refused earlier, in doubt, suppressed, and
-    bad rows that are skipped. `first` and `last` are addresses.
+    bad rows that are skipped. `barred` of those refused earlier are on the suppression list too, so
+    that trying again does not reach them. `first` and `last` are addresses.
     """
 
     to_send: int
@@ -50,6 +52,7 @@ class Plan:
     withdrawn: int
     accepted: int
     refused: int
+    barred: int
     in_doubt: int
     suppressed: int
     invalid: int
@@ -91,13 +94,13 @@ class Enrolment:
     def plan(self) -> Plan:
         """Count what `apply` will do."""
         counts: dict[str, int] = {Status.ACCEPTED: self._staging.met}
-        new = changed = returned = 0
-        for becomes, was, differs, count in self._database.rows(
-            f"SELECT {_BECOMES} AS becomes, m.status, {_CHANGED}, count(*) {_JOINED} GROUP BY 1, 2, 3",
+        new = changed = returned = barred = 0
+        for becomes, was, differs, suppressed, number in self._database.rows(
+            f"SELECT {_BECOMES}, m.status, {_CHANGED}, s.suppressed, count(*) {_JOINED} GROUP BY 1, 2, 3, 4",
             self._parameters,
         ):
-            number = count
             counts[str(becomes)] = counts.get(str(becomes), 0) + number
+            barred += number if becomes == Status.REFUSED and suppressed else 0
             if becomes in (Status.PENDING, Status.DEFERRED):
                 new += number if was is None else 0
                 returned += number if was == Status.WITHDRAWN else 0
@@ -120,6 +123,7 @@ class Enrolment:
             withdrawn=withdrawn[0] if withdrawn else 0,
             accepted=counts.get(Status.ACCEPTED, 0),
             refused=counts.get(Status.REFUSED, 0),
+            barred=barred,
             in_doubt=counts.get(Status.IN_DOUBT, 0),
             suppressed=counts.get(Status.SUPPRESSED, 0),
             invalid=counts.get(Status.INVALID, 0),

@@ -33,7 +33,8 @@ def plan_lines(campaign: CampaignFile, plan: Plan, survey: Survey, wait: int, no
         yield f"  mails:       {survey.addresses:,}, with {copies:,} by cc and bcc"
     left_out = {
         "accepted earlier": plan.accepted,
-        "refused earlier (--retry-refused)": plan.refused,
+        "refused earlier (--retry-refused)": plan.refused - plan.barred,
+        "refused earlier and suppressed (campaign suppress remove)": plan.barred,
         "in doubt (campaign resolve)": plan.in_doubt,
         "suppressed": plan.suppressed,
         "bad rows, skipped": plan.invalid,

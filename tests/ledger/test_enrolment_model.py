@@ -141,9 +141,11 @@ class EnrolmentAgainstADict(RuleBasedStateMachine):
             return Status.INVALID
         assert isinstance(one, Recipient)
         email = "" if fold(one.email) in self.forgotten else one.email
-        if was == Status.REFUSED and not choices.retry_refused and known and fold(known.email) == fold(email):
+        suppressed = self.suppressed(one.email)
+        stays = suppressed or not choices.retry_refused
+        if was == Status.REFUSED and stays and known and fold(known.email) == fold(email):
             return Status.REFUSED
-        if self.suppressed(one.email):
+        if suppressed:
             return Status.SUPPRESSED
         if was == Status.DEFERRED and known and known.email == one.email:
             return Status.DEFERRED

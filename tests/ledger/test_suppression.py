@@ -231,10 +231,15 @@ def test_dead_addresses_are_left_out_of_the_next_campaign(
     assert folder.send().returncode == 3
     dead = {"gone@example.test", "moved@example.test"} if suppress == "auto" else set()
     assert folder.suppressed() == dead
-    # A second run says that they were refused, as they were.
+    # A second run says that they were refused, as they were; trying again does not reach the dead.
     again = folder.send()
-    assert "7 refused earlier" in again.stdout
+    assert f"{7 - len(dead)} refused earlier (--retry-refused)" in again.stdout
+    assert ("2 refused earlier and suppressed (campaign suppress remove)" in again.stdout) == bool(dead)
     assert again.returncode == 3
+    assert folder.send("--retry-refused").returncode == 3
+    refused = folder.run("export", "campaign.yaml", "--status", "refused").stdout
+    assert all(address in refused for address in faults)
+    assert "550 5.1.1 <gone@example.test>" in refused
 
     folder.write(name="another", suppress=suppress)
     sent = folder.send()
@@ -242,5 +247,5 @@ def test_dead_addresses_are_left_out_of_the_next_campaign(
     assert ("2 suppressed" in sent.stdout) == bool(dead)
     log = server.log()
     for address in faults:
-        assert log.count(f"to=<{address}>") == (1 if address in dead else 2)
+        assert log.count(f"to=<{address}>") == (1 if address in dead else 3)
     assert recipients(server) == {"good@example.test": 2}
