@@ -8,17 +8,16 @@ Duplicate keys are not noticed here: that takes the whole list, and memory stays
 
 from __future__ import annotations
 
-import codecs
 import csv
 import difflib
 import functools
 import io
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 from campaign.address import AddressError, fold, parse_address
 from campaign.campaignfile import CampaignFile
+from campaign.encoding import Encoding, is_text
 from campaign.errors import Problem, Severity, UserError
 from campaign.model import BadRow, Recipient
 from campaign.place import shown
@@ -37,26 +36,9 @@ MAX_COLUMNS = 1000
 MAX_LINE = 1 << 20  # characters
 _SAMPLE = 64 * 1024  # characters by which the delimiter is chosen
 _DELIMITERS = ",;\t|"
-_MARKS = {
-    codecs.BOM_UTF32_LE: "utf-32",  # begins with UTF-16's
-    codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-    codecs.BOM_UTF8: "utf-8",
-}
-_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # how .xlsx and .ods begin, and .xls
-# Lone surrogates, which no text has, stand for what cannot be decoded, and for the rest of a long line.
-_UNDECODABLE, _CUT_LINE = "\udcff", "\udcfe\n"
-_MARKING = "campaign.undecodable"
+# A lone surrogate, which no text has, stands for the rest of a long line.
+_CUT_LINE = "\udcfe\n"
 _TOO_LONG = f"the line has more than {MAX_LINE:,} characters"
-_ASK_FOR_ENCODING = "save the list as UTF-8, or name its encoding with `recipients.encoding`"
-
-
-def _mark(error: UnicodeError) -> tuple[str, int]:
-    return _UNDECODABLE, error.end if isinstance(error, UnicodeDecodeError) else 0
-
-
-codecs.register_error(_MARKING, _mark)
 
 
 class Recipients:
@@ -71,8 +53,11 @@ class Recipients:
         self.settings = campaign.recipients
         self.file = shown(self.settings.csv)
         self._campaign = campaign
-        self._encoding = self._codec()
-        with _open(self.settings.csv, self._encoding) as file:
+        try:
+            self._encoding = Encoding(self.settings.encoding)
+        except LookupError as error:
+            raise UserError(campaign.problem("recipients.encoding", str(error))) from None
+        with self._encoding.open(self.settings.csv) as file:
             self.size = self.settings.csv.stat().st_size
             sample = file.read(_SAMPLE)
         self.delimiter = self.settings.delimiter or self._choose(sample)
@@ -103,7 +88,7 @@ class Recipients:
         self._is_plain = self._where is None and self._name.constant is not None
 
     def __iter__(self) -> Iterator[Recipient | BadRow]:
-        with _open(self.settings.csv, self._encoding) as file:
+        with self._encoding.open(self.settings.csv) as file:
             rows = _records(_Lines(file), self.delimiter, len(self.columns))
             next(rows, None)  # the header
             for number, (line, record) in enumerate(rows, 1):
@@ -140,12 +125,16 @@ class Recipients:
     def _unreadable(self, cells: list[str]) -> str:
         """Say what is wrong with a record as a whole, "" for nothing."""
         whole = "".join(cells)
-        if not _is_text(whole):
+        if not is_text(whole):
             if _CUT_LINE in whole:
                 return _TOO_LONG
-            place = next(place for place, cell in enumerate(cells) if not _is_text(cell))
+            place = next(place for place, cell in enumerate(cells) if not is_text(cell))
             column = self.columns[place] if place < len(self.columns) else f"cell {place + 1}"
-            return f"{column} is not {self.settings.encoding.upper()}; {_ASK_FOR_ENCODING}, such as cp1252"
+            return f"{column} is not {self._encoding}; {self._encoding.advice}"
+        if right := self._encoding.in_utf_8(whole):
+            wrong = next(cell for cell in cells if not cell.isascii())
+            right = self._encoding.in_utf_8(wrong) or right
+            return f"{wrong!r} is {right!r} in UTF-8; {self._encoding.advice}"
         count = len(self.columns)
         if len(cells) != count:
             many = "fewer" if len(cells) < count else "more"
@@ -166,16 +155,6 @@ class Recipients:
             return ""
         return parts[0] if len(parts) == 1 else json.dumps(parts, ensure_ascii=False)
 
-    def _codec(self) -> str:
-        try:
-            name = codecs.lookup(self.settings.encoding).name
-            if io.TextIOWrapper(io.BytesIO("a\n".encode(name)), name, _MARKING).read() == "a\n":
-                return name
-        except (LookupError, ValueError):
-            pass  # said below
-        what = f"there is no encoding {self.settings.encoding!r}; write one such as utf-8 or cp1252"
-        raise UserError(self._campaign.problem("recipients.encoding", what))
-
     def _choose(self, sample: str) -> str:
         """Return the delimiter that gives the header its email column, and splits most evenly."""
         lines = sample.split("\n")
@@ -192,7 +171,7 @@ class Recipients:
         return best
 
     def _header(self) -> tuple[str, ...]:
-        with _open(self.settings.csv, self._encoding) as file:
+        with self._encoding.open(self.settings.csv) as file:
             first = next(_records(_Lines(file), self.delimiter), None)
         if first is None:
             raise UserError(Problem("the list is empty; its first row names the columns", self.file))
@@ -203,8 +182,10 @@ class Recipients:
         problems = []
         if len(columns) > MAX_COLUMNS:
             problems.append(f"the header has more than {MAX_COLUMNS} columns")
-        if any("\0" in column or not _is_text(column) for column in columns):
-            problems.append(f"the header is not {self.settings.encoding.upper()}; {_ASK_FOR_ENCODING}")
+        if any("\0" in column or not is_text(column) for column in columns):
+            problems.append(f"the header is not {self._encoding}; {self._encoding.advice}")
+        elif right := self._encoding.in_utf_8("".join(columns)):
+            problems.append(f"the header has {right!r} in UTF-8; {self._encoding.advice}")
         for place, column in enumerate(columns[:MAX_COLUMNS]):
             if not column:
                 problems.append(f"column {place + 1} has no name in the header")
@@ -319,32 +300,3 @@ def _lenient(lines: list[str], delimiter: str) -> Iterator[list[str]]:
         yield from csv.reader(lines, delimiter=delimiter)
     except csv.Error:
         return
-
-
-def _is_text(text: str) -> bool:
-    """Whether nothing in it stands for what cannot be decoded."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _open(path: Path, encoding: str) -> io.TextIOWrapper[io.BufferedReader]:
-    try:
-        file = path.open("rb")
-        beginning = file.read(4)
-        file.seek(0)
-    except OSError as error:
-        raise UserError(Problem(f"the list cannot be read: {error.strerror}", shown(path))) from None
-    mark = next((name for octets, name in _MARKS.items() if beginning.startswith(octets)), "")
-    wrong = ""
-    if beginning.startswith(_WORKBOOKS):
-        wrong = "the list is a workbook; save it as CSV"
-    elif not encoding.startswith(mark):
-        wrong = f"the list is {mark.upper()}; write `encoding: {mark}`, or save it as UTF-8"
-    if wrong:
-        file.close()
-        raise UserError(Problem(wrong, shown(path)))
-    encoding = {"": encoding, "utf-8": "utf-8-sig"}.get(mark, mark)
-    return io.TextIOWrapper(file, encoding, _MARKING, newline="\n")

@@ -223,6 +223,48 @@ class TestEncoding:
         assert first == "1: a@x.test"
         assert second.startswith("2: list.csv:3: name is not UTF-16")
 
+    @pytest.mark.parametrize("named", ["cp1252", "latin-1", "mac-roman", "cp850", "iso8859-15", "koi8-r"])
+    def test_utf_8_under_another_name(self, listed: Open, named: str) -> None:
+        text = "email,name\na@x.test,Ann\nb@x.test,Zoë\nc@x.test,Bo\n"
+        first, wrong, third = lines(listed(text.encode(), encoding=named))
+        assert (first, third) == ("1: a@x.test", "3: c@x.test")
+        assert wrong.startswith("2: list.csv:3: ")
+        assert wrong.endswith(
+            " is 'Zoë' in UTF-8; if the list is UTF-8, take `recipients.encoding` away,"
+            " and else name the right one"
+        )
+
+    def test_utf_8_that_is_nothing_in_the_encoding_named(self, listed: Open) -> None:
+        (wrong,) = lines(listed("email,name\na@x.test,Íris\n".encode(), encoding="cp1252"))
+        assert wrong == (
+            "1: list.csv:2: name is not CP1252;"
+            " if the list is UTF-8, take `recipients.encoding` away, and else name the right one"
+        )
+
+    def test_utf_8_under_another_name_in_the_header(self, listed: Open) -> None:
+        what = refusal(lambda: listed("email,Größe\n".encode(), encoding="cp1252"))
+        assert what.startswith("list.csv:1: the header has 'emailGröße' in UTF-8")
+
+    @pytest.mark.parametrize(
+        ("named", "name"),
+        [
+            ("cp1252", "Zoë Ælfgifu Öğ".replace("ğ", "g")),
+            ("cp1251", "Фёдор Рёбров"),
+            ("koi8-r", "Жанна Ёлкина"),
+            ("iso8859-7", "Ιωάννης"),
+            ("cp1256", "سعاد"),
+            ("shift_jis", "山田太郎"),
+            ("cp932", "ﾔﾏﾀﾞ"),
+            ("gb18030", "联通 王小明"),
+            ("big5", "陳大文"),
+            ("euc-kr", "김민수"),
+            ("iso2022_jp", "山田"),
+        ],
+    )
+    def test_what_is_rightly_named_is_read(self, listed: Open, named: str, name: str) -> None:
+        text = f"email,name\na@x.test,{name}\n"
+        assert good(listed(text.encode(named), encoding=named))[0].row["name"] == name
+
     def test_in_the_header(self, listed: Open) -> None:
         what = refusal(lambda: listed("email,Größe\n".encode("cp1252")))
         assert what.startswith("list.csv:1: the header is not UTF-8; save the list as UTF-8")

@@ -1,0 +1,108 @@
+"""Octets → text: the encoding that a list is said to be in, and whether it is."""
+
+from __future__ import annotations
+
+import codecs
+import io
+from pathlib import Path
+
+from campaign.errors import Problem, UserError
+from campaign.place import shown
+
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",  # begins with UTF-16's
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+    codecs.BOM_UTF8: "utf-8",
+}
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # how .xlsx and .ods begin, and .xls
+_UNDECODABLE = "\udcff"  # a lone surrogate, which no text has, stands for what cannot be decoded
+_MARKING = "campaign.undecodable"
+# Where each octet is a character, most of those from 128 on are one; in Windows' Shift JIS 68 are.
+_OF_ONE_OCTET = 80
+
+
+def _mark(error: UnicodeError) -> tuple[str, int]:
+    return _UNDECODABLE, error.end if isinstance(error, UnicodeDecodeError) else 0
+
+
+codecs.register_error(_MARKING, _mark)
+
+
+class Encoding:
+    """An encoding, by any of its names. Raises LookupError, with a sentence, for a name that is none."""
+
+    def __init__(self, named: str) -> None:
+        self._named = named
+        try:
+            self._codec = codecs.lookup(named).name
+            if io.TextIOWrapper(io.BytesIO("a\n".encode(self._codec)), self._codec, _MARKING).read() != "a\n":
+                raise ValueError
+        except (LookupError, ValueError):
+            raise LookupError(f"there is no encoding {named!r}; write one such as utf-8 or cp1252") from None
+        self._takes_anything = _is_of_one_octet(self._codec)
+
+    def __str__(self) -> str:
+        return self._named.upper()
+
+    @property
+    def advice(self) -> str:
+        """What to do about text that is not in it."""
+        if self._codec.startswith("utf-8"):
+            return "save the list as UTF-8, or name its encoding with `recipients.encoding`, such as cp1252"
+        return "if the list is UTF-8, take `recipients.encoding` away, and else name the right one"
+
+    def open(self, path: Path) -> io.TextIOWrapper[io.BufferedReader]:
+        """Open a list. What cannot be decoded becomes lone surrogates: see `is_text`.
+
+        Raises UserError: a file that cannot be read, a workbook, a byte order mark that says otherwise.
+        """
+        try:
+            file = path.open("rb")
+            beginning = file.read(4)
+            file.seek(0)
+        except OSError as error:
+            raise UserError(Problem(f"the list cannot be read: {error.strerror}", shown(path))) from None
+        mark = next((name for octets, name in _MARKS.items() if beginning.startswith(octets)), "")
+        wrong = ""
+        if beginning.startswith(_WORKBOOKS):
+            wrong = "the list is a workbook; save it as CSV"
+        elif not self._codec.startswith(mark):
+            wrong = f"the list is {mark.upper()}; write `encoding: {mark}`, or save it as UTF-8"
+        if wrong:
+            file.close()
+            raise UserError(Problem(wrong, shown(path)))
+        codec = {"": self._codec, "utf-8": "utf-8-sig"}.get(mark, mark)
+        return io.TextIOWrapper(file, codec, _MARKING, newline="\n")
+
+    def in_utf_8(self, text: str) -> str:
+        """Return what the octets of `text` are in UTF-8, if they look like that and not like this encoding.
+
+        Where each octet is a character, any octets are text, right or wrong. But right text is next to
+        never UTF-8 by accident: each of its characters would have to stand where UTF-8 wants it.
+        """
+        if not self._takes_anything or text.isascii():
+            return ""
+        try:
+            return text.encode(self._codec).decode()
+        except UnicodeError:
+            return ""
+
+
+def is_text(text: str) -> bool:
+    """Whether nothing in it stands for what could not be decoded."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_of_one_octet(codec: str) -> bool:
+    """Whether it is ASCII, and a character for each octet besides."""
+    try:
+        octets = [bytes([octet]).decode(codec, "ignore") for octet in range(128, 256)]
+        return "Az09".encode(codec) == b"Az09" and sum(map(bool, octets)) > _OF_ONE_OCTET
+    except UnicodeError:
+        return False
