@@ -59,7 +59,8 @@ class Folder:
 class Attachments:
     """A campaign's attachments: `static` are those of every message, and `of` gives a row's own.
 
-    `texts` are the templates of each one's path and name. Raises UserError with a static one's problem.
+    `texts` are the templates of each one's path and name; `named_by` are, by the attachment's number,
+    the columns that its path prints. Raises UserError with a static one's problem.
     """
 
     def __init__(self, campaign: CampaignFile, folder: Folder, texts: Sequence[tuple[Text, Text]]) -> None:
@@ -71,6 +72,7 @@ class Attachments:
             for number, (path, name) in enumerate(texts)
             if path.constant is None or name.constant is None
         ]
+        self.named_by = {number: path.shown for number, path, _ in self._per_row}
         own = [number for number, _, _ in self._per_row]
         every = (self._file(n, path, name, {}) for n, (path, name) in enumerate(texts) if n not in own)
         self.static = [file for file in every if file is not None]

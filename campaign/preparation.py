@@ -58,7 +58,8 @@ class Survey:
     """What was seen of the list and its messages; sizes in octets.
 
     `addresses` counts envelope addresses: cc and bcc are mails too. `blank` are columns that a
-    template prints, `blank_subject` messages. `first` is the first message.
+    template prints, `no_file` those that name an attachment, by its number too, and `blank_subject`
+    messages. `first` is the first message.
     """
 
     rows: int = 0
@@ -69,6 +70,7 @@ class Survey:
     bad: Tally = field(default_factory=Tally)
     duplicates: Tally = field(default_factory=Tally)
     blank: dict[str, Blank] = field(default_factory=dict)
+    no_file: dict[tuple[int, str], Blank] = field(default_factory=dict)
     blank_subject: Blank = field(default_factory=Blank)
     first: Message | None = None
     first_recipient: Recipient | None = None
@@ -147,6 +149,7 @@ def _surveyed(
 ) -> Iterator[Recipient | BadRow]:
     """Pass the rows on, with a look at each."""
     shown = [column for column in recipients.columns if column in renderer.shown]
+    files = [(number, column) for number, columns in renderer.files_named_by.items() for column in columns]
     for row in recipients:
         survey.rows += 1
         if survey.rows % 500 == 0:
@@ -157,6 +160,9 @@ def _surveyed(
             for column in shown:
                 if not row.row[column].strip():
                     survey.blank.setdefault(column, Blank()).see(row.line)
+            for number, column in files:
+                if not row.row[column].strip():
+                    survey.no_file.setdefault((number, column), Blank()).see(row.line)
         yield row
     progress("reading", recipients.size, recipients.size)
 

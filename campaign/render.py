@@ -96,6 +96,7 @@ class Renderer:
         self._line = lru_cache(maxsize=64)(_line)
         self.warnings = self._signer.warnings if self._signer is not None else ()
         self.shown = self._shown()
+        self.files_named_by = self._attachments.named_by
         self.digest = self._digest()
 
     def render(self, recipient: Recipient, *, date: datetime, test_to: str | None = None) -> Message:

@@ -296,3 +296,16 @@ def test_clipped(said: Said) -> None:
 def test_a_list_of_nobody_has_no_first_message(said: Said) -> None:
     for rule in RULES:
         said(rule, "email,first\n")
+
+
+def test_attachments_that_a_row_does_not_name(said: Said) -> None:
+    people = "email,file,other\nann@x.test,a.pdf,\nben@x.test,,\ncat@x.test, ,\n"
+    Path("a.pdf").write_bytes(b"%PDF")
+    assert said("attachments", people, "Hi", attachments=["a.pdf", "{{ file }}"]) == [
+        "list.csv:3: warning: file is blank in 2 rows, and attachments.1 is named by it: their mail goes"
+        " without the file; if that is meant, write {% if … %} around the path"
+    ]
+    assert said("attachments", people, "Hi", attachments=["{% if file %}{{ file }}{% endif %}"]) == []
+    assert said("attachments", people, "Hi", attachments=["{{ file or 'a.pdf' }}"]) == []
+    # A path that is not blank without it is an error of the row, and no warning.
+    assert said("attachments", people, "Hi", attachments=["{{ file }}.pdf"]) == []

@@ -133,6 +133,13 @@ def test_duplicates_are_left_out(prepared: Prepare) -> None:
     assert found.errors == []
 
 
+def test_a_key_that_two_people_share_names_who_gets_nothing(prepared: Prepare) -> None:
+    people = "email,first\nann@x.test,A\nben@x.test,A\n"
+    found = prepared(people, recipients={"csv": "list.csv", "key": "first"})
+    (only,) = found.survey.duplicates.shown
+    assert str(only) == "list.csv:3: 'A' stands in line 2 already; this row, ben@x.test, is left out"
+
+
 def test_suppressed_rows_are_not_rendered(prepared: Prepare, ledger: Ledger) -> None:
     ledger.suppressions.add([Suppression("ben@x.test", "complaint", 0), Suppression("@y.test", "asked", 0)])
     people = "email,first\nann@x.test,1\nBen@X.test,0\ncat@y.test,0\n"

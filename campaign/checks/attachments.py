@@ -1,4 +1,4 @@
-"""An attachment of a kind that receivers refuse, whatever it holds, or whose name hides its kind."""
+"""An attachment of a kind that receivers refuse, whose name hides its kind, or that some rows do not name."""
 
 from __future__ import annotations
 
@@ -16,11 +16,21 @@ _REFUSED = {
     ".wsf",
 }  # fmt: skip
 _KIND = re.compile(r"\.[a-z0-9]{1,5}")
+_EXPRESSIONS = re.compile(r"(\{\{[^}]*\}\}\s*)+")  # and nothing besides: the path may be blank
 _ONE = re.compile(r"\{\{[^}]*\}\}")  # an expression alone, which may give the whole name
 
 
 def check(checked: Checked) -> Iterator[Problem]:
-    """Yield a warning for each such file."""
+    """Yield a warning for each such file, and for each column that is blank where it names one."""
+    for (number, column), blank in checked.survey.no_file.items():
+        if not _EXPRESSIONS.fullmatch(checked.campaign.attachments[number].path.strip()):
+            continue  # `files/.pdf`, which is not there, is an error of the row
+        rows = "1 row" if blank.rows == 1 else f"{blank.rows} rows"
+        yield checked.warn_list(
+            f"{column} is blank in {rows}, and attachments.{number} is named by it: their mail goes without"
+            " the file; if that is meant, write {% if … %} around the path",
+            blank.line,
+        )
     for number, attachment in enumerate(checked.campaign.attachments):
         path, name = (
             PurePosixPath(text.rstrip()).suffix.lower() for text in (attachment.path, attachment.name or "")

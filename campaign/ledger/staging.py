@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
+from campaign.address import fold
 from campaign.errors import Problem
 from campaign.ledger.database import Database
 from campaign.model import BadRow, Recipient
@@ -28,7 +29,7 @@ CREATE TEMP TABLE staged (
     suppressed INTEGER DEFAULT 0
 );
 CREATE TEMP TABLE met (id INTEGER PRIMARY KEY, line INTEGER);
-CREATE TEMP TABLE later (number INTEGER PRIMARY KEY, line INTEGER, key TEXT, first INTEGER);
+CREATE TEMP TABLE later (number INTEGER PRIMARY KEY, line INTEGER, key TEXT, email TEXT, first INTEGER);
 """
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -80,10 +81,11 @@ class Staging:
         self.met += new
         if new < len(met):
             self._database.change_many(
-                "INSERT INTO temp.later SELECT ?1, ?2, ?3, line FROM temp.met WHERE id = ?4 AND line != ?2",
+                "INSERT INTO temp.later"
+                " SELECT ?1, ?2, ?3, ?4, line FROM temp.met WHERE id = ?5 AND line != ?2",
                 (
-                    (batch[place].number, batch[place].line, batch[place].key, number)
-                    for place, number in found
+                    (row.number, row.line, row.key, row.email if isinstance(row, Recipient) else "", number)
+                    for row, number in ((batch[place], number) for place, number in found)
                 ),
             )
         return {place for place, _ in found}
@@ -91,16 +93,17 @@ class Staging:
     def drop_duplicates(self, file: str) -> Iterator[Problem]:
         """Drop the rows whose key an earlier row has; yield a problem for each, by line."""
         self._database.script(
-            "INSERT INTO temp.later SELECT s.number, s.line, s.key, f.line"
+            "INSERT INTO temp.later SELECT s.number, s.line, s.key, s.email, f.line"
             " FROM (SELECT key, min(number) AS number FROM temp.staged WHERE bad IS NULL"
             "       GROUP BY key HAVING count(*) > 1) AS g"
             " CROSS JOIN temp.staged f ON f.number = g.number"
             " CROSS JOIN temp.staged s ON s.key = g.key AND s.number > g.number AND s.bad IS NULL;"
         )
-        for line, key, first in self._database.each(
-            "SELECT line, key, first FROM temp.later ORDER BY number"
+        for line, key, email, first in self._database.each(
+            "SELECT line, key, email, first FROM temp.later ORDER BY number"
         ):
-            yield Problem(f"{key!r} stands in line {first} already; this row is left out", file, line)
+            whose = "" if fold(str(email)) == key else f", {email},"
+            yield Problem(f"{key!r} stands in line {first} already; this row{whose} is left out", file, line)
         self._database.change("DELETE FROM temp.staged WHERE number IN (SELECT number FROM temp.later)")
         if self._any_bad:
             self._drop_needless_bad()
