@@ -10,17 +10,23 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
 import io
+import os
 import signal
 import sys
 import traceback
 from importlib import import_module
+from pathlib import Path
 
 import click
 
 from campaign import __version__
+from campaign.cli.output import echo, silence
+from campaign.cli.signals import ending_signals
 from campaign.errors import ConnectFailed, LeaseLost, UserError
 
+_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 BUG, USAGE, DISCONNECTED, INTERRUPTED = 1, 2, 6, 130
 
 # In the order in which a person needs them.
@@ -76,14 +82,19 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit code (DESIGN's table stands in README)."""
-    # SIGTERM ends a command as Ctrl-C does: what is open is closed, and the exit code is 130.
+    # SIGTERM and SIGHUP end a command as Ctrl-C does: what is open is closed, and the exit code is 130.
     with contextlib.suppress(ValueError):  # not in the main thread
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # names are in any script, terminals are not
+        for number in ending_signals():
+            signal.signal(number, signal.default_int_handler)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # it was closed before we began
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
+        elif isinstance(stream, io.TextIOWrapper):  # names are in any script, terminals are not
             stream.reconfigure(errors="backslashreplace")
     try:
         code = cli.main(arguments, prog_name="campaign", standalone_mode=False)
+        sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except click.exceptions.Exit as done:
         return done.exit_code
@@ -91,23 +102,27 @@ def main(arguments: list[str] | None = None) -> int:
         error.show()
         return USAGE
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
+        echo("interrupted", err=True)
         return INTERRUPTED
     except UserError as error:
         for problem in error.problems:
-            click.echo(f"error: {problem}", err=True)
+            echo(f"error: {problem}", err=True)
         return USAGE
     except ConnectFailed as error:
-        click.echo(f"error: {error}", err=True)
+        echo(f"error: {error}", err=True)
         return DISCONNECTED
     except LeaseLost as error:
-        click.echo(f"error: {error}", err=True)
+        echo(f"error: {error}", err=True)
         return USAGE
-    except BrokenPipeError:  # `campaign status | head`
-        sys.stderr.close()
+    except (BrokenPipeError, SystemExit):  # `campaign status | head`, for which click exits
+        silence(sys.stdout)
         return 0
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _UNWRITABLE:
+            silence(sys.stdout)
+            echo(f"error: {error.filename or 'the output'} cannot be written: {error.strerror}", err=True)
+            return USAGE
         traceback.print_exc()
-        click.echo("This is a bug in campaign, not a mistake of yours. Nothing is lost: the ledger", err=True)
-        click.echo("knows what was sent, and `campaign status` shows it.", err=True)
+        echo("This is a bug in campaign, not a mistake of yours. Nothing is lost: the ledger", err=True)
+        echo("knows what was sent, and `campaign status` shows it.", err=True)
         return BUG

@@ -1,7 +1,12 @@
-"""What a command says: lines to stdout, problems and progress to stderr, attempts to a log file."""
+"""What a command says: lines to stdout, problems and progress to stderr, attempts to a log file.
+
+The mail does not depend on what is said of it: where nobody reads on, or a disk is full, it goes on.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
@@ -11,13 +16,29 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from campaign.errors import Problem, UserError
+from campaign.errors import Problem, Severity, UserError
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
     from campaign.ledger import Claim
     from campaign.model import Result
+
+
+def echo(line: str, *, err: bool = False) -> None:
+    """Write a line to stdout or stderr, or to nowhere from when that cannot be written any more."""
+    try:
+        click.echo(line, err=err)
+    except OSError:
+        silence(sys.stderr if err else sys.stdout)
+
+
+def silence(stream: TextIO) -> None:
+    """Let what is written to a stream vanish, what it still holds too."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    with suppress(OSError):  # it is no file
+        os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 class Output:
@@ -35,21 +56,23 @@ class Output:
         if not self.quiet:
             self.end_bar()
             for line in lines:
-                click.echo(_visible(line))
+                echo(_visible(line))
 
     def problems(self, problems: Iterable[Problem]) -> None:
         """Write warnings and errors to stderr."""
         self.end_bar()
         for problem in problems:
-            say(problem)
+            if not self.quiet or problem.severity == "error":
+                say(problem)
 
     def note(self, line: str) -> None:
         """Write a line to stderr, above a bar that is shown."""
         with self._lock:
             if self._bar is not None:
-                self._bar.write(_visible(line))
+                with suppress(OSError):
+                    self._bar.write(_visible(line), sys.stderr)
             else:
-                click.echo(_visible(line), err=True)
+                echo(_visible(line), err=True)
 
     def progress(self, doing: str, done: int, of: int) -> None:
         """Show how far something is, on stderr, where that is a terminal."""
@@ -76,7 +99,7 @@ class Output:
 def say(problem: Problem) -> None:
     """Write a problem to stderr."""
     text = _visible(str(problem))
-    click.echo(text if problem.severity == "warning" else f"error: {text}", err=True)
+    echo(text if problem.severity == "warning" else f"error: {text}", err=True)
 
 
 class AttemptLog:
@@ -99,15 +122,24 @@ class AttemptLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):
+                self._file.close()
 
     def write(self, claim: Claim, result: Result) -> None:
         """Write an attempt's line. A full disk does not stop the campaign: the ledger has it too."""
-        if self._file is not None:
-            from campaign.report.machine import attempt_line
+        from campaign.report.machine import attempt_line
 
-            with self._lock, suppress(OSError):
+        with self._lock:
+            if self._file is None:
+                return
+            try:
                 self._file.write(attempt_line(claim, result) + "\n")
+            except OSError as error:
+                what = f"{self._path} cannot be written any more: {error.strerror}; the ledger has it all"
+                say(Problem(what, severity=Severity.WARNING))
+                file, self._file = self._file, None
+                with suppress(OSError):
+                    file.close()
 
 
 def _visible(text: str) -> str:

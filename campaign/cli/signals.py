@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM during a run: once to wait for what is due, twice to stop at once."""
+"""Ctrl-C, SIGTERM and a terminal that goes away: once to wait for what is due, twice to stop at once."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
-import click
+from campaign.cli.output import echo
 
 if TYPE_CHECKING:
     from campaign.sender import Sender
+
+
+def ending_signals() -> list[signal.Signals]:
+    """Return the signals that end a command: not those that whoever started it has turned off (nohup)."""
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    return [number for number in signals if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 @contextmanager
@@ -24,9 +30,9 @@ def interruptible(sender: Sender) -> Iterator[None]:
         asked += 1
         sender.interrupt(at_once=asked > 1)
         if asked == 1:
-            click.echo("\nstopping; waiting for the answers that are due (again: at once)", err=True)
+            echo("\nstopping; waiting for the answers that are due (again: at once)", err=True)
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, stop) for number in ending_signals()}
     try:
         yield
     finally:

@@ -120,7 +120,7 @@ def test_a_resend_carries_the_same_message_id(
     assert first == second
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupted_once(postfix: Postfix, campaign_for: Folders, number: signal.Signals) -> None:
     folder = campaign_for(postfix, rate="100/second", smtp={"connections": 2})
     everybody = folder.people(150)

@@ -1,0 +1,97 @@
+"""What cannot be said any more: the mail goes on, and a command whose product it was fails in words."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import subprocess
+import sys
+import termios
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from campaign.model import Status
+from tests.e2e.folder import CampaignFolder
+from tests.servers.postfix import Postfix
+
+Folders = Callable[..., CampaignFolder]
+SEND = "send campaign.yaml --yes"
+
+
+@pytest.fixture
+def folder(postfix: Postfix, campaign_for: Folders) -> CampaignFolder:
+    folder = campaign_for(postfix)
+    folder.people(30)
+    return folder
+
+
+def shell(folder: CampaignFolder, command: str) -> subprocess.CompletedProcess[str]:
+    """Run a line of bash in which `campaign` is the command."""
+    return subprocess.run(
+        ["bash", "-c", f'set -o pipefail; campaign() {{ "{sys.executable}" -m campaign "$@"; }}; {command}'],
+        cwd=folder.folder,
+        env=folder.env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize(
+    "where", ["-v 2>&1 | head -1", "2>&1 | true", "-v >/dev/full 2>&1", ">&-", "--log /dev/full 2>/dev/full"]
+)
+def test_a_send_that_nobody_hears_goes_on(folder: CampaignFolder, where: str) -> None:
+    sent = shell(folder, f"campaign {SEND} {where}")
+    assert sent.returncode == 0, sent.stderr
+    assert folder.counts() == {"accepted": 30}
+
+
+def test_a_log_that_cannot_be_written_is_said_once(folder: CampaignFolder) -> None:
+    sent = folder.send("--log", "/dev/full")
+    assert sent.returncode == 0
+    wanted = "warning: /dev/full cannot be written any more: No space left on device; the ledger has it all"
+    assert sent.stderr.splitlines().count(wanted) == 1
+
+
+@pytest.mark.parametrize("command", ["export campaign.yaml", "status campaign.yaml", "schema"])
+def test_a_full_disk_under_what_a_command_is_for(folder: CampaignFolder, command: str) -> None:
+    assert folder.send().returncode == 0
+    written = shell(folder, f"campaign {command} >/dev/full")
+    assert written.returncode == 2
+    assert written.stderr == "error: the output cannot be written: No space left on device\n"
+    ended = shell(folder, f"campaign {command} | true")
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_quiet_says_errors_alone(folder: CampaignFolder, tmp_path: Path) -> None:
+    folder.list(["user1@example.test,One", "user1@example.test,Once more", "user2@example.test,"])
+    sent = folder.send("-q")
+    assert (sent.returncode, sent.stdout, sent.stderr) == (0, "", "")
+    folder.list(["no address,One"])
+    assert folder.send("-q").stderr.startswith("error: list.csv:2: ")
+
+
+def test_a_terminal_that_goes_away_ends_the_run_in_order(folder: CampaignFolder) -> None:
+    folder.write(rate="20/second")
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "campaign", *SEND.split(), "-v"],
+        cwd=folder.folder,
+        env=folder.env,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(theirs)
+    folder.wait_for(Status.ACCEPTED, 3)
+    os.close(ours)
+    assert process.wait(timeout=60) == 130
+    counts = folder.counts()
+    assert set(counts) == {"accepted", "pending"}
+    assert folder.send().returncode == 0
+    assert len(folder.server.wait_delivered()) == 30
