@@ -21,7 +21,12 @@ from campaign.transport import Transport, tls_context
 
 _SLICE = 0.25  # seconds after which opening looks whether it should stop
 _WORTH_TELLING = 5.0  # seconds
+_SILENCE = 10.0  # seconds; servers that let a client wait before they greet take less
 _REOPENING = RetryPolicy(first_delay=1, max_delay=30)  # the waits between sessions that get nowhere
+
+
+OnWait = Callable[[float, str], None]
+"""Takes the seconds that will be waited, and why."""
 
 
 class LoginRefused(ConnectFailed):
@@ -53,15 +58,17 @@ class Connection:
         login: Login | None,
         patience: Patience | None = None,
         stopped: Callable[[], bool] = lambda: False,
+        on_silence: OnWait = lambda seconds, why: None,
     ) -> Connection:
         """Connect, greet, encrypt and log in, unless `stopped`.
 
-        Raises ConnectFailed, its message naming the server; LoginRefused where that is why.
+        `on_silence` is told once of a server that does not greet: a person may know why. Raises
+        ConnectFailed, its message naming the server; LoginRefused where that is why.
         """
         patience = patience or Patience()
         transport = Transport.connect(smtp.host, smtp.port, patience.connect)
         try:
-            return cls._open_on(transport, smtp, login, patience, stopped)
+            return cls._open_on(transport, smtp, login, patience, stopped, on_silence)
         except ConnectFailed as error:
             transport.close()
             what = f"{smtp.host}:{smtp.port}: {error}"
@@ -78,6 +85,7 @@ class Connection:
         login: Login | None,
         patience: Patience,
         stopped: Callable[[], bool],
+        on_silence: OnWait,
     ) -> Connection:
         context = None
         if smtp.security is not Security.NONE:
@@ -93,7 +101,14 @@ class Connection:
             timeouts=patience.replies,
         )
         connection = cls(session, transport)
+        told_at = time.monotonic() + _SILENCE
         while not stopped():
+            if session.greeting is None and time.monotonic() >= told_at:
+                told_at = float("inf")
+                on_silence(
+                    patience.replies.greeting - _SILENCE,
+                    f"{smtp.host}:{smtp.port} does not greet us{_if_not_greeted(smtp)}",
+                )
             for event in connection.step(_SLICE):
                 match event:
                     case StartTLS() if context is not None:
@@ -104,7 +119,8 @@ class Connection:
                     case Closed():
                         refused = event.stage is Stage.AUTH and event.permanent
                         failure = LoginRefused if refused else ConnectFailed
-                        raise failure(f"{event.stage}: {event.why}", permanent=event.permanent)
+                        hint = _if_not_greeted(smtp) if session.greeting is None else ""
+                        raise failure(f"{event.stage}: {event.why}{hint}", permanent=event.permanent)
         raise ConnectFailed("the run was stopped", permanent=True)
 
     def flush(self) -> list[Event]:
@@ -154,11 +170,18 @@ class Connection:
         self.transport.close()
 
 
+def _if_not_greeted(smtp: Smtp) -> str:
+    """Return what may be the cause where a server says nothing."""
+    if smtp.security is Security.TLS:
+        return ""
+    return "; if it speaks TLS from the start, as port 465 does, write `security: tls`"
+
+
 class Waits:
     """Tells a person why nothing is sent for a while: once, however many connections wait."""
 
-    def __init__(self, tell: Callable[[float, str], None]) -> None:
-        self._tell = tell  # takes the seconds, and why
+    def __init__(self, tell: OnWait) -> None:
+        self._tell = tell
         self._lock = threading.Lock()
         self._told_until = 0.0
 
@@ -216,7 +239,8 @@ class Opener:
         for attempt in opening_retry(sleep):
             with attempt:
                 try:
-                    return Connection.open(self._smtp, self._login(), self._patience, self._ended)
+                    login = self._login()
+                    return Connection.open(self._smtp, login, self._patience, self._ended, self._waits.tell)
                 except ConnectFailed as error:
                     why = str(error)
                     raise

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from campaign.campaignfile import CampaignFile
-from campaign.connection import LoginRefused, Opener, Patience, Waits
+from campaign.connection import LoginRefused, OnWait, Opener, Patience, Waits
 from campaign.dispatch import Dispatch, Ending, Stop
 from campaign.errors import ConnectFailed, LeaseLost
 from campaign.lane import Lane, Shared
@@ -63,7 +63,7 @@ class Sender:
         *,
         limit: int | None = None,
         on_result: Callable[[Claim, Result], None] = lambda claim, result: None,
-        on_wait: Callable[[float, str], None] = lambda seconds, why: None,
+        on_wait: OnWait = lambda seconds, why: None,
         patience: Patience | None = None,
     ) -> None:
         self.campaign = campaign

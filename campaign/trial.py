@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 
 from campaign.campaignfile import CampaignFile
-from campaign.connection import Connection
+from campaign.connection import Connection, OnWait
 from campaign.errors import ConnectFailed, UserError
 from campaign.ledger import Sending
 from campaign.model import Message, Settled
@@ -22,11 +22,16 @@ _PATIENCE = 60.0  # seconds to wait for the rate
 
 
 def send_tests(
-    campaign: CampaignFile, messages: list[Message], sending: Sending, login: Login | None
+    campaign: CampaignFile,
+    messages: list[Message],
+    sending: Sending,
+    login: Login | None,
+    on_silence: OnWait = lambda seconds, why: None,
 ) -> Iterator[Settled]:
     """Send the messages over one session and yield what became of each.
 
-    Raises UserError where the rate allows them too late, and ConnectFailed.
+    `on_silence` is told of a server that does not greet. Raises UserError where the rate allows them
+    too late, and ConnectFailed.
     """
     pace = Pace(campaign.windows)
     load_pace(pace, campaign, sending, time.monotonic_ns())
@@ -34,7 +39,7 @@ def send_tests(
     if seconds > _PATIENCE:
         minutes = round(seconds / 60)
         raise UserError(f"the rate {pace} is used up: this could be sent in {minutes:,} minutes; nothing was")
-    connection = Connection.open(campaign.smtp, login)
+    connection = Connection.open(campaign.smtp, login, on_silence=on_silence)
     try:
         session = connection.session
         waiting = list(messages)

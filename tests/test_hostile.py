@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from campaign import transport
+from campaign import connection, transport
 from campaign.campaignfile import Security, Smtp
 from campaign.connection import Connection, Patience
 from campaign.errors import ConnectFailed
@@ -320,6 +320,22 @@ def test_a_greeting_that_drips_ends_at_its_deadline(client: Client) -> None:
         "greeting: the server did not answer within 0.5 seconds",
         patience=patient(greeting=0.5),
     )
+
+
+def test_a_server_that_waits_for_tls_is_told_of_soon(
+    serve: Serve, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "_SILENCE", 0.1)
+    server = serve(lambda peer: peer.tls())
+    told: list[tuple[float, str]] = []
+    settings = smtp(server, certificates, Security.STARTTLS)
+    hint = "; if it speaks TLS from the start, as port 465 does, write `security: tls`"
+    with in_time(), pytest.raises(ConnectFailed) as raised:
+        Connection.open(
+            settings, None, patient(greeting=1.0), on_silence=lambda seconds, why: told.append((seconds, why))
+        )
+    assert told == [(0.9, f"localhost:{server.port} does not greet us{hint}")]
+    assert str(raised.value).endswith(f"greeting: the server did not answer within 1 seconds{hint}")
 
 
 def test_a_reply_that_drips_leaves_the_message_in_doubt(client: Client) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from campaign.cli.output import Output
+from campaign.cli.output import Output, say
 from campaign.errors import Problem, Severity, UserError
 
 if TYPE_CHECKING:
@@ -36,13 +36,15 @@ def command(file: Path, server: bool, strict: bool, as_json: bool, quiet: bool) 
     if as_json:
         click.echo(_json(problems))
     else:
-        output.problems(problems)
+        for problem in problems:
+            if strict or not quiet or problem.severity is Severity.ERROR:
+                say(problem)
         output.lines(lines)
         found = [(errors, "error"), (len(problems) - errors, "warning")]
         words = ", ".join(f"{count:,} {what}{'s' * (count > 1)}" for count, what in found if count)
         output.lines([f"{file}: {words or 'nothing is wrong'}"])
     if server and not errors:
-        output.lines(_server(file))
+        output.lines(_server(file, output))
     return 2 if errors or (strict and problems) else 0
 
 
@@ -77,7 +79,7 @@ def _check(file: Path, output: Output) -> tuple[list[Problem], list[str]]:
     return problems, lines
 
 
-def _server(file: Path) -> list[str]:
+def _server(file: Path, output: Output) -> list[str]:
     """Open a session and say what it is like. Raises ConnectFailed with what is wrong."""
     from campaign.campaignfile import load
     from campaign.connection import Connection
@@ -86,7 +88,7 @@ def _server(file: Path) -> list[str]:
     login, said = _login(campaign)
     smtp = campaign.smtp
     lines = [f"{smtp.host}:{smtp.port} ({smtp.security})"]
-    connection = Connection.open(smtp, login)
+    connection = Connection.open(smtp, login, on_silence=output.waiting)
     lines += _negotiated(connection)
     connection.quit()
     return [*lines, f"  login:      {said}"]

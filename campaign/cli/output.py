@@ -74,6 +74,14 @@ class Output:
             else:
                 echo(_visible(line), err=True)
 
+    def waiting(self, seconds: float, why: str) -> None:
+        """Write to stderr why nothing moves for a while."""
+        from campaign.report.words import duration
+
+        if not self.quiet:
+            self.end_bar()
+            self.note(f"{why}; waiting {duration(seconds)}")
+
     def progress(self, doing: str, done: int, of: int) -> None:
         """Show how far something is, on stderr, where that is a terminal."""
         if self.quiet:

@@ -115,7 +115,6 @@ def _send(
     from campaign.cli.ending import UNFINISHED
     from campaign.cli.signals import interruptible
     from campaign.preparation import prepare
-    from campaign.report.words import duration
     from campaign.sender import Sender
 
     secrets = credentials.secrets(campaign, ledger)
@@ -149,13 +148,14 @@ def _send(
         done += result.status not in ("pending", "deferred")
         output.progress("sending", done, max(total, done))
 
-    def on_wait(seconds: float, why: str) -> None:
-        if not output.quiet:
-            output.end_bar()  # nothing moves for a while
-            output.note(f"{why}; next try in {duration(seconds)}")
-
     sender = Sender(
-        campaign, preparation.renderer, sending, login, limit=limit, on_result=on_result, on_wait=on_wait
+        campaign,
+        preparation.renderer,
+        sending,
+        login,
+        limit=limit,
+        on_result=on_result,
+        on_wait=output.waiting,
     )
     with interruptible(sender):
         stop = sender.run()

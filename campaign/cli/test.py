@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from campaign.cli.output import Output
 from campaign.errors import Problem, UserError
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def command(file: Path, addresses: tuple[str, ...], row: int) -> int:
         sending = ledger.start(scope_of(campaign), time.time_ns())
         accepted = 0
         try:
-            for settled in send_tests(campaign, messages, sending, login):
+            for settled in send_tests(campaign, messages, sending, login, Output().waiting):
                 answer = settled.answers[0]
                 taken = judge(answer) is Verdict.ACCEPTED
                 accepted += taken

@@ -53,7 +53,7 @@ def speaks_plainly(ended: subprocess.CompletedProcess[str]) -> None:
     assert "Traceback" not in ended.stderr
     assert "bug in campaign" not in ended.stderr
     for line in ended.stderr.splitlines():
-        assert re.match(r"error: |\S+: warning: |.*; next try in ", line), line
+        assert re.match(r"error: |\S+: warning: |.*; waiting ", line), line
 
 
 # The session cannot be opened
@@ -237,7 +237,7 @@ def test_421_is_about_the_session(server: Postfix, campaign_for: Folders) -> Non
     speaks_plainly(sent)
     assert "5 sessions in a row ended" in sent.stderr
     assert "421 4.7.0 <bye@example.test>" in sent.stderr
-    assert "the server ends one session after another; next try in" in sent.stderr
+    assert "the server ends one session after another; waiting" in sent.stderr
     assert folder.counts() == {"accepted": 3, "pending": 1}
     assert folder.rows("SELECT attempts FROM messages WHERE email = 'bye@example.test'") == [(0,)]
     assert folder.suppressed() == set()
