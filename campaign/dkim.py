@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from campaign.address import AddressError, domain_of, parse_address
 from campaign.errors import Problem, Severity, UserError
-from campaign.place import shown
+from campaign.wording import shown
 
 # RFC 6376 5.4.1, in the order of h=.
 _SIGNED = (

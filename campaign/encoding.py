@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 
 from campaign.errors import Problem, UserError
-from campaign.place import shown
+from campaign.wording import shown
 
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",  # begins with UTF-16's

@@ -15,8 +15,8 @@ from campaign import mime
 from campaign.campaignfile import CampaignFile
 from campaign.errors import UserError
 from campaign.headers import HeaderError
-from campaign.place import shown
 from campaign.templating import Text
+from campaign.wording import shown
 
 
 class Folder:

@@ -19,6 +19,7 @@ from campaign.ledger import Enrolment, Plan
 from campaign.model import BadRow, Message, Recipient
 from campaign.recipients import Recipients
 from campaign.render import Renderer
+from campaign.wording import counted
 
 MOST_SHOWN = 50
 _BLANK_SUBJECT = b"\r\nSubject: \r\n"
@@ -92,7 +93,10 @@ class Preparation:
         """Return what is wrong with rows, at most the first 50, and a line for the others."""
         bad = self.survey.bad
         more = bad.count - len(bad.shown)
-        return [*bad.shown, *([Problem(f"and {more} more bad rows", self.recipients.file)] if more else [])]
+        return [
+            *bad.shown,
+            *([Problem(f"and {counted(more, 'more bad row')}", self.recipients.file)] if more else []),
+        ]
 
 
 Progress = Callable[[str, int, int], None]

@@ -20,7 +20,6 @@ from campaign.campaignfile import CampaignFile
 from campaign.encoding import Encoding, is_text
 from campaign.errors import Problem, Severity, UserError
 from campaign.model import BadRow, Recipient
-from campaign.place import shown
 from campaign.templating import (
     RESERVED,
     Condition,
@@ -31,6 +30,7 @@ from campaign.templating import (
     environment,
     row_context,
 )
+from campaign.wording import shown
 
 MAX_COLUMNS = 1000
 MAX_LINE = 1 << 20  # characters

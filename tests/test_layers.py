@@ -16,7 +16,7 @@ PACKAGE = ROOT / "campaign"
 
 # From the bottom up. A module imports from layers below its own, and within its layer leftwards.
 LAYERS = [
-    ["errors", "model", "place", "address"],
+    ["errors", "model", "wording", "address"],
     ["pacing", "retry", "smtp", "campaignfile", "encoding", "maillog", "samples"],
     ["templating", "recipients", "headers", "mime", "dkim", "folder"],
     ["bodies", "context", "render"],

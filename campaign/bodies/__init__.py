@@ -14,9 +14,9 @@ from campaign.bodies.html import Images, Inliner
 from campaign.campaignfile import CampaignFile
 from campaign.errors import Problem, UserError
 from campaign.mime import File
-from campaign.place import shown
 from campaign.templating import Names, Text, compile_file, compile_text, environment
 from campaign.templating.sandbox import FolderLoader
+from campaign.wording import shown
 
 
 class Bodies:

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from campaign.errors import Problem, UserError
-from campaign.place import shown
+from campaign.wording import shown
 
 _MARKS = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 _WORD = re.compile(r"qjinja([0-9]+)q")

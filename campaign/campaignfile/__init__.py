@@ -33,7 +33,7 @@ from campaign.campaignfile.values import absent, is_folder
 from campaign.campaignfile.yamlmarks import Document, Places, dotted, read
 from campaign.campaignfile.yamlmarks import Path as ValuePath
 from campaign.errors import Problem, UserError
-from campaign.place import shown
+from campaign.wording import shown
 
 __all__ = [
     "Attachment",

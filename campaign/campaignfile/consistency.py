@@ -14,7 +14,7 @@ from pathlib import Path
 from campaign.address import AddressError, parse_mailbox
 from campaign.campaignfile.values import absent, is_folder
 from campaign.campaignfile.yamlmarks import Path as ValuePath
-from campaign.place import shown
+from campaign.wording import shown
 
 Found = Iterator[tuple[ValuePath, str]]
 Values = Mapping[str, object]

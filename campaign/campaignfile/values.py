@@ -16,7 +16,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, Strict, ValidationInfo, WithJsonSchema
 
 from campaign.pacing import Window, parse_window
-from campaign.place import shown
+from campaign.wording import shown
 
 _TEXT = {"type": "string"}
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}

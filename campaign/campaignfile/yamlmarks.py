@@ -14,7 +14,7 @@ from pathlib import Path as FilePath
 import yaml
 
 from campaign.errors import Problem, Severity, UserError
-from campaign.place import shown
+from campaign.wording import shown
 
 Path = tuple[str | int, ...]
 

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 from campaign.checks.checked import Checked
 from campaign.errors import Problem
+from campaign.wording import counted
 
 # support.google.com, "File types blocked in Gmail".
 _REFUSED = {
@@ -25,10 +26,9 @@ def check(checked: Checked) -> Iterator[Problem]:
     for (number, column), blank in checked.survey.no_file.items():
         if not _EXPRESSIONS.fullmatch(checked.campaign.attachments[number].path.strip()):
             continue  # `files/.pdf`, which is not there, is an error of the row
-        rows = "1 row" if blank.rows == 1 else f"{blank.rows} rows"
         yield checked.warn_list(
-            f"{column} is blank in {rows}, and attachments.{number} is named by it: their mail goes without"
-            " the file; if that is meant, write {% if … %} around the path",
+            f"{column} is blank in {counted(blank.rows, 'row')}, and attachments.{number} is named by it:"
+            " their mail goes without the file; if that is meant, write {% if … %} around the path",
             blank.line,
         )
     for number, attachment in enumerate(checked.campaign.attachments):

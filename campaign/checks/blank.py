@@ -10,14 +10,15 @@ from collections.abc import Iterator
 from campaign.checks.checked import Checked
 from campaign.errors import Problem
 from campaign.templating import RESERVED, ROW
+from campaign.wording import counted
 
 
 def check(checked: Checked) -> Iterator[Problem]:
     """Yield a warning for each such column."""
     for column, blank in checked.survey.blank.items():
-        rows = "1 row" if blank.rows == 1 else f"{blank.rows} rows"
         name = column if column.isidentifier() and column not in RESERVED else f"{ROW}[{column!r}]"
         yield checked.warn_list(
-            f"{column} is blank in {rows}, and a template prints it; write {{{{ {name} or '…' }}}}",
+            f"{column} is blank in {counted(blank.rows, 'row')}, and a template prints it;"
+            f" write {{{{ {name} or '…' }}}}",
             blank.line,
         )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from campaign.checks.checked import Checked
 from campaign.errors import Problem
+from campaign.wording import counted
 
 
 def check(checked: Checked) -> Iterator[Problem]:
@@ -15,4 +16,4 @@ def check(checked: Checked) -> Iterator[Problem]:
         yield checked.warn_list(problem.message, problem.line)
     more = duplicates.count - len(duplicates.shown)
     if more:
-        yield checked.warn_list(f"and {more} more rows whose key stands above already")
+        yield checked.warn_list(f"and {counted(more, 'more row')} whose key stands above already")

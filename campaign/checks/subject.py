@@ -6,13 +6,14 @@ from collections.abc import Iterator
 
 from campaign.checks.checked import Checked
 from campaign.errors import Problem
+from campaign.wording import counted
 
 
 def check(checked: Checked) -> Iterator[Problem]:
     """Yield a warning where there is one."""
     blank = checked.survey.blank_subject
     if blank.rows:
-        messages = "1 message" if blank.rows == 1 else f"{blank.rows} messages"
         yield checked.warn_list(
-            f"the subject is blank in {messages}, the first of them for this row", blank.line
+            f"the subject is blank in {counted(blank.rows, 'message')}, the first of them for this row",
+            blank.line,
         )

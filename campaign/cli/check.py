@@ -11,6 +11,7 @@ import click
 
 from campaign.cli.output import Output, say
 from campaign.errors import Problem, Severity, UserError
+from campaign.wording import counted
 
 if TYPE_CHECKING:
     from campaign.campaignfile import CampaignFile
@@ -71,7 +72,8 @@ def _check(file: Path, output: Output) -> tuple[list[Problem], list[str]]:
             ledger.close()
     except UserError as error:
         return list(error.problems), []
-    lines = [f"{survey.rows:,} rows, {survey.messages:,} messages to {survey.addresses:,} addresses"]
+    to = counted(survey.addresses, "address", "addresses")
+    lines = [f"{counted(survey.rows, 'row')}, {counted(survey.messages, 'message')} to {to}"]
     if survey.smtputf8:
         lines.append(f"  {survey.smtputf8:,} of them need a server with SMTPUTF8")
     if survey.first is not None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from campaign.errors import UserError
+from campaign.wording import counted
 
 
 @click.command("export")
@@ -53,7 +54,7 @@ def command(file: Path, statuses: str, output: Path | None) -> int:
                 count = table.write(out, columns, entries)
         except OSError as error:
             raise UserError(f"{output} cannot be written: {error.strerror}") from None
-        click.echo(f"{output}: {count:,} rows", err=True)
+        click.echo(f"{output}: {counted(count, 'row')}", err=True)
         return 0
     finally:
         ledger.close()

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from campaign.cli.ledgers import opened
+from campaign.wording import counted
 
 _PATIENCE = 15.0  # seconds; a process that sends has a heartbeat every five
 
@@ -32,8 +33,10 @@ def command(address: str, file: Path | None, ledger: Path | None) -> int:
         address = parse_address(address)
     with opened(file, ledger) as book:
         rows = book.forget(address, time.time_ns())
-        count = "1 row" if rows == 1 else f"{rows} rows"
-        click.echo(f"{address}: {count} of the ledger forgotten; kept as a hash among the suppressions")
+        click.echo(
+            f"{address}: {counted(rows, 'row')} of the ledger forgotten;"
+            " kept as a hash among the suppressions"
+        )
         until = time.monotonic() + _PATIENCE
         while not (done := book.scrubbed(time.time_ns())) and time.monotonic() < until:
             time.sleep(0.2)

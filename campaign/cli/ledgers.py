@@ -22,7 +22,7 @@ def opened(
     """Open the ledger that a campaign file names, or that stands at `path`, or ledger.db here."""
     from campaign.campaignfile import load
     from campaign.ledger import Ledger
-    from campaign.place import shown
+    from campaign.wording import shown
 
     if file is not None and path is not None:
         raise UserError("--campaign and --ledger name a ledger each; give one of them")

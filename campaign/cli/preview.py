@@ -10,6 +10,7 @@ import click
 
 from campaign.cli.output import Output
 from campaign.errors import Problem, UserError
+from campaign.wording import counted
 
 if TYPE_CHECKING:
     from campaign.campaignfile import CampaignFile
@@ -84,10 +85,10 @@ def command(
     messages = _rendered(renderer, chosen, problems)
     if folder is not None:
         count, first = _write(folder, messages, output)
-        what = f"{count:,} {'message' if count == 1 else 'messages'} written to {folder}"
+        what = f"{counted(count, 'message')} written to {folder}"
     elif page is not None:
         count, first = _page(campaign, page, list(messages), notes), page
-        what = f"{count:,} {'message' if count == 1 else 'messages'} on {page}"
+        what = f"{counted(count, 'message')} on {page}"
     else:
         count, what, first = _show(recipients.file, messages), "", None
     output.end_bar()

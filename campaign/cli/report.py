@@ -28,9 +28,9 @@ def command(file: Path, output: Path | None) -> int:
     """
     from campaign.campaignfile import load
     from campaign.ledger import Ledger
-    from campaign.place import shown
     from campaign.preview.files import write_page
     from campaign.report.page import page
+    from campaign.wording import shown
 
     campaign = load(file)
     name = re.sub(r"[^\w.+-]", "-", campaign.name).lstrip(".") or "campaign"

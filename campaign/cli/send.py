@@ -167,8 +167,8 @@ def _finish(campaign: CampaignFile, ledger: Ledger, output: Output, stop: Stop) 
     from campaign.cli.ending import exit_code
     from campaign.dispatch import Ending
     from campaign.model import Status
-    from campaign.place import shown
     from campaign.report import terminal
+    from campaign.wording import shown
 
     now = time.time_ns()
     summary = replace(ledger.history.summary(now), sending=None)  # that was us

@@ -50,10 +50,10 @@ def command(file: Path, as_json: bool, watch: bool) -> int:
 
 def _show(campaign: CampaignFile, ledger: Ledger, summary: Summary, now: int) -> None:
     from campaign.pacing import Pace
-    from campaign.place import shown
     from campaign.report import terminal
     from campaign.report.words import clock, duration
     from campaign.sender import load_pace
+    from campaign.wording import shown
 
     if not any(summary.counts.values()):
         click.echo(f"{campaign.name}: nothing was sent yet")

@@ -12,6 +12,7 @@ import click
 
 from campaign.cli.ledgers import opened
 from campaign.errors import Problem, UserError
+from campaign.wording import counted
 
 if TYPE_CHECKING:
     from campaign.ledger import Suppression
@@ -51,7 +52,7 @@ def add(patterns: tuple[str, ...], reason: str, file: Path | None, ledger: Path 
     now = time.time_ns()
     with opened(file, ledger, create=True) as book:
         new, rows = book.suppressions.add([Suppression(p, reason, now) for p in _parsed(patterns)])
-    click.echo(f"{new} added; {rows} waiting rows are suppressed by it")
+    click.echo(f"{new} added; {_suppressed(rows)}")
     return 0
 
 
@@ -102,8 +103,12 @@ def import_(table: Path, file: Path | None, ledger: Path | None) -> int:
     entries = _read(table)
     with opened(file, ledger, create=True) as book:
         new, rows = book.suppressions.add(entries)
-    click.echo(f"{new} added, {len(entries) - new} were there; {rows} waiting rows are suppressed by it")
+    click.echo(f"{new} added, {len(entries) - new} were there; {_suppressed(rows)}")
     return 0
+
+
+def _suppressed(rows: int) -> str:
+    return f"{counted(rows, 'waiting row is', 'waiting rows are')} suppressed by it"
 
 
 def _parsed(patterns: tuple[str, ...]) -> list[str]:

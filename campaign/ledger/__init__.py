@@ -25,7 +25,7 @@ from campaign.ledger.recording import Intent
 from campaign.ledger.sending import Claim, Scope, Sending, is_suppressed, starts
 from campaign.ledger.suppression import Suppression, Suppressions, parse_pattern
 from campaign.model import Status
-from campaign.place import shown
+from campaign.wording import shown
 
 __all__ = [
     "Choices",

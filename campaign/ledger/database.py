@@ -20,7 +20,7 @@ from campaign.errors import Problem, UserError
 from campaign.ledger.file import Reserve, check_header, refuse_newer
 from campaign.ledger.functions import functions
 from campaign.ledger.schema import APPLICATION_ID, SCHEMA, VERSION
-from campaign.place import shown
+from campaign.wording import shown
 
 OLDEST_SQLITE = (3, 37)  # STRICT tables
 BUSY_TIMEOUT = 30.0  # seconds to wait for another process's transaction

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from campaign.errors import Problem, UserError
 from campaign.ledger.schema import APPLICATION_ID, VERSION
-from campaign.place import shown
+from campaign.wording import shown
 
 _MAGIC = b"SQLite format 3\0"
 _HEADER = 100  # octets; sqlite.org/fileformat2.html, 1.3

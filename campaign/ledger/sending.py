@@ -21,7 +21,7 @@ from campaign.ledger.functions import SUPPRESSED
 from campaign.ledger.recording import Intent, Recorder, lease_lost
 from campaign.ledger.runs import live_runs, reap, this_process
 from campaign.model import Recipient, Result
-from campaign.place import shown
+from campaign.wording import shown
 
 _JUMP = 10_000_000_000  # ns by which two clocks may differ after a heartbeat, and more is a jump
 

@@ -15,6 +15,7 @@ from campaign.ledger import Ledger
 from campaign.model import BadRow, Recipient
 from campaign.preparation import Progress, Tally
 from campaign.recipients import Recipients
+from campaign.wording import counted
 
 
 def first(recipients: Recipients, bad: Tally) -> Recipient:
@@ -65,7 +66,7 @@ def addressed(campaign: CampaignFile, recipients: Recipients, address: str) -> l
     for row in _unfiltered(campaign):
         if isinstance(row, Recipient) and fold(row.email) == wanted:
             raise UserError(_left_out(campaign, recipients, row.number, row.line))
-    unread = f"; {bad:,} bad {'row' if bad == 1 else 'rows'} could not be read: see campaign check"
+    unread = f"; {counted(bad, 'bad row')} could not be read: see campaign check"
     unread = unread if bad else ""
     raise UserError(Problem(f"no row has the address {address!r}{unread}", recipients.file))
 

@@ -19,6 +19,7 @@ from campaign.ledger import History, Summary
 from campaign.model import Status
 from campaign.report.curve import POINTS, curve
 from campaign.report.words import MEANING, clock, duration, explain, grouped
+from campaign.wording import counted
 
 _DOMAINS = 20
 _REPLIES = 30
@@ -171,7 +172,7 @@ def _steps(file: str, summary: Summary, now: int) -> Iterator[_Step]:
 
 
 def _rows(count: int) -> str:
-    return f"{count:,} row is" if count == 1 else f"{count:,} rows are"
+    return counted(count, "row is", "rows are")
 
 
 def _domains(history: History, now: int) -> tuple[list[_Domain], int]:

@@ -22,9 +22,9 @@ from jinja2 import meta, nodes
 from jinja2.parser import Parser
 
 from campaign.errors import Problem, UserError
-from campaign.place import shown
 from campaign.templating.sandbox import SIGNS, Environment, FolderLoader
 from campaign.templating.uses import Uses
+from campaign.wording import shown
 
 ROW = "row"
 """The name under which every column is reachable, whatever it is called: `row['First Name']`."""

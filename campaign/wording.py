@@ -1,4 +1,4 @@
-"""How a file is named to a person: relative to where they stand, if it is below."""
+"""How files and counts are named to a person."""
 
 from __future__ import annotations
 
@@ -14,3 +14,8 @@ def shown(file: Path) -> str:
         return str(file.relative_to(Path.cwd()))
     except ValueError:
         return str(file)
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Return `1 row`, `2 rows`, `0 rows`; `plural` where an s does not make it."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
