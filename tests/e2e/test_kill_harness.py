@@ -32,8 +32,8 @@ class Harness:
         self.ended = 0
         self.codes: Counter[int] = Counter()
         self._random = random.Random(seed)
-        # So many messages between two endings that the list lasts for all of them.
-        self._stride = max(1, 2 * people // endings - 4)
+        # At most so many messages before an ending: half of the list is for what goes on until it comes.
+        self._stride = max(1, people // endings)
         self._log = folder.folder / "attempts.jsonl"
 
     def end_runs(self, *signals: signal.Signals) -> None:
@@ -54,7 +54,7 @@ class Harness:
     def _at_some_moment(self, process: subprocess.Popen[str]) -> bool:
         """Wait until some messages more were answered, or a while from the start; False where it ended."""
         if self._random.random() < 0.1:
-            time.sleep(self._random.uniform(0, 1.5))
+            time.sleep(self._random.uniform(0, 0.6))
             return process.poll() is None
         goal = self._size() + self._random.randrange(self._stride) * 120  # octets of a line, about
         while self._size() <= goal:
