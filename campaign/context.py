@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from campaign.campaignfile import CampaignFile
 from campaign.model import Recipient
-from campaign.templating import RESERVED, ROW, Names, Text
+from campaign.templating import RESERVED, ROW, Names, Text, trimmed
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Contexts:
 
         In a test for `test_to` the tokens are theirs: trying the link unsubscribes nobody else.
         """
-        row = recipient.row
+        row = trimmed(recipient.row)
         context: dict[str, object] = dict(self._campaign.vars)
         for column in self._columns:
             context[column] = row[column]

@@ -346,6 +346,10 @@ class TestWhere:
         rows = good(listed(self.TEXT, where="plan == 'pro'"))
         assert [(row.number, row.line, row.email) for row in rows] == [(1, 2, "a@x.test"), (3, 4, "c@x.test")]
 
+    def test_blanks_around_a_cell_do_not_count(self, listed: Open) -> None:
+        (only,) = good(listed("email,plan\na@x.test, pro \nb@x.test,p ro\n", where="plan == 'pro'"))
+        assert (only.email, only.row["plan"]) == ("a@x.test", " pro ")
+
     def test_a_column_by_any_name_and_a_var(self, listed: Open) -> None:
         recipients = listed("email,the plan\na@x.test,x\nb@x.test,y\n", where="row['the plan'] == v", var="v")
         assert [row.email for row in good(recipients)] == ["a@x.test"]

@@ -351,6 +351,13 @@ class TestTestCopies:
 
 
 class TestParts:
+    def test_blanks_around_a_cell_are_dropped(self, made: Made, tmp_path: Path) -> None:
+        (tmp_path / "body.md").write_text("Dear {{ first }}, **{{ row['first'] }}**.\n")
+        renderer = made(templates={"markdown": "body.md"})
+        text, html = renderer.parts(row(first="\tAnn \u00a0"))
+        assert text == "Dear Ann, Ann.\n"
+        assert "Dear Ann, <strong>Ann</strong>." in (html or "")
+
     def parts(self, message: Message) -> list[str]:
         return [part.get_content_type() for part in read(message).walk()]
 

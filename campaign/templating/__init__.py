@@ -39,6 +39,7 @@ _FAULTS = (
     RuntimeError, MemoryError, SyntaxError,
 )  # fmt: skip
 
+_BLANKS = " \t\u00a0"
 _SHOWN_NAMES = 12
 
 
@@ -109,8 +110,18 @@ def environment(
     return Environment(folder, html=html, markdown=markdown, private=private)
 
 
+def trimmed(row: Mapping[str, str]) -> dict[str, str]:
+    """Return a row as templates see it: without what a spreadsheet leaves around its cells.
+
+    `**{{ name }}**` is no emphasis with a blank before its end, and `Dear Ann ,` is nobody's wish. A
+    line end stays: in a header it is an attack, or a slip, and is told.
+    """
+    return {column: cell.strip(_BLANKS) for column, cell in row.items()}
+
+
 def row_context(row: Mapping[str, str]) -> dict[str, object]:
     """Return the context in which a list's own templates (`name`, `where`) see one row."""
+    row = trimmed(row)
     return {**row, ROW: row}
 
 
