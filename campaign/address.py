@@ -114,6 +114,12 @@ def display_domain(domain: str) -> str:
         return domain
 
 
+def display_address(address: str) -> str:
+    """Return an address with its domain as its owner writes it, for people."""
+    local, at, domain = address.rpartition("@")
+    return f"{local}{at}{display_domain(domain)}"
+
+
 @lru_cache(maxsize=10_000)
 def _domain(domain: str) -> str:
     if domain.startswith("["):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import jinja2
 
-from campaign.address import display_domain
+from campaign.address import display_address
 from campaign.preview.opened import Opened
 from campaign.preview.variety import Chosen
 from campaign.preview.visible import size, visible, visible_text
@@ -73,12 +73,11 @@ def _show(chosen: Chosen, opened: Opened) -> _Shown:
     if opened.html is not None:
         seen.feed(opened.html)
         seen.close()
-    local, _, domain = recipient.email.rpartition("@")
     return _Shown(
         recipient.number,
         recipient.line,
         visible(recipient.name),
-        visible(f"{local}@{display_domain(domain)}"),
+        visible(display_address(recipient.email)),
         visible(opened.header("Subject")),
         visible(opened.header("From")),
         visible(opened.header("To")),

@@ -18,7 +18,7 @@ from campaign.address import display_domain
 from campaign.ledger import History, Summary
 from campaign.model import Status
 from campaign.report.curve import POINTS, curve
-from campaign.report.words import MEANING, clock, duration, explain, grouped
+from campaign.report.words import MEANING, clock, duration, explain, grouped, speed
 from campaign.wording import counted
 
 _DOMAINS = 20
@@ -134,14 +134,7 @@ def _facts(summary: Summary) -> Iterator[tuple[str, str]]:
     took = (last - first) / _SECOND
     if took >= 1:
         yield "Took", duration(took)
-        speed = summary.counts[Status.ACCEPTED] / took
-        if speed >= 1:
-            yield "On average", f"{speed:,.1f} a second"
-        else:
-            yield (
-                "On average",
-                f"{speed * 60:,.1f} a minute" if speed * 60 >= 1 else f"{speed * 3600:,.1f} an hour",
-            )
+        yield "On average", speed(summary.counts[Status.ACCEPTED], took)
 
 
 def _steps(file: str, summary: Summary, now: int) -> Iterator[_Step]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from campaign.address import display_domain
+from campaign.address import display_address, display_domain
 from campaign.campaignfile import CampaignFile
 from campaign.ledger import History, Plan, Summary
 from campaign.model import Status
 from campaign.preparation import Survey
-from campaign.report.words import MEANING, clock, duration, explain, grouped
+from campaign.report.words import MEANING, clock, duration, explain, grouped, speed
 
 _SECOND = 1_000_000_000
 
@@ -27,7 +27,7 @@ def plan_lines(campaign: CampaignFile, plan: Plan, survey: Survey, wait: int, no
     if plan.to_send != plan.new:
         yield "  of these:    " + ", ".join(f"{count:,} {what}" for what, count in parts.items() if count)
     if plan.first:
-        yield f"  first, last: {plan.first} … {plan.last}"
+        yield f"  first, last: {display_address(plan.first)} … {display_address(plan.last)}"
     copies = survey.addresses - survey.messages
     if copies:
         yield f"  mails:       {survey.addresses:,}, with {copies:,} by cc and bcc"
@@ -66,9 +66,8 @@ def summary_lines(name: str, summary: Summary) -> Iterator[str]:
             yield f"  {count:>{width},} {status.replace('_', ' '):<10}  {MEANING[status]}"
     first, last = summary.first_accepted_at, summary.last_accepted_at
     if first is not None and last is not None:
-        took = (last - first) / _SECOND
-        speed = f", {summary.counts[Status.ACCEPTED] / took:,.1f} a second" if took > 1 else ""
-        yield f"  from {clock(first)} to {clock(last)}{speed}"
+        fast = speed(summary.counts[Status.ACCEPTED], (last - first) / _SECOND)
+        yield ", ".join(filter(None, [f"  from {clock(first)} to {clock(last)}", fast]))
 
 
 def reply_lines(history: History, most: int = 8) -> Iterator[str]:

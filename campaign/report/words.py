@@ -73,6 +73,16 @@ def duration(seconds: float) -> str:
     return f"{hours // 24} d {hours % 24} h"
 
 
+def speed(count: int, seconds: float) -> str:
+    """Return how fast that was: `14.0 a second`, `2.3 a minute`, `5.0 an hour`; "" for less than a second."""
+    if seconds < 1:
+        return ""
+    for unit, length in (("a second", 1), ("a minute", 60)):
+        if count * length / seconds >= 1:
+            return f"{count * length / seconds:,.1f} {unit}"
+    return f"{count * 3600 / seconds:,.1f} an hour"
+
+
 def clock(nanoseconds: int) -> str:
     """Return a UTC time in the person's own zone: `2026-05-01 14:03`."""
     return datetime.fromtimestamp(nanoseconds / 1e9, UTC).astimezone().strftime("%Y-%m-%d %H:%M")

@@ -1,0 +1,67 @@
+"""What is said to people: durations, speeds, counts, and what replies mean."""
+
+from __future__ import annotations
+
+import pytest
+
+from campaign.address import display_address
+from campaign.report.words import duration, explain, grouped, speed
+from campaign.wording import counted
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (-1, "0 s"),
+        (45.4, "45 s"),
+        (89, "89 s"),
+        (3 * 3600 + 1200, "3 h 20 min"),
+        (7200, "2 h"),
+        (52 * 3600, "2 d 4 h"),
+    ],
+)
+def test_durations(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("count", "seconds", "words"),
+    [
+        (1, 0.5, ""),
+        (14_000, 10, "1,400.0 a second"),
+        (60, 60, "1.0 a second"),
+        (272, 7200, "2.3 a minute"),
+        (5, 3600, "5.0 an hour"),
+    ],
+)
+def test_speeds(count: int, seconds: float, words: str) -> None:
+    assert speed(count, seconds) == words
+
+
+def test_counts() -> None:
+    assert [counted(count, "row") for count in (0, 1, 1000)] == ["0 rows", "1 row", "1,000 rows"]
+    assert counted(2, "address", "addresses") == "2 addresses"
+
+
+def test_addresses() -> None:
+    assert display_address("ann@xn--uni-kln-e1a.de") == "ann@uni-köln.de"
+    assert display_address("ann@example.com") == "ann@example.com"
+    assert display_address("") == ""
+
+
+def test_replies_that_differ_in_ids_and_addresses_are_one() -> None:
+    first = grouped("550 5.1.1 <ann@x.test>: no such user, id 4bFq1z9Xk2z")
+    assert first == grouped("550 5.1.1 <ben@y.test>: no such user, id 9cZq7z1Yk2z") != ""
+    assert first.startswith("550 5.1.1 <…>: no such user")
+
+
+@pytest.mark.parametrize(
+    ("reply", "meaning"),
+    [
+        ("550 5.1.1 no such user", "no such mailbox"),
+        ("450 4.7.1 try later", "a limit or greylisting of the receiver"),
+        ("550 no", ""),
+    ],
+)
+def test_meanings(reply: str, meaning: str) -> None:
+    assert explain(reply) == meaning
