@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def ending_signals() -> list[signal.Signals]:
-    """Return the signals that end a command: not those that whoever started it has turned off (nohup)."""
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    return [number for number in signals if signal.getsignal(number) is not signal.SIG_IGN]
+    """Return the signals that end a command as Ctrl-C does; SIGHUP unless nohup has turned it off."""
+    hears = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+    return [signal.SIGTERM, *([signal.SIGHUP] if hears else [])]
 
 
 @contextmanager
@@ -32,7 +32,7 @@ def interruptible(sender: Sender) -> Iterator[None]:
         if asked == 1:
             echo("\nstopping; waiting for the answers that are due (again: at once)", err=True)
 
-    before = {number: signal.signal(number, stop) for number in ending_signals()}
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, *ending_signals())}
     try:
         yield
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import signal
 import subprocess
 import sys
 import termios
@@ -95,3 +96,29 @@ def test_a_terminal_that_goes_away_ends_the_run_in_order(folder: CampaignFolder)
     assert set(counts) == {"accepted", "pending"}
     assert folder.send().returncode == 0
     assert len(folder.server.wait_delivered()) == 30
+
+
+def test_nohup_means_what_it_says(folder: CampaignFolder) -> None:
+    sent = shell(folder, f"trap '' HUP; campaign {SEND} & sleep 0.5; kill -HUP $!; wait $!")
+    assert sent.returncode == 0, sent.stderr
+    assert folder.counts() == {"accepted": 30}
+
+
+def test_a_run_in_the_background_can_be_interrupted(folder: CampaignFolder) -> None:
+    folder.write(rate="20/second")
+    # A shell without job control turns SIGINT off for what it starts behind an &.
+    process = subprocess.Popen(
+        ["bash", "-c", f'"{sys.executable}" -m campaign {SEND} & echo $!; wait $!'],
+        cwd=folder.folder,
+        env=folder.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    number = int(process.stdout.readline())
+    folder.wait_for(Status.ACCEPTED, 3)
+    os.kill(number, signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert set(folder.counts()) == {"accepted", "pending"}
