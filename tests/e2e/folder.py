@@ -89,6 +89,8 @@ class CampaignFolder:
             stderr=subprocess.PIPE,
             text=True,
             stdin=subprocess.DEVNULL,
+            # Whoever runs the tests in the background has it turned off for all that they start.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         self._started.append(process)
         return process
