@@ -10,7 +10,7 @@ ledger records. Times are UTC, in integer nanoseconds since 1970.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -52,13 +52,15 @@ class Recipient:
 class BadRow:
     """A data record that cannot be mailed, with everything that is wrong with it.
 
-    `key` is its key where the row has one, else "".
+    `key` is its key where the row has one, else "". `row` maps columns to cells as far as it can be
+    read, for whoever corrects it.
     """
 
     number: int
     line: int
     key: str
     problems: tuple[Problem, ...]
+    row: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from campaign.templating import (
     environment,
     row_context,
 )
-from campaign.wording import shown
+from campaign.wording import counted, shown
 
 MAX_COLUMNS = 1000
 MAX_LINE = 1 << 20  # characters
@@ -102,7 +102,9 @@ class Recipients:
         """Return the row's recipient, what is wrong with it, or None where `where` leaves it out."""
         wrong = cells if isinstance(cells, str) else self._unreadable(cells)
         if wrong:
-            return BadRow(number, line, "", (Problem(wrong, self.file, line),))
+            legible = not isinstance(cells, str) and is_text("".join(cells))
+            row = dict(zip(self.columns, cells, strict=False)) if legible else {}
+            return BadRow(number, line, "", (Problem(wrong, self.file, line),), row)
         row = dict(zip(self.columns, cells, strict=True))
         email = name = ""
         try:
@@ -119,7 +121,7 @@ class Recipients:
         if not key and not wrong:
             wrong = f"the key is blank ({', '.join(self.settings.key)})"
         if wrong:
-            return BadRow(number, line, key, (Problem(wrong, self.file, line),))
+            return BadRow(number, line, key, (Problem(wrong, self.file, line),), row)
         return Recipient(number, line, key, email, name, row)
 
     def _unreadable(self, cells: list[str]) -> str:
@@ -138,7 +140,7 @@ class Recipients:
         count = len(self.columns)
         if len(cells) != count:
             many = "fewer" if len(cells) < count else "more"
-            return f"the row has {len(cells)} cells, {many} than the header's {count}" + (
+            return f"the row has {counted(len(cells), 'cell')}, {many} than the header's {count}" + (
                 "; is there a delimiter in a cell without quotes?" if many == "more" else ""
             )
         return "the row has a NUL character in it" if "\0" in whole else ""

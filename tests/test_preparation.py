@@ -64,7 +64,7 @@ def test_bad_rows_are_all_said_and_the_others_prepared(prepared: Prepare) -> Non
     found = prepared(people, "{{ 12 // (first|int) }}", subject="{{ first }}\n" * 2)
     assert [str(problem) for problem in found.errors] == [
         "list.csv:3: email: 'nobody' has no @",
-        "list.csv:5: the row has 1 cells, fewer than the header's 2",
+        "list.csv:5: the row has 1 cell, fewer than the header's 2",
         "spring.yaml:4:10: subject: Subject holds a line break (U+000A): '1\\n1' (row 1, line 2 of the list)",
         "body.txt:1: the template cannot do this: integer division or modulo by zero"
         " (row 3, line 4 of the list)",

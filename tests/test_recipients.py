@@ -420,7 +420,7 @@ class TestBadRows:
     @pytest.mark.parametrize(
         ("row", "what"),
         [
-            ("x@x.test", "the row has 1 cells, fewer than the header's 2"),
+            ("x@x.test", "the row has 1 cell, fewer than the header's 2"),
             ("x@x.test,a,b", "the row has 3 cells, more than the header's 2; is there a delimiter in a cell"),
             ('x@x.test,"a"b', "a quote ends in the middle of a cell; put the cell in quotes, and each quote"),
             ('x@x.test,"open', "a quote opens here and is not closed, or a quote within its cell is not"),

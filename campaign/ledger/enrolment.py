@@ -89,7 +89,7 @@ class Enrolment:
             "SELECT id FROM layouts WHERE columns = ?", (json.dumps(columns, ensure_ascii=False),)
         )
         self._layout = found[0] if found else -1
-        self._staging.stage(rows)
+        self._staging.stage(columns, rows)
 
     def plan(self) -> Plan:
         """Count what `apply` will do."""

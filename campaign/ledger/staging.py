@@ -10,6 +10,7 @@ memory stays flat for any list: SQLite keeps temporary tables in a file.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
@@ -32,6 +33,7 @@ CREATE TEMP TABLE met (id INTEGER PRIMARY KEY, line INTEGER);
 CREATE TEMP TABLE later (number INTEGER PRIMARY KEY, line INTEGER, key TEXT, email TEXT, first INTEGER);
 """
 
+_ADDRESS = re.compile(r"[^\s,;:<>()\[\]\"']+@[^\s,;:<>()\[\]\"']+")
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -43,11 +45,13 @@ class Staging:
         self._campaign = campaign
         self.met = 0
         self._any_bad = False
+        self._columns: tuple[str, ...] = ()
         database.script(_TABLES)
         self._accepted = _Accepted(database, campaign)
 
-    def stage(self, rows: Iterable[Recipient | BadRow]) -> None:
+    def stage(self, columns: tuple[str, ...], rows: Iterable[Recipient | BadRow]) -> None:
         """Read the list's rows; they are numbered as they stand in it."""
+        self._columns = columns
         rows = iter(rows)
         while batch := list(islice(rows, _BATCH)):
             with self._database.lock:
@@ -67,11 +71,15 @@ class Staging:
             (
                 (row.number, row.line, row.key, row.email, row.name, _encode(list(row.row.values())), None)
                 if isinstance(row, Recipient)
-                else (row.number, row.line, row.key, "", "", "[]", "; ".join(p.message for p in row.problems))
+                else (row.number, row.line, row.key, "", "", self._cells(row), _words(row))
                 for place, row in enumerate(batch)
                 if place not in accepted
             ),
         )
+
+    def _cells(self, row: BadRow) -> str:
+        """Return the cells of a bad row, which may lack some at its end."""
+        return _encode([row.row.get(column, "") for column in self._columns] if row.row else [])
 
     def _meet(self, batch: list[Recipient | BadRow]) -> set[int]:
         """Note the rows of a batch that were accepted, and return their places in it."""
@@ -159,6 +167,20 @@ class Staging:
                 "UPDATE temp.staged SET suppressed = 2, email = '', name = '', fields = '[]'"
                 f" WHERE email != '' AND hashed(email) {listed} OR bad IS NOT NULL AND hashed(key) {listed}"
             )
+            self._unname_bad()
+
+    def _unname_bad(self) -> None:
+        """Drop the cells, and what is said, of bad rows in which an address stands that was forgotten."""
+        named = []
+        for number, fields, said in self._database.rows(
+            "SELECT number, fields, bad FROM temp.staged WHERE bad IS NOT NULL"
+        ):
+            words = _encode([word.strip(".") for word in _ADDRESS.findall(f"{fields} {said}")])
+            if self._has("suppressions WHERE pattern IN (SELECT hashed(value) FROM json_each(?))", words):
+                named.append((number,))
+        self._database.change_many(
+            "UPDATE temp.staged SET suppressed = 2, fields = '[]', bad = '' WHERE number = ?", named
+        )
 
     def drop(self) -> None:
         """Forget what was staged."""
@@ -228,3 +250,7 @@ class _Accepted:
             " WHERE campaign = ? AND id >= ? AND status = 'accepted' ORDER BY id",
             (self._campaign, first),
         )
+
+
+def _words(row: BadRow) -> str:
+    return "; ".join(problem.message for problem in row.problems)

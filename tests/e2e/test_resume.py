@@ -385,6 +385,9 @@ def test_bad_rows_stop_everything_or_are_skipped(postfix: Postfix, campaign_for:
     assert skipped.returncode == 0
     assert "2 bad rows, skipped" in skipped.stdout
     assert folder.counts() == {"accepted": 2, "invalid": 2}
+    to_correct = folder.run("export", "campaign.yaml", "--status", "invalid").stdout.splitlines()
+    assert to_correct[1] == "not an address,Ben,invalid,email: 'not an address' has no @"
+    assert to_correct[2].startswith('d@example.test,,invalid,"the row has 1 cell, fewer than')
     folder.list(
         ["anna@example.test,Anna", "ben@example.test,Ben", "carl@example.test,Carl", "d@example.test,D"]
     )

@@ -21,9 +21,9 @@ def row(number: int, email: str, *, key: str = "", name: str = "", city: str = "
     return Recipient(number, number + 1, key or email.casefold(), email, name, {"email": email, "city": city})
 
 
-def bad(number: int, key: str = "", words: str = "the address is blank") -> BadRow:
+def bad(number: int, key: str = "", words: str = "the address is blank", **cells: str) -> BadRow:
     """Return a row that cannot be mailed."""
-    return BadRow(number, number + 1, key, (Problem(words),))
+    return BadRow(number, number + 1, key, (Problem(words),), cells)
 
 
 def people(*addresses: str) -> list[Recipient | BadRow]:

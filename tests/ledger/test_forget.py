@@ -195,6 +195,18 @@ def test_the_address_is_forgotten_as_a_copy_and_in_what_servers_say(path: Path, 
     assert b"ben@example.test" in files(path)
 
 
+def test_a_bad_row_in_which_the_address_stands_is_forgotten(path: Path, ledger: Ledger) -> None:
+    rows = [*people("ben@example.test"), bad(2, words="two addresses", email=f"x@example.test; {ANNA}.")]
+    enrol(ledger, rows)
+    assert list(statuses(ledger).values()) == ["pending", "invalid"]
+    assert ledger.forget(ANNA, NOW) == 1
+    assert enrol(ledger, rows).invalid == 1  # the list names them still, and nothing of it is kept
+    assert list(statuses(ledger).values()) == ["pending"]
+    assert ledger.scrubbed(NOW)
+    ledger.close()
+    assert b"anna" not in files(path).lower()
+
+
 def test_a_bad_row_of_somebody_forgotten_is_not_recorded_again(ledger: Ledger) -> None:
     ledger.forget(ANNA, NOW)
     plan = enrol(ledger, [bad(1, ANNA.casefold(), "the row has a NUL character in it")])
