@@ -30,8 +30,9 @@ _IN_A_ROW = 3
 _SECOND = 1_000_000_000
 # An envelope goes out early only if its content may follow within this time: the server waits.
 _AHEAD = 2 * _SECOND
-# An intent is committed so long before its content may leave: what a disk takes for it, and little more.
-_INTENT = _SECOND // 20
+# An intent is committed before its content may leave by what commits have taken lately, and little
+# more, since those that a crash leaves behind are in doubt; at first, and at most, by so much.
+_FIRST_LEAD, _MOST_LEAD = _SECOND // 100, _SECOND // 10
 
 
 class Ending(StrEnum):
@@ -99,6 +100,7 @@ class Dispatch:
         self._ahead = 0  # addresses between `ahead` and `start`
         self._line: list[str] = []  # keys whose intents wait for the pace, first come first served
         self._intended = 0  # addresses between `may_intend` and `start`
+        self._lead = _FIRST_LEAD
         self._last_start = 0
         self._throttles = 0
         self._put_off = 0  # rows in a row that a policy put off at RCPT
@@ -158,11 +160,16 @@ class Dispatch:
             delay = self._soonest(now, addresses)
             if key not in self._line:
                 self._line.append(key)
-            if self._line[0] != key or delay > _INTENT:
-                return False, max(delay - _INTENT, _SECOND // 1000)
+            if self._line[0] != key or delay > self._lead:
+                return False, max(delay - self._lead, _SECOND // 1000)
             self._line.remove(key)
             self._intended += addresses
             return True, delay
+
+    def committed(self, took: int) -> None:
+        """Take note of the ns that the commit of an intent has taken."""
+        with self._lock:
+            self._lead = min(max(took * 3 // 2 + _SECOND // 1000, self._lead * 15 // 16), _MOST_LEAD)
 
     def start(self, now: int, addresses: int) -> int:
         """Return 0 where the content whose intent holds may leave now, and note it; else ns to wait."""

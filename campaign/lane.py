@@ -228,11 +228,13 @@ class Lane:
             return
         started_at = time.time_ns() + delay
         intent = Intent(work.message.key, started_at, work.addresses, work.message.message_id)
+        began = time.monotonic_ns()
         try:
             granted = self._settle(settled, intent)
         except BaseException:
             dispatch.cancel_intent(work.addresses)
             raise
+        dispatch.committed(time.monotonic_ns() - began)
         if not granted:
             dispatch.cancel_intent(work.addresses)
             self._abandon("the row was withdrawn, suppressed or settled meanwhile")

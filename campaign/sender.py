@@ -30,7 +30,7 @@ from campaign.smtp import Login
 
 _SLICE = 0.25  # seconds after which the run looks whether it should stop
 _HEARTBEAT = 5.0
-_COMMIT = 1_000_000_000  # ns at most from the time in an intent until the content has left
+_COMMIT = 1_000_000_000  # ns from the time in an intent until the content has left, at most
 _GRACE = 2.0  # seconds that a thread has to end in when the run must stop at once
 
 

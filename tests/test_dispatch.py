@@ -80,7 +80,9 @@ def starts(windows: Sequence[Window], lanes: int, count: int, commits: Sequence[
             granted, delay = dispatch.may_intend(now, 1, f"{lane}")
             if granted:
                 asked -= 1
-                heapq.heappush(turns, (now + commits[asked % len(commits)], lane, f"{lane}"))
+                took = commits[asked % len(commits)]
+                dispatch.committed(took)
+                heapq.heappush(turns, (now + took, lane, f"{lane}"))
             else:
                 heapq.heappush(turns, (now + delay, lane, ""))
     return made

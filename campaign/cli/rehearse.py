@@ -77,7 +77,7 @@ def command(file: Path, faults: str, paced: bool, skip_bad_rows: bool, quiet: bo
                 output.problems([Problem(stop.why)])
             summary = ledger.history.summary(time.time_ns())
             output.lines(terminal.summary_lines(campaign.name, summary))
-            output.lines(terminal.reply_lines(ledger.history))
+            output.lines(terminal.reply_lines(ledger.history, time.time_ns()))
             twice = sum(1 for count in server.received.values() if count > 1)
             output.lines(
                 [

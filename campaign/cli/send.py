@@ -175,7 +175,7 @@ def _finish(campaign: CampaignFile, ledger: Ledger, output: Output, stop: Stop) 
     if stop.ending in (Ending.PAUSED, Ending.DISCONNECTED):
         output.problems([Problem(stop.why)])
     output.lines(terminal.summary_lines(campaign.name, summary))
-    output.lines(terminal.reply_lines(ledger.history))
+    output.lines(terminal.reply_lines(ledger.history, now))
     output.lines(terminal.next_lines(shown(campaign.file), summary, now))
     if stop.ending is Ending.PAUSED and summary.counts[Status.REFUSED]:
         again = f"campaign send {shown(campaign.file)} --retry-refused"

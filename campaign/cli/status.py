@@ -69,7 +69,7 @@ def _show(campaign: CampaignFile, ledger: Ledger, summary: Summary, now: int) ->
         click.echo(f"  rate {rate}: until {clock(now + wait)} ({duration(wait / 1e9)}) at the earliest")
     for line in (
         *terminal.domain_lines(ledger.history, now),
-        *terminal.reply_lines(ledger.history),
+        *terminal.reply_lines(ledger.history, now),
         *terminal.next_lines(shown(campaign.file), summary, now),
     ):
         click.echo(line)

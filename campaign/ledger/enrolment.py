@@ -8,6 +8,7 @@ is written to the ledger before `apply`, and memory stays flat for any list.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -37,8 +38,9 @@ _JOINED = "FROM temp.staged s LEFT JOIN messages m ON m.campaign = :campaign AND
 class Plan:
     """What a run will do, in rows of the list.
 
-    `to_send` counts new, changed, waiting and deferred rows together; `changed` and `returned`
-    (withdrawn earlier, and in the list again) are among them. `withdrawn` left the list before they
+    `to_send` is `new`, `waiting` (as an earlier run left them), `returned` (withdrawn earlier, and in the
+    list again), `again` (in doubt or refused earlier, as was asked for, or suppressed no longer) and
+    `deferred` together, but for those that are counted as `changed`. `withdrawn` left the list before they
     were sent. The rest is not sent: accepted earlier, refused earlier, in doubt, suppressed, and
     bad rows that are skipped. `barred` of those refused earlier are on the suppression list too, so
     that trying again does not reach them. `first` and `last` are addresses.
@@ -46,8 +48,10 @@ class Plan:
 
     to_send: int
     new: int
+    waiting: int
     changed: int
     returned: int
+    again: int
     deferred: int
     withdrawn: int
     accepted: int
@@ -94,7 +98,8 @@ class Enrolment:
     def plan(self) -> Plan:
         """Count what `apply` will do."""
         counts: dict[str, int] = {Status.ACCEPTED: self._staging.met}
-        new = changed = returned = barred = 0
+        barred = 0
+        to_send: Counter[str] = Counter()
         for becomes, was, differs, suppressed, number in self._database.rows(
             f"SELECT {_BECOMES}, m.status, {_CHANGED}, s.suppressed, count(*) {_JOINED} GROUP BY 1, 2, 3, 4",
             self._parameters,
@@ -102,9 +107,7 @@ class Enrolment:
             counts[str(becomes)] = counts.get(str(becomes), 0) + number
             barred += number if becomes == Status.REFUSED and suppressed else 0
             if becomes in (Status.PENDING, Status.DEFERRED):
-                new += number if was is None else 0
-                returned += number if was == Status.WITHDRAWN else 0
-                changed += number if differs and was not in (None, Status.WITHDRAWN) else 0
+                to_send[_kind(str(becomes), None if was is None else str(was), bool(differs))] += number
         withdrawn = self._database.row(
             f"SELECT count(*) FROM messages m WHERE {_LEAVES}",
             self._parameters,
@@ -115,11 +118,13 @@ class Enrolment:
             self._parameters,
         )
         return Plan(
-            to_send=counts.get(Status.PENDING, 0) + counts.get(Status.DEFERRED, 0),
-            new=new,
-            changed=changed,
-            returned=returned,
-            deferred=counts.get(Status.DEFERRED, 0),
+            to_send=to_send.total(),
+            new=to_send["new"],
+            waiting=to_send["waiting"],
+            changed=to_send["changed"],
+            returned=to_send["returned"],
+            again=to_send["again"],
+            deferred=to_send["deferred"],
             withdrawn=withdrawn[0] if withdrawn else 0,
             accepted=counts.get(Status.ACCEPTED, 0),
             refused=counts.get(Status.REFUSED, 0),
@@ -165,6 +170,19 @@ class Enrolment:
             "resend_doubt": self._choices.resend_doubt,
             "retry_refused": self._choices.retry_refused,
         }
+
+
+def _kind(becomes: str, was: str | None, differs: bool) -> str:
+    """Return as what a row that will be sent is counted."""
+    if was is None:
+        return "new"
+    if was == Status.WITHDRAWN:
+        return "returned"
+    if differs:
+        return "changed"
+    if becomes == Status.DEFERRED:
+        return "deferred"
+    return "waiting" if was == Status.PENDING else "again"
 
 
 _LEAVES = """

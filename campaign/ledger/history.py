@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from campaign.ledger.database import Database
 from campaign.ledger.forgetting import is_forgotten
-from campaign.ledger.runs import live_runs
+from campaign.ledger.runs import BROKE_OFF, live_runs
 from campaign.model import Status
 
 
@@ -85,10 +85,9 @@ class History:
         """Iterate over rows of these statuses, in the order of the list."""
         names = ",".join(f"'{status}'" for status in statuses)
         statement = f"""
-            SELECT number, key, email, name, now_status, attempts, reply, message_id,
+            SELECT number, key, email, name, now_status, attempts, words, message_id,
                    (SELECT max(started_at) FROM attempts a WHERE a.message = n.id), settled_at, layout, fields
-            FROM (SELECT m.*, {self._status(now)} AS now_status FROM messages m WHERE campaign = ?) n
-            WHERE now_status IN ({names}) ORDER BY number, id
+            FROM ({self._as_of(now)}) n WHERE now_status IN ({names}) ORDER BY number, id
         """
         layouts: dict[object, tuple[str, ...]] = {}
         for (
@@ -136,11 +135,11 @@ class History:
         ordered = sorted(counts.items(), key=lambda item: (-sum(item[1].values()), item[0]))
         return [(domain, by_status) for domain, by_status in ordered[:most]]
 
-    def replies(self) -> Iterator[tuple[Status, str, int]]:
+    def replies(self, now: int) -> Iterator[tuple[Status, str, int]]:
         """Iterate over (status, words, count) of what was said of the rows that were not accepted."""
         for status, reply, count in self._database.rows(
-            "SELECT status, reply, count(*) FROM messages WHERE campaign = ? AND reply != ''"
-            " AND status IN ('refused', 'deferred', 'in_doubt', 'invalid') GROUP BY 1, 2 ORDER BY 3 DESC",
+            f"SELECT now_status, words, count(*) FROM ({self._as_of(now)}) WHERE words != ''"
+            " AND now_status IN ('refused', 'deferred', 'in_doubt', 'invalid') GROUP BY 1, 2 ORDER BY 3 DESC",
             (self._campaign,),
         ):
             yield Status(str(status)), str(reply), count
@@ -158,6 +157,12 @@ class History:
             total += count
             curve.append((settled, total))
         return curve
+
+    def _as_of(self, now: int) -> str:
+        """Return a query for the campaign's rows, with `now_status`, and `words` that go with it."""
+        status = self._status(now)
+        words = f"CASE WHEN {status} != m.status THEN '{BROKE_OFF}' ELSE m.reply END"
+        return f"SELECT m.*, {status} AS now_status, {words} AS words FROM messages m WHERE campaign = ?"
 
     def _status(self, now: int) -> str:
         live = ",".join(str(run.id) for run in live_runs(self._database, now))

@@ -20,6 +20,7 @@ _SECOND = 1_000_000_000
 # A run that cannot be seen from here is dead when its last heartbeat is this far away, in either
 # direction: a beat from the future is one of a clock that has been set back since.
 LEASE = 60 * _SECOND
+BROKE_OFF = "sending broke off before anybody read the answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +61,14 @@ def reap(database: Database, now: int) -> int:
     live = [run.id for run in live_runs(database, now)]
     of_the_dead = f"NOT IN ({','.join(map(str, live))})"
     left = f"status = 'in_flight' AND run {of_the_dead}"
-    words = "sending broke off before the server's answer was read"
     database.change(
         "INSERT INTO events (campaign, key, address, kind, time, text)"
         f" SELECT campaign, key, email, 'in_doubt', ?, ? FROM messages WHERE {left}",
-        (now, words),
+        (now, BROKE_OFF),
     )
     count = database.change(
         f"UPDATE messages SET status = 'in_doubt', reply = ?, settled_at = ? WHERE {left}",
-        (words, now),
+        (BROKE_OFF, now),
     )
     database.change(f"UPDATE runs SET ended_at = heartbeat WHERE ended_at IS NULL AND id {of_the_dead}")
     return count

@@ -6,7 +6,6 @@ Replies and addresses come from outside; the template escapes every value.
 from __future__ import annotations
 
 import shlex
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +17,7 @@ from campaign.address import display_domain
 from campaign.ledger import History, Summary
 from campaign.model import Status
 from campaign.report.curve import POINTS, curve
-from campaign.report.words import MEANING, clock, duration, explain, grouped, speed
+from campaign.report.words import MEANING, alike, clock, duration, speed
 from campaign.wording import counted
 
 _DOMAINS = 20
@@ -50,15 +49,6 @@ class _Domain:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reply:
-    status: str
-    status_words: str
-    words: str
-    meaning: str
-    rows: int
-
-
-@dataclass(frozen=True, slots=True)
 class _Step:
     """Something to do next; `command` may be ""."""
 
@@ -75,7 +65,7 @@ def page(name: str, file: str, history: History, now: int) -> str:
     template = environment.from_string(Path(__file__).with_name("page.html.j2").read_text(encoding="utf-8"))
     summary = history.summary(now)
     domains, others = _domains(history, now)
-    replies = list(_replies(history))
+    replies = alike(history.replies(now))
     first = summary.first_accepted_at
     return template.render(
         name=name,
@@ -176,18 +166,6 @@ def _domains(history: History, now: int) -> tuple[list[_Domain], int]:
         for domain, counts in every[:_DOMAINS]
     ]
     return shown, max(0, len(every) - _DOMAINS)
-
-
-def _replies(history: History) -> Iterator[_Reply]:
-    """Yield the replies to what was not accepted, those alike together, the most frequent first."""
-    counts: Counter[tuple[Status, str]] = Counter()
-    meaning: dict[str, str] = {}
-    for status, reply, count in history.replies():
-        words = grouped(reply)
-        counts[status, words] += count
-        meaning.setdefault(words, explain(reply))
-    for (status, words), count in counts.most_common():
-        yield _Reply(status, status.replace("_", " "), words, meaning[words], count)
 
 
 def _zone(now: int) -> str:

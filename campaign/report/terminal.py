@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 
 from campaign.address import display_address, display_domain
@@ -10,7 +9,7 @@ from campaign.campaignfile import CampaignFile
 from campaign.ledger import History, Plan, Summary
 from campaign.model import Status
 from campaign.preparation import Survey
-from campaign.report.words import MEANING, clock, duration, explain, grouped, speed
+from campaign.report.words import MEANING, alike, clock, duration, speed
 
 _SECOND = 1_000_000_000
 
@@ -20,8 +19,10 @@ def plan_lines(campaign: CampaignFile, plan: Plan, survey: Survey, wait: int, no
     yield f"{campaign.name}: {plan.to_send:,} to send"
     parts = {
         "new": plan.new,
+        "waiting since earlier": plan.waiting,
         "changed since": plan.changed,
         "back on the list": plan.returned,
+        "tried again": plan.again,
         "deferred, tried again": plan.deferred,
     }
     if plan.to_send != plan.new:
@@ -70,21 +71,16 @@ def summary_lines(name: str, summary: Summary) -> Iterator[str]:
         yield ", ".join(filter(None, [f"  from {clock(first)} to {clock(last)}", fast]))
 
 
-def reply_lines(history: History, most: int = 8) -> Iterator[str]:
+def reply_lines(history: History, now: int, most: int = 8) -> Iterator[str]:
     """Yield the most frequent replies to what was not accepted, and what they mean."""
-    counts: Counter[tuple[Status, str]] = Counter()
-    meaning: dict[str, str] = {}
-    for status, reply, count in history.replies():
-        words = grouped(reply)
-        counts[status, words] += count
-        meaning.setdefault(words, explain(reply))
-    if counts:
+    every = alike(history.replies(now))
+    if every:
         yield "  what was said:"
-    for (status, words), count in counts.most_common(most):
-        means = f" ({meaning[words]})" if meaning[words] else ""
-        yield f"    {count:,} × {status.replace('_', ' ')}: {words}{means}"
-    if len(counts) > most:
-        yield f"    and {len(counts) - most} other replies: campaign export FILE --status refused,deferred"
+    for reply in every[:most]:
+        means = f" ({reply.meaning})" if reply.meaning else ""
+        yield f"    {reply.rows:,} × {reply.status.replace('_', ' ')}: {reply.words}{means}"
+    if len(every) > most:
+        yield f"    and {len(every) - most} other replies: campaign export FILE --status refused,deferred"
 
 
 def domain_lines(history: History, now: int, most: int = 10) -> Iterator[str]:

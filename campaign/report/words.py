@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from campaign.model import Status
@@ -58,6 +61,27 @@ def grouped(reply: str) -> str:
     reply = re.sub(r"<[^<>\s]*@[^<>\s]*>|\S+@\S+", "<…>", reply)
     reply = re.sub(r"\b(?=\w*\d)(?=\w*[A-Za-z])[\w-]{8,}\b", "…", reply)
     return re.sub(r"\s+", " ", reply).strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What was said of so many rows, and what it means, "" where that is not known."""
+
+    status: Status
+    words: str
+    meaning: str
+    rows: int
+
+
+def alike(replies: Iterable[tuple[Status, str, int]]) -> list[Said]:
+    """Put (status, reply, rows) that are alike together, the most frequent first."""
+    counts: Counter[tuple[Status, str]] = Counter()
+    meaning: dict[str, str] = {}
+    for status, reply, count in replies:
+        words = grouped(reply)
+        counts[status, words] += count
+        meaning.setdefault(words, explain(reply))
+    return [Said(status, words, meaning[words], count) for (status, words), count in counts.most_common()]
 
 
 def duration(seconds: float) -> str:

@@ -31,7 +31,7 @@ def test_an_empty_ledger(ledger: Ledger) -> None:
     assert list(ledger.history.entries(NOW)) == []
     assert ledger.history.all_columns() == ()
     assert ledger.history.domains(NOW, 10) == []
-    assert list(ledger.history.replies()) == []
+    assert list(ledger.history.replies(NOW)) == []
     assert ledger.history.accepted_by_time(10) == []
     assert ledger.digest is None
 
@@ -62,7 +62,7 @@ def test_counts_times_and_what_is_due(ledger: Ledger) -> None:
     }
     assert (summary.first_accepted_at, summary.last_accepted_at) == (NOW, NOW + SECOND)
     assert (summary.next_due, summary.waiting) == (NOW + 60, 1)
-    assert sorted(ledger.history.replies()) == [
+    assert sorted(ledger.history.replies(NOW)) == [
         (Status.DEFERRED, "450 4.2.1 busy", 1),
         (Status.INVALID, "the address is blank", 1),
     ]
