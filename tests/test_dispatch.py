@@ -62,29 +62,35 @@ def test_what_is_about_the_mailbox_is_never_our_rate(dispatch: Dispatch) -> None
 MS = SECOND // 1000
 
 
-def starts(windows: Sequence[Window], lanes: int, count: int, commits: Sequence[int]) -> list[int]:
-    """Start `count` contents over so many lanes whose commits take `commits` ns, in turn."""
+def starts(
+    windows: Sequence[Window], lanes: int, count: int, commits: Sequence[int], addresses: Sequence[int] = (1,)
+) -> list[int]:
+    """Start `count` contents over so many lanes; return the start of each of their addresses.
+
+    `commits` are the ns that commits take, in turn, and `addresses` the sizes of envelopes.
+    """
     ledger = Ledger.temporary("test")
     dispatch = Dispatch(ledger.start(Scope("localhost", ""), 0), tuple(windows), RetryPolicy(), Breaker(None))
     ledger.close()
     made, asked = list[int](), count
-    turns = [(0, lane, "") for lane in range(lanes)]  # when, who, and the key of an intent that holds
+    turns = [(0, lane, 0) for lane in range(lanes)]  # when, who, and the addresses of an intent that holds
     while turns:
-        now, lane, key = heapq.heappop(turns)
-        if key:
-            if delay := dispatch.start(now, 1):
-                heapq.heappush(turns, (now + delay, lane, key))
+        now, lane, size = heapq.heappop(turns)
+        if size:
+            if delay := dispatch.start(now, size):
+                heapq.heappush(turns, (now + delay, lane, size))
                 continue
-            made.append(now)
+            made += [now] * size
         if asked:
-            granted, delay = dispatch.may_intend(now, 1, f"{lane}")
+            size = addresses[asked % len(addresses)]
+            granted, delay = dispatch.may_intend(now, size, f"{lane}")
             if granted:
                 asked -= 1
                 took = commits[asked % len(commits)]
                 dispatch.committed(took)
-                heapq.heappush(turns, (now + took, lane, f"{lane}"))
+                heapq.heappush(turns, (now + took, lane, size))
             else:
-                heapq.heappush(turns, (now + delay, lane, ""))
+                heapq.heappush(turns, (now + delay, lane, 0))
     return made
 
 
@@ -97,16 +103,17 @@ def test_what_a_disk_takes_is_not_taken_from_the_pace(lanes: int) -> None:
 
 @given(
     windows=st.lists(
-        st.builds(Window, st.integers(1, 200), st.sampled_from([SECOND, 60 * SECOND])), min_size=1, max_size=3
+        st.builds(Window, st.integers(3, 200), st.sampled_from([SECOND, 60 * SECOND])), min_size=1, max_size=3
     ),
     lanes=st.integers(1, 4),
     commits=st.lists(st.integers(0, 200 * MS), min_size=1, max_size=5),
+    addresses=st.lists(st.integers(1, 3), min_size=1, max_size=4),
 )
 def test_no_window_holds_more_however_long_the_disk_takes(
-    windows: list[Window], lanes: int, commits: list[int]
+    windows: list[Window], lanes: int, commits: list[int], addresses: list[int]
 ) -> None:
-    made = starts(windows, lanes, 60, commits)
-    assert len(made) == 60
+    made = starts(windows, lanes, 60, commits, addresses)
+    assert len(made) == sum(addresses[place % len(addresses)] for place in range(1, 61))
     for window in windows:
         pairs = zip(made, made[window.count :], strict=False)
         assert all(later - earlier >= window.period for earlier, later in pairs), (window, made)
