@@ -21,7 +21,7 @@ from typing import Any, cast
 from campaign.errors import ConnectFailed, ConnectionLost
 
 CONNECT_TIMEOUT = 30.0  # seconds; smtp_connect_timeout of Postfix's client
-_CHUNK = 65536
+_CHUNK = 8192  # replies are short, and a large buffer is dear to make
 _RECORD = 16384  # RFC 8446 5.1: the most plaintext that a TLS record carries
 _AWAKE = 0.0001  # seconds of each wait in which a thread does not sleep yet
 _SLOWEST = 1024  # bytes a second below which a server that reads is as good as one that does not
@@ -231,13 +231,13 @@ class Transport:
             if ready := self._selector.select(0):
                 return ready
             now = time.monotonic()
-        return self._selector.select(max(0.0, until - now))
-
-    def _receive(self) -> bytes | None:
         if _QUICKACK is not None:
             # The kernel forgets it after each use: without it, replies wait for delayed ACKs.
             with contextlib.suppress(OSError):
                 self._socket.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+        return self._selector.select(max(0.0, until - now))
+
+    def _receive(self) -> bytes | None:
         try:
             raw = self._socket.recv(_CHUNK)
         except (BlockingIOError, InterruptedError):
@@ -254,6 +254,8 @@ class Transport:
         try:
             while plaintext := tls.read(_CHUNK):
                 octets.append(plaintext)
+                if not self._incoming.pending and not tls.pending():
+                    break
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLError as error:
