@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
 def ending_signals() -> list[signal.Signals]:
     """Return the signals that end a command as Ctrl-C does; SIGHUP unless nohup has turned it off."""
-    hears = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
-    return [signal.SIGTERM, *([signal.SIGHUP] if hears else [])]
+    hangup: signal.Signals | None = getattr(signal, "SIGHUP", None)  # Windows has none
+    if hangup is None or signal.getsignal(hangup) is signal.SIG_IGN:
+        return [signal.SIGTERM]
+    return [signal.SIGTERM, hangup]
 
 
 @contextmanager
