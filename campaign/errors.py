@@ -79,7 +79,7 @@ class LeaseHeld(UserError):
 
 
 class LeaseLost(CampaignError):
-    """Another process has taken the sender's lease over: stop, and record nothing more as sent."""
+    """Another process has taken the sender's lease over: stop, and send nothing more; exit code 5."""
 
 
 def raise_errors(problems: Iterable[Problem]) -> None:

@@ -27,7 +27,7 @@ from campaign.cli.signals import ending_signals
 from campaign.errors import ConnectFailed, LeaseLost, UserError
 
 _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
-BUG, USAGE, DISCONNECTED, INTERRUPTED = 1, 2, 6, 130
+BUG, USAGE, UNFINISHED, DISCONNECTED, INTERRUPTED = 1, 2, 5, 6, 130
 
 # In the order in which a person needs them.
 COMMANDS = {
@@ -113,7 +113,7 @@ def main(arguments: list[str] | None = None) -> int:
         return DISCONNECTED
     except LeaseLost as error:
         echo(f"error: {error}", err=True)
-        return USAGE
+        return UNFINISHED
     except (BrokenPipeError, SystemExit):  # `campaign status | head`, for which click exits
         silence(sys.stdout)
         return 0

@@ -7,6 +7,7 @@ import platform
 import re
 import signal
 import socket
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -147,6 +148,21 @@ def test_interrupted_once_waits_for_the_answer(slow_server: Postfix, campaign_fo
     process.communicate(timeout=60)
     assert process.returncode == 130
     assert folder.counts() == {"accepted": 1, "pending": 2}
+
+
+def test_whose_lease_is_taken_stops(postfix: Postfix, campaign_for: Folders) -> None:
+    folder = campaign_for(postfix, rate="20/second")
+    everybody = folder.people(60)
+    process = folder.start("send", "campaign.yaml", "--yes")
+    folder.wait_for(Status.ACCEPTED, 3)
+    with closing(sqlite3.connect(folder.folder / "ledger.db")) as other, other:
+        other.execute("UPDATE runs SET ended_at = heartbeat")  # as another machine does, taking it for dead
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 5
+    assert "error: another process has taken this ledger over; nothing more is sent from here" in stderr
+    assert "Traceback" not in stderr
+    assert folder.send("--resend-doubt").returncode == 0
+    assert set(mails(postfix)) == set(everybody)
 
 
 def test_interrupted_twice_does_not_wait(silent_server: Postfix, campaign_for: Folders) -> None:
