@@ -73,7 +73,7 @@ _LOCAL = st.one_of(
 )
 _DOMAIN = st.sampled_from(["example.com", "xn--kln-sna.example", ".".join(["label" * 10] * 3) + ".example"])
 ADDRESSES = st.builds("{}@{}".format, _LOCAL, _DOMAIN)
-NAMES = TEXTS.map(lambda name: name.strip(" "))
+NAMES = TEXTS.map(str.strip)  # as the renderer and `parse_mailbox` make them
 BOXES = st.lists(st.builds(Mailbox, NAMES, ADDRESSES), min_size=1, max_size=6)
 FORBIDDEN = [*map(chr, [*range(32), *range(127, 160), 0x2028, 0x2029, 0xD800, 0xDFFF])]
 
