@@ -263,6 +263,6 @@ class Dispatch:
         """Return the ns until so many addresses may start, behind those that are intended."""
         before = self._intended
         if not self._pace.fits(before + addresses):
-            return _SECOND
+            return self._lead + _SECOND // 100  # one of those that are intended starts first
         delay = self._pace.delay(now, before + addresses)
         return max(delay, self._pace.finish(now, before + 1)) if before else delay

@@ -101,6 +101,12 @@ def test_what_a_disk_takes_is_not_taken_from_the_pace(lanes: int) -> None:
     assert len(made) == 300
 
 
+def test_envelopes_of_several_addresses_use_a_narrow_window_up() -> None:
+    made = starts([Window(10, SECOND)], lanes=8, count=60, commits=[3 * MS], addresses=[3])
+    assert len(made) == 180
+    assert made[-1] - made[0] <= 21 * SECOND  # three envelopes a second
+
+
 @given(
     windows=st.lists(
         st.builds(Window, st.integers(3, 200), st.sampled_from([SECOND, 60 * SECOND])), min_size=1, max_size=3
