@@ -76,7 +76,8 @@ def test_quiet_says_errors_alone(folder: CampaignFolder, tmp_path: Path) -> None
 
 
 def test_a_terminal_that_goes_away_ends_the_run_in_order(folder: CampaignFolder) -> None:
-    folder.write(rate="20/second")
+    folder.people(60)
+    folder.write(rate="10/second")
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "campaign", *SEND.split(), "-v"],
@@ -94,18 +95,22 @@ def test_a_terminal_that_goes_away_ends_the_run_in_order(folder: CampaignFolder)
     assert process.wait(timeout=60) == 130
     counts = folder.counts()
     assert set(counts) == {"accepted", "pending"}
+    folder.write()
     assert folder.send().returncode == 0
-    assert len(folder.server.wait_delivered()) == 30
+    assert len(folder.server.wait_delivered()) == 60
 
 
 def test_nohup_means_what_it_says(folder: CampaignFolder) -> None:
-    sent = shell(folder, f"trap '' HUP; campaign {SEND} & sleep 0.5; kill -HUP $!; wait $!")
+    folder.write(rate="10/second")
+    run = f"(trap '' HUP; exec '{sys.executable}' -m campaign {SEND})"
+    sent = shell(folder, f"{run} & sleep 1; kill -HUP $! && wait $!")
     assert sent.returncode == 0, sent.stderr
     assert folder.counts() == {"accepted": 30}
 
 
 def test_a_run_in_the_background_can_be_interrupted(folder: CampaignFolder) -> None:
-    folder.write(rate="20/second")
+    folder.people(60)
+    folder.write(rate="10/second")
     # A shell without job control turns SIGINT off for what it starts behind an &.
     process = subprocess.Popen(
         ["bash", "-c", f'"{sys.executable}" -m campaign {SEND} & echo $!; wait $!'],

@@ -151,7 +151,7 @@ def test_interrupted_once_waits_for_the_answer(slow_server: Postfix, campaign_fo
 
 
 def test_whose_lease_is_taken_stops(postfix: Postfix, campaign_for: Folders) -> None:
-    folder = campaign_for(postfix, rate="20/second")
+    folder = campaign_for(postfix, rate="10/second")
     everybody = folder.people(60)
     process = folder.start("send", "campaign.yaml", "--yes")
     folder.wait_for(Status.ACCEPTED, 3)
@@ -161,6 +161,7 @@ def test_whose_lease_is_taken_stops(postfix: Postfix, campaign_for: Folders) -> 
     assert process.returncode == 5
     assert "error: another process has taken this ledger over; nothing more is sent from here" in stderr
     assert "Traceback" not in stderr
+    folder.write()
     assert folder.send("--resend-doubt").returncode == 0
     assert set(mails(postfix)) == set(everybody)
 
