@@ -16,6 +16,12 @@ from typing import NamedTuple
 
 from campaign.errors import Problem
 
+SECOND = 1_000_000_000
+"""Nanoseconds in a second."""
+
+PERIODS = {"second": SECOND, "minute": 60 * SECOND, "hour": 3600 * SECOND, "day": 86400 * SECOND}
+"""The periods that a rate may name, in nanoseconds."""
+
 
 class Status(StrEnum):
     """Where a row of the ledger stands; DESIGN's state machine."""
@@ -212,3 +218,15 @@ class Result:
     due_at: int
     started_at: int | None = None
     suppress: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """At most `count` envelope addresses in any interval of `period` nanoseconds."""
+
+    count: int
+    period: int
+
+    def __str__(self) -> str:
+        unit = next((name for name, period in PERIODS.items() if period == self.period), None)
+        return f"{self.count}/{unit}" if unit else f"{self.count} in {self.period / SECOND:g} s"

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from campaign.campaignfile import CampaignFile
-from campaign.context import Secrets
+from campaign.campaignfile.models import CampaignFile
 from campaign.errors import Problem, UserError
 from campaign.ledger import Enrolment, Plan
+from campaign.message.context import Secrets
+from campaign.message.render import Renderer
 from campaign.model import BadRow, Message, Recipient
-from campaign.recipients import Recipients
-from campaign.render import Renderer
+from campaign.recipients.list import Recipients
 from campaign.wording import counted
 
 MOST_SHOWN = 50

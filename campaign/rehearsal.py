@@ -26,7 +26,7 @@ import trustme
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from campaign.address import fold
-from campaign.campaignfile import CampaignFile, Security
+from campaign.campaignfile.models import CampaignFile, Security
 from campaign.errors import UserError
 from campaign.smtp import Login
 

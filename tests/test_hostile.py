@@ -18,13 +18,13 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from campaign import connection, transport
-from campaign.campaignfile import Security, Smtp
-from campaign.connection import Connection, Patience
+from campaign.campaignfile.models import Security, Smtp
 from campaign.errors import ConnectFailed
 from campaign.model import Answer, Envelope, Fate, Message, Settled, Stage
-from campaign.retry import Verdict, judge
+from campaign.sending import connection, transport
+from campaign.sending.connection import Connection, Patience
 from campaign.smtp import BodyDue, Closed, Event, Login, Mechanism, Timeouts
+from campaign.verdict import Verdict, judge
 from tests.servers.certificates import Certificates, Kind
 
 GENEROUS = 60.0  # seconds: what no test may take, however slow the machine

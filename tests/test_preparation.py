@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from campaign.campaignfile import load
-from campaign.context import Secrets
+from campaign.campaignfile.load import load
 from campaign.errors import UserError
 from campaign.ledger import Ledger, Suppression
+from campaign.message.context import Secrets
 from campaign.preparation import MOST_SHOWN, Preparation, prepare
 
 Prepare = Callable[..., Preparation]

@@ -12,18 +12,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from campaign.campaignfile import CampaignFile, Security, load
+from campaign.campaignfile.load import load
+from campaign.campaignfile.models import CampaignFile, Security
 from campaign.cli import main
-from campaign.connection import Connection
 from campaign.errors import ConnectFailed, UserError
-from campaign.rehearsal import (
-    Fault,
-    Faults,
-    RehearsalServer,
-    parse_faults,
-    rehearsal_login,
-    rehearsed,
-)
+from campaign.rehearsal import Fault, Faults, RehearsalServer, parse_faults, rehearsal_login, rehearsed
+from campaign.sending.connection import Connection
 from campaign.smtp import Login
 
 MAIL = b"From: a@x.test\r\nSubject: s\r\n\r\nHi\r\n"

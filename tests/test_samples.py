@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from campaign.address import domain_of, fold, parse_address
-from campaign.campaignfile import CampaignFile, load
-from campaign.context import Secrets
+from campaign.campaignfile.load import load
+from campaign.campaignfile.models import CampaignFile
+from campaign.message.context import Secrets
+from campaign.message.render import Renderer
 from campaign.model import Recipient
-from campaign.recipients import Recipients
-from campaign.render import Renderer
+from campaign.recipients.list import Recipients
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ("newsletter", "mail-merge", "plain")

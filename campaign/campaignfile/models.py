@@ -10,14 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
 from campaign.campaignfile.secret import SecretSource
 from campaign.campaignfile.values import (
@@ -36,8 +29,8 @@ from campaign.campaignfile.values import (
 )
 from campaign.campaignfile.yamlmarks import Places
 from campaign.errors import Problem, Severity
-from campaign.pacing import Window
-from campaign.retry import RetryPolicy
+from campaign.model import Window
+from campaign.smtp import Mechanism
 
 
 class Security(StrEnum):
@@ -90,7 +83,7 @@ class RecipientList(_Model):
     where: str | None = _about("A Jinja2 expression that says which rows are mailed.", default=None)
 
 
-class Bodies(_Model):
+class BodyTemplates(_Model):
     """The template files."""
 
     subject: ExistingFile | None = _about("The subject, instead of `subject` inline.", default=None)
@@ -141,14 +134,6 @@ class Dkim(_Model):
     algorithm: DkimAlgorithm | None = _about("By the key's type, if it is not named.", default=None)
 
 
-class AuthMechanism(StrEnum):
-    """The login mechanisms that can be asked for."""
-
-    PLAIN = "plain"
-    LOGIN = "login"
-    XOAUTH2 = "xoauth2"
-
-
 class Smtp(_WithSecret):
     """The server that takes our mail."""
 
@@ -167,7 +152,7 @@ class Smtp(_WithSecret):
     token_command: Command | None = _about(
         "A command that prints an access token, for xoauth2.", default=None, repr=False
     )
-    auth: AuthMechanism | None = _about("The login mechanism, chosen if it is not named.", default=None)
+    auth: Mechanism | None = _about("The login mechanism, chosen if it is not named.", default=None)
     ca_file: ExistingFile | None = _about("The CAs to trust, PEM, instead of the system's.", default=None)
     client_cert: ExistingFile | None = _about("Our certificate, PEM.", default=None)
     client_key: ExistingFile | None = _about("Its private key, PEM.", default=None)
@@ -193,17 +178,12 @@ class Smtp(_WithSecret):
         return self._source("smtp.password", self.password_env, self.password_command, self.password_file)
 
 
-class Retry(_Model):
-    """When a deferred message is tried again."""
+class RetryPolicy(_Model):
+    """How often and when a deferred message is tried again; delays in seconds."""
 
     attempts: Whole = _about("Attempts at one message at most.", default=5, ge=1, le=100)
     first_delay: Seconds = _about("The wait before the second attempt, such as 60s.", default=60.0)
     max_delay: Seconds = _about("The longest wait, such as 1h.", default=3600.0)
-
-    @property
-    def policy(self) -> RetryPolicy:
-        """The same, for `retry`."""
-        return RetryPolicy(self.attempts, self.first_delay, self.max_delay)
 
 
 class StopWhen(_Model):
@@ -240,7 +220,7 @@ class CampaignFile(_Model):
     bcc: Texts = _about("Blind copies, templates.", default=())
     envelope_from: str | None = _about("The return path, a template.", default=None)
     subject: str | None = _about("The subject, a template.", default=None)
-    templates: Bodies = _about("The template files.")
+    templates: BodyTemplates = _about("The template files.")
     vars: dict[str, Any] = _about("Constants for the templates.", default_factory=dict)
     headers: dict[str, str] = _about("More header fields, templates.", default_factory=dict)
     list_id: str | None = _about("The List-ID (RFC 2919).", default=None)
@@ -255,7 +235,7 @@ class CampaignFile(_Model):
     dkim: Dkim | None = _about("The DKIM signature.", default=None)
     smtp: Smtp = _about("The server, or the path of a YAML file that says it.")
     rate: Windows = _about("This campaign's rates, instead of the server's.", default=())
-    retry: Retry = _about("When a deferred message is tried again.", default_factory=Retry)
+    retry: RetryPolicy = _about("When a deferred message is tried again.", default_factory=RetryPolicy)
     stop_when: StopWhen = _about("When a run stops by itself.", default_factory=StopWhen)
     suppress: Auto = _about("Whether dead addresses are suppressed.", default=True)
     ledger: AnyPath = _about("The ledger's file.", default="ledger.db", validate_default=True)

@@ -15,7 +15,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, Strict, ValidationInfo, WithJsonSchema
 
-from campaign.pacing import Window, parse_window
+from campaign.campaignfile.rates import parse_window
+from campaign.model import Window
 from campaign.wording import shown
 
 _TEXT = {"type": "string"}

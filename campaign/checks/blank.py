@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from campaign.checks.checked import Checked
 from campaign.errors import Problem
-from campaign.templating import RESERVED, ROW
+from campaign.templating.names import RESERVED, ROW
 from campaign.wording import counted
 
 

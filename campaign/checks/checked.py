@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from campaign.address import AddressError, parse_mailbox
-from campaign.campaignfile import CampaignFile
+from campaign.campaignfile.models import CampaignFile
 from campaign.errors import Problem, Severity
 from campaign.model import Message
 from campaign.preparation import Preparation, Survey

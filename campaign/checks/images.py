@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator
 from html import unescape
 
-from campaign.bodies.html import is_local
 from campaign.checks.checked import Checked
 from campaign.errors import Problem
+from campaign.message.html import is_local
 
 _NAMED = re.compile(r"""\burl\(\s*["']?([^"')]+)|\ssrcset\s*=\s*["']?([^"'\s,>]+)""", re.IGNORECASE)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from campaign.checks.checked import Checked
 from campaign.errors import Problem
-from campaign.pacing import SECOND, Window
+from campaign.model import SECOND, Window
 
 _DAY, _MINUTE = 86400 * SECOND, 60 * SECOND
 # Host name's end → what to write, and the windows that the provider documents.

@@ -14,8 +14,8 @@ from campaign.errors import Problem, Severity, UserError
 from campaign.wording import counted
 
 if TYPE_CHECKING:
-    from campaign.campaignfile import CampaignFile
-    from campaign.connection import Connection
+    from campaign.campaignfile.models import CampaignFile
+    from campaign.sending.connection import Connection
     from campaign.smtp import Login
 
 
@@ -51,11 +51,11 @@ def command(file: Path, server: bool, strict: bool, as_json: bool, quiet: bool) 
 
 def _check(file: Path, output: Output) -> tuple[list[Problem], list[str]]:
     from campaign import checks
-    from campaign.campaignfile import load
-    from campaign.context import Secrets
-    from campaign.dispatch import too_narrow
+    from campaign.campaignfile.load import load
     from campaign.ledger import Ledger
+    from campaign.message.context import Secrets
     from campaign.preparation import prepare
+    from campaign.sending.dispatch import too_narrow
 
     try:
         campaign = load(file)
@@ -83,8 +83,8 @@ def _check(file: Path, output: Output) -> tuple[list[Problem], list[str]]:
 
 def _server(file: Path, output: Output) -> list[str]:
     """Open a session and say what it is like. Raises ConnectFailed with what is wrong."""
-    from campaign.campaignfile import load
-    from campaign.connection import Connection
+    from campaign.campaignfile.load import load
+    from campaign.sending.connection import Connection
 
     campaign = load(file)
     login, said = _login(campaign)

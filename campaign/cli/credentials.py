@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from campaign.campaignfile import CampaignFile
-from campaign.context import Secrets
+from campaign.campaignfile.models import CampaignFile
 from campaign.ledger import Ledger
+from campaign.message.context import Secrets
 from campaign.smtp import Login, Mechanism
 
 # Access tokens live for an hour or so; a session that is opened later gets a new one.
@@ -30,13 +30,12 @@ def login(campaign: CampaignFile) -> Callable[[], Login | None]:
     if smtp.username is None or source is None:
         return lambda: None
     username = smtp.username
-    mechanism = Mechanism(smtp.auth.upper()) if smtp.auth is not None else None
     secret, read_at = source.read(), time.monotonic()
 
     def current() -> Login:
         nonlocal secret, read_at
-        if mechanism is Mechanism.XOAUTH2 and time.monotonic() - read_at > TOKEN_LIFE:
+        if smtp.auth is Mechanism.XOAUTH2 and time.monotonic() - read_at > TOKEN_LIFE:
             secret, read_at = source.read(), time.monotonic()
-        return Login(username, secret, mechanism)
+        return Login(username, secret, smtp.auth)
 
     return current

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from campaign.dispatch import Ending, Stop
 from campaign.ledger import Summary
 from campaign.model import Status
+from campaign.sending.dispatch import Ending, Stop
 
 OK, REFUSED, IN_DOUBT, UNFINISHED, DISCONNECTED, INTERRUPTED = 0, 3, 4, 5, 6, 130
 

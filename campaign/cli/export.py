@@ -28,7 +28,7 @@ def command(file: Path, statuses: str, output: Path | None) -> int:
 
     `campaign export FILE --status refused -o again.csv` gives a list to correct and send again.
     """
-    from campaign.campaignfile import load
+    from campaign.campaignfile.load import load
     from campaign.ledger import Ledger
     from campaign.model import Status
     from campaign.report import table

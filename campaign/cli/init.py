@@ -24,7 +24,7 @@ def command(folder: Path, sample: str) -> int:
     import json
 
     from campaign import samples
-    from campaign.campaignfile import json_schema
+    from campaign.campaignfile.schema import json_schema
 
     file = samples.copy(sample, folder)
     schema = json.dumps(json_schema(), indent=2, ensure_ascii=False)

@@ -20,7 +20,7 @@ def opened(
     file: Path | None, path: Path | None, *, create: bool = False, read_only: bool = False
 ) -> Iterator[Ledger]:
     """Open the ledger that a campaign file names, or that stands at `path`, or ledger.db here."""
-    from campaign.campaignfile import load
+    from campaign.campaignfile.load import load
     from campaign.ledger import Ledger
     from campaign.wording import shown
 

@@ -152,7 +152,7 @@ class AttemptLog:
 
 def _visible(text: str) -> str:
     """Show what a server or a cell has said, and let none of it steer the terminal."""
-    from campaign.preview.visible import visible_text
+    from campaign.wording import visible_text
 
     return visible_text(text)
 

@@ -13,14 +13,14 @@ from campaign.errors import Problem, UserError
 from campaign.wording import counted
 
 if TYPE_CHECKING:
-    from campaign.campaignfile import CampaignFile
-    from campaign.context import Secrets
+    from campaign.campaignfile.models import CampaignFile
+    from campaign.message.context import Secrets
+    from campaign.message.render import Renderer
     from campaign.model import Message
     from campaign.preparation import Tally
     from campaign.preview.opened import Opened
     from campaign.preview.variety import Chosen
-    from campaign.recipients import Recipients
-    from campaign.render import Renderer
+    from campaign.recipients.list import Recipients
 
 _OK, _WRONG = 0, 2
 _ON_A_PAGE = 8
@@ -69,7 +69,7 @@ def command(
         raise click.UsageError("--row, --to and --pick each choose the rows; name one of them")
     if page is not None and folder is not None:
         raise click.UsageError("--html and --eml each say where the messages go; name one of them")
-    from campaign.campaignfile import load
+    from campaign.campaignfile.load import load
     from campaign.preparation import Tally, compile_campaign
 
     campaign = load(file)
@@ -108,8 +108,8 @@ def command(
 
 def _secrets(campaign: CampaignFile) -> tuple[Secrets, list[str]]:
     """Return the ledger's secret where there is a ledger, and notes on what is a placeholder."""
-    from campaign.context import Secrets
     from campaign.ledger import Ledger
+    from campaign.message.context import Secrets
 
     secrets, notes = Secrets.placeholder(), []
     if campaign.ledger.exists():

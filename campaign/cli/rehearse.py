@@ -33,15 +33,15 @@ def command(file: Path, faults: str, paced: bool, skip_bad_rows: bool, quiet: bo
     With login and pipelining, a temporary ledger and certificate. Nothing leaves this machine, and no
     password, token or secret command is run.
     """
-    from campaign.campaignfile import load
+    from campaign.campaignfile.load import load
     from campaign.cli.ending import exit_code
     from campaign.cli.signals import interruptible
-    from campaign.context import Secrets
     from campaign.ledger import Ledger
+    from campaign.message.context import Secrets
     from campaign.preparation import prepare
     from campaign.rehearsal import RehearsalServer, parse_faults, rehearsal_login, rehearsed
     from campaign.report import terminal
-    from campaign.sender import Sender, scope_of
+    from campaign.sending.sender import Sender, scope_of
 
     output = Output(quiet=quiet, verbose=verbose)
     with RehearsalServer(parse_faults(faults)) as server:

@@ -26,7 +26,7 @@ def command(file: Path, output: Path | None) -> int:
     It needs no network, and can be written during a send. A page that was written earlier is
     overwritten, no other file is.
     """
-    from campaign.campaignfile import load
+    from campaign.campaignfile.load import load
     from campaign.ledger import Ledger
     from campaign.preview.files import write_page
     from campaign.report.page import page

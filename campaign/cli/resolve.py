@@ -41,7 +41,7 @@ def command(
     campaign resolve FILE --pending --all
     campaign resolve FILE --from-log /var/log/mail.log
     """
-    from campaign.campaignfile import load
+    from campaign.campaignfile.load import load
     from campaign.ledger import Ledger
 
     if accepted + pending + (from_log is not None) > 1:
@@ -104,7 +104,7 @@ def _settle(ledger: Ledger, doubtful: list[Entry], addresses: tuple[str, ...], *
 
 
 def _from_log(ledger: Ledger, doubtful: list[Entry], log: Path) -> None:
-    from campaign.maillog import delivered
+    from campaign.feedback.maillog import delivered
     from campaign.model import Status
 
     try:

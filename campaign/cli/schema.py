@@ -10,7 +10,7 @@ def command() -> int:
     """Print the JSON Schema of the campaign file: `campaign schema > campaign.schema.json`."""
     import json
 
-    from campaign.campaignfile import json_schema
+    from campaign.campaignfile.schema import json_schema
 
     click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
     return 0

@@ -16,11 +16,11 @@ from campaign.cli.output import AttemptLog, Output
 from campaign.errors import Problem, Severity, UserError
 
 if TYPE_CHECKING:
-    from campaign.campaignfile import CampaignFile
-    from campaign.dispatch import Stop
+    from campaign.campaignfile.models import CampaignFile
     from campaign.ledger import Choices, Claim, Ledger, Sending
     from campaign.model import Result
     from campaign.preparation import Preparation
+    from campaign.sending.dispatch import Stop
 
 
 @click.command("send")
@@ -61,11 +61,11 @@ def command(
     Everything is read, validated and rendered first; then the plan is shown, and you are asked.
     Ctrl-C once waits for the answers that are due, twice stops at once.
     """
-    from campaign.campaignfile import load
+    from campaign.campaignfile.load import load
     from campaign.cli.ending import UNFINISHED
-    from campaign.dispatch import too_narrow
     from campaign.errors import raise_errors
     from campaign.ledger import Choices, LedgerFull
+    from campaign.sending.dispatch import too_narrow
 
     campaign = load(file)
     raise_errors(too_narrow(campaign))
@@ -115,7 +115,7 @@ def _send(
     from campaign.cli.ending import UNFINISHED
     from campaign.cli.signals import interruptible
     from campaign.preparation import prepare
-    from campaign.sender import Sender
+    from campaign.sending.sender import Sender
 
     secrets = credentials.secrets(campaign, ledger)
     login = credentials.login(campaign)
@@ -165,9 +165,9 @@ def _send(
 
 def _finish(campaign: CampaignFile, ledger: Ledger, output: Output, stop: Stop) -> int:
     from campaign.cli.ending import exit_code
-    from campaign.dispatch import Ending
     from campaign.model import Status
     from campaign.report import terminal
+    from campaign.sending.dispatch import Ending
     from campaign.wording import shown
 
     now = time.time_ns()
@@ -193,9 +193,9 @@ def _refuse_bad_rows(preparation: Preparation, skip: bool) -> None:
 
 def _show_plan(preparation: Preparation, sending: Sending | None, output: Output) -> None:
     from campaign import checks
-    from campaign.pacing import Pace
     from campaign.report import terminal
-    from campaign.sender import load_pace
+    from campaign.sending.pacing import Pace
+    from campaign.sending.sender import load_pace
 
     campaign = preparation.campaign
     output.problems(checks.warnings(preparation))
@@ -209,8 +209,8 @@ def _show_plan(preparation: Preparation, sending: Sending | None, output: Output
 
 def _dry_run(campaign: CampaignFile, choices: Choices, output: Output, *, skip_bad_rows: bool) -> int:
     """No connection, no ledger write, no command run."""
-    from campaign.context import Secrets
     from campaign.ledger import Ledger
+    from campaign.message.context import Secrets
     from campaign.preparation import prepare
     from campaign.preview.opened import open_message
     from campaign.preview.terminal import lines
@@ -279,7 +279,7 @@ def _refuse_other_key(campaign: CampaignFile, ledger: Ledger) -> list[str]:
 @contextmanager
 def _lease(campaign: CampaignFile, ledger: Ledger) -> Iterator[Sending]:
     from campaign.ledger import LedgerFull
-    from campaign.sender import scope_of
+    from campaign.sending.sender import scope_of
 
     longest = int(campaign.retry.max_delay * 2e9)
     sending = ledger.start(scope_of(campaign), time.time_ns(), longest, suppress=campaign.suppress)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from campaign.cli.output import echo
 
 if TYPE_CHECKING:
-    from campaign.sender import Sender
+    from campaign.sending.sender import Sender
 
 
 def ending_signals() -> list[signal.Signals]:

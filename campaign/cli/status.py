@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from campaign.campaignfile import CampaignFile
+    from campaign.campaignfile.models import CampaignFile
     from campaign.ledger import Ledger, Summary
 
 _EVERY = 2.0  # seconds between looks with --watch
@@ -21,7 +21,7 @@ _EVERY = 2.0  # seconds between looks with --watch
 @click.option("--watch", is_flag=True, help="Look again every two seconds, until nobody is sending.")
 def command(file: Path, as_json: bool, watch: bool) -> int:
     """Say where the campaign in FILE stands: counts, rate, when it will end, replies, domains."""
-    from campaign.campaignfile import load
+    from campaign.campaignfile.load import load
     from campaign.ledger import Ledger
     from campaign.report.machine import status_json
 
@@ -49,10 +49,10 @@ def command(file: Path, as_json: bool, watch: bool) -> int:
 
 
 def _show(campaign: CampaignFile, ledger: Ledger, summary: Summary, now: int) -> None:
-    from campaign.pacing import Pace
     from campaign.report import terminal
     from campaign.report.words import clock, duration
-    from campaign.sender import load_pace
+    from campaign.sending.pacing import Pace
+    from campaign.sending.sender import load_pace
     from campaign.wording import shown
 
     if not any(summary.counts.values()):

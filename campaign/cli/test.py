@@ -14,7 +14,7 @@ from campaign.errors import Problem, UserError
 
 if TYPE_CHECKING:
     from campaign.model import Recipient
-    from campaign.recipients import Recipients
+    from campaign.recipients.list import Recipients
 
 
 @click.command("test")
@@ -35,13 +35,13 @@ def command(file: Path, addresses: tuple[str, ...], row: int) -> int:
     the ledger is otherwise untouched.
     """
     from campaign.address import AddressError, parse_address
-    from campaign.campaignfile import load
+    from campaign.campaignfile.load import load
     from campaign.cli import credentials
     from campaign.ledger import Ledger
     from campaign.preparation import compile_campaign
-    from campaign.retry import Verdict, judge
-    from campaign.sender import scope_of
-    from campaign.trial import send_tests
+    from campaign.sending.sender import scope_of
+    from campaign.sending.trial import send_tests
+    from campaign.verdict import Verdict, judge
 
     to: list[str] = []
     for address in addresses:

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from contextlib import closing
 
 from campaign.address import AddressError, fold, parse_address
-from campaign.campaignfile import CampaignFile
+from campaign.campaignfile.models import CampaignFile
 from campaign.errors import Problem, UserError
 from campaign.ledger import Ledger
 from campaign.model import BadRow, Recipient
 from campaign.preparation import Progress, Tally
-from campaign.recipients import Recipients
+from campaign.recipients.list import Recipients
 from campaign.wording import counted
 
 

@@ -19,7 +19,7 @@ import jinja2
 from campaign.address import display_address
 from campaign.preview.opened import Opened
 from campaign.preview.variety import Chosen
-from campaign.preview.visible import size, visible, visible_text
+from campaign.wording import size, visible, visible_text
 
 # Unanswered, a click would load the link inside the frame: with this it asks for a window, which the
 # sandbox denies.

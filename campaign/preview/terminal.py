@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from campaign.preview.opened import Opened, Part
 from campaign.preview.variety import Chosen
-from campaign.preview.visible import size, visible, visible_text
+from campaign.wording import size, visible, visible_text
 
 
 def lines(chosen: Chosen, opened: Opened, file: str) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from campaign.address import display_address, display_domain
-from campaign.campaignfile import CampaignFile
+from campaign.campaignfile.models import CampaignFile
 from campaign.ledger import History, Plan, Summary
 from campaign.model import Status
 from campaign.preparation import Survey

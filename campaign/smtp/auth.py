@@ -16,9 +16,9 @@ MAX_COMMAND = 512
 class Mechanism(StrEnum):
     """The SASL mechanisms spoken here, strongest choice first where none is asked for."""
 
-    PLAIN = "PLAIN"
-    LOGIN = "LOGIN"
-    XOAUTH2 = "XOAUTH2"
+    PLAIN = "plain"
+    LOGIN = "login"
+    XOAUTH2 = "xoauth2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Login:
     def choose(self, offered: frozenset[str]) -> Mechanism | None:
         """Return the mechanism to use among those offered, or None where none fits."""
         wanted = (self.mechanism,) if self.mechanism else (Mechanism.PLAIN, Mechanism.LOGIN)
-        return next((mechanism for mechanism in wanted if mechanism in offered), None)
+        return next((mechanism for mechanism in wanted if mechanism.upper() in offered), None)
 
 
 def responses(login: Login, mechanism: Mechanism) -> Iterator[bytes]:

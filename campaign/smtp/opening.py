@@ -133,7 +133,7 @@ class Opening:
         mechanism = login.choose(self.extensions.auth)
         if mechanism is None:
             offered = ", ".join(sorted(self.extensions.auth)) or "none"
-            wanted = str(login.mechanism) if login.mechanism else "PLAIN or LOGIN"
+            wanted = login.mechanism.upper() if login.mechanism else "PLAIN or LOGIN"
             why = f"the server does not offer to log in with {wanted} (it offers: {offered})"
             return Closed(Stage.AUTH, why, permanent=True)
         self._responses = auth.responses(login, mechanism)

@@ -271,3 +271,14 @@ def _as_markdown(value: object) -> str:
 
 def _filtered(node: nodes.Node, name: str) -> nodes.Filter:
     return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno, environment=node.environment)
+
+
+def environment(
+    folder: Path, *, html: bool, markdown: bool = False, private: Collection[Path] = ()
+) -> Environment:
+    """Return the environment for one kind of part; `html` escapes every value for HTML.
+
+    Templates are read inside `folder` only; `private` files (list, ledger, secrets, keys) never.
+    In Markdown, a value is text and never Markdown; pass what is rendered through `markup`.
+    """
+    return Environment(folder, html=html, markdown=markdown, private=private)

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from campaign.campaignfile import load
+from campaign.campaignfile.load import load
 from campaign.ledger import Ledger
-from campaign.ledger.schema import SCHEMA
+from campaign.ledger.sqlite.schema import SCHEMA
 from campaign.model import Result
-from campaign.recipients import Recipients
+from campaign.recipients.list import Recipients
 from tests.bench.pairs import paired, report
 from tests.e2e.folder import CampaignFolder
 from tests.ledger.book import NOW, enrol, intent, people, result, start

@@ -22,9 +22,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from campaign import headers, mime
 from campaign.address import Mailbox
-from campaign.dkim import load_signer
+from campaign.message import headers, mime
+from campaign.message.dkim import load_signer
 from tests.bench.pairs import paired
 
 pytestmark = pytest.mark.bench

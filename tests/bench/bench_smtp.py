@@ -16,16 +16,17 @@ from pathlib import Path
 
 import pytest
 
-from campaign.campaignfile import Security, Smtp, load
-from campaign.connection import Connection
-from campaign.context import Secrets
-from campaign.dispatch import Ending
+from campaign.campaignfile.load import load
+from campaign.campaignfile.models import Security, Smtp
 from campaign.ledger import Ledger
+from campaign.message.context import Secrets
 from campaign.model import Envelope, Message, Settled, Status
 from campaign.preparation import prepare
-from campaign.retry import Verdict, judge
-from campaign.sender import Sender, scope_of
+from campaign.sending.connection import Connection
+from campaign.sending.dispatch import Ending
+from campaign.sending.sender import Sender, scope_of
 from campaign.smtp import BodyDue
+from campaign.verdict import Verdict, judge
 from tests.bench.pairs import paired, report
 from tests.e2e.folder import CampaignFolder
 from tests.need import need

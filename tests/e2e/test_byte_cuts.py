@@ -13,14 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from campaign.campaignfile import CampaignFile, load
-from campaign.connection import Connection
-from campaign.context import Secrets
-from campaign.dispatch import Ending
+from campaign.campaignfile.load import load
+from campaign.campaignfile.models import CampaignFile
 from campaign.ledger import Ledger
+from campaign.message.context import Secrets
+from campaign.message.render import Renderer
 from campaign.model import Recipient, Status
-from campaign.render import Renderer
-from campaign.sender import Sender, scope_of
+from campaign.sending.connection import Connection
+from campaign.sending.dispatch import Ending
+from campaign.sending.sender import Sender, scope_of
 from tests.e2e.folder import CampaignFolder
 from tests.servers.postfix import Postfix
 from tests.servers.proxy import Proxy

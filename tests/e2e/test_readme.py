@@ -13,7 +13,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from campaign.campaignfile import load
+from campaign.campaignfile.load import load
 from campaign.cli import COMMANDS, cli
 from tests.servers.postfix import Postfix
 

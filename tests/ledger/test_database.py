@@ -10,8 +10,8 @@ import pytest
 
 from campaign.errors import UserError
 from campaign.ledger import Ledger, LedgerFull
-from campaign.ledger.database import Database
-from campaign.ledger.schema import VERSION
+from campaign.ledger.sqlite.database import Database
+from campaign.ledger.sqlite.schema import VERSION
 from campaign.model import Status
 from tests.ledger.book import NOW, enrol, people, send, start
 from tests.ledger.namespace import run_on_disk
@@ -202,7 +202,7 @@ def test_what_another_process_keeps_locked(path: Path, monkeypatch: pytest.Monke
     Ledger.open(path, "news").close()
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    monkeypatch.setattr("campaign.ledger.database.BUSY_TIMEOUT", 0.1)
+    monkeypatch.setattr("campaign.ledger.sqlite.database.BUSY_TIMEOUT", 0.1)
     assert "another process has kept the ledger locked for 0.1 seconds" in error(path)
     reader = Ledger.open(path, "news", create=False, read_only=True)
     assert reader.history.summary(NOW).waiting == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from campaign.ledger import Choices, Ledger, Suppression
-from campaign.ledger.forgetting import is_forgotten
+from campaign.ledger.sqlite.forgetting import is_forgotten
 from campaign.model import Outcome, Status
 from tests.ledger.book import (
     NOW,

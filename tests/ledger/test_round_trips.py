@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from campaign.campaignfile import load
-from campaign.context import Secrets
-from campaign.dispatch import Ending
+from campaign.campaignfile.load import load
 from campaign.ledger import Ledger
+from campaign.message.context import Secrets
 from campaign.model import Status
 from campaign.preparation import prepare
-from campaign.sender import Sender, scope_of
+from campaign.sending.dispatch import Ending
+from campaign.sending.sender import Sender, scope_of
 from tests.e2e.folder import CampaignFolder
 from tests.servers.postfix import Postfix
 

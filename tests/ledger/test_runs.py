@@ -14,7 +14,7 @@ import pytest
 
 from campaign.errors import LeaseHeld, LeaseLost
 from campaign.ledger import Choices, Ledger, Suppression
-from campaign.ledger.runs import LEASE, this_process
+from campaign.ledger.sqlite.runs import LEASE, this_process
 from campaign.model import Status
 from tests.ledger.book import NOW, SECOND, enrol, intent, people, result, send, start, statuses
 from tests.ledger.namespace import ROOT

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from campaign.ledger import Ledger, LedgerFull, Scope, Suppression
-from campaign.ledger.database import Database
+from campaign.ledger.sqlite.database import Database
 from campaign.model import Outcome, Status
 from tests.ledger.book import NOW, SCOPE, SECOND, enrol, intent, people, result, row, send, start, statuses
 from tests.ledger.namespace import run_on_disk

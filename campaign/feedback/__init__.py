@@ -1,0 +1,1 @@
+"""What comes back: mail logs; bounces, complaints and unsubscribes will live here."""

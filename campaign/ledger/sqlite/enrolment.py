@@ -1,0 +1,228 @@
+"""The list against the ledger: what a run will do, said before it is done.
+
+Each run reads the list again (`staging`). One expression says what becomes of each row (`_BECOMES`);
+`plan` counts it, `to_send` iterates over it, `apply` writes it, so the three cannot disagree. Nothing
+is written to the ledger before `apply`, and memory stays flat for any list.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from campaign.ledger.sqlite.database import Database, Row
+from campaign.ledger.sqlite.staging import Staging
+from campaign.model import BadRow, Recipient, Status
+
+_BECOMES = """
+CASE
+    WHEN m.status = 'accepted' THEN 'accepted'
+    WHEN m.status IN ('in_flight', 'in_doubt') AND NOT :resend_doubt THEN 'in_doubt'
+    WHEN s.bad IS NOT NULL THEN 'invalid'
+    WHEN m.status = 'refused' AND fold(m.email) = fold(s.email) AND NOT (:retry_refused AND s.suppressed = 0)
+        THEN 'refused'
+    WHEN s.suppressed THEN 'suppressed'
+    WHEN m.status = 'deferred' AND m.email = s.email THEN 'deferred'
+    ELSE 'pending'
+END
+"""
+
+_CHANGED = "(m.email != s.email OR m.name != s.name OR m.fields != s.fields OR m.layout != :layout)"
+
+_JOINED = "FROM temp.staged s LEFT JOIN messages m ON m.campaign = :campaign AND m.key = s.key"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run will do, in rows of the list.
+
+    `to_send` is `new`, `waiting` (as an earlier run left them), `returned` (withdrawn earlier, and in the
+    list again), `again` (in doubt or refused earlier, as was asked for, or suppressed no longer) and
+    `deferred` together, but for those that are counted as `changed`. `withdrawn` left the list before they
+    were sent. The rest is not sent: accepted earlier, refused earlier, in doubt, suppressed, and
+    bad rows that are skipped. `barred` of those refused earlier are on the suppression list too, so
+    that trying again does not reach them. `first` and `last` are addresses.
+    """
+
+    to_send: int
+    new: int
+    waiting: int
+    changed: int
+    returned: int
+    again: int
+    deferred: int
+    withdrawn: int
+    accepted: int
+    refused: int
+    barred: int
+    in_doubt: int
+    suppressed: int
+    invalid: int
+    first: str = ""
+    last: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the person decided: mail those in doubt again, and those refused earlier."""
+
+    resend_doubt: bool = False
+    retry_refused: bool = False
+
+
+class Enrolment:
+    """One reading of the list, staged beside the ledger of `campaign` (its row in `campaigns`)."""
+
+    def __init__(self, database: Database, campaign: int, choices: Choices) -> None:
+        self._database = database
+        self._campaign = campaign
+        self._choices = choices
+        self._columns: tuple[str, ...] = ()
+        self._layout = -1
+        self._staging = Staging(database, campaign)
+        self.drop_duplicates = self._staging.drop_duplicates
+        self.mark_bad = self._staging.mark_bad
+        self.recognise = self._staging.recognise
+
+    def stage(self, columns: tuple[str, ...], rows: Iterable[Recipient | BadRow]) -> None:
+        """Read the list's rows; they are numbered as they stand in it."""
+        self._columns = columns
+        found = self._database.row(
+            "SELECT id FROM layouts WHERE columns = ?", (json.dumps(columns, ensure_ascii=False),)
+        )
+        self._layout = found[0] if found else -1
+        self._staging.stage(columns, rows)
+
+    def plan(self) -> Plan:
+        """Count what `apply` will do."""
+        counts: dict[str, int] = {Status.ACCEPTED: self._staging.met}
+        barred = 0
+        to_send: Counter[str] = Counter()
+        for becomes, was, differs, suppressed, number in self._database.rows(
+            f"SELECT {_BECOMES}, m.status, {_CHANGED}, s.suppressed, count(*) {_JOINED} GROUP BY 1, 2, 3, 4",
+            self._parameters,
+        ):
+            counts[str(becomes)] = counts.get(str(becomes), 0) + number
+            barred += number if becomes == Status.REFUSED and suppressed else 0
+            if becomes in (Status.PENDING, Status.DEFERRED):
+                to_send[_kind(str(becomes), None if was is None else str(was), bool(differs))] += number
+        withdrawn = self._database.row(
+            f"SELECT count(*) FROM messages m WHERE {_LEAVES}",
+            self._parameters,
+        )
+        ends = self._database.row(
+            f"SELECT (SELECT s.email {_SENDABLE} ORDER BY s.number LIMIT 1),"
+            f" (SELECT s.email {_SENDABLE} ORDER BY s.number DESC LIMIT 1)",
+            self._parameters,
+        )
+        return Plan(
+            to_send=to_send.total(),
+            new=to_send["new"],
+            waiting=to_send["waiting"],
+            changed=to_send["changed"],
+            returned=to_send["returned"],
+            again=to_send["again"],
+            deferred=to_send["deferred"],
+            withdrawn=withdrawn[0] if withdrawn else 0,
+            accepted=counts.get(Status.ACCEPTED, 0),
+            refused=counts.get(Status.REFUSED, 0),
+            barred=barred,
+            in_doubt=counts.get(Status.IN_DOUBT, 0),
+            suppressed=counts.get(Status.SUPPRESSED, 0),
+            invalid=counts.get(Status.INVALID, 0),
+            first=str(ends[0] or "") if ends else "",
+            last=str(ends[1] or "") if ends else "",
+        )
+
+    def to_send(self) -> Iterator[Recipient]:
+        """Iterate over the rows that would be sent, in the list's order."""
+        statement = f"SELECT s.number, s.line, s.key, s.email, s.name, s.fields {_SENDABLE} ORDER BY s.number"
+        for row in self._database.each(statement, self._parameters):
+            yield recipient(self._columns, row)
+
+    def apply(self, now: int) -> None:
+        """Write the plan, all of it or nothing; who was suppressed or forgotten meanwhile stays so."""
+        with self._database.transaction():
+            self._staging.recognise()
+            self._database.change(
+                "INSERT INTO layouts (columns) VALUES (?) ON CONFLICT DO NOTHING",
+                (json.dumps(self._columns, ensure_ascii=False),),
+            )
+            found = self._database.row(
+                "SELECT id FROM layouts WHERE columns = ?", (json.dumps(self._columns, ensure_ascii=False),)
+            )
+            assert found is not None  # noqa: S101
+            parameters = {**self._parameters, "layout": found[0], "now": now}
+            self._database.change(
+                f"UPDATE messages AS m SET status = 'withdrawn' WHERE {_LEAVES}",
+                parameters,
+            )
+            self._database.change(_ENROL, parameters)
+        self._staging.drop()
+
+    @property
+    def _parameters(self) -> dict[str, object]:
+        return {
+            "campaign": self._campaign,
+            "layout": self._layout,
+            "resend_doubt": self._choices.resend_doubt,
+            "retry_refused": self._choices.retry_refused,
+        }
+
+
+def _kind(becomes: str, was: str | None, differs: bool) -> str:
+    """Return as what a row that will be sent is counted."""
+    if was is None:
+        return "new"
+    if was == Status.WITHDRAWN:
+        return "returned"
+    if differs:
+        return "changed"
+    if becomes == Status.DEFERRED:
+        return "deferred"
+    return "waiting" if was == Status.PENDING else "again"
+
+
+_LEAVES = """
+m.id IN (
+    SELECT id FROM messages INDEXED BY messages_due
+    WHERE campaign = :campaign AND status IN ('pending', 'deferred')
+    UNION ALL
+    SELECT id FROM messages INDEXED BY messages_rest
+    WHERE campaign = :campaign AND status NOT IN ('pending', 'deferred', 'accepted')
+    AND status IN ('invalid', 'suppressed')
+) AND NOT EXISTS (SELECT 1 FROM temp.staged s WHERE s.key = m.key)
+"""
+
+_SENDABLE = f"{_JOINED} WHERE {_BECOMES} IN ('pending', 'deferred')"
+
+# A row that is tried again from anew counts its attempts from anew.
+_ENROL = f"""
+INSERT INTO messages (campaign, key, number, line, email, name, layout, fields, status, due_at, attempts,
+                      reply)
+SELECT :campaign, key, number, line, email, name, :layout, fields, becomes,
+       CASE WHEN was IN ('pending', 'deferred') AND email = was_email THEN was_due_at ELSE :now END,
+       CASE WHEN was IS NULL OR becomes = 'pending' AND (was != 'pending' OR email != was_email)
+            THEN 0 ELSE was_attempts END,
+       coalesce(bad, CASE WHEN was = becomes THEN was_reply ELSE '' END)
+FROM (SELECT s.*, {_BECOMES} AS becomes, m.status AS was, m.email AS was_email, m.due_at AS was_due_at,
+             m.attempts AS was_attempts, m.reply AS was_reply {_JOINED})
+WHERE becomes NOT IN ('accepted', 'in_doubt') AND (was IS NOT NULL OR suppressed < 2)
+ORDER BY number
+ON CONFLICT (campaign, key) DO UPDATE SET
+    number = excluded.number, line = excluded.line, email = excluded.email, name = excluded.name,
+    layout = excluded.layout, fields = excluded.fields, status = excluded.status, due_at = excluded.due_at,
+    attempts = excluded.attempts, reply = excluded.reply
+WHERE status != excluded.status OR number != excluded.number OR line != excluded.line
+   OR email != excluded.email OR name != excluded.name OR fields != excluded.fields
+   OR layout != excluded.layout OR reply != excluded.reply
+"""
+
+
+def recipient(columns: tuple[str, ...], row: Row) -> Recipient:
+    """Make a Recipient from (number, line, key, email, name, fields)."""
+    number, line, key, email, name, fields = row
+    cells: Mapping[str, str] = dict(zip(columns, json.loads(str(fields)), strict=True))
+    return Recipient(number, line, str(key), str(email), str(name), cells)

@@ -1,0 +1,1 @@
+"""CampaignFile + Recipient → Message: fields, bodies, MIME, signature."""

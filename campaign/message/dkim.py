@@ -1,0 +1,243 @@
+"""DKIM signatures (RFC 6376; Ed25519 by RFC 8463): a key file → Signer → the field before a message.
+
+    signer = load_signer("example.com", "s1", Path("dkim.pem"), None)
+    message = [signer.sign(chunks, now), *chunks]
+
+relaxed/relaxed, the whole body, no l=. A chunk's white space is rewritten only where it has some to
+rewrite, so that what costs is the signature.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from campaign.address import AddressError, domain_of, parse_address
+from campaign.campaignfile.models import DkimAlgorithm
+from campaign.errors import Problem, Severity, UserError
+from campaign.wording import shown
+
+# RFC 6376 5.4.1, in the order of h=.
+_SIGNED = (
+    "From",
+    "To",
+    "Cc",
+    "Subject",
+    "Date",
+    "Message-ID",
+    "Reply-To",
+    "MIME-Version",
+    "Content-Type",
+    "Content-Transfer-Encoding",
+    "List-Unsubscribe",
+    "List-Unsubscribe-Post",
+    "List-ID",
+)
+# RFC 6376 8.15: named once more than they occur, so that another one breaks the signature.
+_CLOSED = frozenset({"From", "To", "Cc", "Subject", "Date", "Reply-To", "Content-Type"})
+_PLACES = {name.lower().encode(): name for name in _SIGNED}
+_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")  # of a selector, RFC 6376 3.1
+_BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
+_SPACE = b" \t\r\n"
+_BLANK = (b" ", b"\t", b"\r", b"\n")
+_NOT_OURS = "the DKIM key is neither RSA nor Ed25519, and receivers verify no others"
+_PADDING, _SHA256 = PKCS1v15(), SHA256()
+_WIDTH = 74
+_LEAST, _RECOMMENDED, _MOST = 1024, 2048, 4096  # bits of RSA, RFC 8301 3.2
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """A key and whose it is. `warnings` say what is odd about it. Threads may share one."""
+
+    domain: str
+    selector: str
+    algorithm: DkimAlgorithm
+    warnings: tuple[Problem, ...]
+    _key: RSAPrivateKey | Ed25519PrivateKey = field(repr=False)
+
+    def sign(self, chunks: Sequence[bytes], now: int | None = None) -> bytes:
+        """Return the DKIM-Signature field of a message, folded and ending in CRLF.
+
+        `chunks` joined are the message, with CRLF line ends only. `now` is t=, in seconds since 1970.
+        Raises ValueError for a message without a From field (RFC 6376 5.4).
+        """
+        head, body = _split(chunks)
+        names, lines = _select(head)
+        tags = ["v=1;", f" a={self.algorithm};", " c=relaxed/relaxed;", f" d={self.domain};"]
+        tags.append(f" s={self.selector};")
+        if now is not None:
+            tags.append(f" t={now};")
+        tags += [f" h={names[0]}:", *(f"{name}:" for name in names[1:-1]), f"{names[-1]};"]
+        tags.append(f" bh={_base64(_body_hash(body))};")
+        unsigned = f"DKIM-Signature: {_folded(tags)}\r\n b="
+        lines.append(_relaxed(unsigned.replace("\r\n", "").encode("ascii")))
+        signature = _base64(self._signature(b"\r\n".join(lines)))
+        pieces = [signature[at : at + _WIDTH - 2] for at in range(0, len(signature), _WIDTH - 2)]
+        return (unsigned + "\r\n ".join(pieces) + "\r\n").encode("ascii")
+
+    def _signature(self, octets: bytes) -> bytes:
+        if isinstance(self._key, RSAPrivateKey):
+            return self._key.sign(octets, _PADDING, _SHA256)
+        return self._key.sign(sha256(octets).digest())  # RFC 8463 3
+
+
+def load_signer(domain: str, selector: str, key_file: Path, algorithm: str | None) -> Signer:
+    """Return a signer with the PEM key of a file; `algorithm` is the key's own where it is None.
+
+    Raises UserError with every problem of the four.
+    """
+    problems: list[Problem] = []
+    try:
+        domain = domain_of(parse_address(f"dkim@{domain}"))
+    except AddressError as error:
+        problems.append(Problem(str(error), path="dkim.domain"))
+    if not all(_LABEL.fullmatch(label) for label in selector.split(".")):
+        what = f"{selector!r} is no selector: letters, digits and hyphens are expected, such as s1"
+        problems.append(Problem(what, path="dkim.selector"))
+    wanted = None
+    try:
+        wanted = DkimAlgorithm(algorithm) if algorithm is not None else None
+    except ValueError:
+        what = f"there is no algorithm {algorithm!r}; write {' or '.join(DkimAlgorithm)}"
+        problems.append(Problem(what, path="dkim.algorithm"))
+    file = shown(key_file)
+    try:
+        key = _read_key(key_file)
+    except UserError as error:
+        raise UserError(*problems, *error.problems) from None
+    actual, warnings = DkimAlgorithm.ED25519_SHA256, []
+    if isinstance(key, RSAPrivateKey):
+        actual = DkimAlgorithm.RSA_SHA256
+        if key.key_size < _LEAST:
+            what = f"the DKIM key has {key.key_size} bits, and receivers ignore keys of less than {_LEAST}"
+            problems.append(Problem(f"{what}; make one of {_RECOMMENDED}", file))
+        elif not _RECOMMENDED <= key.key_size <= _MOST:
+            often = "some receivers hold it for weak" if key.key_size < _MOST else "not all receivers take it"
+            what = f"the DKIM key has {key.key_size} bits, and {often}; make one of {_RECOMMENDED}"
+            warnings.append(Problem(what, file, severity=Severity.WARNING))
+    if wanted not in (None, actual):
+        problems.append(Problem(f"the DKIM key is for {actual}, and `algorithm` says {wanted}", file))
+    if problems:
+        raise UserError(*problems)
+    return Signer(domain, selector, actual, tuple(warnings), key)
+
+
+def _read_key(file: Path) -> RSAPrivateKey | Ed25519PrivateKey:
+    """Return a file's private key. Raises UserError with one problem, in which nothing of it stands."""
+    try:
+        octets = file.read_bytes()
+    except OSError as error:
+        raise UserError(Problem(f"the DKIM key cannot be read: {error.strerror}", shown(file))) from None
+    try:
+        key = load_pem_private_key(octets, None)
+    except TypeError:
+        what = "the DKIM key is encrypted; write it without its passphrase: openssl pkey -in KEY -out FILE"
+    except UnsupportedAlgorithm:
+        what = _NOT_OURS
+    except ValueError:
+        what = _why_no_key(octets)
+    else:
+        if isinstance(key, RSAPrivateKey | Ed25519PrivateKey):
+            return key
+        what = _NOT_OURS
+    raise UserError(Problem(what, shown(file))) from None
+
+
+def _why_no_key(octets: bytes) -> str:
+    begin = _BEGIN.search(octets)
+    if begin is None:
+        return "the DKIM key is no PEM file, which begins with -----BEGIN PRIVATE KEY-----"
+    label = begin[1].decode("ascii")
+    if label.endswith("PUBLIC KEY"):
+        return "this is the public key, which belongs into the DNS; name the private key's file"
+    if label == "CERTIFICATE":
+        return "this is a certificate; name the private key's file"
+    if label.startswith("OPENSSH"):
+        return "the DKIM key is in OpenSSH's own format; make one with openssl genpkey"
+    return "the DKIM key is damaged: what stands between its first and last line is no private key"
+
+
+def _split(chunks: Sequence[bytes]) -> tuple[bytes, list[bytes]]:
+    """Return a message's header, without its last CRLF, and its body's chunks."""
+    begun = b""
+    for number, chunk in enumerate(chunks):
+        begun += chunk
+        head, end, rest = begun.partition(b"\r\n\r\n")
+        if end:
+            return head, [rest, *chunks[number + 1 :]]
+    return begun.removesuffix(b"\r\n"), []
+
+
+def _select(head: bytes) -> tuple[list[str], list[bytes]]:
+    """Return h= and the canonical fields to sign, both in order."""
+    found: dict[str, list[bytes]] = {}
+    for one in head.replace(b"\r\n ", b" ").replace(b"\r\n\t", b" ").split(b"\r\n"):
+        name = _PLACES.get(one[: one.find(b":")].lower())
+        if name is not None:
+            found.setdefault(name, []).append(_relaxed(one))
+    if "From" not in found:
+        raise ValueError("a message without From cannot be signed")
+    names: list[str] = []
+    lines: list[bytes] = []
+    for name in _SIGNED:
+        fields = found.get(name, [])
+        lines += reversed(fields)  # RFC 6376 5.4.2: from the bottom up
+        names += [name] * (len(fields) + (name in _CLOSED))
+    return names, lines
+
+
+def _relaxed(one: bytes) -> bytes:
+    """Return an unfolded field as RFC 6376 3.4.2 has it."""
+    name, _, value = one.partition(b":")
+    return name.lower() + b":" + _narrowed(value.strip(b" \t"))
+
+
+def _body_hash(chunks: Iterable[bytes]) -> bytes:
+    """Return the SHA-256 of a body as RFC 6376 3.4.4 has it."""
+    digest, empty = sha256(), True
+    held = b""  # white space at the end of what came: what it becomes, the next octet decides
+    for chunk in chunks:
+        if held != b"\r\n" or chunk.startswith(_BLANK):
+            chunk, held = held + chunk, b""
+        kept = chunk.rstrip(_SPACE)
+        if kept:
+            digest.update(held)
+            digest.update(_narrowed(kept))
+            held, empty = b"", False
+        held += chunk[len(kept) :]
+    if not empty:
+        digest.update(b"\r\n")
+    return digest.digest()
+
+
+def _narrowed(octets: bytes) -> bytes:
+    """One blank for any run of blanks and tabs, and none before a line's end. Does not end in one."""
+    first, *rest = octets.replace(b"\t", b" ").split(b"  ")
+    if rest:
+        first = b" ".join([first, *filter(None, [piece.lstrip(b" ") for piece in rest])])
+    return first.replace(b" \r\n", b"\r\n")
+
+
+def _folded(pieces: Iterable[str]) -> str:
+    lines = [""]
+    for piece in pieces:
+        if len(lines[-1]) + len(piece) > _WIDTH - len("DKIM-Signature: ") * (len(lines) == 1):
+            lines.append("")
+        lines[-1] += piece if lines[-1] else piece.lstrip(" ")
+    return "\r\n ".join(lines)
+
+
+def _base64(octets: bytes) -> str:
+    return base64.b64encode(octets).decode("ascii")

@@ -1,0 +1,105 @@
+"""The folder that attachments and images come from: nothing outside of it is ever read.
+
+A path may come from a cell of the list. Links are followed before the path is judged. Hidden files
+are not read either: `.env` and `.git` hold what nobody means to send.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from campaign.campaignfile.models import CampaignFile
+from campaign.errors import UserError
+from campaign.message import mime
+from campaign.message.headers import HeaderError
+from campaign.templating.compiled import Text
+from campaign.wording import shown
+
+
+class Folder:
+    """`root` and what is below it, without the `private` files (the list, the ledger, secrets)."""
+
+    def __init__(self, root: Path, private: Iterable[Path]) -> None:
+        self.root = root.resolve()
+        self._private = frozenset(path.resolve() for path in private)
+
+    def find(self, path: str) -> Path:
+        """Return the file at `path` in the folder. Raises UserError with a sentence."""
+        if "\0" in path:
+            raise UserError("a path has a NUL character in it")
+        try:
+            found = (self.root / path).resolve()
+            if not found.is_relative_to(self.root):
+                raise UserError(f"{path!r} lies outside of attachments_root ({shown(self.root)})")
+            if not found.is_file():
+                raise UserError(f"there is no file {path!r} in {shown(self.root)}")
+            if any(part.startswith(".") for part in found.relative_to(self.root).parts):
+                raise UserError(f"{path!r} is hidden, and not for recipients")
+            if found in self._private or self._is_ledger(found):
+                raise UserError(f"{path!r} is not for recipients: it is the list, the ledger, or a secret")
+        except (OSError, RuntimeError) as error:  # too long a name; links in a circle
+            reason = error.strerror if isinstance(error, OSError) else "its links lead in a circle"
+            raise UserError(f"{path[:80]!r} cannot be read: {reason}") from None
+        return found
+
+    def read(self, path: Path) -> bytes:
+        """Return a found file's octets. Raises UserError with a sentence."""
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise UserError(f"{path} cannot be read: {error.strerror}") from None
+
+    def _is_ledger(self, path: Path) -> bool:
+        return any(path.name.startswith(f"{private.name}-") for private in self._private)
+
+
+class Attachments:
+    """A campaign's attachments: `static` are those of every message, and `of` gives a row's own.
+
+    `texts` are the templates of each one's path and name; `named_by` are, by the attachment's number,
+    the columns that its path prints. Raises UserError with a static one's problem.
+    """
+
+    def __init__(self, campaign: CampaignFile, folder: Folder, texts: Sequence[tuple[Text, Text]]) -> None:
+        self._campaign = campaign
+        self._folder = folder
+        self._read = lru_cache(maxsize=16)(self._attachment)
+        self._per_row = [
+            (number, path, name)
+            for number, (path, name) in enumerate(texts)
+            if path.constant is None or name.constant is None
+        ]
+        self.named_by = {number: path.shown for number, path, _ in self._per_row}
+        own = [number for number, _, _ in self._per_row]
+        every = (self._file(n, path, name, {}) for n, (path, name) in enumerate(texts) if n not in own)
+        self.static = [file for file in every if file is not None]
+
+    def of(self, context: Mapping[str, object]) -> list[mime.File]:
+        """Return a row's own files, without those whose path is blank. Raises UserError."""
+        files = (self._file(number, path, name, context) for number, path, name in self._per_row)
+        return [file for file in files if file is not None]
+
+    def _file(self, number: int, path: Text, name: Text, context: Mapping[str, object]) -> mime.File | None:
+        asked, named = path.render(context).strip(), name.render(context).strip()
+        if not asked:
+            return None
+        try:
+            return self._read(asked, named)
+        except (UserError, HeaderError) as error:
+            what = error.problems[0].message if isinstance(error, UserError) else str(error)
+            what += read_from(path.columns | name.columns)
+            raise UserError(self._campaign.problem(f"attachments.{number}", what)) from None
+
+    def _attachment(self, path: str, name: str) -> mime.File:
+        file = self._folder.find(path)
+        return mime.attachment(re.sub(r"[/\\]", "_", name) or file.name, self._folder.read(file))
+
+
+def read_from(columns: Collection[str]) -> str:
+    """Say which columns a value was made from."""
+    if not columns:
+        return ""
+    return f"; look at the column{'s' if len(columns) > 1 else ''} {', '.join(sorted(columns))}"

@@ -1,0 +1,121 @@
+"""A rendered HTML part → what mail clients show: styles in their elements, local images as cid.
+
+Both happen after rendering: inlined before it, a template's loops would be moved out of its tables.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from html import escape, unescape
+from urllib.parse import unquote
+
+import css_inline
+
+from campaign.errors import UserError
+from campaign.message.files import Folder
+from campaign.message.mime import File, image
+
+# An image's address, in quotes or bare; comments too, since Outlook reads those. What stands in the
+# quotes of another attribute is none. Written with classes, as the search for `<` is fast only where
+# no case is ignored.
+_BEFORE = r"""[\s/](?:[^>"']|"[^"]*"|'[^']*')*?(?<=[\s/"'])"""
+_VALUE = r"""\s*=\s*)("[^"]*"|'[^']*'|[^\s"'>]+)"""
+_IMAGE = re.compile(rf"(<(?:[iI][mM][gG]|v:(?:fill|image|imagedata)){_BEFORE}[sS][rR][cC]{_VALUE}")
+_BACKGROUND = re.compile(
+    rf"(<(?:[tT](?:[dDhHrR]|[aA][bB][lL][eE])|[bB][oO][dD][yY]){_BEFORE}"
+    rf"[bB][aA][cC][kK][gG][rR][oO][uU][nN][dD]{_VALUE}"
+)
+_HAS_BACKGROUND = re.compile(r"background\s*=")
+_ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|//|#", re.IGNORECASE)
+_EMPTY_STYLE = re.compile(r"<style[^>]*>\s*</style>", re.IGNORECASE)
+_REVEALED = re.compile(r"<!--(\[if [^\]]*\]|\[endif\])-->")
+_SHOWN = {".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg", ".bmp", ".ico"}
+
+
+class Inliner:
+    """Moves the rules of `<style>` into the elements; media queries and pseudo-classes stay."""
+
+    def __init__(self) -> None:
+        # What is left in the style elements is what cannot be inlined. Nothing is ever fetched.
+        self._inliner = css_inline.CSSInliner(
+            keep_style_tags=True, remove_inlined_selectors=True, load_remote_stylesheets=False
+        )
+
+    def inline(self, html: str) -> str:
+        """Return the document with its styles inlined. Raises UserError with a sentence."""
+        if "<style" not in html and "<STYLE" not in html:
+            return html
+        try:
+            inlined = _EMPTY_STYLE.sub("", self._inliner.inline(html))
+        except css_inline.InlineError as error:
+            raise UserError(f"the styles cannot be inlined: {error}") from None
+        # Of <![if !mso]>, which shows what follows, HTML's own rules make a comment, which hides it.
+        return _REVEALED.sub(r"<!\1>", inlined) if "<![if" in html else inlined
+
+
+class Images:
+    """The local images that HTML parts show. The latest files stay read and encoded."""
+
+    def __init__(self, folder: Folder, domain: str) -> None:
+        self._folder = folder
+        self._domain = domain
+        self._file = lru_cache(maxsize=64)(self._read)
+
+    def attach(self, html: str) -> tuple[str, list[File]]:
+        """Return the HTML with cid addresses, and the files it shows, each once.
+
+        Raises UserError with a sentence for a file that is missing, outside the folder, or no image.
+        """
+        used: dict[str, File] = {}
+
+        def replace(match: re.Match[str]) -> str:
+            address = _address(match[2])
+            if not is_local(address):
+                return match[0]
+            file = self._file(_path(address))
+            used[file.content_id] = file
+            return f'{match[1]}"cid:{escape(file.content_id)}"'
+
+        for pattern in _patterns(html):
+            html = pattern.sub(replace, html)
+        return html, list(used.values())
+
+    def _read(self, address: str) -> File:
+        path = self._folder.find(address)
+        if path.suffix.lower() not in _SHOWN:
+            raise UserError(f"{path.name} is no image: its name ends in none of {', '.join(sorted(_SHOWN))}")
+        content = self._folder.read(path)
+        identity = hashlib.sha256(path.name.encode() + b"\0" + content).hexdigest()[:24]
+        return image(path.name, content, f"{identity}@{self._domain}")
+
+
+def local_images(sources: Iterable[str]) -> Iterator[str]:
+    """Yield the paths of local images that are named in the sources of HTML templates."""
+    for source in sources:
+        for pattern in _patterns(source):
+            for match in pattern.finditer(source):
+                address = _address(match[2])
+                if is_local(address) and "{" not in address:
+                    yield _path(address)
+
+
+def _patterns(html: str) -> Iterator[re.Pattern[str]]:
+    yield _IMAGE
+    if _HAS_BACKGROUND.search(html.lower()):
+        yield _BACKGROUND
+
+
+def is_local(address: str) -> bool:
+    """Whether an address names a file of ours: it has no scheme, no host, and is not blank."""
+    return bool(address) and _ELSEWHERE.match(address) is None
+
+
+def _address(quoted: str) -> str:
+    return unescape(quoted.strip("\"'")).strip()
+
+
+def _path(address: str) -> str:
+    return unquote(re.split(r"[?#]", address, maxsplit=1)[0])

@@ -1,0 +1,287 @@
+"""Rendered parts → the octets of a message (RFC 5322, 2045, 2046).
+
+    Skeleton(constant headers, static attachments)  once for a campaign
+    skeleton.assemble(headers, text, html, images, attachments)  → chunks of octets, per recipient
+
+The chunks of files are shared between messages: joined they are the message, with CRLF line ends
+only. A part travels as 7bit, quoted-printable or base64, whichever its content asks for, and never
+as 8bit: the octets are the same for every server. A boundary begins with `=_`, which neither
+encoding can give (RFC 2045 6.7), and 7bit text that holds it is encoded.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
+
+from campaign.message import headers
+
+LONGEST_7BIT = 78  # RFC 5322 2.1.1: lines of text SHOULD be no longer
+_LINE = 76  # RFC 2045 6.7 (5), 6.8
+_CACHED = 1000  # octets of the longest line whose encoding is kept
+_CONTROLS = bytes(octet for octet in range(32) if octet not in b"\t\n")
+_NAME = re.compile(rb"^[!-9;-~]+:", re.MULTILINE)
+_LONE_RETURN = re.compile(rb"\r(?!\n)")
+_OCTETS = "application/octet-stream"
+_MESSAGE = "message/rfc822"
+# IANA's names by a file's extension. Python's own table depends on its version, and on the machine.
+_TYPES = {
+    "epub": "application/epub+zip",
+    "gz": "application/gzip",
+    "tgz": "application/gzip",
+    "json": "application/json",
+    "doc": "application/msword",
+    "dot": "application/msword",
+    "pdf": "application/pdf",
+    "sig": "application/pgp-signature",
+    "rtf": "application/rtf",
+    "pkpass": "application/vnd.apple.pkpass",
+    "xls": "application/vnd.ms-excel",
+    "ppt": "application/vnd.ms-powerpoint",
+    "odp": "application/vnd.oasis.opendocument.presentation",
+    "ods": "application/vnd.oasis.opendocument.spreadsheet",
+    "odt": "application/vnd.oasis.opendocument.text",
+    "pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "7z": "application/x-7z-compressed",
+    "bz2": "application/x-bzip2",
+    "tar": "application/x-tar",
+    "xz": "application/x-xz",
+    "xml": "application/xml",
+    "yaml": "application/yaml",
+    "yml": "application/yaml",
+    "zip": "application/zip",
+    "zst": "application/zstd",
+    "m4a": "audio/mp4",
+    "mp3": "audio/mpeg",
+    "ogg": "audio/ogg",
+    "wav": "audio/wav",
+    "avif": "image/avif",
+    "bmp": "image/bmp",
+    "gif": "image/gif",
+    "heic": "image/heic",
+    "jpeg": "image/jpeg",
+    "jpg": "image/jpeg",
+    "png": "image/png",
+    "svg": "image/svg+xml",
+    "tif": "image/tiff",
+    "tiff": "image/tiff",
+    "ico": "image/vnd.microsoft.icon",
+    "webp": "image/webp",
+    "eml": "message/rfc822",
+    "ics": "text/calendar",
+    "css": "text/css",
+    "csv": "text/csv",
+    "htm": "text/html",
+    "html": "text/html",
+    "md": "text/markdown",
+    "log": "text/plain",
+    "txt": "text/plain",
+    "tsv": "text/tab-separated-values",
+    "vcf": "text/vcard",
+    "mp4": "video/mp4",
+    "mov": "video/quicktime",
+    "webm": "video/webm",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file as a MIME part, encoded: `octets` begin with its headers."""
+
+    octets: bytes
+    content_id: str = ""
+
+
+def attachment(name: str, content: bytes) -> File:
+    """Return a file as an attachment. Raises HeaderError for a name that cannot be one."""
+    return _file(name, content, b"Content-Disposition: attachment")
+
+
+def image(name: str, content: bytes, content_id: str) -> File:
+    """Return a file that an HTML part shows as `cid:content_id` (RFC 2392). Raises HeaderError."""
+    inline = headers.exact("Content-ID", f"<{content_id}>") + b"Content-Disposition: inline"
+    return _file(name, content, inline, content_id)
+
+
+def _file(name: str, content: bytes, disposition: bytes, content_id: str = "") -> File:
+    _, dot, extension = name.rpartition(".")
+    content_type = _TYPES.get(extension.lower(), _OCTETS) if dot else _OCTETS
+    if content_type == _MESSAGE and not _is_7bit_message(content):
+        content_type = _OCTETS
+    if content_type == _MESSAGE:
+        # RFC 2046 5.2.1: neither quoted-printable nor base64 here.
+        encoding, body = "7bit", content.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    else:
+        encoding, body = "base64", base64(content)
+    if content_type.startswith("text/") and _is_utf8(content):
+        content_type += "; charset=utf-8"
+    start = f"Content-Type: {content_type}\r\nContent-Transfer-Encoding: {encoding}\r\n".encode("ascii")
+    end = f"{headers.parameter('filename', name)}\r\n\r\n".encode("ascii")
+    return File(b"".join((start, disposition, end, body)), content_id)
+
+
+class Skeleton:
+    """What all messages of a campaign share. `boundary` is a word of letters and digits."""
+
+    def __init__(self, constant: Sequence[bytes], attachments: Sequence[File], boundary: str) -> None:
+        self._constant = [*constant, b"MIME-Version: 1.0\r\n"]
+        self._attachments = tuple(attachments)
+        self._mark = f"--=_{boundary}".encode("ascii")
+        self._mixed = _Multipart("mixed", f"=_{boundary}_m")
+        self._related = _Multipart("related", f"=_{boundary}_r", '; type="text/html"')
+        self._alternative = _Multipart("alternative", f"=_{boundary}_a")
+
+    def assemble(
+        self,
+        lines: Sequence[bytes],
+        text: str | None,
+        html: str | None,
+        images: Sequence[File] = (),
+        attachments: Sequence[File] = (),
+    ) -> list[bytes]:
+        """Return a message's chunks; `lines` are its own header fields, from `campaign.headers`.
+
+        One of `text` and `html` is given, or both. Raises ValueError where, against all care, the
+        header does not have exactly the fields that were built.
+        """
+        fields = [*self._constant, *lines]
+        head = b"".join(fields)
+        _verify(head, fields)
+        attachments = (*self._attachments, *attachments)
+        body: list[bytes] = []
+        if html is not None:
+            body = [self._text("html", html)]
+            if images:
+                body = self._related.wrap([body, *([file.octets] for file in images)])
+        if text is not None:
+            plain = [self._text("plain", text)]
+            body = self._alternative.wrap([plain, body]) if body else plain
+        if attachments:
+            body = self._mixed.wrap([body, *([file.octets] for file in attachments)])
+        return [head + body[0], *body[1:]]
+
+    def _text(self, kind: str, value: str) -> bytes:
+        encoding, body = encode_text(value, self._mark)
+        charset = "us-ascii" if encoding == "7bit" else "utf-8"
+        start = (
+            f"Content-Type: text/{kind}; charset={charset}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
+        )
+        return start.encode("ascii") + body
+
+
+class _Multipart:
+    """A multipart's fixed lines (RFC 2046 5.1.1)."""
+
+    def __init__(self, kind: str, boundary: str, parameters: str = "") -> None:
+        self._head = (
+            f'Content-Type: multipart/{kind}{parameters};\r\n boundary="{boundary}"\r\n\r\n--{boundary}\r\n'
+        ).encode("ascii")
+        # Every part ends in CRLF, and the CRLF before a delimiter is the delimiter's own.
+        self._between = f"\r\n--{boundary}\r\n".encode("ascii")
+        self._end = f"\r\n--{boundary}--\r\n".encode("ascii")
+
+    def wrap(self, parts: Sequence[list[bytes]]) -> list[bytes]:
+        chunks = [self._head]
+        for number, part in enumerate(parts):
+            if number:
+                chunks.append(self._between)
+            chunks += part
+        return [*chunks, self._end]
+
+
+def encode_text(value: str, mark: bytes = b"--=_") -> tuple[str, bytes]:
+    """Return a text's transfer encoding and its octets, ending in CRLF.
+
+    7bit for ASCII in lines of at most 78 characters that does not hold `mark`; else what is shorter
+    of quoted-printable and base64. Line ends of any kind become CRLF. Lone surrogates become `?`.
+    """
+    if "\r" in value:
+        value = value.replace("\r\n", "\n").replace("\r", "\n")
+    octets = value.encode("utf-8", "replace")
+    if not octets.endswith(b"\n"):
+        octets += b"\n"
+    if (
+        octets.isascii()
+        and max(map(len, octets.split(b"\n"))) <= LONGEST_7BIT
+        and mark not in octets
+        and len(octets.translate(None, _CONTROLS)) == len(octets)
+    ):
+        return "7bit", octets.replace(b"\n", b"\r\n")
+    # For each octet that UTF-8 adds, 4/3 or more are escaped, at two more each: this many are too many.
+    if 8 * (len(octets) - len(value)) <= len(octets):
+        quoted = quoted_printable(octets)
+        if 3 * len(quoted) <= 4 * len(octets):
+            return "quoted-printable", quoted
+    return "base64", base64(octets.replace(b"\n", b"\r\n"))
+
+
+def quoted_printable(octets: bytes) -> bytes:
+    """Encode text with LF line ends; lines of the result have at most 76 octets and end in CRLF."""
+    return b"\r\n".join(
+        [_cached_line(line) if len(line) <= _CACHED else _quoted_line(line) for line in octets.split(b"\n")]
+    )
+
+
+def _quoted_line(line: bytes) -> bytes:
+    encoded = binascii.b2a_qp(line)
+    if len(encoded) <= _LINE:
+        return encoded
+    if line.endswith((b" ", b"\t")) and len(encoded) - encoded.rfind(b"\n") - 1 > _LINE:
+        # A blank at the line's end was encoded after the line had been measured.
+        encoded = encoded[:-3] + b"=\n" + encoded[-3:]
+    return encoded.replace(b"\n", b"\r\n")
+
+
+# Most lines are the same in all messages of a campaign.
+_cached_line = lru_cache(maxsize=4096)(_quoted_line)
+
+
+def base64(octets: bytes) -> bytes:
+    """Encode in lines of 76 characters; at least one line, even for nothing."""
+    encoded = binascii.b2a_base64(octets, newline=False)
+    whole = len(encoded) // _LINE * _LINE
+    lines = list(chain.from_iterable(struct.iter_unpack(f"{_LINE}s", encoded[:whole])))
+    if whole < len(encoded) or not lines:
+        lines.append(encoded[whole:])
+    return b"\r\n".join(lines) + b"\r\n"
+
+
+def _is_7bit_message(content: bytes) -> bool:
+    """Whether a message may travel as it is: RFC 2045 2.7, and none of its lines may be a delimiter."""
+    return (
+        content.isascii()
+        and _NAME.match(content) is not None
+        and b"\0" not in content
+        and _LONE_RETURN.search(content) is None
+        and not content.startswith(b"--=_")
+        and b"\n--=_" not in content
+        and max(map(len, content.replace(b"\r\n", b"\n").split(b"\n"))) <= headers.LONGEST
+    )
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _verify(head: bytes, fields: list[bytes]) -> None:
+    """A header's fields are those that were built, each line of theirs ending in CRLF."""
+    feeds = head.count(b"\n")
+    names = _NAME.findall(head)
+    # What begins a line is a field of ours, or white space that goes on with one.
+    if (
+        not feeds == head.count(b"\r\n") == head.count(b"\r")
+        or not feeds - head.count(b"\n ") == len(names) == len(fields)
+        or not all(map(bytes.startswith, fields, names))
+    ):
+        raise ValueError("a header field is not what it was built as")

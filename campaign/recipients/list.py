@@ -1,0 +1,297 @@
+"""The list: CSV → an iterator of Recipient and BadRow, one row in memory at a time.
+
+In: the campaign file's `recipients`. The header is read at once and everything wrong with it raised
+together; a bad row becomes a BadRow, whatever is wrong with it, and does not hide the next one. Row
+N is the Nth data record, mailed or not, and blank rows are none; problems name the file's line.
+Duplicate keys are not noticed here: that takes the whole list, and memory stays flat.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import functools
+import io
+import json
+from collections.abc import Iterator, Mapping
+
+from campaign.address import AddressError, fold, parse_address
+from campaign.campaignfile.models import CampaignFile
+from campaign.errors import Problem, Severity, UserError
+from campaign.model import BadRow, Recipient
+from campaign.recipients.encoding import Encoding, is_text
+from campaign.templating.compiled import Condition, Text, compile_condition, compile_text
+from campaign.templating.names import RESERVED, Names, row_context
+from campaign.templating.sandbox import environment
+from campaign.wording import counted, shown
+
+MAX_COLUMNS = 1000
+MAX_LINE = 1 << 20  # characters
+_SAMPLE = 64 * 1024  # characters by which the delimiter is chosen
+_DELIMITERS = ",;\t|"
+# A lone surrogate, which no text has, stands for the rest of a long line.
+_CUT_LINE = "\udcfe\n"
+_TOO_LONG = f"the line has more than {MAX_LINE:,} characters"
+
+
+class Recipients:
+    """The campaign's list. Iterating reads the file from its start, each time.
+
+    `columns` are the header's cells, `warnings` what is odd about them; `position` of `size` octets
+    have been read. Raises UserError with every problem of the header, `where`, `name` and `key`;
+    where `found` is given, it takes those of a header that can be read, to be raised with others.
+    """
+
+    def __init__(self, campaign: CampaignFile, found: list[Problem] | None = None) -> None:
+        self.settings = campaign.recipients
+        self.file = shown(self.settings.csv)
+        self._campaign = campaign
+        try:
+            self._encoding = Encoding(self.settings.encoding)
+        except LookupError as error:
+            raise UserError(campaign.problem("recipients.encoding", str(error))) from None
+        with self._encoding.open(self.settings.csv) as file:
+            self.size = self.settings.csv.stat().st_size
+            sample = file.read(_SAMPLE)
+        self.delimiter = self.settings.delimiter or self._choose(sample)
+        self.position = 0
+        self.columns = self._header()
+        self.warnings = tuple(self._odd_columns())
+        problems = [*self._missing_columns(), *self._ambiguous()]
+        names = Names(self.columns, frozenset(campaign.vars))
+        env = environment(campaign.folder, html=False, private=campaign.private)
+        self._where: Condition | None = None
+        self._name = Text(constant="")
+        try:
+            if self.settings.where is not None:
+                place = campaign.problem("recipients.where", "")
+                self._where = compile_condition(self.settings.where, env=env, place=place, names=names)
+        except UserError as error:
+            problems += error.problems
+        try:
+            if self.settings.name is not None:
+                place = campaign.problem("recipients.name", "")
+                self._name = compile_text(self.settings.name, env=env, place=place, names=names)
+        except UserError as error:
+            problems += error.problems
+        if found is not None:
+            found += problems
+        elif problems:
+            raise UserError(*problems)
+        self._is_plain = self._where is None and self._name.constant is not None
+
+    def __iter__(self) -> Iterator[Recipient | BadRow]:
+        with self._encoding.open(self.settings.csv) as file:
+            rows = _records(_Lines(file), self.delimiter, len(self.columns))
+            next(rows, None)  # the header
+            for number, (line, record) in enumerate(rows, 1):
+                if not number & 255:
+                    self.position = file.buffer.tell()
+                row = self._recipient(number, line, record)
+                if row is not None:
+                    yield row
+
+    def _recipient(self, number: int, line: int, cells: list[str] | str) -> Recipient | BadRow | None:
+        """Return the row's recipient, what is wrong with it, or None where `where` leaves it out."""
+        wrong = cells if isinstance(cells, str) else self._unreadable(cells)
+        if wrong:
+            legible = not isinstance(cells, str) and is_text("".join(cells))
+            row = dict(zip(self.columns, cells, strict=False)) if legible else {}
+            return BadRow(number, line, "", (Problem(wrong, self.file, line),), row)
+        row = dict(zip(self.columns, cells, strict=True))
+        email = name = ""
+        try:
+            context = row if self._is_plain else {**self._campaign.vars, **row_context(row)}
+            if self._where is not None and not self._where(context):
+                return None
+            email = parse_address(row[self.settings.email])
+            name = self._name.render(context).strip()
+        except AddressError as error:
+            wrong = f"{self.settings.email}: {error}"
+        except UserError as error:
+            wrong = "; ".join(f"{p.path}: {p.message}" if p.path else str(p) for p in error.problems)
+        key = self._key(row, email)
+        if not key and not wrong:
+            wrong = f"the key is blank ({', '.join(self.settings.key)})"
+        if wrong:
+            return BadRow(number, line, key, (Problem(wrong, self.file, line),), row)
+        return Recipient(number, line, key, email, name, row)
+
+    def _unreadable(self, cells: list[str]) -> str:
+        """Say what is wrong with a record as a whole, "" for nothing."""
+        whole = "".join(cells)
+        if not is_text(whole):
+            if _CUT_LINE in whole:
+                return _TOO_LONG
+            place = next(place for place, cell in enumerate(cells) if not is_text(cell))
+            column = self.columns[place] if place < len(self.columns) else f"cell {place + 1}"
+            return f"{column} is not {self._encoding}; {self._encoding.advice}"
+        if right := self._encoding.in_utf_8(whole):
+            wrong = next(cell for cell in cells if not cell.isascii())
+            right = self._encoding.in_utf_8(wrong) or right
+            return f"{wrong!r} is {right!r} in UTF-8; {self._encoding.advice}"
+        count = len(self.columns)
+        if len(cells) != count:
+            many = "fewer" if len(cells) < count else "more"
+            return f"the row has {counted(len(cells), 'cell')}, {many} than the header's {count}" + (
+                "; is there a delimiter in a cell without quotes?" if many == "more" else ""
+            )
+        return "the row has a NUL character in it" if "\0" in whole else ""
+
+    def _key(self, row: Mapping[str, str], email: str) -> str:
+        """Return the row's key, "" where a part of it is blank."""
+        if self.settings.key == (self.settings.email,):
+            return fold(email)
+        parts = [
+            fold(email) if column == self.settings.email else row[column].strip()
+            for column in self.settings.key
+        ]
+        if not all(parts):
+            return ""
+        return parts[0] if len(parts) == 1 else json.dumps(parts, ensure_ascii=False)
+
+    def _choose(self, sample: str) -> str:
+        """Return the delimiter that gives the header its email column, and splits most evenly."""
+        lines = sample.split("\n")
+        # The sample may end in the middle of a row.
+        lines = lines[:-1] if len(sample) == _SAMPLE and len(lines) > 1 else lines
+        best, best_score = ",", (False, 0.0, 1)
+        for delimiter in _DELIMITERS:
+            rows = [row for row in _lenient(lines[:200], delimiter) if any(map(str.strip, row))]
+            if rows and len(rows[0]) > 1:
+                even = sum(len(row) == len(rows[0]) for row in rows) / len(rows)
+                score = (self.settings.email in map(str.strip, rows[0]), even, len(rows[0]))
+                if score > best_score:
+                    best, best_score = delimiter, score
+        return best
+
+    def _header(self) -> tuple[str, ...]:
+        with self._encoding.open(self.settings.csv) as file:
+            first = next(_records(_Lines(file), self.delimiter), None)
+        if first is None:
+            raise UserError(Problem("the list is empty; its first row names the columns", self.file))
+        line, cells = first
+        if isinstance(cells, str):
+            raise UserError(Problem(f"the header cannot be read: {cells}", self.file, line))
+        columns = tuple(cell.strip() for cell in cells)
+        problems = []
+        if len(columns) > MAX_COLUMNS:
+            problems.append(f"the header has more than {MAX_COLUMNS} columns")
+        if any("\0" in column or not is_text(column) for column in columns):
+            problems.append(f"the header is not {self._encoding}; {self._encoding.advice}")
+        elif right := self._encoding.in_utf_8("".join(columns)):
+            problems.append(f"the header has {right!r} in UTF-8; {self._encoding.advice}")
+        for place, column in enumerate(columns[:MAX_COLUMNS]):
+            if not column:
+                problems.append(f"column {place + 1} has no name in the header")
+            elif column in columns[:place]:
+                problems.append(f"two columns are named {column!r}")
+        if problems:
+            raise UserError(*(Problem(what, self.file, line) for what in problems))
+        return columns
+
+    def _missing_columns(self) -> Iterator[Problem]:
+        wanted: dict[str, tuple[str, ...]] = {"recipients.email": (self.settings.email,)}
+        if self.settings.key != (self.settings.email,):
+            wanted["recipients.key"] = self.settings.key
+        for path, columns in wanted.items():
+            for column in columns:
+                if column in self.columns:
+                    continue
+                plain = {known.casefold(): known for known in self.columns}
+                near = difflib.get_close_matches(column.casefold(), plain, 1, 0.5)
+                hint = f"; did you mean {plain[near[0]]!r}?" if near else ""
+                named = ", ".join(self.columns[:20])
+                what = f"the list has no column {column!r}{hint}; its columns are {named}"
+                if len(self.columns) == 1 and self.settings.delimiter is None:
+                    what += ". If they are one by mistake, name the `delimiter`"
+                yield self._campaign.problem(path, f"{what} ({self.file})")
+
+    def _ambiguous(self) -> Iterator[Problem]:
+        for name in self._campaign.vars:
+            if name in self.columns:
+                yield self._campaign.problem(
+                    f"vars.{name}", f"the list has a column {name!r} too; give one of them another name"
+                )
+
+    def _odd_columns(self) -> Iterator[Problem]:
+        for column in self.columns:
+            if column in RESERVED:
+                what = f"the column {column!r} has a name that is ours; in templates write row[{column!r}]"
+                yield Problem(what, self.file, 1, severity=Severity.WARNING, rule="columns")
+
+
+class _Lines:
+    """A file's lines, split at line feeds. `line` is how many are given out, `taken` the latest.
+
+    The last of them can be given back, to be read again.
+    """
+
+    def __init__(self, file: io.TextIOWrapper) -> None:
+        self.line = 0
+        self.taken: list[str] = []
+        self._back: list[str] = []
+        self._read = functools.partial(file.readline, MAX_LINE)
+
+    def __iter__(self) -> Iterator[str]:
+        while line := self._back.pop() if self._back else self._read():
+            if len(line) == MAX_LINE and line[-1] != "\n":
+                line = _CUT_LINE
+                while (rest := self._read()) and rest[-1] != "\n":
+                    pass
+            self.line += 1
+            self.taken.append(line)
+            yield line
+
+    def give_back(self, lines: list[str]) -> None:
+        self.line -= len(lines)
+        self._back.extend(reversed(lines))
+
+
+def _records(lines: _Lines, delimiter: str, count: int = 0) -> Iterator[tuple[int, list[str] | str]]:
+    """Yield (line on which it starts, cells), or a sentence in the place of the cells; no blank rows.
+
+    After a record that cannot be read, or has not `count` cells, its second line is read as one of
+    its own: it may be a row that a stray quote has swallowed.
+    """
+    reader = csv.reader(iter(lines), delimiter=delimiter, strict=True)
+    taken = lines.taken
+    while True:
+        taken.clear()
+        start = lines.line + 1
+        trouble = ""
+        record: list[str] | None = []
+        try:
+            record = next(reader, None)
+        except csv.Error as error:
+            trouble = _quote_trouble(str(error), len(taken) > 1)
+        if record is None:
+            return
+        if taken[0] == _CUT_LINE:
+            trouble = _TOO_LONG
+        if trouble or (len(taken) > 1 and count and len(record) != count):
+            lines.give_back(taken[1:])
+            reader = csv.reader(iter(lines), delimiter=delimiter, strict=True)
+        if trouble or any(map(str.strip, record)):
+            yield start, trouble or record
+
+
+def _quote_trouble(error: str, several_lines: bool) -> str:
+    if "expected after" in error and several_lines:
+        return "a quote opens here and is not closed, or a quote within its cell is not written twice"
+    if "expected after" in error:
+        return "a quote ends in the middle of a cell; put the cell in quotes, and each quote within it twice"
+    if "unexpected end of data" in error:
+        return "a quote opens here and is never closed"
+    if "field larger" in error:
+        return f"a cell has more than {csv.field_size_limit():,} characters; is a quote not closed?"
+    if "new-line" in error:
+        return "a lone carriage return stands in a cell; save the list with the usual line ends"
+    return error
+
+
+def _lenient(lines: list[str], delimiter: str) -> Iterator[list[str]]:
+    try:
+        yield from csv.reader(lines, delimiter=delimiter)
+    except csv.Error:
+        return

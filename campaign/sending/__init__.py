@@ -1,0 +1,1 @@
+"""The main job: from a prepared list to answers in the ledger."""

@@ -1,0 +1,247 @@
+"""A session on a transport, with its deadlines: what the sender, `test` and `check --server` hold.
+
+Each reply has a deadline on the wall clock, however its bytes arrive: a server that drips must not
+hold us. Only opening is tried again here (`Opener`), where nothing was promised yet.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from campaign.campaignfile.models import RetryPolicy, Security, Smtp
+from campaign.errors import ConnectFailed, ConnectionLost
+from campaign.model import Stage
+from campaign.sending.retry import backoff, opening_retry
+from campaign.sending.transport import Transport, tls_context
+from campaign.smtp import Closed, Event, Login, Opened, Session, StartTLS, Timeouts
+
+_SLICE = 0.25  # seconds after which opening looks whether it should stop
+_WORTH_TELLING = 5.0  # seconds
+_SILENCE = 10.0  # seconds; servers that let a client wait before they greet take less
+_REOPENING = RetryPolicy(first_delay=1, max_delay=30)  # the waits between sessions that get nowhere
+
+
+OnWait = Callable[[float, str], None]
+"""Takes the seconds that will be waited, and why."""
+
+
+class LoginRefused(ConnectFailed):
+    """The server refused the login for good: no connection may try it again, that locks accounts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait for a server, in seconds."""
+
+    connect: float = 30.0
+    handshake: float = 60.0
+    replies: Timeouts = field(default_factory=Timeouts)
+
+
+class Connection:
+    """One SMTP session over one connection. Not thread-safe: it belongs to the thread that opened it."""
+
+    def __init__(self, session: Session, transport: Transport) -> None:
+        self.session = session
+        self.transport = transport
+        self._reply_due_since = time.monotonic()
+        self._progress = (0, False)
+
+    @classmethod
+    def open(
+        cls,
+        smtp: Smtp,
+        login: Login | None,
+        patience: Patience | None = None,
+        stopped: Callable[[], bool] = lambda: False,
+        on_silence: OnWait = lambda seconds, why: None,
+    ) -> Connection:
+        """Connect, greet, encrypt and log in, unless `stopped`.
+
+        `on_silence` is told once of a server that does not greet: a person may know why. Raises
+        ConnectFailed, its message naming the server; LoginRefused where that is why.
+        """
+        patience = patience or Patience()
+        transport = Transport.connect(smtp.host, smtp.port, patience.connect)
+        try:
+            return cls._open_on(transport, smtp, login, patience, stopped, on_silence)
+        except ConnectFailed as error:
+            transport.close()
+            what = f"{smtp.host}:{smtp.port}: {error}"
+            raise type(error)(what, permanent=error.permanent) from error
+        except BaseException:
+            transport.close()
+            raise
+
+    @classmethod
+    def _open_on(
+        cls,
+        transport: Transport,
+        smtp: Smtp,
+        login: Login | None,
+        patience: Patience,
+        stopped: Callable[[], bool],
+        on_silence: OnWait,
+    ) -> Connection:
+        context = None
+        if smtp.security is not Security.NONE:
+            context = tls_context(smtp.ca_file, smtp.client_cert, smtp.client_key)
+        if context is not None and smtp.security is Security.TLS:
+            transport.start_tls(context, patience.handshake)
+        session = Session(
+            transport.client_name,
+            starttls=smtp.security is Security.STARTTLS,
+            tls=smtp.security is Security.TLS,
+            login=login,
+            cleartext_login=smtp.security is Security.NONE,
+            timeouts=patience.replies,
+        )
+        connection = cls(session, transport)
+        told_at = time.monotonic() + _SILENCE
+        while not stopped():
+            if session.greeting is None and time.monotonic() >= told_at:
+                told_at = float("inf")
+                on_silence(
+                    patience.replies.greeting - _SILENCE,
+                    f"{smtp.host}:{smtp.port} does not greet us{_if_not_greeted(smtp)}",
+                )
+            for event in connection.step(_SLICE):
+                match event:
+                    case StartTLS() if context is not None:
+                        transport.start_tls(context, patience.handshake)
+                        session.tls_established()
+                    case Opened() if session.closed is None:  # else it was taken back in one breath
+                        return connection
+                    case Closed():
+                        refused = event.stage is Stage.AUTH and event.permanent
+                        failure = LoginRefused if refused else ConnectFailed
+                        hint = _if_not_greeted(smtp) if session.greeting is None else ""
+                        raise failure(f"{event.stage}: {event.why}{hint}", permanent=event.permanent)
+        raise ConnectFailed("the run was stopped", permanent=True)
+
+    def flush(self) -> list[Event]:
+        """Write what is due, without waiting; return what needs no answer."""
+        session, transport = self.session, self.transport
+        was_waiting = session.waiting
+        octets = session.data_to_send()
+        if octets:
+            transport.send(octets, session.block_timeout)
+        progress = (session.replies, transport.unsent > 0)
+        if progress != self._progress or not was_waiting:
+            self._progress, self._reply_due_since = progress, time.monotonic()
+        return session.events()  # of what was submitted and needs no answer
+
+    def step(self, wait: float) -> list[Event]:
+        """Write what is due, and return what has happened within `wait` seconds; [] for nothing.
+
+        A lost connection is an event too (Closed), after the Settled of what was open.
+        """
+        session, transport = self.session, self.transport
+        if events := self.flush():
+            return events
+        now = time.monotonic()
+        # While something of ours has not left, the transport has a deadline for that.
+        reply_due = session.waiting and not transport.unsent
+        deadline = self._reply_due_since + session.timeout if reply_due else now + wait
+        try:
+            received = transport.exchange(max(0.0, min(wait, deadline - now)))
+        except ConnectionLost as lost:
+            return session.lost(str(lost), transport.unsent)
+        if received:
+            return session.receive(received, transport.unsent)
+        if reply_due and time.monotonic() >= deadline:
+            why = f"the server did not answer within {session.timeout:g} seconds"
+            return session.lost(why, transport.unsent)
+        return []
+
+    def quit(self) -> None:
+        """Say QUIT, wait a little for the answer, and close."""
+        self.session.quit()
+        while self.session.closed is None:
+            self.step(self.session.timeout)
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection without a word."""
+        self.transport.close()
+
+
+def _if_not_greeted(smtp: Smtp) -> str:
+    """Return what may be the cause where a server says nothing."""
+    if smtp.security is Security.TLS:
+        return ""
+    return "; if it speaks TLS from the start, as port 465 does, write `security: tls`"
+
+
+class Waits:
+    """Tells a person why nothing is sent for a while: once, however many connections wait."""
+
+    def __init__(self, tell: OnWait) -> None:
+        self._tell = tell
+        self._lock = threading.Lock()
+        self._told_until = 0.0
+
+    def tell(self, seconds: float, why: str, *, however_short: bool = False) -> None:
+        """Tell of a wait, if there is something to be said of it."""
+        until = time.monotonic() + seconds
+        with self._lock:
+            known = until < self._told_until + 0.5
+            if known or not why or (seconds < _WORTH_TELLING and not however_short):
+                return
+            self._told_until = until
+        self._tell(seconds, why)
+
+
+class Opener:
+    """Opens the sessions of a run, trying again where that can help. Used by all its threads.
+
+    `ended` says that nothing is left to do, or that the run was stopped.
+    """
+
+    def __init__(
+        self,
+        smtp: Smtp,
+        login: Callable[[], Login | None],
+        patience: Patience | None,
+        waits: Waits,
+        ended: Callable[[], bool],
+    ) -> None:
+        self._smtp = smtp
+        self._login = login
+        self._patience = patience
+        self._waits = waits
+        self._ended = ended
+
+    def open(self, give_back: Callable[[], None], fruitless: int) -> Connection:
+        """Open a session. After `fruitless` sessions in a row there is a wait before the first try too.
+
+        `give_back` is called before every wait, to let others have what the caller holds. Raises
+        ConnectFailed.
+        """
+        why = ""
+
+        def sleep(seconds: float) -> None:
+            give_back()
+            self._waits.tell(seconds, why, however_short=True)
+            until = time.monotonic() + seconds
+            while (left := until - time.monotonic()) > 0:
+                if self._ended():
+                    raise ConnectFailed("the run has ended")
+                time.sleep(min(left, _SLICE))
+
+        if fruitless:
+            why = "the server ends one session after another"
+            sleep(backoff(fruitless, _REOPENING, random.Random()) / 1e9)  # noqa: S311  (jitter)
+        for attempt in opening_retry(sleep):
+            with attempt:
+                try:
+                    login = self._login()
+                    return Connection.open(self._smtp, login, self._patience, self._ended, self._waits.tell)
+                except ConnectFailed as error:
+                    why = str(error)
+                    raise
+        raise AssertionError("tenacity returns or raises")

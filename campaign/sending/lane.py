@@ -1,0 +1,326 @@
+"""One connection's work: a message on its way, and the next one ready behind it.
+
+    ledger.claim → Renderer.render → session.submit → BodyDue → pace → ledger.record(intent) → pace
+                 → session.release → Settled → retry.decide → ledger.record(result)
+
+The pace is asked twice: whether the content may leave in a moment, so that the intent is committed
+meanwhile, and for its place. The order of intent, release and result is promise 2: the intent is
+committed before the first byte of a content is given out, and its result as soon as the answer is
+read; the two share a commit where an answer and the next 354 arrive together. Nothing is retried
+here: a deferred row comes back from the ledger when it is due, and opening a session is retried by
+tenacity (`retry.opening_retry`).
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from campaign.campaignfile.models import CampaignFile
+from campaign.errors import ConnectFailed
+from campaign.ledger import Claim, Intent, Sending
+from campaign.message.render import Renderer
+from campaign.model import Answer, Fate, Message, Result, Settled
+from campaign.sending.connection import Connection, Opener, Waits
+from campaign.sending.dispatch import Dispatch, Later
+from campaign.sending.retry import decide
+from campaign.smtp import BodyDue, Closed, Event
+from campaign.verdict import Verdict
+
+_SECOND = 1_000_000_000
+_SLICE = 0.25  # seconds after which a waiting thread looks whether it should stop
+# A session that would wait longer than this for its next message is ended: RFC 5321 4.5.3.2.7 lets
+# a server hang up after five minutes.
+_KEEP_IDLE = 240 * _SECOND
+# A server that has said nothing for this long may be gone: its next message goes in lock-step.
+_RESTED = 5.0
+# Sessions of a connection in a row that ended without a verdict on any message, before it gives up.
+_FRUITLESS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the connections of one run have in common. `opened` is set with the first session."""
+
+    campaign: CampaignFile
+    renderer: Renderer
+    ledger: Sending
+    dispatch: Dispatch
+    opener: Opener
+    waits: Waits
+    on_result: Callable[[Claim, Result], None]
+    opened: threading.Event
+
+
+@dataclass(slots=True)
+class _Work:
+    """A claimed row and its message; `started_at` is when its content was released, UTC ns.
+
+    `booked` says that its envelope may go out, and counts in the pace (`Dispatch.ahead`).
+    """
+
+    claim: Claim
+    message: Message
+    started_at: int | None = None
+    booked: bool = False
+
+    @property
+    def addresses(self) -> int:
+        """How many places it takes in the pace."""
+        return len(self.message.envelope.recipients)
+
+
+class Lane:
+    """One connection's thread: it keeps one message on its way and the next one ready behind it."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._dispatch = shared.dispatch
+        self._ledger = shared.ledger
+        self._connection: Connection | None = None
+        self._next: _Work | None = None  # rendered, and not submitted yet
+        self._open: dict[str, _Work] = {}  # submitted, by key
+        self._fruitful = False  # the server has judged a message in this session
+        self._fruitless = 0  # sessions in a row that were not
+        self._quiet_since = time.monotonic()
+        self._random = random.Random()  # noqa: S311  (jitter, no secret)
+
+    def run(self) -> None:
+        """Send until there is nothing left to do. Raises ConnectFailed, LedgerFull, LeaseLost, UserError."""
+        while True:
+            wait = self._fill()
+            if wait is None and not self._open:
+                break
+            self._advance(0 if wait is None else wait)
+        if self._connection is not None:
+            self._connection.quit()
+            self._connection = None
+
+    def close(self) -> None:
+        """Let go of the connection and of every row that is held."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._settle([e for e in connection.session.lost("given up") if isinstance(e, Settled)])
+            connection.close()
+        if self._next is not None:
+            self._drop_next()
+
+    def _fill(self) -> int | None:
+        """Give the session its next message where it wants one.
+
+        Returns the nanoseconds to wait for something to happen, or None where nothing is left.
+        """
+        if self._dispatch.stopped is not None:
+            if self._next is not None:
+                self._drop_next()
+            if self._dispatch.at_once.is_set():
+                self.close()
+            return None
+        connection = self._connection
+        if connection is not None and not connection.session.wants_message:
+            return _SECOND
+        if self._next is None:
+            claim = self._dispatch.next(time.monotonic_ns(), time.time_ns())
+            if claim is None:
+                return None
+            if isinstance(claim, Later):
+                self._shared.waits.tell(claim.delay / _SECOND, claim.why)
+                return claim.delay
+            self._next = self._render(claim)
+            if self._next is None:
+                return 0
+        if self._worn_out():
+            if self._open:
+                return _SECOND
+            self._end_session()
+        if not self._next.booked:
+            if ahead := self._dispatch.ahead(time.monotonic_ns(), self._next.addresses):
+                return ahead
+            self._next.booked = True
+        self._submit(self._next)
+        self._render_ahead()
+        return 0
+
+    def _render_ahead(self) -> None:
+        """Render the next message while the server works on the last one."""
+        if self._connection is not None and self._next is None and self._dispatch.stopped is None:
+            self._handle(self._connection.flush())
+            claim = self._dispatch.next(time.monotonic_ns(), time.time_ns())
+            if isinstance(claim, Claim):
+                self._next = self._render(claim)
+
+    def _submit(self, work: _Work) -> None:
+        if not self._ledger.is_due(work.message.key):
+            self._drop_next()  # suppressed, forgotten or settled while it waited here
+            return
+        if self._connection is None:
+            self._connection = self._shared.opener.open(self._drop_next, self._fruitless)
+            self._shared.opened.set()
+            self._fruitful = False
+            self._quiet_since = time.monotonic()
+        session = self._connection.session
+        if session.idle and time.monotonic() - self._quiet_since > _RESTED:
+            # Look whether the server has said 421 meanwhile, and do not trust it with a flight.
+            self._handle(self._connection.step(0))
+            session.rest()
+        if self._next is work and self._connection is not None and session.wants_message:
+            self._next = None
+            self._open[work.message.key] = work
+            session.submit(work.message)
+
+    def _advance(self, wait: int) -> None:
+        """Let time pass: read and write, or sleep where there is no session."""
+        if self._connection is None:
+            time.sleep(min(wait / _SECOND, _SLICE))
+            return
+        if wait > _KEEP_IDLE and not self._open:
+            self._end_session()
+            return
+        # What is unanswered ends the wait by itself; the slice is for looking whether to stop.
+        seconds = _SLICE if self._open else min(wait / _SECOND, _SLICE)
+        self._handle(self._connection.step(seconds))
+
+    def _handle(self, events: Sequence[Event]) -> None:
+        if not events:
+            return
+        self._quiet_since = time.monotonic()
+        idle = not self._open
+        settled = [event for event in events if isinstance(event, Settled)]
+        due = next((event.message for event in events if isinstance(event, BodyDue)), None)
+        closed = next((event for event in events if isinstance(event, Closed)), None)
+        if due is None or closed is not None:
+            self._settle(settled)
+        else:
+            self._release(self._open[due.key], settled)
+        if closed is not None and self._connection is not None:
+            self._connection.close()
+            self._connection = None
+            if not idle:  # a server may end a session that is not used
+                self._fruitless = 0 if self._fruitful else self._fruitless + 1
+            if self._fruitless >= _FRUITLESS:
+                what = f"{_FRUITLESS} sessions in a row ended before the server had judged a message"
+                raise ConnectFailed(f"{what}; the last one: {closed.why}")
+
+    def _release(self, work: _Work, settled: list[Settled]) -> None:
+        """Wait for the pace, commit the intent, and let the content go."""
+        connection = self._connection
+        if connection is None:
+            return
+        dispatch = self._dispatch
+        while True:
+            granted, delay = dispatch.may_intend(time.monotonic_ns(), work.addresses, work.message.key)
+            if granted or dispatch.stopped is not None:
+                break
+            self._settle(settled)
+            settled = []
+            events = connection.step(min(delay / _SECOND, _SLICE))
+            if events:  # the server has given us up
+                self._handle(events)
+                return
+        if dispatch.stopped is not None:
+            if granted:
+                dispatch.cancel_intent(work.addresses)
+            self._settle(settled)
+            self._abandon("the run was stopped before this message")
+            return
+        started_at = time.time_ns() + delay
+        intent = Intent(work.message.key, started_at, work.addresses, work.message.message_id)
+        began = time.monotonic_ns()
+        try:
+            granted = self._settle(settled, intent)
+        except BaseException:
+            dispatch.cancel_intent(work.addresses)
+            raise
+        dispatch.committed(time.monotonic_ns() - began)
+        if not granted:
+            dispatch.cancel_intent(work.addresses)
+            self._abandon("the row was withdrawn, suppressed or settled meanwhile")
+            return
+        while delay := dispatch.start(time.monotonic_ns(), work.addresses):
+            time.sleep(min(delay / _SECOND, _SLICE))
+        work.started_at, work.booked = started_at, False
+        connection.session.release(work.message)
+
+    def _abandon(self, why: str) -> None:
+        """End a transaction past 354: only closing the socket does that, never a dot."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            events = connection.session.lost(why)
+            connection.close()
+            self._settle([event for event in events if isinstance(event, Settled)])
+
+    def _settle(self, settled: list[Settled], intent: Intent | None = None) -> bool:
+        """Record what was answered, and an intent; return whether the intent holds."""
+        if not settled and intent is None:
+            return True
+        utc = time.time_ns()
+        done: list[tuple[_Work, Answer, Verdict, Result]] = []
+        for one in settled:
+            work = self._open.pop(one.message.key)
+            self._unbook(work)
+            verdict = self._dispatch.judge(one.answers[0])
+            result = decide(
+                one,
+                verdict,
+                attempts=work.claim.attempts,
+                policy=self._shared.campaign.retry,
+                now=utc,
+                started_at=work.started_at,
+                random=self._random,
+            )
+            done.append((work, one.answers[0], verdict, result))
+        granted = self._ledger.record([result for *_, result in done], [intent] if intent else [])
+        for work, own, verdict, result in done:
+            if verdict not in (Verdict.SESSION, Verdict.UNSENT, Verdict.IN_DOUBT):
+                self._fruitful, self._fruitless = True, 0
+            self._dispatch.note(own, verdict, time.monotonic_ns())
+            if own.fate is not Fate.UNSENT:
+                self._shared.on_result(work.claim, result)
+        return intent is None or intent.key in granted
+
+    def _render(self, claim: Claim) -> _Work | None:
+        try:
+            message = self._shared.renderer.render(claim.recipient, date=datetime.now(UTC))
+        except BaseException:
+            self._dispatch.give_back()
+            self._ledger.release([claim.recipient.key])
+            raise
+        own, *others = message.envelope.recipients
+        if others or claim.accepted:
+            # cc and bcc: those who have it already, or want nothing, are left out.
+            keep = tuple(
+                address
+                for address in others
+                if address.casefold() not in claim.accepted and not self._ledger.is_suppressed(address)
+            )
+            message = replace(message, envelope=replace(message.envelope, recipients=(own, *keep)))
+        return _Work(claim, message)
+
+    def _drop_next(self) -> None:
+        work, self._next = self._next, None
+        if work is not None:
+            self._unbook(work)
+            self._dispatch.give_back()
+            self._ledger.release([work.message.key])
+
+    def _unbook(self, work: _Work) -> None:
+        if work.booked:
+            work.booked = False
+            self._dispatch.cancel(work.addresses, work.message.key)
+
+    def _worn_out(self) -> bool:
+        """Whether the session has carried as many messages as it should (RFC 9422 4.1: MAILMAX)."""
+        if self._connection is None:
+            return False
+        session = self._connection.session
+        most = self._shared.campaign.smtp.messages_per_session
+        return session.submitted >= min(most, session.extensions.mail_max or most)
+
+    def _end_session(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.quit()

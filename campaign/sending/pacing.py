@@ -1,0 +1,107 @@
+"""Rate windows: when may the next message start? Pure; time is an argument.
+
+Each window keeps an exact log of its last N starts, one place for each envelope address. With
+places numbered in order, the k-th may start at `now` when `now − start[k−N] ≥ T`: the interval is
+half-open, so no interval of length T ever holds more than N starts, and nothing waits longer than
+that demands. Windows of a second are also spaced by ceil(T/N), so that mail flows instead of
+bursting; longer windows are not spread, because people want the day's mail in the morning.
+
+`now` is a monotonic clock in integer nanoseconds: rounding is how others put N+1 into a window.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+from campaign.model import SECOND, Window
+
+
+class _Log:
+    """The last N starts of one window, oldest first."""
+
+    def __init__(self, window: Window) -> None:
+        self.window = window
+        self.starts: deque[int] = deque(maxlen=window.count)
+        self.spacing = -(-window.period // window.count) if window.period <= SECOND else 0
+
+    def earliest(self, addresses: int) -> int | None:
+        """Return when so many addresses may start at once, or None where nothing stands against it."""
+        if not self.starts:
+            return None
+        # All of them start at one time; the last of them decides, against the start N before it.
+        place = len(self.starts) + addresses - 1 - self.window.count
+        full = self.starts[place] + self.window.period if place >= 0 else None
+        spaced = self.starts[-1] + self.spacing if self.spacing else None
+        times = [time for time in (full, spaced) if time is not None]
+        return max(times) if times else None
+
+
+class Pace:
+    """Several windows that hold at once. Not thread-safe.
+
+    A message with n addresses takes n places at one time in every window.
+    """
+
+    def __init__(self, windows: Sequence[Window]) -> None:
+        self._logs = [_Log(window) for window in windows]
+
+    def fits(self, addresses: int) -> bool:
+        """Whether a message of so many addresses can ever start."""
+        return all(addresses <= log.window.count for log in self._logs)
+
+    def delay(self, now: int, addresses: int = 1) -> int:
+        """Return the nanoseconds to wait before so many addresses may start; 0 for none.
+
+        Raises ValueError where they fit into no window.
+        """
+        if not self.fits(addresses):
+            raise ValueError(f"{addresses} addresses do not fit into the rate {self}")
+        times = [time for log in self._logs if (time := log.earliest(addresses)) is not None]
+        return max(0, max(times, default=now) - now)
+
+    def take(self, now: int, addresses: int = 1) -> None:
+        """Note that so many addresses start at `now`, which is never before an earlier start."""
+        for log in self._logs:
+            log.starts.extend([now] * addresses)
+
+    def load(self, ages: Iterable[tuple[int, int]], now: int) -> None:
+        """Rebuild the windows of a minute or more from (age in ns, addresses), oldest first.
+
+        An age below zero, from a clock that was set back, counts as just now.
+        """
+        for age, addresses in ages:
+            start = now - max(0, age)
+            for log in self._logs:
+                if log.window.period >= 60 * SECOND:
+                    last = log.starts[-1] if log.starts else start
+                    log.starts.extend([max(start, last)] * min(addresses, log.window.count))
+
+    def finish(self, now: int, count: int) -> int:
+        """Return the nanoseconds from `now` until the last of `count` single starts may have been made.
+
+        Each window gives a time before which it cannot be; the latest of them is returned. That is
+        exact for one window, and where several interleave it can be short.
+        """
+        return max((self._finish(log, now, count) for log in self._logs), default=0) if count > 0 else 0
+
+    def _finish(self, log: _Log, now: int, count: int) -> int:
+        size, period = log.window.count, log.window.period
+        missing = size - len(log.starts)
+        if log.spacing:
+            # A start waits for the one before it, and for the one a whole window before.
+            last = now + (count - 1) * log.spacing
+            if log.starts:
+                last = max(last, log.starts[-1] + count * log.spacing)
+            for place, start in enumerate(islice(log.starts, max(0, count - missing)), missing):
+                last = max(last, start + period + (count - 1 - place) * log.spacing)
+            return last - now
+        rounds, place = divmod(count - 1, size)
+        if rounds:
+            # What holds up a start of the first round holds up its successors in the later ones.
+            return rounds * period + self.finish(now, place + 1)
+        return max(0, log.starts[place - missing] + period - now) if place >= missing else 0
+
+    def __str__(self) -> str:
+        return ", ".join(str(log.window) for log in self._logs) or "no limit"

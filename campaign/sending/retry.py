@@ -1,0 +1,114 @@
+"""Reply → verdict → what the ledger records, and when to try again. Pure: time and chance are arguments.
+
+The first digit of a reply decides, and the enhanced status code (RFC 3463) refines it; no reply is
+ever judged by its words. Two things are retried, in two places: opening a session, by tenacity
+(`opening_retry`), where nothing has been promised; and a message after a definite 4xx, through the
+ledger's `due_at`, for which `decide` computes the wait with tenacity's strategies. Nothing retries a
+message whose last byte has left without an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential
+from tenacity.wait import wait_exponential_jitter
+
+from campaign.campaignfile.models import RetryPolicy
+from campaign.errors import ConnectFailed
+from campaign.model import Outcome, Result, Settled, Stage, Status
+from campaign.verdict import Verdict, judge, suppresses, words
+
+_SECOND = 1_000_000_000
+OPENING_ATTEMPTS = 6
+
+
+def decide(
+    settled: Settled,
+    verdict: Verdict,
+    *,
+    attempts: int,
+    policy: RetryPolicy,
+    now: int,
+    started_at: int | None,
+    random: Random,
+) -> Result:
+    """Return what the ledger records for the row of `settled`; its own address's answer decides.
+
+    `verdict` is that answer's, as the run sees it; `attempts` is how many were charged before;
+    `now` is UTC nanoseconds.
+    """
+    own = settled.answers[0]
+    reply = words(own)
+    charged = verdict in (Verdict.ACCEPTED, Verdict.REFUSED, Verdict.SENDER, Verdict.DEFERRED)
+    status, due_at = _status(verdict), now
+    if verdict is Verdict.DEFERRED:
+        if attempts + 1 >= policy.attempts:
+            status, reply = Status.REFUSED, f"gave up after {attempts + 1} attempts: {reply}"
+        else:
+            due_at = now + backoff(attempts + 1, policy, random)
+    elif verdict is Verdict.THROTTLED:
+        due_at = now + backoff(1, policy, random)
+    outcomes = [Outcome(own.address, status, reply)]
+    outcomes += [Outcome(a.address, _status(judge(a)), words(a)) for a in settled.answers[1:]]
+    return Result(
+        key=settled.message.key,
+        status=status,
+        reply=reply,
+        outcomes=tuple(outcomes),
+        charged=charged,
+        settled_at=now,
+        due_at=due_at,
+        started_at=started_at,
+        suppress=suppresses(own) and _names_one(settled),
+    )
+
+
+def _names_one(settled: Settled) -> bool:
+    """Whether the row's own answer can be about its own address only: one dot answers for all accepted."""
+    others = (answer.stage for answer in settled.answers[1:])
+    return settled.answers[0].stage is Stage.RCPT or Stage.BODY not in others
+
+
+_STATUS = {
+    Verdict.ACCEPTED: Status.ACCEPTED,
+    Verdict.REFUSED: Status.REFUSED,
+    Verdict.SENDER: Status.REFUSED,
+    Verdict.DEFERRED: Status.DEFERRED,
+    Verdict.THROTTLED: Status.DEFERRED,
+    Verdict.IN_DOUBT: Status.IN_DOUBT,
+}
+
+
+def _status(verdict: Verdict) -> Status:
+    return _STATUS.get(verdict, Status.PENDING)
+
+
+def backoff(attempt: int, policy: RetryPolicy, random: Random) -> int:
+    """Return the nanoseconds to wait before the attempt after `attempt`, counted from 1.
+
+    tenacity's exponential wait, and up to a quarter of it more, so that rows that were deferred
+    together do not come back together.
+    """
+    state = RetryCallState(_NO_RETRYING, None, (), {})
+    state.attempt_number = attempt
+    delay = wait_exponential(policy.first_delay, max=policy.max_delay)(state)
+    return int(min(delay * (1 + random.random() / 4), policy.max_delay) * _SECOND)
+
+
+_NO_RETRYING = Retrying()
+
+
+def opening_retry(sleep: Callable[[float], None]) -> Retrying:
+    """Return tenacity's retrying for opening a session: jittered waits, and an end.
+
+    A failure that another try cannot mend, such as a refused login, is raised at once.
+    """
+    return Retrying(
+        retry=retry_if_exception(lambda error: isinstance(error, ConnectFailed) and not error.permanent),
+        wait=wait_exponential_jitter(initial=1, max=30, jitter=1),
+        stop=stop_after_attempt(OPENING_ATTEMPTS),
+        sleep=sleep,
+        reraise=True,
+    )

@@ -1,0 +1,154 @@
+"""The main job: sends what is due until nothing is left, with one thread for each connection.
+
+    Sender ── Lane (a thread: claim, render, submit, intend, release, settle)
+           ├─ Lane …
+           └─ Dispatch (what they share: claims, pace, limit, when to stop)
+
+A connection that cannot be had, or gets nowhere, ends its own thread; the others go on, and only
+when the last one has failed is the run disconnected. While a thread waits to open a session it holds
+no row, so that the others can send everything meanwhile.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from campaign.campaignfile.models import CampaignFile
+from campaign.errors import ConnectFailed, LeaseLost
+from campaign.ledger import Claim, Ledger, LedgerFull, Scope, Sending
+from campaign.message.render import Renderer
+from campaign.model import Result
+from campaign.sending.breaker import Breaker
+from campaign.sending.connection import LoginRefused, OnWait, Opener, Patience, Waits
+from campaign.sending.dispatch import Dispatch, Ending, Stop
+from campaign.sending.lane import Lane, Shared
+from campaign.smtp import Login
+
+_SLICE = 0.25  # seconds after which the run looks whether it should stop
+_HEARTBEAT = 5.0
+_COMMIT = 1_000_000_000  # ns from the time in an intent until the content has left, at most
+_GRACE = 2.0  # seconds that a thread has to end in when the run must stop at once
+
+
+def scope_of(campaign: CampaignFile) -> Scope:
+    """Return the account that the campaign's rate is counted for."""
+    return Scope(campaign.smtp.host, campaign.smtp.username or "")
+
+
+class _Loaded(Protocol):
+    def load(self, ages: Iterable[tuple[int, int]], now: int) -> None: ...
+
+
+def load_pace(pace: _Loaded, campaign: CampaignFile, ledger: Ledger | Sending, now: int) -> None:
+    """Rebuild the longer windows from what was sent in this account before; `now` is monotonic."""
+    utc = time.time_ns()
+    longest = max((window.period for window in campaign.windows), default=0)
+    starts = ledger.starts(scope_of(campaign), utc - longest - _COMMIT)
+    pace.load([(utc - started - _COMMIT, addresses) for started, addresses in starts], now)
+
+
+class Sender:
+    """Sends what is due in the ledger until nothing is left, or something stops it."""
+
+    def __init__(
+        self,
+        campaign: CampaignFile,
+        renderer: Renderer,
+        ledger: Sending,
+        login: Callable[[], Login | None],
+        *,
+        limit: int | None = None,
+        on_result: Callable[[Claim, Result], None] = lambda claim, result: None,
+        on_wait: OnWait = lambda seconds, why: None,
+        patience: Patience | None = None,
+    ) -> None:
+        self.campaign = campaign
+        self.ledger = ledger
+        self.dispatch = Dispatch(
+            ledger, campaign.windows, campaign.retry, Breaker(campaign.stop_when.refused), limit=limit
+        )
+        waits = Waits(on_wait)
+        opener = Opener(campaign.smtp, login, patience, waits, self.dispatch.ended)
+        self._opened = threading.Event()  # a first session
+        self._shared = Shared(
+            campaign, renderer, ledger, self.dispatch, opener, waits, on_result, self._opened
+        )
+        self._lock = threading.Lock()
+        self._working = 0  # threads
+        self._failure: BaseException | None = None
+        self._beaten = 0.0
+
+    def run(self) -> Stop:
+        """Send, and return why it ended. `ledger` is a run that holds the lease.
+
+        Raises what a thread could not handle: UserError where a row can no longer be rendered,
+        LeaseLost, or a bug.
+        """
+        load_pace(self.dispatch, self.campaign, self.ledger, time.monotonic_ns())
+        self._beat()
+        # They may hang in the system's connect(); who must stop at once does not wait for that.
+        count = max(1, self.campaign.smtp.connections)
+        lanes = [threading.Thread(target=self._lane, daemon=True) for _ in range(count)]
+        self._working = 1
+        lanes[0].start()
+        while lanes[0].is_alive() and not self._opened.wait(_SLICE):
+            self._beat()
+        # The others follow once a login has worked: one wrong password is one failed login.
+        if self._opened.is_set():
+            for lane in lanes[1:]:
+                with self._lock:
+                    self._working += 1
+                lane.start()
+        hurried = 0.0
+        while any(lane.is_alive() for lane in lanes) and hurried < _GRACE:
+            next(lane for lane in lanes if lane.is_alive()).join(_SLICE)
+            hurried += _SLICE if self.dispatch.at_once.is_set() else 0
+            self._beat()
+        self.ledger.release(self.dispatch.unclaimed())
+        if self._failure is not None:
+            raise self._failure
+        return self.dispatch.stopped or Stop(Ending.DONE)
+
+    def interrupt(self, *, at_once: bool = False) -> None:
+        """Stop claiming and wait for the answers that are due; `at_once`: do not wait for them."""
+        self.dispatch.stop(Stop(Ending.INTERRUPTED, "interrupted"))
+        if at_once:
+            self.dispatch.at_once.set()
+
+    def _beat(self) -> None:
+        now = time.monotonic()
+        if now - self._beaten >= _HEARTBEAT:
+            self._beaten = now
+            with self._answered_for():
+                self.ledger.heartbeat(time.time_ns(), time.monotonic_ns())
+
+    @contextmanager
+    def _answered_for(self) -> Iterator[None]:
+        """Make whatever goes wrong within the end of the run."""
+        try:
+            yield
+        except LedgerFull as full:
+            self.dispatch.stop(Stop(Ending.PAUSED, str(full)))
+        except BaseException as failure:
+            self._failure = self._failure or failure
+            self.interrupt(at_once=isinstance(failure, LeaseLost))
+
+    def _lane(self) -> None:
+        lane = Lane(self._shared)
+        lost: ConnectFailed | None = None
+        with self._answered_for():
+            try:
+                lane.run()
+            except ConnectFailed as error:
+                lost = error
+        with self._answered_for():
+            lane.close()
+        with self._lock:
+            self._working -= 1
+            last = self._working == 0
+        if lost is not None and not self.dispatch.finished and (last or isinstance(lost, LoginRefused)):
+            self.dispatch.stop(Stop(Ending.DISCONNECTED, str(lost)))

@@ -1,0 +1,328 @@
+"""Template sources → compiled texts and conditions, with everything that is wrong in them.
+
+In: a template file's name or a source written inline, the names that its context will have, and the
+place to report. Out: a `Text` to render per recipient, or a `Condition` to ask per row. Compiled
+once; syntax errors, unknown names and unknown columns are found here, before any row, includes and
+parents followed. What only shows with a row's values is a UserError from `render`, with the
+template and its line; the caller adds the row.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+import jinja2
+from jinja2 import meta, nodes
+from jinja2.parser import Parser
+
+from campaign.errors import Problem, UserError
+from campaign.templating.names import ROW, Names
+from campaign.templating.sandbox import SIGNS, Environment, FolderLoader
+from campaign.templating.uses import Uses
+from campaign.wording import shown
+
+# Jinja2 wraps none of what a template's own arithmetic, calls and look-ups raise, nor what Python
+# says of the code that it makes of a template nested too deeply.
+_FAULTS = (
+    jinja2.TemplateError, ArithmeticError, TypeError, ValueError, LookupError, AttributeError,
+    RuntimeError, MemoryError, SyntaxError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A compiled template. `constant` is its text where no expression stands in it.
+
+    `names` are the names of the context that it reads; `columns` those of the list's columns that
+    it reads by name or through `row`; `shown` those of them that it prints with no `if`, `or` or
+    `default` for a blank one. `sources` are all the sources that it is made of, by name.
+    """
+
+    names: frozenset[str] = frozenset()
+    columns: frozenset[str] = frozenset()
+    shown: frozenset[str] = frozenset()
+    sources: Mapping[str, str] = field(default_factory=dict)
+    constant: str | None = None
+    _render: Callable[[Mapping[str, object]], str] = field(default=lambda context: "", repr=False)
+
+    def render(self, context: Mapping[str, object]) -> str:
+        """Return the text for one context. Raises UserError with one Problem at the template's line."""
+        return self.constant if self.constant is not None else self._render(context)
+
+
+Condition = Callable[[Mapping[str, object]], bool]
+"""Raises UserError where the expression fails or gives neither true nor false."""
+
+
+def compile_text(source: str, *, env: Environment, place: Problem, names: Names) -> Text:
+    """Compile a source that stands inline in the campaign file, at `place`.
+
+    Raises UserError with every problem: syntax, unknown names and columns, unreadable includes.
+    """
+    if not env.markdown and not any(mark in source for mark in ("{{", "{%", "{#")):
+        return Text(sources={place.path: source}, constant=source)
+    found = _Closure(env, names)
+    found.read(None, source, place)
+    return found.text(lambda: env.from_string(source), place)
+
+
+def compile_file(name: str, *, env: Environment, place: Problem, names: Names) -> Text:
+    """Compile the template file `name`, its path from the campaign's folder, named at `place`.
+
+    Raises UserError with every problem of it and of what it includes or extends.
+    """
+    found = _Closure(env, names)
+    found.load(name, place)
+    return found.text(lambda: env.get_template(name), place)
+
+
+def compile_condition(source: str, *, env: Environment, place: Problem, names: Names) -> Condition:
+    """Compile an expression that yields true or false; raises UserError as `compile_text` does.
+
+    An unknown name is an error even where another operand hides it.
+    """
+    found = _Closure(env, names)
+    found.read_expression(source, place)
+    if found.problems:
+        raise UserError(*found.problems)
+    ask = env.compile_expression(source, undefined_to_none=False)
+
+    def condition(context: Mapping[str, object]) -> bool:
+        with _Reporting(env, names, place):
+            answer = ask(context)
+            if isinstance(answer, jinja2.Undefined):
+                str(answer)  # a strict undefined raises what it lacks
+        if isinstance(answer, bool):
+            return answer
+        what = f"the condition gives {answer!r}, which is neither true nor false; compare it: plan == 'pro'"
+        raise UserError(dataclasses.replace(place, message=what))
+
+    return condition
+
+
+class _Closure:
+    """A template with all it includes, imports and extends: their problems, names and sources."""
+
+    def __init__(self, env: Environment, names: Names) -> None:
+        self.problems: list[Problem] = []
+        self._env = env
+        self._known = names
+        self._sources: dict[str, str] = {}
+        self._undeclared: dict[str, set[str]] = {}
+        self._uses: dict[str, Uses] = {}
+        self._places: dict[str, Problem] = {}
+
+    def load(self, name: str, place: Problem, *, optional: bool = False) -> None:
+        """Read a template file once; a problem in naming it stands at `place`."""
+        if name in self._sources:
+            return
+        loader = self._env.loader
+        assert isinstance(loader, FolderLoader)  # noqa: S101
+        try:
+            source, path, _ = loader.get_source(self._env, name)
+        except jinja2.TemplateNotFound as error:
+            if not optional:
+                self.problems.append(dataclasses.replace(place, message=str(error.message)))
+            return
+        self.read(name, source, Problem("", file=shown(Path(path))))
+
+    def read(self, name: str | None, source: str, place: Problem) -> None:
+        """Parse one source and what it names; `name` is None for one that stands inline."""
+        key = name or place.path
+        self._sources[key] = source
+        self._places[key] = place
+        try:
+            tree = self._env.parse(source, name)
+            if misnamed := list(_misnamed(self._env, tree)):
+                self.problems += [_at(place, line, message) for line, message in misnamed]
+                return
+            self._undeclared[key] = meta.find_undeclared_variables(tree)
+        except jinja2.TemplateSyntaxError as error:
+            self.problems.append(_at(place, error.lineno, _syntax(error)))
+            return
+        except _FAULTS as error:
+            self.problems.append(dataclasses.replace(place, message=_say(error, self._known)))
+            return
+        self._uses[key] = Uses(tree)
+        for node in tree.find_all((nodes.Include, nodes.Extends, nodes.Import, nodes.FromImport)):
+            match node:
+                case nodes.Include(template=nodes.Const(value=str() as other)) if node.ignore_missing:
+                    self.load(other, _at(place, node.lineno), optional=True)
+                case nodes.Include(template=nodes.Tuple(items=items) | nodes.List(items=items)):
+                    for item in items:
+                        if isinstance(item, nodes.Const) and isinstance(item.value, str):
+                            self.load(item.value, _at(place, node.lineno), optional=True)
+                case (
+                    nodes.Include(template=nodes.Const(value=str() as other))
+                    | nodes.Extends(template=nodes.Const(value=str() as other))
+                    | nodes.Import(template=nodes.Const(value=str() as other))
+                    | nodes.FromImport(template=nodes.Const(value=str() as other))
+                ):
+                    self.load(other, _at(place, node.lineno))
+                case _:
+                    pass  # a name that is computed: rendering tells
+
+    def read_expression(self, source: str, place: Problem) -> None:
+        """Parse one expression; else as `read`."""
+        try:
+            parser = Parser(self._env, source, state="variable")
+            expression = parser.parse_expression()
+            if not parser.stream.eos:
+                parser.fail("an expression ends before this", parser.stream.current.lineno)
+            tree = nodes.Template([nodes.Output([expression], lineno=1)], lineno=1)
+            tree.set_environment(self._env)
+            if misnamed := list(_misnamed(self._env, tree)):
+                self.problems += [dataclasses.replace(place, message=message) for _, message in misnamed]
+                return
+            self._undeclared[place.path] = meta.find_undeclared_variables(tree)
+        except jinja2.TemplateSyntaxError as error:
+            self.problems.append(dataclasses.replace(place, message=_syntax(error)))
+            return
+        except _FAULTS as error:
+            self.problems.append(dataclasses.replace(place, message=_say(error, self._known)))
+            return
+        self._places[place.path] = place
+        self._uses[place.path] = Uses(tree)
+        self.problems += self._unknown()
+
+    def text(self, load: Callable[[], jinja2.Template], place: Problem) -> Text:
+        """Return the compiled text; raises UserError with all problems of the closure."""
+        self.problems += self._unknown()
+        if self.problems:
+            raise UserError(*self.problems)
+        reporting = functools.partial(_Reporting, self._env, self._known, place)
+        with reporting():
+            template = load()
+        check = _check_signs if self._env.markdown else _no_check
+
+        def render(context: Mapping[str, object]) -> str:
+            with reporting():
+                check(context)
+                text = template.render(context)
+                if not text.isascii():
+                    text.encode()  # half of a surrogate pair, from "\ud83d", cannot be
+                return text
+
+        names = frozenset().union(*self._undeclared.values())
+        uses = list(self._uses.values())
+        columns = frozenset(self._known.columns)
+        by_name = names - self._known.others - {ROW}
+        through_row = frozenset().union(*(use.columns.keys() for use in uses))
+        handled = frozenset().union(*(use.tested for use in uses))
+        printed = frozenset().union(*(use.printed for use in uses))
+        return Text(
+            names=names,
+            columns=columns & (by_name | through_row),
+            shown=(columns & printed & (by_name | through_row)) - handled,
+            sources=self._sources,
+            _render=render,
+        )
+
+    def _unknown(self) -> Iterator[Problem]:
+        known = self._known.known()
+        # A loop's or a set's name is seen by what the template includes, and by its parent.
+        stored = frozenset().union(*(use.stored for use in self._uses.values()))
+        for key, uses in self._uses.items():
+            place = self._places[key]
+            for name in sorted(self._undeclared[key] - known - stored - uses.defined):
+                line = uses.loaded.get(name)
+                if line is not None:
+                    yield _at(place, line, self._known.unknown(name))
+            for column, line in uses.columns.items():
+                if column not in self._known.columns and column not in uses.defined:
+                    yield _at(place, line, self._known.unknown(column, column=True))
+
+
+class _Reporting:
+    """Turns what a rendering raises into a UserError at the template's line; refills the budget."""
+
+    __slots__ = ("_env", "_names", "_place")
+
+    def __init__(self, env: Environment, names: Names, place: Problem) -> None:
+        self._env, self._names, self._place = env, names, place
+
+    def __enter__(self) -> None:
+        self._env.budget.refill()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not isinstance(error, _FAULTS):
+            return
+        file, line = _template_line(trace)
+        place = Problem("", file=shown(Path(file)), line=line) if file else self._place
+        raise UserError(dataclasses.replace(place, message=_say(error, self._names))) from error
+
+
+def _say(error: BaseException, names: Names) -> str:
+    match error:
+        case jinja2.UndefinedError():
+            return f"{error.message}; {names.listing()}" if names.columns else str(error)
+        case jinja2.TemplateError():
+            return str(error.message)
+        case RecursionError():
+            return "the template includes or calls itself without end, or is nested too deeply"
+        case MemoryError():
+            return "the template needs more memory than there is"
+        case SyntaxError():
+            return f"the template is nested too deeply ({error.msg})"
+        case UnicodeEncodeError():
+            half = error.object[error.start]
+            return f"the template gives half a character, U+{ord(half):04X}; write the character itself"
+        case TypeError():
+            return f"the template cannot do this: {error} (cells are text: write price|float to calculate)"
+        case _:
+            return f"the template cannot do this: {error}"
+
+
+def _check_signs(context: Mapping[str, object]) -> None:
+    """Refuse cells that hold what stands for a Markdown template's own marks (`sandbox`)."""
+    row = context.get(ROW)
+    for column, cell in row.items() if isinstance(row, Mapping) else ():
+        found = SIGNS.search(cell)
+        if found is not None:
+            raise ValueError(f"the cell {column!r} holds U+{ord(found[0]):04X}, which is no character")
+
+
+def _no_check(context: Mapping[str, object]) -> None:
+    pass
+
+
+def _template_line(trace: TracebackType | None) -> tuple[str | None, int | None]:
+    """The innermost template file and line of a traceback; Jinja2 marks such frames."""
+    file, line = None, None
+    while trace is not None:
+        frame = trace.tb_frame
+        if "__jinja_exception__" in frame.f_globals and frame.f_code.co_filename != "<template>":
+            file, line = frame.f_code.co_filename, trace.tb_lineno
+        trace = trace.tb_next
+    return file, line
+
+
+def _at(place: Problem, line: int, message: str = "") -> Problem:
+    """`place` with its line set, unless it is a value inside the campaign file, which has its own."""
+    return dataclasses.replace(place, message=message, line=line if place.line is None else place.line)
+
+
+def _syntax(error: jinja2.TemplateSyntaxError) -> str:
+    return f"template syntax: {(error.message or 'this cannot be read').rstrip('.')}"
+
+
+def _misnamed(env: Environment, tree: nodes.Template) -> Iterator[tuple[int, str]]:
+    """Filters and tests that there are not; inside an `if` Jinja2 finds them only in a row."""
+    kinds: tuple[tuple[type[nodes.Filter | nodes.Test], str, Collection[str]], ...] = (
+        (nodes.Filter, "filter", env.filters),
+        (nodes.Test, "test", env.tests),
+    )
+    for type_, kind, table in kinds:
+        for node in tree.find_all(type_):
+            if node.name not in table:
+                near = difflib.get_close_matches(node.name, table, 1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                yield node.lineno, f"no {kind} is named {node.name!r}{hint}"

@@ -1,0 +1,86 @@
+"""Reply → verdict: what an answer means for its address, and for the run. Pure; nothing is decided by words.
+
+The first digit of a reply decides (RFC 5321 4.2.1), and the enhanced status code (RFC 3463) refines it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from campaign.model import Answer, EnhancedCode, Fate, Stage
+
+# An address that does not exist, for good (RFC 3463 3.2, RFC 7505 4.2 and IANA's registry of codes).
+_DEAD = {(5, 1, 1), (5, 1, 6), (5, 1, 10)}
+
+
+_SENDER = {(5, 1, 7), (5, 1, 8)}
+
+
+class Verdict(StrEnum):
+    """What an answer means for its address, and for the run."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"  # this address, or this message to it
+    DEFERRED = "deferred"  # this address, for now
+    THROTTLED = "throttled"  # we are too fast, or the server too full: nobody is charged
+    SESSION = "session"  # about the session: open another
+    SENDER = "sender"  # about us: the row is refused, the address is not to blame
+    QUOTA = "quota"  # no more for today
+    IN_DOUBT = "in_doubt"
+    UNSENT = "unsent"
+
+
+def judge(answer: Answer) -> Verdict:
+    """Return what one answer means. Only a 2xx to the final dot is ACCEPTED."""
+    if answer.fate is Fate.UNKNOWN:
+        return Verdict.IN_DOUBT
+    reply = answer.reply
+    if answer.fate is Fate.UNSENT or reply is None:
+        return Verdict.UNSENT
+    if reply.code == 421:
+        return Verdict.SESSION
+    if reply.positive:
+        return Verdict.ACCEPTED if answer.stage is Stage.BODY else Verdict.UNSENT
+    if answer.stage not in (Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.BODY):
+        return Verdict.SESSION
+    code = reply.enhanced
+    if code is None and reply.code == 454:
+        # RFC 4954 6: 454 is 4.7.0. Amazon SES says it to the final dot, and without that code, where
+        # we are too fast.
+        code = EnhancedCode(4, 7, 0)
+    return _temporary(answer.stage, code) if reply.code < 500 else _permanent(answer.stage, code)
+
+
+def _temporary(stage: Stage, code: EnhancedCode | None) -> Verdict:
+    if code is None:
+        return Verdict.DEFERRED if stage in (Stage.RCPT, Stage.BODY) else Verdict.THROTTLED
+    if stage is Stage.RCPT:
+        # Greylisting is a 4.7.x here; a full server and a rate for all are not about this address.
+        return Verdict.THROTTLED if code.subject == 3 or code[1:] == (5, 3) else Verdict.DEFERRED
+    throttled = code.subject in (3, 7) or code[1:] == (5, 3)
+    return Verdict.THROTTLED if throttled or stage is not Stage.BODY else Verdict.DEFERRED
+
+
+def _permanent(stage: Stage, code: EnhancedCode | None) -> Verdict:
+    if code == (5, 4, 5):
+        return Verdict.QUOTA
+    if code == (5, 3, 4):  # this message is too large (RFC 1870 6.1), whoever it is for
+        return Verdict.REFUSED
+    if code in _SENDER or (code is not None and code.subject == 7) or stage is Stage.MAIL:
+        return Verdict.SENDER
+    return Verdict.REFUSED
+
+
+def suppresses(answer: Answer) -> bool:
+    """Whether the answer says that the address itself is dead, so that nobody should write to it."""
+    dead = answer.reply is not None and answer.reply.enhanced in _DEAD
+    return dead and answer.stage in (Stage.RCPT, Stage.BODY) and judge(answer) is Verdict.REFUSED
+
+
+def words(answer: Answer) -> str:
+    """Return what an answer says, as a person quotes it."""
+    if answer.reply is not None:
+        return answer.reply.text
+    if answer.fate is Fate.UNKNOWN:
+        return f"no answer to the message: {answer.why}"
+    return f"{answer.stage}: {answer.why}"

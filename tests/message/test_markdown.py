@@ -1,0 +1,122 @@
+"""A Markdown template makes a page; a value in it is text, whatever it holds."""
+
+from __future__ import annotations
+
+import re
+import string
+from html import unescape
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from campaign.errors import Problem
+from campaign.message.markdown import to_html
+from campaign.message.plaintext import from_html
+from campaign.templating.compiled import compile_text
+from campaign.templating.names import Names
+from campaign.templating.sandbox import environment
+
+
+def page(source: str, *, title: str = "", language: str = "", **cells: str) -> str:
+    env = environment(Path("/nowhere"), html=False, markdown=True)
+    text = compile_text(source, env=env, place=Problem("", path="x"), names=Names(tuple(cells)))
+    return to_html(text.render({**cells, "row": cells}), title=title, language=language)
+
+
+def body(source: str, **cells: str) -> str:
+    found = re.search(r'sans-serif">\n(.*)</div></body>', page(source, **cells), re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+class TestPage:
+    def test_it_is_a_document(self) -> None:
+        html = page("Hi")
+        assert html.startswith("<!DOCTYPE html>\n<html><head><meta charset=")
+        assert html.endswith("<p>Hi</p>\n</div></body></html>\n")
+
+    def test_the_first_heading_is_its_title(self) -> None:
+        html = page("text\n\n## So *much* {{ a }}\n\n# Other\n", title="Subject", a="<&>")
+        assert "<title>So much &lt;&amp;&gt;</title>" in html
+
+    def test_or_else_the_subject(self) -> None:
+        assert "<title>A &lt;b&gt; &amp; {body}</title>" in page("Hi", title="A <b> & {body}")
+
+    @pytest.mark.parametrize("language", ["de", "pt-BR", "zh-Hant-TW"])
+    def test_its_language_where_one_is_given(self, language: str) -> None:
+        assert f'<html lang="{language}"><head>' in page("Hi", language=language)
+
+    @pytest.mark.parametrize("language", ["", "German (Austria)", '"><script>', "d", "de_AT"])
+    def test_no_language_rather_than_a_wrong_one(self, language: str) -> None:
+        assert "<html><head>" in page("Hi", language=language)
+
+
+@pytest.mark.parametrize(
+    ("source", "html"),
+    [
+        ("# Hi", "<h1>Hi</h1>\n"),
+        ("a **b** *c* ~~d~~ `e`", "<p>a <strong>b</strong> <em>c</em> <del>d</del> <code>e</code></p>\n"),
+        ('[a](https://x.test/?b=1&c "t")', '<p><a href="https://x.test/?b=1&amp;c" title="t">a</a></p>\n'),
+        ("<https://x.test/>", '<p><a href="https://x.test/">https://x.test/</a></p>\n'),
+        ("![a](a.png)", '<p><img src="a.png" alt="a" /></p>\n'),
+        ("- a\n- b", "<ul>\n<li>a</li>\n<li>b</li>\n</ul>\n"),
+        ("```\na < b\n```", "<pre><code>a &lt; b\n</code></pre>\n"),
+        ("<div class='x'>a</div>", "<div class='x'>a</div>\n\n"),
+        (r"\*a\* &amp; 1 < 2", "<p>*a* &amp; 1 &lt; 2</p>\n"),
+        ("> a\n\n---", "<blockquote>\n<p>a</p>\n</blockquote>\n<hr />\n"),
+    ],
+    ids=range(10),
+)
+def test_the_template_is_markdown(source: str, html: str) -> None:
+    assert body(source) == html
+
+
+def test_tables() -> None:
+    html = body("| a | b |\n|---|--:|\n| {{ x }} | 2 |\n", x="1 | 3")
+    assert '<td style="text-align:right">2</td>' in html
+    assert "<td>1 | 3</td>" in html
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "[win](https://evil.test)", "<https://evil.test>", "https://evil.test", "![x](https://evil.test/p.png)",
+        "<b>bold</b>", "**bold** _it_ ~~x~~ `code`", "# heading", "- item", "1. item", "> quote", "a | b",
+        "---", "===", "\\*x\\*", "&lt;b&gt; &amp;amp;", "[x]: https://evil.test", "```", "<!-- x -->",
+        "%EF%B7%90",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "source", ["{{ v }}", "a {{ v }} b", "# {{ v }}", "- {{ v }}", "*{{ v }}*", "[{{ v }}](https://x.test)"]
+)
+def test_a_value_is_text(source: str, value: str) -> None:
+    around = body(source, v="x")
+    html = body(source, v=value)
+    assert re.findall(r"<\w+", html) == re.findall(r"<\w+", around)
+    assert value.strip() in unescape(html)
+
+
+def test_a_value_in_an_address_and_in_code() -> None:
+    assert 'href="https://x.test/?q=a_b*c"' in body("[x](https://x.test/?q={{ v }})", v="a_b*c")
+    assert body("`{{ v }}`", v="a`b<c") == "<p><code>a`b&lt;c</code></p>\n"
+
+
+@given(
+    st.text(
+        st.sampled_from(string.punctuation + "ab1 \n") | st.characters(exclude_categories=["C"]), max_size=20
+    )
+)
+def test_no_value_makes_an_element(value: str) -> None:
+    value = re.sub(r"\s+", " ", value).strip()
+    html = body("Dear {{ v }}.", v=value)
+    assert re.findall(r"<\w+", html) == ["<p"]
+    assert unescape(html) == f"<p>Dear {value}.</p>\n"
+
+
+def test_its_text_part() -> None:
+    html = page("# News for {{ v }}\n\nRead [it](https://x.test/a_b).\n\n- one\n- two\n", v="*Ann*")
+    heading = "News for *Ann*"
+    expected = f"{heading}\n{'=' * len(heading)}\n\nRead it <https://x.test/a_b>.\n\n- one\n- two\n"
+    assert from_html(html) == expected

@@ -1,0 +1,286 @@
+"""What a person reads who sees no HTML: all of the words in their order, and nothing that was hidden."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from campaign.message.plaintext import WIDTH, from_html
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("", "\n"),
+        ("Hello", "Hello\n"),
+        ("<p>One\n  and</p><p>two</p>", "One and\n\ntwo\n"),
+        ("<div>One</div><div>two</div>", "One\ntwo\n"),
+        ("One<br>two<br/>three", "One\ntwo\nthree\n"),
+        ("One<br><br>two<BR ><br><br>three", "One\n\ntwo\n\nthree\n"),
+        ("a <b>b</b> <i> c</i>d", "a b cd\n"),
+        ("<p>One</p><hr><p>two</p>", f"One\n\n{'-' * WIDTH}\n\ntwo\n"),
+        ("&lt;b&gt; &amp; &eacute; &#8364; &hellip; AT&T", "<b> & é € … AT&T\n"),
+        ("1 < 2 and 3 > 2", "1 < 2 and 3 > 2\n"),
+        ("10&nbsp;% of&shy;ten", "10\xa0% often\n"),
+        ("<blockquote><p>Said</p><p>so</p></blockquote>After", "> Said\n\n> so\n\nAfter\n"),
+        ("<pre>\nif a:\n\n    b\n</pre>c", "if a:\n\n    b\n\nc\n"),
+        ("<dl><dt>A<dd>one<dt>B<dd>two</dl>", "A\none\nB\ntwo\n"),
+    ],
+    ids=range(14),
+)
+def test_blocks_and_words(html: str, text: str) -> None:
+    assert from_html(html) == text
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("<h1>News</h1><p>Hi</p>", "News\n====\n\nHi\n"),
+        ("<p>A</p><h2>Small <b>b</b></h2>B", "A\n\nSmall b\n-------\n\nB\n"),
+        ("<h4>Plain</h4>B", "Plain\n\nB\n"),
+        ("<h1>One<br>three</h1>", "One\nthree\n=====\n"),
+        ("<h2>新聞</h2>", "新聞\n----\n"),
+        ("<h1><img src=x></h1>B", "B\n"),
+        (f"<h2>{'word ' * 30}</h2>", f"{('word ' * 14).strip()}\n" * 2 + "word word\n" + "-" * 69 + "\n"),
+        ("<blockquote><h3>A</h3></blockquote>", "> A\n> -\n"),
+    ],
+    ids=range(8),
+)
+def test_headings(html: str, text: str) -> None:
+    assert from_html(html) == text
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("<p>So:</p><ul><li>One</li><li>two</li></ul>After", "So:\n\n- One\n- two\n\nAfter\n"),
+        ("<ul><li>One<li>two</ul>", "- One\n- two\n"),
+        ("<ol><li>One<li>two</ol>", "1. One\n2. two\n"),
+        ('<ol start="9"><li>One<li>two</ol>', "9. One\n10. two\n"),
+        ('<ol start="x"><li>One</ol>', "1. One\n"),
+        (
+            "<ul><li>A<ul><li>B<ol><li>C</li></ol></li></ul></li><li>D</li></ul>",
+            "- A\n  - B\n    1. C\n\n- D\n",
+        ),
+        ("<ul><li><ul><li>B</ul></ul>", "  - B\n"),
+        ("<ul><li></li></ul><p>After</p>", "After\n"),
+        ("<li>Alone", "- Alone\n"),
+        (
+            f"<ul><li>{'word ' * 20}</ul>",
+            "- " + ("word " * 14).strip() + "\n  " + ("word " * 6).strip() + "\n",
+        ),
+        ("<ul><li><p>A</p><p>B</p></li></ul>", "- A\n\n  B\n"),
+    ],
+    ids=range(11),
+)
+def test_lists(html: str, text: str) -> None:
+    assert from_html(html) == text
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ('<a href="https://x.test/a?b=1&amp;c=2">Read</a>.', "Read <https://x.test/a?b=1&c=2>.\n"),
+        ("<a href='https://x.test/'>x.test</a>", "x.test\n"),
+        ("<a href=https://x.test/a>https://x.test/a</a>", "https://x.test/a\n"),
+        ('<a href="mailto:ann@x.test">Ann</a>', "Ann <ann@x.test>\n"),
+        ('<a href="mailto:ann@x.test">ann@x.test</a>', "ann@x.test\n"),
+        ('<a href="tel:+49123">+49123</a>', "+49123\n"),
+        ('<a href="#top">Top</a> <a name="top">here</a> <a href="{{">x</a>', "Top here x\n"),
+        ('<a href="javascript:alert(1)">x</a>', "x\n"),
+        ('<a href="https://x.test/"><img alt="Our  logo"></a>', "Our logo <https://x.test/>\n"),
+        ('<a href="https://x.test/a"><img></a>', "<https://x.test/a>\n"),
+        ('<a href="https://x.test/a"><h2>Title</h2></a>B', "Title\n-----\n\n<https://x.test/a>B\n"),
+        (
+            "<a href=https://a.test/x><img alt=A></a><a href=https://b.test/x><img alt=B></a>",
+            "A <https://a.test/x> B <https://b.test/x>\n",
+        ),
+    ],
+    ids=range(12),
+)
+def test_links(html: str, text: str) -> None:
+    assert from_html(html) == text
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        (
+            "<table><tr><th>Day<th>Talk</tr><tr><td>Mon</td><td>SMTP</td></tr></table>",
+            "Day  Talk\nMon  SMTP\n",
+        ),
+        ("<table><tr><td><td>B<td><tr><td>C</table>", "B\nC\n"),
+        (
+            "<table><tr><td>Logo</td><td><table><tr><td>A</td><td>B</td></tr><tr><td>C</td></tr></table></td>"
+            "<td>End</td></tr></table>",
+            "Logo\n\nA  B\nC\n\nEnd\n",
+        ),
+        ("<table><tr><td><p>A</p></td><td><p>B</p></td></tr></table>", "A\n\nB\n"),
+    ],
+    ids=range(4),
+)
+def test_tables_are_read_in_order(html: str, text: str) -> None:
+    assert from_html(html) == text
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "<script>if (a < b && b > c) { x = '</p>' }</script>",
+        "<SCRIPT type=x>x</Script >",
+        "<style>p > a { x: '<b>' }</style>",
+        "<head><title>x</title><meta name=x></head>",
+        "<!-- x -->",
+        "<!--[if mso]><v:rect>x</v:rect><![endif]-->",
+        "<!DOCTYPE html><?xml x?>",
+        "</ x>",
+        '<div style="display:none;max-height:0">x<div>x</div>x</div>',
+        "<div style='DISPLAY : NONE'>x<br><img alt=x></div>",
+        '<span style="visibility:hidden">x</span>',
+        '<span style="opacity:0;color:transparent">x</span>',
+        '<div style="max-height:0px;overflow:hidden">x</div>',
+        "<p hidden>x</p>",
+        "<p HIDDEN=''>x</p>",
+        '<img alt="x" style="display:none">',
+        "<svg><title>x</title><text>x</text></svg>",
+        "<template><p>x</p></template>",
+        "<div hidden>&nbsp;&zwnj;x</div>",
+    ],
+)
+def test_what_is_hidden_leaves_nothing(hidden: str) -> None:
+    assert from_html(f"<p>A</p>{hidden}<p>B</p>") == "A\n\nB\n"
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        '<p style="mso-hide:all">x</p>',
+        '<p style="opacity:0.9;max-height:0.5em">x</p>',
+        '<p class="a hidden" title="so hidden">x</p>',
+        "<![if !mso]><p>x</p><![endif]>",
+        "<!--[if !mso]><!--><p>x</p><!--<![endif]-->",
+        "<!--><p>x</p>",
+        "<styled><p>x</p></styled>",
+    ],
+)
+def test_what_only_looks_hidden_is_read(seen: str) -> None:
+    assert from_html(f"<p>A</p>{seen}<p>B</p>") == "A\n\nx\n\nB\n"
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("<html><head><title>T</title><body>B", "B\n"),
+        ("<div hidden>x", "\n"),
+        ("<table><tr><td hidden>x<td>B<tr><td>C</table>D", "B\nC\n\nD\n"),
+        ("<ul><li hidden>x<li>B</ul>", "- B\n"),
+        ("<div><p hidden>x</div>B", "B\n"),
+        ("</div></p></ul>A</a></h1>", "A\n"),
+        ("<h2>A", "A\n-\n"),
+        ("<b><i>A</b></i> B", "A B\n"),
+        ("<p>A<!-- no end <p>B", "A\n"),
+        ("<p>A<style>p {", "A\n"),
+        ('<p>A<a href="https://x.test', "A\n"),
+        ('<a href=x">A</a>', "A\n"),
+    ],
+    ids=range(12),
+)
+def test_what_nobody_closed(html: str, text: str) -> None:
+    assert from_html(html) == text
+
+
+def test_padding_beside_the_subject_leaves_nothing() -> None:
+    assert from_html("<div>Soon</div>" + "&#847;&zwnj;&nbsp;\n" * 50 + "<p>Hi</p>") == "Soon\n\nHi\n"
+
+
+def test_what_shapes_a_word_stays() -> None:
+    assert from_html("<p dir=rtl>می\u200cخواهم &#8207;שלום</p>") == "می\u200cخواهم \u200fשלום\n"
+    assert from_html("👩\u200d👧 e\u0301") == "👩\u200d👧 e\u0301\n"
+
+
+def test_an_address_is_never_broken() -> None:
+    address = "https://x.test/" + "a-b/" * 40
+    lines = from_html(f"<p>{'word ' * 12}<a href='{address}'>to read</a> {'word ' * 12}</p>").splitlines()
+    assert f"<{address}>" in [line.split()[0] for line in lines] + [line.split()[-1] for line in lines]
+    assert all(len(line) <= WIDTH or line == f"<{address}>" for line in lines)
+
+
+def test_wide_text_is_broken_where_it_may_be() -> None:
+    text = "「吾輩は猫である」。名前はまだ無い、どこで生れたかとんと見当がつかぬ。" * 5
+    lines = from_html(f"<p>{text}</p>").splitlines()
+    assert "".join(lines) == text
+    assert len(lines) > 4
+    assert all(sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in line) <= WIDTH for line in lines)
+    assert not any(line[0] in "、。」" or line[-1] == "「" for line in lines)
+
+
+_pieces = st.sampled_from(
+    [
+        "p", "div", "table", "tr", "td", "ul", "ol", "li", "h1", "h2", "blockquote", "pre", "a", "b", "br",
+        "img", "hr", "style", "script", "head", "body", "svg",
+    ]
+)  # fmt: skip
+_markup = st.lists(
+    st.one_of(
+        _pieces.map("<{}>".format),
+        _pieces.map("</{}>".format),
+        st.sampled_from(
+            [
+                "<a href='https://x.test/'>",
+                "<div hidden>",
+                "<p style='display:none'>",
+                "<!--",
+                "-->",
+                "<![",
+                "<!",
+                "<?",
+                "<",
+                ">",
+                "&",
+                "&#",
+                "&#0;",
+                "&nbsp;",
+                "'",
+                '"',
+                "\0",
+                "\ud800",
+            ]
+        ),
+        st.text(max_size=8),
+        st.sampled_from(["words ", "漢字", "a" * 80, "\n", " "]),
+    ),
+    max_size=60,
+).map("".join)
+
+
+@given(_markup | st.text(max_size=200))
+def test_anything_is_read(html: str) -> None:
+    text = from_html(html)
+    assert text.endswith("\n")
+    assert "\n\n\n" not in text
+    assert not re.search(r"[ \t]\n", text)
+
+
+_words = st.lists(
+    st.sampled_from(["a", "word", "longer", "naïve", "字", "漢字かな", "e\u0301", "😀"]), min_size=1
+)
+
+
+@given(
+    words=_words,
+    around=st.lists(st.sampled_from(["div", "p", "ul", "li", "ol", "blockquote", "td", "h1"]), max_size=6),
+)
+def test_lines_fit_and_no_word_is_lost(words: list[str], around: list[str]) -> None:
+    text = " ".join(words)
+    html = "".join(f"<{tag}>" for tag in around) + text + "".join(f"</{tag}>" for tag in reversed(around))
+    lines = from_html(html).splitlines()
+    for line in lines:
+        assert sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in line) <= WIDTH + line.count(
+            "\u0301"
+        )
+    read = [re.sub(r"^(> )*", "", line).strip() for line in lines if "--" not in line and "==" not in line]
+    assert re.sub(r"[\s=]|- |[0-9]\.", "", "".join(read)) == re.sub(r"\s", "", text)

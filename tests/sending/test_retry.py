@@ -1,0 +1,309 @@
+"""What a reply means, what the ledger records for it, and when a run must pause."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from campaign.campaignfile.models import RetryPolicy
+from campaign.errors import ConnectFailed, ProtocolError
+from campaign.model import Answer, Envelope, Fate, Message, Reply, Result, Settled, Stage, Status
+from campaign.sending.breaker import Breaker
+from campaign.sending.retry import OPENING_ATTEMPTS, backoff, decide, opening_retry
+from campaign.smtp.replies import ReplyParser
+from campaign.verdict import Verdict, judge, suppresses
+
+NOW = 1_700_000_000_000_000_000
+SECOND = 1_000_000_000
+STAGES = (Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.BODY)
+
+# One line a case: the stages that are answered, the reply, what it means.
+TABLE = [
+    # 2xx to the final dot
+    ((Stage.BODY,), "250 2.0.0 Ok: queued as 4XyZ", Verdict.ACCEPTED),
+    ((Stage.BODY,), "250", Verdict.ACCEPTED),
+    ((Stage.BODY,), "252 something", Verdict.ACCEPTED),
+    # 421 anywhere; 4xx before a message
+    (tuple(stage for stage in Stage if stage is not Stage.CONNECT), "421 4.7.0 bye", Verdict.SESSION),
+    ((Stage.GREETING, Stage.EHLO, Stage.STARTTLS, Stage.AUTH), "454 4.7.0 later", Verdict.SESSION),
+    # 5xx about the recipient
+    ((Stage.RCPT, Stage.BODY), "550 5.1.1 no such user", Verdict.REFUSED),
+    ((Stage.RCPT, Stage.BODY), "550 5.1.2 no such host", Verdict.REFUSED),
+    ((Stage.RCPT, Stage.BODY), "553 5.1.3 bad syntax", Verdict.REFUSED),
+    ((Stage.RCPT, Stage.BODY), "551 5.1.6 moved", Verdict.REFUSED),
+    ((Stage.RCPT, Stage.BODY), "556 5.1.10 null MX", Verdict.REFUSED),
+    ((Stage.RCPT, Stage.BODY), "550 5.2.1 disabled", Verdict.REFUSED),
+    ((Stage.RCPT, Stage.BODY), "552 5.2.2 full", Verdict.REFUSED),
+    # 5xx about us
+    (STAGES, "550 5.1.7 bad sender", Verdict.SENDER),
+    (STAGES, "550 5.1.8 Sender address rejected", Verdict.SENDER),
+    (STAGES, "554 5.7.1 policy", Verdict.SENDER),
+    (STAGES, "550 5.7.26 unauthenticated", Verdict.SENDER),
+    ((Stage.MAIL,), "550 5.1.1 even so", Verdict.SENDER),
+    ((Stage.MAIL,), "501", Verdict.SENDER),
+    # 5xx with another code, or none
+    ((Stage.RCPT, Stage.DATA, Stage.BODY), "550", Verdict.REFUSED),
+    ((Stage.RCPT, Stage.DATA, Stage.BODY), "554 5.6.0 conversion", Verdict.REFUSED),
+    ((Stage.RCPT, Stage.DATA, Stage.BODY), "550 4.2.1 a class that contradicts the reply", Verdict.REFUSED),
+    ((Stage.RCPT, Stage.DATA, Stage.BODY), "554 no 5.7.1 at the text's start", Verdict.REFUSED),
+    # 4xx about the recipient
+    ((Stage.RCPT, Stage.BODY), "450 4.2.1 busy", Verdict.DEFERRED),
+    ((Stage.RCPT, Stage.BODY), "452 4.2.2 full", Verdict.DEFERRED),
+    ((Stage.RCPT,), "450 4.7.1 greylisted", Verdict.DEFERRED),
+    ((Stage.RCPT, Stage.BODY), "451 try again later", Verdict.DEFERRED),
+    # 4xx about rate or server
+    (STAGES, "452 4.3.1 insufficient storage", Verdict.THROTTLED),
+    (STAGES, "452 4.5.3 too many", Verdict.THROTTLED),
+    ((Stage.MAIL, Stage.DATA, Stage.BODY), "450 4.7.1 too much mail", Verdict.THROTTLED),
+    ((Stage.MAIL, Stage.DATA), "450 4.2.1", Verdict.THROTTLED),
+    ((Stage.MAIL, Stage.DATA), "451", Verdict.THROTTLED),
+    ((Stage.DATA, Stage.BODY), "454 Throttling failure: Maximum sending rate exceeded.", Verdict.THROTTLED),
+    # this message is too large
+    (STAGES, "552 5.3.4 too large", Verdict.REFUSED),
+    # a quota
+    (STAGES, "550 5.4.5 daily sending quota exceeded", Verdict.QUOTA),
+    ((Stage.BODY,), "554 5.2.0 submission quota exceeded", Verdict.REFUSED),
+]
+CASES = [(stage, text, verdict) for stages, text, verdict in TABLE for stage in stages]
+
+# What each verdict becomes in the ledger, and whether it counts as an attempt.
+RECORDED = {
+    Verdict.ACCEPTED: (Status.ACCEPTED, True),
+    Verdict.REFUSED: (Status.REFUSED, True),
+    Verdict.SENDER: (Status.REFUSED, True),
+    Verdict.DEFERRED: (Status.DEFERRED, True),
+    Verdict.THROTTLED: (Status.DEFERRED, False),
+    Verdict.SESSION: (Status.PENDING, False),
+    Verdict.QUOTA: (Status.PENDING, False),
+    Verdict.IN_DOUBT: (Status.IN_DOUBT, False),
+    Verdict.UNSENT: (Status.PENDING, False),
+}
+
+
+def reply(text: str) -> Reply:
+    (parsed,) = ReplyParser().feed(text.encode() + b"\r\n")
+    return parsed
+
+
+def answered(stage: Stage, text: str, address: str = "u1@example.test") -> Answer:
+    return Answer(address, Fate.ANSWERED, stage, reply(text))
+
+
+def unsent(why: str = "the server closed the connection", stage: Stage = Stage.RCPT) -> Answer:
+    return Answer("u1@example.test", Fate.UNSENT, stage, None, why)
+
+
+def unknown(why: str = "the server closed the connection") -> Answer:
+    return Answer("u1@example.test", Fate.UNKNOWN, Stage.BODY, None, why)
+
+
+def decided(*answers: Answer, attempts: int = 0, policy: RetryPolicy | None = None) -> Result:
+    envelope = Envelope("news@example.com", tuple(answer.address for answer in answers))
+    return decide(
+        Settled(Message("k", 1, envelope, "<1@example.com>", (b"\r\n",)), answers),
+        judge(answers[0]),
+        attempts=attempts,
+        policy=policy or RetryPolicy(),
+        now=NOW,
+        started_at=NOW - SECOND,
+        random=Random(1),
+    )
+
+
+@pytest.mark.parametrize(("stage", "text", "verdict"), CASES, ids=[f"{s}: {t}" for s, t, _ in CASES])
+def test_the_reply_table(stage: Stage, text: str, verdict: Verdict) -> None:
+    answer = answered(stage, text)
+    assert judge(answer) is verdict
+    result = decided(answer)
+    assert (result.status, result.charged) == RECORDED[verdict]
+    assert result.reply == text
+    assert result.due_at > NOW if result.status is Status.DEFERRED else result.due_at == NOW
+
+
+def test_every_verdict_is_in_the_table() -> None:
+    assert {verdict for _, _, verdict in TABLE} | {Verdict.IN_DOUBT, Verdict.UNSENT} == set(Verdict)
+
+
+def test_what_was_not_sent_and_what_nobody_knows() -> None:
+    result = decided(unsent())
+    assert (result.status, result.charged, result.due_at) == (Status.PENDING, False, NOW)
+    assert result.reply == "RCPT TO: the server closed the connection"
+    result = decided(unknown())
+    assert (result.status, result.charged) == (Status.IN_DOUBT, False)
+    assert result.reply == "no answer to the message: the server closed the connection"
+    # A 2xx on the way is no acceptance.
+    assert judge(answered(Stage.RCPT, "250 Ok")) is Verdict.UNSENT
+
+
+def test_a_result_says_all_that_the_ledger_keeps() -> None:
+    result = decided(
+        answered(Stage.BODY, "250 2.0.0 Ok"),
+        answered(Stage.RCPT, "550 5.1.1 no", "bad@example.test"),
+        answered(Stage.RCPT, "450 4.2.1 busy", "later@example.test"),
+        answered(Stage.RCPT, "452 4.5.3 too many", "many@example.test"),
+    )
+    assert (result.key, result.status, result.reply) == ("k", Status.ACCEPTED, "250 2.0.0 Ok")
+    assert [(one.address, one.status) for one in result.outcomes] == [
+        ("u1@example.test", Status.ACCEPTED),
+        ("bad@example.test", Status.REFUSED),
+        ("later@example.test", Status.DEFERRED),
+        ("many@example.test", Status.DEFERRED),
+    ]
+    assert result.outcomes[1].reply == "550 5.1.1 no"
+    assert (result.settled_at, result.started_at) == (NOW, NOW - SECOND)
+    assert not result.suppress, "a dead copy is no reason to suppress the row's own address"
+
+
+def test_only_three_codes_suppress() -> None:
+    refusals = [f"550 5.{subject}.{detail} no" for subject in range(9) for detail in range(40)]
+    for stage in STAGES:
+        dead = [text for text in refusals if suppresses(answered(stage, text))]
+        expected = ["550 5.1.1 no", "550 5.1.6 no", "550 5.1.10 no"]
+        assert dead == (expected if stage in (Stage.RCPT, Stage.BODY) else [])
+    assert not suppresses(answered(Stage.RCPT, "450 4.1.1 not now"))
+    assert not suppresses(answered(Stage.RCPT, "550 no such user"))
+    assert not suppresses(unsent())
+    assert not suppresses(unknown())
+
+
+def test_a_dot_for_several_addresses_suppresses_none_of_them() -> None:
+    own = answered(Stage.BODY, "550 5.1.1 no such user")
+    assert decided(own).suppress
+    assert decided(own, answered(Stage.RCPT, "550 5.2.1 no", "copy@example.test")).suppress
+    assert not decided(own, answered(Stage.BODY, "550 5.1.1 no such user", "copy@example.test")).suppress
+    at_rcpt = answered(Stage.RCPT, "550 5.1.1 no such user")
+    assert decided(at_rcpt, answered(Stage.RCPT, "550 5.1.1 no", "copy@example.test")).suppress
+
+
+def test_a_row_is_given_up_after_its_last_attempt() -> None:
+    deferred = answered(Stage.RCPT, "450 4.2.1 busy")
+    policy = RetryPolicy(attempts=3)
+    assert [decided(deferred, attempts=n, policy=policy).status for n in range(4)] == [
+        Status.DEFERRED,
+        Status.DEFERRED,
+        Status.REFUSED,
+        Status.REFUSED,
+    ]
+    last = decided(deferred, attempts=2, policy=policy)
+    assert last.reply == "gave up after 3 attempts: 450 4.2.1 busy"
+    assert last.charged
+    assert not last.suppress
+    throttled = answered(Stage.MAIL, "450 4.7.1 too much mail")
+    assert decided(throttled, attempts=99, policy=policy).status is Status.DEFERRED
+
+
+@given(
+    attempt=st.integers(1, 10_000),
+    first=st.floats(0.001, 1e5),
+    longest=st.floats(0.001, 1e6),
+    seed=st.integers(),
+)
+def test_backoff_doubles_with_jitter_up_to_its_bound(
+    attempt: int, first: float, longest: float, seed: int
+) -> None:
+    delay = backoff(attempt, RetryPolicy(first_delay=first, max_delay=longest), Random(seed)) / SECOND
+    base = min(first * 2.0 ** min(attempt - 1, 900), longest)
+    assert base * (1 - 1e-6) - 1e-9 <= delay <= min(base * 1.25, longest) * (1 + 1e-6)
+
+
+def test_deferred_rows_do_not_come_back_together() -> None:
+    random = Random(1)
+    assert len({backoff(1, RetryPolicy(), random) for _ in range(100)}) == 100
+
+
+def test_a_deferred_row_waits_longer_each_time() -> None:
+    deferred = answered(Stage.RCPT, "450 4.2.1 busy")
+    delays = [decided(deferred, attempts=n).due_at - NOW for n in range(4)]
+    for n, delay in enumerate(delays):
+        assert 60 * 2**n * SECOND <= delay <= 75 * 2**n * SECOND
+
+
+def test_opening_is_tried_again_with_jitter_and_an_end() -> None:
+    waits: list[float] = []
+    tries: list[int] = []
+
+    def fail() -> None:
+        tries.append(1)
+        raise ConnectFailed("busy")
+
+    with pytest.raises(ConnectFailed, match="busy"):
+        opening_retry(waits.append)(fail)
+    assert len(tries) == OPENING_ATTEMPTS
+    assert len(waits) == OPENING_ATTEMPTS - 1
+    for n, wait in enumerate(waits):
+        assert 2**n <= wait <= min(2**n + 1, 30)
+
+
+@pytest.mark.parametrize(
+    "error", [ConnectFailed("wrong password", permanent=True), ProtocolError("what"), ValueError("a bug")]
+)
+def test_opening_is_not_tried_again_where_that_cannot_help(error: Exception) -> None:
+    tries: list[int] = []
+
+    def fail() -> None:
+        tries.append(1)
+        raise error
+
+    with pytest.raises(type(error)):
+        opening_retry(lambda seconds: pytest.fail("waited"))(fail)
+    assert len(tries) == 1
+
+
+ACCEPTED = answered(Stage.BODY, "250 Ok")
+REFUSED = answered(Stage.RCPT, "550 5.1.1 no such user")
+SENDER = answered(Stage.RCPT, "550 5.7.1 policy")
+GENERIC = answered(Stage.BODY, "554 5.2.0 submission quota exceeded")
+INDIFFERENT = (
+    unsent(),
+    unknown(),
+    answered(Stage.BODY, "421 bye"),
+    answered(Stage.MAIL, "450 4.7.1 too much mail"),
+)
+
+
+def note_all(breaker: Breaker, *answers: Answer) -> list[str | None]:
+    return [breaker.note(answer) for answer in answers]
+
+
+def test_a_quota_pauses_at_once() -> None:
+    reason = Breaker(None).note(answered(Stage.MAIL, "550 5.4.5 daily quota"))
+    assert reason is not None
+    assert "550 5.4.5 daily quota" in reason
+
+
+@pytest.mark.parametrize("answer", [SENDER, GENERIC], ids=["sender", "5.2.0"])
+def test_three_refusals_in_a_row_that_are_about_us_pause(answer: Answer) -> None:
+    assert note_all(Breaker(None), answer, answer, ACCEPTED, answer, answer) == [None] * 5
+    assert note_all(Breaker(None), answer, answer, REFUSED, answer, answer) == [None] * 5
+    *quiet, reason = note_all(Breaker(None), answer, answer, *INDIFFERENT, answer)
+    assert quiet == [None] * 6
+    assert reason is not None
+    assert answer.reply is not None
+    assert answer.reply.text in reason
+
+
+def test_too_many_refusals_pause_from_the_fiftieth_result_on() -> None:
+    breaker = Breaker(0.2)
+    assert note_all(breaker, *[REFUSED] * 49) == [None] * 49
+    reason = breaker.note(ACCEPTED)
+    assert reason is not None
+    assert reason.startswith("98% of the last 50 were refused")
+
+
+def test_the_share_is_of_the_last_two_hundred_results() -> None:
+    breaker = Breaker(0.2)
+    assert set(note_all(breaker, *[ACCEPTED] * 1000, *[REFUSED] * 40)) == {None}
+    assert breaker.note(REFUSED) is not None
+    # What was refused two hundred results ago no longer counts.
+    breaker = Breaker(0.2)
+    earlier = [ACCEPTED] * 160 + [REFUSED] * 40
+    assert set(note_all(breaker, *earlier, *earlier)) == {None}
+
+
+def test_the_share_may_be_met_and_not_exceeded_and_can_be_off() -> None:
+    assert set(note_all(Breaker(0.5), *[ACCEPTED, REFUSED] * 100)) == {None}
+    assert set(note_all(Breaker(None), *[REFUSED] * 300)) == {None}
+    assert set(note_all(Breaker(0.0), *[ACCEPTED, *INDIFFERENT] * 100)) == {None}
