@@ -74,6 +74,10 @@ class ProtocolError(CampaignError):
     """The server said what SMTP does not allow here; the session is out of sync and final."""
 
 
+class LedgerFull(UserError):
+    """Nothing can be written any more: the disk is full, or fails."""
+
+
 class LeaseHeld(UserError):
     """Another process is sending from this ledger; the message names its pid and host."""
 

@@ -17,7 +17,7 @@ from campaign.errors import Problem, Severity, UserError
 
 if TYPE_CHECKING:
     from campaign.campaignfile.models import CampaignFile
-    from campaign.ledger import Choices, Claim, Ledger, Sending
+    from campaign.ledger import Choices, Claim, Ledger, Run
     from campaign.model import Result
     from campaign.preparation import Preparation
     from campaign.sending.dispatch import Stop
@@ -63,8 +63,8 @@ def command(
     """
     from campaign.campaignfile.load import load
     from campaign.cli.ending import UNFINISHED
-    from campaign.errors import raise_errors
-    from campaign.ledger import Choices, LedgerFull
+    from campaign.errors import LedgerFull, raise_errors
+    from campaign.ledger import Choices
     from campaign.sending.dispatch import too_narrow
 
     campaign = load(file)
@@ -101,7 +101,7 @@ def command(
 def _send(
     campaign: CampaignFile,
     ledger: Ledger,
-    sending: Sending,
+    sending: Run,
     choices: Choices,
     output: Output,
     attempts: AttemptLog,
@@ -191,7 +191,7 @@ def _refuse_bad_rows(preparation: Preparation, skip: bool) -> None:
         )
 
 
-def _show_plan(preparation: Preparation, sending: Sending | None, output: Output) -> None:
+def _show_plan(preparation: Preparation, sending: Run | None, output: Output) -> None:
     from campaign import checks
     from campaign.report import terminal
     from campaign.sending.pacing import Pace
@@ -277,8 +277,8 @@ def _refuse_other_key(campaign: CampaignFile, ledger: Ledger) -> list[str]:
 
 
 @contextmanager
-def _lease(campaign: CampaignFile, ledger: Ledger) -> Iterator[Sending]:
-    from campaign.ledger import LedgerFull
+def _lease(campaign: CampaignFile, ledger: Ledger) -> Iterator[Run]:
+    from campaign.errors import LedgerFull
     from campaign.sending.sender import scope_of
 
     longest = int(campaign.retry.max_delay * 2e9)

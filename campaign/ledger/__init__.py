@@ -1,11 +1,10 @@
 """The ledger: who was mailed, who is to be mailed, and what was answered."""
 
 from campaign.ledger.ledger import Ledger
-from campaign.ledger.sqlite.database import Database, LedgerFull
+from campaign.ledger.protocols import Claim, Intent, Run, Scope
+from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.enrolment import Choices, Enrolment, Plan
 from campaign.ledger.sqlite.history import Entry, History, Summary
-from campaign.ledger.sqlite.recording import Intent
-from campaign.ledger.sqlite.sending import Claim, Scope, Sending
 from campaign.ledger.sqlite.suppression import Suppression, Suppressions, parse_pattern
 
 __all__ = [
@@ -17,10 +16,9 @@ __all__ = [
     "History",
     "Intent",
     "Ledger",
-    "LedgerFull",
     "Plan",
+    "Run",
     "Scope",
-    "Sending",
     "Summary",
     "Suppression",
     "Suppressions",

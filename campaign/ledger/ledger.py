@@ -17,11 +17,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from campaign.errors import LeaseHeld, Problem, UserError
+from campaign.ledger.protocols import Scope
 from campaign.ledger.sqlite import doubt, forgetting
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.enrolment import Choices, Enrolment
 from campaign.ledger.sqlite.history import History
-from campaign.ledger.sqlite.sending import Scope, Sending, is_suppressed, starts
+from campaign.ledger.sqlite.run import SqliteRun, is_suppressed, starts
 from campaign.ledger.sqlite.suppression import Suppressions
 from campaign.model import Status
 from campaign.wording import shown
@@ -77,9 +78,9 @@ class Ledger:
 
     def start(
         self, scope: Scope, now: int, longest_delay: int = 86_400_000_000_000, *, suppress: bool = True
-    ) -> Sending:
-        """Take the sender's lease; see Sending.start. Raises LeaseHeld, LedgerFull."""
-        return Sending.start(self.database, self.campaign, scope, now, longest_delay, suppress=suppress)
+    ) -> SqliteRun:
+        """Take the sender's lease; see SqliteRun.start. Raises LeaseHeld, LedgerFull."""
+        return SqliteRun.start(self.database, self.campaign, scope, now, longest_delay, suppress=suppress)
 
     def starts(self, scope: Scope, since: int) -> list[tuple[int, int]]:
         """Return (started_at, addresses) of every attempt in `scope` since then, oldest first; UTC ns."""

@@ -20,7 +20,7 @@ from enum import StrEnum
 
 from campaign.campaignfile.models import CampaignFile, RetryPolicy
 from campaign.errors import Problem
-from campaign.ledger import Claim, Sending
+from campaign.ledger import Claim, Run
 from campaign.model import Answer, Stage, Window
 from campaign.sending.breaker import Breaker
 from campaign.sending.pacing import Pace
@@ -80,7 +80,7 @@ class Dispatch:
 
     def __init__(
         self,
-        ledger: Sending,
+        ledger: Run,
         windows: tuple[Window, ...],
         policy: RetryPolicy,
         breaker: Breaker,

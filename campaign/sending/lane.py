@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 
 from campaign.campaignfile.models import CampaignFile
 from campaign.errors import ConnectFailed
-from campaign.ledger import Claim, Intent, Sending
+from campaign.ledger import Claim, Intent, Run
 from campaign.message.render import Renderer
 from campaign.model import Answer, Fate, Message, Result, Settled
 from campaign.sending.connection import Connection, Opener, Waits
@@ -48,7 +48,7 @@ class Shared:
 
     campaign: CampaignFile
     renderer: Renderer
-    ledger: Sending
+    ledger: Run
     dispatch: Dispatch
     opener: Opener
     waits: Waits

@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from campaign.campaignfile.models import CampaignFile
-from campaign.errors import ConnectFailed, LeaseLost
-from campaign.ledger import Claim, Ledger, LedgerFull, Scope, Sending
+from campaign.errors import ConnectFailed, LeaseLost, LedgerFull
+from campaign.ledger import Claim, Ledger, Run, Scope
 from campaign.message.render import Renderer
 from campaign.model import Result
 from campaign.sending.breaker import Breaker
@@ -43,7 +43,7 @@ class _Loaded(Protocol):
     def load(self, ages: Iterable[tuple[int, int]], now: int) -> None: ...
 
 
-def load_pace(pace: _Loaded, campaign: CampaignFile, ledger: Ledger | Sending, now: int) -> None:
+def load_pace(pace: _Loaded, campaign: CampaignFile, ledger: Ledger | Run, now: int) -> None:
     """Rebuild the longer windows from what was sent in this account before; `now` is monotonic."""
     utc = time.time_ns()
     longest = max((window.period for window in campaign.windows), default=0)
@@ -58,7 +58,7 @@ class Sender:
         self,
         campaign: CampaignFile,
         renderer: Renderer,
-        ledger: Sending,
+        ledger: Run,
         login: Callable[[], Login | None],
         *,
         limit: int | None = None,

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from campaign.campaignfile.models import CampaignFile
 from campaign.errors import ConnectFailed, UserError
-from campaign.ledger import Sending
+from campaign.ledger.sqlite.run import SqliteRun
 from campaign.model import Message, Settled
 from campaign.sending.connection import Connection, OnWait
 from campaign.sending.pacing import Pace
@@ -24,7 +24,7 @@ _PATIENCE = 60.0  # seconds to wait for the rate
 def send_tests(
     campaign: CampaignFile,
     messages: list[Message],
-    sending: Sending,
+    sending: SqliteRun,
     login: Login | None,
     on_silence: OnWait = lambda seconds, why: None,
 ) -> Iterator[Settled]:

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from campaign.errors import Problem
-from campaign.ledger import Choices, Intent, Ledger, Plan, Scope, Sending
+from campaign.ledger import Choices, Intent, Ledger, Plan, Run, Scope
+from campaign.ledger.sqlite.run import SqliteRun
 from campaign.model import BadRow, Outcome, Recipient, Result, Status
 
 SECOND = 1_000_000_000
@@ -49,7 +50,7 @@ def enrol(
     return plan
 
 
-def start(ledger: Ledger, now: int = NOW) -> Sending:
+def start(ledger: Ledger, now: int = NOW) -> SqliteRun:
     """Take the lease."""
     return ledger.start(SCOPE, now)
 
@@ -82,7 +83,7 @@ def result(
     return Result(key, status, reply, (own, *copies), charged, now, due, now, suppress)
 
 
-def send(ledger: Ledger, sending: Sending, key: str, status: Status = Status.ACCEPTED) -> bool:
+def send(ledger: Ledger, sending: Run, key: str, status: Status = Status.ACCEPTED) -> bool:
     """Intend and settle one row, and return whether the intent held."""
     sending.claim(NOW, 1000)
     held = key in sending.record((), (intent(key),))

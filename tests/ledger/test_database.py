@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from campaign.errors import UserError
-from campaign.ledger import Ledger, LedgerFull
+from campaign.errors import LedgerFull, UserError
+from campaign.ledger import Ledger
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.schema import VERSION
 from campaign.model import Status

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from campaign.ledger import Ledger, LedgerFull, Scope, Suppression
+from campaign.errors import LedgerFull
+from campaign.ledger import Ledger, Scope, Suppression
 from campaign.ledger.sqlite.database import Database
 from campaign.model import Outcome, Status
 from tests.ledger.book import NOW, SCOPE, SECOND, enrol, intent, people, result, row, send, start, statuses
@@ -329,7 +330,8 @@ def test_answers_are_recorded_when_nothing_else_can_be(
 FULL_DISK = """
 import json, sys
 from pathlib import Path
-from campaign.ledger import Ledger, LedgerFull
+from campaign.errors import LedgerFull
+from campaign.ledger import Ledger
 from campaign.model import Status
 from tests.ledger.book import NOW, enrol, intent, people, result, start
 folder = Path(sys.argv[1])

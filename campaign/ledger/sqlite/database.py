@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from campaign.errors import Problem, UserError
+from campaign.errors import LedgerFull, Problem, UserError
 from campaign.ledger.sqlite.file import Reserve, check_header, refuse_newer
 from campaign.ledger.sqlite.functions import functions
 from campaign.ledger.sqlite.schema import APPLICATION_ID, SCHEMA, VERSION
@@ -27,10 +27,6 @@ BUSY_TIMEOUT = 30.0  # seconds to wait for another process's transaction
 CHECKPOINT_PAGES = 1000
 # The temporary tables of an enrolment live in a file, and this much of them in memory.
 _CACHE = -2 * 1024  # KiB
-
-
-class LedgerFull(UserError):
-    """Nothing can be written any more: the disk is full, or fails."""
 
 
 Row = tuple[Any, ...]  # SQLite's types are what the schema (STRICT) says

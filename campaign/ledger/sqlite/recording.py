@@ -13,20 +13,11 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from campaign.errors import LeaseLost
-from campaign.ledger.sqlite.database import Database, LedgerFull
+from campaign.errors import LeaseLost, LedgerFull
+from campaign.ledger.protocols import Intent
+from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.functions import SUPPRESSED
 from campaign.model import Result, Status
-
-
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """A content is about to leave, to so many addresses. `started_at` is UTC ns."""
-
-    key: str
-    started_at: int
-    addresses: int
-    message_id: str
 
 
 @dataclass(eq=False, slots=True)

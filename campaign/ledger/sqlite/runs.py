@@ -24,7 +24,7 @@ BROKE_OFF = "sending broke off before anybody read the answer"
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class LiveRun:
     """A run that has not ended, and whose process lives. `seen`: this system says so."""
 
     id: int
@@ -41,7 +41,7 @@ class Run:
         )
 
 
-def live_runs(database: Database, now: int) -> list[Run]:
+def live_runs(database: Database, now: int) -> list[LiveRun]:
     """Return the runs whose processes live: at most one."""
     runs = []
     for number, host, pid, process, heartbeat in database.rows(
@@ -49,7 +49,7 @@ def live_runs(database: Database, now: int) -> list[Run]:
     ):
         seen = _lives(host, pid, process)
         if seen or (seen is None and abs(now - heartbeat) < LEASE):
-            runs.append(Run(number, pid, str(host), bool(seen)))
+            runs.append(LiveRun(number, pid, str(host), bool(seen)))
     return runs
 
 

@@ -10,40 +10,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from campaign.address import fold
-from campaign.errors import LeaseHeld, Problem
-from campaign.ledger.sqlite.database import Database, LedgerFull
+from campaign.errors import LeaseHeld, LedgerFull, Problem
+from campaign.ledger.protocols import Claim, Intent, Scope
+from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.enrolment import recipient
 from campaign.ledger.sqlite.forgetting import scrub
 from campaign.ledger.sqlite.functions import SUPPRESSED
-from campaign.ledger.sqlite.recording import Intent, Recorder, lease_lost
+from campaign.ledger.sqlite.recording import Recorder, lease_lost
 from campaign.ledger.sqlite.runs import live_runs, reap, this_process
-from campaign.model import Recipient, Result
+from campaign.model import Result
 from campaign.wording import shown
 
 _JUMP = 10_000_000_000  # ns by which two clocks may differ after a heartbeat, and more is a jump
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What a rate is counted for: an account on a server."""
-
-    host: str
-    username: str
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A row to send now. `attempts` were charged before; `accepted` are folded addresses that have it."""
-
-    recipient: Recipient
-    attempts: int
-    accepted: frozenset[str] = frozenset()
-
-
-class Sending:
+class SqliteRun:
     """One run: it holds the lease of the ledger from `start` to `end`."""
 
     def __init__(
@@ -68,7 +51,7 @@ class Sending:
         longest_delay: int,
         *,
         suppress: bool = True,
-    ) -> Sending:
+    ) -> SqliteRun:
         """Take the lease. What a dead run left in flight becomes in doubt.
 
         `longest_delay` is how far ahead, in ns, a row can be due: what is due later than that is so
