@@ -142,7 +142,6 @@ class Reply:
 class Stage(StrEnum):
     """Where in a session something happened."""
 
-    CONNECT = "connect"
     GREETING = "greeting"
     EHLO = "EHLO"
     STARTTLS = "STARTTLS"
@@ -204,9 +203,9 @@ class Result:
     """What the ledger records for one row after one attempt.
 
     `status` and `reply` are those of the row's own address. `charged` says whether it counts
-    towards `retry.attempts`. `settled_at` is when the answer came, `due_at` when a deferred or
-    pending row may be tried again, and `started_at` when the body was released, or None where none
-    was; all in UTC ns. `suppress` says that the address itself is dead (5.1.1, 5.1.6, 5.1.10).
+    towards `retry.attempts`. `settled_at` is when the answer came, and `due_at` when a deferred or
+    pending row may be tried again, in UTC ns. `suppress` says that the address itself is dead
+    (5.1.1, 5.1.6, 5.1.10).
     """
 
     key: str
@@ -216,7 +215,6 @@ class Result:
     charged: bool
     settled_at: int
     due_at: int
-    started_at: int | None = None
     suppress: bool = False
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.e2e.folder import CampaignFolder
 from tests.need import need
 from tests.servers.certificates import Certificates
 from tests.servers.postfix import Postfix
@@ -97,3 +98,19 @@ def postfix(shared_postfix: Postfix) -> Postfix:
 def chromium() -> Path:
     """Debian's Chromium."""
     return need("chromium")
+
+
+@pytest.fixture
+def campaign_for(tmp_path: Path) -> Iterator[Callable[..., CampaignFolder]]:
+    """Make a campaign folder for a server, with changes to its campaign.yaml."""
+    made: list[CampaignFolder] = []
+
+    def make(server: Postfix, **changes: Any) -> CampaignFolder:
+        folder = tmp_path / f"campaign{len(made) or ''}"
+        folder.mkdir()
+        made.append(CampaignFolder(folder, server, **changes))
+        return made[-1]
+
+    yield make
+    for folder in made:
+        folder.close()

@@ -22,12 +22,12 @@ from pathlib import Path
 import click
 
 from campaign import __version__
+from campaign.cli.codes import BUG, DISCONNECTED, INTERRUPTED, UNFINISHED, USAGE
 from campaign.cli.output import echo, silence
 from campaign.cli.signals import ending_signals
 from campaign.errors import ConnectFailed, LeaseLost, UserError
 
 _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
-BUG, USAGE, UNFINISHED, DISCONNECTED, INTERRUPTED = 1, 2, 5, 6, 130
 
 # In the order in which a person needs them.
 COMMANDS = {

@@ -55,7 +55,7 @@ def _check(file: Path, output: Output) -> tuple[list[Problem], list[str]]:
     from campaign.ledger import Ledger
     from campaign.message.context import Secrets
     from campaign.preparation import prepare
-    from campaign.sending.dispatch import too_narrow
+    from campaign.sending.job import too_narrow
 
     try:
         campaign = load(file)
@@ -97,7 +97,7 @@ def _server(file: Path, output: Output) -> list[str]:
 
 
 def _login(campaign: CampaignFile) -> tuple[Login | None, str]:
-    from campaign.cli import credentials
+    from campaign.sending.account import login_of
 
     smtp = campaign.smtp
     if smtp.username is None or smtp.secret is None:
@@ -106,7 +106,7 @@ def _login(campaign: CampaignFile) -> tuple[Login | None, str]:
         return None, "not tried: check runs no command; `campaign test` does"
     if smtp.secret.env is not None and not _is_set(smtp.secret.env):
         return None, f"not tried: the environment variable {smtp.secret.env} is not set"
-    return credentials.login(campaign)(), f"worked, as {smtp.username}"
+    return login_of(campaign)(), f"worked, as {smtp.username}"
 
 
 def _is_set(variable: str) -> bool:

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from campaign.ledger import Summary
+from campaign.cli.codes import DISCONNECTED, DOUBT, INTERRUPTED, OK, REFUSED, UNFINISHED
 from campaign.model import Status
-from campaign.sending.dispatch import Ending, Stop
+from campaign.sending.dispatch import Ending
+from campaign.sending.job import Finished
 
-OK, REFUSED, IN_DOUBT, UNFINISHED, DISCONNECTED, INTERRUPTED = 0, 3, 4, 5, 6, 130
 
-
-def exit_code(summary: Summary, stop: Stop) -> int:
-    """Return what the campaign came to: 6 alone, else 130 over 4 over 5 over 3 over 0."""
-    counts = summary.counts
-    if stop.ending is Ending.DISCONNECTED:
+def exit_code(finished: Finished) -> int:
+    """Return what the campaign, or a test, came to: 6 alone, else 130 over 4 over 5 over 3 over 0."""
+    ending = finished.stop.ending
+    if ending is Ending.DISCONNECTED:
         return DISCONNECTED
-    if stop.ending is Ending.INTERRUPTED:
+    if ending is Ending.INTERRUPTED:
         return INTERRUPTED
+    if ending is Ending.DECLINED:
+        return UNFINISHED
+    summary = finished.summary
+    if summary is None:
+        counts = dict.fromkeys(Status, 0)
+        for result in finished.results:
+            counts[result.status] += 1
+        waiting = counts[Status.PENDING] + counts[Status.DEFERRED]
+    else:
+        counts, waiting = dict(summary.counts), summary.waiting
     if counts[Status.IN_DOUBT]:
-        return IN_DOUBT
-    if summary.waiting or stop.ending is Ending.PAUSED:
+        return DOUBT
+    if waiting or ending is Ending.PAUSED:
         return UNFINISHED
     return REFUSED if counts[Status.REFUSED] else OK

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from campaign.cli.output import echo
 
 if TYPE_CHECKING:
-    from campaign.sending.sender import Sender
+    from campaign.sending.job import Interruptible
 
 
 def ending_signals() -> list[signal.Signals]:
@@ -23,14 +23,14 @@ def ending_signals() -> list[signal.Signals]:
 
 
 @contextmanager
-def interruptible(sender: Sender) -> Iterator[None]:
-    """Turn signals into `sender.interrupt` while the context is open."""
+def interruptible(run: Interruptible) -> Iterator[None]:
+    """Turn signals into `interrupt` while the context is open."""
     asked = 0
 
     def stop(number: int, frame: FrameType | None) -> None:
         nonlocal asked
         asked += 1
-        sender.interrupt(at_once=asked > 1)
+        run.interrupt(at_once=asked > 1)
         if asked == 1:
             echo("\nstopping; waiting for the answers that are due (again: at once)", err=True)
 

@@ -51,8 +51,8 @@ def command(file: Path, as_json: bool, watch: bool) -> int:
 def _show(campaign: CampaignFile, ledger: Ledger, summary: Summary, now: int) -> None:
     from campaign.report import terminal
     from campaign.report.words import clock, duration
-    from campaign.sending.pacing import Pace
-    from campaign.sending.sender import load_pace
+    from campaign.sending.account import load_pace
+    from campaign.sending.pacing import LocalPace
     from campaign.wording import shown
 
     if not any(summary.counts.values()):
@@ -61,7 +61,7 @@ def _show(campaign: CampaignFile, ledger: Ledger, summary: Summary, now: int) ->
     for line in terminal.summary_lines(campaign.name, summary):
         click.echo(line)
     if summary.waiting and campaign.windows:
-        pace = Pace(campaign.windows)
+        pace = LocalPace(campaign.windows)
         load_pace(pace, campaign, ledger, time.monotonic_ns())
         wait = pace.finish(time.monotonic_ns(), summary.waiting)
         wait = max(wait, (summary.next_due or now) - now)
@@ -69,7 +69,7 @@ def _show(campaign: CampaignFile, ledger: Ledger, summary: Summary, now: int) ->
         click.echo(f"  rate {rate}: until {clock(now + wait)} ({duration(wait / 1e9)}) at the earliest")
     for line in (
         *terminal.domain_lines(ledger.history, now),
-        *terminal.reply_lines(ledger.history, now),
+        *terminal.reply_lines(ledger.history.replies(now)),
         *terminal.next_lines(shown(campaign.file), summary, now),
     ):
         click.echo(line)

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from campaign.cli.output import Output
 from campaign.errors import Problem, UserError
-
-if TYPE_CHECKING:
-    from campaign.model import Recipient
-    from campaign.recipients.list import Recipients
 
 
 @click.command("test")
@@ -36,57 +29,27 @@ def command(file: Path, addresses: tuple[str, ...], row: int) -> int:
     """
     from campaign.address import AddressError, parse_address
     from campaign.campaignfile.load import load
-    from campaign.cli import credentials
-    from campaign.ledger import Ledger
-    from campaign.preparation import compile_campaign
-    from campaign.sending.sender import scope_of
-    from campaign.sending.trial import send_tests
-    from campaign.verdict import Verdict, judge
+    from campaign.cli.audience import Terminal
+    from campaign.cli.ending import exit_code
+    from campaign.model import Status
+    from campaign.sending.dispatch import Ending
+    from campaign.sending.job import Mode, Options, run
 
     to: list[str] = []
+    wrong: list[str] = []
     for address in addresses:
         try:
             to.append(parse_address(address))
         except AddressError as error:
-            raise UserError(str(error)) from None
-    campaign = load(file)
-    ledger = Ledger.open(campaign.ledger, campaign.name, campaign.file)
-    try:
-        suppressed = [
-            Problem(f"{address} is suppressed: it gets nothing")
-            for address in to
-            if ledger.is_suppressed(address)
-        ]
-        if suppressed:
-            raise UserError(*suppressed)
-        recipients, renderer = compile_campaign(campaign, credentials.secrets(campaign, ledger))
-        recipient = _row(recipients, row)
-        messages = [renderer.render(recipient, date=datetime.now(UTC), test_to=address) for address in to]
-        login = credentials.login(campaign)()
-        sending = ledger.start(scope_of(campaign), time.time_ns())
-        accepted = 0
-        try:
-            for settled in send_tests(campaign, messages, sending, login, Output().waiting):
-                answer = settled.answers[0]
-                taken = judge(answer) is Verdict.ACCEPTED
-                accepted += taken
-                words = answer.reply.text if answer.reply is not None else answer.why
-                click.echo(f"{answer.address}: {'accepted' if taken else 'not accepted'}: {words}")
-        finally:
-            sending.end(time.time_ns())
-    finally:
-        ledger.close()
-    return 0 if accepted == len(messages) else 3
-
-
-def _row(recipients: Recipients, number: int) -> Recipient:
-    from campaign.model import Recipient
-
-    for row in recipients:
-        if row.number == number:
-            if isinstance(row, Recipient):
-                return row
-            raise UserError(*row.problems)
-        if row.number > number:
-            break
-    raise UserError(f"row {number} is not among those to be mailed")
+            wrong.append(str(error))
+    if wrong:
+        raise UserError(*wrong)
+    output = Output()
+    options = Options(mode=Mode.TEST, row=row, test_to=tuple(to))
+    finished = run(load(file), options, Terminal(output))
+    if finished.stop.ending in (Ending.PAUSED, Ending.DISCONNECTED):
+        output.problems([Problem(finished.stop.why)])
+    for result in finished.results:
+        taken = "accepted" if result.status is Status.ACCEPTED else "not accepted"
+        output.lines([f"{result.outcomes[0].address}: {taken}: {result.reply}"])
+    return exit_code(finished)

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from campaign.errors import LeaseHeld, Problem, UserError
+from campaign.errors import LeaseHeld, Problem
 from campaign.ledger.protocols import Scope
 from campaign.ledger.sqlite import doubt, forgetting
 from campaign.ledger.sqlite.database import Database
@@ -90,24 +90,11 @@ class Ledger:
         """Whether the suppression list holds an address, or its domain."""
         return is_suppressed(self.database, address)
 
-    def other_file(self) -> Path | None:
-        """Return another campaign file that has this name in this ledger, if it is still there.
-
-        A file that was renamed or moved takes its history along.
-        """
-        from campaign.campaignfile.load import load
-
+    @property
+    def known_file(self) -> Path | None:
+        """The file that this campaign was sent from last, as far as the ledger knows."""
         found = self.database.row("SELECT file FROM campaigns WHERE id = ?", (self.campaign,))
-        known = Path(str(found[0])) if found and found[0] else None
-        if known is None or self._file is None or not known.is_file() or known.samefile(self._file):
-            return None
-        try:
-            other = load(known)
-        except UserError:
-            return known  # which it may have been
-        here = self.database.path
-        same = other.name == self._name and here is not None and other.ledger.resolve() == here.resolve()
-        return known if same else None
+        return Path(str(found[0])) if found and found[0] else None
 
     def other_key(self, key: Sequence[str]) -> list[str] | None:
         """Return what told the rows apart when some were accepted, if that was something else.

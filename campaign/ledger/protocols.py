@@ -67,6 +67,9 @@ class Run(Protocol):
     def starts(self, scope: Scope, since: int) -> list[tuple[int, int]]:
         """Return (started_at, addresses) of every attempt in `scope` since then, oldest first."""
 
+    def note_start(self, started_at: int, addresses: int) -> None:
+        """Count in the rate what belongs to no row: a test message."""
+
     def heartbeat(self, now: int, steady: int | None = None) -> None:
         """Say that this run lives; `steady` is a monotonic clock, in ns."""
 

@@ -91,6 +91,17 @@ class Recipients:
                 if row is not None:
                     yield row
 
+    def row(self, number: int) -> Recipient:
+        """Return the row of this number. Raises UserError where it is bad, or not to be mailed."""
+        for row in self:
+            if row.number == number:
+                if isinstance(row, Recipient):
+                    return row
+                raise UserError(*row.problems)
+            if row.number > number:
+                break
+        raise UserError(f"row {number} is not among those to be mailed")
+
     def _recipient(self, number: int, line: int, cells: list[str] | str) -> Recipient | BadRow | None:
         """Return the row's recipient, what is wrong with it, or None where `where` leaves it out."""
         wrong = cells if isinstance(cells, str) else self._unreadable(cells)

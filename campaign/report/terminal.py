@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from campaign.address import display_address, display_domain
 from campaign.campaignfile.models import CampaignFile
 from campaign.ledger import History, Plan, Summary
-from campaign.model import Status
+from campaign.model import SECOND, Status
 from campaign.preparation import Survey
 from campaign.report.words import MEANING, alike, clock, duration, speed
-
-_SECOND = 1_000_000_000
 
 
 def plan_lines(campaign: CampaignFile, plan: Plan, survey: Survey, wait: int, now: int) -> Iterator[str]:
@@ -50,10 +48,10 @@ def plan_lines(campaign: CampaignFile, plan: Plan, survey: Survey, wait: int, no
     windows = ", ".join(map(str, campaign.windows))
     if not windows:
         yield "  rate:        no limit is given: as fast as the server takes it"
-    elif wait < 2 * _SECOND:
+    elif wait < 2 * SECOND:
         yield f"  rate:        {windows}"
     else:
-        ends = f"until {clock(now + wait)} ({duration(wait / _SECOND)}) at the earliest"
+        ends = f"until {clock(now + wait)} ({duration(wait / SECOND)}) at the earliest"
         yield f"  rate:        {windows}: {ends}"
 
 
@@ -67,13 +65,13 @@ def summary_lines(name: str, summary: Summary) -> Iterator[str]:
             yield f"  {count:>{width},} {status.replace('_', ' '):<10}  {MEANING[status]}"
     first, last = summary.first_accepted_at, summary.last_accepted_at
     if first is not None and last is not None:
-        fast = speed(summary.counts[Status.ACCEPTED], (last - first) / _SECOND)
+        fast = speed(summary.counts[Status.ACCEPTED], (last - first) / SECOND)
         yield ", ".join(filter(None, [f"  from {clock(first)} to {clock(last)}", fast]))
 
 
-def reply_lines(history: History, now: int, most: int = 8) -> Iterator[str]:
+def reply_lines(replies: Iterable[tuple[Status, str, int]], most: int = 8) -> Iterator[str]:
     """Yield the most frequent replies to what was not accepted, and what they mean."""
-    every = alike(history.replies(now))
+    every = alike(replies)
     if every:
         yield "  what was said:"
     for reply in every[:most]:

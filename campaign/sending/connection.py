@@ -19,6 +19,7 @@ from campaign.sending.retry import backoff, opening_retry
 from campaign.sending.transport import Transport, tls_context
 from campaign.smtp import Closed, Event, Login, Opened, Session, StartTLS, Timeouts
 
+OPENINGS = 6  # attempts at opening a session
 _SLICE = 0.25  # seconds after which opening looks whether it should stop
 _WORTH_TELLING = 5.0  # seconds
 _SILENCE = 10.0  # seconds; servers that let a client wait before they greet take less
@@ -35,8 +36,9 @@ class LoginRefused(ConnectFailed):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long to wait for a server, in seconds."""
+    """How long to wait for a server, in seconds, and how often to open a session before giving up."""
 
+    openings: int = field(default_factory=lambda: OPENINGS)
     connect: float = 30.0
     handshake: float = 60.0
     replies: Timeouts = field(default_factory=Timeouts)
@@ -212,7 +214,7 @@ class Opener:
     ) -> None:
         self._smtp = smtp
         self._login = login
-        self._patience = patience
+        self._patience = patience or Patience()
         self._waits = waits
         self._ended = ended
 
@@ -236,7 +238,7 @@ class Opener:
         if fruitless:
             why = "the server ends one session after another"
             sleep(backoff(fruitless, _REOPENING, random.Random()) / 1e9)  # noqa: S311  (jitter)
-        for attempt in opening_retry(sleep):
+        for attempt in opening_retry(self._patience.openings, sleep):
             with attempt:
                 try:
                     login = self._login()

@@ -1,10 +1,10 @@
 """One connection's work: a message on its way, and the next one ready behind it.
 
-    ledger.claim → Renderer.render → session.submit → BodyDue → pace → ledger.record(intent) → pace
-                 → session.release → Settled → retry.decide → ledger.record(result)
+    run.claim → render → session.submit → BodyDue → gate → run.record(intent) → gate → session.release
+              → Settled → verdict → retry.decide → run.record(result)
 
-The pace is asked twice: whether the content may leave in a moment, so that the intent is committed
-meanwhile, and for its place. The order of intent, release and result is promise 2: the intent is
+The gate is asked twice: whether the content may leave in a moment, so that the intent is committed
+meanwhile, and for its place in the pace. The order of intent, release and result is promise 2: the intent is
 committed before the first byte of a content is given out, and its result as soon as the answer is
 read; the two share a commit where an answer and the next 354 arrive together. Nothing is retried
 here: a deferred row comes back from the ledger when it is due, and opening a session is retried by
@@ -19,27 +19,34 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Protocol
 
 from campaign.campaignfile.models import CampaignFile
 from campaign.errors import ConnectFailed
 from campaign.ledger import Claim, Intent, Run
-from campaign.message.render import Renderer
-from campaign.model import Answer, Fate, Message, Result, Settled
+from campaign.model import SECOND, Answer, Fate, Message, Recipient, Result, Settled
 from campaign.sending.connection import Connection, Opener, Waits
 from campaign.sending.dispatch import Dispatch, Later
+from campaign.sending.gate import Booking
 from campaign.sending.retry import decide
 from campaign.smtp import BodyDue, Closed, Event
 from campaign.verdict import Verdict
 
-_SECOND = 1_000_000_000
 _SLICE = 0.25  # seconds after which a waiting thread looks whether it should stop
 # A session that would wait longer than this for its next message is ended: RFC 5321 4.5.3.2.7 lets
 # a server hang up after five minutes.
-_KEEP_IDLE = 240 * _SECOND
+_KEEP_IDLE = 240 * SECOND
 # A server that has said nothing for this long may be gone: its next message goes in lock-step.
 _RESTED = 5.0
 # Sessions of a connection in a row that ended without a verdict on any message, before it gives up.
 _FRUITLESS = 5
+
+
+class Renders(Protocol):
+    """Makes messages; may be shared by threads."""
+
+    def render(self, recipient: Recipient, *, date: datetime) -> Message:
+        """Return the message for one row. Raises UserError with what is wrong, naming the row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +54,7 @@ class Shared:
     """What the connections of one run have in common. `opened` is set with the first session."""
 
     campaign: CampaignFile
-    renderer: Renderer
+    renderer: Renders
     ledger: Run
     dispatch: Dispatch
     opener: Opener
@@ -56,22 +63,13 @@ class Shared:
     opened: threading.Event
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Work:
-    """A claimed row and its message; `started_at` is when its content was released, UTC ns.
-
-    `booked` says that its envelope may go out, and counts in the pace (`Dispatch.ahead`).
-    """
+    """A claimed row, its message, and its booking."""
 
     claim: Claim
     message: Message
-    started_at: int | None = None
-    booked: bool = False
-
-    @property
-    def addresses(self) -> int:
-        """How many places it takes in the pace."""
-        return len(self.message.envelope.recipients)
+    booking: Booking
 
 
 class Lane:
@@ -122,25 +120,21 @@ class Lane:
             return None
         connection = self._connection
         if connection is not None and not connection.session.wants_message:
-            return _SECOND
+            return SECOND
         if self._next is None:
             claim = self._dispatch.next(time.monotonic_ns(), time.time_ns())
             if claim is None:
                 return None
             if isinstance(claim, Later):
-                self._shared.waits.tell(claim.delay / _SECOND, claim.why)
+                self._shared.waits.tell(claim.delay / SECOND, claim.why)
                 return claim.delay
             self._next = self._render(claim)
-            if self._next is None:
-                return 0
         if self._worn_out():
             if self._open:
-                return _SECOND
+                return SECOND
             self._end_session()
-        if not self._next.booked:
-            if ahead := self._dispatch.ahead(time.monotonic_ns(), self._next.addresses):
-                return ahead
-            self._next.booked = True
+        if ahead := self._next.booking.ahead(time.monotonic_ns()):
+            return ahead
         self._submit(self._next)
         self._render_ahead()
         return 0
@@ -175,13 +169,13 @@ class Lane:
     def _advance(self, wait: int) -> None:
         """Let time pass: read and write, or sleep where there is no session."""
         if self._connection is None:
-            time.sleep(min(wait / _SECOND, _SLICE))
+            time.sleep(min(wait / SECOND, _SLICE))
             return
         if wait > _KEEP_IDLE and not self._open:
             self._end_session()
             return
         # What is unanswered ends the wait by itself; the slice is for looking whether to stop.
-        seconds = _SLICE if self._open else min(wait / _SECOND, _SLICE)
+        seconds = _SLICE if self._open else min(wait / SECOND, _SLICE)
         self._handle(self._connection.step(seconds))
 
     def _handle(self, events: Sequence[Event]) -> None:
@@ -207,43 +201,36 @@ class Lane:
 
     def _release(self, work: _Work, settled: list[Settled]) -> None:
         """Wait for the pace, commit the intent, and let the content go."""
-        connection = self._connection
+        connection, dispatch = self._connection, self._dispatch
         if connection is None:
             return
-        dispatch = self._dispatch
-        while True:
-            granted, delay = dispatch.may_intend(time.monotonic_ns(), work.addresses, work.message.key)
-            if granted or dispatch.stopped is not None:
-                break
-            self._settle(settled)
-            settled = []
-            events = connection.step(min(delay / _SECOND, _SLICE))
-            if events:  # the server has given us up
-                self._handle(events)
+        with work.booking as booking:
+            while True:
+                granted, delay = booking.may_intend(time.monotonic_ns())
+                if granted or dispatch.stopped is not None:
+                    break
+                self._settle(settled)
+                settled = []
+                events = connection.step(min(delay / SECOND, _SLICE))
+                if events:  # the server has given us up
+                    self._handle(events)
+                    return
+            if dispatch.stopped is not None:
+                self._settle(settled)
+                self._abandon("the run was stopped before this message")
                 return
-        if dispatch.stopped is not None:
-            if granted:
-                dispatch.cancel_intent(work.addresses)
-            self._settle(settled)
-            self._abandon("the run was stopped before this message")
-            return
-        started_at = time.time_ns() + delay
-        intent = Intent(work.message.key, started_at, work.addresses, work.message.message_id)
-        began = time.monotonic_ns()
-        try:
-            granted = self._settle(settled, intent)
-        except BaseException:
-            dispatch.cancel_intent(work.addresses)
-            raise
-        dispatch.committed(time.monotonic_ns() - began)
-        if not granted:
-            dispatch.cancel_intent(work.addresses)
-            self._abandon("the row was withdrawn, suppressed or settled meanwhile")
-            return
-        while delay := dispatch.start(time.monotonic_ns(), work.addresses):
-            time.sleep(min(delay / _SECOND, _SLICE))
-        work.started_at, work.booked = started_at, False
-        connection.session.release(work.message)
+            started_at = time.time_ns() + delay
+            addresses = len(work.message.envelope.recipients)
+            intent = Intent(work.message.key, started_at, addresses, work.message.message_id)
+            began = time.monotonic_ns()
+            held = self._settle(settled, intent)
+            dispatch.gate.committed(time.monotonic_ns() - began)
+            if not held:
+                self._abandon("the row was withdrawn, suppressed or settled meanwhile")
+                return
+            while delay := booking.start(time.monotonic_ns()):
+                time.sleep(min(delay / SECOND, _SLICE))
+            connection.session.release(work.message)
 
     def _abandon(self, why: str) -> None:
         """End a transaction past 354: only closing the socket does that, never a dot."""
@@ -261,7 +248,7 @@ class Lane:
         done: list[tuple[_Work, Answer, Verdict, Result]] = []
         for one in settled:
             work = self._open.pop(one.message.key)
-            self._unbook(work)
+            work.booking.give_back()
             verdict = self._dispatch.judge(one.answers[0])
             result = decide(
                 one,
@@ -269,7 +256,6 @@ class Lane:
                 attempts=work.claim.attempts,
                 policy=self._shared.campaign.retry,
                 now=utc,
-                started_at=work.started_at,
                 random=self._random,
             )
             done.append((work, one.answers[0], verdict, result))
@@ -282,7 +268,7 @@ class Lane:
                 self._shared.on_result(work.claim, result)
         return intent is None or intent.key in granted
 
-    def _render(self, claim: Claim) -> _Work | None:
+    def _render(self, claim: Claim) -> _Work:
         try:
             message = self._shared.renderer.render(claim.recipient, date=datetime.now(UTC))
         except BaseException:
@@ -298,19 +284,15 @@ class Lane:
                 if address.casefold() not in claim.accepted and not self._ledger.is_suppressed(address)
             )
             message = replace(message, envelope=replace(message.envelope, recipients=(own, *keep)))
-        return _Work(claim, message)
+        booking = self._dispatch.gate.book(message.key, len(message.envelope.recipients))
+        return _Work(claim, message, booking)
 
     def _drop_next(self) -> None:
         work, self._next = self._next, None
         if work is not None:
-            self._unbook(work)
+            work.booking.give_back()
             self._dispatch.give_back()
             self._ledger.release([work.message.key])
-
-    def _unbook(self, work: _Work) -> None:
-        if work.booked:
-            work.booked = False
-            self._dispatch.cancel(work.addresses, work.message.key)
 
     def _worn_out(self) -> bool:
         """Whether the session has carried as many messages as it should (RFC 9422 4.1: MAILMAX)."""

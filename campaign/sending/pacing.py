@@ -38,8 +38,8 @@ class _Log:
         return max(times) if times else None
 
 
-class Pace:
-    """Several windows that hold at once. Not thread-safe.
+class LocalPace:
+    """Several windows that hold at once, kept in this process (`gate.Pace`). Not thread-safe.
 
     A message with n addresses takes n places at one time in every window.
     """

@@ -17,11 +17,8 @@ from tenacity.wait import wait_exponential_jitter
 
 from campaign.campaignfile.models import RetryPolicy
 from campaign.errors import ConnectFailed
-from campaign.model import Outcome, Result, Settled, Stage, Status
+from campaign.model import SECOND, Outcome, Result, Settled, Stage, Status
 from campaign.verdict import Verdict, judge, suppresses, words
-
-_SECOND = 1_000_000_000
-OPENING_ATTEMPTS = 6
 
 
 def decide(
@@ -31,7 +28,6 @@ def decide(
     attempts: int,
     policy: RetryPolicy,
     now: int,
-    started_at: int | None,
     random: Random,
 ) -> Result:
     """Return what the ledger records for the row of `settled`; its own address's answer decides.
@@ -60,7 +56,6 @@ def decide(
         charged=charged,
         settled_at=now,
         due_at=due_at,
-        started_at=started_at,
         suppress=suppresses(own) and _names_one(settled),
     )
 
@@ -94,13 +89,13 @@ def backoff(attempt: int, policy: RetryPolicy, random: Random) -> int:
     state = RetryCallState(_NO_RETRYING, None, (), {})
     state.attempt_number = attempt
     delay = wait_exponential(policy.first_delay, max=policy.max_delay)(state)
-    return int(min(delay * (1 + random.random() / 4), policy.max_delay) * _SECOND)
+    return int(min(delay * (1 + random.random() / 4), policy.max_delay) * SECOND)
 
 
 _NO_RETRYING = Retrying()
 
 
-def opening_retry(sleep: Callable[[float], None]) -> Retrying:
+def opening_retry(attempts: int, sleep: Callable[[float], None]) -> Retrying:
     """Return tenacity's retrying for opening a session: jittered waits, and an end.
 
     A failure that another try cannot mend, such as a refused login, is raised at once.
@@ -108,7 +103,7 @@ def opening_retry(sleep: Callable[[float], None]) -> Retrying:
     return Retrying(
         retry=retry_if_exception(lambda error: isinstance(error, ConnectFailed) and not error.permanent),
         wait=wait_exponential_jitter(initial=1, max=30, jitter=1),
-        stop=stop_after_attempt(OPENING_ATTEMPTS),
+        stop=stop_after_attempt(attempts),
         sleep=sleep,
         reraise=True,
     )

@@ -13,42 +13,35 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
 from campaign.campaignfile.models import CampaignFile
 from campaign.errors import ConnectFailed, LeaseLost, LedgerFull
-from campaign.ledger import Claim, Ledger, Run, Scope
-from campaign.message.render import Renderer
+from campaign.ledger import Claim, Run
 from campaign.model import Result
+from campaign.sending.account import load_pace
 from campaign.sending.breaker import Breaker
-from campaign.sending.connection import LoginRefused, OnWait, Opener, Patience, Waits
+from campaign.sending.connection import LoginRefused, Opener, Patience, Waits
 from campaign.sending.dispatch import Dispatch, Ending, Stop
-from campaign.sending.lane import Lane, Shared
+from campaign.sending.lane import Lane, Renders, Shared
+from campaign.sending.pacing import LocalPace
 from campaign.smtp import Login
 
 _SLICE = 0.25  # seconds after which the run looks whether it should stop
 _HEARTBEAT = 5.0
-_COMMIT = 1_000_000_000  # ns from the time in an intent until the content has left, at most
 _GRACE = 2.0  # seconds that a thread has to end in when the run must stop at once
 
 
-def scope_of(campaign: CampaignFile) -> Scope:
-    """Return the account that the campaign's rate is counted for."""
-    return Scope(campaign.smtp.host, campaign.smtp.username or "")
+class Listener(Protocol):
+    """Who is told what a run does, from any of its threads."""
 
+    def attempted(self, claim: Claim, result: Result) -> None:
+        """An attempt at a row has ended so; the ledger has it."""
 
-class _Loaded(Protocol):
-    def load(self, ages: Iterable[tuple[int, int]], now: int) -> None: ...
-
-
-def load_pace(pace: _Loaded, campaign: CampaignFile, ledger: Ledger | Run, now: int) -> None:
-    """Rebuild the longer windows from what was sent in this account before; `now` is monotonic."""
-    utc = time.time_ns()
-    longest = max((window.period for window in campaign.windows), default=0)
-    starts = ledger.starts(scope_of(campaign), utc - longest - _COMMIT)
-    pace.load([(utc - started - _COMMIT, addresses) for started, addresses in starts], now)
+    def waiting(self, seconds: float, why: str) -> None:
+        """Nothing is sent for so long."""
 
 
 class Sender:
@@ -57,25 +50,24 @@ class Sender:
     def __init__(
         self,
         campaign: CampaignFile,
-        renderer: Renderer,
+        renderer: Renders,
         ledger: Run,
         login: Callable[[], Login | None],
+        listener: Listener,
         *,
         limit: int | None = None,
-        on_result: Callable[[Claim, Result], None] = lambda claim, result: None,
-        on_wait: OnWait = lambda seconds, why: None,
         patience: Patience | None = None,
     ) -> None:
         self.campaign = campaign
         self.ledger = ledger
-        self.dispatch = Dispatch(
-            ledger, campaign.windows, campaign.retry, Breaker(campaign.stop_when.refused), limit=limit
-        )
-        waits = Waits(on_wait)
+        self._pace = LocalPace(campaign.windows)
+        breaker = Breaker(campaign.stop_when.refused)
+        self.dispatch = Dispatch(ledger, self._pace, campaign.retry, breaker, limit=limit)
+        waits = Waits(listener.waiting)
         opener = Opener(campaign.smtp, login, patience, waits, self.dispatch.ended)
         self._opened = threading.Event()  # a first session
         self._shared = Shared(
-            campaign, renderer, ledger, self.dispatch, opener, waits, on_result, self._opened
+            campaign, renderer, ledger, self.dispatch, opener, waits, listener.attempted, self._opened
         )
         self._lock = threading.Lock()
         self._working = 0  # threads
@@ -88,7 +80,7 @@ class Sender:
         Raises what a thread could not handle: UserError where a row can no longer be rendered,
         LeaseLost, or a bug.
         """
-        load_pace(self.dispatch, self.campaign, self.ledger, time.monotonic_ns())
+        load_pace(self._pace, self.campaign, self.ledger, time.monotonic_ns())
         self._beat()
         # They may hang in the system's connect(); who must stop at once does not wait for that.
         count = max(1, self.campaign.smtp.connections)

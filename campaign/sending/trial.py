@@ -1,69 +1,95 @@
-"""Test messages: the real message of a row, to people who look at it before everybody gets it.
+"""Test messages as a run of their own: the real message of a row, to people who look at it first.
 
-The ledger counts each in the rate, and keeps nothing else of it. What the server answers is said,
-and nothing is tried again. Who tests is sitting there: a rate that is used up for long is an error.
+A `Trial` is the run (`ledger.Run`) of such messages: its rows are in memory, one for each address. The
+ledger behind it counts each in the rate, holds the lease, and keeps nothing else. What the server
+answers is kept in `results`, and nothing is tried again.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
 
-from campaign.campaignfile.models import CampaignFile
-from campaign.errors import ConnectFailed, UserError
-from campaign.ledger.sqlite.run import SqliteRun
-from campaign.model import Message, Settled
-from campaign.sending.connection import Connection, OnWait
-from campaign.sending.pacing import Pace
-from campaign.sending.sender import load_pace
-from campaign.smtp import BodyDue, Closed, Login
-
-_PATIENCE = 60.0  # seconds to wait for the rate
+from campaign.ledger import Claim, Intent, Run, Scope
+from campaign.message.render import Renderer
+from campaign.model import Message, Recipient, Result
 
 
-def send_tests(
-    campaign: CampaignFile,
-    messages: list[Message],
-    sending: SqliteRun,
-    login: Login | None,
-    on_silence: OnWait = lambda seconds, why: None,
-) -> Iterator[Settled]:
-    """Send the messages over one session and yield what became of each.
+class Trial:
+    """A run of test messages to these addresses; `ledger` holds the lease, and the rate's history."""
 
-    `on_silence` is told of a server that does not greet. Raises UserError where the rate allows them
-    too late, and ConnectFailed.
-    """
-    pace = Pace(campaign.windows)
-    load_pace(pace, campaign, sending, time.monotonic_ns())
-    seconds = pace.finish(time.monotonic_ns(), len(messages)) / 1e9
-    if seconds > _PATIENCE:
-        minutes = round(seconds / 60)
-        raise UserError(f"the rate {pace} is used up: this could be sent in {minutes:,} minutes; nothing was")
-    connection = Connection.open(campaign.smtp, login, on_silence=on_silence)
-    try:
-        session = connection.session
-        waiting = list(messages)
-        due = len(messages)
-        while due:
-            if waiting and session.idle and session.wants_message:
-                message = waiting.pop(0)
-                addresses = len(message.envelope.recipients)
-                while delay := pace.delay(time.monotonic_ns(), addresses):
-                    time.sleep(delay / 1e9)
-                session.submit(message)
-            for event in connection.step(session.timeout):
-                match event:
-                    case BodyDue(message=message):
-                        pace.take(time.monotonic_ns(), addresses)
-                        sending.note_start(time.time_ns(), addresses)
-                        session.release(message)
-                    case Settled():
-                        due -= 1
-                        yield event
-                    case Closed() if due:
-                        raise ConnectFailed(f"{event.stage}: {event.why}")
-                    case _:
-                        pass
-        connection.quit()
-    finally:
-        connection.close()
+    def __init__(self, row: Recipient, addresses: Sequence[str], ledger: Run) -> None:
+        self._ledger = ledger
+        self._lock = threading.Lock()
+        self._waiting = [
+            replace(row, number=number, key=f"test {number}", email=address, name="")
+            for number, address in enumerate(addresses, 1)
+        ]
+        self._claimed: dict[str, Recipient] = {}
+        self.results: dict[str, Result] = {}
+        """What became of each message, by its key, in the order in which that was known."""
+
+    def claim(self, now: int, count: int) -> list[Claim]:
+        """See `Run`."""
+        with self._lock:
+            taken, self._waiting = self._waiting[:count], self._waiting[count:]
+            self._claimed.update((row.key, row) for row in taken)
+            return [Claim(row, 0) for row in taken]
+
+    def release(self, keys: Sequence[str]) -> None:
+        """See `Run`."""
+        with self._lock:
+            self._waiting = [row for key in keys if (row := self._claimed.pop(key, None))] + self._waiting
+
+    def is_due(self, key: str) -> bool:
+        """See `Run`."""
+        return key in self._claimed
+
+    def next_due(self, now: int) -> int | None:
+        """See `Run`."""
+        return now if self._waiting else None
+
+    def record(self, results: Sequence[Result], intents: Sequence[Intent]) -> set[str]:
+        """See `Run`. A result is the end of its message, whatever it is."""
+        with self._lock:
+            for result in results:
+                self._claimed.pop(result.key, None)
+                self.results[result.key] = result
+            for intent in intents:
+                self._ledger.note_start(intent.started_at, intent.addresses)
+            return {intent.key for intent in intents}
+
+    def is_suppressed(self, address: str) -> bool:
+        """See `Run`."""
+        return self._ledger.is_suppressed(address)
+
+    def starts(self, scope: Scope, since: int) -> list[tuple[int, int]]:
+        """See `Run`."""
+        return self._ledger.starts(scope, since)
+
+    def note_start(self, started_at: int, addresses: int) -> None:
+        """See `Run`."""
+        self._ledger.note_start(started_at, addresses)
+
+    def heartbeat(self, now: int, steady: int | None = None) -> None:
+        """See `Run`."""
+        self._ledger.heartbeat(now, steady)
+
+    def end(self, now: int) -> None:
+        """See `Run`."""
+        self._ledger.end(now)
+
+
+class TrialRenderer:
+    """Renders a row's message for whoever a claim of a `Trial` names."""
+
+    def __init__(self, renderer: Renderer, row: Recipient) -> None:
+        self._renderer = renderer
+        self._row = row
+
+    def render(self, recipient: Recipient, *, date: datetime) -> Message:
+        """Return the row's message as a test for `recipient`. Raises UserError."""
+        message = self._renderer.render(self._row, date=date, test_to=recipient.email)
+        return replace(message, key=recipient.key)

@@ -22,14 +22,16 @@ from campaign.ledger import Ledger
 from campaign.message.context import Secrets
 from campaign.model import Envelope, Message, Settled, Status
 from campaign.preparation import prepare
+from campaign.sending.account import scope_of
 from campaign.sending.connection import Connection
 from campaign.sending.dispatch import Ending
-from campaign.sending.sender import Sender, scope_of
+from campaign.sending.sender import Sender
 from campaign.smtp import BodyDue
 from campaign.verdict import Verdict, judge
 from tests.bench.pairs import paired, report
 from tests.e2e.folder import CampaignFolder
 from tests.need import need
+from tests.sending.heard import Heard
 from tests.servers.postfix import Postfix
 from tests.servers.proxy import delayed
 
@@ -173,7 +175,7 @@ def test_the_whole_send_through_a_round_trip(discarding: Postfix, tmp_path: Path
             preparation.enrolment.apply(time.time_ns())
             sending = ledger.start(scope_of(campaign), time.time_ns())
             began = time.perf_counter()
-            stop = Sender(campaign, preparation.renderer, sending, lambda: None).run()
+            stop = Sender(campaign, preparation.renderer, sending, lambda: None, Heard()).run()
             taken.append(time.perf_counter() - began)
             assert stop.ending is Ending.DONE, stop
             sending.end(time.time_ns())

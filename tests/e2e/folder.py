@@ -174,9 +174,9 @@ class CampaignFolder:
 # The command, but it tries a server that is not there only twice, and waits a moment between sessions.
 HASTY = """
 from campaign.campaignfile.models import RetryPolicy
-from campaign.sending import connection, retry
 from campaign.cli import main
-retry.OPENING_ATTEMPTS = 2
+from campaign.sending import connection
+connection.OPENINGS = 2
 connection._REOPENING = RetryPolicy(first_delay=0.05, max_delay=0.2)
 raise SystemExit(main())
 """

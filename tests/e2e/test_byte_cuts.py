@@ -19,10 +19,12 @@ from campaign.ledger import Ledger
 from campaign.message.context import Secrets
 from campaign.message.render import Renderer
 from campaign.model import Recipient, Status
+from campaign.sending.account import scope_of
 from campaign.sending.connection import Connection
 from campaign.sending.dispatch import Ending
-from campaign.sending.sender import Sender, scope_of
+from campaign.sending.sender import Sender
 from tests.e2e.folder import CampaignFolder
+from tests.sending.heard import Heard
 from tests.servers.postfix import Postfix
 from tests.servers.proxy import Proxy
 
@@ -60,7 +62,7 @@ def run(campaign: CampaignFile, label: str) -> tuple[Ending, dict[str, Status]]:
         enrolment.apply(time.time_ns())
         sending = ledger.start(scope_of(campaign), time.time_ns())
         renderer = Renderer(campaign, COLUMNS, Secrets.placeholder())
-        stop = Sender(campaign, renderer, sending, lambda: None).run()
+        stop = Sender(campaign, renderer, sending, lambda: None, Heard()).run()
         return stop.ending, {entry.email: entry.status for entry in ledger.history.entries(time.time_ns())}
     finally:
         ledger.close()

@@ -80,7 +80,7 @@ def result(
     own = Outcome(address or key, status, reply)
     charged = status in (Status.ACCEPTED, Status.REFUSED, Status.DEFERRED)
     due = now if due_at is None else due_at
-    return Result(key, status, reply, (own, *copies), charged, now, due, now, suppress)
+    return Result(key, status, reply, (own, *copies), charged, now, due, suppress)
 
 
 def send(ledger: Ledger, sending: Run, key: str, status: Status = Status.ACCEPTED) -> bool:

@@ -15,9 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from campaign.campaignfile.load import load
 from campaign.cli import main
 from campaign.ledger import Ledger
 from campaign.model import Status
+from campaign.sending.job import other_file
 from tests.ledger.book import (
     NOW,
     enrol,
@@ -271,14 +273,14 @@ def test_a_file_that_was_renamed_takes_its_history_along(ledger: Ledger, folder:
     ledger.close()
     Path("campaign.yaml").rename("spring.yaml")
     again = Ledger.open(Path("ledger.db"), "news", folder / "spring.yaml")
-    assert again.other_file() is None
+    assert other_file(load(Path("spring.yaml")), again.known_file) is None
     again.adopt(["the address"])
     assert again.history.summary(NOW).counts[Status.ACCEPTED] == 1
     again.close()
     # Another campaign may have the old file's name then.
     Path("campaign.yaml").write_text(YAML.replace("news", "summer", 1))
     once_more = Ledger.open(Path("ledger.db"), "news", folder / "spring.yaml")
-    assert once_more.other_file() is None
+    assert other_file(load(Path("spring.yaml")), once_more.known_file) is None
     once_more.close()
 
 
@@ -299,7 +301,7 @@ def test_files_that_are_no_double(ledger: Ledger, folder: Path, change: str) -> 
             file.unlink()
             file.symlink_to("campaign.yaml")
     again = Ledger.open(path, "news", file)
-    assert again.other_file() is None
+    assert other_file(load(file), again.known_file) is None
     again.close()
 
 
@@ -308,7 +310,7 @@ def test_a_double_whose_file_is_broken_is_noticed_all_the_same(ledger: Ledger, f
     shutil.copy("campaign.yaml", "copy.yaml")
     Path("campaign.yaml").write_text("name: [")
     again = Ledger.open(Path("ledger.db"), "news", folder / "copy.yaml")
-    assert again.other_file() == folder / "campaign.yaml"
+    assert other_file(load(Path("copy.yaml")), again.known_file) == folder / "campaign.yaml"
     again.close()
 
 

@@ -14,9 +14,11 @@ from campaign.ledger import Ledger
 from campaign.message.context import Secrets
 from campaign.model import Status
 from campaign.preparation import prepare
+from campaign.sending.account import scope_of
 from campaign.sending.dispatch import Ending
-from campaign.sending.sender import Sender, scope_of
+from campaign.sending.sender import Sender
 from tests.e2e.folder import CampaignFolder
+from tests.sending.heard import Heard
 from tests.servers.postfix import Postfix
 
 PEOPLE = 150
@@ -39,7 +41,7 @@ def test_at_most_two_commits_for_a_round_trip(
     told: Counter[str] = Counter()
     ledger.database._connection.set_trace_callback(lambda statement: told.update([statement.split()[0]]))
 
-    stop = Sender(campaign, preparation.renderer, sending, lambda: None).run()
+    stop = Sender(campaign, preparation.renderer, sending, lambda: None, Heard()).run()
 
     assert stop.ending is Ending.DONE, stop
     assert ledger.history.summary(time.time_ns()).counts[Status.ACCEPTED] == PEOPLE

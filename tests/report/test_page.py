@@ -59,7 +59,7 @@ def send(ledger: Ledger, addresses: Sequence[str], answer: Callable[[int], Answe
             now += SECOND
             outcome = Outcome(claim.recipient.email, status, reply)
             due = now + 24 * HOUR
-            sending.record([Result(key, status, reply, (outcome,), True, now, due, now)], [])
+            sending.record([Result(key, status, reply, (outcome,), True, now, due)], [])
     sending.end(now)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from campaign.campaignfile.rates import parse_window
 from campaign.model import SECOND, Window
-from campaign.sending.pacing import Pace
+from campaign.sending.pacing import LocalPace
 
 MINUTE, HOUR, DAY = 60 * SECOND, 3600 * SECOND, 86400 * SECOND
 
@@ -23,7 +23,7 @@ PAUSES = st.one_of(st.just(0), st.integers(0, 60), st.sampled_from([SECOND // 7,
 MESSAGES = st.lists(st.tuples(PAUSES, st.integers(1, 6)), max_size=60)
 
 
-def run(pace: Pace, messages: list[tuple[int, int]], now: int = 0) -> list[int]:
+def run(pace: LocalPace, messages: list[tuple[int, int]], now: int = 0) -> list[int]:
     """Start each message as soon as it may; return the start of each address."""
     starts: list[int] = []
     for pause, addresses in messages:
@@ -50,7 +50,7 @@ def fitting(windows: list[Window], messages: list[tuple[int, int]]) -> list[tupl
 def test_no_window_ever_holds_more(
     windows: list[Window], messages: list[tuple[int, int]], origin: int
 ) -> None:
-    starts = run(Pace(windows), fitting(windows, messages), origin)
+    starts = run(LocalPace(windows), fitting(windows, messages), origin)
     for window in windows:
         assert not exceeded(window, starts), f"{window}: {starts}"
 
@@ -59,7 +59,7 @@ def test_no_window_ever_holds_more(
 def test_nothing_waits_longer_than_a_window_or_the_spacing_demands(
     windows: list[Window], messages: list[tuple[int, int]]
 ) -> None:
-    pace, starts, now = Pace(windows), list[int](), 0
+    pace, starts, now = LocalPace(windows), list[int](), 0
     for pause, addresses in fitting(windows, messages):
         now += pause
         delay = pace.delay(now, addresses)
@@ -76,28 +76,28 @@ def test_nothing_waits_longer_than_a_window_or_the_spacing_demands(
 @pytest.mark.parametrize("count", [1, 3, 7, 14, 1000])
 def test_a_second_is_spaced(count: int) -> None:
     spacing = -(-SECOND // count)
-    starts = run(Pace([Window(count, SECOND)]), [(0, 1)] * 3 * count)
+    starts = run(LocalPace([Window(count, SECOND)]), [(0, 1)] * 3 * count)
     assert starts == [n * spacing for n in range(3 * count)]
 
 
 def test_longer_windows_are_not_spread() -> None:
-    starts = run(Pace([Window(500, DAY)]), [(0, 1)] * 1001)
+    starts = run(LocalPace([Window(500, DAY)]), [(0, 1)] * 1001)
     assert starts == [0] * 500 + [DAY] * 500 + [2 * DAY]
 
 
 def test_windows_hold_at_once() -> None:
-    starts = run(Pace([Window(2, SECOND), Window(5, MINUTE)]), [(0, 1)] * 8)
+    starts = run(LocalPace([Window(2, SECOND), Window(5, MINUTE)]), [(0, 1)] * 8)
     half = SECOND // 2
     assert starts == [0, half, 2 * half, 3 * half, 4 * half, MINUTE, MINUTE + half, MINUTE + 2 * half]
 
 
 def test_the_addresses_of_a_message_start_together() -> None:
-    starts = run(Pace([Window(5, MINUTE)]), [(0, 3), (0, 3), (0, 2)])
+    starts = run(LocalPace([Window(5, MINUTE)]), [(0, 3), (0, 3), (0, 2)])
     assert starts == [0] * 3 + [MINUTE] * 5
 
 
 def test_a_message_that_fits_into_no_window_is_an_error() -> None:
-    pace = Pace([Window(100, MINUTE), Window(2, SECOND)])
+    pace = LocalPace([Window(100, MINUTE), Window(2, SECOND)])
     assert pace.fits(2)
     assert not pace.fits(3)
     with pytest.raises(ValueError, match=r"3 addresses do not fit into the rate 100/minute, 2/second"):
@@ -105,7 +105,7 @@ def test_a_message_that_fits_into_no_window_is_an_error() -> None:
 
 
 def test_without_windows_nothing_waits() -> None:
-    pace = Pace([])
+    pace = LocalPace([])
     assert pace.delay(0, 1000) == 0
     assert pace.finish(0, 10**9) == 0
     assert str(pace) == "no limit"
@@ -126,12 +126,12 @@ def test_a_restart_buys_no_second_quota(
     windows: list[Window], before: list[tuple[int, int]], pause: int
 ) -> None:
     before = fitting(windows, before)
-    first = Pace(windows)
+    first = LocalPace(windows)
     starts = run(first, before)
     stopped = (starts[-1] if starts else 0) + pause
     firsts = accumulate((n for _, n in before), initial=0)  # where each message's addresses begin
     ages = [(stopped - starts[first], n) for first, (_, n) in zip(firsts, before, strict=False)]
-    restarted = Pace(windows)
+    restarted = LocalPace(windows)
     now = 17  # another process, another monotonic clock
     restarted.load(ages, now)
     later = run(restarted, [(0, 1)] * 20, now)
@@ -145,7 +145,7 @@ def test_a_restart_buys_no_second_quota(
 
 
 def test_load_leaves_seconds_alone_and_takes_a_clock_that_was_set_back() -> None:
-    pace = Pace([Window(1, SECOND), Window(3, MINUTE)])
+    pace = LocalPace([Window(1, SECOND), Window(3, MINUTE)])
     pace.load([(30 * SECOND, 1), (-5 * SECOND, 1)], 1000)
     assert pace.delay(1000) == 0
     assert pace.delay(1000, 1) == 0
@@ -155,7 +155,7 @@ def test_load_leaves_seconds_alone_and_takes_a_clock_that_was_set_back() -> None
 
 def test_load_takes_more_than_a_window_holds() -> None:
     """The rate was lowered between two runs, or a message went to more addresses than it allows now."""
-    pace = Pace([Window(2, HOUR)])
+    pace = LocalPace([Window(2, HOUR)])
     pace.load([(50 * MINUTE, 9), (10 * MINUTE, 1)], 0)
     assert pace.delay(0) == 10 * MINUTE
     assert pace.delay(0, 2) == 50 * MINUTE
@@ -170,7 +170,7 @@ SIMULATED = st.builds(
 def test_finish_is_exact_for_one_window(
     window: Window, before: list[tuple[int, int]], pause: int, count: int
 ) -> None:
-    pace = Pace([window])
+    pace = LocalPace([window])
     starts = run(pace, fitting([window], before))
     now = (starts[-1] if starts else 0) + pause
     predicted = pace.finish(now, count)
@@ -182,7 +182,7 @@ def test_finish_is_exact_for_one_window(
 def test_finish_is_never_late(
     windows: list[Window], before: list[tuple[int, int]], pause: int, count: int
 ) -> None:
-    pace = Pace(windows)
+    pace = LocalPace(windows)
     starts = run(pace, fitting(windows, before))
     now = (starts[-1] if starts else 0) + pause
     predicted = pace.finish(now, count)
@@ -193,7 +193,7 @@ def test_finish_is_never_late(
 @pytest.mark.parametrize("count", [1, 14, 400, 501, 1000, 1723])
 def test_finish_of_a_fresh_run_is_exact_for_usual_rates(count: int) -> None:
     windows = [Window(14, SECOND), Window(200, MINUTE), Window(500, HOUR)]
-    assert Pace(windows).finish(0, count) == run(Pace(windows), [(0, 1)] * count)[-1]
+    assert LocalPace(windows).finish(0, count) == run(LocalPace(windows), [(0, 1)] * count)[-1]
 
 
 @pytest.mark.parametrize(

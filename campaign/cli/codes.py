@@ -1,0 +1,12 @@
+"""The exit codes of every command; README says what they mean."""
+
+from __future__ import annotations
+
+OK = 0
+BUG = 1
+USAGE = 2
+REFUSED = 3
+DOUBT = 4
+UNFINISHED = 5
+DISCONNECTED = 6
+INTERRUPTED = 130

@@ -1,0 +1,71 @@
+"""The account that a campaign sends with: its secrets, its login, and what its rate is counted for.
+
+Reading a secret may run the campaign's own command: `check`, `preview` and `rehearse` never come here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from campaign.campaignfile.models import CampaignFile
+from campaign.ledger import Scope
+from campaign.message.context import Secrets
+from campaign.model import SECOND
+from campaign.smtp import Login, Mechanism
+
+# Access tokens live for an hour or so; a session that is opened later gets a new one.
+_TOKEN_LIFE = 300.0
+_COMMIT = SECOND  # ns from the time in an intent until the content has left, at most
+
+
+def scope_of(campaign: CampaignFile) -> Scope:
+    """Return the account that the campaign's rate is counted for."""
+    return Scope(campaign.smtp.host, campaign.smtp.username or "")
+
+
+def secrets_of(campaign: CampaignFile, ledger_secret: bytes) -> Secrets:
+    """Return what keys the tokens. Runs the campaign's command. Raises UserError."""
+    source = campaign.unsubscribe.secret if campaign.unsubscribe is not None else None
+    return Secrets(ledger_secret, source.read().encode() if source is not None else b"")
+
+
+def login_of(campaign: CampaignFile) -> Callable[[], Login | None]:
+    """Return what gives the login for each session; it has read the secret once already.
+
+    Runs the campaign's command. Raises UserError.
+    """
+    smtp = campaign.smtp
+    source = smtp.secret
+    if smtp.username is None or source is None:
+        return lambda: None
+    username = smtp.username
+    secret, read_at = source.read(), time.monotonic()
+
+    def current() -> Login:
+        nonlocal secret, read_at
+        if smtp.auth is Mechanism.XOAUTH2 and time.monotonic() - read_at > _TOKEN_LIFE:
+            secret, read_at = source.read(), time.monotonic()
+        return Login(username, secret, smtp.auth)
+
+    return current
+
+
+class _Loaded(Protocol):
+    def load(self, ages: Iterable[tuple[int, int]], now: int) -> None: ...
+
+
+class Started(Protocol):
+    """What knows of the starts in an account: a ledger, or a run of it."""
+
+    def starts(self, scope: Scope, since: int) -> list[tuple[int, int]]:
+        """Return (started_at, addresses) of every attempt in `scope` since then, oldest first; UTC ns."""
+
+
+def load_pace(pace: _Loaded, campaign: CampaignFile, ledger: Started, now: int) -> None:
+    """Rebuild the rate windows from what was sent in this account before; `now` is monotonic ns."""
+    utc = time.time_ns()
+    longest = max((window.period for window in campaign.windows), default=0)
+    starts = ledger.starts(scope_of(campaign), utc - longest - _COMMIT)
+    pace.load([(utc - started - _COMMIT, addresses) for started, addresses in starts], now)

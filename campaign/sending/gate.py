@@ -1,0 +1,180 @@
+"""When contents may leave: the pace, shared by the connections of a run, and a booking for each message.
+
+    book → `ahead` → `may_intend` → (the intent is committed) → `start`      or given back, at any point
+
+An envelope may go out `ahead` of its content if the content may follow soon. An intent is committed a
+little before its content may leave, so that the disk takes nothing from the pace; `start` alone takes
+a place in it, when that is free. What a booking has counted and not used, it gives back by itself: it
+is a context manager, and giving back twice does nothing.
+
+`now` is monotonic nanoseconds everywhere.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Protocol
+
+from campaign.model import SECOND
+
+# An envelope goes out early only if its content may follow within this time: the server waits.
+_AHEAD = 2 * SECOND
+# How long before its content may leave an intent is committed: what commits have taken lately, and
+# little more, since those that a crash leaves behind are in doubt. The initial and the maximum lead.
+_FIRST_LEAD, _MOST_LEAD = SECOND // 100, SECOND // 10
+
+
+class Pace(Protocol):
+    """The rate windows of a run. Times are monotonic ns; addresses are places in every window."""
+
+    def fits(self, addresses: int) -> bool:
+        """Whether a message of so many addresses can ever start."""
+
+    def delay(self, now: int, addresses: int = 1) -> int:
+        """Return the ns to wait before so many addresses may start; 0 for none."""
+
+    def take(self, now: int, addresses: int = 1) -> None:
+        """Note that so many addresses start at `now`, which is never before an earlier start."""
+
+    def finish(self, now: int, count: int) -> int:
+        """Return the ns from `now` until the last of `count` single starts may have been made."""
+
+    def load(self, ages: Iterable[tuple[int, int]], now: int) -> None:
+        """Rebuild the windows from (age in ns, addresses), oldest first."""
+
+
+class Gate:
+    """See the module. Every method may be called from any connection's thread."""
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+        self._lock = threading.Lock()
+        self._held_until = 0
+        self._ahead = 0  # addresses whose envelopes may be out, and whose contents have not started
+        self._line: list[str] = []  # keys whose intents wait for the pace, first come first served
+        self._intended = 0  # addresses whose intents may be committed, and whose contents have not started
+        self._lead = _FIRST_LEAD
+        self._last_start = 0
+
+    def book(self, key: str, addresses: int) -> Booking:
+        """Return a booking for a message of so many addresses; nothing is counted yet."""
+        return Booking(self, key, addresses)
+
+    def hold(self, until: int) -> None:
+        """Let no envelope out before `until`: the server asks us to slow down."""
+        with self._lock:
+            self._held_until = max(self._held_until, until)
+
+    def held(self, now: int) -> int:
+        """Return the ns for which no envelope goes out; 0 for none."""
+        with self._lock:
+            return max(0, self._held_until - now)
+
+    def committed(self, took: int) -> None:
+        """Take note of the ns that the commit of an intent has taken."""
+        with self._lock:
+            self._lead = min(max(took * 3 // 2 + SECOND // 1000, self._lead * 15 // 16), _MOST_LEAD)
+
+    def _ask_ahead(self, now: int, addresses: int) -> int:
+        with self._lock:
+            delay = max(self._pace.finish(now, self._ahead + addresses), self._held_until - now)
+            if delay > _AHEAD:
+                return delay - _AHEAD // 2
+            self._ahead += addresses
+            return 0
+
+    def _ask_to_intend(self, key: str, now: int, addresses: int) -> tuple[bool, int]:
+        with self._lock:
+            delay = self._soonest(now, addresses)
+            if key not in self._line:
+                self._line.append(key)
+            if self._line[0] != key or delay > self._lead:
+                return False, max(delay - self._lead, SECOND // 1000)
+            self._line.remove(key)
+            self._intended += addresses
+            return True, delay
+
+    def _ask_to_start(self, now: int, addresses: int) -> int:
+        with self._lock:
+            # Another connection may have read its clock later and come here earlier.
+            now = max(now, self._last_start)
+            if delay := self._pace.delay(now, addresses):
+                return delay
+            self._pace.take(now, addresses)
+            self._last_start = now
+            return 0
+
+    def _forget(self, key: str, ahead: int, intended: int) -> None:
+        with self._lock:
+            self._ahead -= ahead
+            self._intended -= intended
+            if key in self._line:
+                self._line.remove(key)
+
+    def _soonest(self, now: int, addresses: int) -> int:
+        """Return the ns until so many addresses may start, behind those that are intended."""
+        before = self._intended
+        if not self._pace.fits(before + addresses):
+            return self._lead + SECOND // 100  # one of those that are intended starts first
+        delay = self._pace.delay(now, before + addresses)
+        return max(delay, self._pace.finish(now, before + 1)) if before else delay
+
+
+class Booking:
+    """One message's way through the gate. It belongs to one thread at a time."""
+
+    def __init__(self, gate: Gate, key: str, addresses: int) -> None:
+        self._gate = gate
+        self._key = key
+        self._addresses = addresses
+        self._ahead = 0  # addresses that are counted so
+        self._intended = 0
+        self._asked = False  # it may stand in the line
+
+    def __enter__(self) -> Booking:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.give_back()
+
+    def ahead(self, now: int) -> int:
+        """Return 0 where the envelope may go out, and count it as ahead; else ns to wait.
+
+        Its content may follow soon, those that others have booked before it counted in.
+        """
+        if self._ahead:
+            return 0
+        delay = self._gate._ask_ahead(now, self._addresses)
+        if not delay:
+            self._ahead = self._addresses
+        return delay
+
+    def may_intend(self, now: int) -> tuple[bool, int]:
+        """Return whether the content may leave soon, and the ns until it may, or until to ask again.
+
+        If so it is counted on, and its intent is to be committed now. Who asks first goes first: a
+        server that has said 354 waits.
+        """
+        self._asked = True
+        granted, delay = self._gate._ask_to_intend(self._key, now, self._addresses)
+        if granted:
+            self._intended = self._addresses
+        return granted, delay
+
+    def start(self, now: int) -> int:
+        """Return 0 where the content whose intent holds may leave now, and note it; else ns to wait."""
+        delay = self._gate._ask_to_start(now, self._addresses)
+        if not delay:
+            self.give_back()  # what it was counted as until now; its place in the pace stays taken
+        return delay
+
+    def give_back(self) -> None:
+        """Count no longer what has not started."""
+        if self._ahead or self._asked:
+            self._gate._forget(self._key, self._ahead, self._intended)
+            self._ahead = self._intended = 0
+            self._asked = False

@@ -1,0 +1,334 @@
+"""The main job, whoever asks for it: `send`, its `--dry-run`, `rehearse` and `test`.
+
+    guard → open the ledger → guard → take the lease → read the secrets → prepare every row → plan
+          → (the person agrees) → enrol → send → what it came to
+
+`run` does that in this order for everybody; what differs between the four stands in `Mode`. It prints
+nothing and asks nobody: it tells an `Audience`, which also says whether the person agrees.
+
+What a guard refuses is a UserError: another file of this name in the ledger, another key than rows
+were told apart by, a rate that no message fits into, changed content that was not accepted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from itertools import islice
+from pathlib import Path
+from typing import Protocol
+
+from campaign.campaignfile.load import load
+from campaign.campaignfile.models import CampaignFile
+from campaign.errors import LedgerFull, Problem, UserError, raise_errors
+from campaign.ledger import Choices, Ledger, Run, Summary
+from campaign.message.context import Secrets
+from campaign.model import SECOND, Result, Status
+from campaign.preparation import Preparation, compile_campaign, prepare
+from campaign.sending.account import Started, load_pace, login_of, scope_of, secrets_of
+from campaign.sending.connection import Patience
+from campaign.sending.dispatch import Ending, Stop
+from campaign.sending.pacing import LocalPace
+from campaign.sending.sender import Listener, Sender
+from campaign.sending.trial import Trial, TrialRenderer
+from campaign.smtp import Login
+from campaign.wording import counted
+
+_TEST_PATIENCE = 60.0  # seconds that who tests waits for the rate
+_SAID = 1000  # different replies that are kept for the summary
+_CONTENT = "the content has changed since some had it; those who follow will get something else"
+
+
+class Change(StrEnum):
+    """What differs from an earlier run, and must be accepted before this one may send."""
+
+    CONTENT = "content"
+
+
+class Mode(StrEnum):
+    """Who asks for the job.
+
+    A dry run writes nothing, connects to nothing and runs no command. A rehearsal has a ledger that
+    vanishes, and runs no command either. A test sends one row's message to other people; the ledger
+    counts that in the rate, and is otherwise left as it was.
+    """
+
+    SEND = "send"
+    DRY_RUN = "dry run"
+    REHEARSAL = "rehearsal"
+    TEST = "test"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the person asked for.
+
+    `asks`: the audience can be asked; if not, it has said yes, and changes must be in `accept`.
+    `login` stands for the campaign's own where it is given. A test sends the message of row `row` to
+    `test_to`.
+    """
+
+    mode: Mode = Mode.SEND
+    limit: int | None = None
+    skip_bad_rows: bool = False
+    choices: Choices = field(default_factory=Choices)
+    accept: frozenset[Change] = frozenset()
+    asks: bool = False
+    login: Callable[[], Login | None] | None = None
+    row: int = 1
+    test_to: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the job is about to do. `changes` are those that were not accepted, each with its sentence.
+
+    By the rate alone it takes `wait` ns from `now`, UTC ns.
+    """
+
+    preparation: Preparation
+    changes: tuple[tuple[Change, str], ...]
+    wait: int
+    now: int
+
+    @property
+    def to_send(self) -> int:
+        """Rows that would be sent."""
+        return self.preparation.plan.to_send
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What the job came to: why it ended, and where the campaign stands; None after a dry run or a test.
+
+    `replies` are (status, words, rows) of what was not accepted, the most frequent first. `results` are
+    a test's, one for each address. Sending took `took` seconds.
+    """
+
+    stop: Stop
+    summary: Summary | None = None
+    replies: tuple[tuple[Status, str, int], ...] = ()
+    results: tuple[Result, ...] = ()
+    took: float = 0.0
+
+
+class Interruptible(Protocol):
+    """A run that can be stopped."""
+
+    def interrupt(self, *, at_once: bool = False) -> None:
+        """Stop after the answers that are due; `at_once`: do not wait for them."""
+
+
+class Audience(Listener, Protocol):
+    """Who is told what the job does, and asked."""
+
+    def progress(self, doing: str, done: int, of: int) -> None:
+        """So much of something is done."""
+
+    def planned(self, plan: Plan) -> None:
+        """This will be done."""
+
+    def agrees(self, plan: Plan) -> bool:
+        """Whether the person agrees to a plan that was shown; asked where `Options.asks`."""
+
+    def sending(self, run: Interruptible, total: int) -> AbstractContextManager[None]:
+        """Entered while messages are sent: here signals may interrupt the run."""
+
+
+def run(campaign: CampaignFile, options: Options, audience: Audience) -> Finished:
+    """Do the main job, and return what it came to.
+
+    Raises UserError for what the person can mend, LeaseHeld, LeaseLost, ConnectFailed. LedgerFull is
+    raised only before anything has left.
+    """
+    raise_errors(too_narrow(campaign))
+    with _opened(campaign, options.mode) as ledger:
+        match options.mode:
+            case Mode.DRY_RUN:
+                _guard_identity(campaign, ledger)
+                secrets = replace(Secrets.placeholder(), ledger=ledger.secret)
+                audience.planned(_plan(campaign, ledger, ledger, secrets, options, audience))
+                return Finished(Stop(Ending.DONE))
+            case Mode.TEST:
+                return _test(campaign, ledger, options, audience)
+            case Mode.SEND | Mode.REHEARSAL:
+                ledger.adopt(_guard_identity(campaign, ledger))
+                with _leased(campaign, ledger) as lease:
+                    return _send(campaign, ledger, lease, options, audience)
+
+
+def _send(
+    campaign: CampaignFile, ledger: Ledger, lease: Run, options: Options, audience: Audience
+) -> Finished:
+    rehearsal = options.mode is Mode.REHEARSAL
+    secrets = Secrets.placeholder() if rehearsal else secrets_of(campaign, ledger.secret)
+    login = options.login or login_of(campaign)
+    plan = _plan(campaign, ledger, lease, secrets, options, audience)
+    audience.planned(plan)
+    if plan.to_send and not _agreed(plan, options, audience):
+        return Finished(Stop(Ending.DECLINED))
+    preparation = plan.preparation
+    lease.heartbeat(time.time_ns())
+    preparation.enrolment.apply(time.time_ns())
+    if plan.to_send:
+        ledger.set_digest(preparation.renderer.digest)
+    sender = Sender(campaign, preparation.renderer, lease, login, audience, limit=options.limit)
+    began = time.monotonic()
+    with audience.sending(sender, plan.to_send):
+        stop = sender.run()
+    took = time.monotonic() - began
+    now = time.time_ns()
+    summary = replace(ledger.history.summary(now), sending=None)  # that was us
+    replies = tuple(islice(ledger.history.replies(now), _SAID))
+    return Finished(stop, summary, replies, took=took)
+
+
+def _test(campaign: CampaignFile, ledger: Ledger, options: Options, audience: Audience) -> Finished:
+    raise_errors(
+        Problem(f"{address} is suppressed: it gets nothing")
+        for address in options.test_to
+        if ledger.is_suppressed(address)
+    )
+    recipients, renderer = compile_campaign(campaign, secrets_of(campaign, ledger.secret))
+    row = recipients.row(options.row)
+    login = options.login or login_of(campaign)
+    with _leased(campaign, ledger) as lease:
+        _refuse_long_wait(campaign, lease, len(options.test_to))
+        trial = Trial(row, options.test_to, lease)
+        once = Patience(openings=1)
+        sender = Sender(campaign, TrialRenderer(renderer, row), trial, login, audience, patience=once)
+        with audience.sending(sender, len(options.test_to)):
+            stop = sender.run()
+    return Finished(stop, results=tuple(trial.results.values()))
+
+
+def _plan(
+    campaign: CampaignFile,
+    ledger: Ledger,
+    starts: Started,
+    secrets: Secrets,
+    options: Options,
+    audience: Audience,
+) -> Plan:
+    """Prepare every row. Raises UserError for bad rows, unless they are to be skipped."""
+    preparation = prepare(campaign, ledger.enrolment(options.choices), secrets, audience.progress)
+    if preparation.errors and not options.skip_bad_rows:
+        hint = "nothing was sent; correct the list, or leave such rows out with --skip-bad-rows"
+        raise UserError(*preparation.errors, Problem(hint))
+    now = time.monotonic_ns()
+    pace = LocalPace(campaign.windows)
+    if options.mode is not Mode.REHEARSAL:
+        load_pace(pace, campaign, starts, now)
+    wait = pace.finish(now, preparation.survey.addresses)
+    changes = [(Change.CONTENT, _CONTENT)] if _content_changed(ledger, preparation) else []
+    left = tuple((change, words) for change, words in changes if change not in options.accept)
+    return Plan(preparation, left, wait, time.time_ns())
+
+
+def _agreed(plan: Plan, options: Options, audience: Audience) -> bool:
+    """Whether the person agrees. Raises UserError for changes that nobody can be asked about."""
+    if options.asks:
+        return audience.agrees(plan)
+    if plan.changes:
+        kinds = ",".join(change for change, _ in plan.changes)
+        said = "; ".join(sentence for _, sentence in plan.changes)
+        raise UserError(f"{said}. If that is meant, add --accept {kinds}")
+    return True
+
+
+def _content_changed(ledger: Ledger, preparation: Preparation) -> bool:
+    return ledger.digest not in (None, preparation.renderer.digest)
+
+
+def _guard_identity(campaign: CampaignFile, ledger: Ledger) -> list[str]:
+    """Return what tells the rows apart, as the ledger keeps it.
+
+    Refuses another file of this name in the same ledger, and rows that are told apart by something
+    else than when some of them were mailed.
+    """
+    other = other_file(campaign, ledger.known_file)
+    if other is not None:
+        what = f"{other} has this name too, in the same ledger; names are identities: rename one"
+        raise UserError(campaign.problem("name", what))
+    settings = campaign.recipients
+    key = ["the address" if column == settings.email else f"`{column}`" for column in settings.key]
+    known = ledger.other_key(key)
+    if known is not None:
+        before, now = " and ".join(known), " and ".join(key)
+        what = (
+            f"rows were told apart by {before} when some were mailed, and now by {now}: those would be mailed"
+            f" again. Go back to {before}, or give the campaign another `name`"
+        )
+        raise UserError(campaign.problem("recipients.key", what))
+    return key
+
+
+def other_file(campaign: CampaignFile, known: Path | None) -> Path | None:
+    """Return the file that the ledger knows under this name, if it is another one that is still there.
+
+    A file that was renamed or moved takes its history along.
+    """
+    if known is None or not known.is_file() or known.samefile(campaign.file):
+        return None
+    try:
+        other = load(known)
+    except UserError:
+        return known  # which it may have been
+    same = other.name == campaign.name and other.ledger.resolve() == campaign.ledger.resolve()
+    return known if same else None
+
+
+def _refuse_long_wait(campaign: CampaignFile, lease: Run, addresses: int) -> None:
+    pace = LocalPace(campaign.windows)
+    now = time.monotonic_ns()
+    load_pace(pace, campaign, lease, now)
+    seconds = pace.finish(now, addresses) / SECOND
+    if seconds > _TEST_PATIENCE:
+        minutes = counted(round(seconds / 60), "minute")
+        raise UserError(f"the rate {pace} is used up: this could be sent in {minutes}; nothing was")
+
+
+def too_narrow(campaign: CampaignFile) -> list[Problem]:
+    """Return a problem for each rate in which a message and its copies could never be sent."""
+    addresses = 1 + len(campaign.cc) + len(campaign.bcc)
+    path = "rate" if campaign.rate else "smtp.rate"
+    return [
+        campaign.problem(
+            path, f"{window} is too narrow: with cc and bcc each message has {addresses} addresses at once"
+        )
+        for window in campaign.windows
+        if window.count < addresses
+    ]
+
+
+@contextmanager
+def _opened(campaign: CampaignFile, mode: Mode) -> Iterator[Ledger]:
+    """Open the ledger that a job of this mode works on."""
+    match mode:
+        case Mode.REHEARSAL:
+            ledger = Ledger.temporary(campaign.name)
+        case Mode.DRY_RUN if not campaign.ledger.exists():
+            ledger = Ledger.temporary(campaign.name)
+        case Mode.DRY_RUN:
+            ledger = Ledger.open(campaign.ledger, campaign.name, campaign.file, create=False, read_only=True)
+        case _:
+            ledger = Ledger.open(campaign.ledger, campaign.name, campaign.file)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+@contextmanager
+def _leased(campaign: CampaignFile, ledger: Ledger) -> Iterator[Run]:
+    """Hold the sender's lease. Raises LeaseHeld, LedgerFull."""
+    longest = int(campaign.retry.max_delay * 2 * SECOND)
+    lease = ledger.start(scope_of(campaign), time.time_ns(), longest, suppress=campaign.suppress)
+    try:
+        yield lease
+    finally:
+        with suppress(LedgerFull):  # the lease of a process that has ended holds nobody up
+            lease.end(time.time_ns())

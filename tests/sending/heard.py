@@ -1,0 +1,20 @@
+"""A listener that keeps what it is told."""
+
+from __future__ import annotations
+
+from campaign.ledger import Claim
+from campaign.model import Result
+
+
+class Heard:
+    """Keeps attempts and waits, in the order in which they were told."""
+
+    def __init__(self) -> None:
+        self.attempts: list[tuple[Claim, Result]] = []
+        self.waits: list[tuple[float, str]] = []
+
+    def attempted(self, claim: Claim, result: Result) -> None:
+        self.attempts.append((claim, result))
+
+    def waiting(self, seconds: float, why: str) -> None:
+        self.waits.append((seconds, why))

@@ -1,0 +1,72 @@
+"""A run of rows in memory: `ledger.Run`, small and real, for tests of what connections share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from campaign.ledger import Claim, Intent, Scope
+from campaign.model import Recipient, Result, Status
+
+_WAITING = (Status.PENDING, Status.DEFERRED)
+
+
+class Rows:
+    """Rows by key, with their status and due time; a test may look at all of it, and set `suppressed`."""
+
+    def __init__(self, *addresses: str) -> None:
+        self.rows = {a: Recipient(n, n + 1, a, a, "", {"email": a}) for n, a in enumerate(addresses, 1)}
+        self.status = dict.fromkeys(self.rows, Status.PENDING)
+        self.due = dict.fromkeys(self.rows, 0)
+        self.charged = dict.fromkeys(self.rows, 0)
+        self.results: list[Result] = []
+        self.intended: list[Intent] = []
+        self.suppressed: set[str] = set()
+        self.beats: list[int] = []
+        self._claimed: set[str] = set()
+
+    def claim(self, now: int, count: int) -> list[Claim]:
+        free = [
+            key for key in self.rows if self.is_due(key) and key not in self._claimed and self.due[key] <= now
+        ]
+        taken = sorted(free, key=lambda key: (self.due[key], self.rows[key].number))[:count]
+        self._claimed.update(taken)
+        return [Claim(self.rows[key], self.charged[key]) for key in taken]
+
+    def release(self, keys: Sequence[str]) -> None:
+        self._claimed.difference_update(keys)
+
+    def is_due(self, key: str) -> bool:
+        return self.status[key] in _WAITING and key not in self.suppressed
+
+    def next_due(self, now: int) -> int | None:
+        free = [self.due[key] for key in self.rows if self.is_due(key) and key not in self._claimed]
+        return min(free, default=None)
+
+    def record(self, results: Sequence[Result], intents: Sequence[Intent]) -> set[str]:
+        for result in results:
+            self.results.append(result)
+            self.status[result.key], self.due[result.key] = result.status, result.due_at
+            self.charged[result.key] += result.charged
+        self.release([result.key for result in results])
+        held = [intent for intent in intents if self.is_due(intent.key)]
+        for intent in held:
+            self.status[intent.key] = Status.IN_FLIGHT
+        self.intended += held
+        return {intent.key for intent in held}
+
+    def is_suppressed(self, address: str) -> bool:
+        return address in self.suppressed
+
+    def starts(self, scope: Scope, since: int) -> list[tuple[int, int]]:
+        return [
+            (intent.started_at, intent.addresses) for intent in self.intended if intent.started_at >= since
+        ]
+
+    def note_start(self, started_at: int, addresses: int) -> None:
+        self.intended.append(Intent("", started_at, addresses, ""))
+
+    def heartbeat(self, now: int, steady: int | None = None) -> None:
+        self.beats.append(now)
+
+    def end(self, now: int) -> None:
+        self._claimed.clear()

@@ -1,0 +1,70 @@
+"""When a run stops by itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from campaign.model import Answer, Stage
+from campaign.sending.breaker import Breaker
+from campaign.verdict import judge
+from tests.sending.answers import answered, unknown, unsent
+
+ACCEPTED = answered(Stage.BODY, "250 Ok")
+REFUSED = answered(Stage.RCPT, "550 5.1.1 no such user")
+SENDER = answered(Stage.RCPT, "550 5.7.1 policy")
+GENERIC = answered(Stage.BODY, "554 5.2.0 submission quota exceeded")
+INDIFFERENT = (
+    unsent(),
+    unknown(),
+    answered(Stage.BODY, "421 bye"),
+    answered(Stage.MAIL, "450 4.7.1 too much mail"),
+)
+
+
+def note(breaker: Breaker, answer: Answer) -> str | None:
+    return breaker.note(judge(answer), answer)
+
+
+def note_all(breaker: Breaker, *answers: Answer) -> list[str | None]:
+    return [note(breaker, answer) for answer in answers]
+
+
+def test_a_quota_pauses_at_once() -> None:
+    reason = note(Breaker(None), answered(Stage.MAIL, "550 5.4.5 daily quota"))
+    assert reason is not None
+    assert "550 5.4.5 daily quota" in reason
+
+
+@pytest.mark.parametrize("answer", [SENDER, GENERIC], ids=["sender", "5.2.0"])
+def test_three_refusals_in_a_row_that_are_about_us_pause(answer: Answer) -> None:
+    assert note_all(Breaker(None), answer, answer, ACCEPTED, answer, answer) == [None] * 5
+    assert note_all(Breaker(None), answer, answer, REFUSED, answer, answer) == [None] * 5
+    *quiet, reason = note_all(Breaker(None), answer, answer, *INDIFFERENT, answer)
+    assert quiet == [None] * 6
+    assert reason is not None
+    assert answer.reply is not None
+    assert answer.reply.text in reason
+
+
+def test_too_many_refusals_pause_from_the_fiftieth_result_on() -> None:
+    breaker = Breaker(0.2)
+    assert note_all(breaker, *[REFUSED] * 49) == [None] * 49
+    reason = note(breaker, ACCEPTED)
+    assert reason is not None
+    assert reason.startswith("98% of the last 50 were refused")
+
+
+def test_the_share_is_of_the_last_two_hundred_results() -> None:
+    breaker = Breaker(0.2)
+    assert set(note_all(breaker, *[ACCEPTED] * 1000, *[REFUSED] * 40)) == {None}
+    assert note(breaker, REFUSED) is not None
+    # What was refused two hundred results ago no longer counts.
+    breaker = Breaker(0.2)
+    earlier = [ACCEPTED] * 160 + [REFUSED] * 40
+    assert set(note_all(breaker, *earlier, *earlier)) == {None}
+
+
+def test_the_share_may_be_met_and_not_exceeded_and_can_be_off() -> None:
+    assert set(note_all(Breaker(0.5), *[ACCEPTED, REFUSED] * 100)) == {None}
+    assert set(note_all(Breaker(None), *[REFUSED] * 300)) == {None}
+    assert set(note_all(Breaker(0.0), *[ACCEPTED, *INDIFFERENT] * 100)) == {None}

@@ -1,0 +1,257 @@
+"""The main job, asked for by a test in the place of a command: no terminal, no parser."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from campaign.campaignfile.load import load
+from campaign.errors import UserError
+from campaign.ledger import Claim
+from campaign.model import Result, Status
+from campaign.rehearsal import Faults, RehearsalServer, parse_faults, rehearsal_login, rehearsed
+from campaign.sending.dispatch import Ending
+from campaign.sending.job import Change, Finished, Interruptible, Mode, Options, Plan, run
+from tests.e2e.folder import CampaignFolder
+from tests.servers.postfix import Postfix
+
+
+@dataclass
+class Person:
+    """An audience that writes down what it is told, and says yes or no."""
+
+    answer: bool = True
+    plans: list[Plan] = field(default_factory=list)
+    asked: list[Plan] = field(default_factory=list)
+    attempts: list[tuple[str, Status]] = field(default_factory=list)
+    waits: list[str] = field(default_factory=list)
+
+    def progress(self, doing: str, done: int, of: int) -> None:
+        assert done <= max(of, done)
+
+    def planned(self, plan: Plan) -> None:
+        self.plans.append(plan)
+
+    def agrees(self, plan: Plan) -> bool:
+        self.asked.append(plan)
+        return self.answer
+
+    def attempted(self, claim: Claim, result: Result) -> None:
+        self.attempts.append((claim.recipient.email, result.status))
+
+    def waiting(self, seconds: float, why: str) -> None:
+        self.waits.append(why)
+
+    @contextmanager
+    def sending(self, run: Interruptible, total: int) -> Iterator[None]:
+        yield
+
+
+@pytest.fixture
+def folder(campaign_for: Callable[..., CampaignFolder], postfix: Postfix) -> CampaignFolder:
+    made = campaign_for(postfix)
+    made.people(3)
+    return made
+
+
+def do(folder: CampaignFolder, person: Person, file: str = "campaign.yaml", **options: Any) -> Finished:
+    return run(load(folder.folder / file), Options(**options), person)
+
+
+def snapshot(folder: CampaignFolder) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.folder.iterdir()}
+
+
+class TestSend:
+    def test_everybody_once_and_it_can_be_asked_again(self, folder: CampaignFolder, postfix: Postfix) -> None:
+        person = Person()
+        finished = do(folder, person)
+        assert finished.stop.ending is Ending.DONE
+        assert finished.summary is not None
+        assert finished.summary.counts[Status.ACCEPTED] == 3
+        assert [status for _, status in person.attempts] == [Status.ACCEPTED] * 3
+        assert len(postfix.wait_delivered(3)) == 3
+        assert person.asked == []
+        again = do(folder, person)
+        assert again.summary == finished.summary
+        assert len(person.attempts) == 3
+
+    def test_who_says_no_gets_nothing(self, folder: CampaignFolder) -> None:
+        person = Person(answer=False)
+        assert do(folder, person, asks=True).stop.ending is Ending.DECLINED
+        assert [plan.to_send for plan in person.asked] == [3]
+        assert folder.counts() == {}
+
+    def test_changed_content_is_asked_about_or_refused(self, folder: CampaignFolder) -> None:
+        do(folder, Person(), limit=1)
+        (folder.folder / "body.txt.j2").write_text("Something else.\n")
+        with pytest.raises(UserError, match=r"the content has changed .* add --accept content"):
+            do(folder, Person())
+        person = Person(answer=False)
+        do(folder, person, asks=True)
+        assert [change for change, _ in person.asked[0].changes] == [Change.CONTENT]
+        assert folder.counts() == {"accepted": 1, "pending": 2}
+        person = Person()
+        do(folder, person, accept=frozenset({Change.CONTENT}))
+        assert person.plans[0].changes == ()
+        assert folder.counts() == {"accepted": 3}
+
+    def test_a_limit_is_of_attempts(self, folder: CampaignFolder) -> None:
+        finished = do(folder, Person(), limit=2)
+        assert finished.stop.ending is Ending.LIMIT
+        assert folder.counts() == {"accepted": 2, "pending": 1}
+
+
+class TestDryRun:
+    def test_it_says_what_send_would_do_and_writes_nothing(
+        self, folder: CampaignFolder, postfix: Postfix
+    ) -> None:
+        before = snapshot(folder)
+        person = Person()
+        finished = do(folder, person, mode=Mode.DRY_RUN)
+        assert (finished.stop.ending, finished.summary) == (Ending.DONE, None)
+        assert person.plans[0].to_send == 3
+        assert snapshot(folder) == before
+        assert list(postfix.mailbox()) == []
+
+    def test_it_refuses_what_send_refuses(self, folder: CampaignFolder) -> None:
+        do(folder, Person(), limit=1)
+        shutil.copy(folder.folder / "campaign.yaml", folder.folder / "second.yaml")
+        for mode in (Mode.SEND, Mode.DRY_RUN):
+            with pytest.raises(UserError, match="has this name too, in the same ledger"):
+                do(folder, Person(), "second.yaml", mode=mode)
+        folder.write(recipients={"csv": "list.csv", "key": "name", "name": "{{ name }}"})
+        for mode in (Mode.SEND, Mode.DRY_RUN):
+            with pytest.raises(UserError, match="rows were told apart by the address"):
+                do(folder, Person(), mode=mode)
+
+    def test_it_sees_the_changes_that_send_asks_about(self, folder: CampaignFolder) -> None:
+        do(folder, Person(), limit=1)
+        (folder.folder / "body.txt.j2").write_text("Something else.\n")
+        person = Person()
+        do(folder, person, mode=Mode.DRY_RUN)
+        assert [change for change, _ in person.plans[0].changes] == [Change.CONTENT]
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_a_rate_that_no_message_fits_into_stops_every_sending_command(
+    folder: CampaignFolder, mode: Mode
+) -> None:
+    folder.write(cc=["boss@example.test"], rate="1/minute")
+    with pytest.raises(UserError, match="1/minute is too narrow"):
+        do(folder, Person(), mode=mode, test_to=("me@example.test",))
+    for command in ("status", "export", "resolve"):
+        done = folder.run(command, "campaign.yaml")
+        assert "too narrow" not in done.stdout + done.stderr
+
+
+class TestRehearsal:
+    def rehearse(self, folder: CampaignFolder, faults: Faults, **options: Any) -> Finished:
+        with RehearsalServer(faults) as server:
+            campaign = rehearsed(load(folder.folder / "campaign.yaml"), server, paced=False)
+            login = rehearsal_login(server)
+            return run(campaign, Options(mode=Mode.REHEARSAL, login=login, **options), Person())
+
+    def test_it_leaves_nothing_behind(self, folder: CampaignFolder) -> None:
+        before = snapshot(folder)
+        finished = self.rehearse(folder, Faults())
+        assert finished.summary is not None
+        assert finished.summary.counts[Status.ACCEPTED] == 3
+        assert snapshot(folder) == before
+
+    @pytest.mark.parametrize("suppress", ["auto", "off"])
+    def test_suppress_off_holds_there_too(
+        self, folder: CampaignFolder, suppress: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Two rows of one dead address: with `auto` the second is not even tried."""
+        folder.list(["dead@example.test,Ann,1", "dead@example.test,Ben,2"], header="email,name,key")
+        folder.write(
+            suppress=suppress,
+            recipients={"csv": "list.csv", "key": "key", "name": "{{ name }}"},
+            smtp={"connections": 1},
+        )
+        finished = self.rehearse(folder, parse_faults("refuse:100%"))
+        assert finished.summary is not None
+        refused = 2 if suppress == "off" else 1
+        assert finished.summary.counts[Status.REFUSED] == refused
+        assert finished.summary.counts[Status.SUPPRESSED] == 2 - refused
+
+    def test_bad_rows_stop_it_like_send(self, folder: CampaignFolder) -> None:
+        folder.list(["user1@example.test,Ann", "nobody,Ben"])
+        with pytest.raises(UserError, match="nobody"):
+            self.rehearse(folder, Faults())
+        finished = self.rehearse(folder, Faults(), skip_bad_rows=True)
+        assert finished.summary is not None
+        assert finished.summary.counts[Status.INVALID] == 1
+
+
+class TestTest:
+    def test_the_real_message_of_a_row_to_other_people(
+        self, folder: CampaignFolder, postfix: Postfix
+    ) -> None:
+        folder.write(cc=["boss@example.test"])
+        finished = do(
+            folder, Person(), mode=Mode.TEST, row=2, test_to=("me@example.test", "you@example.test")
+        )
+        assert [(r.outcomes[0].address, r.status) for r in finished.results] == [
+            ("me@example.test", Status.ACCEPTED),
+            ("you@example.test", Status.ACCEPTED),
+        ]
+        mails = postfix.wait_delivered(2)
+        assert {mail.recipient for mail in mails} == {"me@example.test", "you@example.test"}
+        assert all(b"Subject: [Test] Hello Person 2" in mail.content for mail in mails)
+        # The ledger counts them in the rate, and knows nobody.
+        assert folder.rows("SELECT message, addresses FROM attempts") == [(None, 1), (None, 1)]
+        assert folder.rows("SELECT count(*) FROM messages") == [(0,)]
+        assert folder.rows("SELECT count(*) FROM runs WHERE ended_at IS NULL") == [(0,)]
+
+    def test_what_is_refused_or_put_off_is_not_tried_again(self, folder: CampaignFolder) -> None:
+        to = ("bad@example.test", "defer@example.test", "me@example.test")
+        finished = do(folder, Person(), mode=Mode.TEST, test_to=to)
+        said = {result.outcomes[0].address: result for result in finished.results}
+        assert said["bad@example.test"].status is Status.REFUSED
+        assert said["defer@example.test"].status is Status.DEFERRED
+        assert said["me@example.test"].status is Status.ACCEPTED
+        assert folder.suppressed() == set()
+
+    def test_a_row_that_is_not_there(self, folder: CampaignFolder) -> None:
+        with pytest.raises(UserError, match="row 9 is not among those to be mailed"):
+            do(folder, Person(), mode=Mode.TEST, row=9, test_to=("me@example.test",))
+
+    def test_a_rate_that_is_used_up_is_said(self, folder: CampaignFolder) -> None:
+        folder.write(rate="1/hour")
+        do(folder, Person(), mode=Mode.TEST, test_to=("me@example.test",))
+        with pytest.raises(UserError, match=r"the rate 1/hour is used up: this could be sent in 60 minutes"):
+            do(folder, Person(), mode=Mode.TEST, test_to=("me@example.test",))
+
+    def test_a_server_that_is_not_there_is_asked_once(self, folder: CampaignFolder) -> None:
+        folder.write(smtp={"host": "127.0.0.1", "port": 1, "security": "none", "ca_file": None})
+        person = Person()
+        finished = do(folder, person, mode=Mode.TEST, test_to=("me@example.test",))
+        assert finished.stop.ending is Ending.DISCONNECTED
+        assert "127.0.0.1:1" in finished.stop.why
+        assert person.waits == []
+
+
+def test_a_dry_run_reads_a_ledger_that_it_may_not_write(folder: CampaignFolder) -> None:
+    do(folder, Person(), limit=1)
+    connection = sqlite3.connect(folder.folder / "ledger.db")
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        person = Person()
+        do(folder, person, mode=Mode.DRY_RUN)
+        assert person.plans[0].to_send == 2
+    finally:
+        connection.close()
+
+
+def test_a_folder_without_a_ledger_stays_without_one(folder: CampaignFolder) -> None:
+    do(folder, Person(), mode=Mode.DRY_RUN)
+    assert not Path(folder.folder / "ledger.db").exists()
