@@ -77,41 +77,48 @@ class Gate:
         with self._lock:
             self._lead = min(max(took * 3 // 2 + SECOND // 1000, self._lead * 15 // 16), _MOST_LEAD)
 
-    def _ask_ahead(self, now: int, addresses: int) -> int:
+    def _ask_ahead(self, now: int, booking: Booking) -> int:
         with self._lock:
-            delay = max(self._pace.finish(now, self._ahead + addresses), self._held_until - now)
+            delay = max(self._pace.finish(now, self._ahead + booking.addresses), self._held_until - now)
             if delay > _AHEAD:
                 return delay - _AHEAD // 2
-            self._ahead += addresses
+            booking.ahead_now = booking.addresses
+            self._ahead += booking.addresses
             return 0
 
-    def _ask_to_intend(self, key: str, now: int, addresses: int) -> tuple[bool, int]:
+    def _ask_to_intend(self, now: int, booking: Booking) -> tuple[bool, int]:
         with self._lock:
-            delay = self._soonest(now, addresses)
-            if key not in self._line:
-                self._line.append(key)
-            if self._line[0] != key or delay > self._lead:
+            delay = self._soonest(now, booking.addresses)
+            if booking.key not in self._line:
+                self._line.append(booking.key)
+            if self._line[0] != booking.key or delay > self._lead:
                 return False, max(delay - self._lead, SECOND // 1000)
-            self._line.remove(key)
-            self._intended += addresses
+            self._line.remove(booking.key)
+            booking.intended_now = booking.addresses
+            self._intended += booking.addresses
             return True, delay
 
-    def _ask_to_start(self, now: int, addresses: int) -> int:
+    def _ask_to_start(self, now: int, booking: Booking) -> int:
         with self._lock:
             # Another connection may have read its clock later and come here earlier.
             now = max(now, self._last_start)
-            if delay := self._pace.delay(now, addresses):
+            if delay := self._pace.delay(now, booking.addresses):
                 return delay
-            self._pace.take(now, addresses)
+            self._pace.take(now, booking.addresses)
             self._last_start = now
+            self._uncount(booking)
             return 0
 
-    def _forget(self, key: str, ahead: int, intended: int) -> None:
+    def _give_back(self, booking: Booking) -> None:
         with self._lock:
-            self._ahead -= ahead
-            self._intended -= intended
-            if key in self._line:
-                self._line.remove(key)
+            self._uncount(booking)
+
+    def _uncount(self, booking: Booking) -> None:
+        self._ahead -= booking.ahead_now
+        self._intended -= booking.intended_now
+        booking.ahead_now = booking.intended_now = 0
+        if booking.key in self._line:
+            self._line.remove(booking.key)
 
     def _soonest(self, now: int, addresses: int) -> int:
         """Return the ns until so many addresses may start, behind those that are intended."""
@@ -123,15 +130,17 @@ class Gate:
 
 
 class Booking:
-    """One message's way through the gate. It belongs to one thread at a time."""
+    """One message's way through the gate. It belongs to one thread at a time.
+
+    `ahead_now` and `intended_now` are the addresses that the gate counts so; only the gate sets them.
+    """
 
     def __init__(self, gate: Gate, key: str, addresses: int) -> None:
+        self.key = key
+        self.addresses = addresses
+        self.ahead_now = 0
+        self.intended_now = 0
         self._gate = gate
-        self._key = key
-        self._addresses = addresses
-        self._ahead = 0  # addresses that are counted so
-        self._intended = 0
-        self._asked = False  # it may stand in the line
 
     def __enter__(self) -> Booking:
         return self
@@ -146,12 +155,7 @@ class Booking:
 
         Its content may follow soon, those that others have booked before it counted in.
         """
-        if self._ahead:
-            return 0
-        delay = self._gate._ask_ahead(now, self._addresses)
-        if not delay:
-            self._ahead = self._addresses
-        return delay
+        return 0 if self.ahead_now else self._gate._ask_ahead(now, self)
 
     def may_intend(self, now: int) -> tuple[bool, int]:
         """Return whether the content may leave soon, and the ns until it may, or until to ask again.
@@ -159,22 +163,12 @@ class Booking:
         If so it is counted on, and its intent is to be committed now. Who asks first goes first: a
         server that has said 354 waits.
         """
-        self._asked = True
-        granted, delay = self._gate._ask_to_intend(self._key, now, self._addresses)
-        if granted:
-            self._intended = self._addresses
-        return granted, delay
+        return self._gate._ask_to_intend(now, self)
 
     def start(self, now: int) -> int:
         """Return 0 where the content whose intent holds may leave now, and note it; else ns to wait."""
-        delay = self._gate._ask_to_start(now, self._addresses)
-        if not delay:
-            self.give_back()  # what it was counted as until now; its place in the pace stays taken
-        return delay
+        return self._gate._ask_to_start(now, self)
 
     def give_back(self) -> None:
         """Count no longer what has not started."""
-        if self._ahead or self._asked:
-            self._gate._forget(self._key, self._ahead, self._intended)
-            self._ahead = self._intended = 0
-            self._asked = False
+        self._gate._give_back(self)

@@ -422,7 +422,7 @@ def test_changed_content_is_not_sent_unasked(postfix: Postfix, campaign_for: Fol
     sent = folder.send()
     assert sent.returncode == 2
     assert "the content has changed since some had it" in sent.stderr
-    assert "--accept-changes" in sent.stderr
+    assert "--accept content" in sent.stderr
     assert folder.counts() == {"accepted": 2, "pending": 2}
     folder.write(smtp={"messages_per_session": 3}, rate="100/second", retry={"attempts": 2})
     assert folder.send("--accept-changes").returncode == 0
