@@ -84,6 +84,16 @@ def test_a_seam_has_one_importer(module: str, importers: set[str]) -> None:
     assert found == importers
 
 
+def test_only_the_ledger_knows_how_it_is_stored() -> None:
+    wrong = [
+        str(path.relative_to(ROOT))
+        for path, room in modules()
+        if room != "ledger" and any(name.startswith("campaign.ledger.sqlite") for name in imported(path))
+    ]
+    assert wrong == []
+    assert "SELECT" not in (PACKAGE / "ledger" / "ledger.py").read_text("utf-8")
+
+
 def test_only_the_command_line_prints_or_exits() -> None:
     wrong = []
     for path, room in modules():

@@ -1,16 +1,25 @@
-"""The ledger: who was mailed, who is to be mailed, and what was answered."""
+"""The ledger: who was mailed, who is still to be mailed, and what was answered."""
 
 from campaign.ledger.ledger import Ledger
-from campaign.ledger.protocols import Claim, Intent, Run, Scope
-from campaign.ledger.sqlite.database import Database
-from campaign.ledger.sqlite.enrolment import Choices, Enrolment, Plan
-from campaign.ledger.sqlite.history import Entry, History, Summary
-from campaign.ledger.sqlite.suppression import Suppression, Suppressions, parse_pattern
+from campaign.ledger.patterns import parse_pattern
+from campaign.ledger.protocols import (
+    Choices,
+    Claim,
+    Enrolment,
+    Entry,
+    History,
+    Intent,
+    Plan,
+    Run,
+    Scope,
+    Summary,
+    Suppression,
+    Suppressions,
+)
 
 __all__ = [
     "Choices",
     "Claim",
-    "Database",
     "Enrolment",
     "Entry",
     "History",

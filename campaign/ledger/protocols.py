@@ -1,12 +1,22 @@
-"""What sending asks of a ledger, whatever stands behind it: a run, its claims, its intents and results."""
+"""The ledger as other rooms see it: its nouns, and what each kind of ledger must be able to do.
+
+    Enrolment     the list compared with what is known: stage → plan → apply
+    Run           one sending process: claim → record an intent → record its result
+    Suppressions  who gets nothing
+    History       what happened, for reports; readable while another process sends
+
+Times are UTC, in integer nanoseconds since 1970.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from campaign.model import Recipient, Result
+from campaign.errors import Problem
+from campaign.ledger.patterns import is_hash
+from campaign.model import BadRow, Recipient, Result, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +38,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A content is about to leave, to so many addresses. `started_at` is UTC ns."""
+    """The content for one row is about to leave, to `addresses` envelope addresses."""
 
     key: str
     started_at: int
@@ -36,42 +46,205 @@ class Intent:
     message_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the person decided: send again to rows in doubt, and to rows that were refused earlier."""
+
+    resend_doubt: bool = False
+    retry_refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run will do, in rows of the list.
+
+    `to_send` is the sum of `new`, `changed`, `waiting` (unchanged since an earlier run), `returned`
+    (withdrawn earlier, and back in the list), `again` (in doubt or refused and to be tried again as
+    `Choices` says, or no longer suppressed) and `deferred`; each row counts once. `withdrawn` rows left
+    the list before they were sent. The other counts are of rows that are not sent. `barred` are those
+    of `refused` that are also suppressed, so that `retry_refused` does not reach them. `first` and
+    `last` are the addresses of the first and last row to send.
+    """
+
+    to_send: int
+    new: int
+    waiting: int
+    changed: int
+    returned: int
+    again: int
+    deferred: int
+    withdrawn: int
+    accepted: int
+    refused: int
+    barred: int
+    in_doubt: int
+    suppressed: int
+    invalid: int
+    first: str = ""
+    last: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """An entry of the suppression list: its pattern (see `patterns`), why, and since when."""
+
+    pattern: str
+    reason: str
+    added_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row of a campaign as it stands now. `number` is its place in the list, from 1."""
+
+    number: int
+    key: str
+    email: str
+    name: str
+    status: Status
+    attempts: int
+    reply: str
+    message_id: str
+    started_at: int | None
+    settled_at: int | None
+    row: Mapping[str, str]
+
+    @property
+    def forgotten(self) -> bool:
+        """Whether its person was forgotten: only the fact that somebody was mailed is left."""
+        return is_hash(self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Where a campaign stands. `sending` is the pid and host of the live run, if there is one."""
+
+    counts: Mapping[Status, int]
+    first_accepted_at: int | None
+    last_accepted_at: int | None
+    next_due: int | None
+    sending: tuple[int, str] | None
+
+    @property
+    def waiting(self) -> int:
+        """The number of rows that are still to be sent."""
+        return sum(self.counts[status] for status in (Status.PENDING, Status.DEFERRED, Status.IN_FLIGHT))
+
+
+class Enrolment(Protocol):
+    """One reading of the list. The ledger does not change before `apply`.
+
+    Call in this order: stage, drop_duplicates, recognise; then to_send, mark_bad and plan as needed;
+    apply at the end, or never.
+    """
+
+    def stage(self, columns: tuple[str, ...], rows: Iterable[Recipient | BadRow]) -> None:
+        """Read the rows of the list, which have these columns."""
+
+    def drop_duplicates(self, file: str) -> Iterator[Problem]:
+        """Drop each row whose key an earlier row has, and return a problem for each, in list order.
+
+        The rows are gone when this returns. The problems are read from disk as they are consumed.
+        """
+
+    def recognise(self) -> None:
+        """Mark the staged rows of people who are suppressed or were forgotten; may be repeated."""
+
+    def mark_bad(self, rows: Iterable[tuple[int, str]]) -> None:
+        """Record for rows, by their place in the list, why they cannot be sent."""
+
+    def plan(self) -> Plan:
+        """Count what `apply` will do."""
+
+    def to_send(self) -> Iterator[Recipient]:
+        """Iterate over the rows that will be sent, in list order."""
+
+    def apply(self, now: int) -> None:
+        """Write the plan to the ledger, all of it or nothing.
+
+        Rows of people who were suppressed or forgotten since `recognise` are not sent.
+        """
+
+
 class Run(Protocol):
     """One run of a campaign that sends: it holds the lease from its start to `end`.
 
-    Every method may be called from any connection's thread. Times are UTC ns. Any method that writes
-    raises LedgerFull where nothing can be written any more, and LeaseLost where another run took over.
+    Every method may be called from any connection's thread. Any method that writes raises LedgerFull
+    where nothing can be written any more, and LeaseLost where another run took over.
     """
 
     def claim(self, now: int, count: int) -> list[Claim]:
-        """Return up to `count` rows that are due, in the order of the list, and hold them."""
+        """Return up to `count` rows that are due, in list order, and hold them."""
 
     def release(self, keys: Sequence[str]) -> None:
         """Let go of rows that were claimed and not sent."""
 
     def is_due(self, key: str) -> bool:
-        """Whether a claimed row is still to be sent, as far as can be told before its intent."""
+        """Whether a claimed row is still to be sent. Only an intent that holds makes that certain."""
 
     def next_due(self, now: int) -> int | None:
-        """Return when the next row that nobody holds is due, or None where there is none."""
+        """Return when the next unclaimed row is due, or None if there is none."""
 
     def record(self, results: Sequence[Result], intents: Sequence[Intent]) -> set[str]:
         """Commit results and intents, and return the keys whose intents hold.
 
-        An intent does not hold for a row that was withdrawn, suppressed or settled meanwhile.
+        An intent does not hold for a row that was withdrawn, suppressed or settled meanwhile: that row
+        must not be sent.
         """
 
     def is_suppressed(self, address: str) -> bool:
-        """Whether the suppression list holds an address, or its domain."""
+        """Whether the suppression list covers an address."""
 
     def starts(self, scope: Scope, since: int) -> list[tuple[int, int]]:
         """Return (started_at, addresses) of every attempt in `scope` since then, oldest first."""
 
     def note_start(self, started_at: int, addresses: int) -> None:
-        """Count in the rate what belongs to no row: a test message."""
+        """Count a test message, which belongs to no row, towards the rate."""
 
     def heartbeat(self, now: int, steady: int | None = None) -> None:
-        """Say that this run lives; `steady` is a monotonic clock, in ns."""
+        """Renew the lease; `steady` is a monotonic clock, in ns."""
 
     def end(self, now: int) -> None:
         """Give the lease back."""
+
+
+class Suppressions(Protocol):
+    """The suppression list, shared by all campaigns of a ledger.
+
+    A change takes effect with the next message, also in another process that is sending.
+    """
+
+    def add(self, entries: Iterable[Suppression]) -> tuple[int, int]:
+        """Add entries; return how many are new, and how many waiting rows they suppressed."""
+
+    def remove(self, patterns: Iterable[str]) -> list[str]:
+        """Remove entries, and return the patterns that had none.
+
+        The rows concerned become pending with the next enrolment.
+        """
+
+    def __iter__(self) -> Iterator[Suppression]: ...
+
+    def __len__(self) -> int: ...
+
+
+class History(Protocol):
+    """The history of one campaign. Rows that a dead run left in flight are shown as in doubt."""
+
+    def summary(self, now: int) -> Summary:
+        """Count the rows by status."""
+
+    def entries(self, now: int, statuses: Collection[Status] = tuple(Status)) -> Iterator[Entry]:
+        """Iterate over the rows of these statuses, in list order."""
+
+    def all_columns(self) -> tuple[str, ...]:
+        """Return every column that a row of the campaign has, the newest list's first."""
+
+    def domains(self, now: int, most: int) -> list[tuple[str, Mapping[Status, int]]]:
+        """Return the `most` domains with the most rows, and their counts by status."""
+
+    def replies(self, now: int) -> Iterator[tuple[Status, str, int]]:
+        """Iterate over (status, reply, count) of rows that were not accepted, the most frequent first."""
+
+    def accepted_by_time(self, places: int) -> list[tuple[int, int]]:
+        """Return at most `places` points (time, accepted until then) over the campaign's course."""

@@ -8,10 +8,8 @@ from pathlib import Path
 
 from campaign.errors import Problem
 from campaign.ledger import Choices, Intent, Ledger, Plan, Run, Scope
-from campaign.ledger.sqlite.run import SqliteRun
-from campaign.model import BadRow, Outcome, Recipient, Result, Status
+from campaign.model import SECOND, BadRow, Outcome, Recipient, Result, Status
 
-SECOND = 1_000_000_000
 NOW = 1_770_000_000 * SECOND
 SCOPE = Scope("mail.example.com", "news")
 COLUMNS = ("email", "city")
@@ -32,6 +30,13 @@ def people(*addresses: str) -> list[Recipient | BadRow]:
     return [row(number, address) for number, address in enumerate(addresses, 1)]
 
 
+def registered(path: Path, name: str = "news") -> Ledger:
+    """Open the ledger at `path` for a campaign, and register it."""
+    ledger = Ledger.open(path, name)
+    ledger.register()
+    return ledger
+
+
 def enrol(
     ledger: Ledger,
     rows: Iterable[Recipient | BadRow],
@@ -41,16 +46,17 @@ def enrol(
     now: int = NOW,
 ) -> Plan:
     """Enrol a list, and return what the plan said before."""
+    ledger.register()
     enrolment = ledger.enrolment(choices)
     enrolment.stage(columns, rows)
-    list(enrolment.drop_duplicates("list.csv"))
+    enrolment.drop_duplicates("list.csv")
     enrolment.recognise()
     plan = enrolment.plan()
     enrolment.apply(now)
     return plan
 
 
-def start(ledger: Ledger, now: int = NOW) -> SqliteRun:
+def start(ledger: Ledger, now: int = NOW) -> Run:
     """Take the lease."""
     return ledger.start(SCOPE, now)
 

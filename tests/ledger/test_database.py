@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,9 +14,11 @@ from campaign.errors import LedgerFull, UserError
 from campaign.ledger import Ledger
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.schema import VERSION
-from campaign.model import Status
+from campaign.model import SECOND, Status
 from tests.ledger.book import NOW, enrol, people, send, start
 from tests.ledger.namespace import run_on_disk
+
+VERSION_1 = Path(__file__).with_name("version1.sql")
 
 
 @pytest.fixture
@@ -138,7 +142,7 @@ import json, subprocess, sys
 from pathlib import Path
 from campaign.errors import UserError
 from campaign.ledger import Ledger
-from tests.ledger.book import NOW, enrol, people
+from tests.ledger.book import NOW, SECOND, enrol, people
 folder = Path(sys.argv[1])
 path = folder / "ledger.db"
 ledger = Ledger.open(path, "news")
@@ -249,3 +253,47 @@ def test_the_secret_is_the_ledger_s_own(tmp_path: Path) -> None:
         secrets.add(ledger.secret)
         ledger.close()
     assert len(secrets) == 2
+
+
+def test_opening_registers_nothing(path: Path) -> None:
+    ledger = Ledger.open(path, "news")
+    assert ledger.database.rows("SELECT * FROM campaigns") == []
+    assert not any(ledger.history.summary(NOW).counts.values())
+    ledger.adopt(["the address"])
+    ledger.register()
+    assert ledger.database.rows("SELECT name, file FROM campaigns") == [("news", "")]
+    assert ledger.known_file is None
+    ledger.close()
+
+
+def test_importing_the_ledger_loads_nothing_that_only_sending_needs() -> None:
+    program = "import sys, campaign.ledger; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert {"pydantic", "jinja2", "tenacity", "yaml"} & set(run.stdout.split()) == set()
+
+
+def test_a_ledger_of_version_1_opens(path: Path) -> None:
+    """`version1.sql` was written by the program that made version 1: every status, copies, people who
+    were forgotten, folded and hashed suppressions, two campaigns, a run that died.
+    """
+    connection = sqlite3.connect(path)
+    connection.executescript(VERSION_1.read_text("utf-8"))
+    connection.close()
+
+    ledger = Ledger.open(path, "spring", create=False)
+    entries = list(ledger.history.entries(1_770_001_000 * SECOND))
+    assert {entry.status for entry in entries} == set(Status) - {Status.IN_FLIGHT}  # it is in doubt by now
+    assert {s for (s,) in ledger.database.rows("SELECT status FROM messages")} == set(Status)
+    assert len(entries) == 17
+    assert sum(entry.forgotten for entry in entries) == 1
+    assert len(ledger.suppressions) == 6
+    assert ledger.digest == "d1"
+    assert ledger.other_key(["`invoice`"]) == ["the address"]
+    assert ledger.is_suppressed("forgotten@example.com")
+    run = start(ledger, 1_770_001_000 * SECOND)
+    assert {claim.recipient.key for claim in run.claim(1_770_001_000 * SECOND, 10)} == {
+        "deferred@example.com",
+        "pending@example.com",
+    }
+    run.end(1_770_001_000 * SECOND)
+    ledger.close()

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from campaign.address import fold
 from campaign.ledger import Choices, Ledger, Suppression
-from campaign.ledger.sqlite.functions import hashed
+from campaign.ledger.patterns import hashed
 from campaign.model import BadRow, Recipient, Status
 from tests.ledger.book import NOW, bad, intent, result, row, start
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 
 import pytest
 
+from campaign.errors import LeaseHeld
 from campaign.ledger import Choices, Ledger, Suppression
-from campaign.ledger.sqlite.forgetting import is_forgotten
+from campaign.ledger.patterns import is_hash
+from campaign.ledger.sqlite.runs import LEASE, hold_for_scrubbing, release_from_scrubbing
 from campaign.model import Outcome, Status
 from tests.ledger.book import (
     NOW,
@@ -18,6 +21,7 @@ from tests.ledger.book import (
     intent,
     message_id,
     people,
+    registered,
     result,
     row,
     send,
@@ -35,7 +39,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def ledger(path: Path) -> Ledger:
-    return Ledger.open(path, "news")
+    return registered(path)
 
 
 def test_no_byte_of_those_who_are_forgotten_stays(path: Path) -> None:
@@ -122,7 +126,7 @@ def test_a_hash_stays_of_what_was_sent(ledger: Ledger, status: Status | None, st
     assert ledger.forget(ANNA, NOW) == 1
     found = statuses(ledger)
     assert len(found) == stays
-    assert all(is_forgotten(key) and stored == status for key, stored in found.items())
+    assert all(is_hash(key) and stored == status for key, stored in found.items())
     assert ledger.database.rows("SELECT * FROM events") == []
     ledger.close()
 
@@ -142,7 +146,7 @@ def test_who_was_forgotten_and_is_still_listed_is_not_mailed(ledger: Ledger, sta
     assert b"anna" not in repr(ledger.database.rows("SELECT * FROM messages")).lower().encode()
     another = Ledger(ledger.database, "another", None)
     assert enrol(another, people(ANNA)).suppressed == 1
-    assert another.database.rows("SELECT * FROM messages WHERE campaign = ?", (another.campaign,)) == []
+    assert another.database.rows("SELECT * FROM messages WHERE campaign = ?", (another.campaign_id,)) == []
     ledger.close()
 
 
@@ -195,7 +199,7 @@ def test_the_address_is_forgotten_as_a_copy_and_in_what_servers_say(path: Path, 
     assert b"ben@example.test" in files(path)
 
 
-def test_a_bad_row_in_which_the_address_stands_is_forgotten(path: Path, ledger: Ledger) -> None:
+def test_a_bad_row_in_which_the_address_stands_is_hash(path: Path, ledger: Ledger) -> None:
     rows = [*people("ben@example.test"), bad(2, words="two addresses", email=f"x@example.test; {ANNA}.")]
     enrol(ledger, rows)
     assert list(statuses(ledger).values()) == ["pending", "invalid"]
@@ -229,4 +233,30 @@ def test_readers_take_what_is_left(ledger: Ledger) -> None:
     assert entries[1].message_id == message_id("ben@example.test")
     assert ledger.history.domains(NOW, 10) == []
     assert ledger.history.all_columns() == ("email", "city")
+    ledger.close()
+
+
+def test_cleaning_the_files_invents_no_run(path: Path, ledger: Ledger) -> None:
+    enrol(ledger, people(ANNA))
+    assert ledger.forget(ANNA, NOW) == 1
+    assert ledger.scrubbed(NOW)
+    assert ledger.database.rows("SELECT * FROM runs") == []
+    assert b"anna" not in files(path).lower()
+    start(ledger).end(NOW)
+    ledger.close()
+
+
+def test_nobody_sends_while_another_process_cleans_the_files(path: Path, ledger: Ledger) -> None:
+    hold_for_scrubbing(ledger.database, NOW)
+    other = Ledger.open(path, "news")
+    with pytest.raises(LeaseHeld, match="is removing forgotten data from this ledger"):
+        start(other)
+    assert other.forget(ANNA, NOW) == 0
+    assert not other.scrubbed(NOW)
+    release_from_scrubbing(ledger.database)
+    assert other.scrubbed(NOW)
+    # A process that died on the way holds nobody up.
+    ledger.database.set_setting("scrubber", json.dumps(["elsewhere", 1, "boot 1", NOW]))
+    start(other, NOW + LEASE).end(NOW + LEASE)
+    other.close()
     ledger.close()

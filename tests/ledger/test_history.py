@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from campaign.ledger import Ledger
-from campaign.model import Status
-from tests.ledger.book import NOW, SECOND, bad, enrol, intent, people, result, row, send, start
+from campaign.model import SECOND, Status
+from tests.ledger.book import NOW, bad, enrol, intent, people, result, row, send, start
 
 ANNA, BEN, CLEO = "anna@example.com", "ben@example.com", "cleo@example.org"
 

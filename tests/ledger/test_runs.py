@@ -15,8 +15,8 @@ import pytest
 from campaign.errors import LeaseHeld, LeaseLost
 from campaign.ledger import Choices, Ledger, Suppression
 from campaign.ledger.sqlite.runs import LEASE, this_process
-from campaign.model import Status
-from tests.ledger.book import NOW, SECOND, enrol, intent, people, result, send, start, statuses
+from campaign.model import SECOND, Status
+from tests.ledger.book import NOW, enrol, intent, people, result, send, start, statuses
 from tests.ledger.namespace import ROOT
 
 ANNA, BEN = "anna@example.com", "ben@example.com"

@@ -12,8 +12,8 @@ import pytest
 from campaign.errors import LedgerFull
 from campaign.ledger import Ledger, Scope, Suppression
 from campaign.ledger.sqlite.database import Database
-from campaign.model import Outcome, Status
-from tests.ledger.book import NOW, SCOPE, SECOND, enrol, intent, people, result, row, send, start, statuses
+from campaign.model import SECOND, Outcome, Status
+from tests.ledger.book import NOW, SCOPE, enrol, intent, people, result, row, send, start, statuses
 from tests.ledger.namespace import run_on_disk
 
 ANNA, BEN, CLEO = "anna@example.com", "ben@example.com", "cleo@example.com"

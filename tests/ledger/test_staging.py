@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 from collections.abc import Iterator
 
 import pytest
@@ -145,4 +146,37 @@ def test_rows_without_a_key_are_told_apart(ledger: Ledger) -> None:
     assert enrol(book, listing).invalid == 2
     assert [entry.number for entry in book.history.entries(NOW)] == [1, 2, 3]
     assert enrol(book, listing[:1]).withdrawn == 2
+    book.close()
+
+
+def test_duplicates_are_dropped_whether_or_not_anybody_reads_of_them() -> None:
+    book = Ledger.temporary("duplicates")
+    enrolment = book.enrolment()
+    enrolment.stage(COLUMNS, listed(["anna@example.com", "ben@example.com", "anna@example.com"]))
+    problems = enrolment.drop_duplicates("list.csv")
+    assert [recipient.number for recipient in enrolment.to_send()] == [1, 2]
+    assert [problem.line for problem in problems] == [4]
+    book.close()
+
+
+def test_a_batch_is_staged_whole_or_not_at_all() -> None:
+    book = Ledger.temporary("batches")
+    enrolment = book.enrolment()
+    with pytest.raises(sqlite3.IntegrityError):
+        enrolment.stage(COLUMNS, [row(1, "anna@example.com"), row(2, "ben@example.com"), row(2, "b@x.test")])
+    assert book.database.rows("SELECT number FROM temp.staged") == []
+    book.close()
+
+
+def test_bad_rows_are_marked_all_or_none() -> None:
+    def marks() -> Iterator[tuple[int, str]]:
+        yield 1, "no such city"
+        raise OSError("the disk fails")
+
+    book = Ledger.temporary("marks")
+    enrolment = book.enrolment()
+    enrolment.stage(COLUMNS, listed(["anna@example.com"]))
+    with pytest.raises(OSError, match="the disk fails"):
+        enrolment.mark_bad(marks())
+    assert len(list(enrolment.to_send())) == 1
     book.close()

@@ -12,13 +12,13 @@ from campaign.address import AddressError
 from campaign.cli import main
 from campaign.ledger import Ledger, Suppression, parse_pattern
 from tests.e2e.folder import CampaignFolder
-from tests.ledger.book import NOW, enrol, people, row, send, start, statuses
+from tests.ledger.book import NOW, enrol, people, registered, row, send, start, statuses
 from tests.servers.postfix import Postfix
 
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    book = Ledger.open(tmp_path / "ledger.db", "news")
+    book = registered(tmp_path / "ledger.db")
     yield book
     book.close()
 

@@ -1,8 +1,9 @@
-"""The SQLite file under a ledger: opening, versions, transactions, what can go wrong with a disk.
+"""The SQLite file of a ledger: opening it, transactions, and translating SQLite's errors.
 
-The only importer of sqlite3. One connection for each process, behind one lock. WAL, so that others
-read while one writes. SQLite before 3.51.3 can lose committed writes where two connections write and
-checkpoint (sqlite.org/wal.html, "the WAL-reset bug"): only the sender's connection ever does.
+This is the only importer of sqlite3. Each process has one connection, behind one lock. The file is in
+WAL mode, so that readers do not wait for a writer. Before 3.51.3, SQLite can lose committed writes if
+two connections checkpoint (sqlite.org/wal.html, "the WAL-reset bug"): only the connection of the
+process that holds the lease does.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ import secrets
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from campaign.errors import LedgerFull, Problem, UserError
-from campaign.ledger.sqlite.file import Reserve, check_header, refuse_newer
+from campaign.errors import Problem, UserError
+from campaign.ledger.sqlite.file import Reserve, check_header, disk_full, refuse_newer, sync_folder
 from campaign.ledger.sqlite.functions import functions
 from campaign.ledger.sqlite.schema import APPLICATION_ID, SCHEMA, VERSION
 from campaign.wording import shown
@@ -25,7 +26,7 @@ from campaign.wording import shown
 OLDEST_SQLITE = (3, 37)  # STRICT tables
 BUSY_TIMEOUT = 30.0  # seconds to wait for another process's transaction
 CHECKPOINT_PAGES = 1000
-# The temporary tables of an enrolment live in a file, and this much of them in memory.
+# The page cache; the temporary tables of an enrolment are in a file beyond it.
 _CACHE = -2 * 1024  # KiB
 
 
@@ -34,7 +35,7 @@ Parameters = Sequence[Any] | Mapping[str, Any]
 
 
 class Database:
-    """A connection. Its methods may be called from any thread; transactions hold `lock`."""
+    """A connection. Its methods may be called from any thread; a transaction holds `lock`."""
 
     def __init__(self, path: Path | None, connection: sqlite3.Connection) -> None:
         self.path = path
@@ -45,9 +46,9 @@ class Database:
 
     @classmethod
     def open(cls, path: Path, *, create: bool = True, read_only: bool = False) -> Database:
-        """Open the ledger at `path`, making it where there is none and `create` says so.
+        """Open the ledger at `path`; if there is none, `create` makes an empty one.
 
-        Raises UserError where the file is none of ours, newer, damaged, or cannot be written;
+        Raises UserError if the file is not a ledger, newer than this program, damaged, or not writable;
         it is left untouched then.
         """
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
@@ -58,7 +59,7 @@ class Database:
             _create(path)
         check_header(path)
         try:
-            # Reading first: a file that is damaged stays as it is.
+            # Read before opening for writing: a damaged file stays as it is.
             connection = _readable(path)
             if not read_only:
                 connection.close()
@@ -70,7 +71,7 @@ class Database:
 
     @classmethod
     def temporary(cls) -> Database:
-        """Open a ledger that vanishes when it is closed; it is spilled to a file as it grows."""
+        """Open a ledger that vanishes when it is closed; SQLite spills it to a file as it grows."""
         connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         connection.executescript(SCHEMA)
         connection.execute("INSERT INTO settings VALUES ('secret', ?)", (secrets.token_bytes(32),))
@@ -78,7 +79,7 @@ class Database:
         return cls(None, connection)
 
     def close(self) -> None:
-        """Close the connection; the last one to close folds the WAL into the file."""
+        """Close the connection. SQLite folds the WAL into the file when the last one closes."""
         with self.lock:
             self._connection.close()
 
@@ -94,7 +95,7 @@ class Database:
             return found
 
     def each(self, statement: str, parameters: Parameters = ()) -> Iterator[Row]:
-        """Iterate over a query's rows without holding the lock, some hundreds of rows at a time."""
+        """Iterate over a query's rows in chunks, without holding the lock between them."""
         with self.lock, _translated(self.path):
             cursor = self._connection.execute(statement, parameters)
         while True:
@@ -115,54 +116,62 @@ class Database:
             return self._connection.executemany(statement, parameters).rowcount
 
     def script(self, statements: str) -> None:
-        """Execute several statements, outside of any transaction."""
+        """Execute several statements; an open transaction is committed first."""
         with self.lock, _translated(self.path):
             self._connection.executescript(statements)
 
     @contextmanager
     def transaction(self, *, full: bool = True) -> Iterator[None]:
-        """Commit what is changed within, or nothing of it.
+        """Commit what is changed within, or nothing of it. Raises LedgerFull.
 
-        `full`: it is on the disk when this returns, power loss included; else it survives the death
-        of the process, and the next full commit writes it too. Raises LedgerFull.
+        With `full`, the commit survives a power loss. Without, it survives the death of the process,
+        and becomes durable with the next full commit.
         """
         with self.lock, _translated(self.path):
             if full is not self._full:
                 # Cannot be changed inside a transaction.
                 self._connection.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
                 self._full = full
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
+            with self._begun("BEGIN IMMEDIATE"):
                 yield
-            except BaseException:
-                self._roll_back()
-                raise
-            try:
-                self._connection.execute("COMMIT")
-            except BaseException:
-                self._roll_back()
-                raise
 
-    def _roll_back(self) -> None:
-        if self._connection.in_transaction:  # a full disk rolls back by itself
-            self._connection.execute("ROLLBACK")
+    @contextmanager
+    def temporary_transaction(self) -> Iterator[None]:
+        """Commit what is changed in temporary tables within, or nothing of it.
+
+        It takes no lock on the file: it neither waits for another process nor makes one wait, and works
+        on a read-only connection.
+        """
+        with self.lock, _translated(self.path), self._begun("BEGIN"):
+            yield
+
+    @contextmanager
+    def _begun(self, begin: str) -> Iterator[None]:
+        self._connection.execute(begin)
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:  # SQLite itself rolls back when the disk is full
+                self._connection.execute("ROLLBACK")
+            raise
 
     def may_checkpoint(self, allowed: bool) -> None:
-        """Say whether this connection is the sender's, the one that checkpoints."""
+        """Set whether this connection checkpoints; only that of the lease's holder may."""
         with self.lock:
             self._connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES if allowed else 0}")
 
     def rewrite(self) -> bool:
-        """Write the file anew, without what was deleted; False where there is no room, or another writes."""
+        """Rewrite the file without deleted content; False if the disk is full or the file is locked."""
         return self._at_once("VACUUM") is not None
 
     def empty_wal(self) -> bool:
-        """Fold the WAL into the file and cut it to nothing; False where a reader still needs it."""
+        """Fold the WAL into the file and truncate it; False if another connection is using it."""
         found = self._at_once("PRAGMA wal_checkpoint(TRUNCATE)")
         return found is not None and not found[0][0]
 
     def _at_once(self, statement: str) -> list[Row] | None:
-        """Execute what others may be in the way of, and wait for them a second only."""
+        """Execute a statement, waiting only a second for locks; None if it failed."""
         with self.lock, _translated(self.path):
             self._connection.execute("PRAGMA busy_timeout = 1000")
             try:
@@ -173,17 +182,23 @@ class Database:
                 self._connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT * 1000:.0f}")
 
     def keep_reserve(self) -> None:
-        """Keep room on the disk for what must be written when it is full. Raises LedgerFull."""
+        """Reserve disk space for the results of a run whose disk fills up. Raises LedgerFull."""
         if self._reserve is not None:
             try:
                 self._reserve.keep()
             except OSError as error:
-                raise _full(self.path, str(error.strerror)) from None
+                raise disk_full(self.path, str(error.strerror)) from None
 
     def use_reserve(self) -> None:
-        """Give that room back."""
+        """Release the reserved disk space."""
         if self._reserve is not None:
             self._reserve.give_back()
+
+    def secret(self) -> bytes:
+        """Return the key of this ledger's HMACs."""
+        secret = self.setting("secret")
+        assert isinstance(secret, bytes)  # noqa: S101
+        return secret
 
     def setting(self, name: str) -> object:
         """Return a value of `settings`, or None."""
@@ -191,7 +206,7 @@ class Database:
         return found[0] if found else None
 
     def set_setting(self, name: str, value: object) -> None:
-        """Keep a value in `settings`; None removes it."""
+        """Store a value in `settings`; None removes it."""
         if value is None:
             self.change("DELETE FROM settings WHERE name = ?", (name,))
         else:
@@ -202,10 +217,10 @@ class Database:
 
 
 def _create(path: Path) -> None:
-    """Make the file whole under another name first, so that nobody finds half a ledger."""
+    """Make the file under another name and link it when it is complete, so that nobody opens half of it."""
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        # It holds recipients' data: its owner's alone, and SQLite gives the WAL the same mode.
+        # Recipients' data: readable by the owner only. SQLite gives the WAL the same mode.
         os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         try:
             connection = sqlite3.connect(unfinished, isolation_level=None)
@@ -221,27 +236,18 @@ def _create(path: Path) -> None:
             finally:
                 connection.close()
             try:
-                os.link(unfinished, path)  # fails where another process was quicker
+                os.link(unfinished, path)  # fails if another process was faster
             except FileExistsError:
                 pass
-            except OSError:  # a file system without links
+            except OSError:  # this file system has no hard links
                 unfinished.rename(path)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         finally:
             unfinished.unlink(missing_ok=True)
     except (OSError, sqlite3.OperationalError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         what = f"the ledger cannot be made here ({why}); name another place with `ledger:`"
         raise UserError(Problem(what, shown(path))) from None
-
-
-def _sync_folder(folder: Path) -> None:
-    with suppress(OSError):  # not every system syncs folders
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _connect(path: Path, options: str) -> sqlite3.Connection:
@@ -255,19 +261,19 @@ def _connect(path: Path, options: str) -> sqlite3.Connection:
 
 
 def _readable(path: Path) -> sqlite3.Connection:
-    """Open for reading, and look whether it is whole."""
+    """Open read-only and check that the file can be read."""
     for options in ("mode=ro", "mode=ro&immutable=1"):
         connection = _connect(path, options)
         try:
             refuse_newer(connection.execute("PRAGMA user_version").fetchone()[0], path)
             _set_up(connection)
-            # Touches a table: a damaged file shows itself now.
+            # Reading a table reveals a damaged file now.
             connection.execute("SELECT count(*) FROM campaigns").fetchone()
         except sqlite3.OperationalError as error:
             connection.close()
             if _code(error) not in ("SQLITE_CANTOPEN", "SQLITE_READONLY"):
                 raise
-            # A folder that cannot be written has no place for a WAL; without one, nobody is writing.
+            # A read-only folder has no place for a WAL. Without a WAL nobody writes: immutable is safe.
             wal = path.with_name(f"{path.name}-wal")
             if wal.exists() and wal.stat().st_size:
                 what = f"this folder cannot be written, and the ledger has {wal.name}: copy both elsewhere"
@@ -296,7 +302,7 @@ def _prepare_to_write(connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
-        connection.execute("BEGIN IMMEDIATE")  # where it cannot be written, that is said now
+        connection.execute("BEGIN IMMEDIATE")  # fails now if the file is not writable
         connection.execute("ROLLBACK")
     except BaseException:
         connection.close()
@@ -313,13 +319,8 @@ def _broken(path: Path, error: sqlite3.DatabaseError) -> Problem:
     return Problem(what, shown(path))
 
 
-def _full(path: Path | None, why: str) -> LedgerFull:
-    what = f"the ledger cannot be written: {why}. Make room on the disk, then send again"
-    return LedgerFull(Problem(what, shown(path) if path else None))
-
-
 def _code(error: sqlite3.Error) -> str:
-    """The primary result code's name: extended ones carry it in front."""
+    """Return the name of the primary result code, with which an extended one begins."""
     name = getattr(error, "sqlite_errorname", "") or ""
     return "_".join(name.split("_")[:2])
 
@@ -333,7 +334,7 @@ def _translated(path: Path | None) -> Iterator[None]:
             raise
         code = _code(error)
         if code in ("SQLITE_FULL", "SQLITE_IOERR"):
-            raise _full(path, str(error)) from error
+            raise disk_full(path, str(error)) from error
         if code in (
             "SQLITE_READONLY",
             "SQLITE_CANTOPEN",

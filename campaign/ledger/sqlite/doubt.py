@@ -1,4 +1,4 @@
-"""Settling what is in doubt: a person's decision, or a server's log. It works while another process sends."""
+"""Settling rows in doubt, by a person's decision or a server's log; also while another process sends."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from campaign.model import Status
 
 
 def settle_doubt(
-    database: Database, campaign: int, status: Status, keys: Iterable[str], words: str, now: int
+    database: Database, campaign_id: int, status: Status, keys: Iterable[str], words: str, now: int
 ) -> int:
-    """Say of rows in doubt that they were accepted, or are pending again; return how many were.
+    """Settle rows in doubt as accepted or pending; return how many of `keys` were in doubt.
 
-    `words` say who decided that, and become the row's reply and an event. Who is suppressed, or was
-    forgotten, is not pending again.
+    `words` name who decided; they become the row's reply and an event. A row that would be pending
+    becomes suppressed if its person is suppressed or was forgotten.
     """
     settled = 0
     with database.transaction():
@@ -26,13 +26,13 @@ def settle_doubt(
                 "UPDATE messages SET reply = ?2, due_at = ?3, settled_at = coalesce(settled_at, ?3), status ="
                 f" CASE WHEN ?1 = 'pending' AND (email = '' OR {SUPPRESSED}) THEN 'suppressed' ELSE ?1 END"
                 " WHERE campaign = ?4 AND key = ?5 AND status = 'in_doubt'",
-                (status, words, now, campaign, key),
+                (status, words, now, campaign_id, key),
             )
             if changed:
                 settled += 1
                 database.change(
                     "INSERT INTO events (campaign, key, address, kind, time, text)"
                     " SELECT campaign, key, email, ?, ?, ? FROM messages WHERE campaign = ? AND key = ?",
-                    (status, now, words, campaign, key),
+                    (status, now, words, campaign_id, key),
                 )
     return settled

@@ -1,8 +1,8 @@
-"""The list against the ledger: what a run will do, said before it is done.
+"""The list compared with the ledger: what a run will do, shown before it is done.
 
-Each run reads the list again (`staging`). One expression says what becomes of each row (`_BECOMES`);
-`plan` counts it, `to_send` iterates over it, `apply` writes it, so the three cannot disagree. Nothing
-is written to the ledger before `apply`, and memory stays flat for any list.
+Each run reads the list again (`staging`). One expression gives the status that each row will have
+(`_BECOMES`); `plan` counts it, `to_send` filters by it and `apply` writes it, so the three agree.
+Nothing is written to the ledger before `apply`, and memory stays flat for any list.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
+from campaign.ledger.protocols import Choices, Plan
 from campaign.ledger.sqlite.database import Database, Row
 from campaign.ledger.sqlite.staging import Staging
 from campaign.model import BadRow, Recipient, Status
@@ -34,60 +34,22 @@ _CHANGED = "(m.email != s.email OR m.name != s.name OR m.fields != s.fields OR m
 _JOINED = "FROM temp.staged s LEFT JOIN messages m ON m.campaign = :campaign AND m.key = s.key"
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a run will do, in rows of the list.
+class SqliteEnrolment:
+    """One reading of the list; see `protocols.Enrolment`."""
 
-    `to_send` is `new`, `waiting` (as an earlier run left them), `returned` (withdrawn earlier, and in the
-    list again), `again` (in doubt or refused earlier, as was asked for, or suppressed no longer) and
-    `deferred` together, but for those that are counted as `changed`. `withdrawn` left the list before they
-    were sent. The rest is not sent: accepted earlier, refused earlier, in doubt, suppressed, and
-    bad rows that are skipped. `barred` of those refused earlier are on the suppression list too, so
-    that trying again does not reach them. `first` and `last` are addresses.
-    """
-
-    to_send: int
-    new: int
-    waiting: int
-    changed: int
-    returned: int
-    again: int
-    deferred: int
-    withdrawn: int
-    accepted: int
-    refused: int
-    barred: int
-    in_doubt: int
-    suppressed: int
-    invalid: int
-    first: str = ""
-    last: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Choices:
-    """What the person decided: mail those in doubt again, and those refused earlier."""
-
-    resend_doubt: bool = False
-    retry_refused: bool = False
-
-
-class Enrolment:
-    """One reading of the list, staged beside the ledger of `campaign` (its row in `campaigns`)."""
-
-    def __init__(self, database: Database, campaign: int, choices: Choices) -> None:
+    def __init__(self, database: Database, campaign_id: int, choices: Choices) -> None:
         self._database = database
-        self._campaign = campaign
+        self._campaign_id = campaign_id
         self._choices = choices
         self._columns: tuple[str, ...] = ()
         self._layout = -1
-        self._staging = Staging(database, campaign)
+        self._staging = Staging(database, campaign_id)
         self.drop_duplicates = self._staging.drop_duplicates
         self.mark_bad = self._staging.mark_bad
         self.recognise = self._staging.recognise
 
     def stage(self, columns: tuple[str, ...], rows: Iterable[Recipient | BadRow]) -> None:
-        """Read the list's rows; they are numbered as they stand in it."""
+        """Read the rows of the list, which have these columns."""
         self._columns = columns
         found = self._database.row(
             "SELECT id FROM layouts WHERE columns = ?", (json.dumps(columns, ensure_ascii=False),)
@@ -100,14 +62,14 @@ class Enrolment:
         counts: dict[str, int] = {Status.ACCEPTED: self._staging.met}
         barred = 0
         to_send: Counter[str] = Counter()
-        for becomes, was, differs, suppressed, number in self._database.rows(
+        for becomes, was, differs, suppressed, count in self._database.rows(
             f"SELECT {_BECOMES}, m.status, {_CHANGED}, s.suppressed, count(*) {_JOINED} GROUP BY 1, 2, 3, 4",
             self._parameters,
         ):
-            counts[str(becomes)] = counts.get(str(becomes), 0) + number
-            barred += number if becomes == Status.REFUSED and suppressed else 0
+            counts[str(becomes)] = counts.get(str(becomes), 0) + count
+            barred += count if becomes == Status.REFUSED and suppressed else 0
             if becomes in (Status.PENDING, Status.DEFERRED):
-                to_send[_kind(str(becomes), None if was is None else str(was), bool(differs))] += number
+                to_send[_kind(str(becomes), None if was is None else str(was), bool(differs))] += count
         withdrawn = self._database.row(
             f"SELECT count(*) FROM messages m WHERE {_LEAVES}",
             self._parameters,
@@ -137,13 +99,14 @@ class Enrolment:
         )
 
     def to_send(self) -> Iterator[Recipient]:
-        """Iterate over the rows that would be sent, in the list's order."""
+        """Iterate over the rows that will be sent, in list order."""
         statement = f"SELECT s.number, s.line, s.key, s.email, s.name, s.fields {_SENDABLE} ORDER BY s.number"
         for row in self._database.each(statement, self._parameters):
             yield recipient(self._columns, row)
 
     def apply(self, now: int) -> None:
-        """Write the plan, all of it or nothing; who was suppressed or forgotten meanwhile stays so."""
+        """Write the plan, all of it or nothing. The campaign must be registered."""
+        assert self._campaign_id > 0  # noqa: S101
         with self._database.transaction():
             self._staging.recognise()
             self._database.change(
@@ -165,7 +128,7 @@ class Enrolment:
     @property
     def _parameters(self) -> dict[str, object]:
         return {
-            "campaign": self._campaign,
+            "campaign": self._campaign_id,
             "layout": self._layout,
             "resend_doubt": self._choices.resend_doubt,
             "retry_refused": self._choices.retry_refused,
@@ -173,7 +136,7 @@ class Enrolment:
 
 
 def _kind(becomes: str, was: str | None, differs: bool) -> str:
-    """Return as what a row that will be sent is counted."""
+    """Return which count of the plan a row to be sent belongs to."""
     if was is None:
         return "new"
     if was == Status.WITHDRAWN:
@@ -198,7 +161,7 @@ m.id IN (
 
 _SENDABLE = f"{_JOINED} WHERE {_BECOMES} IN ('pending', 'deferred')"
 
-# A row that is tried again from anew counts its attempts from anew.
+# A refused or doubtful row that is tried again, and one with a new address, start at 0 attempts.
 _ENROL = f"""
 INSERT INTO messages (campaign, key, number, line, email, name, layout, fields, status, due_at, attempts,
                       reply)

@@ -1,4 +1,4 @@
-"""The ledger as a file: what its first bytes say, and the room that is kept for its last words."""
+"""The ledger as a file: its header, and the disk space reserved for the last results of a run."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from campaign.errors import Problem, UserError
+from campaign.errors import LedgerFull, Problem, UserError
 from campaign.ledger.sqlite.schema import APPLICATION_ID, VERSION
 from campaign.wording import shown
 
 _MAGIC = b"SQLite format 3\0"
 _HEADER = 100  # octets; sqlite.org/fileformat2.html, 1.3
-# Room for the results of every connection, each in a commit of its own.
+# Octets; enough for the last results of every connection, each in a commit of its own.
 _RESERVE = 4 * 1024 * 1024
 
 
 def check_header(path: Path) -> None:
-    """Raise UserError where the file is no ledger of ours, or a newer one.
+    """Raise UserError if the file is not a ledger, or one of a newer version.
 
-    SQLite is not asked: it would fold another program's WAL into its file on the way out.
+    The header is read without SQLite, which on closing would fold another program's WAL into its file.
     """
     try:
         with path.open("rb") as file:
@@ -34,29 +34,45 @@ def check_header(path: Path) -> None:
 
 
 def refuse_newer(version: int, path: Path) -> None:
-    """Raise UserError where the tables are of a later version than we know."""
+    """Raise UserError if the schema is newer than this program."""
     if version > VERSION:
         what = f"this ledger was written by a newer campaign (schema {version}, known is {VERSION}); upgrade"
         raise UserError(Problem(what, shown(path)))
 
 
-class Reserve:
-    """A file beside the ledger that gives its room back when the disk is full.
+def disk_full(path: Path | None, why: str) -> LedgerFull:
+    """Return the error of a ledger that cannot be written, because of `why`."""
+    what = f"the ledger cannot be written: {why}. Make room on the disk, then send again"
+    return LedgerFull(Problem(what, shown(path) if path else None))
 
-    So that what has been answered can be recorded, when nothing else can be written.
+
+def sync_folder(folder: Path) -> None:
+    """Make a new name in a folder durable."""
+    with suppress(OSError):  # not every system syncs folders
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+class Reserve:
+    """A file beside the ledger that is deleted when the disk is full.
+
+    Its space then takes the results of messages whose answers are still due.
     """
 
     def __init__(self, ledger: Path) -> None:
         self._path = ledger.with_name(f"{ledger.name}-reserve")
 
     def keep(self) -> None:
-        """Take the room. Raises OSError where there is none: then there is none to send either."""
+        """Make the file. Raises OSError if there is no space: then nothing may be sent."""
         if self._path.exists() and self._path.stat().st_size >= _RESERVE:
             return
         descriptor = os.open(self._path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(os.urandom(_RESERVE))  # which no file system stores in less room
+                file.write(os.urandom(_RESERVE))  # cannot be compressed or stored sparsely
                 file.flush()
                 os.fsync(file.fileno())
         except OSError:
@@ -64,6 +80,6 @@ class Reserve:
             raise
 
     def give_back(self) -> None:
-        """Give the room back."""
+        """Delete the file."""
         with suppress(OSError):
             self._path.unlink()

@@ -1,41 +1,44 @@
 """Forgetting a person: their data leaves every campaign of a ledger, and its files.
 
-What stays is a keyed hash: on the suppression list, so that the person is not mailed again although
-a list names them still, and in the place of the key of what was sent. SQLite overwrites what is
-deleted (secure_delete), but not the copies that it leaves where it moves rows; so the file is
-rewritten and the WAL emptied, by the process that is sending, or by the one that forgets.
+What stays is a keyed hash: on the suppression list, so that the person is not mailed again by a list
+that still names them, and as the key of rows that were sent. SQLite overwrites what it deletes
+(secure_delete), but not the copies it leaves behind when it moves rows between pages. So the file is
+rewritten and the WAL emptied: by the process that is sending, or else by the one that forgets.
 """
 
 from __future__ import annotations
 
+from campaign.errors import LeaseHeld
 from campaign.ledger.sqlite.database import Database
+from campaign.ledger.sqlite.runs import hold_for_scrubbing, release_from_scrubbing
 from campaign.model import Status
 
-_SETTING = "forgotten"  # somebody was, and the files still hold them
+_STEP = "forgotten"  # the setting with the next step of `scrub`, absent if there is nothing to do
+_REWRITE, _EMPTY_WAL = "rewrite", "empty"
 _SENT = (Status.ACCEPTED, Status.IN_DOUBT, Status.IN_FLIGHT)
 
 
 def forget(database: Database, address: str, now: int) -> int:
-    """Remove a person's data; return how many rows that were. The files need `scrub` yet."""
+    """Remove a person's data; return how many rows there were. `scrubbed` then cleans the files."""
     with database.transaction():
         rows = database.rows(
             "SELECT id, campaign, key, status FROM messages WHERE fold(email) = fold(?1) OR key = fold(?1)"
-            # A bad row is kept as it stood in the list.
+            # A bad row is stored as it stands in the list: the address may be in any of its cells.
             " OR status = 'invalid' AND instr(lower(fields), lower(?1))",
             (address,),
         )
-        for number, campaign, key, status in rows:
-            database.change("DELETE FROM events WHERE campaign = ? AND key = ?", (campaign, key))
+        for row_id, campaign_id, key, status in rows:
+            database.change("DELETE FROM events WHERE campaign = ? AND key = ?", (campaign_id, key))
             if status in _SENT:
-                # By its Message-ID, a hash too, a log can still settle what is in doubt.
+                # The Message-ID is a hash too; a server's log can still settle a row in doubt by it.
                 database.change(
                     "UPDATE messages SET key = hashed(key), email = '', name = '', fields = '[]', reply = '',"
                     " message_id = CASE WHEN status = 'accepted' THEN NULL ELSE message_id END WHERE id = ?",
-                    (number,),
+                    (row_id,),
                 )
             else:
-                database.change("UPDATE attempts SET message = NULL WHERE message = ?", (number,))
-                database.change("DELETE FROM messages WHERE id = ?", (number,))
+                database.change("UPDATE attempts SET message = NULL WHERE message = ?", (row_id,))
+                database.change("DELETE FROM messages WHERE id = ?", (row_id,))
         database.change("DELETE FROM events WHERE fold(address) = fold(?)", (address,))
         for table, column in (("messages", "reply"), ("events", "text")):  # servers quote addresses
             database.change(
@@ -46,30 +49,38 @@ def forget(database: Database, address: str, now: int) -> int:
             "INSERT INTO suppressions VALUES (hashed(?), 'forgotten', ?) ON CONFLICT DO NOTHING",
             (address, now),
         )
-        database.set_setting(_SETTING, "rewrite")
+        database.set_setting(_STEP, _REWRITE)
     return len(rows)
 
 
-def scrub(database: Database) -> bool:
-    """Rewrite the files where somebody was forgotten; False where that has to wait.
+def scrubbed(database: Database, now: int) -> bool:
+    """Clean the files unless another process holds the lease; return whether they are clean.
 
-    Only for the connection that checkpoints.
+    Meanwhile nobody can take the lease: rewriting the file checkpoints the WAL, which only one
+    connection at a time may do.
     """
-    step = database.setting(_SETTING)
-    if step == "rewrite" and database.rewrite():
-        step = "empty"
-        database.set_setting(_SETTING, step)
-    if step == "empty" and database.empty_wal():
+    if database.setting(_STEP) is None:
+        return True
+    try:
+        hold_for_scrubbing(database, now)
+    except LeaseHeld:
+        return database.setting(_STEP) is None
+    try:
+        return scrub(database)
+    finally:
+        release_from_scrubbing(database)
+
+
+def scrub(database: Database) -> bool:
+    """Clean the files if somebody was forgotten; False if that has to wait.
+
+    Only for the process that holds the lease.
+    """
+    step = database.setting(_STEP)
+    if step == _REWRITE and database.rewrite():
+        step = _EMPTY_WAL
+        database.set_setting(_STEP, step)
+    if step == _EMPTY_WAL and database.empty_wal():
         step = None
-        database.set_setting(_SETTING, step)
+        database.set_setting(_STEP, step)
     return step is None
-
-
-def is_done(database: Database) -> bool:
-    """Whether `scrub` has nothing to do."""
-    return database.setting(_SETTING) is None
-
-
-def is_forgotten(key: str) -> bool:
-    """Whether a key is the hash of one that was forgotten."""
-    return len(key) == 65 and key.startswith("#")

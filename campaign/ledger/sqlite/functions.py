@@ -1,14 +1,14 @@
-"""What SQL asks of Python: how addresses compare, and what stands for one that was forgotten."""
+"""The Python functions that SQL statements call, and a condition that uses them."""
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable
 from functools import partial
 
-from campaign.address import domain_of, fold
+from campaign.address import fold
+from campaign.ledger.patterns import domain_pattern, hashed
 
-# Whether the suppression list holds `email`, or its domain.
+# Whether the suppression list covers the column `email`.
 SUPPRESSED = (
     "EXISTS (SELECT 1 FROM suppressions WHERE pattern IN (fold(email), domain_of(email), hashed(email)))"
 )
@@ -17,13 +17,3 @@ SUPPRESSED = (
 def functions(secret: bytes) -> dict[str, Callable[[str], str]]:
     """Return the functions by their names in SQL."""
     return {"fold": fold, "domain_of": domain_pattern, "hashed": partial(hashed, secret)}
-
-
-def hashed(secret: bytes, address: str) -> str:
-    """Return what stands for an address that was forgotten: nobody can tell it without the secret."""
-    return "#" + hmac.digest(secret, fold(address).encode(), "sha256").hex()
-
-
-def domain_pattern(address: str) -> str:
-    """Return the pattern that holds all of an address's domain."""
-    return "@" + domain_of(fold(address))

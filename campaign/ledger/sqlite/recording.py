@@ -1,10 +1,10 @@
-"""Intents and results: what is written while messages leave.
+"""Intents and results: what is written while messages are sent.
 
-A row goes to `in_flight` with the run's id, committed with synchronous=FULL, before its content
-leaves; its answer is committed as soon as it is read. Several connections call `record` at once: who
-gets the lock commits for all who wait, so the disk is asked once for many (group commit).
+A row becomes `in_flight`, with the id of the run, in a commit with synchronous=FULL before its content
+leaves; its result is committed as soon as the answer is read. Several connections call `record` at
+once: the one that gets the lock commits for all that wait (group commit), so they share one fsync.
 
-Where the disk is full, no further intent holds; the room that was kept for it takes the results.
+When the disk is full, no further intent holds, and the results go into the space reserved for them.
 """
 
 from __future__ import annotations
@@ -34,21 +34,17 @@ class _Ticket:
 class Recorder:
     """Writes for one run of one campaign. `record` may be called from any thread."""
 
-    def __init__(self, database: Database, campaign: int, run: int, *, suppress: bool) -> None:
+    def __init__(self, database: Database, campaign_id: int, run_id: int, *, suppress: bool) -> None:
         self._database = database
-        self._campaign = campaign
-        self._run = run
+        self._campaign_id = campaign_id
+        self._run_id = run_id
         self._suppress = suppress
         self._queue: list[_Ticket] = []
         self._queue_lock = threading.Lock()
         self._full: LedgerFull | None = None
 
     def record(self, results: Sequence[Result], intents: Sequence[Intent]) -> set[str]:
-        """Commit results and intents, with those of other threads that wait.
-
-        Returns the keys whose intents hold: a row that was withdrawn, suppressed or settled
-        meanwhile must not be sent. Raises LedgerFull, LeaseLost.
-        """
+        """Commit results and intents together with those of waiting threads; see `protocols.Run`."""
         ticket = _Ticket(results, intents)
         with self._queue_lock:
             self._queue.append(ticket)
@@ -64,11 +60,11 @@ class Recorder:
         return ticket.granted
 
     def _commit(self, batch: list[_Ticket]) -> None:
-        """Commit what can be, and give every ticket its outcome."""
+        """Commit as much as possible, and set the outcome of every ticket."""
         try:
             self._write(batch, with_intents=self._full is None)
         except LedgerFull as full:
-            # Nothing more is sent from here; what was answered finds the room that was kept for it.
+            # Nothing more is sent from here on; the reserved space takes the results.
             self._full = full
             self._database.use_reserve()
             try:
@@ -83,7 +79,7 @@ class Recorder:
     def _write(self, batch: list[_Ticket], *, with_intents: bool) -> None:
         intents = [(ticket, i) for ticket in batch for i in ticket.intents] if with_intents else []
         lost = False
-        # A result that a crash takes back makes doubt, never a duplicate; an intent must not be lost.
+        # A result lost in a power failure leaves doubt; a lost intent could lead to a duplicate.
         with self._database.transaction(full=bool(intents)):
             for ticket in batch:
                 for result in ticket.results:
@@ -97,7 +93,7 @@ class Recorder:
             _fail([ticket for ticket, _ in intents], lease_lost())
 
     def _has_ended(self) -> bool:
-        found = self._database.row("SELECT ended_at FROM runs WHERE id = ?", (self._run,))
+        found = self._database.row("SELECT ended_at FROM runs WHERE id = ?", (self._run_id,))
         return found is None or found[0] is not None
 
     def _intend(self, intent: Intent) -> bool:
@@ -105,7 +101,7 @@ class Recorder:
             "UPDATE messages SET status = 'in_flight', run = ?1, message_id = ?2 WHERE campaign = ?3"
             " AND key = ?4 AND status IN ('pending', 'deferred')"
             f" AND EXISTS (SELECT 1 FROM runs WHERE id = ?1 AND ended_at IS NULL) AND NOT {SUPPRESSED}",
-            (self._run, intent.message_id, self._campaign, intent.key),
+            (self._run_id, intent.message_id, self._campaign_id, intent.key),
         )
         if not held:
             self.suppress(intent.key)
@@ -113,21 +109,21 @@ class Recorder:
             self._database.change(
                 "INSERT INTO attempts (run, message, started_at, addresses)"
                 " SELECT ?, id, ?, ? FROM messages WHERE campaign = ? AND key = ?",
-                (self._run, intent.started_at, intent.addresses, self._campaign, intent.key),
+                (self._run_id, intent.started_at, intent.addresses, self._campaign_id, intent.key),
             )
         return held == 1
 
     def suppress(self, key: str) -> None:
-        """Write down that a row that waits has come onto the suppression list meanwhile."""
+        """Mark a waiting row as suppressed if the suppression list covers it by now."""
         self._database.change(
             "UPDATE messages SET status = 'suppressed', reply = ''"
             f" WHERE campaign = ? AND key = ? AND status IN ('pending', 'deferred') AND {SUPPRESSED}",
-            (self._campaign, key),
+            (self._campaign_id, key),
         )
 
     def _settle(self, result: Result) -> None:
         time = result.settled_at
-        # What a person has decided meanwhile stands, unless the server has taken it.
+        # A person's decision in the meantime stands, unless the server has accepted the message.
         changed = self._database.change(
             "UPDATE messages SET status = ?1, reply = ?2, due_at = ?3, attempts = attempts + ?4,"
             " settled_at = ?5 WHERE campaign = ?6 AND key = ?7 AND (status IN ('pending', 'deferred')"
@@ -138,20 +134,20 @@ class Recorder:
                 result.due_at,
                 result.charged,
                 time,
-                self._campaign,
+                self._campaign_id,
                 result.key,
-                self._run,
+                self._run_id,
             ),
         )
         if not changed and not self._known(result.key):
             self._settle_forgotten(result)
             return
         if result.status is Status.PENDING and not result.reply:
-            return  # nothing was said of anybody
+            return  # no address got an answer
         for outcome in result.outcomes:
             self._database.change(
                 "INSERT INTO events (campaign, key, address, kind, time, text) VALUES (?, ?, ?, ?, ?, ?)",
-                (self._campaign, result.key, outcome.address, outcome.status, time, outcome.reply),
+                (self._campaign_id, result.key, outcome.address, outcome.status, time, outcome.reply),
             )
         if result.suppress and self._suppress:
             self._database.change(
@@ -161,20 +157,20 @@ class Recorder:
 
     def _known(self, key: str) -> bool:
         found = self._database.row(
-            "SELECT 1 FROM messages WHERE campaign = ? AND key = ?", (self._campaign, key)
+            "SELECT 1 FROM messages WHERE campaign = ? AND key = ?", (self._campaign_id, key)
         )
         return found is not None
 
     def _settle_forgotten(self, result: Result) -> None:
-        """Settle the row of a person who was forgotten while it was on its way: nothing says whose it is."""
-        row = (self._campaign, result.key, self._run)
+        """Settle the row of a person who was forgotten while it was in flight."""
+        row = (self._campaign_id, result.key, self._run_id)
         which = "campaign = ? AND key = hashed(?) AND run = ? AND status = 'in_flight'"
         if result.status in (Status.ACCEPTED, Status.IN_DOUBT):
             self._database.change(
                 f"UPDATE messages SET status = ?, settled_at = ? WHERE {which}",
                 (result.status, result.settled_at, *row),
             )
-        else:  # it did not leave, and needs no memory
+        else:  # it was not sent: nothing needs to be remembered
             self._database.change(
                 "UPDATE attempts SET message = NULL"
                 f" WHERE message IN (SELECT id FROM messages WHERE {which})",

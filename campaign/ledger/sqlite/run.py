@@ -1,9 +1,9 @@
-"""What a sending run asks of the ledger and tells it: the lease, claims, and what it records.
+"""A sending run: it holds the lease, claims rows, and records intents and results.
 
     start → (claim → record(intent) → record(result))… → end
 
-One run has the lease. A row that it has claimed stays as it is in the ledger until its intent; what
-is claimed and not sent is let go, and nothing needs to be written for that.
+Claims are kept in memory: only one run holds the lease, so nobody else claims. The ledger changes with
+the intent.
 """
 
 from __future__ import annotations
@@ -12,115 +12,105 @@ import json
 from collections.abc import Sequence
 
 from campaign.address import fold
-from campaign.errors import LeaseHeld, LedgerFull, Problem
+from campaign.errors import LedgerFull
 from campaign.ledger.protocols import Claim, Intent, Scope
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.enrolment import recipient
 from campaign.ledger.sqlite.forgetting import scrub
 from campaign.ledger.sqlite.functions import SUPPRESSED
 from campaign.ledger.sqlite.recording import Recorder, lease_lost
-from campaign.ledger.sqlite.runs import live_runs, reap, this_process
-from campaign.model import Result
-from campaign.wording import shown
+from campaign.ledger.sqlite.runs import reap, refuse_held, this_process
+from campaign.model import SECOND, Result
 
-_JUMP = 10_000_000_000  # ns by which two clocks may differ after a heartbeat, and more is a jump
+_JUMP = 10 * SECOND  # a larger difference between two clocks after a heartbeat is a jump
 
 
 class SqliteRun:
-    """One run: it holds the lease of the ledger from `start` to `end`."""
+    """One run; see `protocols.Run`."""
 
     def __init__(
-        self, database: Database, campaign: int, run: int, longest_delay: int, *, suppress: bool = True
+        self, database: Database, campaign_id: int, run_id: int, longest_delay: int, *, suppress: bool
     ) -> None:
         self._database = database
-        self._campaign = campaign
-        self._run = run
+        self._campaign_id = campaign_id
+        self._run_id = run_id
         self._longest_delay = longest_delay
         self._claimed: set[str] = set()
         self._layouts: dict[int, tuple[str, ...]] = {}
-        self._recorder = Recorder(database, campaign, run, suppress=suppress)
-        self._beat: tuple[int, int] | None = None  # UTC and monotonic ns of the last one
+        self._recorder = Recorder(database, campaign_id, run_id, suppress=suppress)
+        self._beat: tuple[int, int] | None = None  # UTC and monotonic ns of the last heartbeat
 
     @classmethod
     def start(
         cls,
         database: Database,
-        campaign: int,
+        campaign_id: int,
         scope: Scope,
         now: int,
         longest_delay: int,
         *,
-        suppress: bool = True,
+        suppress: bool,
     ) -> SqliteRun:
-        """Take the lease. What a dead run left in flight becomes in doubt.
-
-        `longest_delay` is how far ahead, in ns, a row can be due: what is due later than that is so
-        because the clock was set back, and is due now. `suppress`: addresses that are dead for good go
-        onto the suppression list. Raises LeaseHeld, LedgerFull.
-        """
+        """Take the lease; see `Ledger.start`. Rows that a dead run left in flight become in doubt."""
         database.keep_reserve()
         with database.transaction():
-            for run in live_runs(database, now):
-                raise LeaseHeld(Problem(str(run), shown(database.path) if database.path else None))
+            refuse_held(database, now)
             reap(database, now)
-            # Starts in the future are those of a clock that was set back since: they were at latest now.
+            # A start in the future was recorded before the clock was set back: it was now at the latest.
             database.change("UPDATE attempts SET started_at = ?1 WHERE started_at > ?1", (now,))
             database.change(
                 "INSERT INTO runs (campaign, host, pid, process, server, username, started_at, heartbeat)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (campaign, *this_process(), scope.host, scope.username, now, now),
+                (campaign_id, *this_process(), scope.host, scope.username, now, now),
             )
             found = database.row("SELECT max(id) FROM runs")
         database.may_checkpoint(True)
-        return cls(database, campaign, found[0] if found else 0, longest_delay, suppress=suppress)
+        return cls(database, campaign_id, found[0] if found else 0, longest_delay, suppress=suppress)
 
     def heartbeat(self, now: int, steady: int | None = None) -> None:
-        """Say that this run lives. Raises LeaseLost where another process has taken over.
+        """Renew the lease. Raises LeaseLost if another process has taken over.
 
-        `steady` is a monotonic clock, in ns: where `now` has jumped against it since the last
-        heartbeat, the starts of this run jump along, so that a restart finds them as old as they are.
+        `steady` is a monotonic clock, in ns. If `now` has jumped against it since the last heartbeat,
+        the recorded starts of this run are shifted by the same amount: their age stays right.
         """
         beat, self._beat = self._beat, None if steady is None else (now, steady)
         jump = 0 if steady is None or beat is None else (now - beat[0]) - (steady - beat[1])
         if abs(jump) > _JUMP:
             self._database.change(
                 "UPDATE attempts SET started_at = min(started_at + ?, ?) WHERE run = ?",
-                (jump, now, self._run),
+                (jump, now, self._run_id),
             )
         changed = self._database.change(
-            "UPDATE runs SET heartbeat = ? WHERE id = ? AND ended_at IS NULL", (now, self._run)
+            "UPDATE runs SET heartbeat = ? WHERE id = ? AND ended_at IS NULL", (now, self._run_id)
         )
         if changed == 0:
             raise lease_lost()
-        scrub(self._database)  # somebody was forgotten meanwhile; only the sender's connection checkpoints
+        scrub(self._database)  # somebody may have been forgotten; only the lease's holder may clean up
 
     def end(self, now: int) -> None:
-        """Give the lease back. On a full disk it ends with the process."""
+        """Give the lease back. On a full disk it lasts until the process ends."""
         try:
             self._database.change(
                 "UPDATE runs SET ended_at = ?, heartbeat = ? WHERE id = ? AND ended_at IS NULL",
-                (now, now, self._run),
+                (now, now, self._run_id),
             )
             scrub(self._database)
         except LedgerFull:
-            pass  # the dead hold no lease
+            pass  # a dead process holds no lease
         self._database.may_checkpoint(False)
         self._database.use_reserve()
 
     def claim(self, now: int, count: int) -> list[Claim]:
-        """Return up to `count` rows that are due, in the order of the list, and hold them.
-
-        A row that is held stays as it is in the ledger: only an intent changes it.
-        """
+        """Return up to `count` rows that are due, in list order, and hold them."""
         claims: list[Claim] = []
-        # What is due first, by its index; then what only a clock that was set back has put so far off.
+        # Due rows by the index; then rows that are due so late only because the clock was set back.
         for due, moment in (("due_at <= ?", now), ("due_at > ?", now + self._longest_delay)):
-            # Those that are held are skipped; there are never more of them than a few batches.
+            # Claimed rows are skipped; they are never more than a few batches.
             rows = self._database.rows(
                 "SELECT layout, attempts, number, line, key, email, name, fields FROM messages"
                 f" WHERE campaign = ? AND status IN ('pending', 'deferred') AND {due}"
                 " ORDER BY due_at, number LIMIT ?",
-                (self._campaign, moment, count - len(claims) + len(self._claimed)),
+                (self._campaign_id, moment, count - len(claims) + len(self._claimed)),
             )
             for layout, attempts, *rest in rows:
                 row = recipient(self._layout(layout), tuple(rest))
@@ -137,22 +127,22 @@ class SqliteRun:
         self._claimed.difference_update(keys)
 
     def is_due(self, key: str) -> bool:
-        """Whether a row that was claimed is still to be sent, as far as can be told before its intent."""
+        """Whether a claimed row is still to be sent. Only an intent that holds makes that certain."""
         found = self._database.row(
             f"SELECT {SUPPRESSED} FROM messages"
             " WHERE campaign = ? AND key = ? AND status IN ('pending', 'deferred')",
-            (self._campaign, key),
+            (self._campaign_id, key),
         )
         if found is not None and found[0]:
             self._recorder.suppress(key)
         return found is not None and not found[0]
 
     def next_due(self, now: int) -> int | None:
-        """Return when the next row that nobody holds is due, UTC ns, or None where there is none."""
+        """Return when the next unclaimed row is due, UTC ns, or None if there is none."""
         rows = self._database.rows(
             "SELECT key, due_at FROM messages WHERE campaign = ? AND status IN ('pending', 'deferred')"
             " ORDER BY due_at LIMIT ?",
-            (self._campaign, 1 + len(self._claimed)),
+            (self._campaign_id, 1 + len(self._claimed)),
         )
         due = next((due_at for key, due_at in rows if key not in self._claimed), None)
         return None if due is None else min(due, now + self._longest_delay)
@@ -162,21 +152,18 @@ class SqliteRun:
         return starts(self._database, scope, since)
 
     def note_start(self, started_at: int, addresses: int) -> None:
-        """Count a test message in the rate; it belongs to no row."""
+        """Count a test message, which belongs to no row, towards the rate."""
         self._database.change(
             "INSERT INTO attempts (run, message, started_at, addresses) VALUES (?, NULL, ?, ?)",
-            (self._run, started_at, addresses),
+            (self._run_id, started_at, addresses),
         )
 
     def is_suppressed(self, address: str) -> bool:
-        """Whether the suppression list holds an address, or its domain."""
+        """Whether the suppression list covers an address."""
         return is_suppressed(self._database, address)
 
     def record(self, results: Sequence[Result], intents: Sequence[Intent]) -> set[str]:
-        """Commit results and intents, and return the keys whose intents hold; see Recorder.record.
-
-        Raises LedgerFull, LeaseLost.
-        """
+        """Commit results and intents, and return the keys whose intents hold."""
         granted = self._recorder.record(results, intents)
         self._claimed.difference_update(result.key for result in results)
         return granted
@@ -184,7 +171,7 @@ class SqliteRun:
     def _accepted(self, key: str) -> frozenset[str]:
         rows = self._database.rows(
             "SELECT address FROM events WHERE campaign = ? AND key = ? AND kind = 'accepted'",
-            (self._campaign, key),
+            (self._campaign_id, key),
         )
         return frozenset(fold(str(address)) for (address,) in rows)
 
@@ -205,7 +192,7 @@ def starts(database: Database, scope: Scope, since: int) -> list[tuple[int, int]
 
 
 def is_suppressed(database: Database, address: str) -> bool:
-    """Whether the suppression list holds an address, or its domain."""
+    """Whether the suppression list covers an address."""
     found = database.row(
         "SELECT 1 FROM suppressions WHERE pattern IN (fold(?1), domain_of(?1), hashed(?1))", (address,)
     )

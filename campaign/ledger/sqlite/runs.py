@@ -1,33 +1,37 @@
-"""Who is sending: runs, the lease that one of them holds, and what a dead one left behind.
+"""Who holds the sender's lease: live runs, and what dead ones left behind.
 
-Whether a run lives is asked of this system where it can say: by pid and start time, so that a later
-process with the same pid is not taken for it. A run of another machine, or of a container whose
-processes are not visible from here, lives while its heartbeat is fresh. Should such a one be taken
-for dead in error, nobody is mailed twice: an intent holds only for the run that has the lease.
+Whether the process of a run is alive is asked of this system where it can say: by pid and start time,
+so that a later process with the same pid is not mistaken for it. A run on another machine, or in a
+container whose processes are not visible from here, counts as alive while its heartbeat is fresh. If
+that is wrong, nobody is mailed twice: an intent holds only for the run that has the lease.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from campaign.errors import LeaseHeld, Problem
 from campaign.ledger.sqlite.database import Database
+from campaign.model import SECOND
+from campaign.wording import shown
 
-_SECOND = 1_000_000_000
-# A run that cannot be seen from here is dead when its last heartbeat is this far away, in either
-# direction: a beat from the future is one of a clock that has been set back since.
-LEASE = 60 * _SECOND
+# A process that is not visible from here is dead if its last heartbeat is further away than this, in
+# either direction: a heartbeat in the future is from before the clock was set back.
+LEASE = 60 * SECOND
 BROKE_OFF = "sending broke off before anybody read the answer"
+_SCRUBBER = "scrubber"  # the setting with the process that cleans the files: [host, pid, process, time]
 
 
 @dataclass(frozen=True, slots=True)
 class LiveRun:
-    """A run that has not ended, and whose process lives. `seen`: this system says so."""
+    """A run that has not ended and whose process is alive; `seen` if this system says so."""
 
-    id: int
+    run_id: int
     pid: int
     host: str
     seen: bool
@@ -36,30 +40,52 @@ class LiveRun:
         words = f"process {self.pid} on {self.host} is sending from this ledger"
         if self.seen:
             return f"{words}; wait for it, or stop it"
-        return (
-            f"{words}; if it is gone, wait: it counts as dead {LEASE // _SECOND} s after its last heartbeat"
-        )
+        return f"{words}; if it is gone, wait: it counts as dead {LEASE // SECOND} s after its last heartbeat"
 
 
 def live_runs(database: Database, now: int) -> list[LiveRun]:
-    """Return the runs whose processes live: at most one."""
+    """Return the live runs: at most one."""
     runs = []
-    for number, host, pid, process, heartbeat in database.rows(
+    for run_id, host, pid, process, heartbeat in database.rows(
         "SELECT id, host, pid, process, heartbeat FROM runs WHERE ended_at IS NULL"
     ):
-        seen = _lives(host, pid, process)
+        seen = _is_alive(host, pid, process)
         if seen or (seen is None and abs(now - heartbeat) < LEASE):
-            runs.append(LiveRun(number, pid, str(host), bool(seen)))
+            runs.append(LiveRun(run_id, pid, str(host), bool(seen)))
     return runs
 
 
-def reap(database: Database, now: int) -> int:
-    """End dead runs and put what they left in flight in doubt; return how many rows that were.
+def refuse_held(database: Database, now: int) -> None:
+    """Raise LeaseHeld if a live process sends or cleans the files. Call within a transaction."""
+    words = [str(run) for run in live_runs(database, now)]
+    scrubber = database.setting(_SCRUBBER)
+    if scrubber is not None:
+        host, pid, process, time = json.loads(str(scrubber))
+        seen = _is_alive(host, pid, process)
+        if seen or (seen is None and abs(now - time) < LEASE):
+            words.append(f"process {pid} on {host} is removing forgotten data from this ledger; wait for it")
+    if words:
+        raise LeaseHeld(Problem(words[0], shown(database.path) if database.path else None))
 
-    Within a transaction.
+
+def hold_for_scrubbing(database: Database, now: int) -> None:
+    """Keep others from sending until `release_from_scrubbing`. Raises LeaseHeld."""
+    with database.transaction():
+        refuse_held(database, now)
+        database.set_setting(_SCRUBBER, json.dumps([*this_process(), now]))
+
+
+def release_from_scrubbing(database: Database) -> None:
+    """Let others send again."""
+    database.set_setting(_SCRUBBER, None)
+
+
+def reap(database: Database, now: int) -> int:
+    """End dead runs and put what they left in flight in doubt; return how many rows those were.
+
+    Call within a transaction.
     """
-    live = [run.id for run in live_runs(database, now)]
-    of_the_dead = f"NOT IN ({','.join(map(str, live))})"
+    of_the_dead = f"NOT IN ({','.join(str(run.run_id) for run in live_runs(database, now))})"
     left = f"status = 'in_flight' AND run {of_the_dead}"
     database.change(
         "INSERT INTO events (campaign, key, address, kind, time, text)"
@@ -75,21 +101,21 @@ def reap(database: Database, now: int) -> int:
 
 
 def this_process() -> tuple[str, int, str]:
-    """Return host, pid, and what tells this process from any other that has had its pid."""
+    """Return host, pid, and what distinguishes this process from any other with the same pid."""
     pid = os.getpid()
-    return platform.node(), pid, f"{_place()} {_started(pid) or ''}"
+    return platform.node(), pid, f"{_pid_space()} {_started(pid) or ''}"
 
 
-def _lives(host: str, pid: int, process: str) -> bool | None:
-    """Whether a process lives, or None where this system cannot tell."""
-    if host != platform.node() or process.rpartition(" ")[0] != _place():
+def _is_alive(host: str, pid: int, process: str) -> bool | None:
+    """Whether a process is alive, or None if this system cannot tell."""
+    if host != platform.node() or process.rpartition(" ")[0] != _pid_space():
         return None
     started = _started(pid)
-    return None if started is None else bool(started) and process == f"{_place()} {started}"
+    return None if started is None else bool(started) and process == f"{_pid_space()} {started}"
 
 
-def _place() -> str:
-    """Name the set of processes that is visible from here: this boot, and its namespace of pids."""
+def _pid_space() -> str:
+    """Name the processes that are visible from here: this boot, and the pid namespace."""
     with suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
@@ -97,17 +123,17 @@ def _place() -> str:
 
 
 def _started(pid: int) -> str | None:
-    """Return when a process was started, "" where there is none, None where this system does not say."""
+    """Return when a process was started, "" if there is none, None if this system does not say."""
     with suppress(OSError, IndexError):
-        # proc(5): state and start time are fields 3 and 22; field 2 may hold spaces, in brackets.
+        # proc(5): state and start time are fields 3 and 22; field 2 may hold blanks, in parentheses.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return "" if fields[0] in "ZX" else fields[19]
-    if os.name == "nt":  # there os.kill would do what it says
+    if os.name == "nt":  # there os.kill would terminate it
         return None
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return ""
     except OSError:
-        pass  # it lives, and is another user's
+        pass  # alive, and another user's
     return None

@@ -1,9 +1,8 @@
 """The tables of a ledger. Times are UTC, in integer nanoseconds since 1970.
 
-`messages` has a row per (campaign, key) and is where a row stands now; `attempts` and `events` are
-only ever appended to, and say how it came there. `attempts` is what rate windows are rebuilt from;
-`events` holds every answer per address, and is where bounces, complaints and unsubscribes will
-speak too.
+`messages` has a row per (campaign, key) and holds its current state. `attempts` and `events` are
+append-only and hold how it got there: rate windows are rebuilt from `attempts`, and `events` has every
+answer, per address.
 """
 
 from __future__ import annotations
@@ -22,21 +21,21 @@ CREATE TABLE campaigns (
     name TEXT NOT NULL UNIQUE,
     file TEXT NOT NULL,
     digest TEXT,             -- of the content that was accepted last
-    key TEXT,                -- JSON list: the columns that tell its rows apart
+    key TEXT,                -- JSON list of the key columns
     created_at INTEGER NOT NULL
 ) STRICT;
 
-CREATE TABLE layouts (       -- the columns of a list, which `messages.fields` are the cells of
+CREATE TABLE layouts (       -- the columns of a list; `messages.fields` holds the cells
     id INTEGER PRIMARY KEY,
     columns TEXT NOT NULL UNIQUE
 ) STRICT;
 
-CREATE TABLE runs (          -- who has been sending; the one without an end holds the lease
+CREATE TABLE runs (          -- sending processes; the live one without an end holds the lease
     id INTEGER PRIMARY KEY,
     campaign INTEGER NOT NULL REFERENCES campaigns,
     host TEXT NOT NULL,
     pid INTEGER NOT NULL,
-    process TEXT NOT NULL,   -- tells a process from a later one with its pid
+    process TEXT NOT NULL,   -- distinguishes a process from a later one with the same pid
     server TEXT NOT NULL,    -- with `username`, the scope of the rate
     username TEXT NOT NULL,
     started_at INTEGER NOT NULL,
@@ -67,17 +66,17 @@ CREATE INDEX messages_due ON messages (campaign, due_at, number) WHERE status IN
 CREATE INDEX messages_rest ON messages (campaign, status)
     WHERE status NOT IN ('pending', 'deferred', 'accepted');
 
-CREATE TABLE attempts (      -- a content was about to leave
+CREATE TABLE attempts (      -- the content of a message was about to leave
     id INTEGER PRIMARY KEY,
     run INTEGER NOT NULL REFERENCES runs,
-    message INTEGER,         -- none for a test message
+    message INTEGER,         -- NULL for a test message
     started_at INTEGER NOT NULL,
     addresses INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX attempts_started ON attempts (started_at);
 CREATE INDEX attempts_message ON attempts (message);
 
-CREATE TABLE events (        -- what was said of an address
+CREATE TABLE events (        -- what a server or a person said of an address
     id INTEGER PRIMARY KEY,
     campaign INTEGER NOT NULL,
     key TEXT NOT NULL,
@@ -88,7 +87,7 @@ CREATE TABLE events (        -- what was said of an address
 ) STRICT;
 CREATE INDEX events_key ON events (campaign, key);
 
-CREATE TABLE suppressions (  -- who gets nothing from any campaign of this ledger
+CREATE TABLE suppressions (  -- who gets nothing from any campaign of the ledger
     pattern TEXT PRIMARY KEY,  -- a folded address, @domain, or # and a keyed hash of the address
     reason TEXT NOT NULL,
     added_at INTEGER NOT NULL

@@ -1,10 +1,10 @@
-"""The list, read into temporary tables beside the ledger: the rows that a run may have to do with.
+"""The list, read into temporary tables beside the ledger.
 
-    rows → stage → duplicates → recognise → (enrolment plans and applies what is staged)
+    rows → stage → drop_duplicates → recognise → (enrolment plans and applies what is staged)
 
-Of a long list most rows were accepted earlier and are only counted: `met` remembers which, by their
-row in `messages`, and the rest goes into `staged`. Nothing is written to the ledger itself, and
-memory stays flat for any list: SQLite keeps temporary tables in a file.
+In a long list that was sent before, most rows are accepted already and are only counted: `met` holds
+their ids in `messages`. All other rows go into `staged`, and duplicates into `later`. The ledger itself
+is not changed, and memory stays flat for any list: SQLite keeps temporary tables in a file.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CREATE TEMP TABLE staged (
     number INTEGER PRIMARY KEY, line INTEGER, key TEXT, email TEXT, name TEXT, fields TEXT, bad TEXT,
     suppressed INTEGER DEFAULT 0
 );
-CREATE TEMP TABLE met (id INTEGER PRIMARY KEY, line INTEGER);
+CREATE TEMP TABLE met (row_id INTEGER PRIMARY KEY, line INTEGER);
 CREATE TEMP TABLE later (number INTEGER PRIMARY KEY, line INTEGER, key TEXT, email TEXT, first INTEGER);
 """
 
@@ -38,34 +38,32 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class Staging:
-    """The temporary tables of one reading. `met` is how many rows were accepted earlier."""
+    """The temporary tables of one reading. `met` counts the rows that were accepted earlier."""
 
-    def __init__(self, database: Database, campaign: int) -> None:
+    def __init__(self, database: Database, campaign_id: int) -> None:
         self._database = database
-        self._campaign = campaign
+        self._campaign_id = campaign_id
         self.met = 0
         self._any_bad = False
         self._columns: tuple[str, ...] = ()
         database.script(_TABLES)
-        self._accepted = _Accepted(database, campaign)
+        self._accepted = _Accepted(database, campaign_id)
 
     def stage(self, columns: tuple[str, ...], rows: Iterable[Recipient | BadRow]) -> None:
-        """Read the list's rows; they are numbered as they stand in it."""
+        """Read the rows of the list, which have these columns, in transactions of some thousand rows."""
         self._columns = columns
         rows = iter(rows)
         while batch := list(islice(rows, _BATCH)):
-            with self._database.lock:
-                self._database.change("BEGIN")
-                try:
-                    self._stage(batch)
-                finally:
-                    self._database.change("COMMIT")
+            with self._database.temporary_transaction():
+                met = self._stage(batch)
+            self.met += met
+            self._any_bad = self._any_bad or any(isinstance(row, BadRow) for row in batch)
         self._accepted.close()
         self._database.script("CREATE INDEX temp.staged_key ON staged (key, number, bad);")
 
-    def _stage(self, batch: list[Recipient | BadRow]) -> None:
-        accepted = self._meet(batch)
-        self._any_bad = self._any_bad or any(isinstance(row, BadRow) for row in batch)
+    def _stage(self, batch: list[Recipient | BadRow]) -> int:
+        """Store a batch, and return how many of its rows were accepted earlier."""
+        accepted, met = self._meet(batch)
         self._database.change_many(
             "INSERT INTO temp.staged VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
             (
@@ -76,30 +74,36 @@ class Staging:
                 if place not in accepted
             ),
         )
+        return met
 
     def _cells(self, row: BadRow) -> str:
-        """Return the cells of a bad row, which may lack some at its end."""
+        """Return the cells of a bad row, blank where it is too short."""
         return _encode([row.row.get(column, "") for column in self._columns] if row.row else [])
 
-    def _meet(self, batch: list[Recipient | BadRow]) -> set[int]:
-        """Note the rows of a batch that were accepted, and return their places in it."""
+    def _meet(self, batch: list[Recipient | BadRow]) -> tuple[set[int], int]:
+        """Find the rows of a batch that were accepted.
+
+        Returns their places in the batch, and how many were not met in an earlier row.
+        """
         found = self._accepted.find([row.key if isinstance(row, Recipient) else "" for row in batch])
-        met = [(number, batch[place].line) for place, number in found]
+        met = [(row_id, batch[place].line) for place, row_id in found]
         new = self._database.change_many("INSERT OR IGNORE INTO temp.met VALUES (?, ?)", met)
-        self.met += new
         if new < len(met):
             self._database.change_many(
                 "INSERT INTO temp.later"
-                " SELECT ?1, ?2, ?3, ?4, line FROM temp.met WHERE id = ?5 AND line != ?2",
+                " SELECT ?1, ?2, ?3, ?4, line FROM temp.met WHERE row_id = ?5 AND line != ?2",
                 (
-                    (row.number, row.line, row.key, row.email if isinstance(row, Recipient) else "", number)
-                    for row, number in ((batch[place], number) for place, number in found)
+                    (row.number, row.line, row.key, row.email if isinstance(row, Recipient) else "", row_id)
+                    for row, row_id in ((batch[place], row_id) for place, row_id in found)
                 ),
             )
-        return {place for place, _ in found}
+        return {place for place, _ in found}, new
 
     def drop_duplicates(self, file: str) -> Iterator[Problem]:
-        """Drop the rows whose key an earlier row has; yield a problem for each, by line."""
+        """Drop each row whose key an earlier row has, and return a problem for each, in list order.
+
+        The rows are gone when this returns. The problems are read from disk as they are consumed.
+        """
         self._database.script(
             "INSERT INTO temp.later SELECT s.number, s.line, s.key, s.email, f.line"
             " FROM (SELECT key, min(number) AS number FROM temp.staged WHERE bad IS NULL"
@@ -107,55 +111,52 @@ class Staging:
             " CROSS JOIN temp.staged f ON f.number = g.number"
             " CROSS JOIN temp.staged s ON s.key = g.key AND s.number > g.number AND s.bad IS NULL;"
         )
+        self._database.change("DELETE FROM temp.staged WHERE number IN (SELECT number FROM temp.later)")
+        if self._any_bad:
+            self._drop_needless_bad()
+        return self._duplicates(file)
+
+    def _duplicates(self, file: str) -> Iterator[Problem]:
         for line, key, email, first in self._database.each(
             "SELECT line, key, email, first FROM temp.later ORDER BY number"
         ):
             whose = "" if fold(str(email)) == key else f", {email},"
             yield Problem(f"{key!r} stands in line {first} already; this row{whose} is left out", file, line)
-        self._database.change("DELETE FROM temp.staged WHERE number IN (SELECT number FROM temp.later)")
-        if self._any_bad:
-            self._drop_needless_bad()
 
     def _drop_needless_bad(self) -> None:
+        """Drop bad rows whose key a good or an earlier bad row has; give those without a key one."""
         self._database.change(
-            # A bad row does not stand against a good one of its key, and needs a key to be recorded.
             "DELETE FROM temp.staged WHERE bad IS NOT NULL AND key != '' AND EXISTS"
             " (SELECT 1 FROM temp.staged o WHERE o.key = staged.key AND o.number != staged.number"
             " AND (o.bad IS NULL OR o.number < staged.number))"
         )
         self._database.change(
             "DELETE FROM temp.staged WHERE bad IS NOT NULL AND EXISTS (SELECT 1 FROM messages m"
-            " JOIN temp.met ON met.id = m.id WHERE m.campaign = ? AND m.key = staged.key)",
-            (self._campaign,),
+            " JOIN temp.met ON met.row_id = m.id WHERE m.campaign = ? AND m.key = staged.key)",
+            (self._campaign_id,),
         )
-        # No key of a list begins with a blank: they are trimmed.
+        # No other key begins with a blank: keys of the list are trimmed.
         self._database.change(
             "UPDATE temp.staged SET key = ' row ' || number WHERE bad IS NOT NULL AND key = ''"
         )
 
     def mark_bad(self, rows: Iterable[tuple[int, str]]) -> None:
-        """Note what is wrong with staged rows, by number: they cannot be sent."""
-        with self._database.lock:
-            self._database.change("BEGIN")
-            try:
-                self._database.change_many(
-                    "UPDATE temp.staged SET bad = ?2 WHERE number = ?1", ((n, words) for n, words in rows)
-                )
-            finally:
-                self._database.change("COMMIT")
+        """Record for staged rows, by their place in the list, why they cannot be sent."""
+        with self._database.temporary_transaction():
+            self._database.change_many("UPDATE temp.staged SET bad = ?2 WHERE number = ?1", rows)
 
     def recognise(self) -> None:
-        """Note which staged rows are suppressed, and which were sent to somebody forgotten since.
+        """Mark the staged rows of people who are suppressed or were forgotten.
 
-        What is staged of people who were forgotten is removed: the ledger does not learn it again.
-        May be asked again, for what has happened meanwhile.
+        What was staged about people who were forgotten is removed, so that it is not stored again. May
+        be repeated, to take in changes made in the meantime.
         """
         change = self._database.change
-        if self._has("messages WHERE campaign = ?1 AND key GLOB '#*'", self._campaign):
+        if self._has("messages WHERE campaign = ?1 AND key GLOB '#*'", self._campaign_id):
             change(
                 "UPDATE temp.staged SET key = hashed(key) WHERE hashed(key) IN"
                 " (SELECT key FROM messages WHERE campaign = ? AND key GLOB '#*')",
-                (self._campaign,),
+                (self._campaign_id,),
             )
         listed = "IN (SELECT pattern FROM suppressions)"
         if self._has("suppressions"):
@@ -170,7 +171,7 @@ class Staging:
             self._unname_bad()
 
     def _unname_bad(self) -> None:
-        """Drop the cells, and what is said, of bad rows in which an address stands that was forgotten."""
+        """Clear the cells and the problems of bad rows that contain an address that was forgotten."""
         named = []
         for number, fields, said in self._database.rows(
             "SELECT number, fields, bad FROM temp.staged WHERE bad IS NOT NULL"
@@ -183,7 +184,7 @@ class Staging:
         )
 
     def drop(self) -> None:
-        """Forget what was staged."""
+        """Drop the temporary tables."""
         self._database.script("DROP TABLE temp.staged; DROP TABLE temp.met; DROP TABLE temp.later;")
 
     def _has(self, rows: str, *parameters: object) -> bool:
@@ -193,11 +194,12 @@ class Staging:
 class _Accepted:
     """The accepted rows of a campaign, by key.
 
-    Most lists keep their order, so the ledger is walked alongside, in the order in which it was
-    enrolled, at a fifth of what asking its index for each key costs; what is not near is asked for.
+    Most lists keep their order. So the ledger is read in parallel, in the order in which it was
+    enrolled, through a window of keys; that costs a fifth of an index look-up for each key. Keys not
+    found in the window are looked up by index.
     """
 
-    # Batches that were not near before the list is taken to be in another order.
+    # After so many batches outside of the window, the list is taken to be in another order.
     PATIENCE = 20
     # CROSS JOIN keeps the order of the loops: the keys outside, the ledger's index inside.
     ASKED = """
@@ -205,20 +207,20 @@ class _Accepted:
         ON m.campaign = ? AND m.key = asked.value AND m.status = 'accepted'
     """
 
-    def __init__(self, database: Database, campaign: int) -> None:
+    def __init__(self, database: Database, campaign_id: int) -> None:
         self._database = database
-        self._campaign = campaign
+        self._campaign_id = campaign_id
         self._near: dict[str, int] = {}
         self._patience = self.PATIENCE
         first, last, self._count = database.row(
             "SELECT coalesce(min(id), 0), coalesce(max(id), 0), count(*) FROM messages WHERE campaign = ?",
-            (campaign,),
+            (campaign_id,),
         ) or (0, 0, 0)
-        # Where other campaigns' rows lie between, a walk would be long.
+        # With many rows of other campaigns in between, reading in parallel would take longer.
         self._walk = self._rows(first) if last - first < 4 * self._count else iter(())
 
     def find(self, keys: list[str]) -> list[tuple[int, int]]:
-        """Return (place in `keys`, id) of those that were accepted, by place."""
+        """Return (place in `keys`, row id) of those that were accepted, by place."""
         if not self._count:
             return []
         near = self._near
@@ -236,11 +238,11 @@ class _Accepted:
 
     def _look_up(self, keys: list[str], places: list[int]) -> list[tuple[int, int]]:
         asked = _encode([keys[place] for place in places])
-        found = self._database.rows(self.ASKED, (asked, self._campaign))
-        return [(places[place], number) for place, number in found]
+        found = self._database.rows(self.ASKED, (asked, self._campaign_id))
+        return [(places[place], row_id) for place, row_id in found]
 
     def close(self) -> None:
-        """Let go of the ledger's rows."""
+        """Release the read cursor."""
         self._walk = iter(())
         self._near.clear()
 
@@ -248,7 +250,7 @@ class _Accepted:
         return self._database.each(
             "SELECT key, id FROM messages NOT INDEXED"
             " WHERE campaign = ? AND id >= ? AND status = 'accepted' ORDER BY id",
-            (self._campaign, first),
+            (self._campaign_id, first),
         )
 
 

@@ -1,51 +1,30 @@
 """The suppression list: who gets nothing from any campaign of a ledger.
 
-Patterns are folded addresses, or `@domain` for all of a domain. An address that was forgotten is
-kept as a keyed hash. A change holds from the next message on, also while another process sends:
-rows that wait become `suppressed` with it, and may be `pending` again after it.
+A change takes effect with the next message, also in another process that is sending: waiting rows
+become `suppressed` in the same commit, and `pending` again with the next enrolment after a removal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
-from campaign.address import fold, parse_address
+from campaign.ledger.protocols import Suppression
 from campaign.ledger.sqlite.database import Database
 
 
-@dataclass(frozen=True, slots=True)
-class Suppression:
-    """An entry: a folded address, `@domain`, or `#` and a hash; why, and since when (UTC ns)."""
-
-    pattern: str
-    reason: str
-    added_at: int
-
-
-def parse_pattern(text: str) -> str:
-    """Return the pattern for an address, `@example.com` or `example.com`. Raises AddressError."""
-    text = text.strip()
-    if text.startswith("#") and len(text) == 65:
-        return text
-    if "@" not in text or text.startswith("@"):
-        return "@" + fold(parse_address(f"x@{text.removeprefix('@')}").partition("@")[2])
-    return fold(parse_address(text))
-
-
-class Suppressions:
-    """The list of one ledger."""
+class SqliteSuppressions:
+    """The list of one ledger; see `protocols.Suppressions`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def add(self, entries: Iterable[Suppression]) -> tuple[int, int]:
-        """Add entries; return how many are new, and how many waiting rows are suppressed by them."""
+        """Add entries; return how many are new, and how many waiting rows they suppressed."""
         added = []
         with self._database.transaction():
             for entry in entries:
                 new = self._database.change(
-                    # Who was forgotten is on the list already, as a hash, and stays unnamed.
+                    # A forgotten person is on the list already, as a hash; the address must not be stored.
                     "INSERT INTO suppressions SELECT ?1, ?2, ?3 WHERE NOT EXISTS"
                     " (SELECT 1 FROM suppressions WHERE pattern = hashed(?1)) ON CONFLICT DO NOTHING",
                     (entry.pattern, entry.reason, entry.added_at),
@@ -55,7 +34,7 @@ class Suppressions:
             return len(added), self._suppress_waiting({pattern[0] for pattern in added})
 
     def _suppress_waiting(self, kinds: set[str]) -> int:
-        """Suppress the rows that wait; `kinds` are the new patterns' first characters."""
+        """Suppress waiting rows; `kinds` are the first characters of the new patterns."""
         forms = {"@": "domain_of(email)", "#": "hashed(email)"}
         wanted = {forms.get(kind, "fold(email)") for kind in kinds}
         if not wanted:
@@ -67,7 +46,7 @@ class Suppressions:
         )
 
     def remove(self, patterns: Iterable[str]) -> list[str]:
-        """Remove entries; return those that were not there. The next `send` mails them again."""
+        """Remove entries, and return the patterns that had none."""
         missing = []
         with self._database.transaction():
             for pattern in patterns:
