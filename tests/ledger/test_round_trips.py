@@ -35,6 +35,7 @@ def test_at_most_two_commits_for_a_round_trip(
     folder.people(PEOPLE)
     campaign = load(tmp_path / "campaign.yaml")
     ledger = Ledger.open(campaign.ledger, campaign.name, campaign.file)
+    ledger.register()
     preparation = prepare(campaign, ledger.enrolment(), Secrets.placeholder())
     preparation.enrolment.apply(time.time_ns())
     sending = ledger.start(scope_of(campaign), time.time_ns())

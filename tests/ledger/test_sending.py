@@ -12,6 +12,7 @@ import pytest
 from campaign.errors import LedgerFull
 from campaign.ledger import Ledger, Scope, Suppression
 from campaign.ledger.sqlite.database import Database
+from campaign.ledger.sqlite.run import SqliteRun
 from campaign.model import SECOND, Outcome, Status
 from tests.ledger.book import NOW, SCOPE, enrol, intent, people, result, row, send, start, statuses
 from tests.ledger.namespace import run_on_disk
@@ -92,6 +93,7 @@ def test_connections_that_wait_share_a_commit(ledger: Ledger, monkeypatch: pytes
         )
         for n in range(20)
     ]
+    assert isinstance(sending, SqliteRun)
     with ledger.database.lock:
         for thread in threads:
             thread.start()
