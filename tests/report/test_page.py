@@ -42,6 +42,7 @@ def send(ledger: Ledger, addresses: Sequence[str], answer: Callable[[int], Answe
         Recipient(number, number + 1, address, address, "", {"email": address})
         for number, address in enumerate(addresses, 1)
     ]
+    ledger.register()
     enrolment = ledger.enrolment()
     enrolment.stage(("email",), rows)
     enrolment.apply(START)
