@@ -1,6 +1,6 @@
 """Mail addresses: one addr-spec, or one mailbox with its display name (RFC 5322 3.4).
 
-Domains are normalised to lower-case A-labels by IDNA 2008 (the `idna` package; the standard
+Domains are normalised to lower-case A-labels by IDNA 2008 (RFC 5891; the `idna` package: the standard
 library's codec turns straße.de into strasse.de, another owner's), each once, as most lists name few
 domains and many people. Local parts keep their case; quotes that are not needed are dropped, and
 other scripts are composed, so that one mailbox has one form. Reserved names such as .test are taken:

@@ -24,7 +24,7 @@ PERIODS = {"second": SECOND, "minute": 60 * SECOND, "hour": 3600 * SECOND, "day"
 
 
 class Status(StrEnum):
-    """Where a row of the ledger stands; DESIGN's state machine."""
+    """Where a row of the ledger stands; `campaign guide architecture` shows what leads where."""
 
     PENDING = "pending"
     IN_FLIGHT = "in_flight"

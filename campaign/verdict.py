@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from campaign.model import Answer, EnhancedCode, Fate, Stage
 
-# An address that does not exist, for good (RFC 3463 3.2, RFC 7505 4.2 and IANA's registry of codes).
+# An address that does not exist, for good (RFC 3463 3.2, RFC 7505 4.2 and the registry of codes, RFC 5248).
 _DEAD = {(5, 1, 1), (5, 1, 6), (5, 1, 10)}
 
 

@@ -1,4 +1,4 @@
-"""The campaign file's shape: pydantic models, whose fields, types and defaults are DESIGN's.
+"""The campaign file's shape: pydantic models; `campaign guide campaign-file` explains each field.
 
 Values come from `yamlmarks` and are read by `values`. What one value alone can show is checked here;
 what several together show, in `consistency`.
@@ -163,7 +163,7 @@ class Smtp(_WithSecret):
     @model_validator(mode="before")
     @classmethod
     def _port_and_security(cls, values: Any) -> Any:
-        """Each says the other's default."""
+        """Each says the other's default (RFC 8314 3.3: port 465 speaks TLS from the start)."""
         if not isinstance(values, dict):
             return values
         security = "tls" if values.get("port") == 465 else "starttls"

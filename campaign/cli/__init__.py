@@ -44,6 +44,7 @@ COMMANDS = {
     "forget": "Remove a person's data from the ledger.",
     "report": "Write a page about what happened.",
     "schema": "Print the JSON Schema of the campaign file.",
+    "guide": "Show the documents that travel with the program.",
 }
 
 
@@ -81,7 +82,7 @@ def cli() -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command and return its exit code (DESIGN's table stands in README)."""
+    """Run a command and return its exit code (README has the table)."""
     # SIGTERM and SIGHUP end a command as Ctrl-C does: what is open is closed, and the exit code is 130.
     with contextlib.suppress(ValueError):  # not in the main thread
         for number in ending_signals():

@@ -1,4 +1,4 @@
-"""Random lists, results and decisions, against a dict: DESIGN's enrol rules hold whatever happens."""
+"""Random lists, results and decisions, against a dict: the rules of enrolment hold whatever happens."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class EnrolmentAgainstADict(RuleBasedStateMachine):
         return sorted(kept, key=lambda one: one.number), doubles
 
     def expect(self, rows: list[Recipient | BadRow], choices: Choices) -> Expected:
-        """Do to `known` what DESIGN says, and return what the plan should say of it."""
+        """Do to `known` what the rules of enrolment say, and return what the plan should say of it."""
         expected = Expected()
         listed = {one.key for one in rows}
         for key, was in self.known.items():

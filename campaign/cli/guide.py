@@ -1,0 +1,47 @@
+"""`campaign guide`: the documents that travel with the program, `campaign/guide/*.md`.
+
+The first line of a document is its title and its line in the list of topics: `# topic: what it tells`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+import click
+
+from campaign.cli.output import echo
+from campaign.errors import UserError
+
+FOLDER = Path(__file__).parents[1] / "guide"
+
+
+def topics() -> dict[str, str]:
+    """Return each topic with its one line, in alphabetical order."""
+    return {path.stem: _line(path) for path in sorted(FOLDER.glob("*.md"))}
+
+
+@click.command("guide")
+@click.argument("topic", required=False)
+def command(topic: str | None) -> int:
+    """Show a document that travels with the program; without TOPIC, list them.
+
+    On a terminal it is shown in the pager that $PAGER names, or in less or more.
+    """
+    known = topics()
+    if topic is None:
+        width = max(map(len, known))
+        for name, line in known.items():
+            echo(f"{name:{width}}  {line}")
+        return 0
+    if topic not in known:
+        near = difflib.get_close_matches(topic.lower(), known, 1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise UserError(f"there is no topic {topic!r}; {hint}The topics are {', '.join(known)}")
+    click.echo_via_pager((FOLDER / f"{topic}.md").read_text("utf-8"))
+    return 0
+
+
+def _line(path: Path) -> str:
+    with path.open(encoding="utf-8") as lines:
+        return lines.readline().partition(": ")[2].strip()
