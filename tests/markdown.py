@@ -24,13 +24,13 @@ def commands(text: str) -> list[str]:
 
 
 def map_of_rooms(text: str) -> list[list[str]]:
-    """Return the rooms of a `map` block, from the bottom up, each layer from left to right.
+    """Return the rooms of the picture of a text, from the bottom up, each layer from left to right.
 
-    A line is a layer. Its rooms are its words that end in `/` or `.py`.
+    A layer is a line, with the indented ones that follow. Its rooms are the words that end in `/` or `.py`.
     """
     (picture,) = blocks(text, "text")
-    layers = [re.findall(r"\b(\w+)(?:/|\.py)", line) for line in picture.splitlines()]
-    return [layer for layer in reversed(layers) if layer]
+    layers = re.split(r"\n(?! )", picture.rstrip())
+    return [re.findall(r"\b(\w+)(?:/|\.py)", layer) for layer in reversed(layers)]
 
 
 def shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:

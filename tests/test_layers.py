@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.markdown import README, ROOT, map_of_rooms
+
 PACKAGE = ROOT / "campaign"
 
 # From the bottom up. A module imports from layers below its own, and within its layer leftwards.
@@ -49,6 +50,20 @@ def imported(path: Path) -> Iterator[str]:
 
 def test_every_room_has_its_layer() -> None:
     assert {room for _, room in modules()} - {"__init__"} == set(ORDER)
+
+
+GUIDE = (PACKAGE / "guide" / "architecture.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("document", [README, GUIDE], ids=["README", "architecture"])
+def test_the_pictures_show_the_same_rooms_in_the_same_order(document: str) -> None:
+    layers = [[room for room in layer if room != "__main__"] for layer in LAYERS]
+    assert map_of_rooms(document) == layers
+
+
+def test_the_architecture_tells_of_each_room_from_the_top() -> None:
+    told = re.findall(r"^### (\w+)$", GUIDE, re.MULTILINE)
+    assert told == [room for layer in reversed(LAYERS) for room in layer if room != "__main__"]
 
 
 def test_imports_point_to_lower_layers_or_leftwards() -> None:
@@ -123,29 +138,40 @@ def test_files_are_of_a_size_to_read() -> None:
     assert all(lines <= 430 for lines in long.values()), long
 
 
-CITE = re.compile(r"RFC \d+")
-WELL_FORMED = re.compile(r"RFC (\d{3,4})(?!\d)")
+CITE = re.compile(r"RFCs? \d+(?:(?:,| and) \d{4}(?![\d.]))*")
+WELL_FORMED = re.compile(r"RFC (\d{3,4})(?!\d)((?:(?:,| and) \d{4})*)$")
 
 
 def cited() -> set[str]:
-    found = set()
+    """Return the numbers of the RFCs that code cites, as `RFC 5322 3.4` or `RFC 5322, 2047`."""
+    found: set[str] = set()
     for path, _ in modules():
         for match in CITE.finditer(path.read_text("utf-8")):
             whole = WELL_FORMED.match(match[0])
             assert whole is not None, f"{path}: {match[0]}"
-            found.add(whole[1])
+            found |= set(re.findall(r"\d+", match[0]))
     return found
 
 
+def table_of_standards() -> Iterator[tuple[set[str], str, str]]:
+    """Yield each row of README's table: its RFCs, what is implemented, and what is not, and why."""
+    table = README[README.index("## Standards") : README.index("## Working on it")]
+    for line in table.splitlines()[1:]:
+        if line.startswith("| RFC"):
+            standard, implemented, left_out = (cell.strip() for cell in line.strip("|").split("|"))
+            yield set(re.findall(r"\b\d{3,4}\b", standard)), implemented, left_out
+
+
 def test_every_cited_standard_is_in_the_readme() -> None:
-    readme = (ROOT / "README.md").read_text("utf-8")
-    table = readme[readme.index("## Standards") : readme.index("## Working on it")]
-    listed = set(
-        re.findall(r"\b\d{3,4}\b", " ".join(line.split("|")[1] for line in table.splitlines() if "|" in line))
-    )
-    also = set(re.findall(r"\b\d{3,4}\b", table))
-    assert cited() <= also, sorted(cited() - also)
-    assert listed
+    listed = {number for numbers, _, _ in table_of_standards() for number in numbers}
+    assert cited() <= listed, sorted(cited() - listed)
+
+
+def test_every_standard_in_the_readme_is_cited_or_says_why_not() -> None:
+    for numbers, implemented, left_out in table_of_standards():
+        assert implemented or left_out, numbers
+        if implemented:
+            assert numbers <= cited(), sorted(numbers - cited())
 
 
 def test_help_is_instant() -> None:

@@ -15,42 +15,34 @@ from click.testing import CliRunner
 
 from campaign.campaignfile.load import load
 from campaign.cli import COMMANDS, cli
+from tests.markdown import README, blocks, commands
 from tests.servers.postfix import Postfix
-
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text("utf-8")
-
-
-def console_blocks() -> list[str]:
-    """Return the commands of the console blocks, in order."""
-    blocks = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
-    return [line.strip() for block in blocks for line in block.splitlines() if line.strip()]
 
 
 def test_the_five_steps(postfix: Postfix, tmp_path: Path) -> None:
-    commands = console_blocks()
-    assert [command.split()[1] for command in commands] == [
+    steps = commands(README)
+    assert [command.split()[1] for command in steps] == [
         "init", "check", "preview", "rehearse", "check", "test", "send", "status",
     ]  # fmt: skip
     env = {**os.environ, "SMTP_PASSWORD": "secret", "UNSUBSCRIBE_SECRET": "shared"}
-    for command in commands:
+    for command in steps:
         if command.split()[1] in ("send", "status"):
             continue
         done = _run(command, tmp_path, env)
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         if " init " in command:
             _edit(tmp_path / "my-letter" / "campaign.yaml", postfix)
-    assert "347 of 347 accepted" in _run(commands[3], tmp_path, env).stdout
+    assert "347 of 347 accepted" in _run(steps[3], tmp_path, env).stdout
     assert [mail.recipient for mail in postfix.wait_delivered(1)] == ["me@example.com"]
 
-    sent = _run(commands[6], tmp_path, env, answer="y\n")
+    sent = _run(steps[6], tmp_path, env, answer="y\n")
     assert sent.returncode == 0, sent.stderr
     assert "Send 347 now?" in sent.stderr
     assert len(postfix.wait_delivered(348)) == 348
-    status = _run(commands[7], tmp_path, env)
+    status = _run(steps[7], tmp_path, env)
     assert "347 of 347 accepted" in status.stdout
 
-    declined = _run(commands[6], tmp_path, env, answer="n\n")
+    declined = _run(steps[6], tmp_path, env, answer="n\n")
     assert declined.returncode == 0  # nothing is left to send, and nobody is asked
 
 
@@ -96,10 +88,10 @@ def test_options_that_the_readme_names_are_there(name: str) -> None:
 
 
 def test_the_campaign_file_of_the_readme_is_one(tmp_path: Path) -> None:
-    text = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)[0]
+    (text,) = blocks(README, "yaml")
     for name in ("subscribers.csv", "body.txt.j2", "body.html.j2", "assets/terms.pdf"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("email,first_name,invoice\n")
+        (tmp_path / name).write_text("email,first_name,last_name,plan,invoice\n")
     (tmp_path / "campaign.yaml").write_text(text, "utf-8")
     assert load(tmp_path / "campaign.yaml").name == "spring-newsletter"
 
@@ -108,3 +100,8 @@ def test_the_two_commands_stand_on_a_line_each() -> None:
     lines = [line for line in README.splitlines() if line.startswith("python3 -m venv .venv && ")]
     assert len([line for line in lines if "rehearse" in line]) == 1
     assert len([line for line in lines if "pytest" in line]) == 1
+
+
+def test_it_is_short_enough_to_be_read() -> None:
+    """What is longer stands in the guide."""
+    assert len(README.splitlines()) <= 200
