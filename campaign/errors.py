@@ -6,9 +6,14 @@ them, and raised together as one `UserError` (exit code 2). Nothing here prints 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+
+# People count the entries of a list from 1; `path` counts them from 0, for programs.
+_ENTRY = re.compile(r"\.([0-9]+)(?=\.|$)")
+_AFTER = re.compile(r"(, entry [0-9]+)\.")
 
 
 class Severity(StrEnum):
@@ -37,7 +42,8 @@ class Problem:
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
         warning = "warning" if self.severity is Severity.WARNING else ""
-        return ": ".join(part for part in (place, warning, self.path, self.message) if part)
+        path = _AFTER.sub(r"\1, ", _ENTRY.sub(lambda index: f", entry {int(index[1]) + 1}", self.path))
+        return ": ".join(part for part in (place, warning, path, self.message) if part)
 
 
 class CampaignError(Exception):

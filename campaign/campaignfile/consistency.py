@@ -12,9 +12,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from campaign.address import AddressError, parse_mailbox
-from campaign.campaignfile.values import absent, is_folder
+from campaign.campaignfile.readers import absent, is_folder
 from campaign.campaignfile.yamlmarks import Path as ValuePath
 from campaign.wording import shown
+
+MAX_NAME = 100  # characters
 
 Found = Iterator[tuple[ValuePath, str]]
 Values = Mapping[str, object]
@@ -112,6 +114,14 @@ def campaign(values: Values, *, has_literal: bool = False) -> Found:
         yield ("list_id",), "expected a name in angle brackets, such as News <news.example.com>"
 
 
+def name_problems(name: object) -> Found:
+    """What the campaign's name may not be, beyond its type and its length."""
+    if isinstance(name, str) and not name.isprintable():
+        yield ("name",), "has characters that cannot be printed"
+    if isinstance(name, str) and name and not name.strip():
+        yield ("name",), "is blank"
+
+
 def attachments(values: Values, folder: Path) -> Found:
     """Attachments whose path is no template are there, and inside their root."""
     given = values.get("attachments_root")
@@ -167,11 +177,8 @@ def _subject_and_bodies(values: Values) -> Found:
 
 
 def _names(values: Values) -> Found:
-    constants, headers, name = values.get("vars"), values.get("headers"), values.get("name")
-    if isinstance(name, str) and not name.isprintable():
-        yield ("name",), "has characters that cannot be printed"
-    if isinstance(name, str) and name and not name.strip():
-        yield ("name",), "is blank"
+    constants, headers = values.get("vars"), values.get("headers")
+    yield from name_problems(values.get("name"))
     for key in constants if isinstance(constants, dict) else {}:
         if key in RESERVED:
             yield ("vars", key), f"templates have {key!r} from us; choose another name"
@@ -185,6 +192,13 @@ def _names(values: Values) -> Found:
             yield ("headers", key), "is no header name"
         elif _OURS.fullmatch(key):
             yield ("headers", key), "is written by us, from the campaign's own keys"
+
+
+def _is_list(text: str) -> bool:
+    """Whether `text` is several addresses with commas between them, some of them templates perhaps."""
+    bare = re.sub(r"\{\{.*?\}\}|\{%.*?%\}", "\0", re.sub(r'"[^"]*"(?=\s*<)', "", text))
+    parts = [part.strip() for part in bare.split(",")]
+    return len(parts) > 1 and all("@" in part or part == "\0" for part in parts)
 
 
 def _addresses(values: Values) -> Found:
@@ -203,6 +217,9 @@ def _addresses(values: Values) -> Found:
         fields.append((("unsubscribe", "mailto"), unsubscribe.get("mailto")))
     fields.append((("envelope_from",), values.get("envelope_from")))
     for path, text in fields:
+        if path[0] in ("cc", "bcc") and isinstance(text, str) and _is_list(text):
+            yield path, "holds several addresses; write a list, one address an entry: [ADDRESS, ADDRESS]"
+            continue
         null_path = path == ("envelope_from",) and text == "<>"  # RFC 5321 4.5.5: bounces go nowhere
         if isinstance(text, str) and text and not null_path and not is_template(text):
             try:

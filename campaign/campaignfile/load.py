@@ -1,23 +1,24 @@
 """The campaign file: YAML → CampaignFile, or every problem in it at once, each with its place.
 
-`yamlmarks` reads values and where they stand, `models` says their shape and `values` their kinds,
-`consistency` what they say together; `load` here puts these in order and words what pydantic finds.
+`yamlmarks` reads values and where they stand, `models` gives their shape and `values` their types,
+`consistency` has the rules for several values together; `load` calls these in order, and `explain`
+words what pydantic finds. Commands that do not send use `identity` instead.
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from types import UnionType
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from campaign.campaignfile import consistency
+from campaign.campaignfile.explain import words
+from campaign.campaignfile.keys import unknown_key
 from campaign.campaignfile.models import CampaignFile, Smtp
-from campaign.campaignfile.values import absent, is_folder
+from campaign.campaignfile.readers import absent, is_folder
 from campaign.campaignfile.yamlmarks import Document, Places, dotted, read
 from campaign.campaignfile.yamlmarks import Path as ValuePath
 from campaign.errors import Problem, UserError
@@ -28,7 +29,7 @@ def load(file: Path) -> CampaignFile:
     """Read a campaign file. Raises UserError with every problem in it, in the order of its lines."""
     file = file.absolute()
     document = read(file)
-    values = _mapping(document, "a campaign file begins with keys such as `name:` and `recipients:`")
+    values = document.mapping("a campaign file begins with keys such as `name:` and `recipients:`")
     smtp = values.get("smtp")
     shared, problems = _shared(smtp, document) if isinstance(smtp, str) else (None, [])
     problems += document.problems
@@ -50,7 +51,10 @@ def load(file: Path) -> CampaignFile:
                 dict.fromkeys(problems), key=lambda p: (p.file != first, p.line or 0, p.column or 0, p.path)
             )
         )
-    campaign._places = Places(document, shared)
+    places = Places(document, shared)
+    campaign._places = campaign.smtp._places = places
+    if campaign.unsubscribe is not None:
+        campaign.unsubscribe._places = places
     return campaign
 
 
@@ -62,22 +66,17 @@ def _shared(path: str, document: Document) -> tuple[Document | None, list[Proble
             return None, [document.problem(("smtp",), f"{path!r} is a folder, and a file is expected")]
         if file.exists():
             shared = read(file)
-            _mapping(shared, "a file of SMTP settings begins with keys such as `host:`")
+            settings = shared.mapping("a file of SMTP settings begins with keys such as `host:`")
+            if settings and not settings.keys() & {*Smtp.model_fields, "smtp"}:
+                # It may be anybody's file, a secret perhaps: nothing of it is shown.
+                what = f"{path!r} holds no SMTP settings: it has no `host:`"
+                return None, [document.problem(("smtp",), what)]
             return shared, []
     except UserError as error:
         return None, list(error.problems)
     except (OSError, RuntimeError, ValueError):
         return None, [document.problem(("smtp",), f"{path[:60]!r} cannot be read")]
     return None, [document.problem(("smtp",), absent(path, file))]
-
-
-def _mapping(document: Document, expected: str) -> dict[str, Any]:
-    if isinstance(document.value, dict):
-        return document.value
-    if document.problems:
-        raise UserError(*document.problems)
-    what = "the file is empty" if document.value is None else "this is no list of keys and values"
-    raise UserError(document.problem((), f"{what}; {expected}"))
 
 
 def _consistency(values: dict[str, Any], document: Document, shared: Document | None) -> list[Problem]:
@@ -134,8 +133,9 @@ class _Invalid(Exception):
                 continue
             holder = smtp_document if smtp_document is not None and path[:1] == ("smtp",) else document
             plain = holder.plain.get(path[1:] if holder is smtp_document else path)
-            what = _words(path, kind, message, value, plain)
-            yield _in(document, smtp_document, path, what, at_key=kind == "extra_forbidden")
+            unknown = kind == "extra_forbidden"
+            what = unknown_key(path) if unknown else words(path, kind, message, value, plain)
+            yield _in(document, smtp_document, path, what, at_key=unknown)
 
 
 def _validate(values: dict[str, Any], file: Path, smtp_document: Document | None) -> CampaignFile:
@@ -166,108 +166,3 @@ def _errors(error: ValidationError) -> list[tuple[ValuePath, str, str, object]]:
         message = str(one["ctx"]["error"]) if one["type"] == "value_error" else one["msg"]
         found.append((path, one["type"], message, one.get("input")))
     return found
-
-
-_EXPECTED = {
-    "string_type": "expected text",
-    "int_type": "expected a whole number",
-    "bool_type": "expected true or false",
-    "dict_type": "expected keys and values",
-    "model_type": "expected keys and values",
-    "tuple_type": "expected a list",
-}
-
-
-def _words(path: ValuePath, kind: str, message: str, value: object, plain: str | None) -> str:
-    match kind:
-        case "missing":
-            return "is missing"
-        case "extra_forbidden":
-            return _unknown(path)
-        case "string_too_short" | "too_short":
-            return "is blank"
-        case "string_too_long":
-            return "is too long"
-        case "value_error":
-            expected = message
-        case _ if path[-1:] == ("port",):
-            expected = "expected a number from 1 to 65535"
-        case "enum":
-            expected = message.replace("Input should be ", "expected ").replace("'", "")
-        case "greater_than_equal":
-            expected = message.replace("Input should be greater than or equal to", "expected at least")
-        case "less_than_equal":
-            expected = message.replace("Input should be less than or equal to", "expected at most")
-        case "model_type" if path in (("recipients",), ("smtp",)):
-            expected = "expected the path of a file, or keys and values"
-        case _:
-            expected = _EXPECTED.get(kind, message)
-    if not expected.startswith("expected ") or ", got " in expected:
-        return expected
-    return f"{expected}, got {_got(value, plain)}{_quotes(kind, value, plain)}"
-
-
-def _got(value: object, plain: str | None) -> str:
-    """Say what stands there, and what YAML has made of it where that surprises."""
-    match value:
-        case None:
-            return "nothing"
-        case dict():
-            return "keys and values"
-        case list() | tuple():
-            return "a list"
-        case str():
-            return repr(value[:60])
-        case bool():
-            read = "true" if value else "false"
-        case int() | float():
-            read = f"{value}"
-        case _:
-            read = "a date"
-    return read if plain is None or plain == read else f"{plain[:60]}, which YAML reads as {read}"
-
-
-def _quotes(kind: str, value: object, plain: str | None) -> str:
-    if kind == "string_type" and plain is not None and value is not None:
-        return "; put it in quotes"
-    if kind in ("int_type", "bool_type") and isinstance(value, str) and plain is None:
-        numeric = value.strip().isdecimal() if kind == "int_type" else value.lower() in ("true", "false")
-        return "; write it without quotes" if numeric else ""
-    return ""
-
-
-def _unknown(path: ValuePath) -> str:
-    key = str(path[-1])
-    if path == ("smtp", "smtp"):
-        return "unknown key; what stands under it belongs at the left margin"
-    near = difflib.get_close_matches(key, _known_keys(path[:-1]), 1)
-    if near:
-        return f"unknown key; did you mean {near[0]!r}?"
-    homes: dict[str, ValuePath] = {
-        "at the top level": (),
-        **{f"under `{name}:`": (name,) for name in CampaignFile.model_fields if _known_keys((name,))},
-    }
-    home = next((home for home, at in homes.items() if at != path[:-1] and key in _known_keys(at)), None)
-    return f"unknown key; it belongs {home}" if home else "unknown key"
-
-
-def _known_keys(path: ValuePath) -> list[str]:
-    """Return the keys that may stand at `path`."""
-    model: type[BaseModel] = CampaignFile
-    for part in path:
-        if isinstance(part, int):
-            continue
-        field = next((f for n, f in model.model_fields.items() if (f.alias or n) == part), None)
-        kinds = _models(field.annotation) if field is not None else []
-        if not kinds:
-            return []
-        model = kinds[0]
-    return [field.alias or name for name, field in model.model_fields.items()]
-
-
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    if isinstance(annotation, UnionType) or get_args(annotation):
-        return [model for argument in get_args(annotation) for model in _models(argument)]
-    return []

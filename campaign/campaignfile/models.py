@@ -12,6 +12,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
+from campaign.campaignfile.consistency import MAX_NAME
+from campaign.campaignfile.readers import is_file
 from campaign.campaignfile.secret import SecretSource
 from campaign.campaignfile.values import (
     AnyPath,
@@ -30,7 +32,8 @@ from campaign.campaignfile.values import (
 from campaign.campaignfile.yamlmarks import Places
 from campaign.errors import Problem, Severity
 from campaign.model import Window
-from campaign.smtp import Mechanism
+from campaign.smtp.auth import Mechanism
+from campaign.wording import shown
 
 
 class Security(StrEnum):
@@ -55,6 +58,7 @@ class _WithSecret(_Model):
     """A part that says where a secret comes from; its command runs in the folder of its file."""
 
     _folder: Path | None = PrivateAttr(default=None)
+    _places: Places | None = PrivateAttr(default=None)
 
     def model_post_init(self, context: Any, /) -> None:
         self._folder = context["folder"] if context else None
@@ -62,7 +66,10 @@ class _WithSecret(_Model):
     def _source(
         self, what: str, env: str | None, command: tuple[str, ...] | None, file: Path | None
     ) -> SecretSource | None:
-        return SecretSource(what, env, command, file, self._folder) if env or command or file else None
+        if not (env or command or file):
+            return None
+        place = self._places.problem(f"{what}_file", "") if self._places is not None else None
+        return SecretSource(what, env, command, file, self._folder, place)
 
 
 class RecipientList(_Model):
@@ -212,7 +219,7 @@ def _recipients(value: object) -> object:
 class CampaignFile(_Model):
     """One campaign, as its file says it."""
 
-    name: str = _about("Its identity in the ledger.", min_length=1, max_length=100)
+    name: str = _about("Its identity in the ledger.", min_length=1, max_length=MAX_NAME)
     recipients: Annotated[RecipientList, BeforeValidator(_recipients)] = _about("The list.")
     from_: str = _about("The sender, a template.", alias="from", min_length=1)
     reply_to: str | None = _about("Where answers go, a template.", default=None)
@@ -265,6 +272,26 @@ class CampaignFile(_Model):
     ) -> Problem:
         """Return a problem at the dotted `path` of this file, such as `smtp.port`."""
         return self._places.problem(path, message, severity, rule)
+
+    @property
+    def warnings(self) -> list[Problem]:
+        """What is odd in the file itself, and stops nothing.
+
+        A number among `vars` that prints otherwise than it is written, and a secret's file that is not
+        there: another machine may have it.
+        """
+        found = [
+            self.problem(path, what, Severity.WARNING, "campaignfile")
+            for path, what in self._places.rewritten()
+        ]
+        secrets = [("smtp.password_file", self.smtp.password_file)]
+        if self.unsubscribe is not None:
+            secrets.append(("unsubscribe.secret_file", self.unsubscribe.secret_file))
+        for path, file in secrets:
+            if file is not None and not is_file(file):
+                what = f"there is no file {shown(file)}"
+                found.append(self.problem(path, what, Severity.WARNING, "campaignfile"))
+        return found
 
     @property
     def windows(self) -> tuple[Window, ...]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from campaign.errors import UserError
+from campaign.errors import Problem, UserError
+from campaign.wording import shown
 
 COMMAND_TIMEOUT = 60.0  # seconds; a password manager may ask for a touch
 
@@ -24,6 +25,9 @@ class SecretSource:
     command: tuple[str, ...] | None = field(default=None, repr=False)  # may have a secret in it
     file: Path | None = None
     folder: Path | None = None
+    place: Problem | None = field(
+        default=None, repr=False, compare=False
+    )  # where the campaign file names `file`
 
     def read(self) -> str:
         """Return the secret without its last line break. Raises UserError, which never quotes it."""
@@ -64,6 +68,10 @@ class SecretSource:
         try:
             return self.file.read_text("utf-8") if self.file else ""
         except OSError as error:
-            raise UserError(f"{self.what}_file: {self.file}: {error.strerror}") from None
+            raise self._unreadable(f": {error.strerror}") from None
         except UnicodeDecodeError:
-            raise UserError(f"{self.what}_file: {self.file} is not UTF-8") from None
+            raise self._unreadable(" is not UTF-8") from None
+
+    def _unreadable(self, why: str) -> UserError:
+        place = self.place or Problem("", path=f"{self.what}_file")
+        return UserError(replace(place, message=f"{shown(self.file or Path())}{why}"))

@@ -8,8 +8,10 @@ keys that are no text, tags, merge keys, and aliases that multiply.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
+from typing import Any
 
 import yaml
 
@@ -20,6 +22,7 @@ Path = tuple[str | int, ...]
 
 MAX_NODES = 20_000
 MAX_BYTES = 1 << 20
+MAX_NUMBER = 100  # characters of a number without quotes
 
 _TAG = "tag:yaml.org,2002:"
 _TAGS = {_TAG + name for name in ("map", "seq", "str", "null", "bool", "int", "float", "timestamp", "value")}
@@ -46,9 +49,30 @@ class Document:
         near = path
         while near and near not in self.marks:
             near = near[:-1]
+        if path and isinstance(path[-1], int) and near == path[:-1] and isinstance(self.at(near), str):
+            path = path[:-1]  # one value stands for a list of one
         places = self.keys if at_key and near == path and near in self.keys else self.marks
         line, column = places.get(near, (1, 1))
         return Problem(message, shown(self.file), line, column, dotted(path))
+
+    def mapping(self, expected: str) -> dict[str, Any]:
+        """Return the keys and values of the file. Raises UserError where it has none: `expected`."""
+        if isinstance(self.value, dict):
+            return self.value
+        if self.problems:
+            raise UserError(*self.problems)
+        what = "the file is empty" if self.value is None else "this is no list of keys and values"
+        raise UserError(self.problem((), f"{what}; {expected}"))
+
+    def at(self, path: Path) -> object:
+        """Return the value at `path`; None where there is none."""
+        value = self.value
+        for part in path:
+            try:
+                value = value[part]  # type: ignore[index]
+            except (KeyError, IndexError, TypeError):
+                return None
+        return value
 
     def has_refused(self, path: Path) -> bool:
         """Whether the value at `path`, or one that it stands in, is among the refused."""
@@ -74,13 +98,22 @@ class Places:
         parts: Path = tuple(int(part) if part.isdigit() else part for part in path.split(".") if part)
         if self._smtp is not None and parts[:1] == ("smtp",):
             found = self._smtp.problem(parts[1:], message)
+            found = replace(found, path=dotted(("smtp", *parts[1:])))
         else:
             found = self._campaign.problem(parts, message)
-        return Problem(message, found.file, found.line, found.column, path, severity, rule)
+        return replace(found, severity=severity, rule=rule)
+
+    def rewritten(self) -> Iterator[tuple[str, str]]:
+        """Yield the numbers of `vars` that print otherwise than they are written, such as 18.00."""
+        for path, written in self._campaign.plain.items():
+            value = self._campaign.at(path)
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if path[0] == "vars" and number and written != str(value):
+                yield dotted(path), f"YAML reads {written} as {value}; put it in quotes to keep it as it is"
 
 
 def dotted(path: Path) -> str:
-    """Return a path as people write it: `attachments.0.path`."""
+    """Return a path as programs read it: `attachments.0.path`, entries from 0."""
     return ".".join(str(part) for part in path)
 
 
@@ -145,6 +178,10 @@ class _Walk:
     def _scalar(self, node: yaml.Node, path: Path) -> object:
         if isinstance(node, yaml.ScalarNode) and node.style is None:
             self._document.plain[path] = node.value
+        if node.tag in (_TAG + "int", _TAG + "float") and len(node.value) > MAX_NUMBER:
+            # Base 60 (1:59:59) takes time that grows with the square of its parts.
+            what = f"a number of {len(node.value):,} characters is too long; put it in quotes"
+            return self._refuse(what, node, path)
         if node.tag == _TAG + "value":  # a lone =, which PyYAML resolves and cannot construct
             return node.value
         try:

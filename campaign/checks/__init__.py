@@ -32,6 +32,7 @@ RULES = (
 
 def warnings(preparation: Preparation) -> Iterator[Problem]:
     """Yield what each rule finds, and what the list and the templates warned of."""
+    yield from preparation.campaign.warnings
     yield from preparation.recipients.warnings
     first = preparation.survey.first_recipient
     text, html = preparation.renderer.parts(first) if first is not None else (None, None)

@@ -28,7 +28,7 @@ def command(file: Path, statuses: str, output: Path | None) -> int:
 
     `campaign export FILE --status refused -o again.csv` gives a list to correct and send again.
     """
-    from campaign.campaignfile.load import load
+    from campaign.campaignfile.identity import identify
     from campaign.ledger import Ledger
     from campaign.model import Status
     from campaign.report import table
@@ -38,8 +38,8 @@ def command(file: Path, statuses: str, output: Path | None) -> int:
         if word not in set(Status):
             raise UserError(f"--status: {word!r} is none of {', '.join(Status)}")
         wanted.append(Status(word))
-    campaign = load(file)
-    if output is not None and output.resolve() in {path.resolve() for path in campaign.private}:
+    campaign = identify(file)
+    if output is not None and campaign.names(output):
         raise UserError(f"{output} is one of the campaign's own files; name another one")
     ledger = Ledger.open(campaign.ledger, campaign.name, create=False, read_only=True)
     try:

@@ -20,14 +20,15 @@ def opened(
     file: Path | None, path: Path | None, *, create: bool = False, read_only: bool = False
 ) -> Iterator[Ledger]:
     """Open the ledger that a campaign file names, or that stands at `path`, or ledger.db here."""
-    from campaign.campaignfile.load import load
     from campaign.ledger import Ledger
     from campaign.wording import shown
 
     if file is not None and path is not None:
         raise UserError("--campaign and --ledger name a ledger each; give one of them")
     if file is not None:
-        path = load(file).ledger
+        from campaign.campaignfile.identity import identify
+
+        path = identify(file).ledger
     path = path or Path("ledger.db")
     new = create and not path.exists()
     ledger = Ledger.open(path, "", create=create, read_only=read_only)

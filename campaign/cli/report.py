@@ -26,13 +26,13 @@ def command(file: Path, output: Path | None) -> int:
     It needs no network, and can be written during a send. A page that was written earlier is
     overwritten, no other file is.
     """
-    from campaign.campaignfile.load import load
+    from campaign.campaignfile.identity import identify
     from campaign.ledger import Ledger
     from campaign.preview.files import write_page
     from campaign.report.page import page
     from campaign.wording import shown
 
-    campaign = load(file)
+    campaign = identify(file)
     name = re.sub(r"[^\w.+-]", "-", campaign.name).lstrip(".") or "campaign"
     output = output or campaign.folder / f"{name}-report.html"
     ledger = Ledger.open(campaign.ledger, campaign.name, create=False, read_only=True)

@@ -41,7 +41,7 @@ def command(
     campaign resolve FILE --pending --all
     campaign resolve FILE --from-log /var/log/mail.log
     """
-    from campaign.campaignfile.load import load
+    from campaign.campaignfile.identity import identify
     from campaign.ledger import Ledger
 
     if accepted + pending + (from_log is not None) > 1:
@@ -50,7 +50,7 @@ def command(
         raise UserError("say what is true of them: --accepted or --pending")
     if (accepted or pending) and not (addresses or everybody):
         raise UserError("say whose: addresses, or --all")
-    campaign = load(file)
+    campaign = identify(file)
     ledger = Ledger.open(campaign.ledger, campaign.name, create=False)
     try:
         doubtful = _doubtful(ledger)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from campaign.campaignfile.models import CampaignFile
+    from campaign.campaignfile.identity import Identity
     from campaign.ledger import Ledger, Summary
 
 _EVERY = 2.0  # seconds between looks with --watch
@@ -21,11 +21,11 @@ _EVERY = 2.0  # seconds between looks with --watch
 @click.option("--watch", is_flag=True, help="Look again every two seconds, until nobody is sending.")
 def command(file: Path, as_json: bool, watch: bool) -> int:
     """Say where the campaign in FILE stands: counts, rate, when it will end, replies, domains."""
-    from campaign.campaignfile.load import load
+    from campaign.campaignfile.identity import identify
     from campaign.ledger import Ledger
     from campaign.report.machine import status_json
 
-    campaign = load(file)
+    campaign = identify(file)
     ledger = (
         Ledger.open(campaign.ledger, campaign.name, create=False, read_only=True)
         if campaign.ledger.exists()
@@ -48,11 +48,9 @@ def command(file: Path, as_json: bool, watch: bool) -> int:
         ledger.close()
 
 
-def _show(campaign: CampaignFile, ledger: Ledger, summary: Summary, now: int) -> None:
+def _show(campaign: Identity, ledger: Ledger, summary: Summary, now: int) -> None:
     from campaign.report import terminal
     from campaign.report.words import clock, duration
-    from campaign.sending.account import load_pace
-    from campaign.sending.pacing import LocalPace
     from campaign.wording import shown
 
     if not any(summary.counts.values()):
@@ -60,9 +58,14 @@ def _show(campaign: CampaignFile, ledger: Ledger, summary: Summary, now: int) ->
         return
     for line in terminal.summary_lines(campaign.name, summary):
         click.echo(line)
-    if summary.waiting and campaign.windows:
+    if summary.waiting and campaign.windows and campaign.host is not None:
+        from campaign.ledger import Scope
+        from campaign.sending.account import load_pace
+        from campaign.sending.pacing import LocalPace
+
         pace = LocalPace(campaign.windows)
-        load_pace(pace, campaign, ledger, time.monotonic_ns())
+        scope = Scope(campaign.host, campaign.username or "")
+        load_pace(pace, scope, campaign.windows, ledger, time.monotonic_ns())
         wait = pace.finish(time.monotonic_ns(), summary.waiting)
         wait = max(wait, (summary.next_due or now) - now)
         rate = ", ".join(map(str, campaign.windows))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from campaign.address import display_address, display_domain
-from campaign.campaignfile.models import CampaignFile
 from campaign.ledger import History, Plan, Summary
 from campaign.model import SECOND, Status
-from campaign.preparation import Survey
 from campaign.report.words import MEANING, alike, clock, duration, speed
+
+if TYPE_CHECKING:  # `status` needs neither pydantic nor Jinja2
+    from campaign.campaignfile.models import CampaignFile
+    from campaign.preparation import Survey
 
 
 def plan_lines(campaign: CampaignFile, plan: Plan, survey: Survey, wait: int, now: int) -> Iterator[str]:

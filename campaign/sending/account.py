@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from campaign.campaignfile.models import CampaignFile
 from campaign.ledger import Scope
-from campaign.message.context import Secrets
-from campaign.model import SECOND
-from campaign.smtp import Login, Mechanism
+from campaign.model import SECOND, Window
+
+if TYPE_CHECKING:  # `status` loads a pace, and needs neither pydantic nor Jinja2
+    from campaign.campaignfile.models import CampaignFile
+    from campaign.message.context import Secrets
+    from campaign.smtp import Login
 
 # Access tokens live for an hour or so; a session that is opened later gets a new one.
 _TOKEN_LIFE = 300.0
@@ -27,6 +29,8 @@ def scope_of(campaign: CampaignFile) -> Scope:
 
 def secrets_of(campaign: CampaignFile, ledger_secret: bytes) -> Secrets:
     """Return what keys the tokens. Runs the campaign's command. Raises UserError."""
+    from campaign.message.context import Secrets
+
     source = campaign.unsubscribe.secret if campaign.unsubscribe is not None else None
     return Secrets(ledger_secret, source.read().encode() if source is not None else b"")
 
@@ -36,6 +40,8 @@ def login_of(campaign: CampaignFile) -> Callable[[], Login | None]:
 
     Runs the campaign's command. Raises UserError.
     """
+    from campaign.smtp import Login, Mechanism
+
     smtp = campaign.smtp
     source = smtp.secret
     if smtp.username is None or source is None:
@@ -63,9 +69,9 @@ class Started(Protocol):
         """Return (started_at, addresses) of every attempt in `scope` since then, oldest first; UTC ns."""
 
 
-def load_pace(pace: _Loaded, campaign: CampaignFile, ledger: Started, now: int) -> None:
-    """Rebuild the rate windows from what was sent in this account before; `now` is monotonic ns."""
+def load_pace(pace: _Loaded, scope: Scope, windows: tuple[Window, ...], ledger: Started, now: int) -> None:
+    """Rebuild the rate windows from what was sent in `scope` before; `now` is monotonic ns."""
     utc = time.time_ns()
-    longest = max((window.period for window in campaign.windows), default=0)
-    starts = ledger.starts(scope_of(campaign), utc - longest - _COMMIT)
+    longest = max((window.period for window in windows), default=0)
+    starts = ledger.starts(scope, utc - longest - _COMMIT)
     pace.load([(utc - started - _COMMIT, addresses) for started, addresses in starts], now)

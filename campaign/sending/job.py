@@ -221,7 +221,7 @@ def _plan(
     now = time.monotonic_ns()
     pace = LocalPace(campaign.windows)
     if options.mode is not Mode.REHEARSAL:
-        load_pace(pace, campaign, starts, now)
+        load_pace(pace, scope_of(campaign), campaign.windows, starts, now)
     wait = pace.finish(now, preparation.survey.addresses)
     changes = [(Change.CONTENT, _CONTENT)] if _content_changed(ledger, preparation) else []
     left = tuple((change, words) for change, words in changes if change not in options.accept)
@@ -284,7 +284,7 @@ def other_file(campaign: CampaignFile, known: Path | None) -> Path | None:
 def _refuse_long_wait(campaign: CampaignFile, lease: Run, addresses: int) -> None:
     pace = LocalPace(campaign.windows)
     now = time.monotonic_ns()
-    load_pace(pace, campaign, lease, now)
+    load_pace(pace, scope_of(campaign), campaign.windows, lease, now)
     seconds = pace.finish(now, addresses) / SECOND
     if seconds > _TEST_PATIENCE:
         minutes = counted(round(seconds / 60), "minute")

@@ -21,7 +21,7 @@ from campaign.campaignfile.models import CampaignFile
 from campaign.errors import ConnectFailed, LeaseLost, LedgerFull
 from campaign.ledger import Claim, Run
 from campaign.model import Result
-from campaign.sending.account import load_pace
+from campaign.sending.account import load_pace, scope_of
 from campaign.sending.breaker import Breaker
 from campaign.sending.connection import LoginRefused, Opener, Patience, Waits
 from campaign.sending.dispatch import Dispatch, Ending, Stop
@@ -80,7 +80,9 @@ class Sender:
         Raises what a thread could not handle: UserError where a row can no longer be rendered,
         LeaseLost, or a bug.
         """
-        load_pace(self._pace, self.campaign, self.ledger, time.monotonic_ns())
+        load_pace(
+            self._pace, scope_of(self.campaign), self.campaign.windows, self.ledger, time.monotonic_ns()
+        )
         self._beat()
         # They may hang in the system's connect(); who must stop at once does not wait for that.
         count = max(1, self.campaign.smtp.connections)

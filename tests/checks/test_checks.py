@@ -246,15 +246,15 @@ def test_provider_whose_limit_is_kept(said: Said, host: str, rate: object) -> No
 @pytest.mark.parametrize(
     ("attachment", "what"),
     [
-        ("a.EXE", "attachments.0: many receivers refuse .exe files; send a link to it"),
-        ({"path": "a.pdf", "name": "a.js"}, "attachments.0: many receivers refuse .js files"),
+        ("a.EXE", "attachments, entry 1: many receivers refuse .exe files; send a link to it"),
+        ({"path": "a.pdf", "name": "a.js"}, "attachments, entry 1: many receivers refuse .js files"),
         (
             {"path": "a.pdf", "name": "Invoice {{ row['row'] }}"},
-            "attachments.0.name: the name does not end in .pdf",
+            "attachments, entry 1, name: the name does not end in .pdf",
         ),
         (
             {"path": "a.pdf", "name": "No. 7"},
-            "attachments.0.name: the name does not end in .pdf as the file's does",
+            "attachments, entry 1, name: the name does not end in .pdf as the file's does",
         ),
     ],
     ids=range(4),

@@ -493,14 +493,14 @@ class TestAttachments:
         (tmp_path / "link.pdf").symlink_to("/etc/hostname")
         (tmp_path / ".env").write_text("SMTP_PASSWORD=x")
         (said,) = refusal(lambda: rendered(made(attachments=["{{ file }}"]), row(file=cell)))
-        assert "attachments.0: " in said
+        assert "attachments, entry 1: " in said
         assert what in said
         assert said.endswith("; look at the column file (row 3, line 4 of the list)")
 
     def test_a_hostile_name(self, made: Made) -> None:
         renderer = made(attachments=[{"path": "terms.pdf", "name": "{{ note }}"}])
         (said,) = refusal(lambda: rendered(renderer, row(note="a\r\nX-Evil: 1")))
-        assert "attachments.0: filename holds a line break" in said
+        assert "attachments, entry 1: filename holds a line break" in said
         assert "look at the column note" in said
         assert self.files(rendered(renderer, row(note='../a "b".pdf'))) == {'.._a "b".pdf': b"%PDF-terms"}
 
@@ -510,11 +510,11 @@ SOURCES: dict[str, dict[str, object]] = {
     "subject": {"subject": "x{{ note }}x"},
     "from": {"from": "x{{ note }}x <news@example.com>"},
     "reply_to": {"reply_to": "x{{ note }} <help@example.com>"},
-    "cc.0": {"cc": ["x{{ note }} <c@example.com>"]},
+    "cc, entry 1": {"cc": ["x{{ note }} <c@example.com>"]},
     "headers.X-A": {"headers": {"X-A": "x{{ note }}x"}},
     "list_id": {"list_id": "x{{ note }}x <a.example.com>"},
     "envelope_from": {"envelope_from": "x{{ note }}x@example.com"},
-    "bcc.0": {"bcc": ["x{{ note }}x@example.com"]},
+    "bcc, entry 1": {"bcc": ["x{{ note }}x@example.com"]},
 }
 
 
@@ -561,7 +561,7 @@ class TestHostileCells:
 
     def test_two_addresses_in_a_cell_are_no_copy(self, made: Made) -> None:
         (said,) = refusal(lambda: rendered(made(cc=["{{ boss }}"]), row(boss="a@x.test, b@x.test")))
-        assert "cc.0: 'a@x.test, b@x.test' holds two addresses" in said
+        assert "cc, entry 1: 'a@x.test, b@x.test' holds two addresses" in said
         assert "look at the column boss" in said
 
 

@@ -1,0 +1,180 @@
+"""The campaign file → what commands other than the sending ones need of it.
+
+`status`, `export`, `report`, `resolve`, `suppress` and `forget` look at a ledger. They must answer
+when the list, a template or a certificate is gone, or a setting of the server is wrong; so this reads
+few values, and imports neither pydantic nor Jinja2.
+"""
+
+from __future__ import annotations
+
+import os.path
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from campaign.campaignfile import readers
+from campaign.campaignfile.consistency import MAX_NAME, is_template, name_problems
+from campaign.campaignfile.explain import words
+from campaign.campaignfile.yamlmarks import Document, read
+from campaign.errors import Problem, UserError
+from campaign.model import Window
+
+_MISSING = object()
+_SMTP_FILES = ("ca_file", "client_cert", "client_key", "password_file")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A campaign as its ledger knows it.
+
+    `email` and `key` are columns of the list, its defaults where they cannot be read. `host` and
+    `username` are the account that the rate is counted for; `host` is None and `windows` is empty
+    where the server's settings cannot be read. `named_files` are all paths that the file names,
+    itself included, whether they exist or not: no output overwrites one of them.
+    """
+
+    file: Path
+    name: str
+    ledger: Path
+    email: str
+    key: tuple[str, ...]
+    host: str | None
+    username: str | None
+    windows: tuple[Window, ...]
+    named_files: frozenset[Path]
+
+    @property
+    def folder(self) -> Path:
+        """The folder that the campaign file lies in."""
+        return self.file.parent
+
+    def names(self, path: Path) -> bool:
+        """Whether `path`, links followed, is one of the files that the campaign file names."""
+        return os.path.realpath(path) in map(os.path.realpath, self.named_files)
+
+
+def identify(file: Path) -> Identity:
+    """Read what identifies a campaign.
+
+    Raises UserError with the places of all that is wrong with `name` and `ledger`, or where the file
+    cannot be read as YAML. Nothing else in the file is judged.
+    """
+    file = file.absolute()
+    document = read(file)
+    values = document.mapping("a campaign file begins with keys such as `name:` and `recipients:`")
+    problems = [found for found in document.problems if found.path in ("name", "ledger")]
+    name, ledger = values.get("name"), file.parent / "ledger.db"
+    if not document.has_refused(("name",)):
+        problems += _wrong_name(document, values.get("name", _MISSING))
+    if "ledger" in values and not document.has_refused(("ledger",)):
+        try:
+            ledger = readers.resolve(values["ledger"], file.parent)
+        except ValueError as error:
+            problems.append(_problem(document, "ledger", "value_error", str(error), values["ledger"]))
+    if problems:
+        raise UserError(*sorted(dict.fromkeys(problems), key=lambda p: (p.line or 0, p.column or 0)))
+    smtp, smtp_file = _server(values.get("smtp"), file)
+    host, username = _text(smtp.get("host")), _text(smtp.get("username"))
+    email, key = _columns(values.get("recipients"))
+    named = {file, ledger, *_named(values, file.parent)}
+    if smtp_file is not None:
+        named.add(smtp_file)
+    named |= set(_paths(smtp, _SMTP_FILES, (smtp_file or file).parent))
+    return Identity(
+        file=file,
+        name=str(name),
+        ledger=ledger,
+        email=email,
+        key=key,
+        host=host,
+        username=username,
+        windows=_windows(values.get("rate")) or _windows(smtp.get("rate")),
+        named_files=frozenset(named),
+    )
+
+
+def _wrong_name(document: Document, name: object) -> Iterator[Problem]:
+    if name is _MISSING:
+        yield document.problem(("name",), "is missing")
+        return
+    kind = ""
+    if not isinstance(name, str):
+        kind = "string_type"
+    elif not name:
+        kind = "string_too_short"
+    elif len(name) > MAX_NAME:
+        kind = "string_too_long"
+    if kind:
+        yield _problem(document, "name", kind, "", name)
+    for path, what in name_problems(name):
+        yield document.problem(path, what)
+
+
+def _problem(document: Document, key: str, kind: str, message: str, value: object) -> Problem:
+    return document.problem((key,), words((key,), kind, message, value, document.plain.get((key,))))
+
+
+def _server(smtp: object, file: Path) -> tuple[dict[str, object], Path | None]:
+    """Return the server's settings, empty where they cannot be read, and the file of their own."""
+    if not isinstance(smtp, str):
+        return (smtp if isinstance(smtp, dict) else {}), None
+    settings: object = None
+    try:
+        path = readers.resolve(smtp, file.parent)
+    except ValueError:
+        return {}, None
+    try:
+        settings = read(path).value
+    except UserError:
+        settings = None
+    return (settings if isinstance(settings, dict) else {}), path
+
+
+def _columns(recipients: object) -> tuple[str, tuple[str, ...]]:
+    """Return the email column and the key's columns."""
+    values = recipients if isinstance(recipients, dict) else {}
+    named = _text(values.get("email"))
+    email = "email" if named is None else named
+    try:
+        key = readers.texts(values["key"]) if "key" in values else (email,)
+    except ValueError:
+        key = (email,)
+    texts = tuple(item for item in key if isinstance(item, str)) if isinstance(key, tuple) else ()
+    return email, texts or (email,)
+
+
+def _windows(rate: object) -> tuple[Window, ...]:
+    try:
+        texts = readers.texts(rate)
+        return tuple(map(readers.window, texts)) if isinstance(texts, tuple) else ()
+    except ValueError:
+        return ()
+
+
+def _named(values: dict[str, object], folder: Path) -> Iterator[Path]:
+    """Yield what the campaign's own keys name; attachments that are templates name no one file."""
+    recipients = values.get("recipients")
+    yield from _paths({"csv": recipients} if isinstance(recipients, str) else recipients, ("csv",), folder)
+    yield from _paths(values.get("templates"), ("subject", "text", "html", "markdown", "mjml"), folder)
+    yield from _paths(values.get("unsubscribe"), ("secret_file",), folder)
+    yield from _paths(values.get("dkim"), ("key_file",), folder)
+    root = next(_paths(values, ("attachments_root",), folder), folder)
+    attachments = values.get("attachments")
+    for item in attachments if isinstance(attachments, list) else []:
+        path = item.get("path") if isinstance(item, dict) else item
+        if isinstance(path, str) and not is_template(path):
+            yield from _paths({"path": path}, ("path",), root)
+
+
+def _paths(values: object, keys: tuple[str, ...], folder: Path) -> Iterator[Path]:
+    if not isinstance(values, dict):
+        return
+    for key in keys:
+        try:
+            yield readers.resolve(values.get(key), folder)
+        except ValueError:
+            continue
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,0 +1,50 @@
+"""Which keys may stand where, and what to say of one that may not."""
+
+from __future__ import annotations
+
+import difflib
+from types import UnionType
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from campaign.campaignfile.models import CampaignFile
+from campaign.campaignfile.yamlmarks import Path as ValuePath
+
+
+def unknown_key(path: ValuePath) -> str:
+    """Say that the key at `path` is unknown, and which one is meant or where it belongs."""
+    key = str(path[-1])
+    if path == ("smtp", "smtp"):
+        return "unknown key; what stands under it belongs at the left margin"
+    near = difflib.get_close_matches(key, _known_keys(path[:-1]), 1)
+    if near:
+        return f"unknown key; did you mean {near[0]!r}?"
+    homes: dict[str, ValuePath] = {
+        "at the top level": (),
+        **{f"under `{name}:`": (name,) for name in CampaignFile.model_fields if _known_keys((name,))},
+    }
+    home = next((home for home, at in homes.items() if at != path[:-1] and key in _known_keys(at)), None)
+    return f"unknown key; it belongs {home}" if home else "unknown key"
+
+
+def _known_keys(path: ValuePath) -> list[str]:
+    """Return the keys that may stand at `path`."""
+    model: type[BaseModel] = CampaignFile
+    for part in path:
+        if isinstance(part, int):
+            continue
+        field = next((f for n, f in model.model_fields.items() if (f.alias or n) == part), None)
+        kinds = _models(field.annotation) if field is not None else []
+        if not kinds:
+            return []
+        model = kinds[0]
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if isinstance(annotation, UnionType) or get_args(annotation):
+        return [model for argument in get_args(annotation) for model in _models(argument)]
+    return []

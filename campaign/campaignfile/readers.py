@@ -1,0 +1,145 @@
+"""Readers of single values: a plain YAML value in, the value that the program works with out.
+
+Each raises ValueError with a sentence; one that begins with "expected" is completed with what stands
+there. Paths are resolved against `folder`, that of the file that names them. `values` builds the
+models' types from these; `identity` uses them as they are, without pydantic.
+"""
+
+from __future__ import annotations
+
+import os.path
+import re
+import shlex
+from pathlib import Path
+
+from campaign.campaignfile.rates import parse_window
+from campaign.model import Window
+from campaign.wording import shown
+
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def absent(written: str, path: Path) -> str:
+    """Say that there is no file at `path`, which the campaign file calls `written`.
+
+    Where the person does not stand in the campaign's folder, it is named from where they stand.
+    """
+    plain = os.path.normpath(path) == os.path.normpath(Path.cwd() / written)
+    return f"there is no file {written!r}" + ("" if plain else f" (looked for {shown(path)})")
+
+
+def is_folder(path: Path) -> bool:
+    """Whether `path` is a folder that can be seen."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is something to read at `path`: a file, a pipe or a device."""
+    try:
+        return path.exists() and not path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def existing_file(value: object, folder: Path) -> Path:
+    """Resolve the path of a file that must be there."""
+    path = resolve(value, folder)
+    if is_folder(path):
+        raise ValueError(f"{value!r} is a folder, and a file is expected")
+    try:
+        if not path.exists():
+            raise ValueError(absent(str(value), path))
+    except OSError as error:
+        raise ValueError(f"{str(value)[:60]!r} cannot be read: {error.strerror}") from None
+    return path
+
+
+def existing_folder(value: object, folder: Path) -> Path:
+    """Resolve the path of a folder that must be there."""
+    path = resolve(value, folder)
+    if not is_folder(path):
+        raise ValueError(f"there is no folder {str(value)[:60]!r}")
+    return path
+
+
+def resolve(value: object, folder: Path) -> Path:
+    """Return the path that `value` names from `folder`, whether anything is there or not."""
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError("expected a path")
+    try:
+        return folder / Path(value).expanduser()
+    except RuntimeError:  # ~name of nobody
+        raise ValueError(f"there is no home folder {value.partition('/')[0]!r}") from None
+
+
+def texts(value: object) -> object:
+    """One text stands for a list of one; a list becomes a tuple."""
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, list):
+        raise ValueError("expected text, or a list of texts")
+    return tuple(value)
+
+
+def command(value: object) -> object:
+    """Return the words of a command: a text is split as a shell does, a list is taken as it is."""
+    if not isinstance(value, str):
+        return texts(value)
+    try:
+        return tuple(shlex.split(value))
+    except ValueError:
+        raise ValueError("a quote in the command is not closed") from None
+
+
+def windows(value: object) -> object:
+    """Return the texts of one rate or several; `window` reads each."""
+    if not isinstance(value, str | list):
+        raise ValueError("expected a rate such as 14/second, or a list of rates")
+    return texts(value)
+
+
+def window(value: object) -> Window:
+    """Read one rate."""
+    if not isinstance(value, str):
+        raise ValueError("expected a rate such as 14/second")
+    return parse_window(value)
+
+
+def seconds(value: object) -> float:
+    """Read a duration, such as 5m; a plain number is in seconds."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9:
+        return float(value)
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]+)?)\s*([smhd]?)", value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("expected a duration such as 60s, 5m, 1h or 2d")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def share(value: object) -> object:
+    """Read a percentage as a fraction of 1; None where none is given."""
+    if value is None:
+        return None
+    match = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]+)?)\s*%", value) if isinstance(value, str) else None
+    if match is None or not 0 < float(match[1]) <= 100:
+        raise ValueError("expected a share such as 20%")
+    return float(match[1]) / 100
+
+
+def auto(value: object) -> bool:
+    """Read `auto` as true and `off` as false."""
+    # YAML 1.1 reads an unquoted `off` as false.
+    if value in ("auto", "off") or value is False:
+        return value == "auto"
+    raise ValueError("expected auto or off")
+
+
+def delimiter(value: object) -> object:
+    """Return the character between cells; `tab` is spelled out."""
+    if value == "tab" or value == "\\t":
+        return "\t"
+    if value is not None and (not isinstance(value, str) or len(value) != 1 or value in '"\r\n'):
+        raise ValueError('expected one character in quotes, such as ",", or tab')
+    return value

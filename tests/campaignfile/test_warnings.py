@@ -1,0 +1,58 @@
+"""What is odd in a campaign file, and where the file of a secret is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from campaign.campaignfile.load import load
+from campaign.errors import Problem, UserError
+
+TEXT = """\
+name: spring
+recipients: list.csv
+from: news@example.com
+subject: Hello
+templates: {text: body.txt}
+smtp: {host: smtp.example.com, username: ann, password_file: ../none}
+vars:
+  price: 18.00
+  prices: [1.5, 1_000, "2.50", 3]
+  flag: yes
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "a" / "b"
+    folder.mkdir(parents=True)
+    (folder / "list.csv").write_text("email\n")
+    (folder / "body.txt").write_text("Hello")
+    (folder / "campaign.yaml").write_text(TEXT)
+    monkeypatch.chdir(tmp_path)
+    return folder / "campaign.yaml"
+
+
+def test_warnings(file: Path) -> None:
+    quotes = "put it in quotes to keep it as it is"
+    assert [str(problem) for problem in load(file).warnings] == [
+        f"a/b/campaign.yaml:8:10: warning: vars.price: YAML reads 18.00 as 18.0; {quotes}",
+        f"a/b/campaign.yaml:9:17: warning: vars.prices, entry 2: YAML reads 1_000 as 1000; {quotes}",
+        "a/b/campaign.yaml:6:62: warning: smtp.password_file: there is no file a/none",
+    ]
+
+
+def test_the_missing_file_of_a_secret_is_named_with_its_place(file: Path) -> None:
+    source = load(file).smtp.secret
+    assert source is not None
+    with pytest.raises(UserError) as caught:
+        source.read()
+    assert str(caught.value) == (
+        "a/b/campaign.yaml:6:62: smtp.password_file: a/none: No such file or directory"
+    )
+
+
+def test_entries_are_counted_from_one() -> None:
+    assert str(Problem("is odd", path="attachments.0")) == "attachments, entry 1: is odd"
+    assert str(Problem("is odd", path="vars.a.1.2.b")) == "vars.a, entry 2, entry 3, b: is odd"
