@@ -12,11 +12,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from campaign.address import AddressError, parse_mailbox
-from campaign.campaignfile.readers import absent, is_folder
+from campaign.campaignfile.readers import absent, is_folder, is_template, unfit_name
 from campaign.campaignfile.yamlmarks import Path as ValuePath
 from campaign.wording import shown
-
-MAX_NAME = 100  # characters
 
 Found = Iterator[tuple[ValuePath, str]]
 Values = Mapping[str, object]
@@ -34,11 +32,6 @@ _OURS = re.compile(
 _HOST = re.compile(r"(?:[\w-]+\.)*[\w-]+\.?|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]?")
 _FIELD_NAME = re.compile(r"[!-9;-~]{1,76}")  # RFC 5322 3.6.8: printable ASCII, no colon
 _LIST_ID = re.compile(r"[^<>]*<[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+>|[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+")
-
-
-def is_template(text: str) -> bool:
-    """Whether `text` has Jinja2 syntax in it."""
-    return "{{" in text or "{%" in text or "{#" in text
 
 
 def is_loopback(host: str) -> bool:
@@ -114,14 +107,6 @@ def campaign(values: Values, *, has_literal: bool = False) -> Found:
         yield ("list_id",), "expected a name in angle brackets, such as News <news.example.com>"
 
 
-def name_problems(name: object) -> Found:
-    """What the campaign's name may not be, beyond its type and its length."""
-    if isinstance(name, str) and not name.isprintable():
-        yield ("name",), "has characters that cannot be printed"
-    if isinstance(name, str) and name and not name.strip():
-        yield ("name",), "is blank"
-
-
 def attachments(values: Values, folder: Path) -> Found:
     """Attachments whose path is no template are there, and inside their root."""
     given = values.get("attachments_root")
@@ -178,7 +163,8 @@ def _subject_and_bodies(values: Values) -> Found:
 
 def _names(values: Values) -> Found:
     constants, headers = values.get("vars"), values.get("headers")
-    yield from name_problems(values.get("name"))
+    for what in unfit_name(values.get("name")):
+        yield ("name",), what
     for key in constants if isinstance(constants, dict) else {}:
         if key in RESERVED:
             yield ("vars", key), f"templates have {key!r} from us; choose another name"

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from campaign.campaignfile import readers
-from campaign.campaignfile.consistency import MAX_NAME, is_template, name_problems
 from campaign.campaignfile.explain import words
 from campaign.campaignfile.yamlmarks import Document, read
 from campaign.errors import Problem, UserError
@@ -102,12 +101,12 @@ def _wrong_name(document: Document, name: object) -> Iterator[Problem]:
         kind = "string_type"
     elif not name:
         kind = "string_too_short"
-    elif len(name) > MAX_NAME:
+    elif len(name) > readers.MAX_NAME:
         kind = "string_too_long"
     if kind:
         yield _problem(document, "name", kind, "", name)
-    for path, what in name_problems(name):
-        yield document.problem(path, what)
+    for what in readers.unfit_name(name):
+        yield document.problem(("name",), what)
 
 
 def _problem(document: Document, key: str, kind: str, message: str, value: object) -> Problem:
@@ -162,7 +161,7 @@ def _named(values: dict[str, object], folder: Path) -> Iterator[Path]:
     attachments = values.get("attachments")
     for item in attachments if isinstance(attachments, list) else []:
         path = item.get("path") if isinstance(item, dict) else item
-        if isinstance(path, str) and not is_template(path):
+        if isinstance(path, str) and not readers.is_template(path):
             yield from _paths({"path": path}, ("path",), root)
 
 

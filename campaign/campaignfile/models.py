@@ -12,8 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
-from campaign.campaignfile.consistency import MAX_NAME
-from campaign.campaignfile.readers import is_file
+from campaign.campaignfile.readers import MAX_NAME, is_file
 from campaign.campaignfile.secret import SecretSource
 from campaign.campaignfile.values import (
     AnyPath,

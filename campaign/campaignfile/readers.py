@@ -10,13 +10,29 @@ from __future__ import annotations
 import os.path
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 from campaign.campaignfile.rates import parse_window
 from campaign.model import Window
 from campaign.wording import shown
 
+MAX_NAME = 100  # characters of a campaign's name
+
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def unfit_name(name: object) -> Iterator[str]:
+    """Yield what a campaign's name may not be, beyond its type and its length."""
+    if isinstance(name, str) and not name.isprintable():
+        yield "has characters that cannot be printed"
+    if isinstance(name, str) and name and not name.strip():
+        yield "is blank"
+
+
+def is_template(text: str) -> bool:
+    """Whether `text` has Jinja2 syntax in it."""
+    return "{{" in text or "{%" in text or "{#" in text
 
 
 def absent(written: str, path: Path) -> str:
