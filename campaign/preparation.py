@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from campaign.campaignfile.models import CampaignFile
 from campaign.errors import Problem, UserError
 from campaign.ledger import Enrolment, Plan
-from campaign.message.context import Secrets
 from campaign.message.render import Renderer
+from campaign.message.tokens import Secrets
 from campaign.model import BadRow, Message, Recipient
 from campaign.recipients.list import Recipients
 from campaign.wording import counted

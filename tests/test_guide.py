@@ -24,7 +24,7 @@ from campaign.campaignfile.load import load
 from campaign.campaignfile.schema import json_schema
 from campaign.cli import COMMANDS, cli
 from campaign.cli.guide import FOLDER, topics
-from campaign.message.context import Secrets
+from campaign.message.tokens import Secrets
 from campaign.message.render import Renderer
 from campaign.model import Recipient
 from campaign.recipients.list import Recipients

@@ -11,7 +11,7 @@ import yaml
 from campaign.campaignfile.load import load
 from campaign.errors import UserError
 from campaign.ledger import Ledger, Suppression
-from campaign.message.context import Secrets
+from campaign.message.tokens import Secrets
 from campaign.preparation import MOST_SHOWN, Preparation, prepare
 
 Prepare = Callable[..., Preparation]

@@ -16,8 +16,8 @@ import pytest
 from campaign.address import domain_of, fold, parse_address
 from campaign.campaignfile.load import load
 from campaign.campaignfile.models import CampaignFile
-from campaign.message.context import Secrets
 from campaign.message.render import Renderer
+from campaign.message.tokens import Secrets
 from campaign.model import Recipient
 from campaign.recipients.list import Recipients
 

@@ -53,7 +53,7 @@ def _check(file: Path, output: Output) -> tuple[list[Problem], list[str]]:
     from campaign import checks
     from campaign.campaignfile.load import load
     from campaign.ledger import Ledger
-    from campaign.message.context import Secrets
+    from campaign.message.tokens import Secrets
     from campaign.preparation import prepare
     from campaign.sending.job import too_narrow
 

@@ -14,8 +14,8 @@ from campaign.wording import counted
 
 if TYPE_CHECKING:
     from campaign.campaignfile.models import CampaignFile
-    from campaign.message.context import Secrets
     from campaign.message.render import Renderer
+    from campaign.message.tokens import Secrets
     from campaign.model import Message
     from campaign.preparation import Tally
     from campaign.preview.opened import Opened
@@ -109,7 +109,7 @@ def command(
 def _secrets(campaign: CampaignFile) -> tuple[Secrets, list[str]]:
     """Return the ledger's secret where there is a ledger, and notes on what is a placeholder."""
     from campaign.ledger import Ledger
-    from campaign.message.context import Secrets
+    from campaign.message.tokens import Secrets
 
     secrets, notes = Secrets.placeholder(), []
     if campaign.ledger.exists():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from campaign.campaignfile.models import CampaignFile
 from campaign.errors import Problem, UserError
 from campaign.message import markdown, mjml, plaintext
 from campaign.message.html import Images, Inliner
+from campaign.message.inline import template_name
 from campaign.message.mime import File
 from campaign.templating.compiled import Text, compile_file, compile_text
 from campaign.templating.names import Names
@@ -92,8 +92,3 @@ class Bodies:
         except UserError as error:
             self.problems += error.problems
         return None
-
-
-def template_name(campaign: CampaignFile, file: Path) -> str:
-    """Return a template file's path from the campaign's folder; the loader judges it."""
-    return Path(os.path.relpath(file, campaign.folder)).as_posix()

@@ -1,33 +1,19 @@
-"""What a template sees of one recipient: the row, the vars, and the names that are ours."""
+"""A recipient → what the templates see: the row, the vars, and the names that the program defines."""
 
 from __future__ import annotations
 
-import hmac
-import json
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from campaign.campaignfile.models import CampaignFile
+from campaign.message.tokens import Tokens
 from campaign.model import Recipient
 from campaign.templating.compiled import Text
 from campaign.templating.names import RESERVED, ROW, Names, trimmed
 
 
 @dataclass(frozen=True, slots=True)
-class Secrets:
-    """`ledger` keys Message-IDs and bounce tokens; `unsubscribe` is what the person's server shares."""
-
-    ledger: bytes
-    unsubscribe: bytes = b""
-
-    @classmethod
-    def placeholder(cls) -> Secrets:
-        """Return secrets for messages that nobody gets: no command is run for them."""
-        return cls(b"placeholder", b"placeholder")
-
-
-@dataclass(frozen=True, slots=True)
-class _Name:
+class _Campaign:
     name: str
 
 
@@ -39,7 +25,9 @@ class _Addressee:
 
 
 @dataclass(frozen=True, slots=True)
-class Ways:
+class Unsubscribe:
+    """The ways to unsubscribe, as templates see them; `url` and `mailto` are "" where there is none."""
+
     token: str
     url: str
     mailto: str
@@ -51,12 +39,12 @@ class _Bounce:
 
 
 class Contexts:
-    """Makes the contexts of one campaign's templates. `names` are what they hold."""
+    """Makes the contexts of one campaign's templates. `names` are the names in them."""
 
-    def __init__(self, campaign: CampaignFile, columns: tuple[str, ...], secrets: Secrets) -> None:
+    def __init__(self, campaign: CampaignFile, columns: tuple[str, ...], tokens: Tokens) -> None:
         self._campaign = campaign
-        self._secrets = secrets
-        self._own = MappingProxyType({"campaign": _Name(campaign.name)})
+        self._tokens = tokens
+        self._own = MappingProxyType({"campaign": _Campaign(campaign.name)})
         self._columns = tuple(c for c in columns if c.isidentifier() and c not in RESERVED)
         absent = set() if campaign.unsubscribe is not None else {"unsubscribe"}
         self.names = Names(columns, frozenset(RESERVED - {ROW} - absent) | frozenset(campaign.vars))
@@ -64,7 +52,8 @@ class Contexts:
     def of(self, recipient: Recipient, url: Text, test_to: str | None = None) -> dict[str, object]:
         """Return one recipient's context; `url` is the template of the unsubscribe page.
 
-        In a test for `test_to` the tokens are theirs: trying the link unsubscribes nobody else.
+        In a test message to `test_to` the tokens are made for that address: following its
+        unsubscribe link does not unsubscribe the recipient. Raises UserError where `url` fails.
         """
         row = trimmed(recipient.row)
         context: dict[str, object] = dict(self._campaign.vars)
@@ -73,17 +62,14 @@ class Contexts:
         context.update(self._own)
         context[ROW] = row
         context["recipient"] = _Addressee(recipient.email, recipient.name, recipient.number)
-        bounce = f"bounce {recipient.key}" if test_to is None else f"test {test_to}"
-        context["bounce"] = _Bounce(self.token(bounce, 20))
+        tokens = self._tokens
+        context["bounce"] = _Bounce(
+            tokens.bounce(recipient.key) if test_to is None else tokens.test_bounce(test_to)
+        )
         unsubscribe = self._campaign.unsubscribe
         if unsubscribe is not None:
-            address = (recipient.email if test_to is None else test_to).encode()
-            token = hmac.new(self._secrets.unsubscribe, address, "sha256").hexdigest()
-            context["unsubscribe"] = Ways(token, "", unsubscribe.mailto or "")
-            context["unsubscribe"] = Ways(token, url.render(context).strip(), unsubscribe.mailto or "")
+            token = tokens.unsubscribe(recipient.email if test_to is None else test_to)
+            # The template of the page sees the token.
+            context["unsubscribe"] = Unsubscribe(token, "", unsubscribe.mailto or "")
+            context["unsubscribe"] = Unsubscribe(token, url.render(context).strip(), unsubscribe.mailto or "")
         return context
-
-    def token(self, key: str, length: int) -> str:
-        """Return so many hexadecimal digits that stand for a key, and that nobody else can make."""
-        identity = json.dumps([self._campaign.name, key], ensure_ascii=False).encode()
-        return hmac.new(self._secrets.ledger, identity, "sha256").hexdigest()[:length]

@@ -1,6 +1,6 @@
 """Rendered parts → the octets of a message (RFC 5322, 2045, 2046).
 
-    Skeleton(constant headers, static attachments)  once for a campaign
+    Skeleton(static attachments, boundary)  once for a campaign
     skeleton.assemble(headers, text, html, images, attachments)  → chunks of octets, per recipient
 
 The chunks of files are shared between messages: joined they are the message, with CRLF line ends
@@ -29,6 +29,7 @@ _NAME = re.compile(rb"^[!-9;-~]+:", re.MULTILINE)
 _LONE_RETURN = re.compile(rb"\r(?!\n)")
 _OCTETS = "application/octet-stream"
 _MESSAGE = "message/rfc822"
+_VERSION = b"MIME-Version: 1.0\r\n"  # RFC 2045 4
 # IANA's names by a file's extension. Python's own table depends on its version, and on the machine.
 _TYPES = {
     "epub": "application/epub+zip",
@@ -130,8 +131,7 @@ def _file(name: str, content: bytes, disposition: bytes, content_id: str = "") -
 class Skeleton:
     """What all messages of a campaign share. `boundary` is a word of letters and digits."""
 
-    def __init__(self, constant: Sequence[bytes], attachments: Sequence[File], boundary: str) -> None:
-        self._constant = [*constant, b"MIME-Version: 1.0\r\n"]
+    def __init__(self, attachments: Sequence[File], boundary: str) -> None:
         self._attachments = tuple(attachments)
         self._mark = f"--=_{boundary}".encode("ascii")
         self._mixed = _Multipart("mixed", f"=_{boundary}_m")
@@ -151,7 +151,7 @@ class Skeleton:
         One of `text` and `html` is given, or both. Raises ValueError where, against all care, the
         header does not have exactly the fields that were built.
         """
-        fields = [*self._constant, *lines]
+        fields = [_VERSION, *lines]
         head = b"".join(fields)
         _verify(head, fields)
         attachments = (*self._attachments, *attachments)

@@ -14,7 +14,7 @@ from campaign.model import SECOND, Window
 
 if TYPE_CHECKING:  # `status` loads a pace, and needs neither pydantic nor Jinja2
     from campaign.campaignfile.models import CampaignFile
-    from campaign.message.context import Secrets
+    from campaign.message.tokens import Secrets
     from campaign.smtp import Login
 
 # Access tokens live for an hour or so; a session that is opened later gets a new one.
@@ -29,7 +29,7 @@ def scope_of(campaign: CampaignFile) -> Scope:
 
 def secrets_of(campaign: CampaignFile, ledger_secret: bytes) -> Secrets:
     """Return what keys the tokens. Runs the campaign's command. Raises UserError."""
-    from campaign.message.context import Secrets
+    from campaign.message.tokens import Secrets
 
     source = campaign.unsubscribe.secret if campaign.unsubscribe is not None else None
     return Secrets(ledger_secret, source.read().encode() if source is not None else b"")

@@ -25,7 +25,7 @@ from campaign.campaignfile.load import load
 from campaign.campaignfile.models import CampaignFile
 from campaign.errors import LedgerFull, Problem, UserError, raise_errors
 from campaign.ledger import Choices, Ledger, Run, Summary
-from campaign.message.context import Secrets
+from campaign.message.tokens import Secrets
 from campaign.model import SECOND, Result, Status
 from campaign.preparation import Preparation, compile_campaign, prepare
 from campaign.sending.account import Started, load_pace, login_of, scope_of, secrets_of

@@ -103,7 +103,7 @@ _text = jinja2.Environment().from_string(TEXT)
 _html = jinja2.Environment(autoescape=True).from_string(HTML)
 LIST = [person(number) for number in range(PEOPLE)]
 READY = [(one, _text.render(one), _html.render(one)) for one in LIST]
-SKELETON = mime.Skeleton((), (), "1f2e3d4c5b6a")
+SKELETON = mime.Skeleton((), "1f2e3d4c5b6a")
 
 
 def ours(one: dict[str, object], text: str, html: str, skeleton: mime.Skeleton = SKELETON) -> list[bytes]:
@@ -219,8 +219,8 @@ def test_against_jinja2_alone() -> None:
 
 def test_a_static_attachment_of_a_megabyte() -> None:
     file = mime.attachment("terms.pdf", random.Random(2).randbytes(1 << 20))
-    heavy = mime.Skeleton((), (file,), "1f2e3d4c5b6a")
-    light = mime.Skeleton((), (mime.attachment("terms.pdf", b"%PDF"),), "1f2e3d4c5b6a")
+    heavy = mime.Skeleton((file,), "1f2e3d4c5b6a")
+    light = mime.Skeleton((mime.attachment("terms.pdf", b"%PDF"),), "1f2e3d4c5b6a")
     half = PEOPLE // 2  # each side has people of its own, so that neither knows the other's lines
     with_it = each(READY[:half], lambda one: ours(*one, heavy))
     without = each(READY[half:], lambda one: ours(*one, light))

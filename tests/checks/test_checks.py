@@ -15,7 +15,7 @@ from campaign.checks.clipped import MOST as CLIPPED
 from campaign.checks.size import MOST as LARGE
 from campaign.errors import Severity
 from campaign.ledger import Ledger
-from campaign.message.context import Secrets
+from campaign.message.tokens import Secrets
 from campaign.preparation import prepare
 
 Said = Callable[..., list[str]]

@@ -16,8 +16,8 @@ import pytest
 from campaign.campaignfile.load import load
 from campaign.campaignfile.models import CampaignFile
 from campaign.ledger import Ledger
-from campaign.message.context import Secrets
 from campaign.message.render import Renderer
+from campaign.message.tokens import Secrets
 from campaign.model import Recipient, Status
 from campaign.sending.account import scope_of
 from campaign.sending.connection import Connection

@@ -11,7 +11,7 @@ import pytest
 
 from campaign.campaignfile.load import load
 from campaign.ledger import Ledger
-from campaign.message.context import Secrets
+from campaign.message.tokens import Secrets
 from campaign.model import Status
 from campaign.preparation import prepare
 from campaign.sending.account import scope_of

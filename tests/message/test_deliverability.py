@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from campaign.campaignfile.load import load
-from campaign.message.context import Secrets
 from campaign.message.render import Renderer
+from campaign.message.tokens import Secrets
 from campaign.model import Recipient
 from campaign.recipients.list import Recipients
 from tests.need import need

@@ -136,9 +136,9 @@ def test_a_message_comes_out_as_it_went_in(
 ) -> None:
     if text is None and html is None:
         html = ""
-    skeleton = Skeleton([FROM], [mime.attachment(*file) for file in static], BOUNDARY)
+    skeleton = Skeleton([mime.attachment(*file) for file in static], BOUNDARY)
     shown = [mime.image(name, content, f"{number}@x") for number, (name, content) in enumerate(images)]
-    chunks = skeleton.assemble([SUBJECT], text, html, shown, [mime.attachment(*file) for file in own])
+    chunks = skeleton.assemble([FROM, SUBJECT], text, html, shown, [mime.attachment(*file) for file in own])
     octets = checked(b"".join(chunks))
     # What parsers see, in their order: the text, the HTML and its images, the attachments.
     bodies = [("text/plain", text)] if text is not None else []
@@ -146,7 +146,7 @@ def test_a_message_comes_out_as_it_went_in(
     files = (images if html is not None else []) + static + own
     for parser_policy in (policy.default, policy.compat32):
         message = message_from_bytes(octets, policy=parser_policy)
-        assert message.keys()[:3] == ["From", "MIME-Version", "Subject"]
+        assert message.keys()[:3] == ["MIME-Version", "From", "Subject"]
         parts = leaves(message)
         assert [(part.get_content_type(), payload(part)) for part in parts[: len(bodies)]] == [
             (kind, normal(body)) for kind, body in bodies
@@ -158,8 +158,8 @@ def test_a_message_comes_out_as_it_went_in(
 
 
 def test_the_whole_shape() -> None:
-    skeleton = Skeleton([FROM], [mime.attachment("a.pdf", b"%PDF")], BOUNDARY)
-    chunks = skeleton.assemble([SUBJECT], "t", "<p>h", [mime.image("l.png", b"\x89PNG", "logo@x")])
+    skeleton = Skeleton([mime.attachment("a.pdf", b"%PDF")], BOUNDARY)
+    chunks = skeleton.assemble([FROM, SUBJECT], "t", "<p>h", [mime.image("l.png", b"\x89PNG", "logo@x")])
     message = message_from_bytes(b"".join(chunks), policy=policy.default)
     assert [part.get_content_type() for part in message.walk()] == [
         "multipart/mixed",
@@ -183,7 +183,7 @@ def test_a_message_comes_out_of_mblaze(
     folder = tmp_path_factory.mktemp("mblaze")
     files = [mime.attachment(f"{number}.bin", content) for number, content in enumerate(contents)]
     named = [mime.attachment(name, b"x") for name in names]
-    octets = b"".join(Skeleton([FROM], files, BOUNDARY).assemble([SUBJECT], text, html, (), named))
+    octets = b"".join(Skeleton(files, BOUNDARY).assemble([FROM, SUBJECT], text, html, (), named))
     (folder / "m.eml").write_bytes(octets)
 
     def mshow(*arguments: str) -> bytes:
@@ -199,7 +199,7 @@ def test_a_message_comes_out_of_mblaze(
 
 @given(TEXTS, TEXTS)
 def test_a_dot_at_the_start_of_a_line_survives(text: str, html: str) -> None:
-    octets = b"".join(Skeleton([FROM], [], BOUNDARY).assemble([SUBJECT], f".{text}", f".\n..{html}"))
+    octets = b"".join(Skeleton([], BOUNDARY).assemble([FROM, SUBJECT], f".{text}", f".\n..{html}"))
     sent = commands.body((octets,))
     assert sent.count(b"\r\n.\r\n") == 1
     received = sent.removesuffix(b".\r\n").replace(b"\r\n.", b"\r\n")  # RFC 5321 4.5.2
@@ -222,7 +222,7 @@ def test_a_7bit_message_is_attached_as_it_is(content: bytes, expected: bytes) ->
     head, _, body = octets.partition(b"\r\n\r\n")
     assert b"Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 7bit\r\n" in head
     assert body == expected
-    chunks = Skeleton([FROM], [File(octets)], BOUNDARY).assemble([SUBJECT], "t", None)
+    chunks = Skeleton([File(octets)], BOUNDARY).assemble([FROM, SUBJECT], "t", None)
     part = message_from_bytes(b"".join(chunks)).get_payload(1)
     assert isinstance(part, Message)
     inner = part.get_payload(0)
@@ -296,9 +296,9 @@ def test_names_and_content_ids_cannot_end_their_line() -> None:
 )
 def test_a_header_that_is_not_what_was_built_is_refused(line: bytes) -> None:
     with pytest.raises(ValueError, match="not what it was built as"):
-        Skeleton([FROM], [], BOUNDARY).assemble([line, b"To: a@example.com\r\n"], "t", None)
+        Skeleton([], BOUNDARY).assemble([FROM, line, b"To: a@example.com\r\n"], "t", None)
     with pytest.raises(ValueError, match="not what it was built as"):
-        Skeleton([line, FROM], [], BOUNDARY).assemble([SUBJECT], "t", None)
+        Skeleton([], BOUNDARY).assemble([line, FROM, SUBJECT], "t", None)
 
 
 class TestWhereTheStandardLibraryIsWrong:

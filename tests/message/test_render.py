@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from campaign.campaignfile.load import load
 from campaign.campaignfile.models import CampaignFile
 from campaign.errors import UserError
-from campaign.message.context import Secrets
 from campaign.message.render import Renderer
+from campaign.message.tokens import Secrets
 from campaign.model import Message, Recipient
 
 DATE = datetime(2026, 3, 20, 7, 30, tzinfo=UTC)
@@ -307,7 +307,7 @@ class TestUnsubscribe:
         (what,) = refusal(
             lambda: rendered(made(unsubscribe={"url": "https://x.test/{{ note }}"}), row(note=cell))
         )
-        assert "is no address of a page; percent-encode values with |urlencode (row 3, line 4" in what
+        assert "is not a web address; percent-encode values with |urlencode (row 3, line 4" in what
         encoded = made(unsubscribe={"url": "https://x.test/{{ note|urlencode }}"})
         assert b"\r\nList-Unsubscribe: <https://x.test/a" in octets(rendered(encoded, row(note="a\r\nb")))
 

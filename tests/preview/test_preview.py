@@ -14,7 +14,7 @@ import pytest
 from campaign.campaignfile.load import load
 from campaign.cli import main
 from campaign.ledger import Ledger
-from campaign.message.context import Secrets
+from campaign.message.tokens import Secrets
 from campaign.model import Recipient
 from campaign.preparation import compile_campaign
 from campaign.preview.opened import decoded, open_message

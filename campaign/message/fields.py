@@ -1,0 +1,202 @@
+"""The header fields of one message: the campaign's templates and a row's context → folded lines.
+
+Also the addresses that only the envelope holds: bcc and the reverse-path. A value that cannot stand
+in its field is a UserError that names the key of the campaign file and the columns to look at.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import format_datetime
+from functools import lru_cache
+from urllib.parse import quote
+
+from campaign.address import AddressError, Mailbox, domain_of, parse_address, parse_mailbox
+from campaign.campaignfile.models import CampaignFile
+from campaign.errors import UserError
+from campaign.message import headers
+from campaign.message.context import Unsubscribe
+from campaign.message.files import read_from
+from campaign.message.headers import HeaderError
+from campaign.message.inline import InlineTemplates
+from campaign.model import Recipient
+from campaign.templating.compiled import Text
+
+_URL = re.compile(r"https?://[!#-;=?-\[\]^-z|~]+", re.IGNORECASE)  # no white space, quotes, <, >
+_LIST_ID = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_UNQUOTED_IN_MAILTO = "@!$'*+-./=^_`{|}~"  # characters of an address that a mailto link need not encode
+
+Context = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """What every message says of itself; `copies` are those in Cc."""
+
+    sender: Mailbox
+    to: Mailbox
+    copies: tuple[Mailbox, ...]
+    subject: str
+    date: datetime
+    message_id: str
+
+
+class Fields:
+    """The compiled templates of a campaign's header fields. May be shared by threads.
+
+    What is wrong with them is added to the problems of `inline`, in which they are compiled.
+    """
+
+    def __init__(self, campaign: CampaignFile, inline: InlineTemplates) -> None:
+        self._campaign = campaign
+        self._from = inline.text("from", campaign.from_)
+        self._reply_to = inline.text("reply_to", campaign.reply_to)
+        self._envelope_from = inline.text("envelope_from", campaign.envelope_from)
+        self._cc = [inline.text(f"cc.{index}", text) for index, text in enumerate(campaign.cc)]
+        self._bcc = [inline.text(f"bcc.{index}", text) for index, text in enumerate(campaign.bcc)]
+        file = campaign.templates.subject
+        self.subject = (
+            inline.text("subject", campaign.subject)
+            if file is None
+            else inline.file("templates.subject", file)
+        )
+        self.own = {name: inline.text(f"headers.{name}", text) for name, text in campaign.headers.items()}
+        self._list_id = inline.text("list_id", campaign.list_id)
+        unsubscribe = campaign.unsubscribe
+        self.unsubscribe_url = inline.text(
+            "unsubscribe.url", unsubscribe.url if unsubscribe is not None else None
+        )
+        self._mailto = ""
+        try:
+            if unsubscribe is not None and unsubscribe.mailto:
+                self._mailto = quote(parse_address(unsubscribe.mailto), _UNQUOTED_IN_MAILTO)
+        except AddressError as error:
+            inline.problems.append(campaign.problem("unsubscribe.mailto", str(error)))
+        self._line = lru_cache(maxsize=64)(_line)
+
+    @property
+    def constant_domain(self) -> str:
+        """The domain in From, "" where a template decides it."""
+        try:
+            return domain_of(parse_mailbox(self._from.constant or "").address)
+        except AddressError:
+            return ""
+
+    def sender(self, context: Context) -> Mailbox:
+        """Return the mailbox in From. Raises UserError."""
+        return self._mailbox("from", self._from, context)
+
+    def copies(self, context: Context) -> tuple[Mailbox, ...]:
+        """Return the mailboxes in Cc, without the blank ones. Raises UserError."""
+        return self._mailboxes("cc", self._cc, context)
+
+    def blind_copies(self, context: Context) -> tuple[Mailbox, ...]:
+        """Return the mailboxes of bcc, without the blank ones. Raises UserError."""
+        return self._mailboxes("bcc", self._bcc, context)
+
+    def return_path(self, sender: Mailbox, context: Context) -> str:
+        """Return the envelope's reverse-path: `sender`'s where none is given. Raises UserError."""
+        if self._campaign.envelope_from is None:
+            return sender.address
+        text = self._envelope_from.render(context).strip()
+        # RFC 5321 4.5.5: the null reverse-path, to which no bounce is sent.
+        return "" if text == "<>" else self._mailbox("envelope_from", self._envelope_from, context).address
+
+    def lines(self, recipient: Recipient, context: Context, heading: Heading) -> list[bytes]:
+        """Return all fields that stand before MIME's, each folded, with its CRLF. Raises UserError."""
+        lines = [
+            self._field(recipient, "from", headers.mailboxes, "From", (heading.sender,)),
+            self._field(recipient, "recipients.name", headers.mailboxes, "To", (heading.to,)),
+        ]
+        if heading.copies:
+            lines.append(self._field(recipient, "cc", headers.mailboxes, "Cc", heading.copies))
+        if self._campaign.reply_to is not None:
+            reply_to = self._mailbox("reply_to", self._reply_to, context)
+            lines.append(self._field(recipient, "reply_to", headers.mailboxes, "Reply-To", (reply_to,)))
+        lines.append(self._field(recipient, "subject", headers.text, "Subject", heading.subject))
+        lines.append(headers.exact("Date", format_datetime(heading.date)))
+        lines.append(headers.exact("Message-ID", heading.message_id))
+        lines += self._list_fields(recipient, context)
+        for name, text in self.own.items():
+            value = text.render(context).strip()
+            if value:
+                lines.append(self._field(recipient, f"headers.{name}", headers.text, name, value))
+        return lines
+
+    def _list_fields(self, recipient: Recipient, context: Context) -> Iterator[bytes]:
+        unsubscribe = self._campaign.unsubscribe
+        if unsubscribe is not None:
+            ways = context["unsubscribe"]
+            assert isinstance(ways, Unsubscribe)  # noqa: S101
+            if ways.url and (_URL.fullmatch(ways.url) is None or not ways.url.isascii()):
+                what = f"{ways.url[:80]!r} is not a web address; percent-encode values with |urlencode"
+                raise UserError(self._campaign.problem("unsubscribe.url", what))
+            # RFC 2369 3.6 and RFC 8058 3.1: the page before the address, each in angle brackets.
+            links = [f"<{ways.url}>"] if ways.url else []
+            links += [f"<mailto:{self._mailto}>"] if self._mailto else []
+            if not links:
+                raise UserError(self._campaign.problem("unsubscribe.url", "is blank, and there is no mailto"))
+            yield self._field(recipient, "unsubscribe", headers.exact, "List-Unsubscribe", ", ".join(links))
+            if unsubscribe.one_click and ways.url.lower().startswith("https:"):
+                yield headers.exact("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
+        if self._campaign.list_id is not None:
+            yield self._list_id_field(recipient, self._list_id.render(context).strip())
+
+    def _list_id_field(self, recipient: Recipient, value: str) -> bytes:
+        """RFC 2919 2: an optional phrase and the identifier in angle brackets."""
+        phrase, _, identifier = value.rpartition("<")
+        identifier = identifier.rstrip("> ")
+        if not _LIST_ID.fullmatch(identifier):
+            raise UserError(
+                self._campaign.problem("list_id", f"{value!r} has no identifier such as news.example.com")
+            )
+        box = (Mailbox(phrase.strip().strip('"'), identifier),)
+        line = self._field(recipient, "list_id", headers.mailboxes, "List-ID", box)
+        return line if phrase.strip() else f"List-ID: <{identifier}>\r\n".encode("ascii")
+
+    def _field(
+        self,
+        recipient: Recipient,
+        path: str,
+        make: Callable[..., bytes],
+        name: str,
+        value: str | tuple[Mailbox, ...],
+    ) -> bytes:
+        """Return a field. Where it cannot be made, name the columns with control characters in them.
+
+        Those whose cell is in the value are named alone.
+        """
+        try:
+            return self._line(make, name, value)
+        except HeaderError as error:
+            said = (
+                value if isinstance(value, str) else "\n".join(f"{box.name} {box.address}" for box in value)
+            )
+            wrong = [
+                (column, cell.strip()) for column, cell in recipient.row.items() if _CONTROL.search(cell)
+            ]
+            blamed = [column for column, cell in wrong if cell in said] or [column for column, _ in wrong]
+            raise UserError(self._campaign.problem(path, f"{error}{read_from(blamed)}")) from None
+
+    def _mailbox(self, path: str, text: Text, context: Context) -> Mailbox:
+        try:
+            return parse_mailbox(text.render(context))
+        except AddressError as error:
+            what = f"{error}{read_from(text.columns)}"
+            raise UserError(self._campaign.problem(path, what)) from None
+
+    def _mailboxes(self, path: str, texts: Sequence[Text], context: Context) -> tuple[Mailbox, ...]:
+        """Blank ones are left out: not every row has an assistant to copy."""
+        return tuple(
+            self._mailbox(f"{path}.{index}", text, context)
+            for index, text in enumerate(texts)
+            if text.render(context).strip()
+        )
+
+
+def _line(make: Callable[..., bytes], name: str, value: object) -> bytes:
+    return make(name, value)

@@ -1,0 +1,62 @@
+"""A row's key or an address → the Message-ID, bounce token and unsubscribe token made from it.
+
+All are HMAC-SHA256 in hexadecimal: stable over runs, and nobody without the secret can
+make one.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """`ledger` keys Message-IDs and bounce tokens; `unsubscribe` is shared with the user's web server."""
+
+    ledger: bytes
+    unsubscribe: bytes = b""
+
+    @classmethod
+    def placeholder(cls) -> Secrets:
+        """Return secrets for messages that are never sent, so that no secret command is run."""
+        return cls(b"placeholder", b"placeholder")
+
+
+class Tokens:
+    """Makes the tokens of the campaign with this name."""
+
+    def __init__(self, campaign: str, secrets: Secrets) -> None:
+        self._campaign = campaign
+        self._secrets = secrets
+
+    def message_id(self, key: str, domain: str) -> str:
+        """Return a row's Message-ID with its angle brackets (RFC 5322 3.6.4); a resend has the same."""
+        return f"<{self._token(key, 32)}@{domain}>"
+
+    def test_message_id(self, key: str, date: datetime, domain: str) -> str:
+        """Return the Message-ID of a test message, different for each date."""
+        return f"<test.{self._token(f'{key} {date.isoformat()}', 32)}@{domain}>"
+
+    def bounce(self, key: str) -> str:
+        """Return the token that makes a row's envelope sender its own (VERP), 20 digits."""
+        return self._token(f"bounce {key}", 20)
+
+    def test_bounce(self, address: str) -> str:
+        """Return the bounce token of test messages to an address, 20 digits."""
+        return self._token(f"test {address}", 20)
+
+    def unsubscribe(self, address: str) -> str:
+        """Return HMAC-SHA256(secret, address), 64 digits; the user's server computes the same."""
+        return hmac.new(self._secrets.unsubscribe, address.encode(), "sha256").hexdigest()
+
+    @property
+    def boundary(self) -> str:
+        """The word in the MIME boundaries of all messages, 24 digits."""
+        return hmac.new(self._secrets.ledger, self._campaign.encode(), "sha256").hexdigest()[:24]
+
+    def _token(self, key: str, length: int) -> str:
+        identity = json.dumps([self._campaign, key], ensure_ascii=False).encode()
+        return hmac.new(self._secrets.ledger, identity, "sha256").hexdigest()[:length]
