@@ -23,6 +23,10 @@ PERIODS = {"second": SECOND, "minute": 60 * SECOND, "hour": 3600 * SECOND, "day"
 """The periods that a rate may name, in nanoseconds."""
 
 
+RESERVED = frozenset({"row", "campaign", "recipient", "unsubscribe", "bounce"})
+"""Names that the program defines in templates; a column of such a name is reached through `row`."""
+
+
 class Status(StrEnum):
     """Where a row of the ledger stands; `campaign guide architecture` shows what leads where."""
 

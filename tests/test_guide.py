@@ -24,8 +24,8 @@ from campaign.campaignfile.load import load
 from campaign.campaignfile.schema import json_schema
 from campaign.cli import COMMANDS, cli
 from campaign.cli.guide import FOLDER, topics
-from campaign.message.tokens import Secrets
 from campaign.message.render import Renderer
+from campaign.message.tokens import Secrets
 from campaign.model import Recipient
 from campaign.recipients.list import Recipients
 from tests.markdown import README, ROOT, blocks, commands, shell

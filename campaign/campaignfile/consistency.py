@@ -14,13 +14,12 @@ from pathlib import Path
 from campaign.address import AddressError, parse_mailbox
 from campaign.campaignfile.readers import absent, is_folder, is_template, unfit_name
 from campaign.campaignfile.yamlmarks import Path as ValuePath
+from campaign.model import RESERVED
 from campaign.wording import shown
 
 Found = Iterator[tuple[ValuePath, str]]
 Values = Mapping[str, object]
 
-# Names that a template has from us.
-RESERVED = ("campaign", "recipient", "unsubscribe", "bounce", "row")
 _PASSWORDS = ("password", "pass", "passwd", "pwd", "token", "secret", "api_key", "apikey", "access_token")
 # Header fields that we write ourselves, or that receivers write.
 _OURS = re.compile(

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 from campaign.checks.checked import Checked
 from campaign.errors import Problem
-from campaign.templating.names import RESERVED, ROW
+from campaign.model import RESERVED
+from campaign.templating.names import ROW
 from campaign.wording import counted
 
 

@@ -15,8 +15,9 @@ from campaign.message.html import Images, Inliner
 from campaign.message.inline import template_name
 from campaign.message.mime import File
 from campaign.templating.compiled import Text, compile_file, compile_text
+from campaign.templating.loader import FolderLoader
 from campaign.templating.names import Names
-from campaign.templating.sandbox import FolderLoader, environment
+from campaign.templating.sandbox import environment
 from campaign.wording import shown
 
 

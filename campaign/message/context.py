@@ -7,9 +7,9 @@ from types import MappingProxyType
 
 from campaign.campaignfile.models import CampaignFile
 from campaign.message.tokens import Tokens
-from campaign.model import Recipient
+from campaign.model import RESERVED, Recipient
 from campaign.templating.compiled import Text
-from campaign.templating.names import RESERVED, ROW, Names, trimmed
+from campaign.templating.names import ROW, Names, trimmed
 
 
 @dataclass(frozen=True, slots=True)

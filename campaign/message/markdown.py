@@ -1,4 +1,4 @@
-"""Markdown → HTML, through mistune, for templates whose values are never Markdown (`sandbox`)."""
+"""Markdown → HTML, through mistune, for templates whose values are never Markdown (`templating.marks`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from html import escape
 
 import mistune
 
-from campaign.templating.sandbox import as_html, markup
+from campaign.templating.marks import as_html, markup
 
 _to_html = mistune.create_markdown(escape=False, plugins=["table", "strikethrough"])
 _HEADING = re.compile(r"<h[1-6]\b[^>]*>(.*?)</h[1-6]>", re.DOTALL)

@@ -8,30 +8,22 @@ Duplicate keys are not noticed here: that takes the whole list, and memory stays
 
 from __future__ import annotations
 
-import csv
 import difflib
-import functools
-import io
 import json
 from collections.abc import Iterator, Mapping
 
 from campaign.address import AddressError, fold, parse_address
 from campaign.campaignfile.models import CampaignFile
 from campaign.errors import Problem, Severity, UserError
-from campaign.model import BadRow, Recipient
+from campaign.model import RESERVED, BadRow, Recipient
 from campaign.recipients.encoding import Encoding, is_text
+from campaign.recipients.records import CUT_LINE, SAMPLE, TOO_LONG, Lines, choose_delimiter, records
 from campaign.templating.compiled import Condition, Text, compile_condition, compile_text
-from campaign.templating.names import RESERVED, Names, row_context
+from campaign.templating.names import Names, row_context
 from campaign.templating.sandbox import environment
 from campaign.wording import counted, shown
 
 MAX_COLUMNS = 1000
-MAX_LINE = 1 << 20  # characters
-_SAMPLE = 64 * 1024  # characters by which the delimiter is chosen
-_DELIMITERS = ",;\t|"
-# A lone surrogate, which no text has, stands for the rest of a long line.
-_CUT_LINE = "\udcfe\n"
-_TOO_LONG = f"the line has more than {MAX_LINE:,} characters"
 
 
 class Recipients:
@@ -52,8 +44,8 @@ class Recipients:
             raise UserError(campaign.problem("recipients.encoding", str(error))) from None
         with self._encoding.open(self.settings.csv) as file:
             self.size = self.settings.csv.stat().st_size
-            sample = file.read(_SAMPLE)
-        self.delimiter = self.settings.delimiter or self._choose(sample)
+            sample = file.read(SAMPLE)
+        self.delimiter = self.settings.delimiter or choose_delimiter(sample, self.settings.email)
         self.position = 0
         self.columns = self._header()
         self.warnings = tuple(self._odd_columns())
@@ -82,7 +74,7 @@ class Recipients:
 
     def __iter__(self) -> Iterator[Recipient | BadRow]:
         with self._encoding.open(self.settings.csv) as file:
-            rows = _records(_Lines(file), self.delimiter, len(self.columns))
+            rows = records(Lines(file), self.delimiter, len(self.columns))
             next(rows, None)  # the header
             for number, (line, record) in enumerate(rows, 1):
                 if not number & 255:
@@ -132,8 +124,8 @@ class Recipients:
         """Say what is wrong with a record as a whole, "" for nothing."""
         whole = "".join(cells)
         if not is_text(whole):
-            if _CUT_LINE in whole:
-                return _TOO_LONG
+            if CUT_LINE in whole:
+                return TOO_LONG
             place = next(place for place, cell in enumerate(cells) if not is_text(cell))
             column = self.columns[place] if place < len(self.columns) else f"cell {place + 1}"
             return f"{column} is not {self._encoding}; {self._encoding.advice}"
@@ -161,24 +153,9 @@ class Recipients:
             return ""
         return parts[0] if len(parts) == 1 else json.dumps(parts, ensure_ascii=False)
 
-    def _choose(self, sample: str) -> str:
-        """Return the delimiter that gives the header its email column, and splits most evenly."""
-        lines = sample.split("\n")
-        # The sample may end in the middle of a row.
-        lines = lines[:-1] if len(sample) == _SAMPLE and len(lines) > 1 else lines
-        best, best_score = ",", (False, 0.0, 1)
-        for delimiter in _DELIMITERS:
-            rows = [row for row in _lenient(lines[:200], delimiter) if any(map(str.strip, row))]
-            if rows and len(rows[0]) > 1:
-                even = sum(len(row) == len(rows[0]) for row in rows) / len(rows)
-                score = (self.settings.email in map(str.strip, rows[0]), even, len(rows[0]))
-                if score > best_score:
-                    best, best_score = delimiter, score
-        return best
-
     def _header(self) -> tuple[str, ...]:
         with self._encoding.open(self.settings.csv) as file:
-            first = next(_records(_Lines(file), self.delimiter), None)
+            first = next(records(Lines(file), self.delimiter), None)
         if first is None:
             raise UserError(Problem("the list is empty; its first row names the columns", self.file))
         line, cells = first
@@ -230,79 +207,3 @@ class Recipients:
             if column in RESERVED:
                 what = f"the column {column!r} has a name that is ours; in templates write row[{column!r}]"
                 yield Problem(what, self.file, 1, severity=Severity.WARNING, rule="columns")
-
-
-class _Lines:
-    """A file's lines, split at line feeds. `line` is how many are given out, `taken` the latest.
-
-    The last of them can be given back, to be read again.
-    """
-
-    def __init__(self, file: io.TextIOWrapper) -> None:
-        self.line = 0
-        self.taken: list[str] = []
-        self._back: list[str] = []
-        self._read = functools.partial(file.readline, MAX_LINE)
-
-    def __iter__(self) -> Iterator[str]:
-        while line := self._back.pop() if self._back else self._read():
-            if len(line) == MAX_LINE and line[-1] != "\n":
-                line = _CUT_LINE
-                while (rest := self._read()) and rest[-1] != "\n":
-                    pass
-            self.line += 1
-            self.taken.append(line)
-            yield line
-
-    def give_back(self, lines: list[str]) -> None:
-        self.line -= len(lines)
-        self._back.extend(reversed(lines))
-
-
-def _records(lines: _Lines, delimiter: str, count: int = 0) -> Iterator[tuple[int, list[str] | str]]:
-    """Yield (line on which it starts, cells), or a sentence in the place of the cells; no blank rows.
-
-    After a record that cannot be read, or has not `count` cells, its second line is read as one of
-    its own: it may be a row that a stray quote has swallowed.
-    """
-    reader = csv.reader(iter(lines), delimiter=delimiter, strict=True)
-    taken = lines.taken
-    while True:
-        taken.clear()
-        start = lines.line + 1
-        trouble = ""
-        record: list[str] | None = []
-        try:
-            record = next(reader, None)
-        except csv.Error as error:
-            trouble = _quote_trouble(str(error), len(taken) > 1)
-        if record is None:
-            return
-        if taken[0] == _CUT_LINE:
-            trouble = _TOO_LONG
-        if trouble or (len(taken) > 1 and count and len(record) != count):
-            lines.give_back(taken[1:])
-            reader = csv.reader(iter(lines), delimiter=delimiter, strict=True)
-        if trouble or any(map(str.strip, record)):
-            yield start, trouble or record
-
-
-def _quote_trouble(error: str, several_lines: bool) -> str:
-    if "expected after" in error and several_lines:
-        return "a quote opens here and is not closed, or a quote within its cell is not written twice"
-    if "expected after" in error:
-        return "a quote ends in the middle of a cell; put the cell in quotes, and each quote within it twice"
-    if "unexpected end of data" in error:
-        return "a quote opens here and is never closed"
-    if "field larger" in error:
-        return f"a cell has more than {csv.field_size_limit():,} characters; is a quote not closed?"
-    if "new-line" in error:
-        return "a lone carriage return stands in a cell; save the list with the usual line ends"
-    return error
-
-
-def _lenient(lines: list[str], delimiter: str) -> Iterator[list[str]]:
-    try:
-        yield from csv.reader(lines, delimiter=delimiter)
-    except csv.Error:
-        return

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-_SECOND = 1_000_000_000
+from campaign.model import SECOND
+
 _DAY = 86_400
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200)
 _DAYS = (1, 2, 4, 7, 14, 30, 60, 120, 365)
@@ -74,22 +75,22 @@ def _counts(total: int) -> Iterator[Tick]:
 
 def _times(first: int, end: int) -> Iterator[tuple[int, str]]:
     """Yield (UTC ns, label) of round times in the person's own zone."""
-    seconds = (end - first) / _SECOND
+    seconds = (end - first) / SECOND
     step = next((step for step in _STEPS if seconds / step <= _MOST_TICKS), None)
-    start = datetime.fromtimestamp(first / _SECOND, UTC).astimezone()
+    start = datetime.fromtimestamp(first / SECOND, UTC).astimezone()
     if step is None:
         yield from _dates(start, seconds)
         return
     offset = start.utcoffset() or timedelta()
     shift = int(offset.total_seconds())
-    time = -(-(first // _SECOND + shift) // step) * step - shift
-    while time * _SECOND <= end:
+    time = -(-(first // SECOND + shift) // step) * step - shift
+    while time * SECOND <= end:
         local = datetime.fromtimestamp(time, UTC).astimezone()
         if step >= 60 and (local.hour, local.minute) == (0, 0):
             label = _day(local.date())
         else:
             label = local.strftime("%H:%M" if step >= 60 else "%H:%M:%S")
-        yield time * _SECOND, label
+        yield time * SECOND, label
         time += step
 
 
@@ -99,7 +100,7 @@ def _dates(start: datetime, seconds: float) -> Iterator[tuple[int, str]]:
     while (midnight := datetime(day.year, day.month, day.day).astimezone().timestamp()) <= (
         start.timestamp() + seconds
     ):
-        yield int(midnight) * _SECOND, _day(day)
+        yield int(midnight) * SECOND, _day(day)
         day += timedelta(days=days)
 
 

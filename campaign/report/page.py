@@ -15,14 +15,13 @@ import jinja2
 
 from campaign.address import display_domain
 from campaign.ledger import History, Summary
-from campaign.model import Status
+from campaign.model import SECOND, Status
 from campaign.report.curve import POINTS, curve
 from campaign.report.words import MEANING, alike, clock, duration, speed
 from campaign.wording import counted
 
 _DOMAINS = 20
 _REPLIES = 30
-_SECOND = 1_000_000_000
 # From good to bad to undecided: the order in bars and tables.
 _ORDER = (
     Status.ACCEPTED, Status.REFUSED, Status.IN_DOUBT, Status.DEFERRED, Status.IN_FLIGHT, Status.PENDING,
@@ -121,7 +120,7 @@ def _facts(summary: Summary) -> Iterator[tuple[str, str]]:
         return
     yield "First accepted", clock(first)
     yield "Last accepted", clock(last)
-    took = (last - first) / _SECOND
+    took = (last - first) / SECOND
     if took >= 1:
         yield "Took", duration(took)
         yield "On average", speed(summary.counts[Status.ACCEPTED], took)
@@ -169,6 +168,6 @@ def _domains(history: History, now: int) -> tuple[list[_Domain], int]:
 
 
 def _zone(now: int) -> str:
-    local = datetime.fromtimestamp(now / _SECOND, UTC).astimezone()
+    local = datetime.fromtimestamp(now / SECOND, UTC).astimezone()
     offset = local.strftime("%z")
     return f"UTC{offset[:3]}:{offset[3:]}"

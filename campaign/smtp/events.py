@@ -32,15 +32,13 @@ class Closed:
     """The session is over, at `stage`, for the reason `why`; every open message was settled before.
 
     `reply` is the server's last word where that ended it. `permanent` is true where opening another
-    session cannot help: a refused login, no STARTTLS. `botched` says that the server broke the
-    protocol.
+    session cannot help: a refused login, no STARTTLS.
     """
 
     stage: Stage
     why: str
     reply: Reply | None = None
     permanent: bool = False
-    botched: bool = False
 
 
 Event = StartTLS | Opened | BodyDue | Settled | Closed

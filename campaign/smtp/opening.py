@@ -32,7 +32,6 @@ INJECTED = Closed(
     Stage.STARTTLS,
     "bytes were injected behind the server's answer to STARTTLS: somebody is in the line",
     permanent=True,
-    botched=True,
 )
 
 

@@ -224,7 +224,7 @@ class Session:
                     if self.closed is not None:
                         break
             except ProtocolError as error:
-                self._close(Closed(self.stage, f"the server sent {error}", botched=True), left)
+                self._close(Closed(self.stage, f"the server sent {error}"), left)
         return self.events()
 
     def lost(self, why: str, unsent: int = 0) -> list[Event]:

@@ -22,8 +22,10 @@ from jinja2 import meta, nodes
 from jinja2.parser import Parser
 
 from campaign.errors import Problem, UserError
+from campaign.templating.loader import FolderLoader
+from campaign.templating.marks import SIGNS
 from campaign.templating.names import ROW, Names
-from campaign.templating.sandbox import SIGNS, Environment, FolderLoader
+from campaign.templating.sandbox import Environment
 from campaign.templating.uses import Uses
 from campaign.wording import shown
 
@@ -39,12 +41,11 @@ _FAULTS = (
 class Text:
     """A compiled template. `constant` is its text where no expression stands in it.
 
-    `names` are the names of the context that it reads; `columns` those of the list's columns that
-    it reads by name or through `row`; `shown` those of them that it prints with no `if`, `or` or
-    `default` for a blank one. `sources` are all the sources that it is made of, by name.
+    `columns` are the list's columns that it reads, by name or through `row`; `shown` are those of
+    them that it prints with no `if`, `or` or `default` for a blank one. `sources` are all the
+    sources that it is made of, by name.
     """
 
-    names: frozenset[str] = frozenset()
     columns: frozenset[str] = frozenset()
     shown: frozenset[str] = frozenset()
     sources: Mapping[str, str] = field(default_factory=dict)
@@ -217,7 +218,6 @@ class _Closure:
         handled = frozenset().union(*(use.tested for use in uses))
         printed = frozenset().union(*(use.printed for use in uses))
         return Text(
-            names=names,
             columns=columns & (by_name | through_row),
             shown=(columns & printed & (by_name | through_row)) - handled,
             sources=self._sources,
@@ -282,7 +282,7 @@ def _say(error: BaseException, names: Names) -> str:
 
 
 def _check_signs(context: Mapping[str, object]) -> None:
-    """Refuse cells that hold what stands for a Markdown template's own marks (`sandbox`)."""
+    """Refuse cells that hold what stands for a Markdown template's own marks (`marks`)."""
     row = context.get(ROW)
     for column, cell in row.items() if isinstance(row, Mapping) else ():
         found = SIGNS.search(cell)

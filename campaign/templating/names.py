@@ -10,10 +10,6 @@ ROW = "row"
 """The name under which every column is reachable, whatever it is called: `row['First Name']`."""
 
 
-RESERVED = frozenset({ROW, "campaign", "recipient", "unsubscribe", "bounce"})
-"""Names that are ours in a message's templates; a column of such a name is reached through `row`."""
-
-
 _BLANKS = " \t\u00a0"
 
 

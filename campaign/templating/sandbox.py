@@ -6,26 +6,16 @@ that a template with a slip in it (`'a' * 300000000`, a loop in a loop in a loop
 sentence instead of the machine's memory. Jinja2's own sandbox bounds what can be reached, not what
 it costs. What one operation makes is paid before it runs; what many cheap ones add up to is bounded
 by processor time. The budget is refilled for each rendering and is each thread's own.
-
-Markdown: the literal text of a Markdown template is Markdown and what its expressions give is not.
-ASCII has exactly as many punctuation marks as Unicode has noncharacters in U+FDD0 to U+FDEF, so the
-template's own marks are lexed as noncharacters. `markup` swaps the two after rendering, and no value,
-however it was filtered or joined, can then be read as Markdown; `as_text` and `as_html` give the
-values their marks back once it has been read. (Backslashes would be seen in code and in raw HTML.)
 """
 
 from __future__ import annotations
 
 import functools
-import html
 import itertools
-import re
-import string
 from collections.abc import Callable, Collection, Iterable, Iterator, Sized
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from jinja2 import BaseLoader, StrictUndefined, TemplateNotFound, Undefined, nodes, pass_context
-from jinja2.environment import Environment as JinjaEnvironment
+from jinja2 import StrictUndefined, Undefined, nodes, pass_context
 from jinja2.exceptions import SecurityError, TemplateRuntimeError
 from jinja2.ext import Extension
 from jinja2.lexer import Token, TokenStream
@@ -43,11 +33,8 @@ from campaign.templating.budget import (
     growth,
     product,
 )
-
-SUFFIXES = frozenset(
-    {".j2", ".jinja", ".jinja2", ".txt", ".text", ".html", ".htm", ".md", ".markdown", ".mjml", ".css"}
-)
-"""The endings of files that a template may be, include, import or extend."""
+from campaign.templating.loader import FolderLoader
+from campaign.templating.marks import as_sign
 
 LARGEST_OUTPUT = 10_000_000
 """Characters that one rendering of one template may give."""
@@ -62,32 +49,6 @@ _FORMATTERS = frozenset({"format", "format_map"})
 
 _LOOP = "turns of a loop"  # names that no template can write after a bar
 _PAID = "is paid for"
-
-_FIRST_SIGN = 0xFDD0
-_MARK_TO_SIGN = {ord(mark): _FIRST_SIGN + i for i, mark in enumerate(string.punctuation)}
-_SIGN_TO_MARK = {sign: mark for mark, sign in _MARK_TO_SIGN.items()}
-_SIGN_TO_HTML = {sign: html.escape(chr(mark)) for sign, mark in _SIGN_TO_MARK.items()}
-# A sign in a link's address, as Markdown renderers write it: the octets of U+FDD0 to U+FDEF.
-_SIGN_IN_URL = re.compile("%EF%B7%([9A][0-9A-F])", re.IGNORECASE)
-
-SIGNS = re.compile("[\ufdd0-\ufdef]")
-"""What a cell must not hold where it is rendered into Markdown."""
-
-
-def markup(rendered: str) -> str:
-    """Return the Markdown of a rendered Markdown template; the marks of its values are noncharacters."""
-    return rendered.translate(_MARK_TO_SIGN | _SIGN_TO_MARK)
-
-
-def as_text(text: str) -> str:
-    """Return plain text that was made from `markup`, with the values' marks."""
-    return text.translate(_SIGN_TO_MARK)
-
-
-def as_html(page: str) -> str:
-    """Return HTML that was made from `markup`, with the values' marks, escaped; links included."""
-    page = _SIGN_IN_URL.sub(lambda found: chr(_FIRST_SIGN - 0x90 + int(found[1], 16)), page)
-    return page.translate(_SIGN_TO_HTML)
 
 
 class Environment(ImmutableSandboxedEnvironment):
@@ -111,7 +72,7 @@ class Environment(ImmutableSandboxedEnvironment):
         del self.filters["random"]  # what is sent is what was previewed
         if markdown:
             # Values are text here: `e` has nothing to do, and `safe` says that a value is Markdown.
-            self.filters.update(e=str, escape=str, forceescape=str, safe=_as_markdown)
+            self.filters.update(e=str, escape=str, forceescape=str, safe=lambda value: as_sign(str(value)))
         self.filters = {name: self._paying(name, filter_) for name, filter_ in self.filters.items()}
         # Jinja2 computes a filter of constants once, when it compiles; not one that needs the context.
         self.filters[_LOOP] = pass_context(lambda context, values: Turns(self.budget, values))
@@ -194,51 +155,6 @@ class Environment(ImmutableSandboxedEnvironment):
         return paying
 
 
-class FolderLoader(BaseLoader):
-    """Template files by their path from the campaign's folder, and no other file.
-
-    A link is followed before it is judged: what it leads to must itself lie inside the folder, end
-    like a template, not be hidden, and not be one of the campaign's `private` files (its list,
-    ledger, secrets and keys).
-    """
-
-    def __init__(self, folder: Path, private: Collection[Path]) -> None:
-        self.folder = folder.resolve()
-        self._private = frozenset(path.resolve() for path in private)
-
-    def path(self, name: str) -> Path:
-        """Where the template `name` is; raises `TemplateNotFound` with a sentence that says why not."""
-        asked = self.folder / PurePosixPath(name)
-        try:
-            path = asked.resolve()
-            is_file = path.is_file()
-        except (OSError, RuntimeError, ValueError):  # a link to itself, a name too long, a NUL in it
-            raise TemplateNotFound(name, f"{name[:80]!r} cannot be the name of a file") from None
-        if not path.is_relative_to(self.folder):
-            why = f"{name} lies outside the campaign's folder; templates are read only inside it"
-        elif path in self._private or any(
-            part.startswith(".") for part in path.relative_to(self.folder).parts
-        ):
-            why = f"{name} is not a template: the list, the ledger, secrets and hidden files are not readable"
-        elif path.suffix.lower() not in SUFFIXES:
-            why = f"{name} is not a template: its name ends in none of {', '.join(sorted(SUFFIXES))}"
-        elif not is_file:
-            why = f"there is no file {name} in the campaign's folder, {self.folder}"
-        else:
-            return path
-        raise TemplateNotFound(name, why)
-
-    def get_source(self, environment: JinjaEnvironment, template: str) -> tuple[str, str, None]:
-        path = self.path(template)
-        try:
-            return path.read_text(encoding="utf-8-sig"), str(path), None
-        except UnicodeDecodeError:
-            why = f"{template} is not UTF-8; save it as UTF-8"
-        except OSError as error:
-            why = f"{template} cannot be read: {error.strerror}"
-        raise TemplateNotFound(template, why)
-
-
 class _Metered(NodeTransformer):
     """Sends what Jinja2 does not let a sandbox intercept, loops and `~`, through metering filters."""
 
@@ -256,17 +172,13 @@ class _Metered(NodeTransformer):
 
 
 class _MarkdownText(Extension):
-    """Writes the punctuation of a template's own text as noncharacters: see the module's docstring."""
+    """Writes the punctuation of a template's own text as noncharacters (`marks`)."""
 
     def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
         for token in stream:
             yield (
-                Token(token.lineno, token.type, _as_markdown(token.value)) if token.type == "data" else token
+                Token(token.lineno, token.type, as_sign(str(token.value))) if token.type == "data" else token
             )
-
-
-def _as_markdown(value: object) -> str:
-    return str(value).translate(_MARK_TO_SIGN)
 
 
 def _filtered(node: nodes.Node, name: str) -> nodes.Filter:

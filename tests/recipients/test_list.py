@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from campaign.campaignfile.load import load
 from campaign.errors import Severity, UserError
 from campaign.model import BadRow, Recipient
-from campaign.recipients.list import MAX_COLUMNS, MAX_LINE, Recipients
+from campaign.recipients.list import MAX_COLUMNS, Recipients
+from campaign.recipients.records import MAX_LINE
 
 Open = Callable[..., Recipients]
 

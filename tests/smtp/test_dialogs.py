@@ -159,7 +159,7 @@ class Run:
         described = describe(event)
         assert described.startswith(text), f"expected {text!r}, got {described!r}"
         rest = described.removeprefix(text)
-        assert not rest.startswith((" permanent", " botched")), f"unexpected: {rest!r}"
+        assert not rest.startswith(" permanent"), f"unexpected: {rest!r}"
         if isinstance(event, Settled):
             self.answers = event.answers
 
@@ -196,7 +196,7 @@ def describe(event: Event) -> str:
         case BodyDue():
             return f"due {event.message.key}"
         case Closed():
-            flags = " permanent" * event.permanent + " botched" * event.botched
+            flags = " permanent" * event.permanent
             return f"closed {event.stage}{flags}: {event.why}"
         case Opened():
             return "opened"

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from campaign.errors import Problem, UserError
+from campaign.model import RESERVED
 from campaign.templating.compiled import Condition, Text, compile_condition, compile_file, compile_text
-from campaign.templating.names import RESERVED, ROW, Names, row_context
+from campaign.templating.names import ROW, Names, row_context
 from campaign.templating.sandbox import environment
 
 PLACE = Problem("", file="spring.yaml", line=7, column=10, path="templates.html")

@@ -1,0 +1,120 @@
+"""Lines of a CSV file → records: the cells of each, or what is wrong with it.
+
+A record that cannot be read never hides the next one, whatever its quotes swallowed, and no line
+takes more memory than MAX_LINE characters. Choosing the delimiter is here too.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import io
+from collections.abc import Iterator
+
+MAX_LINE = 1 << 20  # characters
+SAMPLE = 64 * 1024  # characters from which the delimiter is chosen
+_DELIMITERS = ",;\t|"
+CUT_LINE = "\udcfe\n"
+"""Stands for a line that is too long: a lone surrogate, which no decoded text contains."""
+
+TOO_LONG = f"the line has more than {MAX_LINE:,} characters"
+
+
+class Lines:
+    """A file's lines, split at line feeds; a line of more than MAX_LINE characters becomes CUT_LINE.
+
+    `line` counts the lines that were read; `taken` are those of the current record. The last of
+    them can be given back, to be read again.
+    """
+
+    def __init__(self, file: io.TextIOWrapper) -> None:
+        self.line = 0
+        self.taken: list[str] = []
+        self._back: list[str] = []
+        self._read = functools.partial(file.readline, MAX_LINE)
+
+    def __iter__(self) -> Iterator[str]:
+        while line := self._back.pop() if self._back else self._read():
+            if len(line) == MAX_LINE and line[-1] != "\n":
+                line = CUT_LINE
+                while (rest := self._read()) and rest[-1] != "\n":
+                    pass
+            self.line += 1
+            self.taken.append(line)
+            yield line
+
+    def give_back(self, lines: list[str]) -> None:
+        """Take back the last lines that were read; they come again next."""
+        self.line -= len(lines)
+        self._back.extend(reversed(lines))
+
+
+def records(lines: Lines, delimiter: str, count: int = 0) -> Iterator[tuple[int, list[str] | str]]:
+    """Yield (first line, cells) for each record; for one that cannot be read, (first line, what is wrong).
+
+    Blank records are left out. A record of several lines that cannot be read, or does not have
+    `count` cells, takes its first line only, and reading goes on at the second: a stray quote may
+    have swallowed the rows below it.
+    """
+    reader = csv.reader(iter(lines), delimiter=delimiter, strict=True)
+    taken = lines.taken
+    while True:
+        taken.clear()
+        start = lines.line + 1
+        trouble = ""
+        record: list[str] | None = []
+        try:
+            record = next(reader, None)
+        except csv.Error as error:
+            trouble = _quote_trouble(str(error), len(taken) > 1)
+        if record is None:
+            return
+        if taken[0] == CUT_LINE:
+            trouble = TOO_LONG
+        if trouble or (len(taken) > 1 and count and len(record) != count):
+            lines.give_back(taken[1:])
+            reader = csv.reader(iter(lines), delimiter=delimiter, strict=True)
+        if trouble or any(map(str.strip, record)):
+            yield start, trouble or record
+
+
+def _quote_trouble(error: str, several_lines: bool) -> str:
+    if "expected after" in error and several_lines:
+        return "a quote opens here and is not closed, or a quote within its cell is not written twice"
+    if "expected after" in error:
+        return "a quote ends in the middle of a cell; put the cell in quotes, and each quote within it twice"
+    if "unexpected end of data" in error:
+        return "a quote opens here and is never closed"
+    if "field larger" in error:
+        return f"a cell has more than {csv.field_size_limit():,} characters; is a quote not closed?"
+    if "new-line" in error:
+        return "a lone carriage return stands in a cell; save the list with the usual line ends"
+    return error
+
+
+def _lenient(lines: list[str], delimiter: str) -> Iterator[list[str]]:
+    """Yield the records of a sample, up to the first that cannot be read."""
+    try:
+        yield from csv.reader(lines, delimiter=delimiter)
+    except csv.Error:
+        return
+
+
+def choose_delimiter(sample: str, column: str) -> str:
+    """Return the delimiter of a file that begins with `sample`, at most SAMPLE characters of it.
+
+    Preferred is one that gives the header this column, then one that splits the rows most evenly,
+    then one that gives most columns.
+    """
+    lines = sample.split("\n")
+    # The sample may end in the middle of a row.
+    lines = lines[:-1] if len(sample) == SAMPLE and len(lines) > 1 else lines
+    best, best_score = ",", (False, 0.0, 1)
+    for delimiter in _DELIMITERS:
+        rows = [row for row in _lenient(lines[:200], delimiter) if any(map(str.strip, row))]
+        if rows and len(rows[0]) > 1:
+            even = sum(len(row) == len(rows[0]) for row in rows) / len(rows)
+            score = (column in map(str.strip, rows[0]), even, len(rows[0]))
+            if score > best_score:
+                best, best_score = delimiter, score
+    return best

@@ -1,0 +1,58 @@
+"""A template's name → its source, from files in the campaign's folder and from nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path, PurePosixPath
+
+from jinja2 import BaseLoader, TemplateNotFound
+from jinja2.environment import Environment
+
+SUFFIXES = frozenset(
+    {".j2", ".jinja", ".jinja2", ".txt", ".text", ".html", ".htm", ".md", ".markdown", ".mjml", ".css"}
+)
+"""The endings of files that a template may be, include, import or extend."""
+
+
+class FolderLoader(BaseLoader):
+    """Template files by their path from the campaign's folder, and no other file.
+
+    Links are resolved first. The file that results must lie inside the folder, have one of SUFFIXES,
+    not be hidden, and not be one of the campaign's `private` files (its list, ledger, secrets, keys).
+    """
+
+    def __init__(self, folder: Path, private: Collection[Path]) -> None:
+        self.folder = folder.resolve()
+        self._private = frozenset(path.resolve() for path in private)
+
+    def path(self, name: str) -> Path:
+        """Return the file of the template `name`. Raises TemplateNotFound, whose message says why not."""
+        asked = self.folder / PurePosixPath(name)
+        try:
+            path = asked.resolve()
+            is_file = path.is_file()
+        except (OSError, RuntimeError, ValueError):  # a link to itself, a name too long, a NUL in it
+            raise TemplateNotFound(name, f"{name[:80]!r} cannot be the name of a file") from None
+        if not path.is_relative_to(self.folder):
+            why = f"{name} lies outside the campaign's folder; templates are read only inside it"
+        elif path in self._private or any(
+            part.startswith(".") for part in path.relative_to(self.folder).parts
+        ):
+            why = f"{name} is not a template: the list, the ledger, secrets and hidden files are not readable"
+        elif path.suffix.lower() not in SUFFIXES:
+            why = f"{name} is not a template: its name ends in none of {', '.join(sorted(SUFFIXES))}"
+        elif not is_file:
+            why = f"there is no file {name} in the campaign's folder, {self.folder}"
+        else:
+            return path
+        raise TemplateNotFound(name, why)
+
+    def get_source(self, environment: Environment, template: str) -> tuple[str, str, None]:
+        path = self.path(template)
+        try:
+            return path.read_text(encoding="utf-8-sig"), str(path), None
+        except UnicodeDecodeError:
+            why = f"{template} is not UTF-8; save it as UTF-8"
+        except OSError as error:
+            why = f"{template} cannot be read: {error.strerror}"
+        raise TemplateNotFound(template, why)

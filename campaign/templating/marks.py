@@ -1,0 +1,40 @@
+"""Markdown templates: punctuation of the template is Markdown, punctuation of a value is text.
+
+ASCII has 32 punctuation marks, and Unicode has 32 noncharacters from U+FDD0 to U+FDEF. The lexer
+writes the template's own marks as noncharacters (`as_sign`). After rendering, `markup` swaps the
+two, so that only the template's marks are Markdown, however a value was filtered or joined; and
+`as_html` gives the values their marks back once the Markdown was converted. Backslash escapes would
+not do: in code and in raw HTML they are shown.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import string
+
+_FIRST_SIGN = 0xFDD0
+_MARK_TO_SIGN = {ord(mark): _FIRST_SIGN + i for i, mark in enumerate(string.punctuation)}
+_SIGN_TO_MARK = {sign: mark for mark, sign in _MARK_TO_SIGN.items()}
+_SIGN_TO_HTML = {sign: html.escape(chr(mark)) for sign, mark in _SIGN_TO_MARK.items()}
+# A sign in a link's address, as Markdown renderers write it: the octets of U+FDD0 to U+FDEF.
+_SIGN_IN_URL = re.compile("%EF%B7%([9A][0-9A-F])", re.IGNORECASE)
+
+SIGNS = re.compile("[\ufdd0-\ufdef]")
+"""What a cell must not hold where it is rendered into Markdown."""
+
+
+def markup(rendered: str) -> str:
+    """Return the Markdown of a rendered Markdown template; the marks of its values are noncharacters."""
+    return rendered.translate(_MARK_TO_SIGN | _SIGN_TO_MARK)
+
+
+def as_html(page: str) -> str:
+    """Return HTML that was made from `markup`, with the values' marks, escaped; links included."""
+    page = _SIGN_IN_URL.sub(lambda found: chr(_FIRST_SIGN - 0x90 + int(found[1], 16)), page)
+    return page.translate(_SIGN_TO_HTML)
+
+
+def as_sign(text: str) -> str:
+    """Return text with its punctuation as noncharacters: `markup` makes Markdown of it again."""
+    return text.translate(_MARK_TO_SIGN)
