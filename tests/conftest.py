@@ -19,6 +19,7 @@ from tests.e2e.folder import CampaignFolder
 from tests.need import need
 from tests.servers.certificates import Certificates
 from tests.servers.postfix import Postfix
+from tests.servers.scripted import Client, Serve
 
 # Slow machines and other workers must not decide a test: no deadlines, no health check on speed.
 settings.register_profile(
@@ -92,6 +93,20 @@ def postfix(shared_postfix: Postfix) -> Postfix:
     """A plain Postfix with an empty mailbox: no login, STARTTLS offered, fault addresses."""
     shared_postfix.empty()
     return shared_postfix
+
+
+@pytest.fixture
+def serve(certificates: Certificates) -> Iterator[Serve]:
+    """Starts scripted servers; their scripts end with the test."""
+    serving = Serve(certificates)
+    yield serving
+    serving.close()
+
+
+@pytest.fixture
+def client(serve: Serve) -> Client:
+    """A client for scripted servers."""
+    return Client(serve)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,92 @@
+"""Servers that hang up: what had left is in doubt, what had not is unsent."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+
+import pytest
+
+from campaign.campaignfile.models import Security, Smtp
+from campaign.errors import ConnectFailed
+from campaign.model import Fate, Stage
+from campaign.sending.connection import Connection
+from campaign.smtp import Closed
+from tests.servers.scripted import GENEROUS, LARGE, Client, Peer, Serve, message, patient, smtp
+
+
+def test_a_connection_that_ends_at_once(client: Client) -> None:
+    client.fails(lambda peer: None, "greeting: (the server closed the connection|the connection broke)")
+
+
+def test_nobody_listens() -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+        settings = Smtp.model_validate({"host": "127.0.0.1", "port": port, "security": Security.NONE})
+        with pytest.raises(ConnectFailed, match=f"cannot connect to 127.0.0.1:{port}") as raised:
+            Connection.open(settings, None)
+    assert not raised.value.permanent
+
+
+@pytest.mark.parametrize("security", [Security.NONE, Security.TLS])
+def test_hanging_up_while_a_message_leaves(client: Client, security: Security) -> None:
+    def script(peer: Peer) -> None:
+        if security is Security.TLS:
+            peer.tls()
+        peer.greet("PIPELINING")
+        peer.take_envelope()
+
+    answers, closed = client.ends(script, message(1, size=LARGE), message(2), security=security)
+    assert [answer.fate for answer in answers] == [Fate.UNSENT, Fate.UNSENT]
+    assert closed.stage is Stage.BODY
+
+
+@pytest.mark.parametrize("security", [Security.NONE, Security.TLS])
+def test_hanging_up_when_a_message_has_left(client: Client, security: Security) -> None:
+    def script(peer: Peer) -> None:
+        if security is Security.TLS:
+            peer.tls()
+        peer.greet("PIPELINING")
+        peer.take_envelope(addresses=2)
+        peer.hear_content()
+
+    own_and_copy = message(1, copies=("copy@example.test",))
+    answers, closed = client.ends(script, own_and_copy, message(2), security=security)
+    assert [(answer.address, answer.fate) for answer in answers] == [
+        ("u1@example.test", Fate.UNKNOWN),
+        ("copy@example.test", Fate.UNKNOWN),
+        ("u2@example.test", Fate.UNSENT),
+    ]
+    assert closed.stage is Stage.BODY
+
+
+def test_the_last_words_before_hanging_up_are_heard(serve: Serve) -> None:
+    said = threading.Event()
+
+    def script(peer: Peer) -> None:
+        peer.greet()
+        said.wait(GENEROUS)
+        peer.say(b"421 4.4.2 timeout exceeded\r\n")
+
+    server = serve(script)
+    connection = Connection.open(smtp(server, serve.certificates, Security.NONE), None, patient())
+    said.set()
+    for _ in range(3):  # until the kernel says that nobody is there
+        time.sleep(0.1)
+        connection.transport.send(b"NOOP\r\n", GENEROUS)
+    (closed,) = connection.step(GENEROUS)
+    connection.close()
+    assert isinstance(closed, Closed)
+    assert closed.why == "the server closed the session: 421 4.4.2 timeout exceeded"
+
+
+def test_a_session_that_is_taken_back_as_it_opens(client: Client) -> None:
+    def script(peer: Peer) -> None:
+        peer.say(b"220 mx.example.test\r\n")
+        peer.hear()
+        peer.say(b"250 mx.example.test\r\n421 4.7.0 too many sessions\r\n")
+        peer.stare()
+
+    client.fails(script, "the server closed the session: 421 4.7.0 too many sessions")
