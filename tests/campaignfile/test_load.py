@@ -1,137 +1,22 @@
-"""The campaign file: what it says is read, and what is wrong with it is said, all at once and in place.
-
-Each folder of bad_campaigns/ has one kind of mistake and the exact words that it gets.
-"""
+"""A campaign file → its values, or everything that is wrong with it. Each folder of bad_campaigns/ has
+one kind of mistake and the exact words that it gets."""
 
 from __future__ import annotations
 
-import functools
-import json
 import re
-import stat
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
 
 from campaign.campaignfile.load import load
-from campaign.campaignfile.models import CampaignFile, DkimAlgorithm, Security, Smtp
+from campaign.campaignfile.models import DkimAlgorithm, Security, Smtp
 from campaign.campaignfile.schema import json_schema
 from campaign.campaignfile.secret import SecretSource
 from campaign.errors import Severity, UserError
 from campaign.model import SECOND, Window
 from campaign.smtp import Mechanism
-
-BAD = sorted(path.parent for path in Path(__file__).parents[1].glob("bad_campaigns/*/campaign.yaml"))
-SAMPLES = sorted(Path(__file__).parents[2].glob("templates/*/campaign.yaml"))
-
-MINIMAL = """\
-name: spring
-recipients: list.csv
-from: news@example.com
-subject: Hello
-templates: {text: body.txt.j2}
-smtp: {host: smtp.example.com}
-"""
-FULL = """\
-name: spring-newsletter
-recipients:
-  csv: list.csv
-  email: address
-  name: "{{ first_name }} {{ last_name }}"
-  key: [address, plan]
-  encoding: cp1252
-  delimiter: ";"
-  where: "plan == 'pro'"
-from: "Example News <news@example.com>"
-reply_to: help@example.com
-cc: ["{{ boss }}"]
-bcc: archive@example.com
-envelope_from: "bounces+{{ bounce.token }}@example.com"
-subject: "{{ first_name }}, what is new this spring"
-templates:
-  text: body.txt.j2
-  html: body.html.j2
-vars: {product: Example, year: 2026}
-headers: {X-Campaign: "{{ campaign.name }}"}
-list_id: "Example News <news.example.com>"
-inline_css: false
-attachments:
-  - assets/terms.pdf
-  - {path: "invoices/{{ invoice }}.pdf", name: "Invoice {{ invoice }}.pdf"}
-attachments_root: files
-unsubscribe:
-  mailto: unsubscribe@example.com
-  url: "https://example.com/u/{{ unsubscribe.token }}"
-  secret_env: UNSUBSCRIBE_SECRET
-  one_click: true
-dkim: {domain: example.com, selector: s1, key_file: dkim.pem, algorithm: ed25519-sha256}
-smtp:
-  host: smtp.example.com
-  port: 2525
-  security: starttls
-  username: news
-  password_env: SMTP_PASSWORD
-  auth: login
-  ca_file: ca.pem
-  client_cert: client.pem
-  client_key: client.key
-  connections: 4
-  messages_per_session: 50
-  rate: [14/second, 50000/day]
-rate: 10/minute
-retry: {attempts: 3, first_delay: 30s, max_delay: 2h}
-stop_when: {refused: 12.5%}
-suppress: off
-ledger: ../ledgers/spring.db
-"""
-
-
-MARKS = "[]{}:,-?!&*#|>%@`'\"\\\n\t =~<a1."
-SCALARS = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.dates()
-    | st.text(max_size=20).filter(lambda text: text.isprintable())
-    | st.sampled_from(["{{ x }}", "a@b.example, c@d.example", "off", "~", "1/0", "0/day", "-1s", "[", "::"])
-)
-JUNK = st.recursive(
-    SCALARS.map(lambda value: str(value) if not isinstance(value, bool | int | float | None) else value),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text("ab{}: ", max_size=5), inner, max_size=3)
-    ),
-    max_leaves=5,
-)
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A campaign's folder with the files that MINIMAL and FULL name; the person stands in it."""
-    folder = tmp_path / "spring"
-    (folder / "files" / "assets").mkdir(parents=True)
-    for name in ("list.csv", "body.txt.j2", "body.html.j2", "files/assets/terms.pdf"):
-        (folder / name).write_text("x")
-    for name in ("dkim.pem", "ca.pem", "client.pem", "client.key"):
-        (folder / name).write_text("x")
-    monkeypatch.chdir(folder)
-    return folder
-
-
-def read(text: str, folder: Path) -> CampaignFile:
-    (folder / "campaign.yaml").write_text(text, encoding="utf-8")
-    return load(Path("campaign.yaml"))
-
-
-def said(text: str, folder: Path) -> list[str]:
-    """The lines that a person reads."""
-    with pytest.raises(UserError) as caught:
-        read(text, folder)
-    return str(caught.value).splitlines()
+from tests.campaignfile.files import BAD, FULL, MINIMAL, keys, read, said, schema_keys
 
 
 class TestBadCampaigns:
@@ -219,11 +104,11 @@ class TestValues:
         assert campaign.ledger == folder / "../ledgers/spring.db"
 
     def test_the_test_above_misses_no_key(self, folder: Path) -> None:
-        written = set(_keys(yaml.safe_load(FULL)))
+        written = set(keys(yaml.safe_load(FULL)))
         others = {"templates.subject", "templates.markdown", "templates.mjml", "smtp.token_command"}
         others |= {f"smtp.password_{way}" for way in ("command", "file")}
         others |= {f"unsubscribe.secret_{way}" for way in ("command", "file")}
-        assert written | others == set(_schema_keys(json_schema()))
+        assert written | others == set(schema_keys(json_schema()))
 
     def test_defaults(self, folder: Path) -> None:
         campaign = read(MINIMAL, folder)
@@ -339,91 +224,6 @@ class TestValues:
             setattr(campaign, "name", "other")  # noqa: B010
 
 
-class TestYaml:
-    """What YAML and its editors do to a file."""
-
-    def test_bom_and_crlf(self, folder: Path) -> None:
-        (folder / "campaign.yaml").write_bytes(b"\xef\xbb\xbf" + MINIMAL.replace("\n", "\r\n").encode())
-        campaign = load(Path("campaign.yaml"))
-        assert campaign.name == "spring"
-        assert str(campaign.problem("subject", "x")).startswith("campaign.yaml:4:10: ")
-
-    def test_json_is_yaml(self, folder: Path) -> None:
-        values = {**yaml.safe_load(MINIMAL), "subject": "Spring 🌷 is here"}
-        assert read(json.dumps(values), folder).subject == "Spring 🌷 is here"
-        assert read(json.dumps(values, ensure_ascii=False), folder).subject == "Spring 🌷 is here"
-
-    def test_a_lone_equals_sign(self, folder: Path) -> None:
-        assert read(MINIMAL.replace("Hello", "="), folder).subject == "="
-
-    def test_keys_are_as_written(self, folder: Path) -> None:
-        campaign = read(f"{MINIMAL}vars: {{no: 1, on: 2, _3: [no]}}\n", folder)
-        assert campaign.vars == {"no": 1, "on": 2, "_3": [False]}
-
-    def test_anchors_may_repeat_a_value(self, folder: Path) -> None:
-        campaign = read(f"{MINIMAL}reply_to: &us us@example.com\ncc: [*us]\n", folder)
-        assert campaign.cc == ("us@example.com",)
-
-    def test_no_such_file(self, folder: Path) -> None:
-        for name in ("none.yaml", ".", "a" * 5000, "a\0b"):
-            with pytest.raises(UserError):
-                load(Path(name))
-
-    def test_too_large(self, folder: Path) -> None:
-        (line,) = said(MINIMAL + "#" * (1 << 20), folder)
-        assert line == "campaign.yaml: the file has more than 1 MB: it is no campaign file"
-
-    def test_paths_that_no_system_takes(self, folder: Path) -> None:
-        long = "a" * 5000
-        text = (
-            MINIMAL.replace("list.csv", long).replace("body.txt.j2", '"a\\0b"')
-            + f"attachments: [{long}, loop]\nledger: ~nobody-of-that-name/x\n"
-        )
-        (folder / "loop").symlink_to("loop")
-        lines = said(text, folder)
-        assert [line.split(": ")[1] for line in lines] == [
-            "recipients.csv",
-            "templates.text",
-            "attachments, entry 1",
-            "attachments, entry 2",
-            "ledger",
-        ]
-        assert said(f"{MINIMAL}attachments_root: {long}\nattachments: [a]\n", folder)
-        assert said(MINIMAL.replace("{host: smtp.example.com}", long), folder)
-        assert said(MINIMAL.replace("{host: smtp.example.com}", "~nobody-of-that-name/x"), folder)
-
-    @given(st.data())
-    def test_nothing_but_a_sentence(
-        self, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
-    ) -> None:
-        """Whatever stands at whatever place, it is read or refused with words."""
-        folder = tmp_path_factory.getbasetemp() / "junk"
-        folder.mkdir(exist_ok=True)
-        values = yaml.safe_load(FULL)
-        for _ in range(data.draw(st.integers(1, 4))):
-            at = values
-            while True:
-                key = data.draw(st.sampled_from(list(at) if isinstance(at, dict) else list(range(len(at)))))
-                below = at[key]
-                if not isinstance(below, dict | list) or not below or data.draw(st.booleans()):
-                    break
-                at = below
-            at[key] = data.draw(JUNK)
-        for text in (json.dumps(values), yaml.safe_dump(values, allow_unicode=True)):
-            (folder / "campaign.yaml").write_text(text, encoding="utf-8", errors="replace")
-            with pytest.raises(UserError) as caught:  # the files that FULL names are not there
-                load(folder / "campaign.yaml")
-            assert all(problem.line for problem in caught.value.problems)
-
-    @given(st.text(st.characters(codec="utf-8"), max_size=60) | st.text(MARKS, max_size=60))
-    def test_any_text(self, tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
-        file = tmp_path_factory.getbasetemp() / "text.yaml"
-        file.write_text(text, encoding="utf-8", newline="")
-        with pytest.raises(UserError) as caught:
-            load(file)
-        assert "\n" not in caught.value.problems[0].message
-
-
 class TestSharedServer:
     """`smtp:` as the path of a file that several campaigns share."""
 
@@ -525,199 +325,3 @@ class TestPlaces:
         with pytest.raises(UserError) as caught:
             load(Path("spring/campaign.yaml"))
         assert str(caught.value) == f"{line} (looked for spring/none.txt)"
-
-
-class TestSecrets:
-    """Read from where the file says, and never shown."""
-
-    def source(self, settings: str, folder: Path) -> SecretSource:
-        text = MINIMAL.replace("smtp.example.com", f"smtp.example.com, username: news, {settings}")
-        campaign = read(text, folder)
-        assert campaign.smtp.secret is not None
-        assert "hunter2" not in repr(campaign)
-        assert "hunter2" not in repr(campaign.smtp.secret)
-        return campaign.smtp.secret
-
-    def test_environment(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("SMTP_PASSWORD", "hunter2 ")
-        assert self.source("password_env: SMTP_PASSWORD", folder).read() == "hunter2 "
-
-    def test_command_runs_in_the_folder_of_its_file(
-        self, folder: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        (folder / "password").write_text("hunter2\r\n")
-        source = self.source("password_command: cat password", folder)
-        monkeypatch.chdir("/")
-        assert source.read() == "hunter2"
-        script = folder / "secret.sh"
-        script.write_text("#!/bin/sh\ncat password\n")
-        script.chmod(script.stat().st_mode | stat.S_IXUSR)
-        monkeypatch.chdir(folder)
-        assert self.source("password_command: [./secret.sh]", folder).read() == "hunter2"
-
-    def test_a_command_needs_no_shell(self, folder: Path) -> None:
-        source = self.source("password_command: \"printf '%s' 'a b; $HOME'\"", folder)
-        assert source.read() == "a b; $HOME"
-
-    def test_file(self, folder: Path) -> None:
-        (folder / "password").write_text("hunter2\n")
-        assert self.source("password_file: password", folder).read() == "hunter2"
-
-    def test_token(self, folder: Path) -> None:
-        source = self.source("auth: xoauth2, token_command: [echo, ya29]", folder)
-        assert (source.what, source.read()) == ("smtp.token", "ya29")
-
-    @pytest.mark.parametrize(
-        ("settings", "words"),
-        [
-            ("password_env: NOT_SET", "smtp.password_env: the environment variable NOT_SET is not set"),
-            ("password_file: none", "smtp.password_file: .*none: No such file or directory"),
-            ("password_file: empty", "smtp.password: the file .*empty gives nothing"),
-            ("password_file: latin", "smtp.password_file: .*latin is not UTF-8"),
-            ("password_command: no-such-one", "smtp.password_command: there is no command 'no-such-one'"),
-            ("password_command: false hunter2", "smtp.password_command: false ended with exit code 1"),
-            ("password_command: [printf, '\\344']", "smtp.password_command: what printf prints is not UTF-8"),
-            ("password_command: ['true']", "smtp.password: the command true gives nothing"),
-            ("password_command: [/]", "smtp.password_command: / cannot be run"),
-        ],
-    )  # fmt: skip
-    def test_what_goes_wrong(self, settings: str, words: str, folder: Path) -> None:
-        (folder / "empty").write_text("\n")
-        (folder / "latin").write_bytes(b"\xe4")
-        source = self.source(settings, folder)
-        with pytest.raises(UserError, match=f"^(campaign.yaml:[0-9:]+: )?{words}") as caught:
-            source.read()
-        assert "hunter2" not in str(caught.value)
-
-    def test_private_files_are_those_that_nobody_gets(self, folder: Path) -> None:
-        campaign = read(FULL.replace("password_env: SMTP_PASSWORD", "password_file: password"), folder)
-        names = {file.name for file in campaign.private}
-        assert names == {"campaign.yaml", "list.csv", "spring.db", "client.key", "password", "dkim.pem"}
-
-    def test_nothing_of_it_is_read_when_the_file_is(self, folder: Path) -> None:
-        marker = folder / "ran"
-        self.source(f"password_command: [touch, {marker}]", folder)
-        assert not marker.exists()
-
-
-class TestSchema:
-    """The JSON Schema for editors says what the parser says."""
-
-    @pytest.mark.parametrize("file", SAMPLES, ids=lambda file: file.parent.name)
-    def test_samples(self, file: Path) -> None:
-        assert list(_invalid(yaml.safe_load(file.read_text("utf-8")))) == []
-        load(file)
-
-    @pytest.mark.parametrize(
-        "text", [MINIMAL, FULL, MINIMAL.replace("{host: smtp.example.com}", "smtp.yaml")]
-    )
-    def test_what_is_right(self, text: str) -> None:
-        assert list(_invalid(yaml.safe_load(text))) == []
-
-    @pytest.mark.parametrize(
-        ("text", "at"),
-        [
-            ("subjct: x", "subjct"),
-            ("inline_css: maybe", "inline_css"),
-            ("retry: {attempts: 0}", "retry.attempts"),
-            ("retry: {first_delay: soon}", "retry.first_delay"),
-            ("stop_when: {refused: 20}", "stop_when.refused"),
-            ("rate: 14", "rate"),
-            ("rate: [14 a second]", "rate"),
-            ("suppress: never", "suppress"),
-            ("attachments: [{name: x}]", "attachments.0"),
-            ("dkim: {domain: x, selector: y, key_file: z, algorithm: rsa}", "dkim"),
-            ("smtp: {host: x, port: smtps}", "smtp"),
-            ("smtp: {port: 25}", "smtp"),
-            ("name: 5", "name"),
-        ],
-    )
-    def test_what_is_wrong(self, text: str, at: str) -> None:
-        values = {**yaml.safe_load(MINIMAL), **yaml.safe_load(text)}
-        assert list(_invalid(values)) == [at]
-
-    def test_required(self) -> None:
-        schema = json_schema()
-        assert set(schema["required"]) == {"name", "recipients", "from", "templates", "smtp"}
-        assert schema["$defs"]["RecipientList"]["required"] == ["csv"]
-        assert schema["$defs"]["Smtp"]["required"] == ["host"]
-        assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
-
-    def test_every_key_is_explained(self) -> None:
-        schema = json_schema()
-        parts = [schema, *(part for part in schema["$defs"].values() if "properties" in part)]
-        for part in parts:
-            assert part["additionalProperties"] is False
-            assert all(
-                value.get("description") or "$ref" in value for value in part["properties"].values()
-            ), part["title"]
-
-    def test_it_is_json(self) -> None:
-        assert json.loads(json.dumps(json_schema())) == json_schema()
-
-
-_schema = functools.cache(json_schema)
-
-
-def _keys(values: dict[str, Any], within: str = "") -> list[str]:
-    """The dotted keys of a campaign file; what stands in vars and headers is the person's own."""
-    found = []
-    for key, value in values.items():
-        found.append(f"{within}{key}")
-        for part in value if isinstance(value, list) else [value]:
-            if isinstance(part, dict) and key not in ("vars", "headers"):
-                found += _keys(part, f"{within}{key}.")
-    return found
-
-
-def _schema_keys(schema: dict[str, Any]) -> list[str]:
-    def keys(part: dict[str, Any], within: str) -> list[str]:
-        found = []
-        for name, value in part["properties"].items():
-            found.append(f"{within}{name}")
-            for reference in re.findall(r"#/\$defs/(\w+)", json.dumps(value)):
-                if "properties" in schema["$defs"][reference]:
-                    found += keys(schema["$defs"][reference], f"{within}{name}.")
-        return found
-
-    return keys(schema, "")
-
-
-def _invalid(value: object, part: dict[str, Any] | None = None, path: str = "") -> list[str]:
-    """The dotted paths at which `value` is not what the schema says; as much of JSON Schema as ours uses."""
-    schema = _schema()
-    part = schema if part is None else part
-    if "$ref" in part:
-        part = schema["$defs"][part["$ref"].rpartition("/")[2]]
-    known = {
-        "$defs", "$schema", "$ref", "title", "description", "default", "type", "enum", "anyOf", "items",
-        "pattern", "properties", "required", "additionalProperties", "minimum", "maximum", "minLength",
-        "maxLength", "minItems",
-    }  # fmt: skip
-    assert set(part) <= known
-    if "anyOf" in part and all(_invalid(value, option, path) for option in part["anyOf"]):
-        return [path]
-    types: dict[str, Any] = {
-        "string": str, "object": dict, "array": list, "null": type(None), "boolean": bool,
-        "integer": int, "number": (int, float),
-    }  # fmt: skip
-    if "type" in part and not isinstance(value, types[part["type"]]):
-        return [path]
-    if ("enum" in part and value not in part["enum"]) or (
-        isinstance(value, str) and "pattern" in part and not re.search(part["pattern"], value)
-    ):
-        return [path]
-    if isinstance(value, int) and not part.get("minimum", value) <= value <= part.get("maximum", value):
-        return [path]
-    wrong: list[str] = []
-    if isinstance(value, dict) and "properties" in part:
-        if not set(part.get("required", ())) <= set(value):
-            return [path]
-        for key, inner in value.items():
-            below = f"{path}.{key}" if path else key
-            known_key = key in part["properties"]
-            wrong += _invalid(inner, part["properties"][key], below) if known_key else [below]
-    if isinstance(value, list) and "items" in part:
-        for index, inner in enumerate(value):
-            wrong += _invalid(inner, part["items"], f"{path}.{index}")
-    return wrong

@@ -1,0 +1,45 @@
+"""Message-IDs and bounce tokens are stable, and differ where they must."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from campaign.message.tokens import Secrets
+from tests.message.rendering import Made, refusal, rendered, row
+
+
+class TestIdentity:
+    def test_the_message_id_is_the_same_in_every_run(self, made: Made) -> None:
+        one, two = rendered(made()), made(subject="Other").render(row(9), date=datetime.now(UTC))
+        assert one.message_id == two.message_id
+
+    def test_another_key_campaign_or_ledger_has_another(self, made: Made) -> None:
+        ids = {
+            rendered(made()).message_id,
+            rendered(made(), row(key="other")).message_id,
+            rendered(made(name="autumn")).message_id,
+            rendered(made(secrets=Secrets(b"other", b""))).message_id,
+        }
+        assert len(ids) == 4
+
+    def test_it_stands_at_the_sender_s_domain(self, made: Made) -> None:
+        message = rendered(made(**{"from": "news@{{ first|lower }}.KÖLN.example"}))
+        assert message.message_id.endswith("@ann.xn--kln-sna.example>")
+
+    def test_the_bounce_token_makes_verp(self, made: Made) -> None:
+        renderer = made(envelope_from="bounces+{{ bounce.token }}@example.com")
+        senders = [rendered(renderer, row(key=key)).envelope.sender for key in ("a", "b", "a")]
+        assert senders[0] == senders[2] != senders[1]
+        local = senders[0].partition("@")[0]
+        assert len(local) == len("bounces+") + 20
+        assert local.removeprefix("bounces+").isalnum()
+
+    @pytest.mark.parametrize("given", ["out+{{ bounce.token }}", "{{ note }}", "a@x.test, b@x.test"])
+    def test_an_envelope_from_that_is_none(self, made: Made, given: str) -> None:
+        (what,) = refusal(lambda: rendered(made(envelope_from=given)))
+        assert "envelope_from: " in what
+
+    def test_the_null_path(self, made: Made) -> None:
+        assert rendered(made(envelope_from="<>")).envelope.sender == ""
