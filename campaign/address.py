@@ -97,7 +97,17 @@ def needs_smtputf8(address: str) -> bool:
 
 
 def fold(address: str) -> str:
-    """Return the form in which two addresses are compared: nobody gives two people one such form."""
+    """Return the form in which two addresses are compared: nobody gives two people one such form.
+
+    Composed (NFC) and in lower case. Case folding would be coarser: it makes one of straße@ and
+    strasse@, which are two people.
+    """
+    address = address.strip()
+    return address.lower() if address.isascii() else unicodedata.normalize("NFC", address).lower()
+
+
+def fold_of_version_1(address: str) -> str:
+    """Return the form that ledgers of schema 1 compared addresses by."""
     return address.strip().casefold()
 
 

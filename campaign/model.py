@@ -47,7 +47,8 @@ class Recipient:
 
     `number` counts data records from 1; `line` is the file line on which the record starts.
     `key` is the normalised key that makes the row its own message. `email` is one normalised
-    addr-spec, its domain in A-labels. `row` maps column name to cell, every cell a str.
+    addr-spec, its domain in A-labels. `row` maps column name to cell, every cell a str. `identity` is
+    what its Message-ID and tokens are made of, where that is not the key.
     """
 
     number: int
@@ -56,6 +57,7 @@ class Recipient:
     email: str
     name: str
     row: Mapping[str, str]
+    identity: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,7 @@ class Message:
     envelope: Envelope
     message_id: str
     chunks: tuple[bytes, ...]
+    bounce_token: str = ""
 
     @property
     def content(self) -> bytes:
@@ -190,36 +193,62 @@ class Settled:
     answers: tuple[Answer, ...]
 
 
+class Verdict(StrEnum):
+    """What an answer means for its address, and for the run."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"  # this address, or this message to it
+    DEFERRED = "deferred"  # this address, for now
+    THROTTLED = "throttled"  # we are too fast, or the server too full
+    SESSION = "session"  # about the session: open another
+    SENDER = "sender"  # our return path is refused: no recipient is to blame
+    POLICY = "policy"  # our mail is refused: the row is, and its address is not to blame
+    QUOTA = "quota"  # no more for today
+    IN_DOUBT = "in_doubt"
+    UNSENT = "unsent"
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What the ledger keeps per address of an attempt.
 
-    `status` is accepted, refused, deferred, in_doubt, or pending (nothing was decided).
+    `status` is accepted, refused, deferred, in_doubt, or pending (nothing was decided). `charged` says
+    whether it counts towards `retry.attempts`; `due_at` is when it may be tried again, UTC ns.
     """
 
     address: str
     status: Status
     reply: str
+    charged: bool
+    due_at: int
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What the ledger records for one row after one attempt.
+    """What the ledger records after one attempt at a row, or at a copy that was owed.
 
-    `status` and `reply` are those of the row's own address. `charged` says whether it counts
-    towards `retry.attempts`. `settled_at` is when the answer came, and `due_at` when a deferred or
-    pending row may be tried again, in UTC ns. `suppress` says that the address itself is dead
+    `outcomes` are of the envelope's addresses, in its order; the first is the row's own, or the copy's.
+    `verdict` is on that one; `spared`: it was throttled or its session ended, and nobody was charged.
+    `settled_at` is when the answer came, in UTC ns. `suppress` says that the address itself is dead
     (5.1.1, 5.1.6, 5.1.10).
     """
 
     key: str
-    status: Status
-    reply: str
+    verdict: Verdict
     outcomes: tuple[Outcome, ...]
-    charged: bool
     settled_at: int
-    due_at: int
+    spared: bool = False
     suppress: bool = False
+
+    @property
+    def status(self) -> Status:
+        """The first address's."""
+        return self.outcomes[0].status
+
+    @property
+    def reply(self) -> str:
+        """What was said of the first address."""
+        return self.outcomes[0].reply
 
 
 @dataclass(frozen=True, slots=True)

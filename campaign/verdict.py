@@ -5,29 +5,13 @@ The first digit of a reply decides (RFC 5321 4.2.1), and the enhanced status cod
 
 from __future__ import annotations
 
-from enum import StrEnum
-
-from campaign.model import Answer, EnhancedCode, Fate, Stage
+from campaign.model import Answer, EnhancedCode, Fate, Stage, Verdict
 
 # An address that does not exist, for good (RFC 3463 3.2, RFC 7505 4.2 and the registry of codes, RFC 5248).
 _DEAD = {(5, 1, 1), (5, 1, 6), (5, 1, 10)}
 
 
 _SENDER = {(5, 1, 7), (5, 1, 8)}
-
-
-class Verdict(StrEnum):
-    """What an answer means for its address, and for the run."""
-
-    ACCEPTED = "accepted"
-    REFUSED = "refused"  # this address, or this message to it
-    DEFERRED = "deferred"  # this address, for now
-    THROTTLED = "throttled"  # we are too fast, or the server too full: nobody is charged
-    SESSION = "session"  # about the session: open another
-    SENDER = "sender"  # about us: the row is refused, the address is not to blame
-    QUOTA = "quota"  # no more for today
-    IN_DOUBT = "in_doubt"
-    UNSENT = "unsent"
 
 
 def judge(answer: Answer) -> Verdict:
@@ -66,8 +50,10 @@ def _permanent(stage: Stage, code: EnhancedCode | None) -> Verdict:
         return Verdict.QUOTA
     if code == (5, 3, 4):  # this message is too large (RFC 1870 6.1), whoever it is for
         return Verdict.REFUSED
-    if code in _SENDER or (code is not None and code.subject == 7) or stage is Stage.MAIL:
+    if stage is Stage.MAIL or code in _SENDER:  # Postfix refuses a sender at RCPT
         return Verdict.SENDER
+    if code is not None and code.subject == 7:
+        return Verdict.POLICY
     return Verdict.REFUSED
 
 

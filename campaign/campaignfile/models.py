@@ -195,7 +195,10 @@ class RetryPolicy(_Model):
 class StopWhen(_Model):
     """When a run stops to protect the sender's reputation."""
 
-    refused: Share = _about("The share of the last 200 results, judged from 50 on.", default=0.2)
+    refused: Share = _about(
+        "The share of the last 200 results that may be refused, judged from 50 on.", default=0.2
+    )
+    in_doubt: Share = _about("The share of them that may be in doubt; also, five in a row.", default=0.05)
 
 
 def _attachments(value: object) -> object:

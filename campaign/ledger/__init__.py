@@ -3,6 +3,7 @@
 from campaign.ledger.ledger import Ledger
 from campaign.ledger.patterns import parse_pattern
 from campaign.ledger.protocols import (
+    WINDOW,
     Choices,
     Claim,
     Enrolment,
@@ -18,6 +19,7 @@ from campaign.ledger.protocols import (
 )
 
 __all__ = [
+    "WINDOW",
     "Choices",
     "Claim",
     "Enrolment",

@@ -125,7 +125,7 @@ class Ledger:
 
     def is_suppressed(self, address: str) -> bool:
         """Whether the suppression list covers an address."""
-        return is_suppressed(self.database, address)
+        return is_suppressed(self.database, self.campaign_id, address)
 
     def settle_doubt(self, status: Status, keys: Iterable[str], words: str, now: int) -> int:
         """Settle rows in doubt as `status` (accepted or pending); return how many there were."""

@@ -7,8 +7,9 @@ HMAC-SHA256 of a folded address under the ledger's secret. Every kind of ledger 
 from __future__ import annotations
 
 import hmac
+from dataclasses import dataclass
 
-from campaign.address import domain_of, fold, parse_address
+from campaign.address import domain_of, fold, fold_of_version_1, parse_address
 
 _HASH = 65  # characters
 
@@ -36,3 +37,29 @@ def hashed(secret: bytes, address: str) -> str:
 def is_hash(text: str) -> bool:
     """Whether a pattern, or the key of a row, is the hash of an address or key that was forgotten."""
     return len(text) == _HASH and text.startswith("#")
+
+
+@dataclass(frozen=True, slots=True)
+class Forms:
+    """What an address is compared by, and stored with: the three patterns that cover it."""
+
+    folded: str
+    domain: str
+    hash: str
+
+
+def forms(secret: bytes, address: str) -> Forms:
+    """Return the forms of an address; blank ones for none."""
+    return (
+        Forms(fold(address), domain_pattern(address), hashed(secret, address))
+        if address
+        else Forms("", "", "")
+    )
+
+
+def forms_of_version_1(secret: bytes, address: str) -> tuple[str, ...]:
+    """Return the patterns that cover an address as schema 1 folded it, if those are others."""
+    folded = fold_of_version_1(address)
+    if folded == fold(address):
+        return ()
+    return folded, "#" + hmac.digest(secret, folded.encode(), "sha256").hex()

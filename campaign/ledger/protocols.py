@@ -16,7 +16,7 @@ from typing import Protocol
 
 from campaign.errors import Problem
 from campaign.ledger.patterns import is_hash
-from campaign.model import BadRow, Recipient, Result, Status
+from campaign.model import BadRow, Recipient, Result, Status, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,23 +27,52 @@ class Scope:
     username: str
 
 
+WINDOW = 200
+"""Results of a campaign that the circuit breaker judges together, whatever run they are of."""
+
+_COPY = "\0"  # no cell of a list holds it
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A row to send now. `attempts` were charged before; `accepted` are folded addresses that have it."""
+    """A row to send now, or one `copy` (cc or bcc) that is still owed of a row that was accepted.
+
+    `attempts` were charged before and `spared` were not. `settled` are the folded addresses of copies
+    that are owed nothing any more.
+    """
 
     recipient: Recipient
     attempts: int
-    accepted: frozenset[str] = frozenset()
+    spared: int = 0
+    settled: frozenset[str] = frozenset()
+    copy: str = ""
+
+    @property
+    def key(self) -> str:
+        """What intents and results name it by: the row's key, and behind it the copy's address."""
+        return copy_key(self.recipient.key, self.copy) if self.copy else self.recipient.key
+
+
+def copy_key(key: str, copy: str) -> str:
+    """Return what names a copy of a row in intents and results."""
+    return f"{key}{_COPY}{copy}"
+
+
+def row_and_copy(key: str) -> tuple[str, str]:
+    """Return the row's key and the copy's address, "" for none, that the key of a claim names."""
+    row, _, copy = key.partition(_COPY)
+    return row, copy
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """The content for one row is about to leave, to `addresses` envelope addresses."""
+    """A content is about to leave, to these envelope addresses. `key` is its claim's."""
 
     key: str
     started_at: int
-    addresses: int
+    addresses: tuple[str, ...]
     message_id: str
+    bounce_token: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +89,15 @@ class Plan:
 
     `to_send` is the sum of `new`, `changed`, `waiting` (unchanged since an earlier run), `returned`
     (withdrawn earlier, and back in the list), `again` (in doubt or refused and to be tried again as
-    `Choices` says, or no longer suppressed) and `deferred`; each row counts once. `withdrawn` rows left
-    the list before they were sent. The other counts are of rows that are not sent. `barred` are those
-    of `refused` that are also suppressed, so that `retry_refused` does not reach them. `first` and
+    `Choices` says, or no longer suppressed) and `deferred`; each row counts once. `copies` are cc and
+    bcc addresses that are still owed of rows that were accepted. `withdrawn` rows left the list before
+    they were sent. The other counts are of rows that are not sent. `barred` are those of `refused` that
+    are also suppressed, so that `retry_refused` does not reach them. `first` and
     `last` are the addresses of the first and last row to send.
     """
 
     to_send: int
+    copies: int
     new: int
     waiting: int
     changed: int
@@ -86,11 +117,17 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Suppression:
-    """An entry of the suppression list: its pattern (see `patterns`), why, and since when."""
+    """An entry of the suppression list: its pattern (see `patterns`), why, and since when.
+
+    `run` made it by an answer of the server; such a one holds for the campaign `held_for` alone until the
+    answers around it have been judged.
+    """
 
     pattern: str
     reason: str
     added_at: int
+    run: int | None = None
+    held_for: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +153,18 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class CopyEntry:
+    """A copy as it stands now: the row's key and address, the copy's address, and what was said of it."""
+
+    key: str
+    email: str
+    address: str
+    status: Status
+    reply: str
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """Where a campaign stands. `sending` is the pid and host of the live run, if there is one."""
 
@@ -124,11 +173,24 @@ class Summary:
     last_accepted_at: int | None
     next_due: int | None
     sending: tuple[int, str] | None
+    copies: Mapping[Status, int]
+    """Copies of accepted rows that are owed still, in doubt or refused, by status."""
 
     @property
     def waiting(self) -> int:
-        """The number of rows that are still to be sent."""
-        return sum(self.counts[status] for status in (Status.PENDING, Status.DEFERRED, Status.IN_FLIGHT))
+        """The number of rows and copies that are still to be sent."""
+        waiting = (Status.PENDING, Status.DEFERRED, Status.IN_FLIGHT)
+        return sum(self.counts[status] + self.copies[status] for status in waiting)
+
+    @property
+    def in_doubt(self) -> int:
+        """The number of rows and copies in doubt."""
+        return self.counts[Status.IN_DOUBT] + self.copies[Status.IN_DOUBT]
+
+    @property
+    def refused(self) -> int:
+        """The number of rows and copies that were refused."""
+        return self.counts[Status.REFUSED] + self.copies[Status.REFUSED]
 
 
 class Enrolment(Protocol):
@@ -173,8 +235,11 @@ class Run(Protocol):
     where nothing can be written any more, and LeaseLost where another run took over.
     """
 
-    def claim(self, now: int, count: int) -> list[Claim]:
-        """Return up to `count` rows that are due, in list order, and hold them."""
+    def claim(self, now: int, count: int, *, again_first: bool = False) -> list[Claim]:
+        """Return up to `count` rows and copies that are due, and hold them.
+
+        They come in list order; `again_first`: those that were tried before come first.
+        """
 
     def release(self, keys: Sequence[str]) -> None:
         """Let go of rows that were claimed and not sent."""
@@ -191,6 +256,18 @@ class Run(Protocol):
         An intent does not hold for a row that was withdrawn, suppressed or settled meanwhile: that row
         must not be sent.
         """
+
+    def recent_verdicts(self, count: int) -> list[Verdict]:
+        """Return the verdicts on the campaign's last results since the breaker tripped, oldest first."""
+
+    def trip(self, now: int, *, take_back: bool) -> None:
+        """Begin a new window of results; `take_back`: remove the suppressions that are held in this one."""
+
+    def release_held(self) -> None:
+        """Let the suppressions that are held for this campaign hold for all."""
+
+    def suppressed_by_it(self) -> int:
+        """Return how many addresses this run has put on the suppression list."""
 
     def is_suppressed(self, address: str) -> bool:
         """Whether the suppression list covers an address."""
@@ -236,6 +313,9 @@ class History(Protocol):
 
     def entries(self, now: int, statuses: Collection[Status] = tuple(Status)) -> Iterator[Entry]:
         """Iterate over the rows of these statuses, in list order."""
+
+    def copies(self, now: int, statuses: Collection[Status]) -> Iterator[CopyEntry]:
+        """Iterate over the copies of these statuses, of rows that were accepted or are in doubt."""
 
     def all_columns(self) -> tuple[str, ...]:
         """Return every column that a row of the campaign has, the newest list's first."""

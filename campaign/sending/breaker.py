@@ -1,59 +1,118 @@
-"""When a run must stop to protect the sender's reputation: the circuit breaker."""
+"""When a run must stop to protect the sender's reputation: the circuit breaker.
+
+It judges by the campaign's last 200 results, whatever run made them: the ledger keeps them (`recent`),
+so that a cron job that sends forty at a time is judged too. A trip begins a new window.
+"""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-from campaign.model import Answer
-from campaign.verdict import Verdict, words
+from campaign.ledger import WINDOW
+from campaign.model import Answer, Verdict
+from campaign.verdict import words
+
+_JUDGED_FROM = 50
+_IN_A_ROW = 3
+_DOUBTS_IN_A_ROW = 5
+# A window that is not full enough to be judged says nothing against so few refusals at a campaign's end.
+_FEW = 2
 
 # What says nothing of how the server likes our mail.
-_INDIFFERENT = (Verdict.UNSENT, Verdict.SESSION, Verdict.THROTTLED, Verdict.IN_DOUBT)
+_INDIFFERENT = (Verdict.UNSENT, Verdict.SESSION, Verdict.THROTTLED)
+_REFUSALS = (Verdict.REFUSED, Verdict.POLICY, Verdict.SENDER)
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """Why the run must pause. `by_refusals`: so many were refused that none of the refusals counts."""
+
+    why: str
+    by_refusals: bool = False
 
 
 class Breaker:
     """Says when a run must pause, and why.
 
-    Sender or policy refusals three in a row, a quota, and more refusals than `most_refused` (a
-    fraction) of the last 200 results, judged from 50 on.
+    Three refusals in a row of the sender or by a policy; a quota; five in doubt in a row; more refused than
+    `most_refused`, or more in doubt than `most_in_doubt` (fractions, None for no bound) of the last 200
+    results, judged from 50 on. `recent` are the results before this run, the oldest first.
     """
 
-    RECENT, JUDGED_FROM, IN_A_ROW = 200, 50, 3
-
-    def __init__(self, most_refused: float | None) -> None:
+    def __init__(
+        self, most_refused: float | None, most_in_doubt: float | None, recent: Iterable[Verdict] = ()
+    ) -> None:
         self._most_refused = most_refused
-        self._recent: deque[bool] = deque(maxlen=self.RECENT)
-        self._sender = 0
+        self._most_in_doubt = most_in_doubt
+        self._recent = deque((v for v in recent if v not in _INDIFFERENT), maxlen=WINDOW)
+        self._sender = 0  # without an acceptance between them
+        self._policy = 0  # one after another
         self._generic = 0
+        self._doubts = 0
+        self._last_refusal = ""
 
-    def note(self, verdict: Verdict, answer: Answer) -> str | None:
+    def note(self, verdict: Verdict, answer: Answer) -> Trip | None:
         """Take note of the verdict on a row's own answer; return the reason to pause, or None."""
         if verdict in _INDIFFERENT:
             return None
         said = words(answer)
-        code = answer.reply.enhanced if answer.reply is not None else None
         if verdict is Verdict.QUOTA:
-            return f"the server says that the quota is used up: {said}. Send again once it is renewed."
-        refused = verdict in (Verdict.REFUSED, Verdict.SENDER)
-        self._recent.append(refused)
-        self._sender = self._sender + 1 if verdict is Verdict.SENDER else 0
+            return Trip(f"the server says that the quota is used up: {said}. Send again once it is renewed.")
+        self._recent.append(verdict)
+        refused = verdict in _REFUSALS
+        if refused:
+            self._last_refusal = said
+        code = answer.reply.enhanced if answer.reply is not None else None
+        self._policy = self._policy + 1 if verdict is Verdict.POLICY else 0
+        if verdict is Verdict.SENDER:
+            self._sender += 1
+        elif verdict is Verdict.ACCEPTED:
+            self._sender = 0
         # Exchange Online's word for a full quota; the code alone is generic, its repetition is not.
         self._generic = self._generic + 1 if refused and code == (5, 2, 0) else 0
-        if self._generic >= self.IN_A_ROW:
-            return f"the server refuses one message after another, as with a quota used up: {said}"
-        if self._sender >= self.IN_A_ROW:
-            return (
-                f"{self._sender} refusals in a row are about the sender or a policy, no recipient: {said}."
+        self._doubts = self._doubts + 1 if verdict is Verdict.IN_DOUBT else 0
+        return self._in_a_row(said) or self.judged()
+
+    def judged(self) -> Trip | None:
+        """Return what stands against the window as a whole, or None."""
+        if len(self._recent) < _JUDGED_FROM:
+            return None
+        refused, doubtful = self._share(*_REFUSALS), self._share(Verdict.IN_DOUBT)
+        if self._most_refused is not None and refused > self._most_refused:
+            last = f"; the last refusal said: {self._last_refusal}" if self._last_refusal else ""
+            why = f"{self._of_window(refused)} were refused, more than `stop_when.refused` allows{last}"
+            return Trip(why, by_refusals=True)
+        if self._most_in_doubt is not None and doubtful > self._most_in_doubt:
+            return Trip(f"{self._of_window(doubtful)} are in doubt, more than `stop_when.in_doubt` allows")
+        return None
+
+    def sound(self) -> bool:
+        """Whether the refusals in the window can be believed, at the end of a campaign."""
+        if self._most_refused is None:
+            return True
+        refusals = sum(verdict in _REFUSALS for verdict in self._recent)
+        return refusals <= _FEW or self._share(*_REFUSALS) <= self._most_refused
+
+    def _in_a_row(self, said: str) -> Trip | None:
+        if self._generic >= _IN_A_ROW:
+            return Trip(f"the server refuses one message after another, as with a quota used up: {said}")
+        about_us = max(self._sender, self._policy)
+        if about_us >= _IN_A_ROW:
+            return Trip(
+                f"{about_us} refusals in a row are about the sender or a policy, no recipient: {said}."
                 " Look at `from`, `envelope_from`, SPF and DKIM, then send again."
             )
-        share = sum(self._recent) / len(self._recent)
-        if (
-            self._most_refused is not None
-            and len(self._recent) >= self.JUDGED_FROM
-            and share > self._most_refused
-        ):
-            return (
-                f"{share:.0%} of the last {len(self._recent)} were refused, more than `stop_when.refused`"
-                f" allows; the last one said: {said}"
+        if self._doubts >= _DOUBTS_IN_A_ROW and self._most_in_doubt is not None:
+            return Trip(
+                f"{self._doubts} in a row are in doubt: the server takes the message and ends the connection"
+                " before it answers"
             )
         return None
+
+    def _share(self, *verdicts: Verdict) -> float:
+        return sum(verdict in verdicts for verdict in self._recent) / max(1, len(self._recent))
+
+    def _of_window(self, share: float) -> str:
+        return f"{share:.0%} of the last {len(self._recent)}"

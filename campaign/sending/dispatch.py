@@ -16,13 +16,14 @@ from enum import StrEnum
 
 from campaign.campaignfile.models import RetryPolicy
 from campaign.ledger import Claim, Run
-from campaign.model import SECOND, Answer, Stage
+from campaign.model import SECOND, Answer, Stage, Verdict
 from campaign.sending.breaker import Breaker
 from campaign.sending.gate import Gate, Pace
-from campaign.verdict import Verdict, judge
+from campaign.verdict import judge, words
 
 CLAIMS = 64  # rows claimed at once; what is not sent of them goes back
 _IN_A_ROW = 3
+_LATELY = 20  # verdicts by which it is told whether others are accepted around a row
 
 
 class Ending(StrEnum):
@@ -71,6 +72,7 @@ class Dispatch:
         self._out = 0  # rows that a connection has
         self._throttles = 0
         self._put_off = 0  # rows in a row that a policy put off at RCPT
+        self._lately = deque[Verdict](maxlen=_LATELY)
         self._throttled = ""  # the server's words
 
     def ended(self) -> bool:
@@ -88,7 +90,8 @@ class Dispatch:
             if held := self.gate.held(now):
                 return Later(held, f"the server asks us to slow down: {self._throttled}")
             if not self._claims:
-                self._claims.extend(self._ledger.claim(utc, CLAIMS))
+                # Who was greylisted waits for their time, and then goes first: each new row is put off too.
+                self._claims.extend(self._ledger.claim(utc, CLAIMS, again_first=self._throttles > 0))
             if not self._claims:
                 return self._nothing_due(utc)
             if self._left is not None and self._left <= self._out:
@@ -114,23 +117,30 @@ class Dispatch:
                 self._put_off = 0
             return verdict
 
-    def note(self, answer: Answer, verdict: Verdict, now: int) -> None:
-        """Take note of a row's own answer; it may slow the run down, or stop it."""
+    def others_accepted(self) -> bool:
+        """Whether the server has accepted messages lately, so that what it says of one is about that one."""
+        with self._lock:
+            return Verdict.ACCEPTED in self._lately
+
+    def note(self, answer: Answer, verdict: Verdict, now: int, utc: int) -> None:
+        """Take note of a row's own answer; it may slow the run down, or stop it. Raises LedgerFull."""
         with self._lock:
             self._out -= 1
+            self._lately.append(verdict)
             happened = verdict not in (Verdict.UNSENT, Verdict.SESSION)
             if happened and self._left is not None:
                 self._left -= 1
             if verdict is Verdict.THROTTLED:
                 self._throttles = min(self._throttles + 1, 16)
-                self._throttled = answer.reply.text if answer.reply is not None else answer.why
+                self._throttled = words(answer)
                 delay = min(2.0 ** (self._throttles - 1), self._policy.max_delay)
                 self.gate.hold(now + int(delay * SECOND))
             elif verdict is Verdict.ACCEPTED:
                 self._throttles //= 2
-            reason = self._breaker.note(verdict, answer)
-            if reason is not None:
-                self._stop(Stop(Ending.PAUSED, reason))
+            trip = self._breaker.note(verdict, answer)
+            if trip is not None and self.stopped is None:
+                self._stop(Stop(Ending.PAUSED, trip.why))
+                self._ledger.trip(utc, take_back=trip.by_refusals)
 
     def give_back(self) -> None:
         """Give a row back that was not sent; the ledger is told by whoever holds it."""

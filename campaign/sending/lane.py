@@ -21,16 +21,16 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
+from campaign.address import fold
 from campaign.campaignfile.models import CampaignFile
 from campaign.errors import ConnectFailed
 from campaign.ledger import Claim, Intent, Run
-from campaign.model import SECOND, Answer, Fate, Message, Recipient, Result, Settled
+from campaign.model import SECOND, Answer, Fate, Message, Recipient, Result, Settled, Verdict
 from campaign.sending.connection import Connection, Opener, Waits
 from campaign.sending.dispatch import Dispatch, Later
 from campaign.sending.gate import Booking
-from campaign.sending.retry import decide
+from campaign.sending.retry import Standing, decide
 from campaign.smtp import BodyDue, Closed, Event
-from campaign.verdict import Verdict
 
 _SLICE = 0.25  # seconds after which a waiting thread looks whether it should stop
 # A session that would wait longer than this for its next message is ended: RFC 5321 4.5.3.2.7 lets
@@ -220,8 +220,10 @@ class Lane:
                 self._abandon("the run was stopped before this message")
                 return
             started_at = time.time_ns() + delay
-            addresses = len(work.message.envelope.recipients)
-            intent = Intent(work.message.key, started_at, addresses, work.message.message_id)
+            message = work.message
+            intent = Intent(
+                message.key, started_at, message.envelope.recipients, message.message_id, message.bounce_token
+            )
             began = time.monotonic_ns()
             held = self._settle(settled, intent)
             dispatch.gate.committed(time.monotonic_ns() - began)
@@ -250,20 +252,16 @@ class Lane:
             work = self._open.pop(one.message.key)
             work.booking.give_back()
             verdict = self._dispatch.judge(one.answers[0])
-            result = decide(
-                one,
-                verdict,
-                attempts=work.claim.attempts,
-                policy=self._shared.campaign.retry,
-                now=utc,
-                random=self._random,
-            )
+            claim = work.claim
+            standing = Standing(claim.attempts, claim.spared, self._dispatch.others_accepted())
+            policy = self._shared.campaign.retry
+            result = decide(one, verdict, standing, policy=policy, now=utc, random=self._random)
             done.append((work, one.answers[0], verdict, result))
         granted = self._ledger.record([result for *_, result in done], [intent] if intent else [])
         for work, own, verdict, result in done:
             if verdict not in (Verdict.SESSION, Verdict.UNSENT, Verdict.IN_DOUBT):
                 self._fruitful, self._fruitless = True, 0
-            self._dispatch.note(own, verdict, time.monotonic_ns())
+            self._dispatch.note(own, verdict, time.monotonic_ns(), utc)
             if own.fate is not Fate.UNSENT:
                 self._shared.on_result(work.claim, result)
         return intent is None or intent.key in granted
@@ -275,17 +273,27 @@ class Lane:
             self._dispatch.give_back()
             self._ledger.release([claim.recipient.key])
             raise
-        own, *others = message.envelope.recipients
-        if others or claim.accepted:
-            # cc and bcc: those who have it already, or want nothing, are left out.
-            keep = tuple(
-                address
-                for address in others
-                if address.casefold() not in claim.accepted and not self._ledger.is_suppressed(address)
-            )
-            message = replace(message, envelope=replace(message.envelope, recipients=(own, *keep)))
+        message = self._owed(claim, message)
         booking = self._dispatch.gate.book(message.key, len(message.envelope.recipients))
         return _Work(claim, message, booking)
+
+    def _owed(self, claim: Claim, message: Message) -> Message:
+        """Return the message to those that it is owed to: the row itself and its copies, or one copy.
+
+        Copies that have it already, were refused, or want nothing, are left out.
+        """
+        if claim.copy:
+            envelope = replace(message.envelope, recipients=(claim.copy,))
+            return replace(message, key=claim.key, envelope=envelope)
+        own, *others = message.envelope.recipients
+        if not others:
+            return message
+        keep = tuple(
+            address
+            for address in others
+            if fold(address) not in claim.settled and not self._ledger.is_suppressed(address)
+        )
+        return replace(message, envelope=replace(message.envelope, recipients=(own, *keep)))
 
     def _drop_next(self) -> None:
         work, self._next = self._next, None

@@ -10,6 +10,7 @@ message whose last byte has left without an answer.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from random import Random
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential
@@ -17,28 +18,60 @@ from tenacity.wait import wait_exponential_jitter
 
 from campaign.campaignfile.models import RetryPolicy
 from campaign.errors import ConnectFailed
-from campaign.model import SECOND, Outcome, Result, Settled, Stage, Status
-from campaign.verdict import Verdict, judge, suppresses, words
+from campaign.model import SECOND, Answer, Outcome, Result, Settled, Stage, Status, Verdict
+from campaign.verdict import judge, suppresses, words
+
+_SPARED = 2  # times that a row is not charged where the server is throttling, or ends the session
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a row stood before an attempt, and what the run has seen meanwhile.
+
+    `attempts` were charged and `spared` were not. `others_accepted`: the server has taken messages
+    lately, so that what happens to this one is about it.
+    """
+
+    attempts: int
+    spared: int = 0
+    others_accepted: bool = False
 
 
 def decide(
-    settled: Settled,
-    verdict: Verdict,
-    *,
-    attempts: int,
-    policy: RetryPolicy,
-    now: int,
-    random: Random,
+    settled: Settled, verdict: Verdict, standing: Standing, *, policy: RetryPolicy, now: int, random: Random
 ) -> Result:
     """Return what the ledger records for the row of `settled`; its own address's answer decides.
 
-    `verdict` is that answer's, as the run sees it; `attempts` is how many were charged before;
-    `now` is UTC nanoseconds.
+    `verdict` is that answer's, as the run sees it; `now` is UTC nanoseconds.
+
+    A row that is throttled again and again while others are accepted, or that ends one session after
+    another, is charged like one that is deferred. A sender that is refused leaves the row as it was,
+    but where others are accepted it is this row's sender: then it is deferred and charged.
     """
     own = settled.answers[0]
-    reply = words(own)
-    charged = verdict in (Verdict.ACCEPTED, Verdict.REFUSED, Verdict.SENDER, Verdict.DEFERRED)
-    status, due_at = _status(verdict), now
+    blamed = verdict
+    spared = verdict in (Verdict.THROTTLED, Verdict.SESSION)
+    if spared and standing.spared >= _SPARED and (verdict is Verdict.SESSION or standing.others_accepted):
+        blamed, spared = Verdict.DEFERRED, False
+    elif verdict is Verdict.SENDER and standing.others_accepted:
+        blamed = Verdict.DEFERRED
+    first = _outcome(own, blamed, standing.attempts, policy, now, random)
+    copies = [_outcome(a, judge(a), standing.attempts, policy, now, random) for a in settled.answers[1:]]
+    return Result(
+        key=settled.message.key,
+        verdict=verdict,
+        outcomes=(first, *copies),
+        settled_at=now,
+        spared=spared,
+        suppress=suppresses(own) and _names_one(settled),
+    )
+
+
+def _outcome(
+    answer: Answer, verdict: Verdict, attempts: int, policy: RetryPolicy, now: int, random: Random
+) -> Outcome:
+    status, reply, due_at = _STATUS.get(verdict, Status.PENDING), words(answer), now
+    charged = verdict in (Verdict.ACCEPTED, Verdict.REFUSED, Verdict.POLICY, Verdict.DEFERRED)
     if verdict is Verdict.DEFERRED:
         if attempts + 1 >= policy.attempts:
             status, reply = Status.REFUSED, f"gave up after {attempts + 1} attempts: {reply}"
@@ -46,18 +79,7 @@ def decide(
             due_at = now + backoff(attempts + 1, policy, random)
     elif verdict is Verdict.THROTTLED:
         due_at = now + backoff(1, policy, random)
-    outcomes = [Outcome(own.address, status, reply)]
-    outcomes += [Outcome(a.address, _status(judge(a)), words(a)) for a in settled.answers[1:]]
-    return Result(
-        key=settled.message.key,
-        status=status,
-        reply=reply,
-        outcomes=tuple(outcomes),
-        charged=charged,
-        settled_at=now,
-        due_at=due_at,
-        suppress=suppresses(own) and _names_one(settled),
-    )
+    return Outcome(answer.address, status, reply, charged, due_at)
 
 
 def _names_one(settled: Settled) -> bool:
@@ -69,15 +91,11 @@ def _names_one(settled: Settled) -> bool:
 _STATUS = {
     Verdict.ACCEPTED: Status.ACCEPTED,
     Verdict.REFUSED: Status.REFUSED,
-    Verdict.SENDER: Status.REFUSED,
+    Verdict.POLICY: Status.REFUSED,
     Verdict.DEFERRED: Status.DEFERRED,
     Verdict.THROTTLED: Status.DEFERRED,
     Verdict.IN_DOUBT: Status.IN_DOUBT,
 }
-
-
-def _status(verdict: Verdict) -> Status:
-    return _STATUS.get(verdict, Status.PENDING)
 
 
 def backoff(attempt: int, policy: RetryPolicy, random: Random) -> int:

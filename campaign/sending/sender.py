@@ -19,7 +19,7 @@ from typing import Protocol
 
 from campaign.campaignfile.models import CampaignFile
 from campaign.errors import ConnectFailed, LeaseLost, LedgerFull
-from campaign.ledger import Claim, Run
+from campaign.ledger import WINDOW, Claim, Run
 from campaign.model import Result
 from campaign.sending.account import load_pace, scope_of
 from campaign.sending.breaker import Breaker
@@ -61,8 +61,8 @@ class Sender:
         self.campaign = campaign
         self.ledger = ledger
         self._pace = LocalPace(campaign.windows)
-        breaker = Breaker(campaign.stop_when.refused)
-        self.dispatch = Dispatch(ledger, self._pace, campaign.retry, breaker, limit=limit)
+        self._judge = self._breaker()
+        self.dispatch = Dispatch(ledger, self._pace, campaign.retry, self._judge, limit=limit)
         waits = Waits(listener.waiting)
         opener = Opener(campaign.smtp, login, patience, waits, self.dispatch.ended)
         self._opened = threading.Event()  # a first session
@@ -73,6 +73,16 @@ class Sender:
         self._working = 0  # threads
         self._failure: BaseException | None = None
         self._beaten = 0.0
+
+    def _breaker(self) -> Breaker:
+        """Return the breaker, with what earlier runs of the campaign have seen."""
+        limits = self.campaign.stop_when
+        breaker = Breaker(limits.refused, limits.in_doubt, self.ledger.recent_verdicts(WINDOW))
+        if (trip := breaker.judged()) is None:
+            return breaker
+        # A run died before it could say so.
+        self.ledger.trip(time.time_ns(), take_back=trip.by_refusals)
+        return Breaker(limits.refused, limits.in_doubt)
 
     def run(self) -> Stop:
         """Send, and return why it ended. `ledger` is a run that holds the lease.
@@ -105,6 +115,8 @@ class Sender:
         self.ledger.release(self.dispatch.unclaimed())
         if self._failure is not None:
             raise self._failure
+        if self.dispatch.stopped is None and self._judge.sound():
+            self.ledger.release_held()
         return self.dispatch.stopped or Stop(Ending.DONE)
 
     def interrupt(self, *, at_once: bool = False) -> None:

@@ -14,7 +14,7 @@ from datetime import datetime
 
 from campaign.ledger import Claim, Intent, Run, Scope
 from campaign.message.render import Renderer
-from campaign.model import Message, Recipient, Result
+from campaign.model import Message, Recipient, Result, Verdict
 
 
 class Trial:
@@ -31,7 +31,7 @@ class Trial:
         self.results: dict[str, Result] = {}
         """What became of each message, by its key, in the order in which that was known."""
 
-    def claim(self, now: int, count: int) -> list[Claim]:
+    def claim(self, now: int, count: int, *, again_first: bool = False) -> list[Claim]:
         """See `Run`."""
         with self._lock:
             taken, self._waiting = self._waiting[:count], self._waiting[count:]
@@ -58,8 +58,22 @@ class Trial:
                 self._claimed.pop(result.key, None)
                 self.results[result.key] = result
             for intent in intents:
-                self._ledger.note_start(intent.started_at, intent.addresses)
+                self._ledger.note_start(intent.started_at, len(intent.addresses))
             return {intent.key for intent in intents}
+
+    def recent_verdicts(self, count: int) -> list[Verdict]:
+        """See `Run`. What happens to a test is no result of the campaign."""
+        return []
+
+    def trip(self, now: int, *, take_back: bool) -> None:
+        """See `Run`."""
+
+    def release_held(self) -> None:
+        """See `Run`."""
+
+    def suppressed_by_it(self) -> int:
+        """See `Run`."""
+        return 0
 
     def is_suppressed(self, address: str) -> bool:
         """See `Run`."""

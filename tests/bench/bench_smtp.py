@@ -19,15 +19,15 @@ import pytest
 from campaign.campaignfile.load import load
 from campaign.campaignfile.models import Security, Smtp
 from campaign.ledger import Ledger
-from campaign.message.tokens import Secrets
-from campaign.model import Envelope, Message, Settled, Status
+from campaign.message.context import Secrets
+from campaign.model import Envelope, Message, Settled, Status, Verdict
 from campaign.preparation import prepare
 from campaign.sending.account import scope_of
 from campaign.sending.connection import Connection
 from campaign.sending.dispatch import Ending
 from campaign.sending.sender import Sender
 from campaign.smtp import BodyDue
-from campaign.verdict import Verdict, judge
+from campaign.verdict import judge
 from tests.bench.pairs import paired, report
 from tests.e2e.folder import CampaignFolder
 from tests.need import need

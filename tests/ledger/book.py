@@ -8,7 +8,7 @@ from pathlib import Path
 
 from campaign.errors import Problem
 from campaign.ledger import Choices, Intent, Ledger, Plan, Run, Scope
-from campaign.model import SECOND, BadRow, Outcome, Recipient, Result, Status
+from campaign.model import SECOND, BadRow, Outcome, Recipient, Result, Status, Verdict
 
 NOW = 1_770_000_000 * SECOND
 SCOPE = Scope("mail.example.com", "news")
@@ -61,14 +61,30 @@ def start(ledger: Ledger, now: int = NOW) -> Run:
     return ledger.start(SCOPE, now)
 
 
-def intent(key: str, now: int = NOW, addresses: int = 1) -> Intent:
-    """Return the intent to send one row."""
-    return Intent(key, now, addresses, message_id(key))
+def intent(key: str, now: int = NOW, copies: tuple[str, ...] = ()) -> Intent:
+    """Return the intent to send one row, and copies with it."""
+    return Intent(key, now, (key, *copies), message_id(key))
 
 
 def message_id(key: str) -> str:
     """Return a Message-ID that does not show the key."""
     return f"<{hashlib.sha256(key.encode()).hexdigest()[:20]}@example.com>"
+
+
+_VERDICTS = {
+    Status.ACCEPTED: Verdict.ACCEPTED,
+    Status.REFUSED: Verdict.REFUSED,
+    Status.DEFERRED: Verdict.DEFERRED,
+    Status.IN_DOUBT: Verdict.IN_DOUBT,
+}
+
+
+def outcome(
+    address: str, status: Status = Status.ACCEPTED, reply: str = "250 2.0.0 Ok", *, due_at: int = NOW
+) -> Outcome:
+    """Return what became of one address."""
+    charged = status in (Status.ACCEPTED, Status.REFUSED, Status.DEFERRED)
+    return Outcome(address, status, reply, charged, due_at)
 
 
 def result(
@@ -81,12 +97,12 @@ def result(
     due_at: int | None = None,
     suppress: bool = False,
     copies: tuple[Outcome, ...] = (),
+    spared: bool = False,
 ) -> Result:
     """Return what became of one row."""
-    own = Outcome(address or key, status, reply)
-    charged = status in (Status.ACCEPTED, Status.REFUSED, Status.DEFERRED)
-    due = now if due_at is None else due_at
-    return Result(key, status, reply, (own, *copies), charged, now, due, suppress)
+    own = outcome(address or key, status, reply, due_at=now if due_at is None else due_at)
+    verdict = _VERDICTS.get(status, Verdict.UNSENT)
+    return Result(key, verdict, (own, *copies), now, spared, suppress)
 
 
 def send(ledger: Ledger, sending: Run, key: str, status: Status = Status.ACCEPTED) -> bool:

@@ -71,7 +71,7 @@ def test_a_newer_ledger_is_left_alone(path: Path) -> None:
     newer = sqlite3.connect(path)
     newer.execute(f"PRAGMA user_version = {VERSION + 1}")
     newer.close()
-    assert "written by a newer campaign (schema 2, known is 1); upgrade" in error(path)
+    assert "written by a newer campaign (schema 3, known is 2); upgrade" in error(path)
 
 
 @pytest.mark.parametrize("page", [1, 2, 3, 5])
@@ -236,7 +236,11 @@ def test_readers_and_writers_beside_a_sender_leave_the_checkpoint_to_it(path: Pa
     assert ledger.database.rows("PRAGMA wal_autocheckpoint") == [(1000,)]
     for n in range(10):
         assert send(ledger, sending, f"user{n}@example.com", Status.ACCEPTED)
-        other.change("INSERT INTO suppressions VALUES (?, '', 0)", (f"x{n}@example.com",))
+        other.change(
+            "INSERT INTO suppressions (pattern, campaign, state, reason, added_at)"
+            " VALUES (?, 0, 'released', '', 0)",
+            (f"x{n}@example.com",),
+        )
     before = path.read_bytes()
     other.close()
     assert path.read_bytes() == before

@@ -12,7 +12,7 @@ from campaign.errors import LeaseHeld
 from campaign.ledger import Choices, Ledger, Suppression
 from campaign.ledger.patterns import is_hash
 from campaign.ledger.sqlite.runs import LEASE, hold_for_scrubbing, release_from_scrubbing
-from campaign.model import Outcome, Status
+from campaign.model import Status
 from tests.ledger.book import (
     NOW,
     bad,
@@ -20,6 +20,7 @@ from tests.ledger.book import (
     files,
     intent,
     message_id,
+    outcome,
     people,
     registered,
     result,
@@ -190,7 +191,7 @@ def test_the_address_is_forgotten_as_a_copy_and_in_what_servers_say(path: Path, 
     sending = start(ledger)
     sending.claim(NOW, 10)
     sending.record((), (intent("ben@example.test"),))
-    copy = Outcome(ANNA, Status.REFUSED, f"550 5.1.1 <{ANNA}>: no such user")
+    copy = outcome(ANNA, Status.REFUSED, f"550 5.1.1 <{ANNA}>: no such user")
     sending.record((result("ben@example.test", Status.REFUSED, reply=f"550 {ANNA}", copies=(copy,)),), ())
     assert ledger.forget(ANNA, NOW) == 0
     sending.end(NOW)

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser
 
 from campaign.cli import main
 from campaign.ledger import Intent, Ledger, Scope
-from campaign.model import BadRow, Outcome, Recipient, Result, Status
+from campaign.model import BadRow, Outcome, Recipient, Result, Status, Verdict
 from campaign.report.curve import Tick, curve
 from campaign.report.page import page
 from tests.browser import launched, visit
@@ -56,11 +56,10 @@ def send(ledger: Ledger, addresses: Sequence[str], answer: Callable[[int], Answe
                 sending.end(now)
                 return
             status, reply = answered
-            assert sending.record([], [Intent(key, now, 1, "<1@example.com>")])
+            assert sending.record([], [Intent(key, now, (claim.recipient.email,), "<1@example.com>")])
             now += SECOND
-            outcome = Outcome(claim.recipient.email, status, reply)
-            due = now + 24 * HOUR
-            sending.record([Result(key, status, reply, (outcome,), True, now, due)], [])
+            outcome = Outcome(claim.recipient.email, status, reply, True, now + 24 * HOUR)
+            sending.record([Result(key, Verdict.UNSENT, (outcome,), now)], [])
     sending.end(now)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from campaign.ledger import Claim, Intent, Scope
-from campaign.model import Recipient, Result, Status
+from campaign.model import Recipient, Result, Status, Verdict
 
 _WAITING = (Status.PENDING, Status.DEFERRED)
 
@@ -18,19 +18,28 @@ class Rows:
         self.status = dict.fromkeys(self.rows, Status.PENDING)
         self.due = dict.fromkeys(self.rows, 0)
         self.charged = dict.fromkeys(self.rows, 0)
+        self.spared = dict.fromkeys(self.rows, 0)
+        self.trips: list[bool] = []
         self.results: list[Result] = []
         self.intended: list[Intent] = []
         self.suppressed: set[str] = set()
         self.beats: list[int] = []
         self._claimed: set[str] = set()
 
-    def claim(self, now: int, count: int) -> list[Claim]:
+    def claim(self, now: int, count: int, *, again_first: bool = False) -> list[Claim]:
         free = [
             key for key in self.rows if self.is_due(key) and key not in self._claimed and self.due[key] <= now
         ]
-        taken = sorted(free, key=lambda key: (self.due[key], self.rows[key].number))[:count]
+        taken = sorted(
+            free,
+            key=lambda key: (
+                again_first and not self.charged[key] + self.spared[key],
+                self.due[key],
+                self.rows[key].number,
+            ),
+        )[:count]
         self._claimed.update(taken)
-        return [Claim(self.rows[key], self.charged[key]) for key in taken]
+        return [Claim(self.rows[key], self.charged[key], self.spared[key]) for key in taken]
 
     def release(self, keys: Sequence[str]) -> None:
         self._claimed.difference_update(keys)
@@ -45,8 +54,10 @@ class Rows:
     def record(self, results: Sequence[Result], intents: Sequence[Intent]) -> set[str]:
         for result in results:
             self.results.append(result)
-            self.status[result.key], self.due[result.key] = result.status, result.due_at
-            self.charged[result.key] += result.charged
+            own = result.outcomes[0]
+            self.status[result.key], self.due[result.key] = own.status, own.due_at
+            self.charged[result.key] += own.charged
+            self.spared[result.key] += result.spared
         self.release([result.key for result in results])
         held = [intent for intent in intents if self.is_due(intent.key)]
         for intent in held:
@@ -54,16 +65,30 @@ class Rows:
         self.intended += held
         return {intent.key for intent in held}
 
+    def recent_verdicts(self, count: int) -> list[Verdict]:
+        return []
+
+    def trip(self, now: int, *, take_back: bool) -> None:
+        self.trips.append(take_back)
+
+    def release_held(self) -> None:
+        pass
+
+    def suppressed_by_it(self) -> int:
+        return 0
+
     def is_suppressed(self, address: str) -> bool:
         return address in self.suppressed
 
     def starts(self, scope: Scope, since: int) -> list[tuple[int, int]]:
         return [
-            (intent.started_at, intent.addresses) for intent in self.intended if intent.started_at >= since
+            (intent.started_at, len(intent.addresses))
+            for intent in self.intended
+            if intent.started_at >= since
         ]
 
     def note_start(self, started_at: int, addresses: int) -> None:
-        self.intended.append(Intent("", started_at, addresses, ""))
+        self.intended.append(Intent("", started_at, ("",) * addresses, ""))
 
     def heartbeat(self, now: int, steady: int | None = None) -> None:
         self.beats.append(now)

@@ -7,22 +7,23 @@ import pytest
 from campaign.model import Answer, Stage
 from campaign.sending.breaker import Breaker
 from campaign.verdict import judge
-from tests.sending.answers import answered, unknown, unsent
+from tests.sending.answers import answered, unsent
 
 ACCEPTED = answered(Stage.BODY, "250 Ok")
 REFUSED = answered(Stage.RCPT, "550 5.1.1 no such user")
-SENDER = answered(Stage.RCPT, "550 5.7.1 policy")
+POLICY = answered(Stage.RCPT, "550 5.7.1 policy")
+SENDER = answered(Stage.MAIL, "550 5.7.1 not you")
 GENERIC = answered(Stage.BODY, "554 5.2.0 submission quota exceeded")
 INDIFFERENT = (
     unsent(),
-    unknown(),
     answered(Stage.BODY, "421 bye"),
     answered(Stage.MAIL, "450 4.7.1 too much mail"),
 )
 
 
 def note(breaker: Breaker, answer: Answer) -> str | None:
-    return breaker.note(judge(answer), answer)
+    trip = breaker.note(judge(answer), answer)
+    return trip.why if trip is not None else None
 
 
 def note_all(breaker: Breaker, *answers: Answer) -> list[str | None]:
@@ -30,24 +31,25 @@ def note_all(breaker: Breaker, *answers: Answer) -> list[str | None]:
 
 
 def test_a_quota_pauses_at_once() -> None:
-    reason = note(Breaker(None), answered(Stage.MAIL, "550 5.4.5 daily quota"))
+    reason = note(Breaker(None, None), answered(Stage.MAIL, "550 5.4.5 daily quota"))
     assert reason is not None
     assert "550 5.4.5 daily quota" in reason
 
 
-@pytest.mark.parametrize("answer", [SENDER, GENERIC], ids=["sender", "5.2.0"])
+@pytest.mark.parametrize("answer", [SENDER, POLICY, GENERIC], ids=["sender", "policy", "5.2.0"])
 def test_three_refusals_in_a_row_that_are_about_us_pause(answer: Answer) -> None:
-    assert note_all(Breaker(None), answer, answer, ACCEPTED, answer, answer) == [None] * 5
-    assert note_all(Breaker(None), answer, answer, REFUSED, answer, answer) == [None] * 5
-    *quiet, reason = note_all(Breaker(None), answer, answer, *INDIFFERENT, answer)
-    assert quiet == [None] * 6
+    assert note_all(Breaker(None, None), answer, answer, ACCEPTED, answer, answer) == [None] * 5
+    if answer is not SENDER:  # what others are refused for says nothing for the sender
+        assert note_all(Breaker(None, None), answer, answer, REFUSED, answer, answer) == [None] * 5
+    *quiet, reason = note_all(Breaker(None, None), answer, answer, *INDIFFERENT, answer)
+    assert quiet == [None] * 5
     assert reason is not None
     assert answer.reply is not None
     assert answer.reply.text in reason
 
 
 def test_too_many_refusals_pause_from_the_fiftieth_result_on() -> None:
-    breaker = Breaker(0.2)
+    breaker = Breaker(0.2, None)
     assert note_all(breaker, *[REFUSED] * 49) == [None] * 49
     reason = note(breaker, ACCEPTED)
     assert reason is not None
@@ -55,16 +57,16 @@ def test_too_many_refusals_pause_from_the_fiftieth_result_on() -> None:
 
 
 def test_the_share_is_of_the_last_two_hundred_results() -> None:
-    breaker = Breaker(0.2)
+    breaker = Breaker(0.2, None)
     assert set(note_all(breaker, *[ACCEPTED] * 1000, *[REFUSED] * 40)) == {None}
     assert note(breaker, REFUSED) is not None
     # What was refused two hundred results ago no longer counts.
-    breaker = Breaker(0.2)
+    breaker = Breaker(0.2, None)
     earlier = [ACCEPTED] * 160 + [REFUSED] * 40
     assert set(note_all(breaker, *earlier, *earlier)) == {None}
 
 
 def test_the_share_may_be_met_and_not_exceeded_and_can_be_off() -> None:
-    assert set(note_all(Breaker(0.5), *[ACCEPTED, REFUSED] * 100)) == {None}
-    assert set(note_all(Breaker(None), *[REFUSED] * 300)) == {None}
-    assert set(note_all(Breaker(0.0), *[ACCEPTED, *INDIFFERENT] * 100)) == {None}
+    assert set(note_all(Breaker(0.5, None), *[ACCEPTED, REFUSED] * 100)) == {None}
+    assert set(note_all(Breaker(None, None), *[REFUSED] * 300)) == {None}
+    assert set(note_all(Breaker(0.0, None), *[ACCEPTED, *INDIFFERENT] * 100)) == {None}

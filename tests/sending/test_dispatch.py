@@ -17,18 +17,18 @@ from campaign.model import (
     Settled,
     Stage,
     Status,
+    Verdict,
 )
 from campaign.sending.breaker import Breaker
 from campaign.sending.dispatch import Dispatch
 from campaign.sending.pacing import LocalPace
-from campaign.sending.retry import decide
-from campaign.verdict import Verdict
+from campaign.sending.retry import Standing, decide
 from tests.sending.rows import Rows
 
 
 @pytest.fixture
 def dispatch() -> Dispatch:
-    return Dispatch(Rows(), LocalPace(()), RetryPolicy(), Breaker(None))
+    return Dispatch(Rows(), LocalPace(()), RetryPolicy(), Breaker(None, None))
 
 
 def answer(code: int, enhanced: tuple[int, int, int] | None, stage: Stage = Stage.RCPT) -> Answer:
@@ -53,12 +53,12 @@ def test_recipient_after_recipient_put_off_is_our_rate(dispatch: Dispatch) -> No
     result = decide(
         Settled(message, (GREYLISTED,)),
         verdicts[-1],
-        attempts=4,
+        Standing(4),
         policy=RetryPolicy(attempts=5),
         now=0,
         random=Random(0),
     )
-    assert (result.status, result.charged) == (Status.DEFERRED, False)
+    assert (result.status, result.outcomes[0].charged, result.spared) == (Status.DEFERRED, False, True)
 
 
 def test_what_is_about_the_mailbox_is_never_our_rate(dispatch: Dispatch) -> None:

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from campaign.campaignfile.models import RetryPolicy
 from campaign.errors import ConnectFailed, ProtocolError
-from campaign.model import SECOND, Answer, Envelope, Message, Result, Settled, Stage, Status
-from campaign.sending.retry import backoff, decide, opening_retry
-from campaign.verdict import Verdict, judge, suppresses
+from campaign.model import SECOND, Answer, Envelope, Message, Result, Settled, Stage, Status, Verdict
+from campaign.sending.retry import Standing, backoff, decide, opening_retry
+from campaign.verdict import judge, suppresses
 from tests.sending.answers import answered, unknown, unsent
 
 NOW = 1_700_000_000_000_000_000
@@ -38,8 +38,9 @@ TABLE = [
     # 5xx about us
     (STAGES, "550 5.1.7 bad sender", Verdict.SENDER),
     (STAGES, "550 5.1.8 Sender address rejected", Verdict.SENDER),
-    (STAGES, "554 5.7.1 policy", Verdict.SENDER),
-    (STAGES, "550 5.7.26 unauthenticated", Verdict.SENDER),
+    ((Stage.RCPT, Stage.DATA, Stage.BODY), "554 5.7.1 policy", Verdict.POLICY),
+    ((Stage.RCPT, Stage.DATA, Stage.BODY), "550 5.7.26 unauthenticated", Verdict.POLICY),
+    ((Stage.MAIL,), "554 5.7.1 policy", Verdict.SENDER),
     ((Stage.MAIL,), "550 5.1.1 even so", Verdict.SENDER),
     ((Stage.MAIL,), "501", Verdict.SENDER),
     # 5xx with another code, or none
@@ -71,7 +72,8 @@ CASES = [(stage, text, verdict) for stages, text, verdict in TABLE for stage in 
 RECORDED = {
     Verdict.ACCEPTED: (Status.ACCEPTED, True),
     Verdict.REFUSED: (Status.REFUSED, True),
-    Verdict.SENDER: (Status.REFUSED, True),
+    Verdict.POLICY: (Status.REFUSED, True),
+    Verdict.SENDER: (Status.PENDING, False),
     Verdict.DEFERRED: (Status.DEFERRED, True),
     Verdict.THROTTLED: (Status.DEFERRED, False),
     Verdict.SESSION: (Status.PENDING, False),
@@ -81,12 +83,18 @@ RECORDED = {
 }
 
 
-def decided(*answers: Answer, attempts: int = 0, policy: RetryPolicy | None = None) -> Result:
+def decided(
+    *answers: Answer,
+    attempts: int = 0,
+    spared: int = 0,
+    others_accepted: bool = False,
+    policy: RetryPolicy | None = None,
+) -> Result:
     envelope = Envelope("news@example.com", tuple(answer.address for answer in answers))
     return decide(
         Settled(Message("k", 1, envelope, "<1@example.com>", (b"\r\n",)), answers),
         judge(answers[0]),
-        attempts=attempts,
+        Standing(attempts, spared, others_accepted),
         policy=policy or RetryPolicy(),
         now=NOW,
         random=Random(1),
@@ -98,9 +106,13 @@ def test_the_reply_table(stage: Stage, text: str, verdict: Verdict) -> None:
     answer = answered(stage, text)
     assert judge(answer) is verdict
     result = decided(answer)
-    assert (result.status, result.charged) == RECORDED[verdict]
+    assert (result.status, result.outcomes[0].charged) == RECORDED[verdict]
     assert result.reply == text
-    assert result.due_at > NOW if result.status is Status.DEFERRED else result.due_at == NOW
+    assert (
+        result.outcomes[0].due_at > NOW
+        if result.status is Status.DEFERRED
+        else result.outcomes[0].due_at == NOW
+    )
 
 
 def test_every_verdict_is_in_the_table() -> None:
@@ -109,10 +121,14 @@ def test_every_verdict_is_in_the_table() -> None:
 
 def test_what_was_not_sent_and_what_nobody_knows() -> None:
     result = decided(unsent())
-    assert (result.status, result.charged, result.due_at) == (Status.PENDING, False, NOW)
+    assert (result.status, result.outcomes[0].charged, result.outcomes[0].due_at) == (
+        Status.PENDING,
+        False,
+        NOW,
+    )
     assert result.reply == "RCPT TO: the server closed the connection"
     result = decided(unknown())
-    assert (result.status, result.charged) == (Status.IN_DOUBT, False)
+    assert (result.status, result.outcomes[0].charged) == (Status.IN_DOUBT, False)
     assert result.reply == "no answer to the message: the server closed the connection"
     # A 2xx on the way is no acceptance.
     assert judge(answered(Stage.RCPT, "250 Ok")) is Verdict.UNSENT
@@ -169,7 +185,7 @@ def test_a_row_is_given_up_after_its_last_attempt() -> None:
     ]
     last = decided(deferred, attempts=2, policy=policy)
     assert last.reply == "gave up after 3 attempts: 450 4.2.1 busy"
-    assert last.charged
+    assert last.outcomes[0].charged
     assert not last.suppress
     throttled = answered(Stage.MAIL, "450 4.7.1 too much mail")
     assert decided(throttled, attempts=99, policy=policy).status is Status.DEFERRED
@@ -196,7 +212,7 @@ def test_deferred_rows_do_not_come_back_together() -> None:
 
 def test_a_deferred_row_waits_longer_each_time() -> None:
     deferred = answered(Stage.RCPT, "450 4.2.1 busy")
-    delays = [decided(deferred, attempts=n).due_at - NOW for n in range(4)]
+    delays = [decided(deferred, attempts=n).outcomes[0].due_at - NOW for n in range(4)]
     for n, delay in enumerate(delays):
         assert 60 * 2**n * SECOND <= delay <= 75 * 2**n * SECOND
 
@@ -230,3 +246,47 @@ def test_opening_is_not_tried_again_where_that_cannot_help(error: Exception) -> 
     with pytest.raises(type(error)):
         opening_retry(6, lambda seconds: pytest.fail("waited"))(fail)
     assert len(tries) == 1
+
+
+class TestAgainAndAgain:
+    """What happens to one row while others are accepted is about that row."""
+
+    THROTTLED = answered(Stage.BODY, "452 4.3.1 insufficient storage")
+
+    @pytest.mark.parametrize(
+        ("spared", "others_accepted", "charged"),
+        [(0, True, False), (1, True, False), (2, True, True), (9, False, False)],
+    )
+    def test_a_row_that_is_throttled_for_ever(
+        self, spared: int, others_accepted: bool, charged: bool
+    ) -> None:
+        result = decided(self.THROTTLED, spared=spared, others_accepted=others_accepted)
+        assert result.status is Status.DEFERRED
+        assert (result.outcomes[0].charged, result.spared) == (charged, not charged)
+        assert result.verdict is Verdict.THROTTLED  # the run slows down all the same
+
+    def test_it_is_given_up_in_the_end(self) -> None:
+        last = decided(self.THROTTLED, attempts=4, spared=2, others_accepted=True)
+        assert last.status is Status.REFUSED
+        assert last.reply.startswith("gave up after 5 attempts: 452 4.3.1")
+
+    @pytest.mark.parametrize(
+        ("spared", "status"), [(0, Status.PENDING), (1, Status.PENDING), (2, Status.DEFERRED)]
+    )
+    def test_a_row_that_ends_one_session_after_another(self, spared: int, status: Status) -> None:
+        result = decided(answered(Stage.BODY, "421 4.7.0 bye"), spared=spared)
+        assert (result.status, result.outcomes[0].charged) == (status, status is Status.DEFERRED)
+        assert (result.outcomes[0].due_at > NOW) is (status is Status.DEFERRED)
+
+    def test_a_sender_that_is_refused_leaves_the_row_as_it_was(self) -> None:
+        result = decided(answered(Stage.MAIL, "550 5.7.1 not you"))
+        assert (result.status, result.outcomes[0].charged, result.outcomes[0].due_at) == (
+            Status.PENDING,
+            False,
+            NOW,
+        )
+
+    def test_where_others_are_accepted_it_is_this_row_s_sender(self) -> None:
+        result = decided(answered(Stage.MAIL, "550 5.7.1 not you"), others_accepted=True)
+        assert (result.status, result.outcomes[0].charged) == (Status.DEFERRED, True)
+        assert result.outcomes[0].due_at > NOW

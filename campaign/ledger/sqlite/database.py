@@ -12,15 +12,18 @@ import os
 import secrets
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from campaign.errors import Problem, UserError
 from campaign.ledger.sqlite.file import Reserve, check_header, disk_full, refuse_newer, sync_folder
 from campaign.ledger.sqlite.functions import functions
+from campaign.ledger.sqlite.runs import refuse_held
 from campaign.ledger.sqlite.schema import APPLICATION_ID, SCHEMA, VERSION
+from campaign.ledger.sqlite.upgrade import upgrade
 from campaign.wording import shown
 
 OLDEST_SQLITE = (3, 37)  # STRICT tables
@@ -57,7 +60,8 @@ class Database:
             if not create:
                 raise UserError(Problem("there is no ledger yet: nothing was sent", shown(path)))
             _create(path)
-        check_header(path)
+        if check_header(path) < VERSION:
+            _upgrade(path)
         try:
             # Read before opening for writing: a damaged file stays as it is.
             connection = _readable(path)
@@ -109,6 +113,11 @@ class Database:
         """Execute a statement and return how many rows it changed."""
         with self.lock, _translated(self.path):
             return self._connection.execute(statement, parameters).rowcount
+
+    def add_function(self, name: str, arguments: int, function: Callable[..., str]) -> None:
+        """Let statements call a Python function; the same arguments give the same value."""
+        with self.lock:
+            self._connection.create_function(name, arguments, function, deterministic=True)
 
     def change_many(self, statement: str, parameters: Iterable[Sequence[object]]) -> int:
         """Execute a statement for each of many parameter lists; return how many rows it changed."""
@@ -247,6 +256,33 @@ def _create(path: Path) -> None:
     except (OSError, sqlite3.OperationalError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         what = f"the ledger cannot be made here ({why}); name another place with `ledger:`"
+        raise UserError(Problem(what, shown(path))) from None
+
+
+def _upgrade(path: Path) -> None:
+    """Bring a ledger that an earlier release wrote to this schema; all of it or nothing.
+
+    Raises UserError where that cannot be: another process is sending, or nothing can be written here.
+    """
+    try:
+        with closing(_connect(path, "mode=rw")) as connection:
+            _set_up(connection)
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA secure_delete = ON")
+            database = Database(path, connection)
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                if connection.execute("PRAGMA user_version").fetchone()[0] < VERSION:
+                    refuse_held(database, time.time_ns())
+                    upgrade(database, time.time_ns())
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+    except sqlite3.DatabaseError as error:
+        what = (
+            f"this ledger was written by an earlier campaign and cannot be brought up to date here ({error})"
+        )
         raise UserError(Problem(what, shown(path))) from None
 
 

@@ -1,11 +1,13 @@
-"""Settling rows in doubt, by a person's decision or a server's log; also while another process sends."""
+"""Settling what is in doubt, by a person's decision or a server's log; also while another process sends."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from campaign.address import fold
+from campaign.ledger.protocols import row_and_copy
 from campaign.ledger.sqlite.database import Database
-from campaign.ledger.sqlite.functions import SUPPRESSED
+from campaign.ledger.sqlite.functions import SUPPRESSED, suppressed
 from campaign.ledger.sqlite.runs import reap
 from campaign.model import Status
 
@@ -13,26 +15,43 @@ from campaign.model import Status
 def settle_doubt(
     database: Database, campaign_id: int, status: Status, keys: Iterable[str], words: str, now: int
 ) -> int:
-    """Settle rows in doubt as accepted or pending; return how many of `keys` were in doubt.
+    """Settle rows and copies in doubt as accepted or pending; return how many of `keys` were in doubt.
 
-    `words` name who decided; they become the row's reply and an event. A row that would be pending
-    becomes suppressed if its person is suppressed or was forgotten.
+    A row takes the copies with it that are in doubt too: one answer was due for all of them. `words`
+    name who decided; they become the reply and an event. What would be pending becomes suppressed if its
+    person is suppressed or was forgotten.
     """
     settled = 0
     with database.transaction():
         reap(database, now)
         for key in keys:
-            changed = database.change(
-                "UPDATE messages SET reply = ?2, due_at = ?3, settled_at = coalesce(settled_at, ?3), status ="
-                f" CASE WHEN ?1 = 'pending' AND (email = '' OR {SUPPRESSED}) THEN 'suppressed' ELSE ?1 END"
-                " WHERE campaign = ?4 AND key = ?5 AND status = 'in_doubt'",
-                (status, words, now, campaign_id, key),
-            )
-            if changed:
+            row, copy = row_and_copy(key)
+            parameters = (status, words, now, campaign_id, row, fold(copy))
+            changed = 0
+            if not copy:
+                changed = database.change(
+                    "UPDATE messages SET reply = ?2, due_at = ?3, settled_at = coalesce(settled_at, ?3),"
+                    f" status = CASE WHEN ?1 = 'pending' AND (email = '' OR {SUPPRESSED})"
+                    " THEN 'suppressed' ELSE ?1 END WHERE campaign = ?4 AND key = ?5 AND status = 'in_doubt'",
+                    parameters[:5],
+                )
+            copies = _settle_copies(database, parameters)
+            if changed or (copy and copies):
                 settled += 1
                 database.change(
                     "INSERT INTO events (campaign, key, address, kind, time, text)"
-                    " SELECT campaign, key, email, ?, ?, ? FROM messages WHERE campaign = ? AND key = ?",
-                    (status, now, words, campaign_id, key),
+                    " SELECT campaign, key, CASE WHEN ?6 = '' THEN email ELSE ?6 END, ?1, ?3, ?2"
+                    " FROM messages WHERE campaign = ?4 AND key = ?5",
+                    parameters,
                 )
     return settled
+
+
+def _settle_copies(database: Database, parameters: tuple[object, ...]) -> int:
+    return database.change(
+        "UPDATE copies SET reply = ?2, due_at = ?3, settled_at = coalesce(settled_at, ?3), status ="
+        f" CASE WHEN ?1 = 'pending' AND {suppressed('copies', '?4')} THEN 'suppressed' ELSE ?1 END"
+        " WHERE message = (SELECT id FROM messages WHERE campaign = ?4 AND key = ?5)"
+        " AND status = 'in_doubt' AND (?6 = '' OR folded = ?6)",
+        parameters,
+    )

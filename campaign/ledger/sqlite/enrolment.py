@@ -21,8 +21,8 @@ CASE
     WHEN m.status = 'accepted' THEN 'accepted'
     WHEN m.status IN ('in_flight', 'in_doubt') AND NOT :resend_doubt THEN 'in_doubt'
     WHEN s.bad IS NOT NULL THEN 'invalid'
-    WHEN m.status = 'refused' AND fold(m.email) = fold(s.email) AND NOT (:retry_refused AND s.suppressed = 0)
-        THEN 'refused'
+    WHEN (m.status = 'refused' OR m.status = 'withdrawn' AND m.left_as = 'refused') AND m.folded = s.folded
+        AND NOT (:retry_refused AND s.suppressed = 0) THEN 'refused'
     WHEN s.suppressed THEN 'suppressed'
     WHEN m.status = 'deferred' AND m.email = s.email THEN 'deferred'
     ELSE 'pending'
@@ -79,8 +79,10 @@ class SqliteEnrolment:
             f" (SELECT s.email {_SENDABLE} ORDER BY s.number DESC LIMIT 1)",
             self._parameters,
         )
+        owed = self._database.row(_OWED, self._parameters)
         return Plan(
             to_send=to_send.total(),
+            copies=owed[0] if owed else 0,
             new=to_send["new"],
             waiting=to_send["waiting"],
             changed=to_send["changed"],
@@ -100,7 +102,8 @@ class SqliteEnrolment:
 
     def to_send(self) -> Iterator[Recipient]:
         """Iterate over the rows that will be sent, in list order."""
-        statement = f"SELECT s.number, s.line, s.key, s.email, s.name, s.fields {_SENDABLE} ORDER BY s.number"
+        columns = "s.number, s.line, s.key, s.email, s.name, s.fields, m.identity"
+        statement = f"SELECT {columns} {_SENDABLE} ORDER BY s.number"
         for row in self._database.each(statement, self._parameters):
             yield recipient(self._columns, row)
 
@@ -119,10 +122,12 @@ class SqliteEnrolment:
             assert found is not None  # noqa: S101
             parameters = {**self._parameters, "layout": found[0], "now": now}
             self._database.change(
-                f"UPDATE messages AS m SET status = 'withdrawn' WHERE {_LEAVES}",
+                f"UPDATE messages AS m SET status = 'withdrawn', left_as = m.status WHERE {_LEAVES}",
                 parameters,
             )
             self._database.change(_ENROL, parameters)
+            for statement in _COPIES:
+                self._database.change(statement, parameters)
         self._staging.drop()
 
     @property
@@ -150,12 +155,8 @@ def _kind(becomes: str, was: str | None, differs: bool) -> str:
 
 _LEAVES = """
 m.id IN (
-    SELECT id FROM messages INDEXED BY messages_due
-    WHERE campaign = :campaign AND status IN ('pending', 'deferred')
-    UNION ALL
-    SELECT id FROM messages INDEXED BY messages_rest
-    WHERE campaign = :campaign AND status NOT IN ('pending', 'deferred', 'accepted')
-    AND status IN ('invalid', 'suppressed')
+    SELECT id FROM messages WHERE campaign = :campaign
+    AND status IN ('pending', 'deferred', 'invalid', 'suppressed', 'refused')
 ) AND NOT EXISTS (SELECT 1 FROM temp.staged s WHERE s.key = m.key)
 """
 
@@ -163,29 +164,52 @@ _SENDABLE = f"{_JOINED} WHERE {_BECOMES} IN ('pending', 'deferred')"
 
 # A refused or doubtful row that is tried again, and one with a new address, start at 0 attempts.
 _ENROL = f"""
-INSERT INTO messages (campaign, key, number, line, email, name, layout, fields, status, due_at, attempts,
-                      reply)
-SELECT :campaign, key, number, line, email, name, :layout, fields, becomes,
+INSERT INTO messages (campaign, key, number, line, email, folded, domain, hash, name, layout, fields, status,
+                      due_at, attempts, spared, reply)
+SELECT :campaign, key, number, line, email, folded, domain, hash, name, :layout, fields, becomes,
        CASE WHEN was IN ('pending', 'deferred') AND email = was_email THEN was_due_at ELSE :now END,
        CASE WHEN was IS NULL OR becomes = 'pending' AND (was != 'pending' OR email != was_email)
             THEN 0 ELSE was_attempts END,
-       coalesce(bad, CASE WHEN was = becomes THEN was_reply ELSE '' END)
+       CASE WHEN was IN ('pending', 'deferred') AND email = was_email THEN was_spared ELSE 0 END,
+       coalesce(bad, CASE WHEN was = becomes OR was_left_as = becomes THEN was_reply ELSE '' END)
 FROM (SELECT s.*, {_BECOMES} AS becomes, m.status AS was, m.email AS was_email, m.due_at AS was_due_at,
-             m.attempts AS was_attempts, m.reply AS was_reply {_JOINED})
+             m.attempts AS was_attempts, m.spared AS was_spared, m.reply AS was_reply,
+             m.left_as AS was_left_as {_JOINED})
 WHERE becomes NOT IN ('accepted', 'in_doubt') AND (was IS NOT NULL OR suppressed < 2)
 ORDER BY number
 ON CONFLICT (campaign, key) DO UPDATE SET
-    number = excluded.number, line = excluded.line, email = excluded.email, name = excluded.name,
-    layout = excluded.layout, fields = excluded.fields, status = excluded.status, due_at = excluded.due_at,
-    attempts = excluded.attempts, reply = excluded.reply
+    number = excluded.number, line = excluded.line, email = excluded.email, folded = excluded.folded,
+    domain = excluded.domain, hash = excluded.hash, name = excluded.name, left_as = NULL,
+    spared = excluded.spared, layout = excluded.layout, fields = excluded.fields, status = excluded.status,
+    due_at = excluded.due_at, attempts = excluded.attempts, reply = excluded.reply
 WHERE status != excluded.status OR number != excluded.number OR line != excluded.line
    OR email != excluded.email OR name != excluded.name OR fields != excluded.fields
    OR layout != excluded.layout OR reply != excluded.reply
 """
 
 
+# Copies that are owed of rows in the list; what a person decides for rows holds for copies too.
+_OF_THE_LIST = (
+    "message IN (SELECT row_id FROM temp.met) AND message IN"
+    " (SELECT id FROM messages WHERE campaign = :campaign AND status = 'accepted')"
+)
+_COPIES = (
+    "UPDATE copies SET status = 'withdrawn' WHERE status IN ('pending', 'deferred') AND message IN (SELECT id"
+    " FROM messages WHERE campaign = :campaign AND status = 'accepted' AND id NOT IN"
+    " (SELECT row_id FROM temp.met))",
+    "UPDATE copies SET status = 'pending', due_at = :now, attempts = 0 WHERE (status = 'withdrawn'"
+    " OR status = 'refused' AND :retry_refused OR status = 'in_doubt' AND :resend_doubt)"
+    f" AND {_OF_THE_LIST}",
+)
+_OWED = f"""
+SELECT count(*) FROM copies WHERE {_OF_THE_LIST} AND (status IN ('pending', 'deferred', 'withdrawn')
+    OR status = 'refused' AND :retry_refused OR status = 'in_doubt' AND :resend_doubt)
+"""
+
+
 def recipient(columns: tuple[str, ...], row: Row) -> Recipient:
-    """Make a Recipient from (number, line, key, email, name, fields)."""
-    number, line, key, email, name, fields = row
+    """Make a Recipient from (number, line, key, email, name, fields[, identity])."""
+    number, line, key, email, name, fields, *identity = row
     cells: Mapping[str, str] = dict(zip(columns, json.loads(str(fields)), strict=True))
-    return Recipient(number, line, str(key), str(email), str(name), cells)
+    made_of = str(identity[0] or "") if identity else ""
+    return Recipient(number, line, str(key), str(email), str(name), cells, made_of)

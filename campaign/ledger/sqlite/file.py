@@ -16,8 +16,8 @@ _HEADER = 100  # octets; sqlite.org/fileformat2.html, 1.3
 _RESERVE = 4 * 1024 * 1024
 
 
-def check_header(path: Path) -> None:
-    """Raise UserError if the file is not a ledger, or one of a newer version.
+def check_header(path: Path) -> int:
+    """Return the version of the schema. Raises UserError if the file is not a ledger, or a newer one.
 
     The header is read without SQLite, which on closing would fold another program's WAL into its file.
     """
@@ -31,6 +31,7 @@ def check_header(path: Path) -> None:
         what = "this file is no ledger of campaign; it was left as it is"
         raise UserError(Problem(what if header else f"{what} (it is empty)", shown(path)))
     refuse_newer(version, path)
+    return version
 
 
 def refuse_newer(version: int, path: Path) -> None:

@@ -22,7 +22,7 @@ def forget(database: Database, address: str, now: int) -> int:
     """Remove a person's data; return how many rows there were. `scrubbed` then cleans the files."""
     with database.transaction():
         rows = database.rows(
-            "SELECT id, campaign, key, status FROM messages WHERE fold(email) = fold(?1) OR key = fold(?1)"
+            "SELECT id, campaign, key, status FROM messages WHERE folded = fold(?1) OR key = fold(?1)"
             # A bad row is stored as it stands in the list: the address may be in any of its cells.
             " OR status = 'invalid' AND instr(lower(fields), lower(?1))",
             (address,),
@@ -32,7 +32,8 @@ def forget(database: Database, address: str, now: int) -> int:
             if status in _SENT:
                 # The Message-ID is a hash too; a server's log can still settle a row in doubt by it.
                 database.change(
-                    "UPDATE messages SET key = hashed(key), email = '', name = '', fields = '[]', reply = '',"
+                    "UPDATE messages SET key = hashed(key), identity = NULL, email = '', folded = '',"
+                    " domain = '', hash = '', name = '', fields = '[]', reply = '', bounce_token = NULL,"
                     " message_id = CASE WHEN status = 'accepted' THEN NULL ELSE message_id END WHERE id = ?",
                     (row_id,),
                 )
@@ -40,13 +41,18 @@ def forget(database: Database, address: str, now: int) -> int:
                 database.change("UPDATE attempts SET message = NULL WHERE message = ?", (row_id,))
                 database.change("DELETE FROM messages WHERE id = ?", (row_id,))
         database.change("DELETE FROM events WHERE fold(address) = fold(?)", (address,))
+        database.change(
+            "DELETE FROM copies WHERE folded = fold(?) OR message NOT IN (SELECT id FROM messages)",
+            (address,),
+        )
         for table, column in (("messages", "reply"), ("events", "text")):  # servers quote addresses
             database.change(
                 f"UPDATE {table} SET {column} = '' WHERE instr(lower({column}), lower(?))", (address,)
             )
         database.change("DELETE FROM suppressions WHERE pattern = fold(?)", (address,))
         database.change(
-            "INSERT INTO suppressions VALUES (hashed(?), 'forgotten', ?) ON CONFLICT DO NOTHING",
+            "INSERT INTO suppressions (pattern, campaign, state, reason, added_at)"
+            " VALUES (hashed(?), 0, 'released', 'forgotten', ?) ON CONFLICT DO NOTHING",
             (address, now),
         )
         database.set_setting(_STEP, _REWRITE)

@@ -1,4 +1,4 @@
-"""The Python functions that SQL statements call, and a condition that uses them."""
+"""Conditions of SQL statements, and the Python functions that some of them call."""
 
 from __future__ import annotations
 
@@ -8,12 +8,23 @@ from functools import partial
 from campaign.address import fold
 from campaign.ledger.patterns import domain_pattern, hashed
 
-# Whether the suppression list covers the column `email`.
-SUPPRESSED = (
-    "EXISTS (SELECT 1 FROM suppressions WHERE pattern IN (fold(email), domain_of(email), hashed(email)))"
-)
+
+def suppressed(table: str, campaign: str) -> str:
+    """Return the condition that the suppression list covers a row of `table` in a campaign.
+
+    What is held for another campaign does not.
+    """
+    return (
+        "EXISTS (SELECT 1 FROM suppressions s"
+        f" WHERE s.pattern IN ({table}.folded, {table}.domain, {table}.hash)"
+        f" AND (s.state = 'released' OR s.campaign = {campaign}))"
+    )
+
+
+SUPPRESSED = suppressed("messages", "messages.campaign")
+"""Whether the suppression list covers a row of `messages`."""
 
 
 def functions(secret: bytes) -> dict[str, Callable[[str], str]]:
-    """Return the functions by their names in SQL."""
+    """Return the functions by their names in SQL; none is called while messages leave."""
     return {"fold": fold, "domain_of": domain_pattern, "hashed": partial(hashed, secret)}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping
 
-from campaign.ledger.protocols import Entry, Summary
+from campaign.ledger.protocols import CopyEntry, Entry, Summary
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.runs import BROKE_OFF, live_runs
 from campaign.model import Status
@@ -25,22 +25,40 @@ class SqliteHistory:
     def summary(self, now: int) -> Summary:
         """Count the rows by status."""
         counts = dict.fromkeys(Status, 0)
-        for status, count in self._database.rows(
-            f"SELECT {self._status(now)}, count(*) FROM messages m WHERE campaign = ? GROUP BY 1",
+        first = last = None
+        for status, count, earliest, latest in self._database.rows(
+            "SELECT status, count(*), min(settled_at), max(settled_at) FROM messages"
+            " WHERE campaign = ? GROUP BY status",
             (self._campaign_id,),
         ):
             counts[Status(str(status))] = count
-        times = self._database.row(
-            "SELECT min(settled_at), max(settled_at) FROM messages"
-            " WHERE campaign = ? AND status = 'accepted'",
+            if status == Status.ACCEPTED:
+                first, last = earliest, latest
+        copies = dict.fromkeys(Status, 0)
+        for status, count in self._database.rows(
+            f"SELECT {self._status(now, 'c')}, count(*) FROM copies c JOIN messages m ON m.id = c.message"
+            " WHERE c.status IN ('pending', 'deferred', 'in_flight', 'in_doubt', 'refused')"
+            " AND m.campaign = ? AND m.status = 'accepted' GROUP BY 1",
             (self._campaign_id,),
-        ) or (None, None)
+        ):
+            copies[Status(str(status))] = count
+        broken = self._database.row(
+            "SELECT count(*) FROM messages m"
+            f" WHERE campaign = ? AND status = 'in_flight' AND {self._dead(now)}",
+            (self._campaign_id,),
+        ) or (0,)
+        counts[Status.IN_FLIGHT] -= broken[0]
+        counts[Status.IN_DOUBT] += broken[0]
         due = self._database.row(
-            "SELECT min(due_at) FROM messages WHERE campaign = ? AND status IN ('pending', 'deferred')",
+            "SELECT min(due_at) FROM (SELECT due_at FROM messages WHERE campaign = ?1"
+            " AND status IN ('pending', 'deferred') UNION ALL SELECT c.due_at FROM copies c"
+            " JOIN messages m ON m.id = c.message WHERE c.status IN ('pending', 'deferred')"
+            " AND m.campaign = ?1 AND m.status = 'accepted')",
             (self._campaign_id,),
         ) or (None,)
         run = next(iter(live_runs(self._database, now)), None)
-        return Summary(counts, times[0], times[1], due[0], (run.pid, run.host) if run else None)
+        sending = (run.pid, run.host) if run else None
+        return Summary(counts, first, last, due[0], sending, copies)
 
     def entries(self, now: int, statuses: Collection[Status] = tuple(Status)) -> Iterator[Entry]:
         """Iterate over the rows of these statuses, in list order."""
@@ -88,8 +106,8 @@ class SqliteHistory:
         """Return the `most` domains with the most rows, and their counts by status."""
         counts: dict[str, dict[Status, int]] = {}
         for domain, status, count in self._database.rows(
-            f"SELECT domain_of(email), {self._status(now)}, count(*) FROM messages m"
-            " WHERE campaign = ? AND email != '' GROUP BY 1, 2",
+            "SELECT domain, status, count(*) FROM messages"
+            " WHERE campaign = ? AND domain != '' GROUP BY status, domain",
             (self._campaign_id,),
         ):
             counts.setdefault(str(domain)[1:], {})[Status(str(status))] = count
@@ -108,10 +126,12 @@ class SqliteHistory:
     def accepted_by_time(self, places: int) -> list[tuple[int, int]]:
         """Return at most `places` points (time, accepted until then) over the campaign's course."""
         rows = self._database.rows(
-            "SELECT max(settled_at), count(*) FROM"
-            " (SELECT settled_at, ntile(?) OVER (ORDER BY settled_at) AS n FROM messages"
-            " WHERE campaign = ? AND status = 'accepted') GROUP BY n ORDER BY 1",
-            (places, self._campaign_id),
+            "WITH ends AS (SELECT min(settled_at) AS first, max(settled_at) - min(settled_at) + 1 AS length"
+            " FROM messages WHERE campaign = ?1 AND status = 'accepted')"
+            " SELECT max(settled_at), count(*) FROM messages, ends"
+            " WHERE campaign = ?1 AND status = 'accepted'"
+            " GROUP BY (settled_at - first) / (length / ?2 + 1) ORDER BY 1",
+            (self._campaign_id, places),
         )
         total, curve = 0, []
         for settled, count in rows:
@@ -125,6 +145,25 @@ class SqliteHistory:
         words = f"CASE WHEN {status} != m.status THEN '{BROKE_OFF}' ELSE m.reply END"
         return f"SELECT m.*, {status} AS now_status, {words} AS words FROM messages m WHERE campaign = ?"
 
-    def _status(self, now: int) -> str:
+    def copies(self, now: int, statuses: Collection[Status]) -> Iterator[CopyEntry]:
+        """Iterate over the copies of these statuses, of rows that were accepted or are in doubt."""
+        names = ",".join(f"'{status}'" for status in statuses)
+        for key, email, address, status, reply, message_id in self._database.each(
+            "SELECT * FROM (SELECT m.key, m.email, c.address,"
+            f" {self._status(now, 'c')} AS now_status, c.reply, coalesce(m.message_id, '')"
+            " FROM copies c JOIN messages m ON m.id = c.message WHERE m.campaign = ?"
+            " AND m.status IN ('accepted', 'in_doubt', 'in_flight') ORDER BY m.number, c.id)"
+            f" WHERE now_status IN ({names})",
+            (self._campaign_id,),
+        ):
+            yield CopyEntry(
+                str(key), str(email), str(address), Status(str(status)), str(reply), str(message_id)
+            )
+
+    def _status(self, now: int, table: str = "m") -> str:
+        dead = f"{table}.status = 'in_flight' AND {self._dead(now, table)}"
+        return f"CASE WHEN {dead} THEN 'in_doubt' ELSE {table}.status END"
+
+    def _dead(self, now: int, table: str = "m") -> str:
         live = ",".join(str(run.run_id) for run in live_runs(self._database, now))
-        return f"CASE WHEN m.status = 'in_flight' AND m.run NOT IN ({live}) THEN 'in_doubt' ELSE m.status END"
+        return f"{table}.run NOT IN ({live})"

@@ -10,18 +10,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import takewhile
+from typing import Any
 
 from campaign.address import fold
 from campaign.errors import LedgerFull
-from campaign.ledger.protocols import Claim, Intent, Scope
+from campaign.ledger.patterns import forms, forms_of_version_1
+from campaign.ledger.protocols import WINDOW, Claim, Intent, Scope, copy_key, row_and_copy
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.enrolment import recipient
 from campaign.ledger.sqlite.forgetting import scrub
-from campaign.ledger.sqlite.functions import SUPPRESSED
+from campaign.ledger.sqlite.functions import SUPPRESSED, suppressed
 from campaign.ledger.sqlite.recording import Recorder, lease_lost
 from campaign.ledger.sqlite.runs import reap, refuse_held, this_process
-from campaign.model import SECOND, Result
+from campaign.ledger.sqlite.upgrade import REFOLDED_AT
+from campaign.model import SECOND, Recipient, Result, Verdict
 
+TRIPPED = "tripped"  # the event with which a new window of results begins
+_RECIPIENT = "m.layout, m.number, m.line, m.key, m.email, m.name, m.fields, m.identity"
+_COLUMNS = f"id, attempts, spared, message_id IS NOT NULL, {_RECIPIENT.replace('m.', '')}"
 _JUMP = 10 * SECOND  # a larger difference between two clocks after a heartbeat is a jump
 
 
@@ -100,52 +107,139 @@ class SqliteRun:
         self._database.may_checkpoint(False)
         self._database.use_reserve()
 
-    def claim(self, now: int, count: int) -> list[Claim]:
-        """Return up to `count` rows that are due, in list order, and hold them."""
-        claims: list[Claim] = []
+    def claim(self, now: int, count: int, *, again_first: bool = False) -> list[Claim]:
+        """Return up to `count` copies and rows that are due, and hold them."""
+        claims = self._claim_copies(now, count)
         # Due rows by the index; then rows that are due so late only because the clock was set back.
-        for due, moment in (("due_at <= ?", now), ("due_at > ?", now + self._longest_delay)):
+        wanted = [("due_at <= ?", now), ("due_at > ?", now + self._longest_delay)]
+        if again_first:
+            wanted.insert(0, ("status = 'deferred' AND due_at <= ?", now))
+        for due, moment in wanted:
+            if len(claims) == count:
+                break
             # Claimed rows are skipped; they are never more than a few batches.
             rows = self._database.rows(
-                "SELECT layout, attempts, number, line, key, email, name, fields FROM messages"
+                f"SELECT {_COLUMNS} FROM messages"
                 f" WHERE campaign = ? AND status IN ('pending', 'deferred') AND {due}"
                 " ORDER BY due_at, number LIMIT ?",
                 (self._campaign_id, moment, count - len(claims) + len(self._claimed)),
             )
-            for layout, attempts, *rest in rows:
-                row = recipient(self._layout(layout), tuple(rest))
+            for row_id, attempts, spared, intended, *rest in rows:
+                row = self._recipient(rest)
                 if row.key in self._claimed or len(claims) == count:
                     continue
+                settled = self._settled(row_id) if intended else frozenset()
+                claims.append(Claim(row, attempts, spared, settled))
                 self._claimed.add(row.key)
-                claims.append(Claim(row, attempts, self._accepted(row.key) if attempts else frozenset()))
-            if len(claims) == count:
-                break
         return claims
+
+    def _claim_copies(self, now: int, count: int) -> list[Claim]:
+        """Return the copies that are due, of rows that were accepted."""
+        claims: list[Claim] = []
+        for address, attempts, *rest in self._database.rows(
+            f"SELECT c.address, c.attempts, {_RECIPIENT} FROM copies c JOIN messages m ON m.id = c.message"
+            " WHERE c.status IN ('pending', 'deferred') AND c.due_at <= ? AND m.campaign = ?"
+            " AND m.status = 'accepted' ORDER BY c.due_at LIMIT ?",
+            (now, self._campaign_id, count + len(self._claimed)),
+        ):
+            claim = Claim(self._recipient(rest), attempts, copy=str(address))
+            if claim.key not in self._claimed and len(claims) < count:
+                self._claimed.add(claim.key)
+                claims.append(claim)
+        return claims
+
+    def _recipient(self, columns: Sequence[Any]) -> Recipient:
+        layout, *rest = columns
+        return recipient(self._layout(layout), tuple(rest))
+
+    def _settled(self, row_id: int) -> frozenset[str]:
+        """Return the folded addresses of a row's copies that nothing is owed to."""
+        rows = self._database.rows(
+            "SELECT folded FROM copies WHERE message = ? AND status NOT IN ('pending', 'deferred')", (row_id,)
+        )
+        return frozenset(str(folded) for (folded,) in rows)
 
     def release(self, keys: Sequence[str]) -> None:
         """Let go of rows that were claimed and not sent."""
         self._claimed.difference_update(keys)
 
     def is_due(self, key: str) -> bool:
-        """Whether a claimed row is still to be sent. Only an intent that holds makes that certain."""
-        found = self._database.row(
-            f"SELECT {SUPPRESSED} FROM messages"
-            " WHERE campaign = ? AND key = ? AND status IN ('pending', 'deferred')",
-            (self._campaign_id, key),
-        )
+        """Whether a claimed row or copy is still to be sent. Only an intent that holds makes that certain."""
+        row, copy = row_and_copy(key)
+        if copy:
+            found = self._database.row(
+                f"SELECT {suppressed('copies', '?1')} FROM copies WHERE message ="
+                " (SELECT id FROM messages WHERE campaign = ?1 AND key = ?2 AND status = 'accepted')"
+                " AND folded = ?3 AND status IN ('pending', 'deferred')",
+                (self._campaign_id, row, fold(copy)),
+            )
+        else:
+            found = self._database.row(
+                f"SELECT {SUPPRESSED} FROM messages"
+                " WHERE campaign = ? AND key = ? AND status IN ('pending', 'deferred')",
+                (self._campaign_id, row),
+            )
         if found is not None and found[0]:
             self._recorder.suppress(key)
         return found is not None and not found[0]
 
     def next_due(self, now: int) -> int | None:
-        """Return when the next unclaimed row is due, UTC ns, or None if there is none."""
-        rows = self._database.rows(
-            "SELECT key, due_at FROM messages WHERE campaign = ? AND status IN ('pending', 'deferred')"
-            " ORDER BY due_at LIMIT ?",
+        """Return when the next unclaimed row or copy is due, UTC ns, or None if there is none."""
+        free = [
+            due_at
+            for key, due_at in self._database.rows(
+                "SELECT key, due_at FROM messages WHERE campaign = ? AND status IN ('pending', 'deferred')"
+                " ORDER BY due_at LIMIT ?",
+                (self._campaign_id, 1 + len(self._claimed)),
+            )
+            if key not in self._claimed
+        ]
+        copies = self._database.rows(
+            "SELECT m.key, c.address, c.due_at FROM copies c JOIN messages m ON m.id = c.message"
+            " WHERE c.status IN ('pending', 'deferred') AND m.campaign = ? AND m.status = 'accepted'"
+            " ORDER BY c.due_at LIMIT ?",
             (self._campaign_id, 1 + len(self._claimed)),
         )
-        due = next((due_at for key, due_at in rows if key not in self._claimed), None)
+        free += [due for key, address, due in copies if copy_key(key, address) not in self._claimed]
+        due = min(free, default=None)
         return None if due is None else min(due, now + self._longest_delay)
+
+    def recent_verdicts(self, count: int) -> list[Verdict]:
+        """Return the verdicts on the campaign's last results since the breaker tripped, oldest first."""
+        rows = self._database.rows(
+            "SELECT verdict FROM events WHERE campaign = ? AND verdict IS NOT NULL ORDER BY id DESC LIMIT ?",
+            (self._campaign_id, count),
+        )
+        recent = list(takewhile(lambda verdict: verdict != TRIPPED, (str(verdict) for (verdict,) in rows)))
+        return [Verdict(verdict) for verdict in reversed(recent)]
+
+    def trip(self, now: int, *, take_back: bool) -> None:
+        """Begin a new window of results; `take_back`: remove the suppressions that are held in this one."""
+        with self._database.transaction():
+            if take_back:
+                self._database.change(
+                    "DELETE FROM suppressions WHERE campaign = ?1 AND state = 'held' AND event >= (SELECT"
+                    " coalesce(min(id), 0) FROM (SELECT id FROM events WHERE campaign = ?1"
+                    " AND verdict IS NOT NULL ORDER BY id DESC LIMIT ?2))",
+                    (self._campaign_id, WINDOW),
+                )
+            self._database.change(
+                "INSERT INTO events (campaign, key, address, kind, time, text, run, verdict)"
+                " VALUES (?1, '', '', ?2, ?3, '', ?4, ?2)",
+                (self._campaign_id, TRIPPED, now, self._run_id),
+            )
+
+    def release_held(self) -> None:
+        """Let the suppressions that are held for this campaign hold for all."""
+        self._database.change(
+            "UPDATE suppressions SET state = 'released' WHERE campaign = ? AND state = 'held'",
+            (self._campaign_id,),
+        )
+
+    def suppressed_by_it(self) -> int:
+        """Return how many addresses this run has put on the suppression list."""
+        found = self._database.row("SELECT count(*) FROM suppressions WHERE run = ?", (self._run_id,))
+        return found[0] if found else 0
 
     def starts(self, scope: Scope, since: int) -> list[tuple[int, int]]:
         """Return (started_at, addresses) of every attempt in `scope` since then, oldest first."""
@@ -159,21 +253,14 @@ class SqliteRun:
         )
 
     def is_suppressed(self, address: str) -> bool:
-        """Whether the suppression list covers an address."""
-        return is_suppressed(self._database, address)
+        """Whether the suppression list covers an address in this campaign."""
+        return is_suppressed(self._database, self._campaign_id, address)
 
     def record(self, results: Sequence[Result], intents: Sequence[Intent]) -> set[str]:
         """Commit results and intents, and return the keys whose intents hold."""
         granted = self._recorder.record(results, intents)
         self._claimed.difference_update(result.key for result in results)
         return granted
-
-    def _accepted(self, key: str) -> frozenset[str]:
-        rows = self._database.rows(
-            "SELECT address FROM events WHERE campaign = ? AND key = ? AND kind = 'accepted'",
-            (self._campaign_id, key),
-        )
-        return frozenset(fold(str(address)) for (address,) in rows)
 
     def _layout(self, layout: int) -> tuple[str, ...]:
         if layout not in self._layouts:
@@ -191,9 +278,17 @@ def starts(database: Database, scope: Scope, since: int) -> list[tuple[int, int]
     )
 
 
-def is_suppressed(database: Database, address: str) -> bool:
-    """Whether the suppression list covers an address."""
+def is_suppressed(database: Database, campaign_id: int, address: str) -> bool:
+    """Whether the suppression list covers an address in a campaign."""
+    secret = database.secret()
+    one = forms(secret, address)
     found = database.row(
-        "SELECT 1 FROM suppressions WHERE pattern IN (fold(?1), domain_of(?1), hashed(?1))", (address,)
+        "SELECT 1 FROM suppressions WHERE pattern IN (?, ?, ?) AND (state = 'released' OR campaign = ?)",
+        (one.folded, one.domain, one.hash, campaign_id),
     )
+    older = () if found or address.isascii() else forms_of_version_1(secret, address)
+    if older and (refolded_at := database.setting(REFOLDED_AT)) is not None:
+        found = database.row(
+            "SELECT 1 FROM suppressions WHERE pattern IN (?, ?) AND added_at <= ?", (*older, refolded_at)
+        )
     return found is not None

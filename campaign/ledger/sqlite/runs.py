@@ -14,11 +14,14 @@ import platform
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from campaign.errors import LeaseHeld, Problem
-from campaign.ledger.sqlite.database import Database
 from campaign.model import SECOND
 from campaign.wording import shown
+
+if TYPE_CHECKING:
+    from campaign.ledger.sqlite.database import Database
 
 # A process that is not visible from here is dead if its last heartbeat is further away than this, in
 # either direction: a heartbeat in the future is from before the clock was set back.
@@ -95,6 +98,16 @@ def reap(database: Database, now: int) -> int:
     count = database.change(
         f"UPDATE messages SET status = 'in_doubt', reply = ?, settled_at = ? WHERE {left}",
         (BROKE_OFF, now),
+    )
+    database.change(
+        "INSERT INTO events (campaign, key, address, kind, time, text)"
+        " SELECT m.campaign, m.key, c.address, 'in_doubt', ?, ?"
+        " FROM copies c JOIN messages m ON m.id = c.message"
+        f" WHERE c.status = 'in_flight' AND c.run {of_the_dead}",
+        (now, BROKE_OFF),
+    )
+    database.change(
+        f"UPDATE copies SET status = 'in_doubt', reply = ?, settled_at = ? WHERE {left}", (BROKE_OFF, now)
     )
     database.change(f"UPDATE runs SET ended_at = heartbeat WHERE ended_at IS NULL AND id {of_the_dead}")
     return count

@@ -16,24 +16,31 @@ from itertools import islice
 
 from campaign.address import fold
 from campaign.errors import Problem
+from campaign.ledger.patterns import forms, forms_of_version_1
 from campaign.ledger.sqlite.database import Database
+from campaign.ledger.sqlite.upgrade import REFOLDED_AT
 from campaign.model import BadRow, Recipient
 
 _BATCH = 2000
 
 _TABLES = """
 DROP TABLE IF EXISTS temp.staged;
+DROP TABLE IF EXISTS temp.older;
 DROP TABLE IF EXISTS temp.met;
 DROP TABLE IF EXISTS temp.later;
 CREATE TEMP TABLE staged (
     number INTEGER PRIMARY KEY, line INTEGER, key TEXT, email TEXT, name TEXT, fields TEXT, bad TEXT,
-    suppressed INTEGER DEFAULT 0
+    suppressed INTEGER DEFAULT 0, folded TEXT, domain TEXT, hash TEXT
 );
+CREATE TEMP TABLE older (number INTEGER, pattern TEXT);
 CREATE TEMP TABLE met (row_id INTEGER PRIMARY KEY, line INTEGER);
 CREATE TEMP TABLE later (number INTEGER PRIMARY KEY, line INTEGER, key TEXT, email TEXT, first INTEGER);
 """
 
 _ADDRESS = re.compile(r"[^\s,;:<>()\[\]\"']+@[^\s,;:<>()\[\]\"']+")
+# What a staged row becomes whose person was forgotten.
+_UNNAMED = "suppressed = 2, email = '', name = '', fields = '[]', folded = '', domain = '', hash = ''"
+_EFFECTIVE = "(state = 'released' OR campaign = ?1)"
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -46,6 +53,8 @@ class Staging:
         self.met = 0
         self._any_bad = False
         self._columns: tuple[str, ...] = ()
+        self._secret = database.secret()
+        self._refolded_at = database.setting(REFOLDED_AT)
         database.script(_TABLES)
         self._accepted = _Accepted(database, campaign_id)
 
@@ -65,16 +74,34 @@ class Staging:
         """Store a batch, and return how many of its rows were accepted earlier."""
         accepted, met = self._meet(batch)
         self._database.change_many(
-            "INSERT INTO temp.staged VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
+            "INSERT INTO temp.staged VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?)",
             (
-                (row.number, row.line, row.key, row.email, row.name, _encode(list(row.row.values())), None)
-                if isinstance(row, Recipient)
-                else (row.number, row.line, row.key, "", "", self._cells(row), _words(row))
+                self._good(row) if isinstance(row, Recipient) else self._bad(row)
                 for place, row in enumerate(batch)
                 if place not in accepted
             ),
         )
+        if self._refolded_at is not None:
+            self._database.change_many(
+                "INSERT INTO temp.older VALUES (?, ?)",
+                (
+                    (row.number, pattern)
+                    for row in batch
+                    if isinstance(row, Recipient) and not row.email.isascii()
+                    for pattern in forms_of_version_1(self._secret, row.email)
+                ),
+            )
         return met
+
+    def _good(self, row: Recipient) -> tuple[object, ...]:
+        one = forms(self._secret, row.email)
+        cells = _encode(list(row.row.values()))
+        return (
+            row.number, row.line, row.key, row.email, row.name, cells, None, one.folded, one.domain, one.hash,
+        )  # fmt: skip
+
+    def _bad(self, row: BadRow) -> tuple[object, ...]:
+        return (row.number, row.line, row.key, "", "", self._cells(row), _words(row), "", "", "")
 
     def _cells(self, row: BadRow) -> str:
         """Return the cells of a bad row, blank where it is too short."""
@@ -158,17 +185,33 @@ class Staging:
                 " (SELECT key FROM messages WHERE campaign = ? AND key GLOB '#*')",
                 (self._campaign_id,),
             )
-        listed = "IN (SELECT pattern FROM suppressions)"
+        listed = f"IN (SELECT pattern FROM suppressions WHERE {_EFFECTIVE})"
+        campaign = (self._campaign_id,)
         if self._has("suppressions"):
-            change(f"UPDATE temp.staged SET suppressed = 1 WHERE fold(email) {listed}")
+            change(f"UPDATE temp.staged SET suppressed = 1 WHERE folded {listed}", campaign)
         if self._has("suppressions WHERE pattern GLOB '@*'"):
-            change(f"UPDATE temp.staged SET suppressed = 1 WHERE domain_of(email) {listed}")
+            change(f"UPDATE temp.staged SET suppressed = 1 WHERE domain {listed}", campaign)
         if self._has("suppressions WHERE pattern GLOB '#*'"):
             change(
-                "UPDATE temp.staged SET suppressed = 2, email = '', name = '', fields = '[]'"
-                f" WHERE email != '' AND hashed(email) {listed} OR bad IS NOT NULL AND hashed(key) {listed}"
+                f"UPDATE temp.staged SET {_UNNAMED} WHERE email != '' AND hash {listed}"
+                f" OR bad IS NOT NULL AND hashed(key) {listed}",
+                campaign,
             )
             self._unname_bad()
+        if self._refolded_at is not None:
+            self._recognise_older()
+
+    def _recognise_older(self) -> None:
+        """Mark rows that a pattern covers which was written when addresses were folded otherwise."""
+        covered = (
+            "SELECT o.number FROM temp.older o JOIN suppressions s ON s.pattern = o.pattern"
+            " WHERE s.added_at <= ? AND s.state = 'released'"
+        )
+        at = (self._refolded_at,)
+        self._database.change(f"UPDATE temp.staged SET suppressed = 1 WHERE number IN ({covered})", at)
+        self._database.change(
+            f"UPDATE temp.staged SET {_UNNAMED} WHERE number IN ({covered} AND s.pattern GLOB '#*')", at
+        )
 
     def _unname_bad(self) -> None:
         """Clear the cells and the problems of bad rows that contain an address that was forgotten."""
@@ -185,7 +228,9 @@ class Staging:
 
     def drop(self) -> None:
         """Drop the temporary tables."""
-        self._database.script("DROP TABLE temp.staged; DROP TABLE temp.met; DROP TABLE temp.later;")
+        self._database.script(
+            "DROP TABLE temp.staged; DROP TABLE temp.met; DROP TABLE temp.later; DROP TABLE temp.older;"
+        )
 
     def _has(self, rows: str, *parameters: object) -> bool:
         return self._database.row(f"SELECT 1 FROM {rows} LIMIT 1", parameters) is not None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from campaign.ledger.patterns import hashed
 from campaign.ledger.protocols import Suppression
 from campaign.ledger.sqlite.database import Database
 
@@ -21,13 +22,15 @@ class SqliteSuppressions:
     def add(self, entries: Iterable[Suppression]) -> tuple[int, int]:
         """Add entries; return how many are new, and how many waiting rows they suppressed."""
         added = []
+        secret = self._database.secret()
         with self._database.transaction():
             for entry in entries:
                 new = self._database.change(
                     # A forgotten person is on the list already, as a hash; the address must not be stored.
-                    "INSERT INTO suppressions SELECT ?1, ?2, ?3 WHERE NOT EXISTS"
-                    " (SELECT 1 FROM suppressions WHERE pattern = hashed(?1)) ON CONFLICT DO NOTHING",
-                    (entry.pattern, entry.reason, entry.added_at),
+                    "INSERT INTO suppressions (pattern, campaign, state, reason, added_at)"
+                    " SELECT ?1, 0, 'released', ?2, ?3 WHERE NOT EXISTS (SELECT 1 FROM suppressions"
+                    " WHERE pattern = ?4 OR pattern = ?1 AND state = 'released') ON CONFLICT DO NOTHING",
+                    (entry.pattern, entry.reason, entry.added_at, hashed(secret, entry.pattern)),
                 )
                 if new:
                     added.append(entry.pattern)
@@ -35,11 +38,16 @@ class SqliteSuppressions:
 
     def _suppress_waiting(self, kinds: set[str]) -> int:
         """Suppress waiting rows; `kinds` are the first characters of the new patterns."""
-        forms = {"@": "domain_of(email)", "#": "hashed(email)"}
-        wanted = {forms.get(kind, "fold(email)") for kind in kinds}
+        forms = {"@": "domain", "#": "hash"}
+        wanted = {forms.get(kind, "folded") for kind in kinds}
         if not wanted:
             return 0
-        held = " OR ".join(f"{form} IN (SELECT pattern FROM suppressions)" for form in sorted(wanted))
+        listed = "(SELECT pattern FROM suppressions WHERE state = 'released')"
+        held = " OR ".join(f"{form} IN {listed}" for form in sorted(wanted))
+        self._database.change(
+            "UPDATE copies SET status = 'suppressed', reply = ''"
+            f" WHERE status IN ('pending', 'deferred') AND ({held})"
+        )
         return self._database.change(
             "UPDATE messages SET status = 'suppressed', reply = ''"
             f" WHERE status IN ('pending', 'deferred') AND ({held})"
@@ -58,8 +66,11 @@ class SqliteSuppressions:
         return missing
 
     def __iter__(self) -> Iterator[Suppression]:
-        for pattern, reason, added_at in self._database.each("SELECT * FROM suppressions ORDER BY pattern"):
-            yield Suppression(str(pattern), str(reason), added_at)
+        for pattern, reason, added_at, run, held_for in self._database.each(
+            "SELECT s.pattern, s.reason, s.added_at, s.run, CASE WHEN s.state = 'held' THEN c.name END"
+            " FROM suppressions s LEFT JOIN campaigns c ON c.id = s.campaign ORDER BY s.pattern, s.campaign"
+        ):
+            yield Suppression(str(pattern), str(reason), added_at, run, str(held_for or ""))
 
     def __len__(self) -> int:
         found = self._database.row("SELECT count(*) FROM suppressions")
