@@ -59,6 +59,11 @@ class Recipient:
     row: Mapping[str, str]
     identity: str = ""
 
+    @property
+    def token_key(self) -> str:
+        """What Message-ID and tokens are made of."""
+        return self.identity or self.key
+
 
 @dataclass(frozen=True, slots=True)
 class BadRow:

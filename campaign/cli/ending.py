@@ -19,14 +19,13 @@ def exit_code(finished: Finished) -> int:
         return UNFINISHED
     summary = finished.summary
     if summary is None:
-        counts = dict.fromkeys(Status, 0)
-        for result in finished.results:
-            counts[result.status] += 1
-        waiting = counts[Status.PENDING] + counts[Status.DEFERRED]
+        statuses = [result.status for result in finished.results]
+        in_doubt, refused = Status.IN_DOUBT in statuses, Status.REFUSED in statuses
+        waiting = Status.PENDING in statuses or Status.DEFERRED in statuses
     else:
-        counts, waiting = dict(summary.counts), summary.waiting
-    if counts[Status.IN_DOUBT]:
+        in_doubt, refused, waiting = summary.in_doubt > 0, summary.refused > 0, summary.waiting > 0
+    if in_doubt:
         return DOUBT
     if waiting or ending is Ending.PAUSED:
         return UNFINISHED
-    return REFUSED if counts[Status.REFUSED] else OK
+    return REFUSED if refused else OK

@@ -46,12 +46,13 @@ def command(file: Path, statuses: str, output: Path | None) -> int:
         found = ledger.history.entries(time.time_ns(), wanted or tuple(Status))
         entries = (entry for entry in found if not entry.forgotten)
         columns = ledger.history.all_columns()
+        copies = table.copies_by_key(ledger.history.copies(time.time_ns(), table.COPY_STATUSES))
         if output is None:
-            table.write(sys.stdout, columns, entries)
+            table.write(sys.stdout, columns, entries, copies)
             return 0
         try:
             with output.open("w", encoding="utf-8", newline="") as out:
-                count = table.write(out, columns, entries)
+                count = table.write(out, columns, entries, copies)
         except OSError as error:
             raise UserError(f"{output} cannot be written: {error.strerror}") from None
         click.echo(f"{output}: {counted(count, 'row')}", err=True)

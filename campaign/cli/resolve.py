@@ -11,7 +11,7 @@ import click
 from campaign.errors import UserError
 
 if TYPE_CHECKING:
-    from campaign.ledger import Entry, Ledger
+    from campaign.ledger import CopyEntry, Entry, Ledger
 
 
 @click.command("resolve")
@@ -68,7 +68,22 @@ def command(
 def _doubtful(ledger: Ledger) -> list[Entry]:
     from campaign.model import Status
 
-    return list(ledger.history.entries(time.time_ns(), [Status.IN_DOUBT]))
+    now = time.time_ns()
+    rows = list(ledger.history.entries(now, [Status.IN_DOUBT]))
+    # One answer was due for a row and its copies: what settles the row settles them.
+    by_key = {entry.key for entry in rows}
+    for copy in ledger.history.copies(now, [Status.IN_DOUBT]):
+        if copy.key not in by_key:
+            rows.append(_as_entry(copy))
+    return rows
+
+
+def _as_entry(copy: CopyEntry) -> Entry:
+    """Show a copy as a row of its own."""
+    from campaign.ledger import Entry, copy_key
+
+    key = copy_key(copy.key, copy.address)
+    return Entry(0, key, copy.address, "", copy.status, 0, copy.reply, copy.message_id, None, None, {})
 
 
 def _list(doubtful: list[Entry], file: Path) -> None:

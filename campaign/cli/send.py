@@ -108,6 +108,7 @@ def _said(campaign: CampaignFile, output: Output, finished: Finished) -> int:
         now = time.time_ns()
         output.lines(terminal.summary_lines(campaign.name, summary))
         output.lines(terminal.reply_lines(finished.replies))
+        output.lines(terminal.suppression_lines(finished.suppressed, shown(campaign.file)))
         output.lines(terminal.next_lines(shown(campaign.file), summary, now))
         if ending is Ending.PAUSED and summary.counts[Status.REFUSED]:
             again = f"campaign send {shown(campaign.file)} --retry-refused"

@@ -57,11 +57,21 @@ def add(patterns: tuple[str, ...], reason: str, file: Path | None, ledger: Path 
 
 
 @command.command("remove")
-@click.argument("patterns", nargs=-1, required=True, metavar="ADDRESS|DOMAIN...")
+@click.argument("patterns", nargs=-1, metavar="[ADDRESS|DOMAIN]...")
+@click.option("--run", type=int, help="All that this run has added; `suppress list` shows the number.")
+@click.option("--reason", help="All whose reason contains this text.")
 @_of_a_ledger
-def remove(patterns: tuple[str, ...], file: Path | None, ledger: Path | None) -> int:
+def remove(
+    patterns: tuple[str, ...], run: int | None, reason: str | None, file: Path | None, ledger: Path | None
+) -> int:
     """Remove entries; the next send mails these again."""
+    if bool(patterns) + (run is not None) + bool(reason) != 1:
+        raise UserError("name entries, or --run, or --reason: one of them")
     with opened(file, ledger) as book:
+        if not patterns:
+            count = book.suppressions.remove_made_by(run=run, reason=reason)
+            click.echo(f"{count} removed")
+            return 0
         missing = book.suppressions.remove(_parsed(patterns))
     if missing:
         raise UserError(*(f"{pattern} was not on the list" for pattern in missing))
@@ -77,7 +87,9 @@ def show(file: Path | None, ledger: Path | None) -> int:
 
     with opened(file, ledger, read_only=True) as book:
         for entry in book.suppressions:
-            click.echo(f"{entry.pattern}  {clock(entry.added_at)}  {entry.reason}")
+            made_by = f"  run {entry.run}" if entry.run is not None else ""
+            held = f"  (held: for {entry.held_for} alone)" if entry.held_for else ""
+            click.echo(f"{entry.pattern}  {clock(entry.added_at)}{made_by}  {entry.reason}{held}")
     return 0
 
 

@@ -6,6 +6,7 @@ from campaign.ledger.protocols import (
     WINDOW,
     Choices,
     Claim,
+    CopyEntry,
     Enrolment,
     Entry,
     History,
@@ -16,12 +17,14 @@ from campaign.ledger.protocols import (
     Summary,
     Suppression,
     Suppressions,
+    copy_key,
 )
 
 __all__ = [
     "WINDOW",
     "Choices",
     "Claim",
+    "CopyEntry",
     "Enrolment",
     "Entry",
     "History",
@@ -33,5 +36,6 @@ __all__ = [
     "Summary",
     "Suppression",
     "Suppressions",
+    "copy_key",
     "parse_pattern",
 ]

@@ -300,6 +300,9 @@ class Suppressions(Protocol):
         The rows concerned become pending with the next enrolment.
         """
 
+    def remove_made_by(self, *, run: int | None = None, reason: str | None = None) -> int:
+        """Remove the entries that a run has made, or whose reason contains a text; return how many."""
+
     def __iter__(self) -> Iterator[Suppression]: ...
 
     def __len__(self) -> int: ...

@@ -64,7 +64,7 @@ class Contexts:
         context["recipient"] = _Addressee(recipient.email, recipient.name, recipient.number)
         tokens = self._tokens
         context["bounce"] = _Bounce(
-            tokens.bounce(recipient.key) if test_to is None else tokens.test_bounce(test_to)
+            tokens.bounce(recipient.token_key) if test_to is None else tokens.test_bounce(test_to)
         )
         unsubscribe = self._campaign.unsubscribe
         if unsubscribe is not None:

@@ -106,7 +106,7 @@ class Renderer:
         domain = domain_of(sender.address)
         if test_to is None:
             to = Mailbox(recipient.name, recipient.email)
-            message_id = tokens.message_id(recipient.key, domain)
+            message_id = tokens.message_id(recipient.token_key, domain)
         else:
             to, copies, blind, subject = Mailbox("", test_to), (), (), f"[Test] {subject}"
             message_id = tokens.test_message_id(recipient.key, date, domain)
@@ -124,7 +124,8 @@ class Renderer:
             # RFC 6532 3.2: an address in any header field, Reply-To included, may have UTF-8 in it.
             any(map(needs_smtputf8, (return_path, *addresses.values()))) or not b"".join(lines).isascii(),
         )
-        return Message(recipient.key, recipient.number, envelope, message_id, tuple(chunks))
+        bounce = tokens.bounce(recipient.token_key) if test_to is None else ""
+        return Message(recipient.key, recipient.number, envelope, message_id, tuple(chunks), bounce)
 
     def _lacks_secret(self) -> bool:
         """Whether an unsubscribe token is shown that anybody could compute."""

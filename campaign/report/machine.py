@@ -24,6 +24,7 @@ def status_json(name: str, summary: Summary) -> str:
         {
             "campaign": name,
             "counts": counts,
+            "copies": {str(status): count for status, count in summary.copies.items() if count},
             "first_accepted_at": iso(summary.first_accepted_at),
             "last_accepted_at": iso(summary.last_accepted_at),
             "next_due_at": iso(summary.next_due),
@@ -35,10 +36,10 @@ def status_json(name: str, summary: Summary) -> str:
 
 
 def attempt_line(claim: Claim, result: Result) -> str:
-    """Return an attempt as one line of JSON: key, address, status, reply, time; copies where there are."""
+    """Return an attempt as one line of JSON: key, address, status, reply, time; copies if there are any."""
     own, *copies = result.outcomes
     line: dict[str, object] = {
-        "key": result.key,
+        "key": claim.recipient.key,
         "address": own.address,
         "status": result.status,
         "reply": result.reply,

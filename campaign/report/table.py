@@ -1,27 +1,48 @@
 """Ledger rows → CSV: the original columns, `campaign_status` and `campaign_reply`.
 
+Where copies are not accepted, `campaign_copies` says how they stand.
+
 The file is itself a valid list: what was refused can be corrected in it and sent again.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TextIO
 
-from campaign.ledger import Entry
+from campaign.ledger import CopyEntry, Entry
+from campaign.model import Status
 
-STATUS, REPLY = "campaign_status", "campaign_reply"
+STATUS, REPLY, COPIES = "campaign_status", "campaign_reply", "campaign_copies"
 
 
-def write(out: TextIO, columns: tuple[str, ...], entries: Iterable[Entry]) -> int:
-    """Write the rows and return how many they were. `out` is opened with newline=""."""
+COPY_STATUSES = (
+    Status.PENDING, Status.IN_FLIGHT, Status.REFUSED, Status.DEFERRED, Status.IN_DOUBT, Status.SUPPRESSED,
+)  # fmt: skip
+
+
+def copies_by_key(copies: Iterable[CopyEntry]) -> dict[str, str]:
+    """Return by the row's key how its copies stand: `boss@example.com: deferred: 450 4.2.1 busy`."""
+    said: dict[str, str] = {}
+    for copy in copies:
+        words = ": ".join(filter(None, (copy.address, copy.status, " ".join(copy.reply.split()))))
+        said[copy.key] = f"{said[copy.key]}; {words}" if copy.key in said else words
+    return said
+
+
+def write(out: TextIO, columns: tuple[str, ...], entries: Iterable[Entry], copies: Mapping[str, str]) -> int:
+    """Write the rows and return how many they were. `out` is opened with newline="".
+
+    `copies` say by key how the copies of a row stand that were not accepted.
+    """
     writer = csv.writer(out, lineterminator="\n")
-    original = [column for column in columns if column not in (STATUS, REPLY)]
-    writer.writerow([*original, STATUS, REPLY])
+    original = [column for column in columns if column not in (STATUS, REPLY, COPIES)]
+    writer.writerow([*original, STATUS, REPLY, *([COPIES] if copies else [])])
     count = 0
     for entry in entries:
         count += 1
         cells = [entry.row.get(column, "") for column in original]
-        writer.writerow([*cells, entry.status, " ".join(entry.reply.split())])
+        said = [entry.status, " ".join(entry.reply.split()), *([copies.get(entry.key, "")] if copies else [])]
+        writer.writerow([*cells, *said])
     return count

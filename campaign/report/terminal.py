@@ -9,6 +9,7 @@ from campaign.address import display_address, display_domain
 from campaign.ledger import History, Plan, Summary
 from campaign.model import SECOND, Status
 from campaign.report.words import MEANING, alike, clock, duration, speed
+from campaign.wording import counted
 
 if TYPE_CHECKING:  # `status` needs neither pydantic nor Jinja2
     from campaign.campaignfile.models import CampaignFile
@@ -30,6 +31,9 @@ def plan_lines(campaign: CampaignFile, plan: Plan, survey: Survey, wait: int, no
         yield "  of these:    " + ", ".join(f"{count:,} {what}" for what, count in parts.items() if count)
     if plan.first:
         yield f"  first, last: {display_address(plan.first)} … {display_address(plan.last)}"
+    if plan.copies:
+        owed = counted(plan.copies, "copy", "copies")
+        yield f"  owed still:  {owed} by cc or bcc of messages that were accepted"
     copies = survey.addresses - survey.messages
     if copies:
         yield f"  mails:       {survey.addresses:,}, with {copies:,} by cc and bcc"
@@ -66,6 +70,10 @@ def summary_lines(name: str, summary: Summary) -> Iterator[str]:
     for status, count in summary.counts.items():
         if count:
             yield f"  {count:>{width},} {status.replace('_', ' '):<10}  {MEANING[status]}"
+    for status, count in summary.copies.items():
+        if count:
+            copies = counted(count, "copy", "copies")
+            yield f"  {copies} by cc or bcc {status.replace('_', ' ')}: {MEANING[status]}"
     first, last = summary.first_accepted_at, summary.last_accepted_at
     if first is not None and last is not None:
         fast = speed(summary.counts[Status.ACCEPTED], (last - first) / SECOND)
@@ -82,6 +90,13 @@ def reply_lines(replies: Iterable[tuple[Status, str, int]], most: int = 8) -> It
         yield f"    {reply.rows:,} × {reply.status.replace('_', ' ')}: {reply.words}{means}"
     if len(every) > most:
         yield f"    and {len(every) - most} other replies: campaign export FILE --status refused,deferred"
+
+
+def suppression_lines(count: int, file: str) -> Iterator[str]:
+    """Yield how many addresses a run has suppressed, and how to see them."""
+    if count:
+        were = counted(count, "dead address was", "dead addresses were")
+        yield f"  {were} suppressed: campaign suppress list --campaign {file}"
 
 
 def domain_lines(history: History, now: int, most: int = 10) -> Iterator[str]:
@@ -106,7 +121,7 @@ def next_lines(file: str, summary: Summary, now: int) -> Iterator[str]:
         due = summary.next_due
         later = f" (the next one is due at {clock(due)})" if due is not None and due > now else ""
         yield f"  to go on{later}: campaign send {file}"
-    if counts[Status.IN_DOUBT]:
+    if summary.in_doubt:
         yield f"  to settle what is in doubt: campaign resolve {file}"
     if counts[Status.REFUSED]:
         yield f"  the refused ones as a list: campaign export {file} --status refused"

@@ -96,8 +96,8 @@ class Plan:
 
     @property
     def to_send(self) -> int:
-        """Rows that would be sent."""
-        return self.preparation.plan.to_send
+        """Rows that would be sent, and copies that are still owed."""
+        return self.preparation.plan.to_send + self.preparation.plan.copies
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,8 @@ class Finished:
     """What the job came to: why it ended, and where the campaign stands; None after a dry run or a test.
 
     `replies` are (status, words, rows) of what was not accepted, the most frequent first. `results` are
-    a test's, one for each address. Sending took `took` seconds.
+    a test's, one for each address. Sending took `took` seconds, and put `suppressed` addresses on the
+    suppression list that stand there still.
     """
 
     stop: Stop
@@ -113,6 +114,7 @@ class Finished:
     replies: tuple[tuple[Status, str, int], ...] = ()
     results: tuple[Result, ...] = ()
     took: float = 0.0
+    suppressed: int = 0
 
 
 class Interruptible(Protocol):
@@ -183,7 +185,7 @@ def _send(
     now = time.time_ns()
     summary = replace(ledger.history.summary(now), sending=None)  # that was us
     replies = tuple(islice(ledger.history.replies(now), _SAID))
-    return Finished(stop, summary, replies, took=took)
+    return Finished(stop, summary, replies, took=took, suppressed=lease.suppressed_by_it())
 
 
 def _test(campaign: CampaignFile, ledger: Ledger, options: Options, audience: Audience) -> Finished:
@@ -222,7 +224,7 @@ def _plan(
     pace = LocalPace(campaign.windows)
     if options.mode is not Mode.REHEARSAL:
         load_pace(pace, scope_of(campaign), campaign.windows, starts, now)
-    wait = pace.finish(now, preparation.survey.addresses)
+    wait = pace.finish(now, preparation.survey.addresses + preparation.plan.copies)
     changes = [(Change.CONTENT, _CONTENT)] if _content_changed(ledger, preparation) else []
     left = tuple((change, words) for change, words in changes if change not in options.accept)
     return Plan(preparation, left, wait, time.time_ns())

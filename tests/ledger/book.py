@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from campaign.address import fold
 from campaign.errors import Problem
 from campaign.ledger import Choices, Intent, Ledger, Plan, Run, Scope
 from campaign.model import SECOND, BadRow, Outcome, Recipient, Result, Status, Verdict
@@ -17,7 +18,7 @@ COLUMNS = ("email", "city")
 
 def row(number: int, email: str, *, key: str = "", name: str = "", city: str = "Oslo") -> Recipient:
     """Return the Nth row of a list; its key is its address, without one."""
-    return Recipient(number, number + 1, key or email.casefold(), email, name, {"email": email, "city": city})
+    return Recipient(number, number + 1, key or fold(email), email, name, {"email": email, "city": city})
 
 
 def bad(number: int, key: str = "", words: str = "the address is blank", **cells: str) -> BadRow:

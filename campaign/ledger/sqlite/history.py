@@ -117,7 +117,9 @@ class SqliteHistory:
     def replies(self, now: int) -> Iterator[tuple[Status, str, int]]:
         """Iterate over (status, reply, count) of rows that were not accepted, the most frequent first."""
         for status, reply, count in self._database.rows(
-            f"SELECT now_status, words, count(*) FROM ({self._as_of(now)}) WHERE words != ''"
+            f"SELECT now_status, words, count(*) FROM (SELECT now_status, words FROM ({self._as_of(now)})"
+            f" UNION ALL SELECT {self._status(now, 'c')}, c.reply FROM copies c JOIN messages m"
+            " ON m.id = c.message WHERE m.campaign = ?1 AND m.status = 'accepted') WHERE words != ''"
             " AND now_status IN ('refused', 'deferred', 'in_doubt', 'invalid') GROUP BY 1, 2 ORDER BY 3 DESC",
             (self._campaign_id,),
         ):
@@ -143,7 +145,7 @@ class SqliteHistory:
         """Return a query for the campaign's rows, with `now_status` and its reply, `words`."""
         status = self._status(now)
         words = f"CASE WHEN {status} != m.status THEN '{BROKE_OFF}' ELSE m.reply END"
-        return f"SELECT m.*, {status} AS now_status, {words} AS words FROM messages m WHERE campaign = ?"
+        return f"SELECT m.*, {status} AS now_status, {words} AS words FROM messages m WHERE campaign = ?1"
 
     def copies(self, now: int, statuses: Collection[Status]) -> Iterator[CopyEntry]:
         """Iterate over the copies of these statuses, of rows that were accepted or are in doubt."""

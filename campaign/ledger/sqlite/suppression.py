@@ -65,6 +65,15 @@ class SqliteSuppressions:
                     missing.append(pattern)
         return missing
 
+    def remove_made_by(self, *, run: int | None = None, reason: str | None = None) -> int:
+        """Remove the entries that a run has made, or whose reason contains a text; return how many."""
+        if run is not None:
+            return self._database.change("DELETE FROM suppressions WHERE run = ?", (run,))
+        return self._database.change(
+            "DELETE FROM suppressions WHERE instr(lower(reason), lower(?)) > 0 AND reason != 'forgotten'",
+            (reason or "",),
+        )
+
     def __iter__(self) -> Iterator[Suppression]:
         for pattern, reason, added_at, run, held_for in self._database.each(
             "SELECT s.pattern, s.reason, s.added_at, s.run, CASE WHEN s.state = 'held' THEN c.name END"

@@ -72,7 +72,9 @@ _COPY = (
     " SELECT id, campaign, host, pid, process, server, username, started_at, heartbeat, ended_at"
     " FROM old_runs",
     _MESSAGES.format(key="upgrade_rekeyed(m.key, m.email, c.key)"),
-    _MESSAGES.format(key="m.key"),  # those whose new key another row has
+    # Those whose new key another row has: their old one, or one that no list can give.
+    _MESSAGES.format(key="m.key"),
+    _MESSAGES.format(key="' twin ' || m.id"),
     "INSERT INTO attempts SELECT * FROM old_attempts",
     # Events follow their row's key.
     "INSERT INTO events (id, campaign, key, address, kind, time, text)"

@@ -1,0 +1,190 @@
+"""Copies: each cc and bcc address has its own status, due time and attempts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from campaign.ledger import Choices, Ledger, Run, Suppression, copy_key
+from campaign.model import SECOND, Status
+from tests.ledger.book import NOW, enrol, intent, outcome, people, result, start
+
+ANNA, BOSS, AUDIT = "anna@example.com", "Boss@example.com", "audit@example.com"
+BUSY = "450 4.2.1 busy"
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    ledger = Ledger.open(tmp_path / "ledger.db", "spring")
+    enrol(ledger, people(ANNA))
+    yield ledger
+    ledger.close()
+
+
+def send(run: Run, own: Status, **copies: Status) -> None:
+    """Send Anna's message with copies to BOSS and AUDIT."""
+    run.claim(NOW, 1)
+    assert run.record((), (intent(ANNA, copies=(BOSS, AUDIT)),)) == {ANNA}
+    said = (
+        outcome(BOSS, copies["boss"], BUSY, due_at=NOW + 60 * SECOND),
+        outcome(AUDIT, copies["audit"], "250 Ok"),
+    )
+    run.record((result(ANNA, own, copies=said),), ())
+
+
+def standing(ledger: Ledger) -> dict[str, str]:
+    rows = ledger.database.rows("SELECT address, status FROM copies")
+    return {str(address): str(status) for address, status in rows}
+
+
+def test_a_copy_that_is_deferred_is_owed_alone(ledger: Ledger) -> None:
+    run = start(ledger)
+    send(run, Status.ACCEPTED, boss=Status.DEFERRED, audit=Status.ACCEPTED)
+    assert standing(ledger) == {BOSS: "deferred", AUDIT: "accepted"}
+    assert run.claim(NOW, 10) == []
+    assert run.next_due(NOW) == NOW + 60 * SECOND
+    (claim,) = run.claim(NOW + 60 * SECOND, 10)
+    assert (claim.recipient.key, claim.copy, claim.attempts) == (ANNA, BOSS, 1)
+    assert run.next_due(NOW) is None
+    assert run.record((), (intent(claim.key),)) == {claim.key}
+    assert standing(ledger)[BOSS] == "in_flight"
+    run.record((result(claim.key, Status.ACCEPTED, address=BOSS),), ())
+    assert standing(ledger) == {BOSS: "accepted", AUDIT: "accepted"}
+    assert ledger.history.summary(NOW).waiting == 0
+    run.end(NOW)
+
+
+def test_the_row_s_status_stays_its_own_address_s(ledger: Ledger) -> None:
+    run = start(ledger)
+    send(run, Status.ACCEPTED, boss=Status.REFUSED, audit=Status.ACCEPTED)
+    run.end(NOW)
+    summary = ledger.history.summary(NOW)
+    assert summary.counts[Status.ACCEPTED] == 1
+    assert summary.counts[Status.REFUSED] == 0
+    assert summary.copies[Status.REFUSED] == summary.refused == 1
+    (copy,) = ledger.history.copies(NOW, [Status.REFUSED])
+    assert (copy.email, copy.address, copy.reply) == (ANNA, BOSS, BUSY)
+
+
+def test_copies_of_a_row_that_is_not_accepted_wait_for_it(ledger: Ledger) -> None:
+    run = start(ledger)
+    send(run, Status.DEFERRED, boss=Status.DEFERRED, audit=Status.ACCEPTED)
+    claims = run.claim(NOW + 99 * SECOND, 10)
+    assert [(claim.key, claim.settled) for claim in claims] == [(ANNA, frozenset({AUDIT}))]
+    run.end(NOW)
+
+
+def test_what_nothing_was_said_of_is_not_lost(ledger: Ledger) -> None:
+    """The session ended between two replies: nobody has it."""
+    run = start(ledger)
+    run.claim(NOW, 1)
+    run.record((), (intent(ANNA, copies=(BOSS,)),))
+    run.record(
+        (result(ANNA, Status.PENDING, reply="RCPT TO: lost", copies=(outcome(BOSS, Status.PENDING),)),), ()
+    )
+    assert standing(ledger) == {BOSS: "pending"}
+    (claim,) = run.claim(NOW, 10)
+    assert (claim.key, claim.settled) == (ANNA, frozenset())
+    run.end(NOW)
+
+
+@pytest.mark.parametrize("status", [Status.ACCEPTED, Status.PENDING])
+def test_one_dot_one_doubt(ledger: Ledger, status: Status) -> None:
+    run = start(ledger)
+    send(run, Status.IN_DOUBT, boss=Status.IN_DOUBT, audit=Status.IN_DOUBT)
+    run.end(NOW)
+    assert ledger.settle_doubt(status, [ANNA], "by hand", NOW) == 1
+    assert set(standing(ledger).values()) == {status}
+    if status is Status.PENDING:
+        run = start(ledger)
+        (claim,) = run.claim(NOW, 10)
+        assert (claim.copy, claim.settled) == ("", frozenset())
+        run.end(NOW)
+
+
+def test_a_copy_in_doubt_is_named_and_settled(ledger: Ledger) -> None:
+    run = start(ledger)
+    send(run, Status.ACCEPTED, boss=Status.DEFERRED, audit=Status.ACCEPTED)
+    (claim,) = run.claim(NOW + 60 * SECOND, 10)
+    run.record((), (intent(claim.key),))
+    run.record((result(claim.key, Status.IN_DOUBT, address=BOSS),), ())
+    run.end(NOW)
+    assert ledger.history.summary(NOW).in_doubt == 1
+    assert [copy.address for copy in ledger.history.copies(NOW, [Status.IN_DOUBT])] == [BOSS]
+    assert ledger.settle_doubt(Status.PENDING, [copy_key(ANNA, BOSS)], "by hand", NOW) == 1
+    assert standing(ledger)[BOSS] == "pending"
+    assert ledger.settle_doubt(Status.PENDING, [copy_key(ANNA, BOSS)], "by hand", NOW) == 0
+
+
+def test_what_a_dead_run_had_in_flight_is_in_doubt(ledger: Ledger) -> None:
+    run = start(ledger)
+    send(run, Status.ACCEPTED, boss=Status.DEFERRED, audit=Status.ACCEPTED)
+    (claim,) = run.claim(NOW + 60 * SECOND, 10)
+    run.record((), (intent(claim.key),))
+    ledger.database.change("UPDATE runs SET host = 'elsewhere', heartbeat = 0")
+    assert ledger.history.summary(NOW).in_doubt == 1  # before anybody has written it down
+    start(ledger).end(NOW)
+    assert standing(ledger)[BOSS] == "in_doubt"
+
+
+def test_who_is_suppressed_gets_no_copy(ledger: Ledger) -> None:
+    run = start(ledger)
+    send(run, Status.ACCEPTED, boss=Status.DEFERRED, audit=Status.ACCEPTED)
+    (claim,) = run.claim(NOW + 60 * SECOND, 10)
+    ledger.suppressions.add([Suppression("boss@example.com", "asked", NOW)])
+    assert not run.is_due(claim.key)
+    assert run.record((), (intent(claim.key),)) == set()
+    assert standing(ledger)[BOSS] == "suppressed"
+    run.end(NOW)
+
+
+def test_a_dead_copy_suppresses_the_copy_and_nobody_else(ledger: Ledger) -> None:
+    run = start(ledger)
+    send(run, Status.ACCEPTED, boss=Status.DEFERRED, audit=Status.ACCEPTED)
+    (claim,) = run.claim(NOW + 60 * SECOND, 10)
+    run.record((), (intent(claim.key),))
+    dead = result(claim.key, Status.REFUSED, address=BOSS, reply="550 5.1.1 no", suppress=True)
+    run.record((dead,), ())
+    run.end(NOW)
+    assert [entry.pattern for entry in ledger.suppressions] == ["boss@example.com"]
+
+
+@pytest.mark.parametrize(
+    ("status", "choices"),
+    [
+        (Status.REFUSED, Choices(retry_refused=True)),
+        (Status.IN_DOUBT, Choices(resend_doubt=True)),
+    ],
+)
+def test_what_a_person_decides_holds_for_copies_too(ledger: Ledger, status: Status, choices: Choices) -> None:
+    run = start(ledger)
+    send(run, Status.ACCEPTED, boss=status, audit=Status.ACCEPTED)
+    run.end(NOW)
+    assert enrol(ledger, people(ANNA)).copies == 0
+    plan = enrol(ledger, people(ANNA), choices)
+    assert (plan.to_send, plan.copies) == (0, 1)
+    run = start(ledger)
+    assert [claim.copy for claim in run.claim(NOW, 10)] == [BOSS]
+    run.end(NOW)
+
+
+def test_copies_leave_the_list_with_their_row(ledger: Ledger) -> None:
+    run = start(ledger)
+    send(run, Status.ACCEPTED, boss=Status.DEFERRED, audit=Status.ACCEPTED)
+    run.end(NOW)
+    assert enrol(ledger, people("ben@example.com")).copies == 0
+    assert standing(ledger)[BOSS] == "withdrawn"
+    assert enrol(ledger, people(ANNA)).copies == 1
+    assert standing(ledger)[BOSS] == "pending"
+
+
+def test_who_is_forgotten_is_forgotten_as_a_copy(ledger: Ledger) -> None:
+    run = start(ledger)
+    send(run, Status.ACCEPTED, boss=Status.DEFERRED, audit=Status.ACCEPTED)
+    run.end(NOW)
+    ledger.forget("boss@example.com", NOW)
+    assert standing(ledger) == {AUDIT: "accepted"}
+    ledger.forget(ANNA, NOW)
+    assert BOSS not in standing(ledger)

@@ -1,0 +1,159 @@
+"""A suppression by an answer is held until its neighbours are judged: one bad server silences nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from campaign.ledger import WINDOW, Ledger, Run
+from campaign.model import Status, Verdict
+from tests.ledger.book import NOW, enrol, intent, people, result, start
+
+DEAD = "550 5.1.1 no such user"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.db"
+
+
+@pytest.fixture
+def ledger(path: Path) -> Iterator[Ledger]:
+    ledger = Ledger.open(path, "spring")
+    enrol(ledger, people(*(f"user{n}@example.com" for n in range(600))))
+    yield ledger
+    ledger.close()
+
+
+def send(run: Run, count: int, status: Status = Status.ACCEPTED) -> list[str]:
+    """Send to so many, and return their keys; refused ones are dead."""
+    claims = run.claim(NOW, count)
+    assert len(claims) == count
+    keys = [claim.recipient.key for claim in claims]
+    for key in keys:
+        assert run.record((), (intent(key),)) == {key}
+        dead = status is Status.REFUSED
+        run.record((result(key, status, reply=DEAD if dead else "250 Ok", suppress=dead),), ())
+    return keys
+
+
+def held(ledger: Ledger) -> set[str]:
+    return {entry.pattern for entry in ledger.suppressions if entry.held_for}
+
+
+def released(ledger: Ledger) -> set[str]:
+    return {entry.pattern for entry in ledger.suppressions if not entry.held_for}
+
+
+def other(ledger: Ledger) -> Ledger:
+    """Another campaign of the same ledger."""
+    autumn = Ledger(ledger.database, "autumn", None)
+    autumn.register()
+    return autumn
+
+
+def test_what_is_held_holds_for_its_campaign_alone(ledger: Ledger) -> None:
+    run = start(ledger)
+    (dead,) = send(run, 1, Status.REFUSED)
+    assert held(ledger) == {dead}
+    assert ledger.is_suppressed(dead)
+    assert not other(ledger).is_suppressed(dead)
+    assert enrol(other(ledger), people(dead, "ben@example.com")).suppressed == 0
+    run.release_held()
+    assert released(ledger) == {dead}
+    assert other(ledger).is_suppressed(dead)
+    assert enrol(other(ledger), people(dead, "ben@example.com")).suppressed == 1
+    run.end(NOW)
+
+
+def test_a_second_row_of_a_dead_address_is_not_sent(ledger: Ledger) -> None:
+    from tests.ledger.book import row
+
+    enrol(ledger, [row(1, "dead@example.com", key="1"), row(2, "dead@example.com", key="2")])
+    run = start(ledger)
+    first, second = (claim.recipient.key for claim in run.claim(NOW, 2))
+    run.record((), (intent(first),))
+    run.record((result(first, Status.REFUSED, address="dead@example.com", reply=DEAD, suppress=True),), ())
+    assert run.record((), (intent(second),)) == set()
+    run.end(NOW)
+
+
+def test_a_trip_takes_back_the_window_and_nothing_before(ledger: Ledger) -> None:
+    run = start(ledger)
+    true = send(run, 1, Status.REFUSED)
+    send(run, WINDOW + 50)
+    assert released(ledger) == set(true)  # no window that may still be judged contains it
+    wrong = send(run, 40, Status.REFUSED)
+    assert held(ledger) == set(wrong)
+    run.trip(NOW, take_back=True)
+    assert held(ledger) == set()
+    assert released(ledger) == set(true)
+    assert run.suppressed_by_it() == 1
+    assert run.recent_verdicts(WINDOW) == []
+    run.end(NOW)
+
+
+def test_a_trip_for_another_reason_takes_nothing_back(ledger: Ledger) -> None:
+    run = start(ledger)
+    dead = send(run, 1, Status.REFUSED)
+    run.trip(NOW, take_back=False)
+    assert held(ledger) == set(dead)
+    run.end(NOW)
+
+
+def test_the_window_is_over_all_runs(ledger: Ledger) -> None:
+    for status in (Status.ACCEPTED, Status.REFUSED, Status.IN_DOUBT):
+        run = start(ledger)
+        send(run, 3, status)
+        run.end(NOW)
+    run = start(ledger)
+    expected = [Verdict.ACCEPTED] * 3 + [Verdict.REFUSED] * 3 + [Verdict.IN_DOUBT] * 3
+    assert run.recent_verdicts(WINDOW) == expected
+    assert run.recent_verdicts(4) == expected[-4:]
+    run.end(NOW)
+
+
+def test_another_campaign_has_a_window_of_its_own(ledger: Ledger) -> None:
+    run = start(ledger)
+    send(run, 3)
+    run.end(NOW)
+    assert start(other(ledger)).recent_verdicts(WINDOW) == []
+
+
+def test_what_a_dead_run_left_is_no_result(path: Path, ledger: Ledger) -> None:
+    """Doubt of our own death says nothing of the server."""
+    run = start(ledger)
+    (claim,) = run.claim(NOW, 1)
+    run.record((), (intent(claim.recipient.key),))
+    ledger.database.change("UPDATE runs SET pid = 2147483646, heartbeat = 0, process = ''")
+    ledger.database.change("UPDATE runs SET host = 'elsewhere'")
+    assert start(ledger).recent_verdicts(WINDOW) == []
+
+
+def test_a_person_s_decision_stays(ledger: Ledger) -> None:
+    from campaign.ledger import Suppression
+
+    run = start(ledger)
+    dead = send(run, 2, Status.REFUSED)
+    ledger.suppressions.add([Suppression(dead[0], "asked us", NOW)])
+    run.trip(NOW, take_back=True)
+    assert {entry.pattern: entry.reason for entry in ledger.suppressions} == {dead[0]: "asked us"}
+    run.end(NOW)
+
+
+def test_they_are_undone_by_run_or_reason(ledger: Ledger) -> None:
+    run = start(ledger)
+    first = send(run, 2, Status.REFUSED)
+    run.release_held()
+    run.end(NOW)
+    again = start(ledger)
+    second = send(again, 1, Status.REFUSED)
+    again.end(NOW)
+    numbers = {entry.pattern: entry.run for entry in ledger.suppressions}
+    assert len({numbers[key] for key in first}) == 1
+    assert ledger.suppressions.remove_made_by(run=numbers[first[0]]) == 2
+    assert {entry.pattern for entry in ledger.suppressions} == set(second)
+    assert ledger.suppressions.remove_made_by(reason="no such USER") == 1
+    assert len(ledger.suppressions) == 0
