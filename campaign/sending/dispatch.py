@@ -89,16 +89,16 @@ class Dispatch:
                 return None
             if held := self.gate.held(now):
                 return Later(held, f"the server asks us to slow down: {self._throttled}")
+            if self._left is not None and self._left <= self._out and not self._is_finished(utc):
+                if self._out:
+                    return Later(SECOND // 10)
+                self._stop(Stop(Ending.LIMIT, "the limit of this run is reached"))
+                return None
             if not self._claims:
                 # Who was greylisted waits for their time, and then goes first: each new row is put off too.
                 self._claims.extend(self._ledger.claim(utc, CLAIMS, again_first=self._throttles > 0))
             if not self._claims:
                 return self._nothing_due(utc)
-            if self._left is not None and self._left <= self._out:
-                if self._out:
-                    return Later(SECOND // 10)
-                self._stop(Stop(Ending.LIMIT, "the limit of this run is reached"))
-                return None
             self._out += 1
             return self._claims.popleft()
 
@@ -162,6 +162,10 @@ class Dispatch:
     def _stop(self, stop: Stop) -> None:
         if self.stopped is None:
             self.stopped = stop
+
+    def _is_finished(self, utc: int) -> bool:
+        """Whether nothing is left to send, now or later."""
+        return not self._out and not self._claims and self._ledger.next_due(utc) is None
 
     def _nothing_due(self, utc: int) -> Later | None:
         due = self._ledger.next_due(utc)

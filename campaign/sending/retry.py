@@ -21,7 +21,8 @@ from campaign.errors import ConnectFailed
 from campaign.model import SECOND, Answer, Outcome, Result, Settled, Stage, Status, Verdict
 from campaign.verdict import judge, suppresses, words
 
-_SPARED = 2  # times that a row is not charged where the server is throttling, or ends the session
+_AFTER_MAIL = (Stage.RCPT, Stage.DATA, Stage.BODY)
+_SPARED = 2  # times that a row is not charged where the server throttles, or ends the session, at it
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,9 @@ def decide(
     own = settled.answers[0]
     blamed = verdict
     spared = verdict in (Verdict.THROTTLED, Verdict.SESSION)
-    if spared and standing.spared >= _SPARED and (verdict is Verdict.SESSION or standing.others_accepted):
+    # Before RCPT nothing was said of this row: what is throttled there is our rate.
+    about_it = verdict is Verdict.SESSION or (standing.others_accepted and own.stage in _AFTER_MAIL)
+    if spared and standing.spared >= _SPARED and about_it:
         blamed, spared = Verdict.DEFERRED, False
     elif verdict is Verdict.SENDER and standing.others_accepted:
         blamed = Verdict.DEFERRED

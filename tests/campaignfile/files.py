@@ -73,7 +73,7 @@ smtp:
   rate: [14/second, 50000/day]
 rate: 10/minute
 retry: {attempts: 3, first_delay: 30s, max_delay: 2h}
-stop_when: {refused: 12.5%}
+stop_when: {refused: 12.5%, in_doubt: 1%}
 suppress: off
 ledger: ../ledgers/spring.db
 """

@@ -99,7 +99,7 @@ class TestValues:
         assert campaign.rate == campaign.windows == (Window(10, 60 * SECOND),)
         retry = campaign.retry
         assert (retry.attempts, retry.first_delay, retry.max_delay) == (3, 30.0, 7200.0)
-        assert campaign.stop_when.refused == 0.125
+        assert (campaign.stop_when.refused, campaign.stop_when.in_doubt) == (0.125, 0.01)
         assert campaign.suppress is False
         assert campaign.ledger == folder / "../ledgers/spring.db"
 

@@ -206,7 +206,7 @@ def test_what_another_process_keeps_locked(path: Path, monkeypatch: pytest.Monke
     Ledger.open(path, "news").close()
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    monkeypatch.setattr("campaign.ledger.sqlite.database.BUSY_TIMEOUT", 0.1)
+    monkeypatch.setattr("campaign.ledger.sqlite.opening.BUSY_TIMEOUT", 0.1)
     assert "another process has kept the ledger locked for 0.1 seconds" in error(path)
     reader = Ledger.open(path, "news", create=False, read_only=True)
     assert reader.history.summary(NOW).waiting == 0

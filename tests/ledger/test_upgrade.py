@@ -81,13 +81,13 @@ def test_what_cannot_be_brought_along_is_left_alone(path: Path) -> None:
         connection = sqlite3.connect(path, isolation_level=None)
         connection.execute("BEGIN EXCLUSIVE")
     try:
-        import campaign.ledger.sqlite.database as database
+        import campaign.ledger.sqlite.opening as opening
 
-        patience, database.BUSY_TIMEOUT = database.BUSY_TIMEOUT, 0.1
+        patience, opening.BUSY_TIMEOUT = opening.BUSY_TIMEOUT, 0.1
         with pytest.raises(UserError, match=r"locked|cannot be brought up to date"):
             Ledger.open(path, "spring", create=False, read_only=True)
     finally:
-        database.BUSY_TIMEOUT = patience
+        opening.BUSY_TIMEOUT = patience
         connection.close()
     assert rows(path, "PRAGMA user_version") == [(1,)]
 
@@ -213,9 +213,9 @@ def test_killed_in_the_middle_it_is_as_it_was(path: Path, tmp_path: Path) -> Non
     ledger.close()
     connection = sqlite3.connect(copy / "ledger.db", isolation_level=None)
     database = Database(copy / "ledger.db", connection)
-    from campaign.ledger.sqlite.database import _set_up
+    from campaign.ledger.sqlite.opening import set_up
 
-    _set_up(connection)
+    set_up(connection)
     connection.execute("BEGIN IMMEDIATE")
     upgrade(database, NOW)
     connection.close()  # never committed

@@ -1,6 +1,6 @@
-"""The SQLite file of a ledger: opening it, transactions, and translating SQLite's errors.
+"""The connection to a ledger's file: statements and transactions.
 
-This is the only importer of sqlite3. Each process has one connection, behind one lock. The file is in
+Each process has one connection, behind one lock. The file is in
 WAL mode, so that readers do not wait for a writer. Before 3.51.3, SQLite can lose committed writes if
 two connections checkpoint (sqlite.org/wal.html, "the WAL-reset bug"): only the connection of the
 process that holds the lease does.
@@ -8,7 +8,6 @@ process that holds the lease does.
 
 from __future__ import annotations
 
-import os
 import secrets
 import sqlite3
 import threading
@@ -19,18 +18,26 @@ from pathlib import Path
 from typing import Any
 
 from campaign.errors import Problem, UserError
-from campaign.ledger.sqlite.file import Reserve, check_header, disk_full, refuse_newer, sync_folder
-from campaign.ledger.sqlite.functions import functions
+from campaign.ledger.sqlite import opening
+from campaign.ledger.sqlite.file import Reserve, check_header, disk_full
+from campaign.ledger.sqlite.opening import (
+    broken,
+    connect,
+    prepare_to_write,
+    readable,
+    set_up,
+    translated,
+)
+from campaign.ledger.sqlite.opening import (
+    create as create_file,
+)
 from campaign.ledger.sqlite.runs import refuse_held
-from campaign.ledger.sqlite.schema import APPLICATION_ID, SCHEMA, VERSION
+from campaign.ledger.sqlite.schema import SCHEMA, VERSION
 from campaign.ledger.sqlite.upgrade import upgrade
 from campaign.wording import shown
 
 OLDEST_SQLITE = (3, 37)  # STRICT tables
-BUSY_TIMEOUT = 30.0  # seconds to wait for another process's transaction
 CHECKPOINT_PAGES = 1000
-# The page cache; the temporary tables of an enrolment are in a file beyond it.
-_CACHE = -2 * 1024  # KiB
 
 
 Row = tuple[Any, ...]  # SQLite's types are what the schema (STRICT) says
@@ -59,18 +66,18 @@ class Database:
         if not path.exists():
             if not create:
                 raise UserError(Problem("there is no ledger yet: nothing was sent", shown(path)))
-            _create(path)
+            create_file(path)
         if check_header(path) < VERSION:
             _upgrade(path)
         try:
             # Read before opening for writing: a damaged file stays as it is.
-            connection = _readable(path)
+            connection = readable(path)
             if not read_only:
                 connection.close()
-                connection = _connect(path, "mode=rw")
-                _prepare_to_write(connection)
+                connection = connect(path, "mode=rw")
+                prepare_to_write(connection)
         except sqlite3.DatabaseError as error:
-            raise UserError(_broken(path, error)) from None
+            raise UserError(broken(path, error)) from None
         return cls(path, connection)
 
     @classmethod
@@ -79,7 +86,7 @@ class Database:
         connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         connection.executescript(SCHEMA)
         connection.execute("INSERT INTO settings VALUES ('secret', ?)", (secrets.token_bytes(32),))
-        _set_up(connection)
+        set_up(connection)
         return cls(None, connection)
 
     def close(self) -> None:
@@ -89,21 +96,21 @@ class Database:
 
     def rows(self, statement: str, parameters: Parameters = ()) -> list[Row]:
         """Return every row of a query."""
-        with self.lock, _translated(self.path):
+        with self.lock, translated(self.path):
             return self._connection.execute(statement, parameters).fetchall()
 
     def row(self, statement: str, parameters: Parameters = ()) -> Row | None:
         """Return the first row of a query, or None."""
-        with self.lock, _translated(self.path):
+        with self.lock, translated(self.path):
             found: Row | None = self._connection.execute(statement, parameters).fetchone()
             return found
 
     def each(self, statement: str, parameters: Parameters = ()) -> Iterator[Row]:
         """Iterate over a query's rows in chunks, without holding the lock between them."""
-        with self.lock, _translated(self.path):
+        with self.lock, translated(self.path):
             cursor = self._connection.execute(statement, parameters)
         while True:
-            with self.lock, _translated(self.path):
+            with self.lock, translated(self.path):
                 some = cursor.fetchmany(500)
             if not some:
                 return
@@ -111,7 +118,7 @@ class Database:
 
     def change(self, statement: str, parameters: Parameters = ()) -> int:
         """Execute a statement and return how many rows it changed."""
-        with self.lock, _translated(self.path):
+        with self.lock, translated(self.path):
             return self._connection.execute(statement, parameters).rowcount
 
     def add_function(self, name: str, arguments: int, function: Callable[..., str]) -> None:
@@ -121,12 +128,12 @@ class Database:
 
     def change_many(self, statement: str, parameters: Iterable[Sequence[object]]) -> int:
         """Execute a statement for each of many parameter lists; return how many rows it changed."""
-        with self.lock, _translated(self.path):
+        with self.lock, translated(self.path):
             return self._connection.executemany(statement, parameters).rowcount
 
     def script(self, statements: str) -> None:
         """Execute several statements; an open transaction is committed first."""
-        with self.lock, _translated(self.path):
+        with self.lock, translated(self.path):
             self._connection.executescript(statements)
 
     @contextmanager
@@ -136,7 +143,7 @@ class Database:
         With `full`, the commit survives a power loss. Without, it survives the death of the process,
         and becomes durable with the next full commit.
         """
-        with self.lock, _translated(self.path):
+        with self.lock, translated(self.path):
             if full is not self._full:
                 # Cannot be changed inside a transaction.
                 self._connection.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
@@ -151,7 +158,7 @@ class Database:
         It takes no lock on the file: it neither waits for another process nor makes one wait, and works
         on a read-only connection.
         """
-        with self.lock, _translated(self.path), self._begun("BEGIN"):
+        with self.lock, translated(self.path), self._begun("BEGIN"):
             yield
 
     @contextmanager
@@ -181,14 +188,14 @@ class Database:
 
     def _at_once(self, statement: str) -> list[Row] | None:
         """Execute a statement, waiting only a second for locks; None if it failed."""
-        with self.lock, _translated(self.path):
+        with self.lock, translated(self.path):
             self._connection.execute("PRAGMA busy_timeout = 1000")
             try:
                 return self._connection.execute(statement).fetchall()
             except sqlite3.OperationalError:
                 return None
             finally:
-                self._connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT * 1000:.0f}")
+                self._connection.execute(f"PRAGMA busy_timeout = {opening.BUSY_TIMEOUT * 1000:.0f}")
 
     def keep_reserve(self) -> None:
         """Reserve disk space for the results of a run whose disk fills up. Raises LedgerFull."""
@@ -225,48 +232,14 @@ class Database:
             )
 
 
-def _create(path: Path) -> None:
-    """Make the file under another name and link it when it is complete, so that nobody opens half of it."""
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        # Recipients' data: readable by the owner only. SQLite gives the WAL the same mode.
-        os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        try:
-            connection = sqlite3.connect(unfinished, isolation_level=None)
-            try:
-                connection.executescript(
-                    f"PRAGMA secure_delete = ON; PRAGMA application_id = {APPLICATION_ID};"
-                    f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"
-                )
-                connection.execute("INSERT INTO settings VALUES ('secret', ?)", (secrets.token_bytes(32),))
-                if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
-                    what = "the ledger cannot be made on this file system; name another place with `ledger:`"
-                    raise UserError(Problem(what, shown(path)))
-            finally:
-                connection.close()
-            try:
-                os.link(unfinished, path)  # fails if another process was faster
-            except FileExistsError:
-                pass
-            except OSError:  # this file system has no hard links
-                unfinished.rename(path)
-            sync_folder(path.parent)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    except (OSError, sqlite3.OperationalError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        what = f"the ledger cannot be made here ({why}); name another place with `ledger:`"
-        raise UserError(Problem(what, shown(path))) from None
-
-
 def _upgrade(path: Path) -> None:
     """Bring a ledger that an earlier release wrote to this schema; all of it or nothing.
 
     Raises UserError where that cannot be: another process is sending, or nothing can be written here.
     """
     try:
-        with closing(_connect(path, "mode=rw")) as connection:
-            _set_up(connection)
+        with closing(connect(path, "mode=rw")) as connection:
+            set_up(connection)
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA secure_delete = ON")
             database = Database(path, connection)
@@ -284,100 +257,3 @@ def _upgrade(path: Path) -> None:
             f"this ledger was written by an earlier campaign and cannot be brought up to date here ({error})"
         )
         raise UserError(Problem(what, shown(path))) from None
-
-
-def _connect(path: Path, options: str) -> sqlite3.Connection:
-    return sqlite3.connect(
-        f"{path.absolute().as_uri()}?{options}",
-        uri=True,
-        timeout=BUSY_TIMEOUT,
-        isolation_level=None,
-        check_same_thread=False,
-    )
-
-
-def _readable(path: Path) -> sqlite3.Connection:
-    """Open read-only and check that the file can be read."""
-    for options in ("mode=ro", "mode=ro&immutable=1"):
-        connection = _connect(path, options)
-        try:
-            refuse_newer(connection.execute("PRAGMA user_version").fetchone()[0], path)
-            _set_up(connection)
-            # Reading a table reveals a damaged file now.
-            connection.execute("SELECT count(*) FROM campaigns").fetchone()
-        except sqlite3.OperationalError as error:
-            connection.close()
-            if _code(error) not in ("SQLITE_CANTOPEN", "SQLITE_READONLY"):
-                raise
-            # A read-only folder has no place for a WAL. Without a WAL nobody writes: immutable is safe.
-            wal = path.with_name(f"{path.name}-wal")
-            if wal.exists() and wal.stat().st_size:
-                what = f"this folder cannot be written, and the ledger has {wal.name}: copy both elsewhere"
-                raise UserError(Problem(what, shown(path))) from None
-        except BaseException:
-            connection.close()
-            raise
-        else:
-            return connection
-    raise UserError(Problem("the ledger cannot be opened", shown(path)))
-
-
-def _set_up(connection: sqlite3.Connection) -> None:
-    secret = connection.execute("SELECT value FROM settings WHERE name = 'secret'").fetchone()[0]
-    for name, function in functions(secret).items():
-        connection.create_function(name, 1, function, deterministic=True)
-    connection.execute("PRAGMA foreign_keys = OFF")
-    connection.execute("PRAGMA temp_store = FILE")
-    connection.execute(f"PRAGMA temp.cache_size = {_CACHE}")
-    connection.execute(f"PRAGMA cache_size = {_CACHE}")
-
-
-def _prepare_to_write(connection: sqlite3.Connection) -> None:
-    try:
-        _set_up(connection)
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA secure_delete = ON")
-        connection.execute("PRAGMA wal_autocheckpoint = 0")
-        connection.execute("BEGIN IMMEDIATE")  # fails now if the file is not writable
-        connection.execute("ROLLBACK")
-    except BaseException:
-        connection.close()
-        raise
-
-
-def _broken(path: Path, error: sqlite3.DatabaseError) -> Problem:
-    if _code(error) in ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM"):
-        what = f"the ledger cannot be written here ({error}); name another place with `ledger:`"
-    elif _code(error) == "SQLITE_BUSY":
-        what = f"another process has kept the ledger locked for {BUSY_TIMEOUT:g} seconds"
-    else:
-        what = f"the ledger is damaged ({error}); it was left as it is: restore it from a backup"
-    return Problem(what, shown(path))
-
-
-def _code(error: sqlite3.Error) -> str:
-    """Return the name of the primary result code, with which an extended one begins."""
-    name = getattr(error, "sqlite_errorname", "") or ""
-    return "_".join(name.split("_")[:2])
-
-
-@contextmanager
-def _translated(path: Path | None) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError | sqlite3.InterfaceError):
-            raise
-        code = _code(error)
-        if code in ("SQLITE_FULL", "SQLITE_IOERR"):
-            raise disk_full(path, str(error)) from error
-        if code in (
-            "SQLITE_READONLY",
-            "SQLITE_CANTOPEN",
-            "SQLITE_PERM",
-            "SQLITE_BUSY",
-            "SQLITE_CORRUPT",
-            "SQLITE_NOTADB",
-        ):
-            raise UserError(_broken(path or Path("temporary"), error)) from error
-        raise

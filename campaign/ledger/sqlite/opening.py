@@ -1,0 +1,154 @@
+"""Opening a ledger's file with SQLite: making it, reading it, writing it; and SQLite's errors in words.
+
+With `database`, the only importer of sqlite3.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from campaign.errors import Problem, UserError
+from campaign.ledger.sqlite.file import disk_full, refuse_newer, sync_folder
+from campaign.ledger.sqlite.functions import functions
+from campaign.ledger.sqlite.schema import APPLICATION_ID, SCHEMA, VERSION
+from campaign.wording import shown
+
+BUSY_TIMEOUT = 30.0  # seconds to wait for another process's transaction
+# The page cache; the temporary tables of an enrolment are in a file beyond it.
+_CACHE = -2 * 1024  # KiB
+
+
+def create(path: Path) -> None:
+    """Make the file under another name and link it when it is complete, so that nobody opens half of it."""
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        # Recipients' data: readable by the owner only. SQLite gives the WAL the same mode.
+        os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        try:
+            connection = sqlite3.connect(unfinished, isolation_level=None)
+            try:
+                connection.executescript(
+                    f"PRAGMA secure_delete = ON; PRAGMA application_id = {APPLICATION_ID};"
+                    f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"
+                )
+                connection.execute("INSERT INTO settings VALUES ('secret', ?)", (secrets.token_bytes(32),))
+                if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+                    what = "the ledger cannot be made on this file system; name another place with `ledger:`"
+                    raise UserError(Problem(what, shown(path)))
+            finally:
+                connection.close()
+            try:
+                os.link(unfinished, path)  # fails if another process was faster
+            except FileExistsError:
+                pass
+            except OSError:  # this file system has no hard links
+                unfinished.rename(path)
+            sync_folder(path.parent)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except (OSError, sqlite3.OperationalError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        what = f"the ledger cannot be made here ({why}); name another place with `ledger:`"
+        raise UserError(Problem(what, shown(path))) from None
+
+
+def connect(path: Path, options: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?{options}",
+        uri=True,
+        timeout=BUSY_TIMEOUT,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+
+
+def readable(path: Path) -> sqlite3.Connection:
+    """Open read-only and check that the file can be read."""
+    for options in ("mode=ro", "mode=ro&immutable=1"):
+        connection = connect(path, options)
+        try:
+            refuse_newer(connection.execute("PRAGMA user_version").fetchone()[0], path)
+            set_up(connection)
+            # Reading a table reveals a damaged file now.
+            connection.execute("SELECT count(*) FROM campaigns").fetchone()
+        except sqlite3.OperationalError as error:
+            connection.close()
+            if _code(error) not in ("SQLITE_CANTOPEN", "SQLITE_READONLY"):
+                raise
+            # A read-only folder has no place for a WAL. Without a WAL nobody writes: immutable is safe.
+            wal = path.with_name(f"{path.name}-wal")
+            if wal.exists() and wal.stat().st_size:
+                what = f"this folder cannot be written, and the ledger has {wal.name}: copy both elsewhere"
+                raise UserError(Problem(what, shown(path))) from None
+        except BaseException:
+            connection.close()
+            raise
+        else:
+            return connection
+    raise UserError(Problem("the ledger cannot be opened", shown(path)))
+
+
+def set_up(connection: sqlite3.Connection) -> None:
+    secret = connection.execute("SELECT value FROM settings WHERE name = 'secret'").fetchone()[0]
+    for name, function in functions(secret).items():
+        connection.create_function(name, 1, function, deterministic=True)
+    connection.execute("PRAGMA foreign_keys = OFF")
+    connection.execute("PRAGMA temp_store = FILE")
+    connection.execute(f"PRAGMA temp.cache_size = {_CACHE}")
+    connection.execute(f"PRAGMA cache_size = {_CACHE}")
+
+
+def prepare_to_write(connection: sqlite3.Connection) -> None:
+    try:
+        set_up(connection)
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA secure_delete = ON")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.execute("BEGIN IMMEDIATE")  # fails now if the file is not writable
+        connection.execute("ROLLBACK")
+    except BaseException:
+        connection.close()
+        raise
+
+
+def broken(path: Path, error: sqlite3.DatabaseError) -> Problem:
+    if _code(error) in ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM"):
+        what = f"the ledger cannot be written here ({error}); name another place with `ledger:`"
+    elif _code(error) == "SQLITE_BUSY":
+        what = f"another process has kept the ledger locked for {BUSY_TIMEOUT:g} seconds"
+    else:
+        what = f"the ledger is damaged ({error}); it was left as it is: restore it from a backup"
+    return Problem(what, shown(path))
+
+
+def _code(error: sqlite3.Error) -> str:
+    """Return the name of the primary result code, with which an extended one begins."""
+    name = getattr(error, "sqlite_errorname", "") or ""
+    return "_".join(name.split("_")[:2])
+
+
+@contextmanager
+def translated(path: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError | sqlite3.InterfaceError):
+            raise
+        code = _code(error)
+        if code in ("SQLITE_FULL", "SQLITE_IOERR"):
+            raise disk_full(path, str(error)) from error
+        if code in (
+            "SQLITE_READONLY",
+            "SQLITE_CANTOPEN",
+            "SQLITE_PERM",
+            "SQLITE_BUSY",
+            "SQLITE_CORRUPT",
+            "SQLITE_NOTADB",
+        ):
+            raise UserError(broken(path or Path("temporary"), error)) from error
+        raise

@@ -1,0 +1,135 @@
+"""One bad answer does not speak for everybody; and copies have a fate of their own. On a real Postfix."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+
+from campaign.model import Status
+from tests.e2e.folder import CampaignFolder
+from tests.servers.postfix import Postfix
+
+Folders = Callable[..., CampaignFolder]
+
+
+def status(folder: CampaignFolder) -> dict[str, dict[str, int]]:
+    parsed: dict[str, dict[str, int]] = json.loads(folder.run("status", "campaign.yaml", "--json").stdout)
+    return parsed
+
+
+class TestAServerThatRefusesEverybody:
+    """A wrong relay map says 5.1.1 to each recipient: nobody's address is dead."""
+
+    def test_it_silences_nobody(self, make_postfix: Callable[..., Postfix], campaign_for: Folders) -> None:
+        people = [f"user{n}@example.test" for n in range(1, 121)]
+        wrong = make_postfix(recipient_faults=dict.fromkeys(people, "550 5.1.1 no such user"))
+        folder = campaign_for(wrong, stop_when={"refused": "20%"}, smtp={"messages_per_session": 1000})
+        folder.people(120)
+        # A cron job sends forty at a time: no run alone has the fifty results that are judged from.
+        first = folder.send("--limit", "40")
+        assert first.returncode == 5, first.stderr
+        second = folder.send("--limit", "40")
+        assert second.returncode == 5
+        assert "100% of the last 50 were refused" in second.stderr
+        assert "the last refusal said: 550 5.1.1" in second.stderr
+        assert folder.counts() == {"refused": 50, "pending": 70}
+        assert folder.suppressed() == set()
+        # What is advised works once the cause is mended.
+        assert "--retry-refused" in second.stdout
+        right = make_postfix()
+        folder.server = right
+        folder.write(stop_when={"refused": "20%"})
+        assert folder.send("--retry-refused").returncode == 0
+        assert folder.counts() == {"accepted": 120}
+        assert set(Counter(m.recipient for m in right.wait_delivered(120)).values()) == {1}
+
+    def test_a_dead_address_among_others_is_suppressed_for_all(
+        self, postfix: Postfix, campaign_for: Folders
+    ) -> None:
+        folder = campaign_for(postfix)
+        folder.list(["bad@example.test,Bad", *(f"user{n}@example.test,P" for n in range(20))])
+        sent = folder.send()
+        assert sent.returncode == 3
+        assert "1 dead address was suppressed" in sent.stdout
+        assert folder.suppressed() == {"bad@example.test"}
+        folder.write(name="autumn")
+        assert folder.send().returncode == 0
+        assert folder.addresses(Status.SUPPRESSED) == {"bad@example.test"}
+
+
+def test_a_refused_sender_leaves_the_rows_as_they_were(
+    make_postfix: Callable[..., Postfix], campaign_for: Folders
+) -> None:
+    server = make_postfix(smtpd_delay_reject="no", smtpd_sender_restrictions="reject")
+    folder = campaign_for(server)
+    folder.people(10)
+    sent = folder.send()
+    assert sent.returncode == 5, sent.stderr
+    assert "3 refusals in a row are about the sender" in sent.stderr
+    assert folder.counts() == {"pending": 10}
+    assert folder.rows("SELECT max(attempts) FROM messages") == [(0,)]
+    assert folder.suppressed() == set()
+
+
+def test_doubt_after_doubt_stops_the_run(campaign_for: Folders, postfix: Postfix) -> None:
+    folder = campaign_for(postfix)
+    folder.people(60)
+    done = folder.run("rehearse", "campaign.yaml", "--faults", "doubt:100%")
+    assert done.returncode == 4
+    assert "5 in a row are in doubt" in done.stderr
+    assert " 5 in doubt" in done.stdout
+    assert "55 pending" in done.stdout
+
+
+class TestCopies:
+    def test_a_copy_that_is_put_off_is_tried_again_alone(
+        self, make_postfix: Callable[..., Postfix], campaign_for: Folders
+    ) -> None:
+        server = make_postfix(recipient_faults={"later@example.test": "450 4.2.1 busy"})
+        folder = campaign_for(server, cc=["later@example.test"], retry={"attempts": 9, "first_delay": "1h"})
+        folder.people(3)
+        sent = folder.send("--limit", "3")
+        assert sent.returncode == 5, sent.stderr
+        assert folder.counts() == {"accepted": 3}
+        assert status(folder)["copies"] == {"deferred": 3}
+        assert "3 copies by cc or bcc deferred" in sent.stdout
+        server.reload(recipient_faults={})
+        connection = sqlite3.connect(folder.folder / "ledger.db")
+        connection.execute("UPDATE copies SET due_at = 0")
+        connection.commit()
+        connection.close()
+        again = folder.send()
+        assert again.returncode == 0, again.stderr
+        assert "3 copies by cc or bcc of messages that were accepted" in again.stdout
+        assert status(folder)["copies"] == {}
+        got = Counter(mail.recipient for mail in server.wait_delivered(6))
+        assert got == {"later@example.test": 3, **{f"user{n}@example.test": 1 for n in (1, 2, 3)}}
+
+    def test_a_copy_that_is_refused_is_not_silent(self, postfix: Postfix, campaign_for: Folders) -> None:
+        folder = campaign_for(postfix, bcc=["bad@example.test"])
+        folder.people(2)
+        sent = folder.send()
+        assert sent.returncode == 3
+        assert folder.counts() == {"accepted": 2}
+        assert status(folder)["copies"] == {"refused": 2}
+        assert "550 5.1.1" in sent.stdout
+        exported = folder.run("export", "campaign.yaml").stdout
+        assert exported.splitlines()[0].endswith("campaign_status,campaign_reply,campaign_copies")
+        assert "bad@example.test: refused: 550 5.1.1" in exported
+
+    def test_a_copy_is_given_up_by_itself(
+        self, make_postfix: Callable[..., Postfix], campaign_for: Folders
+    ) -> None:
+        server = make_postfix(recipient_faults={"later@example.test": "450 4.2.1 busy"})
+        folder = campaign_for(
+            server, cc=["later@example.test"], retry={"attempts": 2, "first_delay": "0.1s", "max_delay": "1s"}
+        )
+        folder.people(1)
+        sent = folder.send()
+        assert sent.returncode == 3, sent.stderr
+        assert status(folder)["copies"] == {"refused": 1}
+        assert folder.rows("SELECT attempts, reply FROM copies")[0][0] == 2
+        assert "gave up after 2 attempts" in folder.rows("SELECT reply FROM copies")[0][0]
+        assert [mail.recipient for mail in server.wait_delivered(1)] == ["user1@example.test"]
