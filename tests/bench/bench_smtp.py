@@ -19,7 +19,7 @@ import pytest
 from campaign.campaignfile.load import load
 from campaign.campaignfile.models import Security, Smtp
 from campaign.ledger import Ledger
-from campaign.message.context import Secrets
+from campaign.message.tokens import Secrets
 from campaign.model import Envelope, Message, Settled, Status, Verdict
 from campaign.preparation import prepare
 from campaign.sending.account import scope_of

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from campaign.campaignfile.models import Security
-from campaign.model import Fate, Stage
+from campaign.model import Fate, Stage, Verdict
 from campaign.sending import transport
 from campaign.sending.connection import Connection
-from campaign.verdict import Verdict, judge
+from campaign.verdict import judge
 from tests.servers.scripted import (
     LARGE,
     LOGIN,

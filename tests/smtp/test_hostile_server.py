@@ -8,10 +8,10 @@ import pytest
 
 from campaign.campaignfile.models import Security
 from campaign.errors import ConnectFailed
-from campaign.model import Fate, Settled, Stage
+from campaign.model import Fate, Settled, Stage, Verdict
 from campaign.sending import connection
 from campaign.sending.connection import Connection
-from campaign.verdict import Verdict, judge
+from campaign.verdict import judge
 from tests.servers.certificates import Certificates
 from tests.servers.scripted import (
     GENEROUS,
