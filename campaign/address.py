@@ -12,21 +12,17 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from functools import lru_cache
-
-import idna
+from functools import cache, lru_cache
 
 MAX_LOCAL = 64  # RFC 5321 4.5.3.1.1, in octets
 MAX_ADDRESS = 254  # RFC 5321 4.5.3.1.3: a path of 256 octets, less its angle brackets
 
 _LONGEST = 1000  # characters that are looked at: a domain may be longer as written than as sent
 _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\U0010FFFF-]"  # RFC 6531 3.3 adds all of UTF-8
-_DOT_ATOM = re.compile(rf"{_ATEXT}+(?:\.{_ATEXT}+)*")
-_QUOTED = re.compile(r'"(?:[ !#-\[\]-~\u0080-\U0010FFFF]|\\[ -~])+"')
+_DOT_ATOM = rf"{_ATEXT}+(?:\.{_ATEXT}+)*"
+_QUOTED = r'"(?:[ !#-\[\]-~\u0080-\U0010FFFF]|\\[ -~])+"'
 # Controls, separators that break lines, bidirectional marks, and lone surrogates.
-_FORBIDDEN = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
+_FORBIDDEN = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 _INVISIBLE = frozenset({"Cf", "Co", "Zs"})  # format marks, private use, spaces
 
 
@@ -42,6 +38,12 @@ class Mailbox:
     address: str
 
 
+@cache
+def _pattern(pattern: str) -> re.Pattern[str]:
+    """Compile a pattern when it is first needed: that takes as long as importing this module."""
+    return re.compile(pattern)
+
+
 def parse_address(text: str) -> str:
     """Return the one addr-spec in `text`, normalised. White space around it is dropped.
 
@@ -50,7 +52,7 @@ def parse_address(text: str) -> str:
     address = text.strip()
     if not address:
         raise AddressError("the address is blank")
-    forbidden = _FORBIDDEN.search(address)
+    forbidden = _pattern(_FORBIDDEN).search(address)
     if forbidden is not None:
         raise AddressError(f"the address holds the control character U+{ord(forbidden[0]):04X}")
     if len(address) > _LONGEST:
@@ -85,7 +87,7 @@ def parse_mailbox(text: str) -> Mailbox:
         name = re.sub(r"\\(.)", r"\1", name[1:-1])
     elif "<" in name or ("@" in name and re.search("[,;]", name)):
         raise AddressError(f"{_quote(whole)} holds two addresses, and one is expected")
-    forbidden = _FORBIDDEN.search(name)
+    forbidden = _pattern(_FORBIDDEN).search(name)
     if forbidden is not None:
         raise AddressError(f"the name holds the control character U+{ord(forbidden[0]):04X}")
     return Mailbox(name, parse_address(address))
@@ -118,6 +120,8 @@ def domain_of(address: str) -> str:
 
 def display_domain(domain: str) -> str:
     """Return a domain as its owner writes it, for people."""
+    import idna  # slow to load, and many commands read no address
+
     try:
         return idna.decode(domain)
     except idna.IDNAError:
@@ -138,6 +142,8 @@ def _domain(domain: str) -> str:
         raise AddressError("nothing stands behind the @")
     if re.search(r"\s", domain):
         raise AddressError(f"the domain {_quote(domain)} has white space in it")
+    import idna
+
     try:
         encoded = idna.encode(domain, uts46=True, transitional=False).decode().lower()
     except (idna.IDNAError, UnicodeError) as error:
@@ -159,13 +165,13 @@ def _local(written: str) -> str | None:
         kinds = {unicodedata.category(character) for character in written if character != " "}
         if kinds & _INVISIBLE or unicodedata.category(written[0]).startswith("M"):
             return None
-    if _DOT_ATOM.fullmatch(written) is not None:
+    if _pattern(_DOT_ATOM).fullmatch(written) is not None:
         return written
-    if _QUOTED.fullmatch(written) is None:
+    if _pattern(_QUOTED).fullmatch(written) is None:
         return None
     # RFC 5321 4.1.2: all quoted forms are equivalent; the sender writes the one with fewest quotes.
     content = re.sub(r"\\(.)", r"\1", written[1:-1])
-    if _DOT_ATOM.fullmatch(content) is not None:
+    if _pattern(_DOT_ATOM).fullmatch(content) is not None:
         return content
     return '"' + re.sub(r'(["\\])', r"\\\1", content) + '"'
 
