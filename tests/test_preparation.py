@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-import yaml
 
 from campaign.campaignfile.load import load
 from campaign.errors import UserError
 from campaign.ledger import Ledger, Suppression
 from campaign.message.tokens import Secrets
 from campaign.preparation import MOST_SHOWN, Preparation, prepare
+from tests.folder import write_campaign
 
 Prepare = Callable[..., Preparation]
 
@@ -28,20 +29,9 @@ def ledger() -> Iterator[Ledger]:
 def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ledger: Ledger) -> Prepare:
     monkeypatch.chdir(tmp_path)
 
-    def prepared(people: str, body: str = "Hi {{ first }}", **values: object) -> Preparation:
-        Path("list.csv").write_text(people)
-        Path("body.txt").write_text(body)
-        given = {
-            "name": "spring",
-            "recipients": "list.csv",
-            "from": "news@example.com",
-            "subject": "News",
-            "templates": {"text": "body.txt"},
-            "smtp": {"host": "localhost"},
-            **values,
-        }
-        Path("spring.yaml").write_text(yaml.safe_dump(given, sort_keys=False))
-        return prepare(load(Path("spring.yaml")), ledger.enrolment(), Secrets.placeholder())
+    def prepared(people: str, body: str = "Hi {{ first }}", **values: Any) -> Preparation:
+        file = write_campaign(Path(), {"list.csv": people, "body.txt": body}, **values)
+        return prepare(load(file), ledger.enrolment(), Secrets.placeholder())
 
     return prepared
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from campaign.campaignfile.load import load
 from campaign.campaignfile.models import CampaignFile, Security
@@ -19,6 +18,7 @@ from campaign.errors import ConnectFailed, UserError
 from campaign.rehearsal import Fault, Faults, RehearsalServer, parse_faults, rehearsal_login, rehearsed
 from campaign.sending.connection import Connection
 from campaign.smtp import Login
+from tests.folder import write_campaign
 
 MAIL = b"From: a@x.test\r\nSubject: s\r\n\r\nHi\r\n"
 
@@ -201,24 +201,19 @@ class TestFaults:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A campaign of forty whose own server cannot be reached, and whose password command tells on itself."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "list.csv").write_text("email\n" + "".join(f"p{n}@x.test\n" for n in range(40)))
-    (tmp_path / "body.txt").write_text("Hi\n")
-    values = {
-        "name": "spring",
-        "recipients": "list.csv",
-        "from": "news@example.com",
-        "subject": "News",
-        "templates": {"text": "body.txt"},
-        "rate": "1/minute",
-        "smtp": {
+    people = "email\n" + "".join(f"p{n}@x.test\n" for n in range(40))
+    write_campaign(
+        tmp_path,
+        {"list.csv": people},
+        rate="1/minute",
+        smtp={
             "host": "smtp.invalid",
             "username": "news",
             "password_command": ["touch", "password-was-asked-for"],
             "rate": "1/hour",
         },
-        "retry": {"attempts": 3, "first_delay": "1h", "max_delay": "2h"},
-    }
-    (tmp_path / "spring.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+        retry={"attempts": 3, "first_delay": "1h", "max_delay": "2h"},
+    )
     return tmp_path
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
-import yaml
 
 from campaign.campaignfile.load import load
 from campaign.checks import RULES, warnings
@@ -17,6 +17,7 @@ from campaign.errors import Severity
 from campaign.ledger import Ledger
 from campaign.message.tokens import Secrets
 from campaign.preparation import prepare
+from tests.folder import write_campaign
 
 Said = Callable[..., list[str]]
 PEOPLE = "email,first,First Name,row,file\nann@x.test,Ann,Ann,1,a.pdf\nben@x.test,Ben,Ben,2,a.pdf\n"
@@ -28,22 +29,17 @@ def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Said:
     monkeypatch.chdir(tmp_path)
 
     def said(
-        rule: str, people: str = PEOPLE, text: str = "Hi {{ first }}", html: str = "", **values: object
+        rule: str, people: str = PEOPLE, text: str = "Hi {{ first }}", html: str = "", **values: Any
     ) -> list[str]:
-        Path("list.csv").write_text(people)
-        Path("body.txt").write_text(text)
-        Path("body.html").write_text(html)
-        given = {
-            "name": "spring",
-            "recipients": "list.csv",
+        files = {"list.csv": people, "body.txt": text, "body.html": html}
+        parts = {"text": "body.txt", **({"html": "body.html"} if html else {})}
+        made = {
             "from": "news@wrenfield.org",
-            "subject": "News",
-            "templates": {"text": "body.txt", **({"html": "body.html"} if html else {})},
+            "templates": parts,
             "smtp": {"host": "smtp.wrenfield.org"},
             **values,
         }
-        Path("spring.yaml").write_text(yaml.safe_dump(given, sort_keys=False))
-        campaign = load(Path("spring.yaml"))
+        campaign = load(write_campaign(Path(), files, **made))
         ledger = Ledger.temporary(campaign.name)
         try:
             found = list(warnings(prepare(campaign, ledger.enrolment(), Secrets.placeholder())))

@@ -14,9 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from campaign.model import Status
+from tests.folder import write_campaign
 from tests.servers.postfix import Postfix
 
 HEADER = "email,name"
@@ -51,9 +50,7 @@ class CampaignFolder:
         values["smtp"].update(changes.pop("smtp", {}))
         values.update(changes)
         values["smtp"] = {key: value for key, value in values["smtp"].items() if value is not None}
-        (self.folder / "campaign.yaml").write_text(
-            yaml.safe_dump({key: value for key, value in values.items() if value is not None})
-        )
+        write_campaign(self.folder, file="campaign.yaml", **values)
 
     def list(self, rows: Iterable[str], header: str = HEADER) -> None:
         """Write the list."""

@@ -8,9 +8,9 @@ from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
 from pathlib import Path
+from typing import Any
 
 import pytest
-import yaml
 
 from campaign.campaignfile.load import load
 from campaign.campaignfile.models import CampaignFile
@@ -18,6 +18,7 @@ from campaign.errors import UserError
 from campaign.message.render import Renderer
 from campaign.message.tokens import Secrets
 from campaign.model import Message, Recipient
+from tests.folder import write_campaign
 
 DATE = datetime(2026, 3, 20, 7, 30, tzinfo=UTC)
 SECRETS = Secrets(b"ledger's", b"unsubscribe's")
@@ -32,26 +33,11 @@ def row(number: int = 3, *, name: str = "", key: str = "", **cells: str) -> Reci
     return Recipient(number, number + 1, key or every["email"], every["email"], name, every)
 
 
-def campaign(folder: Path, **values: object) -> CampaignFile:
-    for name, content in {
-        "list.csv": "email\n",
-        "body.txt": "Hi {{ first }}!\n",
-        "body.html": "<p>Hi",
-    }.items():
-        if not (folder / name).exists():
-            (folder / name).write_text(content)
-    written = {
-        "name": "spring",
-        "recipients": "list.csv",
-        "from": "Example News <news@example.com>",
-        "subject": "News for {{ first }}",
-        "templates": {"text": "body.txt"},
-        "smtp": {"host": "localhost"},
-        **values,
-    }
-    written = {key: value for key, value in written.items() if value is not None}
-    (folder / "spring.yaml").write_text(yaml.safe_dump(written, sort_keys=False, allow_unicode=True))
-    return load(folder / "spring.yaml")
+def campaign(folder: Path, **values: Any) -> CampaignFile:
+    files = {"body.txt": "Hi {{ first }}!\n", "body.html": "<p>Hi"}
+    files = {name: content for name, content in files.items() if not (folder / name).exists()}
+    made = {"from": "Example News <news@example.com>", "subject": "News for {{ first }}", **values}
+    return load(write_campaign(folder, files, **made))
 
 
 def rendered(renderer: Renderer, recipient: Recipient | None = None, **more: str) -> Message:

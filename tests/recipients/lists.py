@@ -4,33 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-import yaml
 
 from campaign.campaignfile.load import load
 from campaign.errors import UserError
 from campaign.model import Recipient
 from campaign.recipients.list import Recipients
+from tests.folder import write_campaign
 
 Open = Callable[..., Recipients]
 
 
-def opened(folder: Path, octets: bytes | str, *, var: object = "", **settings: object) -> Recipients:
+def opened(folder: Path, octets: bytes | str, *, var: object = "", **settings: Any) -> Recipients:
     """The campaign in `folder` with such a list and such `recipients`."""
-    (folder / "list.csv").write_bytes(octets.encode() if isinstance(octets, str) else octets)
-    (folder / "body.txt").write_text("Hi")
-    values = {
-        "name": "spring",
-        "recipients": {"csv": "list.csv", **settings},
-        "from": "news@example.com",
-        "subject": "News",
-        "templates": {"text": "body.txt"},
-        "smtp": {"host": "localhost"},
-        **({"vars": {str(var): "x"}} if var else {}),
-    }
-    (folder / "spring.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
-    return Recipients(load(folder / "spring.yaml"))
+    named: dict[str, Any] = {"vars": {str(var): "x"}} if var else {}
+    file = write_campaign(folder, {"list.csv": octets}, recipients={"csv": "list.csv", **settings}, **named)
+    return Recipients(load(file))
 
 
 def good(recipients: Recipients) -> list[Recipient]:
