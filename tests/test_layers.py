@@ -86,6 +86,7 @@ def test_imports_point_to_lower_layers_or_leftwards() -> None:
         ("socket", {"sending/transport.py"}),
         ("sqlite3", {"ledger/sqlite/database.py", "ledger/sqlite/opening.py"}),
         ("subprocess", {"campaignfile/secret.py"}),
+        ("tenacity", {"sending/retry.py"}),
         ("smtplib", set()),
         ("email.mime", set()),
     ],
@@ -107,6 +108,25 @@ def test_only_the_ledger_knows_how_it_is_stored() -> None:
     ]
     assert wrong == []
     assert "SELECT" not in (PACKAGE / "ledger" / "ledger.py").read_text("utf-8")
+
+
+# The command line's face is its program for now.
+_FACES_WITH_LOGIC = {"cli"}
+
+
+def test_faces_hold_names_only() -> None:
+    wrong = []
+    for path in sorted(PACKAGE.rglob("__init__.py")):
+        room = path.parent.relative_to(PACKAGE).as_posix()
+        for node in ast.parse(path.read_text("utf-8")).body:
+            is_name = isinstance(node, ast.Import | ast.ImportFrom | ast.Expr) or (
+                isinstance(node, ast.Assign)
+                and isinstance(node.targets[0], ast.Name)
+                and node.targets[0].id.startswith("__")
+            )
+            if not is_name and room not in _FACES_WITH_LOGIC:
+                wrong.append(f"{room}: line {node.lineno}")
+    assert wrong == []
 
 
 def test_only_the_command_line_prints_or_exits() -> None:

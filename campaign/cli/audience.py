@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import click
 
-from campaign import checks
+from campaign.checks import rules
 from campaign.cli.output import Output
 from campaign.cli.signals import interruptible
 from campaign.errors import Severity
@@ -41,7 +41,7 @@ class Terminal:
     def planned(self, plan: Plan) -> None:
         """Show warnings and the plan."""
         preparation = plan.preparation
-        self._output.problems(checks.warnings(preparation))
+        self._output.problems(rules.warnings(preparation))
         self._output.lines(
             terminal.plan_lines(
                 preparation.campaign, preparation.plan, preparation.survey, plan.wait, plan.now

@@ -50,8 +50,8 @@ def command(file: Path, server: bool, strict: bool, as_json: bool, quiet: bool) 
 
 
 def _check(file: Path, output: Output) -> tuple[list[Problem], list[str]]:
-    from campaign import checks
     from campaign.campaignfile.load import load
+    from campaign.checks import rules
     from campaign.ledger import Ledger
     from campaign.message.tokens import Secrets
     from campaign.preparation import prepare
@@ -65,7 +65,7 @@ def _check(file: Path, output: Output) -> tuple[list[Problem], list[str]]:
             problems = [
                 *too_narrow(campaign),
                 *preparation.errors,
-                *checks.warnings(preparation),
+                *rules.warnings(preparation),
             ]
             survey = preparation.survey
         finally:
