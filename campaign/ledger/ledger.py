@@ -22,6 +22,7 @@ from campaign.ledger.sqlite.enrolment import SqliteEnrolment
 from campaign.ledger.sqlite.history import SqliteHistory
 from campaign.ledger.sqlite.run import SqliteRun, is_suppressed, starts
 from campaign.ledger.sqlite.suppression import SqliteSuppressions
+from campaign.ledger.sqlite.upgrade import bring_up_to_date
 from campaign.model import SECOND, Status
 from campaign.wording import shown
 
@@ -53,6 +54,8 @@ class Ledger:
         Raises UserError if there is none and `create` is false, if it is not one of ours, newer or
         damaged, or if it cannot be written.
         """
+        if path.exists():
+            bring_up_to_date(path)
         return cls(Database.open(path, create=create, read_only=read_only), name, file)
 
     @classmethod

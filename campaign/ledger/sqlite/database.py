@@ -11,9 +11,8 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +30,7 @@ from campaign.ledger.sqlite.opening import (
 from campaign.ledger.sqlite.opening import (
     create as create_file,
 )
-from campaign.ledger.sqlite.runs import refuse_held
-from campaign.ledger.sqlite.schema import SCHEMA, VERSION
-from campaign.ledger.sqlite.upgrade import upgrade
+from campaign.ledger.sqlite.schema import SCHEMA
 from campaign.wording import shown
 
 OLDEST_SQLITE = (3, 37)  # STRICT tables
@@ -67,8 +64,7 @@ class Database:
             if not create:
                 raise UserError(Problem("there is no ledger yet: nothing was sent", shown(path)))
             create_file(path)
-        if check_header(path) < VERSION:
-            _upgrade(path)
+        check_header(path)
         try:
             # Read before opening for writing: a damaged file stays as it is.
             connection = readable(path)
@@ -210,6 +206,11 @@ class Database:
         if self._reserve is not None:
             self._reserve.give_back()
 
+    def version(self) -> int:
+        """Return the version of the schema."""
+        found = self.row("PRAGMA user_version")
+        return found[0] if found else 0
+
     def secret(self) -> bytes:
         """Return the key of this ledger's HMACs."""
         secret = self.setting("secret")
@@ -230,30 +231,3 @@ class Database:
                 "INSERT INTO settings VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
                 (name, value),
             )
-
-
-def _upgrade(path: Path) -> None:
-    """Bring a ledger that an earlier release wrote to this schema; all of it or nothing.
-
-    Raises UserError where that cannot be: another process is sending, or nothing can be written here.
-    """
-    try:
-        with closing(connect(path, "mode=rw")) as connection:
-            set_up(connection)
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA secure_delete = ON")
-            database = Database(path, connection)
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                if connection.execute("PRAGMA user_version").fetchone()[0] < VERSION:
-                    refuse_held(database, time.time_ns())
-                    upgrade(database, time.time_ns())
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
-    except sqlite3.DatabaseError as error:
-        what = (
-            f"this ledger was written by an earlier campaign and cannot be brought up to date here ({error})"
-        )
-        raise UserError(Problem(what, shown(path))) from None

@@ -14,14 +14,11 @@ import platform
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from campaign.errors import LeaseHeld, Problem
+from campaign.ledger.sqlite.database import Database
 from campaign.model import SECOND
 from campaign.wording import shown
-
-if TYPE_CHECKING:
-    from campaign.ledger.sqlite.database import Database
 
 # A process that is not visible from here is dead if its last heartbeat is further away than this, in
 # either direction: a heartbeat in the future is from before the clock was set back.

@@ -14,21 +14,39 @@ from __future__ import annotations
 
 import json
 import re
+import time
 import unicodedata
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from campaign.address import fold, fold_of_version_1
 from campaign.ledger.patterns import forms, is_hash
+from campaign.ledger.sqlite.database import Database
+from campaign.ledger.sqlite.file import check_header
+from campaign.ledger.sqlite.runs import refuse_held
 from campaign.ledger.sqlite.schema import SCHEMA, VERSION
-
-if TYPE_CHECKING:
-    from campaign.ledger.sqlite.database import Database
 
 REFOLDED_AT = "refolded_at"  # the setting: UTC ns before which suppressions were folded as in schema 1
 ADDRESS = "the address"  # what `campaigns.key` calls the column that holds it
 
 _TABLES = ("campaigns", "layouts", "runs", "messages", "attempts", "events", "suppressions")
 _INDEXES = ("messages_due", "messages_rest", "attempts_started", "attempts_message", "events_key")
+
+
+def bring_up_to_date(path: Path) -> None:
+    """Bring a ledger that an earlier release wrote to this schema; all of it or nothing.
+
+    Raises UserError where that cannot be: another process is sending, or nothing can be written here.
+    """
+    if check_header(path) == VERSION:
+        return
+    database = Database.open(path)
+    try:
+        with database.transaction():
+            if database.version() < VERSION:
+                refuse_held(database, time.time_ns())
+                upgrade(database, time.time_ns())
+    finally:
+        database.close()
 
 
 def upgrade(database: Database, now: int) -> None:
