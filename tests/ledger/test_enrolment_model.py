@@ -17,7 +17,7 @@ KEYS = [f"k{n}" for n in range(6)]
 ADDRESSES = ["anna@a.test", "Anna@a.test", "ben@a.test", "cleo@b.test", "dora@b.test", "emil@c.test"]
 PATTERNS = [*sorted({fold(address) for address in ADDRESSES}), "@a.test", "@b.test"]
 WAITING = (Status.PENDING, Status.DEFERRED)
-LEAVING = (*WAITING, Status.INVALID, Status.SUPPRESSED)
+LEAVING = (*WAITING, Status.INVALID, Status.SUPPRESSED, Status.REFUSED)
 
 GOOD = st.builds(
     lambda key, email, name, city: row(0, email, key=key, name=name, city=city),
@@ -40,6 +40,7 @@ class Known:
     city: str
     number: int
     attempts: int = 0
+    left_as: Status | None = None
 
 
 @dataclass
@@ -113,7 +114,7 @@ class EnrolmentAgainstADict(RuleBasedStateMachine):
         listed = {one.key for one in rows}
         for key, was in self.known.items():
             if was.status in LEAVING and key not in listed:
-                was.status = Status.WITHDRAWN
+                was.left_as, was.status = was.status, Status.WITHDRAWN
                 expected.add("withdrawn")
         for one in rows:
             known = self.known.get(one.key)
@@ -151,7 +152,10 @@ class EnrolmentAgainstADict(RuleBasedStateMachine):
         email = "" if fold(one.email) in self.forgotten else one.email
         suppressed = self.suppressed(one.email)
         stays = suppressed or not choices.retry_refused
-        if was == Status.REFUSED and stays and known and fold(known.email) == fold(email):
+        refused = was == Status.REFUSED or (
+            was == Status.WITHDRAWN and known is not None and known.left_as == Status.REFUSED
+        )
+        if refused and stays and known and fold(known.email) == fold(email):
             return Status.REFUSED
         if suppressed:
             return Status.SUPPRESSED
