@@ -2,7 +2,7 @@
 
     Recipients → Enrolment (staged) → duplicates, suppressions → Renderer on each row to be sent → Plan
 
-This is promise 1: what a send will do is read, validated and rendered here, whole, and shown to the
+What a send will do is read, validated and rendered here, whole, and shown to the
 person. Memory stays flat: problems are kept up to a number and counted beyond it.
 """
 

@@ -4,7 +4,7 @@ An intent is on the disk before the last byte of its message can leave, and its 
 as the answer is read. What a dead process left between the two is in doubt, and is not resent without
 a decision. Nothing here assumes that this is the only process.
 
-How it is stored is up to `sqlite`; this module chooses the implementation and knows none of it.
+How it is stored is up to `sqlite`; this module is made of its parts and holds no SQL.
 """
 
 from __future__ import annotations

@@ -261,7 +261,7 @@ class Run(Protocol):
         """Return the verdicts on the campaign's last results since the breaker tripped, oldest first."""
 
     def trip(self, now: int, *, take_back: bool) -> None:
-        """Begin a new window of results; `take_back`: remove the suppressions that are held in this one."""
+        """Begin a new window; `take_back`: remove the suppressions that results of the old one hold."""
 
     def release_held(self) -> None:
         """Let the suppressions that are held for this campaign hold for all."""

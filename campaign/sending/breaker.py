@@ -27,7 +27,11 @@ _REFUSALS = (Verdict.REFUSED, Verdict.POLICY, Verdict.SENDER)
 
 @dataclass(frozen=True, slots=True)
 class Trip:
-    """Why the run must pause. `by_refusals`: so many were refused that none of the refusals counts."""
+    """Why the run must pause.
+
+    `by_refusals`: so many were refused that the server is wrong, and not the addresses: what they have
+    suppressed is taken back.
+    """
 
     why: str
     by_refusals: bool = False
@@ -36,7 +40,8 @@ class Trip:
 class Breaker:
     """Says when a run must pause, and why.
 
-    Three refusals in a row of the sender or by a policy; a quota; five in doubt in a row; more refused than
+    Three refusals of the sender with no acceptance between them; three in a row by a policy, or of
+    5.2.0; a quota; five in doubt in a row; more refused than
     `most_refused`, or more in doubt than `most_in_doubt` (fractions, None for no bound) of the last 200
     results, judged from 50 on. `recent` are the results before this run, the oldest first.
     """

@@ -4,8 +4,8 @@
 
 An envelope may go out `ahead` of its content if the content may follow soon. An intent is committed a
 little before its content may leave, so that the disk takes nothing from the pace; `start` alone takes
-a place in it, when that is free. What a booking has counted and not used, it gives back by itself: it
-is a context manager, and giving back twice does nothing.
+a place in it, when that is free. A booking is a context manager: what it has counted and not used is
+given back when it ends.
 
 `now` is monotonic nanoseconds everywhere.
 """

@@ -3,12 +3,11 @@
     run.claim → render → session.submit → BodyDue → gate → run.record(intent) → gate → session.release
               → Settled → verdict → retry.decide → run.record(result)
 
-The gate is asked twice: whether the content may leave in a moment, so that the intent is committed
-meanwhile, and for its place in the pace. The order of intent, release and result is promise 2: the intent is
-committed before the first byte of a content is given out, and its result as soon as the answer is
-read; the two share a commit where an answer and the next 354 arrive together. Nothing is retried
-here: a deferred row comes back from the ledger when it is due, and opening a session is retried by
-tenacity (`retry.opening_retry`).
+The gate is asked twice. First, whether the content may leave soon: then its intent is committed, so
+that the pace does not wait for the disk. Then, for its place in the pace. The intent is committed before
+a byte of the content leaves, and its result as soon as the answer is read; an answer and the next intent
+share a commit where they come together. Nothing is retried here: a deferred row comes back from the
+ledger when it is due, and opening a session is retried by tenacity (`retry.opening_retry`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Reply → verdict → what the ledger records, and when to try again. Pure: time and chance are arguments.
+"""Verdict → Result: a row's status, whether it is charged, and when it is tried again. Pure.
 
-The first digit of a reply decides, and the enhanced status code (RFC 3463) refines it; no reply is
-ever judged by its words. Two things are retried, in two places: opening a session, by tenacity
+Time and chance are arguments. Two things are retried, in two places: opening a session, by tenacity
 (`opening_retry`), where nothing has been promised; and a message after a definite 4xx, through the
 ledger's `due_at`, for which `decide` computes the wait with tenacity's strategies. Nothing retries a
 message whose last byte has left without an answer.
@@ -45,9 +44,10 @@ def decide(
 
     `verdict` is that answer's, as the run sees it; `now` is UTC nanoseconds.
 
-    A row that is throttled again and again while others are accepted, or that ends one session after
-    another, is charged like one that is deferred. A sender that is refused leaves the row as it was,
-    but where others are accepted it is this row's sender: then it is deferred and charged.
+    Charged like one that is deferred: a row that is throttled again and again while others are
+    accepted, and one that ends one session after another. Where the return path is refused the row stays
+    as it was; but if other rows are accepted, the fault is this row's own return path, and it is deferred
+    and charged.
     """
     own = settled.answers[0]
     blamed = verdict

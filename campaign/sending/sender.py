@@ -1,4 +1,4 @@
-"""The main job: sends what is due until nothing is left, with one thread for each connection.
+"""Sends what is due until nothing is left, with one thread for each connection.
 
     Sender ── Lane (a thread: claim, render, submit, intend, release, settle)
            ├─ Lane …
@@ -61,8 +61,8 @@ class Sender:
         self.campaign = campaign
         self.ledger = ledger
         self._pace = LocalPace(campaign.windows)
-        self._judge = self._breaker()
-        self.dispatch = Dispatch(ledger, self._pace, campaign.retry, self._judge, limit=limit)
+        self._breaker = self._armed_breaker()
+        self.dispatch = Dispatch(ledger, self._pace, campaign.retry, self._breaker, limit=limit)
         waits = Waits(listener.waiting)
         opener = Opener(campaign.smtp, login, patience, waits, self.dispatch.ended)
         self._opened = threading.Event()  # a first session
@@ -74,7 +74,7 @@ class Sender:
         self._failure: BaseException | None = None
         self._beaten = 0.0
 
-    def _breaker(self) -> Breaker:
+    def _armed_breaker(self) -> Breaker:
         """Return the breaker, with what earlier runs of the campaign have seen."""
         limits = self.campaign.stop_when
         breaker = Breaker(limits.refused, limits.in_doubt, self.ledger.recent_verdicts(WINDOW))
@@ -115,7 +115,7 @@ class Sender:
         self.ledger.release(self.dispatch.unclaimed())
         if self._failure is not None:
             raise self._failure
-        if self.dispatch.stopped is None and self._judge.sound():
+        if self.dispatch.stopped is None and self._breaker.sound():
             self.ledger.release_held()
         return self.dispatch.stopped or Stop(Ending.DONE)
 

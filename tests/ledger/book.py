@@ -121,5 +121,6 @@ def statuses(ledger: Ledger) -> dict[str, str]:
 
 
 def files(path: Path) -> bytes:
-    """Return the bytes of a ledger's files, one after another."""
-    return b"".join(file.read_bytes() for file in sorted(path.parent.glob(f"{path.name}*")))
+    """Return the bytes of a ledger's files, one after another, without the reserve's random ones."""
+    found = sorted(path.parent.glob(f"{path.name}*"))
+    return b"".join(file.read_bytes() for file in found if not file.name.endswith("-reserve"))

@@ -207,7 +207,7 @@ def test_killed_in_the_middle_it_is_as_it_was(path: Path, tmp_path: Path) -> Non
     copy.mkdir()
     shutil.copy(path, copy / "ledger.db")
     from campaign.ledger.sqlite.database import Database
-    from campaign.ledger.sqlite.upgrade import upgrade
+    from campaign.ledger.sqlite.upgrade import from_version_1
 
     ledger = Ledger.open(path, "spring", create=False)
     ledger.close()
@@ -217,7 +217,7 @@ def test_killed_in_the_middle_it_is_as_it_was(path: Path, tmp_path: Path) -> Non
 
     set_up(connection)
     connection.execute("BEGIN IMMEDIATE")
-    upgrade(database, NOW)
+    from_version_1(database, NOW)
     connection.close()  # never committed
     assert rows(copy / "ledger.db", "PRAGMA user_version") == [(1,)]
     assert rows(copy / "ledger.db", "SELECT count(*) FROM messages") == rows(

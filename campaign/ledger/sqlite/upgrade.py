@@ -42,15 +42,15 @@ def bring_up_to_date(path: Path) -> None:
     database = Database.open(path)
     try:
         with database.transaction():
-            if database.version() < VERSION:
+            while (version := database.version()) < VERSION:
                 refuse_held(database, time.time_ns())
-                upgrade(database, time.time_ns())
+                _STEPS[version](database, time.time_ns())
     finally:
         database.close()
 
 
-def upgrade(database: Database, now: int) -> None:
-    """Bring a ledger of schema 1 to this one, within the caller's transaction. `now` is UTC ns."""
+def from_version_1(database: Database, now: int) -> None:
+    """Bring a ledger of schema 1 to schema 2, within the caller's transaction. `now` is UTC ns."""
     secret = database.secret()
     database.add_function("upgrade_rekeyed", 3, _rekeyed)
     database.add_function("upgrade_folded", 1, lambda address: forms(secret, address).folded)
@@ -68,7 +68,7 @@ def upgrade(database: Database, now: int) -> None:
     for table in _TABLES:
         database.change(f"DROP TABLE old_{table}")
     database.set_setting(REFOLDED_AT, now)
-    database.change(f"PRAGMA user_version = {VERSION}")
+    database.change("PRAGMA user_version = 2")
 
 
 # Of two rows that now have one key, the first keeps it: who was accepted goes before the others.
@@ -139,3 +139,6 @@ def _part(part: str, email: str, name: str) -> str:
     if name == ADDRESS and part == fold_of_version_1(email):
         return fold(email)
     return unicodedata.normalize("NFC", part)
+
+
+_STEPS = {1: from_version_1}
