@@ -2,41 +2,63 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from tempfile import mkdtemp
 
 from campaign.errors import UserError
 
 _PACKAGE = Path(__file__).parent
+CAMPAIGN = "campaign.yaml"
 _LIST = re.compile(r"(\.\./)+sample_lists/([\w.-]+)")
 
 
-def folder(kind: str) -> Path:
+def copy(name: str, target: Path, more: Mapping[str, str]) -> Path:
+    """Copy a ready-made campaign and its list into `target`, and return the campaign file.
+
+    `more` are the texts of other files, by name. The folder is made under a temporary name, and renamed
+    when it is complete. Into a folder that is there and empty, such as the working directory, the
+    complete files are moved one by one, the campaign file last.
+
+    Raises UserError if the folder holds anything, or cannot be written.
+    """
+    try:
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise UserError(f"{target} is there already and holds something; name a new folder")
+        place = Path(os.path.realpath(target))
+        there = place.exists()
+        place.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(mkdtemp(prefix=".campaign-", dir=place if there else place.parent))
+        try:
+            made = unfinished / "made"
+            _fill(made, name, more)
+            if there:
+                for file in sorted(made.iterdir(), key=lambda file: file.name == CAMPAIGN):
+                    file.rename(place / file.name)
+            else:
+                made.rename(place)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+    except OSError as error:
+        raise UserError(f"{target} cannot be written: {error.strerror or error}") from None
+    return target / CAMPAIGN
+
+
+def _fill(folder: Path, name: str, more: Mapping[str, str]) -> None:
+    shutil.copytree(_folder("templates") / name, folder)
+    file = folder / CAMPAIGN
+    text = file.read_text("utf-8")
+    for _, listed in set(_LIST.findall(text)):
+        shutil.copy(_folder("sample_lists") / listed, folder / listed)
+    file.write_text(_LIST.sub(r"\2", text), "utf-8")
+    for other, content in more.items():
+        (folder / other).write_text(content, "utf-8")
+
+
+def _folder(kind: str) -> Path:
     """Return `templates` or `sample_lists`, in the wheel or, installed as editable, in the source tree."""
     installed = _PACKAGE / "samples" / kind
     return installed if installed.is_dir() else _PACKAGE.parent / kind
-
-
-def names() -> tuple[str, ...]:
-    """Return the campaigns that there are."""
-    return tuple(sorted(path.parent.name for path in folder("templates").glob("*/campaign.yaml")))
-
-
-def copy(name: str, target: Path) -> Path:
-    """Copy a ready-made campaign and its list into `target`, and return the campaign file.
-
-    Raises UserError where the folder is there and holds anything.
-    """
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise UserError(f"{target} is there already and holds something; name a new folder")
-    try:
-        shutil.copytree(folder("templates") / name, target, dirs_exist_ok=True)
-        file = target / "campaign.yaml"
-        text = file.read_text("utf-8")
-        for _, listed in set(_LIST.findall(text)):
-            shutil.copy(folder("sample_lists") / listed, target / listed)
-        file.write_text(_LIST.sub(r"\2", text), "utf-8")
-    except OSError as error:
-        raise UserError(f"{target} cannot be written: {error.strerror or error}") from None
-    return file

@@ -37,6 +37,11 @@ def visible_text(text: str) -> str:
     return _STEERING_IN_TEXT.sub(_escape, text)
 
 
+def visible_json(text: str) -> str:
+    """The same for a JSON document, with the escapes of JSON: whoever reads it gets the characters."""
+    return _STEERING_IN_TEXT.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
 def size(octets: int) -> str:
     """Return `812 bytes`, `34.2 kB` or `1.3 MB`."""
     if octets < 1000:

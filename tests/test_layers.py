@@ -17,9 +17,9 @@ PACKAGE = ROOT / "campaign"
 
 # From the bottom up. A module imports from layers below its own, and within its layer leftwards.
 LAYERS = [
-    ["errors", "model", "wording", "address", "verdict"],
+    ["errors", "model", "wording", "address", "verdict", "outfile"],
     ["smtp", "campaignfile", "feedback", "samples"],
-    ["templating", "recipients", "message"],
+    ["templating", "recipients", "message", "ownfiles"],
     ["ledger", "preparation", "checks"],
     ["sending"],
     ["report", "preview", "rehearsal"],
@@ -142,6 +142,24 @@ def test_only_the_command_line_prints_or_exits() -> None:
             ):
                 wrong.append(f"{path.relative_to(ROOT)}:{node.lineno}")
     assert wrong == []
+
+
+def test_the_command_line_prints_in_one_place() -> None:
+    """What a command says goes through `cli/output.py`, where control characters are made visible."""
+    wrong = []
+    for path in sorted((PACKAGE / "cli").glob("*.py")):
+        if path.name == "output.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and PRINTS.fullmatch(ast.unparse(node.func)):
+                wrong.append(f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node.func)}")
+    assert wrong == []
+
+
+PRINTS = re.compile(
+    r"print|click\.(echo|secho|echo_via_pager|style|prompt|confirm|pause|clear|progressbar)"
+    r"|sys\.std(out|err)\.(buffer\.)?write(lines)?|traceback\.print_\w+|error\.show"
+)
 
 
 def test_files_are_of_a_size_to_read() -> None:

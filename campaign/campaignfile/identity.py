@@ -7,7 +7,6 @@ few values, and imports neither pydantic nor Jinja2.
 
 from __future__ import annotations
 
-import os.path
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,10 +45,6 @@ class Identity:
     def folder(self) -> Path:
         """The folder that the campaign file lies in."""
         return self.file.parent
-
-    def names(self, path: Path) -> bool:
-        """Whether `path`, links followed, is one of the files that the campaign file names."""
-        return os.path.realpath(path) in map(os.path.realpath, self.named_files)
 
 
 def identify(file: Path) -> Identity:

@@ -23,7 +23,8 @@ import click
 
 from campaign import __version__
 from campaign.cli.codes import BUG, DISCONNECTED, INTERRUPTED, UNFINISHED, USAGE
-from campaign.cli.output import echo, silence
+from campaign.cli.groups import WholeLines
+from campaign.cli.output import echo, echo_error, say, silence
 from campaign.cli.signals import ending_signals
 from campaign.errors import ConnectFailed, LeaseLost, UserError
 
@@ -48,7 +49,7 @@ COMMANDS = {
 }
 
 
-class _Commands(click.Group):
+class _Commands(WholeLines):
     """A group whose commands are imported when they are asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -70,9 +71,8 @@ class _Commands(click.Group):
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise click.UsageError(f"{error.message}{hint}", ctx) from None
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+    def line(self, ctx: click.Context, name: str) -> str:
+        return COMMANDS[name]
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -100,14 +100,14 @@ def main(arguments: list[str] | None = None) -> int:
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.ClickException as error:
-        error.show()
+        echo_error(error)
         return USAGE
     except (click.Abort, KeyboardInterrupt):
         echo("interrupted", err=True)
         return INTERRUPTED
     except UserError as error:
         for problem in error.problems:
-            echo(f"error: {problem}", err=True)
+            say(problem)
         return USAGE
     except ConnectFailed as error:
         echo(f"error: {error}", err=True)
@@ -123,7 +123,7 @@ def main(arguments: list[str] | None = None) -> int:
             silence(sys.stdout)
             echo(f"error: {error.filename or 'the output'} cannot be written: {error.strerror}", err=True)
             return USAGE
-        traceback.print_exc()
+        echo(traceback.format_exc().rstrip(), err=True)
         echo("This is a bug in campaign, not a mistake of yours. Nothing is lost: the ledger", err=True)
         echo("knows what was sent, and `campaign status` shows it.", err=True)
         return BUG

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import click
-
 from campaign.checks import rules
-from campaign.cli.output import Output
+from campaign.cli.output import Output, ask
 from campaign.cli.signals import interruptible
 from campaign.errors import Severity
 from campaign.ledger import Claim
@@ -52,7 +50,7 @@ class Terminal:
         """Ask."""
         campaign = plan.preparation.campaign
         self._output.problems(campaign.problem("", words, Severity.WARNING) for _, words in plan.changes)
-        return click.confirm(f"Send {plan.to_send:,} now?", err=True)
+        return ask(f"Send {plan.to_send:,} now?")
 
     def attempted(self, claim: Claim, result: Result) -> None:
         """Count an attempt, and name it where everything is said."""

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from campaign.cli.output import Output, say
-from campaign.errors import Problem, Severity, UserError
+from campaign.cli.codes import DISCONNECTED, OK, USAGE
+from campaign.cli.output import Output, echo_json, say
+from campaign.errors import ConnectFailed, Problem, Severity, UserError
 from campaign.wording import counted
 
 if TYPE_CHECKING:
     from campaign.campaignfile.models import CampaignFile
-    from campaign.sending.connection import Connection
-    from campaign.smtp import Login
+    from campaign.preparation import Survey
+    from campaign.sending.inspection import Negotiated
 
 
 @click.command("check")
@@ -28,114 +29,116 @@ if TYPE_CHECKING:
 def command(file: Path, server: bool, strict: bool, as_json: bool, quiet: bool) -> int:
     """Read FILE, its list and its templates, render every row, and say all that is wrong or odd.
 
-    Exit code 0 with warnings, 2 with errors. No password, token or secret command is run.
+    With --server, what is wrong with the server is among the problems too, such as a certificate that
+    ends within 14 days. The session is opened only if there are no errors.
+
+    --json writes a list of problems. With --server its last entry is what was negotiated: its severity
+    is "info", its rule "server", and its key "server" holds an object.
+
+    Exit code 0 with warnings, 2 with errors or, under --strict, with warnings, 6 if no session could be
+    opened. No password, token or secret command is run.
     """
+    from campaign.sending.inspection import certificate_problems, inspect, inspect_server
+
     output = Output(quiet=quiet or as_json)
-    problems, lines = _check(file, output)
-    errors = sum(problem.severity is Severity.ERROR for problem in problems)
+    inspection = inspect(file, output.progress)
     output.end_bar()
+    problems, campaign = list(inspection.problems), inspection.campaign
+    negotiated: Negotiated | None = None
+    connected = True
+    if server and campaign is not None and not inspection.errors:
+        try:
+            negotiated = inspect_server(campaign, output.waiting, time.time())
+            problems += certificate_problems(campaign, negotiated)
+        except ConnectFailed as error:
+            connected = False
+            problems.append(campaign.problem("smtp.host", str(error), rule="server"))
+        except UserError as error:
+            problems += error.problems
+    errors = sum(problem.severity is Severity.ERROR for problem in problems)
     if as_json:
-        click.echo(_json(problems))
+        echo_json(_json(problems, campaign, negotiated))
     else:
         for problem in problems:
             if strict or not quiet or problem.severity is Severity.ERROR:
                 say(problem)
-        output.lines(lines)
-        found = [(errors, "error"), (len(problems) - errors, "warning")]
-        words = ", ".join(f"{count:,} {what}{'s' * (count > 1)}" for count, what in found if count)
-        output.lines([f"{file}: {words or 'nothing is wrong'}"])
-    if server and not errors:
-        output.lines(_server(file, output))
-    return 2 if errors or (strict and problems) else 0
+        output.lines(_surveyed(inspection.survey))
+        output.lines(_negotiated(campaign, negotiated))
+        output.lines([_summary(file, errors, len(problems) - errors)])
+    if not connected:
+        return DISCONNECTED
+    return USAGE if errors or (strict and problems) else OK
 
 
-def _check(file: Path, output: Output) -> tuple[list[Problem], list[str]]:
-    from campaign.campaignfile.load import load
-    from campaign.checks import rules
-    from campaign.ledger import Ledger
-    from campaign.message.tokens import Secrets
-    from campaign.preparation import prepare
-    from campaign.sending.job import too_narrow
+def _summary(file: Path, errors: int, warnings: int) -> str:
+    found = [counted(count, what) for count, what in ((errors, "error"), (warnings, "warning")) if count]
+    return f"{file}: {', '.join(found) or 'nothing is wrong'}"
 
-    try:
-        campaign = load(file)
-        ledger = Ledger.temporary(campaign.name)
-        try:
-            preparation = prepare(campaign, ledger.enrolment(), Secrets.placeholder(), output.progress)
-            problems = [
-                *too_narrow(campaign),
-                *preparation.errors,
-                *rules.warnings(preparation),
-            ]
-            survey = preparation.survey
-        finally:
-            ledger.close()
-    except UserError as error:
-        return list(error.problems), []
+
+def _surveyed(survey: Survey | None) -> Iterator[str]:
+    if survey is None:
+        return
     to = counted(survey.addresses, "address", "addresses")
-    lines = [f"{counted(survey.rows, 'row')}, {counted(survey.messages, 'message')} to {to}"]
+    yield f"{counted(survey.rows, 'row')}, {counted(survey.messages, 'message')} to {to}"
     if survey.smtputf8:
-        lines.append(f"  {survey.smtputf8:,} of them need a server with SMTPUTF8")
+        need = counted(survey.smtputf8, "of them needs", "of them need")
+        yield f"  {need} a server with SMTPUTF8"
     if survey.first is not None:
-        lines.append(f"  the largest has {survey.largest:,} octets")
-    return problems, lines
+        yield f"  the largest has {survey.largest:,} octets"
 
 
-def _server(file: Path, output: Output) -> list[str]:
-    """Open a session and say what it is like. Raises ConnectFailed with what is wrong."""
-    from campaign.campaignfile.load import load
-    from campaign.sending.connection import Connection
-
-    campaign = load(file)
-    login, said = _login(campaign)
-    smtp = campaign.smtp
-    lines = [f"{smtp.host}:{smtp.port} ({smtp.security})"]
-    connection = Connection.open(smtp, login, on_silence=output.waiting)
-    lines += _negotiated(connection)
-    connection.quit()
-    return [*lines, f"  login:      {said}"]
-
-
-def _login(campaign: CampaignFile) -> tuple[Login | None, str]:
-    from campaign.sending.account import login_of
-
-    smtp = campaign.smtp
-    if smtp.username is None or smtp.secret is None:
-        return None, "none is configured"
-    if smtp.secret.command is not None:
-        return None, "not tried: check runs no command; `campaign test` does"
-    if smtp.secret.env is not None and not _is_set(smtp.secret.env):
-        return None, f"not tried: the environment variable {smtp.secret.env} is not set"
-    return login_of(campaign)(), f"worked, as {smtp.username}"
-
-
-def _is_set(variable: str) -> bool:
-    import os
-
-    return variable in os.environ
-
-
-def _negotiated(connection: Connection) -> Iterator[str]:
-    session, tls = connection.session, connection.transport.tls
-    yield f"  greeting:   {session.greeting.text if session.greeting is not None else ''}"
+def _negotiated(campaign: CampaignFile | None, negotiated: Negotiated | None) -> Iterator[str]:
+    if campaign is None or negotiated is None:
+        return
+    yield f"{campaign.smtp.host}:{campaign.smtp.port} ({campaign.smtp.security})"
+    yield f"  greeting:   {negotiated.greeting}"
+    tls = negotiated.tls
     if tls is None:
         yield "  TLS:        none: everything is sent in the clear"
     else:
-        days = int((tls.not_after - time.time()) / 86400)
         yield f"  TLS:        {tls.version}, {tls.cipher}"
-        yield f"  certificate: {', '.join(tls.names)}, from {tls.issuer}, {days:,} days left"
-        if days < 14:
-            yield "  warning:    the certificate ends soon"
-    extensions = session.extensions
-    yield f"  extensions: {', '.join(extensions.keywords) or 'none'}"
-    yield f"  AUTH:       {', '.join(sorted(extensions.auth)) or 'none'}"
-    yield f"  SIZE:       {f'{extensions.size:,} octets' if extensions.size else 'no limit is named'}"
-    trips = "one round trip" if extensions.pipelining else "four round trips, as it is not offered"
+        left = counted(negotiated.days_left or 0, "day")
+        yield f"  certificate: {', '.join(tls.names)}, from {tls.issuer}, {left} left"
+    yield f"  extensions: {', '.join(negotiated.extensions) or 'none'}"
+    yield f"  AUTH:       {', '.join(negotiated.auth) or 'none'}"
+    yield f"  SIZE:       {f'{negotiated.size:,} octets' if negotiated.size else 'no limit is named'}"
+    trips = "one round trip" if negotiated.pipelining else "four round trips, as it is not offered"
     yield f"  pipelining: {trips} a message"
+    yield f"  login:      {negotiated.login}"
 
 
-def _json(problems: list[Problem]) -> str:
-    import json
+def _json(
+    problems: Sequence[Problem], campaign: CampaignFile | None, negotiated: Negotiated | None
+) -> list[dict[str, object]]:
+    """Return the problems, each with the same keys, and behind them what was negotiated."""
     from dataclasses import asdict
 
-    return json.dumps([asdict(problem) for problem in problems], ensure_ascii=False, indent=2)
+    entries = [asdict(problem) for problem in problems]
+    if campaign is not None and negotiated is not None:
+        smtp, tls = campaign.smtp, negotiated.tls
+        place = campaign.problem("smtp", f"a session with {smtp.host}:{smtp.port} was opened", rule="server")
+        found: dict[str, object] = {
+            "host": smtp.host,
+            "port": smtp.port,
+            "security": smtp.security,
+            "greeting": negotiated.greeting,
+            "tls": {"version": tls.version, "cipher": tls.cipher} if tls is not None else None,
+            "certificate": _certificate(negotiated),
+            "extensions": negotiated.extensions,
+            "auth": negotiated.auth,
+            "size": negotiated.size,
+            "pipelining": negotiated.pipelining,
+            "login": negotiated.login,
+        }
+        entries.append({**asdict(place), "severity": "info", "server": found})
+    return entries
+
+
+def _certificate(negotiated: Negotiated) -> dict[str, object] | None:
+    from campaign.report.machine import iso
+
+    tls = negotiated.tls
+    if tls is None:
+        return None
+    ends = iso(int(tls.not_after * 1e9))
+    return {"names": tls.names, "issuer": tls.issuer, "ends": ends, "days_left": negotiated.days_left}

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import click
 
+from campaign.cli.codes import OK
 from campaign.cli.ledgers import opened
+from campaign.cli.options import of_a_ledger
+from campaign.cli.output import echo
 from campaign.wording import counted
 
 _PATIENCE = 15.0  # seconds; a process that sends has a heartbeat every five
@@ -16,10 +19,7 @@ _PATIENCE = 15.0  # seconds; a process that sends has a heartbeat every five
 
 @click.command("forget")
 @click.argument("address")
-@click.option(
-    "--campaign", "file", type=click.Path(path_type=Path), help="A campaign file that names the ledger."
-)
-@click.option("--ledger", type=click.Path(path_type=Path), help="The ledger; ledger.db here without either.")
+@of_a_ledger
 def command(address: str, file: Path | None, ledger: Path | None) -> int:
     """Remove the data of ADDRESS from every campaign of a ledger, its free pages and WAL included.
 
@@ -33,7 +33,7 @@ def command(address: str, file: Path | None, ledger: Path | None) -> int:
         address = parse_address(address)
     with opened(file, ledger) as book:
         rows = book.forget(address, time.time_ns())
-        click.echo(
+        echo(
             f"{address}: {counted(rows, 'row')} of the ledger forgotten;"
             " kept as a hash among the suppressions"
         )
@@ -41,9 +41,9 @@ def command(address: str, file: Path | None, ledger: Path | None) -> int:
         while not (done := book.scrubbed(time.time_ns())) and time.monotonic() < until:
             time.sleep(0.2)
     if not done:
-        click.echo(
+        echo(
             "The file holds remains of it still: a process that reads or sends is in the way, or there is no"
             " room for a copy. They go with the next send, or when you ask again.",
             err=True,
         )
-    return 0
+    return OK

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from campaign.cli.output import echo
+from campaign.cli.output import echo, page
 from campaign.errors import UserError
 
 FOLDER = Path(__file__).parents[1] / "guide"
@@ -38,7 +38,7 @@ def command(topic: str | None) -> int:
         near = difflib.get_close_matches(topic.lower(), known, 1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise UserError(f"there is no topic {topic!r}; {hint}The topics are {', '.join(known)}")
-    click.echo_via_pager((FOLDER / f"{topic}.md").read_text("utf-8"))
+    page((FOLDER / f"{topic}.md").read_text("utf-8"))
     return 0
 
 

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import click
 
+from campaign.cli.codes import OK
+from campaign.cli.output import echo
+
 SAMPLES = ("newsletter", "mail-merge", "plain")
 
 
@@ -20,18 +23,20 @@ SAMPLES = ("newsletter", "mail-merge", "plain")
     help="What to begin with.",
 )
 def command(folder: Path, sample: str) -> int:
-    """Make a working campaign in DIR, a new folder, with its list beside it."""
+    """Make a working campaign in DIR, a new or empty folder, with its list beside it.
+
+    It is there whole, or not at all.
+    """
     import json
 
     from campaign import samples
     from campaign.campaignfile.schema import json_schema
 
-    file = samples.copy(sample, folder)
-    schema = json.dumps(json_schema(), indent=2, ensure_ascii=False)
-    (folder / "campaign.schema.json").write_text(schema + "\n", "utf-8")
-    click.echo(f"{file} is ready. Try it on this machine:")
-    click.echo(f"  campaign rehearse {file}")
-    click.echo("Then edit it, its list and its templates, and look at what would be sent:")
-    click.echo(f"  campaign check {file}")
-    click.echo(f"  campaign preview {file}")
-    return 0
+    schema = json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+    file = samples.copy(sample, folder, {"campaign.schema.json": schema})
+    echo(f"{file} is ready. Try it on this machine:")
+    echo(f"  campaign rehearse {file}")
+    echo("Then edit it, its list and its templates, and look at what would be sent:")
+    echo(f"  campaign check {file}")
+    echo(f"  campaign preview {file}")
+    return OK

@@ -7,19 +7,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
+from campaign.cli.output import echo
 from campaign.errors import UserError
 
 if TYPE_CHECKING:
     from campaign.ledger import Ledger
+
+_HERE = Path("ledger.db")
 
 
 @contextmanager
 def opened(
     file: Path | None, path: Path | None, *, create: bool = False, read_only: bool = False
 ) -> Iterator[Ledger]:
-    """Open the ledger that a campaign file names, or that stands at `path`, or ledger.db here."""
+    """Open the ledger that a campaign file names, or that stands at `path`, or ledger.db here.
+
+    Raises UserError if both are given, or neither and there is no ledger here (unless `create`).
+    """
     from campaign.ledger import Ledger
     from campaign.wording import shown
 
@@ -29,12 +33,17 @@ def opened(
         from campaign.campaignfile.identity import identify
 
         path = identify(file).ledger
-    path = path or Path("ledger.db")
+    if path is None and not create and not _HERE.exists():
+        raise UserError(
+            f"there is no {_HERE} in this folder: name a campaign file with --campaign FILE, whose ledger"
+            " it is, or the ledger itself with --ledger PATH"
+        )
+    path = path or _HERE
     new = create and not path.exists()
     ledger = Ledger.open(path, "", create=create, read_only=read_only)
     try:
         if new:
-            click.echo(f"{shown(path.absolute())} is a new ledger", err=True)
+            echo(f"{shown(path.absolute())} is a new ledger", err=True)
         yield ledger
     finally:
         ledger.close()

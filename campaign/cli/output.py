@@ -1,10 +1,17 @@
-"""What a command says: lines to stdout, problems and progress to stderr, attempts to a log file.
+"""The one way to the terminal: every line that a command writes to stdout or stderr goes through here.
 
-The mail does not depend on what is said of it: where nobody reads on, or a disk is full, it goes on.
+Control and bidirectional characters are made visible (`campaign.wording`): a name, a cell or a reply
+comes from outside, and must not steer the terminal. In JSON they are written as JSON's own escapes.
+
+What is data, a CSV on stdout, is written as it is, in UTF-8: a program reads it. Only where stdout is a
+terminal are its characters made visible too.
+
+Whether anybody reads this does not matter to the mail: with a closed pipe or a full disk, it goes on.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import threading
@@ -17,20 +24,61 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from campaign.errors import Problem, Severity, UserError
+from campaign.wording import visible_json, visible_text
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
     from campaign.ledger import Claim
     from campaign.model import Result
+    from campaign.outfile import Own
 
 
-def echo(line: str, *, err: bool = False) -> None:
-    """Write a line to stdout or stderr, or to nowhere from when that cannot be written any more."""
+def echo(text: str, *, err: bool = False) -> None:
+    """Write text and a line feed to stdout or stderr.
+
+    If stderr cannot be written any more, what follows vanishes. A closed stdout raises BrokenPipeError,
+    which ends a command whose product is what it prints; `Output.lines` goes on without it.
+    """
     try:
-        click.echo(line, err=err)
+        click.echo(visible_text(text), err=err)
     except OSError:
-        silence(sys.stderr if err else sys.stdout)
+        if not err:
+            raise
+        silence(sys.stderr)
+
+
+def echo_json(value: object) -> None:
+    """Write a value to stdout as JSON."""
+    import json
+
+    click.echo(visible_json(json.dumps(value, ensure_ascii=False, indent=2)))
+
+
+def echo_error(error: click.ClickException) -> None:
+    """Write what is wrong with the command line, and how it is used, to stderr."""
+    said = io.StringIO()
+    error.show(said)
+    echo(said.getvalue().rstrip("\n"), err=True)
+
+
+def ask(question: str) -> bool:
+    """Ask a question at the terminal; the answer is no by default. Raises click.Abort."""
+    try:
+        return click.confirm(visible_text(question), err=True)
+    except click.Abort:
+        echo("", err=True)  # the terminal shows ^C behind the question; click ends such a line elsewhere only
+        raise
+
+
+def page(text: str) -> None:
+    """Show text in a pager, if stdout is a terminal."""
+    click.echo_via_pager(visible_text(text))
+
+
+def clear() -> None:
+    """Clear the screen, if stdout is a terminal."""
+    click.clear()
 
 
 def silence(stream: TextIO) -> None:
@@ -39,6 +87,22 @@ def silence(stream: TextIO) -> None:
     with suppress(OSError):  # it is no file
         os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
+
+
+class Data:
+    """Stdout for data: exact, in UTF-8, except at a terminal. What `csv.writer` writes to."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stdout.isatty()
+
+    def write(self, text: str) -> int:
+        """Write text; return its length."""
+        if self._terminal:
+            sys.stdout.write(visible_text(text))
+        else:
+            # Not through the text layer: it would encode for the locale and, on Windows, change line ends.
+            sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
+        return len(text)
 
 
 class Output:
@@ -50,13 +114,19 @@ class Output:
         self._bar: tqdm[Any] | None = None
         self._doing = ""
         self._lock = threading.Lock()
+        context = click.get_current_context(silent=True)
+        if context is not None:  # a command that ends with an exception leaves no bar behind
+            context.call_on_close(self.end_bar)
 
     def lines(self, lines: Iterable[str]) -> None:
         """Write to stdout."""
         if not self.quiet:
             self.end_bar()
             for line in lines:
-                echo(_visible(line))
+                try:
+                    echo(line)
+                except OSError:
+                    silence(sys.stdout)
 
     def problems(self, problems: Iterable[Problem]) -> None:
         """Write warnings and errors to stderr."""
@@ -70,9 +140,9 @@ class Output:
         with self._lock:
             if self._bar is not None:
                 with suppress(OSError):
-                    self._bar.write(_visible(line), sys.stderr)
+                    self._bar.write(visible_text(line), sys.stderr)
             else:
-                echo(_visible(line), err=True)
+                echo(line, err=True)
 
     def waiting(self, seconds: float, why: str) -> None:
         """Write to stderr why nothing moves for a while."""
@@ -106,22 +176,28 @@ class Output:
 
 def say(problem: Problem) -> None:
     """Write a problem to stderr."""
-    text = _visible(str(problem))
-    echo(text if problem.severity == "warning" else f"error: {text}", err=True)
+    echo(str(problem) if problem.severity == "warning" else f"error: {problem}", err=True)
 
 
 class AttemptLog:
-    """JSON lines, one for each attempt; appended, so that a campaign's runs stand in one file."""
+    """JSON lines, one for each attempt; appended, so that a campaign's runs stand in one file.
 
-    def __init__(self, path: Path | None) -> None:
+    It holds people's addresses: the file gets mode 0600. None of the campaign's `own` files is
+    appended to.
+    """
+
+    def __init__(self, path: Path | None, own: Own) -> None:
         self._path = path
+        self._own = own
         self._lock = threading.Lock()
         self._file: TextIO | None = None
 
     def __enter__(self) -> AttemptLog:
+        from campaign.outfile import append
+
         if self._path is not None:
             try:
-                self._file = self._path.open("a", encoding="utf-8", buffering=1)
+                self._file = append(self._path, self._own)
             except OSError as error:
                 raise UserError(f"--log: {self._path} cannot be written: {error.strerror}") from None
         return self
@@ -148,13 +224,6 @@ class AttemptLog:
                 file, self._file = self._file, None
                 with suppress(OSError):
                     file.close()
-
-
-def _visible(text: str) -> str:
-    """Show what a server or a cell has said, and let none of it steer the terminal."""
-    from campaign.wording import visible_text
-
-    return visible_text(text)
 
 
 def _bar(doing: str, of: int) -> tqdm[Any]:

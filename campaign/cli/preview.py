@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from campaign.cli.output import Output
+from campaign.cli.codes import OK, USAGE
+from campaign.cli.options import FORCE
+from campaign.cli.output import Output, echo
 from campaign.errors import Problem, UserError
 from campaign.wording import counted
 
@@ -17,13 +19,10 @@ if TYPE_CHECKING:
     from campaign.message.render import Renderer
     from campaign.message.tokens import Secrets
     from campaign.model import Message
+    from campaign.ownfiles import OwnFiles
     from campaign.preparation import Tally
-    from campaign.preview.opened import Opened
+    from campaign.preview.opened import OpenedMessage
     from campaign.preview.variety import Chosen
-    from campaign.recipients.list import Recipients
-
-_OK, _WRONG = 0, 2
-_ON_A_PAGE = 8
 
 
 @click.command("preview")
@@ -41,7 +40,7 @@ _ON_A_PAGE = 8
     "page",
     type=click.Path(path_type=Path),
     metavar="PATH",
-    help=f"Write one self-contained page; of {_ON_A_PAGE} rows that differ, if none are named.",
+    help="Write one self-contained page; of 8 rows that differ, if none are named.",
 )
 @click.option(
     "--eml",
@@ -51,6 +50,7 @@ _ON_A_PAGE = 8
     help="Write each message's exact bytes into DIR; of all rows, if none are named.",
 )
 @click.option("--open", "opens", is_flag=True, help="Show the page, or the first .eml file; alone: a page.")
+@FORCE
 def command(
     file: Path,
     row: int | None,
@@ -59,51 +59,57 @@ def command(
     page: Path | None,
     folder: Path | None,
     opens: bool,
+    force: bool,
 ) -> int:
     """Show real messages of real recipients: the first row's, on the terminal, if nothing else is said.
 
     Nothing is sent, no connection is opened, and no password, token or secret command is run: where
     a message needs such a secret, a placeholder stands, and a note says so.
+
+    Pages and .eml files of an earlier preview are overwritten; any other file only with --force, and
+    the campaign's own files never.
     """
     if sum(choice is not None for choice in (row, address, pick)) > 1:
         raise click.UsageError("--row, --to and --pick each choose the rows; name one of them")
     if page is not None and folder is not None:
         raise click.UsageError("--html and --eml each say where the messages go; name one of them")
     from campaign.campaignfile.load import load
+    from campaign.ownfiles import OwnFiles
     from campaign.preparation import Tally, compile_campaign
+    from campaign.preview.choice import ON_A_PAGE, Choice, choose
 
     campaign = load(file)
+    own = OwnFiles(campaign.file)
     secrets, notes = _secrets(campaign)
     recipients, renderer = compile_campaign(campaign, secrets)
     output, problems = Output(), Tally()
     if page is None and folder is None and opens:
         page = _temporary()
-    if pick is None and page is not None and row is None and address is None:
-        pick = _ON_A_PAGE
-    every = folder is not None and row is None and address is None and pick is None
-    chosen = _chosen(campaign, recipients, row, address, pick, every, problems, output)
+    choice = Choice(row, address, pick, every=folder is not None)
+    if page is not None and choice.is_open:
+        choice = Choice(pick=ON_A_PAGE)
+    chosen = choose(campaign, recipients, choice, problems, output.progress)
     messages = _rendered(renderer, chosen, problems)
     if folder is not None:
-        count, first = _write(folder, messages, output)
-        what = f"{counted(count, 'message')} written to {folder}"
+        count, shown = _write(folder, messages, own, force=force)
+        said = f"{counted(count, 'message')} written to {folder}"
     elif page is not None:
-        count, first = _page(campaign, page, list(messages), notes), page
-        what = f"{counted(count, 'message')} on {page}"
+        count, shown = _page(campaign, page, list(messages), notes, own, force=force), page
+        said = f"{counted(count, 'message')} on {page}"
     else:
-        count, what, first = _show(recipients.file, messages), "", None
+        count, said, shown = _show(recipients.file, messages, output), "", None
     output.end_bar()
     if not count:
         raise UserError(*(problems.shown or [Problem("the list has no row to preview", recipients.file)]))
-    if what:
-        click.echo(what)
+    _say(said, page)
     for note in notes if page is None else ():
-        click.echo(f"note: {note}", err=True)
+        echo(f"note: {note}", err=True)
     output.problems(problems.shown)
     if problems.count > len(problems.shown):
-        click.echo(f"error: and {problems.count - len(problems.shown):,} more", err=True)
-    if opens and first is not None:
-        _open(first)
-    return _WRONG if problems.count else _OK
+        echo(f"error: and {problems.count - len(problems.shown):,} more", err=True)
+    if opens and shown is not None:
+        _open(shown)
+    return USAGE if problems.count else OK
 
 
 def _secrets(campaign: CampaignFile) -> tuple[Secrets, list[str]]:
@@ -125,32 +131,6 @@ def _secrets(campaign: CampaignFile) -> tuple[Secrets, list[str]]:
     return secrets, notes
 
 
-def _chosen(
-    campaign: CampaignFile,
-    recipients: Recipients,
-    row: int | None,
-    address: str | None,
-    pick: int | None,
-    every: bool,
-    problems: Tally,
-    output: Output,
-) -> Iterable[Chosen]:
-    from campaign.preparation import Tally
-    from campaign.preview import choice
-    from campaign.preview.variety import Chosen, varied
-
-    if row is not None:
-        return [Chosen(choice.numbered(campaign, recipients, row))]
-    if address is not None:
-        return map(Chosen, choice.addressed(campaign, recipients, address))
-    if pick is not None:
-        # Rows that are not picked are not this preview's to judge: `check` does.
-        return varied(choice.everybody(recipients, Tally(), output.progress), recipients.columns, pick)
-    if every:
-        return map(Chosen, choice.everybody(recipients, problems, output.progress))
-    return [Chosen(choice.first(recipients, problems))]
-
-
 def _rendered(
     renderer: Renderer, chosen: Iterable[Chosen], problems: Tally
 ) -> Iterator[tuple[Chosen, Message]]:
@@ -164,45 +144,64 @@ def _rendered(
             problems.add(error.problems)
 
 
-def _show(file: str, messages: Iterable[tuple[Chosen, Message]]) -> int:
+def _show(file: str, messages: Iterable[tuple[Chosen, Message]], output: Output) -> int:
     from campaign.preview.opened import open_message
     from campaign.preview.terminal import lines
 
     count = 0
     for chosen, message in messages:
+        output.end_bar()
         if count:
-            click.echo("\n" + "─" * 72 + "\n")
+            echo("\n" + "─" * 72 + "\n")
         for line in lines(chosen, open_message(message), file):
-            click.echo(line)
+            echo(line)
         count += 1
     return count
 
 
 def _write(
-    folder: Path, messages: Iterable[tuple[Chosen, Message]], output: Output
+    folder: Path, messages: Iterable[tuple[Chosen, Message]], own: OwnFiles, *, force: bool
 ) -> tuple[int, Path | None]:
     from campaign.preview.files import make_folder, write_message
 
     first, count = None, 0
     make_folder(folder)
     for _, message in messages:
-        path = write_message(folder, message)
+        path = write_message(folder, message, own, force=force)
         first = first or path
         count += 1
     return count, first
 
 
 def _page(
-    campaign: CampaignFile, path: Path, messages: Sequence[tuple[Chosen, Message]], notes: Sequence[str]
+    campaign: CampaignFile,
+    path: Path,
+    messages: Sequence[tuple[Chosen, Message]],
+    notes: Sequence[str],
+    own: OwnFiles,
+    *,
+    force: bool,
 ) -> int:
-    from campaign.preview.files import write_page
+    from campaign.outfile import writing
     from campaign.preview.opened import open_message
-    from campaign.preview.page import page
+    from campaign.preview.page import PREVIEW, page
 
-    opened: list[tuple[Chosen, Opened]] = [(chosen, open_message(message)) for chosen, message in messages]
+    opened: list[tuple[Chosen, OpenedMessage]] = [
+        (chosen, open_message(message)) for chosen, message in messages
+    ]
     if opened:
-        write_page(path, page(campaign.name, opened, notes), private=True)
+        text = page(campaign.name, opened, notes)
+        with writing(path, PREVIEW, own, force=force) as out:
+            out.write(text.encode())
     return len(opened)
+
+
+def _say(said: str, page: Path | None) -> None:
+    """Say what was written; on stderr if the page itself went to stdout, or to another stream."""
+    from campaign.outfile import is_regular
+
+    if said:
+        echo(said, err=page is not None and not is_regular(page))
 
 
 def _temporary() -> Path:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import click
 
+from campaign.cli.codes import OK
+from campaign.cli.options import FORCE
+from campaign.cli.output import echo
 from campaign.errors import UserError
 
 
@@ -20,16 +23,18 @@ from campaign.errors import UserError
     metavar="PAGE",
     help="The page to write; <name>-report.html beside FILE without it.",
 )
-def command(file: Path, output: Path | None) -> int:
+@FORCE
+def command(file: Path, output: Path | None, force: bool) -> int:
     """Write one self-contained page about FILE's campaign: counts, course, replies, what to do next.
 
-    It needs no network, and can be written during a send. A page that was written earlier is
-    overwritten, no other file is.
+    It needs no network, and can be written during a send. An earlier page is overwritten; any other
+    file only with --force, and the campaign's own files never.
     """
     from campaign.campaignfile.identity import identify
     from campaign.ledger import Ledger
-    from campaign.preview.files import write_page
-    from campaign.report.page import page
+    from campaign.outfile import is_regular, writing
+    from campaign.ownfiles import OwnFiles
+    from campaign.report.page import REPORT, page
     from campaign.wording import shown
 
     campaign = identify(file)
@@ -45,6 +50,7 @@ def command(file: Path, output: Path | None) -> int:
         text = page(campaign.name, shown(campaign.file), ledger.history, now)
     finally:
         ledger.close()
-    write_page(output, text, private=False)
-    click.echo(f"written to {shown(output)}")
-    return 0
+    with writing(output, REPORT, OwnFiles(campaign.file), force=force) as out:
+        out.write(text.encode())
+    echo(f"written to {shown(output)}", err=not is_regular(output))  # stdout may have got the page
+    return OK

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from campaign.cli.codes import OK
+from campaign.cli.output import echo
 from campaign.errors import UserError
+from campaign.wording import counted
 
 if TYPE_CHECKING:
-    from campaign.ledger import CopyEntry, Entry, Ledger
+    from campaign.ledger import Entry, Ledger
 
 
 @click.command("resolve")
@@ -43,6 +46,7 @@ def command(
     """
     from campaign.campaignfile.identity import identify
     from campaign.ledger import Ledger
+    from campaign.ledger.doubt import doubtful, named
 
     if accepted + pending + (from_log is not None) > 1:
         raise UserError("give one of --accepted, --pending and --from-log")
@@ -53,73 +57,46 @@ def command(
     campaign = identify(file)
     ledger = Ledger.open(campaign.ledger, campaign.name, create=False)
     try:
-        doubtful = _doubtful(ledger)
+        rows = doubtful(ledger.history, time.time_ns())
         if from_log is not None:
-            _from_log(ledger, doubtful, from_log)
+            _from_log(ledger, rows, from_log)
         elif accepted or pending:
-            _settle(ledger, doubtful, addresses, accepted=accepted)
+            _settle(ledger, named(rows, addresses) if addresses else rows, accepted=accepted)
         else:
-            _list(doubtful, file)
+            _list(rows, file)
     finally:
         ledger.close()
-    return 0
-
-
-def _doubtful(ledger: Ledger) -> list[Entry]:
-    from campaign.model import Status
-
-    now = time.time_ns()
-    rows = list(ledger.history.entries(now, [Status.IN_DOUBT]))
-    # One answer was due for a row and its copies: what settles the row settles them.
-    by_key = {entry.key for entry in rows}
-    for copy in ledger.history.copies(now, [Status.IN_DOUBT]):
-        if copy.key not in by_key:
-            rows.append(_as_entry(copy))
-    return rows
-
-
-def _as_entry(copy: CopyEntry) -> Entry:
-    """Show a copy as a row of its own."""
-    from campaign.ledger import Entry, copy_key
-
-    key = copy_key(copy.key, copy.address)
-    return Entry(0, key, copy.address, "", copy.status, 0, copy.reply, copy.message_id, None, None, {})
+    return OK
 
 
 def _list(doubtful: list[Entry], file: Path) -> None:
     from campaign.report.words import clock
 
     if not doubtful:
-        click.echo("nothing is in doubt")
+        echo("nothing is in doubt")
         return
     for entry in doubtful:
         began = clock(entry.started_at) if entry.started_at is not None else "?"
-        click.echo(f"{entry.email or '(forgotten)'}  {began}  {entry.message_id}  {entry.reply}")
-    click.echo(f"\n{len(doubtful)} may have arrived. Look for their Message-IDs at the server, then:")
-    click.echo(f"  campaign resolve {file} --accepted ADDRESS...   they arrived")
-    click.echo(f"  campaign resolve {file} --pending ADDRESS...    they did not; the next send mails them")
-    click.echo(f"  campaign resolve {file} --from-log MAIL.LOG     let the server's log decide")
+        echo(f"{entry.email or '(forgotten)'}  {began}  {entry.message_id}  {entry.reply}")
+    which = "its Message-ID" if len(doubtful) == 1 else "their Message-IDs"
+    echo(f"\n{len(doubtful):,} may have arrived. Look for {which} at the server, then:")
+    echo(f"  campaign resolve {file} --accepted ADDRESS...   they arrived")
+    echo(f"  campaign resolve {file} --pending ADDRESS...    they did not; the next send mails them")
+    echo(f"  campaign resolve {file} --from-log MAIL.LOG     let the server's log decide")
 
 
-def _settle(ledger: Ledger, doubtful: list[Entry], addresses: tuple[str, ...], *, accepted: bool) -> None:
-    from campaign.address import fold
+def _settle(ledger: Ledger, chosen: list[Entry], *, accepted: bool) -> None:
     from campaign.model import Status
 
-    wanted = {fold(address) for address in addresses}
-    chosen = [
-        entry for entry in doubtful if not addresses or fold(entry.email) in wanted or entry.key in wanted
-    ]
-    missing = wanted - {fold(entry.email) for entry in chosen} - {entry.key for entry in chosen}
-    if missing:
-        raise UserError(*(f"{address} is not in doubt; nothing was changed" for address in sorted(missing)))
     status = Status.ACCEPTED if accepted else Status.PENDING
     words = "settled by hand: " + ("it arrived" if accepted else "it did not arrive")
     count = ledger.settle_doubt(status, [entry.key for entry in chosen], words, time.time_ns())
-    click.echo(f"{count} settled as {status}")
+    echo(f"{count:,} settled as {status}")
 
 
 def _from_log(ledger: Ledger, doubtful: list[Entry], log: Path) -> None:
     from campaign.feedback.maillog import delivered
+    from campaign.ledger.doubt import sent
     from campaign.model import Status
 
     try:
@@ -127,9 +104,9 @@ def _from_log(ledger: Ledger, doubtful: list[Entry], log: Path) -> None:
             found = delivered(lines)
     except OSError as error:
         raise UserError(f"{log} cannot be read: {error.strerror}") from None
-    keys = [entry.key for entry in doubtful if entry.message_id in found]
+    keys = [entry.key for entry in sent(doubtful, found)]
     words = f"settled by the server's log {log.name}: it was sent"
     count = ledger.settle_doubt(Status.ACCEPTED, keys, words, time.time_ns())
-    click.echo(
-        f"{count} settled as accepted; {len(doubtful) - count} are not in {log.name} and stay in doubt"
-    )
+    left = counted(len(doubtful) - count, "is", "are")
+    stay = "stays" if len(doubtful) - count == 1 else "stay"
+    echo(f"{count:,} settled as accepted; {left} not in {log.name} and {stay} in doubt")

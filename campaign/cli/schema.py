@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
+from campaign.cli.codes import OK
+from campaign.cli.output import echo_json
+
 
 @click.command("schema")
 def command() -> int:
     """Print the JSON Schema of the campaign file: `campaign schema > campaign.schema.json`."""
-    import json
-
     from campaign.campaignfile.schema import json_schema
 
-    click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
-    return 0
+    echo_json(json_schema())
+    return OK

@@ -58,6 +58,7 @@ def command(
     from campaign.cli.audience import DryRun, Terminal
     from campaign.cli.codes import UNFINISHED
     from campaign.ledger import Choices
+    from campaign.ownfiles import OwnFiles
     from campaign.sending.job import Change, Mode, Options, run
 
     accepted = {Change.CONTENT} if accept_changes else set()
@@ -81,7 +82,7 @@ def command(
     if not yes and not sys.stdin.isatty():
         raise UserError("there is no terminal to ask on: look at the plan with --dry-run, then add --yes")
     try:
-        with AttemptLog(log) as attempts:
+        with AttemptLog(log, OwnFiles(campaign.file)) as attempts:
             finished = run(campaign, options, Terminal(output, attempts.write))
     except LedgerFull as full:  # before anything has left
         output.problems(full.problems)

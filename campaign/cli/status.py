@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from campaign.cli.codes import OK
+from campaign.cli.output import clear, echo, echo_json
+
 if TYPE_CHECKING:
     from campaign.campaignfile.identity import Identity
     from campaign.ledger import Ledger, Summary
@@ -23,7 +26,7 @@ def command(file: Path, as_json: bool, watch: bool) -> int:
     """Say where the campaign in FILE stands: counts, rate, when it will end, replies, domains."""
     from campaign.campaignfile.identity import identify
     from campaign.ledger import Ledger
-    from campaign.report.machine import status_json
+    from campaign.report import machine
 
     campaign = identify(file)
     ledger = (
@@ -36,13 +39,13 @@ def command(file: Path, as_json: bool, watch: bool) -> int:
             now = time.time_ns()
             summary = ledger.history.summary(now)
             if as_json:
-                click.echo(status_json(campaign.name, summary))
+                echo_json(machine.status(campaign.name, summary))
             else:
                 if watch:
-                    click.clear()
+                    clear()
                 _show(campaign, ledger, summary, now)
             if not watch or summary.sending is None:
-                return 0
+                return OK
             time.sleep(_EVERY)
     finally:
         ledger.close()
@@ -50,29 +53,16 @@ def command(file: Path, as_json: bool, watch: bool) -> int:
 
 def _show(campaign: Identity, ledger: Ledger, summary: Summary, now: int) -> None:
     from campaign.report import terminal
-    from campaign.report.words import clock, duration
     from campaign.wording import shown
 
     if not any(summary.counts.values()):
-        click.echo(f"{campaign.name}: nothing was sent yet")
+        echo(f"{campaign.name}: nothing was sent yet")
         return
-    for line in terminal.summary_lines(campaign.name, summary):
-        click.echo(line)
-    if summary.waiting and campaign.windows and campaign.host is not None:
-        from campaign.ledger import Scope
-        from campaign.sending.account import load_pace
-        from campaign.sending.pacing import LocalPace
-
-        pace = LocalPace(campaign.windows)
-        scope = Scope(campaign.host, campaign.username or "")
-        load_pace(pace, scope, campaign.windows, ledger, time.monotonic_ns())
-        wait = pace.finish(time.monotonic_ns(), summary.waiting)
-        wait = max(wait, (summary.next_due or now) - now)
-        rate = ", ".join(map(str, campaign.windows))
-        click.echo(f"  rate {rate}: until {clock(now + wait)} ({duration(wait / 1e9)}) at the earliest")
     for line in (
+        *terminal.summary_lines(campaign.name, summary),
+        *terminal.rate_lines(campaign, ledger, summary, now),
         *terminal.domain_lines(ledger.history, now),
         *terminal.reply_lines(ledger.history.replies(now)),
         *terminal.next_lines(shown(campaign.file), summary, now),
     ):
-        click.echo(line)
+        echo(line)

@@ -1,12 +1,16 @@
 """Which rows are previewed: the first, one by number or address, all, or a few that differ.
 
-Only rows that would be sent are shown: `where`, bad rows and doubles are told, never previewed.
+    choose(campaign, recipients, choice, bad, progress) -> Chosen rows
+
+Only rows that would be sent are shown. For a row that `where` leaves out, that is bad or whose key an
+earlier row has, an error says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
+from dataclasses import dataclass
 
 from campaign.address import AddressError, fold, parse_address
 from campaign.campaignfile.models import CampaignFile
@@ -14,8 +18,49 @@ from campaign.errors import Problem, UserError
 from campaign.ledger import Ledger
 from campaign.model import BadRow, Recipient
 from campaign.preparation import Progress, Tally
+from campaign.preview.variety import Chosen, varied
 from campaign.recipients.list import Recipients
 from campaign.wording import counted
+
+ON_A_PAGE = 8
+"""Rows on a page if the person chose none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the person chose: at most one of a row's number, an address, and how many rows that differ.
+
+    If none is given, `every` stands for all rows, and otherwise it is the first.
+    """
+
+    row: int | None = None
+    address: str | None = None
+    pick: int | None = None
+    every: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the person chose no rows."""
+        return self.row is None and self.address is None and self.pick is None
+
+
+def choose(
+    campaign: CampaignFile, recipients: Recipients, choice: Choice, bad: Tally, progress: Progress
+) -> Iterable[Chosen]:
+    """Return the chosen rows; `bad` gets what is wrong with others on the way.
+
+    Raises UserError if the list does not have what was chosen, or it would not be sent.
+    """
+    if choice.row is not None:
+        return [Chosen(numbered(campaign, recipients, choice.row))]
+    if choice.address is not None:
+        return map(Chosen, addressed(campaign, recipients, choice.address))
+    if choice.pick is not None:
+        # Rows that are not picked are not this preview's to judge: `check` does.
+        return varied(everybody(recipients, Tally(), progress), recipients.columns, choice.pick)
+    if choice.every:
+        return map(Chosen, everybody(recipients, bad, progress))
+    return [Chosen(first(recipients, bad))]
 
 
 def first(recipients: Recipients, bad: Tally) -> Recipient:

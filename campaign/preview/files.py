@@ -1,74 +1,43 @@
-"""Files that a person asked for: whole or not at all, in their place, and over nothing else.
-
-A file is written under another name and moved into its place, so a link in the place of a message is
-replaced, not followed. Previews hold recipients' data: they are their owner's alone.
-"""
+"""Messages as .eml files, of the exact octets that would leave."""
 
 from __future__ import annotations
 
 import re
-import secrets
-from contextlib import suppress
-from os import O_CREAT, O_EXCL, O_WRONLY, fdopen
-from os import open as open_descriptor
 from pathlib import Path
 
 from campaign.errors import UserError
 from campaign.model import Message
+from campaign.outfile import Kind, Own, writing
 
 _UNSAFE = re.compile(r"[^\w.@+=-]")
 _LONGEST = 150  # octets of an address in a name; file systems take 255 in all
-_HEAD = 2048
-MARK = '<meta name="generator" content="campaign">'
-"""What a page of ours has in its first lines: such a page may be overwritten."""
+_BEGINNING = re.compile(rb"(?:DKIM-Signature: (?:[^\r\n]|\r\n[ \t])+\r\n)?MIME-Version: 1\.0\r\nFrom: ")
+
+MESSAGE = Kind(
+    "a message of campaign's",
+    # Our messages begin like this; one that has travelled begins with the servers' trace fields.
+    lambda head: _BEGINNING.match(head) is not None,
+    private=True,
+    durable=False,  # a folder may get a million of them
+)
 
 
-def write_message(folder: Path, message: Message) -> Path:
-    """Write a message's exact octets as `0001-name@example.com.eml`. Raises UserError."""
+def write_message(folder: Path, message: Message, own: Own, *, force: bool) -> Path:
+    """Write a message as `0001-name@example.com.eml`.
+
+    A link in its place is not followed: the name is made from a row of the list. Raises UserError.
+    """
     address = _UNSAFE.sub("_", message.envelope.recipients[0])
     address = address.encode()[:_LONGEST].decode(errors="ignore")
     path = folder / f"{message.number:04}-{address}.eml"
-    _write(path, message.content, 0o600)
+    with writing(path, MESSAGE, own, force=force, follow=False) as out:
+        out.write(message.content)
     return path
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder for messages where there is none. Raises UserError."""
+    """Make the folder for messages if there is none. Raises UserError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{folder}: the folder cannot be made: {error.strerror}") from None
-
-
-def write_page(path: Path, page: str, *, private: bool) -> None:
-    """Write a page; `private`: for its owner alone.
-
-    Raises UserError where another file than a page of ours is there already.
-    """
-    place = path.resolve()
-    if place.is_file():
-        try:
-            with place.open("rb") as file:
-                head = file.read(_HEAD)
-        except OSError as error:
-            raise UserError(f"{path} cannot be written: {error.strerror}") from None
-        if head.strip() and MARK.encode() not in head:
-            raise UserError(f"{path} is there already, and is no page of campaign's; name another file")
-    _write(place, page.encode(), 0o600 if private else 0o666)
-
-
-def _write(path: Path, octets: bytes, mode: int) -> None:
-    try:
-        if path.exists() and not path.is_file():  # a pipe, a terminal; a folder raises
-            path.write_bytes(octets)
-            return
-        unfinished = path.with_name(f".campaign-{secrets.token_hex(6)}")
-        try:
-            with fdopen(open_descriptor(unfinished, O_CREAT | O_EXCL | O_WRONLY, mode), "wb") as file:
-                file.write(octets)
-            unfinished.replace(path)
-        finally:
-            with suppress(OSError):
-                unfinished.unlink()
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}") from None

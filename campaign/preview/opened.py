@@ -17,7 +17,10 @@ from email.quoprimime import header_decode
 from campaign.model import Message
 
 _WORD = re.compile(r"=\?utf-8\?([bq])\?([^?\s]*)\?=", re.IGNORECASE)
+_RUN = re.compile(rf"(?:{_WORD.pattern})+", re.IGNORECASE)
 _BETWEEN_WORDS = re.compile(r"(\?=)\s+(?==\?utf-8\?[bq]\?)", re.IGNORECASE)
+_ADDRESSES = frozenset({"from", "sender", "reply-to", "to", "cc", "bcc"})
+_SPECIAL = re.compile(r'[()<>\[\]:;@\\,."]')  # RFC 5322 3.2.3
 _FOLD = re.compile(r"\r?\n(?=[ \t])")
 
 
@@ -32,7 +35,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedMessage:
     """One message, read. `headers` are decoded and in the order in which they stand."""
 
     message: Message
@@ -47,7 +50,7 @@ class Opened:
         return next((value for field, value in self.headers if field.lower() == name.lower()), "")
 
 
-def open_message(message: Message) -> Opened:
+def open_message(message: Message) -> OpenedMessage:
     """Read a rendered message."""
     parsed = message_from_bytes(message.content, _class=EmailMessage, policy=SMTPUTF8)
     text = html = None
@@ -65,23 +68,35 @@ def open_message(message: Message) -> Opened:
             html = _lines(part)
         else:
             attachments.append(_part(part))
-    headers = tuple((name, decoded(value)) for name, value in parsed.raw_items())
-    return Opened(message, headers, text, html, tuple(attachments), tuple(images))
+    headers = tuple(
+        (name, decoded(value, addresses=name.lower() in _ADDRESSES)) for name, value in parsed.raw_items()
+    )
+    return OpenedMessage(message, headers, text, html, tuple(attachments), tuple(images))
 
 
-def decoded(value: str) -> str:
+def decoded(value: str, *, addresses: bool = False) -> str:
     """Return a field's folded value as people read it (RFC 2047 6.2).
 
-    The standard library's parser keeps the white space between the encoded words of a long name.
+    In a field of `addresses`, a decoded name in which a comma or another special character stands is
+    quoted, as it would be if it were ASCII (RFC 5322 3.2.4): without quotes it would read as two names.
     """
 
-    def word(match: re.Match[str]) -> str:
-        if match[1] in "bB":
-            return b64decode(match[2]).decode("utf-8", "replace")
-        return header_decode(match[2]).encode("latin-1").decode("utf-8", "replace")
+    def run(match: re.Match[str]) -> str:
+        text = "".join(_word(*word) for word in _WORD.findall(match[0]))
+        if addresses and _SPECIAL.search(text):
+            return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
+        return text
 
     octets = _FOLD.sub("", value).encode("utf-8", "surrogateescape")
-    return _WORD.sub(word, _BETWEEN_WORDS.sub(r"\1", octets.decode("utf-8", "replace")))
+    # The standard library's parser keeps the white space between the encoded words of a long name.
+    return _RUN.sub(run, _BETWEEN_WORDS.sub(r"\1", octets.decode("utf-8", "replace")))
+
+
+def _word(encoding: str, text: str) -> str:
+    """Decode an encoded word."""
+    if encoding in "bB":
+        return b64decode(text).decode("utf-8", "replace")
+    return header_decode(text).encode("latin-1").decode("utf-8", "replace")
 
 
 def _leaves(part: EmailMessage) -> Iterator[EmailMessage]:

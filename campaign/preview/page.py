@@ -17,9 +17,12 @@ from pathlib import Path
 import jinja2
 
 from campaign.address import display_address
-from campaign.preview.opened import Opened
+from campaign.outfile import Kind, is_page
+from campaign.preview.opened import OpenedMessage
 from campaign.preview.variety import Chosen
 from campaign.wording import size, visible, visible_text
+
+PREVIEW = Kind("a page of campaign's", is_page, private=True)
 
 # Unanswered, a click would load the link inside the frame: with this it asks for a window, which the
 # sandbox denies.
@@ -56,7 +59,7 @@ class _Shown:
     size: str
 
 
-def page(campaign: str, messages: Sequence[tuple[Chosen, Opened]], notes: Sequence[str]) -> str:
+def page(campaign: str, messages: Sequence[tuple[Chosen, OpenedMessage]], notes: Sequence[str]) -> str:
     """Return the page for messages of a campaign; `notes` say what is not as it will be."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -67,7 +70,7 @@ def page(campaign: str, messages: Sequence[tuple[Chosen, Opened]], notes: Sequen
     return template.render(campaign=visible(campaign), messages=shown, notes=notes, with_html=with_html)
 
 
-def _show(chosen: Chosen, opened: Opened) -> _Shown:
+def _show(chosen: Chosen, opened: OpenedMessage) -> _Shown:
     recipient, message = chosen.recipient, opened.message
     seen = _Seen()
     if opened.html is not None:
@@ -110,7 +113,7 @@ def source(content: bytes) -> str:
     return visible_text(_BASE64.sub(cut, text))
 
 
-def _framed(opened: Opened) -> str:
+def _framed(opened: OpenedMessage) -> str:
     """Return the frame's document: images in it, links inert."""
     html = _FRAMES.sub(r"<x-\1", _LINK.sub("<meta", opened.html or ""))
     for image in opened.images:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from campaign.preview.opened import Opened, Part
+from campaign.preview.opened import OpenedMessage, Part
 from campaign.preview.variety import Chosen
 from campaign.wording import size, visible, visible_text
 
 
-def lines(chosen: Chosen, opened: Opened, file: str) -> Iterator[str]:
+def lines(chosen: Chosen, opened: OpenedMessage, file: str) -> Iterator[str]:
     """Yield envelope, header, text, files and sizes of a message of the list `file`."""
     recipient, message = chosen.recipient, opened.message
     why = f" ({', '.join(chosen.why)})" if chosen.why else ""

@@ -17,22 +17,18 @@ def iso(nanoseconds: int | None) -> str | None:
     return datetime.fromtimestamp(nanoseconds / 1e9, UTC).isoformat()
 
 
-def status_json(name: str, summary: Summary) -> str:
-    """Return where a campaign stands, as one object."""
+def status(name: str, summary: Summary) -> dict[str, object]:
+    """Return where a campaign stands, as the object that `status --json` writes."""
     counts: Mapping[str, int] = {str(status): count for status, count in summary.counts.items()}
-    return json.dumps(
-        {
-            "campaign": name,
-            "counts": counts,
-            "copies": {str(status): count for status, count in summary.copies.items() if count},
-            "first_accepted_at": iso(summary.first_accepted_at),
-            "last_accepted_at": iso(summary.last_accepted_at),
-            "next_due_at": iso(summary.next_due),
-            "sending": {"pid": summary.sending[0], "host": summary.sending[1]} if summary.sending else None,
-        },
-        ensure_ascii=False,
-        indent=2,
-    )
+    return {
+        "campaign": name,
+        "counts": counts,
+        "copies": {str(status): count for status, count in summary.copies.items() if count},
+        "first_accepted_at": iso(summary.first_accepted_at),
+        "last_accepted_at": iso(summary.last_accepted_at),
+        "next_due_at": iso(summary.next_due),
+        "sending": {"pid": summary.sending[0], "host": summary.sending[1]} if summary.sending else None,
+    }
 
 
 def attempt_line(claim: Claim, result: Result) -> str:

@@ -16,9 +16,13 @@ import jinja2
 from campaign.address import display_domain
 from campaign.ledger import History, Summary
 from campaign.model import SECOND, Status
+from campaign.outfile import Kind, is_page
 from campaign.report.curve import POINTS, curve
 from campaign.report.words import MEANING, alike, clock, duration, speed
 from campaign.wording import counted
+
+# It names domains, and no address: replies are shown without those.
+REPORT = Kind("a page of campaign's", is_page, private=False)
 
 _DOMAINS = 20
 _REPLIES = 30

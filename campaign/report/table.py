@@ -9,17 +9,24 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping
-from typing import TextIO
+from typing import Protocol
 
 from campaign.ledger import CopyEntry, Entry
 from campaign.model import Status
+from campaign.outfile import Kind
 
 STATUS, REPLY, COPIES = "campaign_status", "campaign_reply", "campaign_copies"
-
 
 COPY_STATUSES = (
     Status.PENDING, Status.IN_FLIGHT, Status.REFUSED, Status.DEFERRED, Status.IN_DOUBT, Status.SUPPRESSED,
 )  # fmt: skip
+
+
+class Writable(Protocol):
+    """What a CSV can be written to."""
+
+    def write(self, text: str, /) -> object:
+        """Write text as it is, its line feeds too."""
 
 
 def copies_by_key(copies: Iterable[CopyEntry]) -> dict[str, str]:
@@ -31,8 +38,10 @@ def copies_by_key(copies: Iterable[CopyEntry]) -> dict[str, str]:
     return said
 
 
-def write(out: TextIO, columns: tuple[str, ...], entries: Iterable[Entry], copies: Mapping[str, str]) -> int:
-    """Write the rows and return how many they were. `out` is opened with newline="".
+def write(
+    out: Writable, columns: tuple[str, ...], entries: Iterable[Entry], copies: Mapping[str, str]
+) -> int:
+    """Write the rows and return how many they were.
 
     `copies` say by key how the copies of a row stand that were not accepted.
     """
@@ -46,3 +55,16 @@ def write(out: TextIO, columns: tuple[str, ...], entries: Iterable[Entry], copie
         said = [entry.status, " ".join(entry.reply.split()), *([copies.get(entry.key, "")] if copies else [])]
         writer.writerow([*cells, *said])
     return count
+
+
+def _is_export(head: bytes) -> bool:
+    """Whether a file's first record ends in our columns. A spreadsheet may have added a BOM."""
+    try:
+        header = next(csv.reader(head.decode("utf-8-sig", "replace").splitlines(keepends=True)))
+    except (csv.Error, StopIteration):
+        return False
+    ours = [STATUS, REPLY, COPIES]
+    return header[-2:] == ours[:2] or header[-3:] == ours
+
+
+EXPORT = Kind("an export of campaign's", _is_export, private=True)

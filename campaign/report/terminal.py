@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,9 @@ from campaign.report.words import MEANING, alike, clock, duration, speed
 from campaign.wording import counted
 
 if TYPE_CHECKING:  # `status` needs neither pydantic nor Jinja2
+    from campaign.campaignfile.identity import Identity
     from campaign.campaignfile.models import CampaignFile
+    from campaign.ledger import Ledger
     from campaign.preparation import Survey
 
 
@@ -80,6 +83,23 @@ def summary_lines(name: str, summary: Summary) -> Iterator[str]:
         yield ", ".join(filter(None, [f"  from {clock(first)} to {clock(last)}", fast]))
 
 
+def rate_lines(campaign: Identity, ledger: Ledger, summary: Summary, now: int) -> Iterator[str]:
+    """Yield when the rate lets what waits be finished; nothing if there is no rate. `now` is UTC ns."""
+    if not summary.waiting or not campaign.windows or campaign.host is None:
+        return
+    from campaign.ledger import Scope
+    from campaign.sending.account import load_pace
+    from campaign.sending.pacing import LocalPace
+
+    pace = LocalPace(campaign.windows)
+    scope = Scope(campaign.host, campaign.username or "")
+    load_pace(pace, scope, campaign.windows, ledger, time.monotonic_ns())
+    wait = pace.finish(time.monotonic_ns(), summary.waiting)
+    wait = max(wait, (summary.next_due or now) - now)
+    rate = ", ".join(map(str, campaign.windows))
+    yield f"  rate {rate}: until {clock(now + wait)} ({duration(wait / SECOND)}) at the earliest"
+
+
 def reply_lines(replies: Iterable[tuple[Status, str, int]], most: int = 8) -> Iterator[str]:
     """Yield the most frequent replies to what was not accepted, and what they mean."""
     every = alike(replies)
@@ -89,7 +109,8 @@ def reply_lines(replies: Iterable[tuple[Status, str, int]], most: int = 8) -> It
         means = f" ({reply.meaning})" if reply.meaning else ""
         yield f"    {reply.rows:,} × {reply.status.replace('_', ' ')}: {reply.words}{means}"
     if len(every) > most:
-        yield f"    and {len(every) - most} other replies: campaign export FILE --status refused,deferred"
+        others = counted(len(every) - most, "other reply", "other replies")
+        yield f"    and {others}: campaign export FILE --status refused,deferred"
 
 
 def suppression_lines(count: int, file: str) -> Iterator[str]:

@@ -154,15 +154,6 @@ def test_what_is_wrong(text: str, words: list[str], folder: Path, monkeypatch: p
     assert [str(problem) for problem in caught.value.problems] == [f"campaign.yaml:{what}" for what in words]
 
 
-def test_a_link_to_a_named_file_is_that_file(folder: Path) -> None:
-    identity = identify(of(MINIMAL + "dkim: {key_file: circle}\n", folder))
-    for name, target in (("circle", "circle"), ("link", "body.txt.j2")):
-        (folder / name).unlink(missing_ok=True)
-        (folder / name).symlink_to(target)
-    assert identity.names(folder / "link")
-    assert not identity.names(folder / "other.csv")
-
-
 def loaded(arguments: list[str], folder: Path) -> set[str]:
     """Run a command in a process of its own; return the modules that it has imported."""
     program = f"import sys; from campaign.cli import main; code = main({arguments!r}); print()\n"

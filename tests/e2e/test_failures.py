@@ -132,7 +132,7 @@ def test_a_certificate_of_an_authority_that_nobody_named(server: Postfix, campai
     assert "smtp.ca_file" in sent.stderr
     checked = folder.run("check", "campaign.yaml", "--server")
     assert checked.returncode == 6
-    assert "campaign.yaml: nothing is wrong" in checked.stdout
+    assert "campaign.yaml: 1 error" in checked.stdout
     assert "smtp.ca_file" in checked.stderr
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from campaign.address import AddressError
-from campaign.cli import main
 from campaign.ledger import Ledger, Suppression, parse_pattern
 from tests.e2e.folder import CampaignFolder
 from tests.ledger.book import NOW, enrol, people, registered, row, send, start, statuses
@@ -87,79 +86,6 @@ def test_who_is_suppressed_after_the_list_was_read_is_not_mailed(ledger: Ledger)
     ledger.suppressions.add([Suppression("anna@example.com", "asked", NOW)])
     enrolment.apply(NOW)
     assert statuses(ledger) == {"anna@example.com": "suppressed", "ben@example.com": "pending"}
-
-
-# The commands.
-
-
-def test_the_commands(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str, code: int = 0) -> str:
-        assert main(["suppress", *arguments]) == code
-        said = capsys.readouterr()
-        return said.err if code else said.out
-
-    assert "there is no ledger yet" in run("list", code=2)
-    assert main(["suppress", "add", "Anna@example.com", "example.org", "--reason", "asked"]) == 0
-    said = capsys.readouterr()
-    assert said.out == "2 added; 0 waiting rows are suppressed by it\n"
-    assert said.err == "ledger.db is a new ledger\n"
-    listed = run("list").splitlines()
-    assert [line.split("  ")[::2] for line in listed] == [
-        ["@example.org", "asked"],
-        ["anna@example.com", "asked"],
-    ]
-    exported = run("export")
-    assert exported.splitlines()[0] == "address,reason,added_at"
-    Path("list.csv").write_text(exported)
-
-    assert run("remove", "anna@example.com", "@example.org") == "2 removed\n"
-    assert "anna@example.com was not on the list" in run("remove", "anna@example.com", code=2)
-    assert run("list") == ""
-    assert run("import", "list.csv") == "2 added, 0 were there; 0 waiting rows are suppressed by it\n"
-    assert run("import", "list.csv") == "0 added, 2 were there; 0 waiting rows are suppressed by it\n"
-    assert run("export") == exported
-    assert "nonsense" in run("add", "good@example.com", "nonsense@", code=2)
-    assert run("export") == exported
-
-
-@pytest.mark.parametrize(
-    ("csv", "problem"),
-    [
-        ("name\nanna\n", "list.csv:1: the CSV has no column `address` or `email`"),
-        ("email\nanna@example.com\nno address\n", "list.csv:3: the domain 'no address' has white space"),
-        ("email,added_at\na@example.com,yesterday\n", "list.csv:2: added_at: 'yesterday' is no time"),
-        ('email\n"anna\n', "the CSV cannot be read"),
-    ],
-)
-def test_an_import_with_a_mistake_adds_nothing(
-    csv: str,
-    problem: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("list.csv").write_text(csv)
-    assert main(["suppress", "import", "list.csv"]) == 2
-    assert problem in capsys.readouterr().err
-    assert not Path("ledger.db").exists()
-
-
-def test_an_import_keeps_times_and_takes_other_columns(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    lines = ["\ufeffname,email,added_at", "A,a@example.com,2026-05-01T12:00:00+02:00", "B,b@example.com,"]
-    Path("list.csv").write_text("\n".join(lines), "utf-8")
-    assert main(["suppress", "import", "list.csv"]) == 0
-    capsys.readouterr()
-    assert main(["suppress", "export"]) == 0
-    exported = capsys.readouterr().out.splitlines()
-    assert exported[1] == "a@example.com,imported,2026-05-01T10:00:00+00:00"
 
 
 # Through a real server: what leaves, and to whom.

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser
 
 from campaign.cli import main
 from tests.browser import launched, visit
-from tests.preview.test_preview import LETTER, campaign, cell
+from tests.preview.letters import LETTER, campaign, cell
 
 HOSTILE = [
     "<img src=x onerror=alert(1)>",

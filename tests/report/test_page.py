@@ -163,31 +163,6 @@ def test_a_screen_reader_finds_its_way(browser: Browser, written: Path) -> None:
         assert page.locator("html[lang=en]").count() == 1
 
 
-def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    code = main(["report", *map(str, arguments)])
-    said = capsys.readouterr()
-    return code, said.out, said.err
-
-
-def test_where_it_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = campaign(tmp_path)
-    code, _, err = run(capsys, file)
-    assert (code, "there is no ledger yet" in err) == (2, True)
-    ledger = Ledger.open(tmp_path / "ledger.db", "other", file)
-    send(ledger, addresses(3), lambda _: (Status.ACCEPTED, "250 Ok"))
-    ledger.close()
-    code, _, err = run(capsys, file)
-    assert (code, "knows nothing of 'letter'" in err) == (2, True)
-    file.write_text(file.read_text().replace("letter", "other"))
-    for _ in range(2):
-        assert run(capsys, file)[:2] == (0, f"written to {tmp_path / 'other-report.html'}\n")
-    assert run(capsys, file, "-o", tmp_path / "page.html")[0] == 0
-    before = file.read_bytes()
-    code, _, err = run(capsys, file, "-o", file)
-    assert (code, "no page of campaign's" in err) == (2, True)
-    assert file.read_bytes() == before
-
-
 def words(ledger: Ledger) -> str:
     """Return the page as text, roughly."""
     text = page("letter", "my campaign.yaml", ledger.history, START + HOUR)

@@ -14,9 +14,10 @@ from cryptography.x509.oid import NameOID
 
 
 class Kind(StrEnum):
-    """What a server shows. LOCALHOST is good for `localhost` and 127.0.0.1."""
+    """What a server shows. LOCALHOST is good for `localhost` and 127.0.0.1, ENDING for four days more."""
 
     LOCALHOST = "localhost"
+    ENDING = "ending"
     WRONG_NAME = "wrong-name"
     EXPIRED = "expired"
     SELF_SIGNED = "self-signed"
@@ -30,8 +31,10 @@ class Certificates:
         self.ca_file = folder / "ca.pem"
         authority = trustme.CA(organization_name="campaign tests")
         authority.cert_pem.write_to_path(self.ca_file)
-        past = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
+        now = datetime.datetime.now(datetime.UTC)
+        past, soon = now - datetime.timedelta(days=1), now + datetime.timedelta(days=4, hours=12)
         self._write(Kind.LOCALHOST, authority.issue_cert("localhost", "127.0.0.1"))
+        self._write(Kind.ENDING, authority.issue_cert("localhost", "127.0.0.1", not_after=soon))
         self._write(Kind.WRONG_NAME, authority.issue_cert("mail.example.com"))
         self._write(Kind.EXPIRED, authority.issue_cert("localhost", "127.0.0.1", not_after=past))
         self._write_self_signed()

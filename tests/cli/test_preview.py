@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import stat
-import tracemalloc
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from campaign.campaignfile.load import load
 from campaign.cli import main
@@ -17,40 +17,9 @@ from campaign.ledger import Ledger
 from campaign.message.tokens import Secrets
 from campaign.model import Recipient
 from campaign.preparation import compile_campaign
-from campaign.preview.opened import decoded, open_message
-from campaign.preview.page import source
-from campaign.preview.variety import varied
-from campaign.wording import size
+from tests.preview.letters import LETTER, STATEMENTS, campaign, cell
 
-ROOT = Path(__file__).parents[2]
-LETTER = ROOT / "templates" / "newsletter" / "campaign.yaml"
-STATEMENTS = ROOT / "templates" / "mail-merge" / "campaign.yaml"
 _CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-
-
-def campaign(folder: Path, rows: list[str], *more: str, html: str = "<p>Hello {{ name }}</p>") -> Path:
-    """Write a campaign with columns email, name and plan."""
-    folder.mkdir(exist_ok=True)
-    (folder / "list.csv").write_text("email,name,plan\n" + "\n".join(rows) + "\n", encoding="utf-8")
-    (folder / "body.txt.j2").write_text("Hello {{ name }}, on {{ plan }}\n", encoding="utf-8")
-    (folder / "body.html.j2").write_text(html, encoding="utf-8")
-    file = folder / "campaign.yaml"
-    lines = [
-        "name: letter",
-        "from: news@example.com",
-        "subject: 'For {{ recipient.email }}'",
-        "templates: {text: body.txt.j2, html: body.html.j2}",
-        "smtp: {host: smtp.example.com, username: u, password_command: [touch, was-run]}",
-        *(more or ("recipients: list.csv",)),
-    ]
-    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return file
-
-
-def cell(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"'
-
-
 PEOPLE = ["a@example.com,Ann,free", "b@example.com,Bo,pro", "c@@example.com,Cy,free", "A@Example.com,Al,pro"]
 
 
@@ -194,18 +163,43 @@ def test_eml_holds_the_exact_octets(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_eml_names_stay_in_their_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [f"{cell(chr(34) + '../../../x/ y' + chr(34) + '@example.com')},X,free", "b@example.com,Bo,pro"]
     file = campaign(tmp_path / "c", rows)
-    kept = tmp_path / "kept"
-    kept.write_text("mine")
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "0002-b@example.com.eml").symlink_to(kept)
     for _ in range(2):
         assert run(capsys, file, "--eml", tmp_path / "out")[0] == 0
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "0001-_.._.._.._x__y_@example.com.eml",
         "0002-b@example.com.eml",
     }
+    assert {path.name for path in tmp_path.iterdir()} == {"c", "out"}
+
+
+def test_eml_overwrites_messages_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A link in the place of a message is not followed: a row of the list has made the name."""
+    file = campaign(tmp_path / "c", PEOPLE[:2])
+    kept, link = tmp_path / "kept", tmp_path / "out" / "0002-b@example.com.eml"
+    kept.write_text("mine")
+    link.parent.mkdir()
+    link.symlink_to(kept)
+    code, _, err = run(capsys, file, "--eml", tmp_path / "out")
+    assert (code, f"{link} is there already, and is not a message of campaign's" in err) == (2, True)
+    assert link.is_symlink()
+    assert run(capsys, file, "--eml", tmp_path / "out", "--force")[0] == 0
+    assert not link.is_symlink()
     assert kept.read_text() == "mine"
-    assert {path.name for path in tmp_path.iterdir()} == {"c", "kept", "out"}
+    link.write_text("Received: from elsewhere\r\nMIME-Version: 1.0\r\nFrom: x@example.com\r\n\r\n")
+    assert run(capsys, file, "--eml", tmp_path / "out")[0] == 2
+
+
+def test_signed_messages_are_recognised(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    key = rsa.generate_private_key(65537, 2048).private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+    (tmp_path / "dkim.pem").write_bytes(key)
+    signed = "dkim: {domain: example.com, selector: s1, key_file: dkim.pem}"
+    file = campaign(tmp_path, PEOPLE[:2], "recipients: list.csv", signed)
+    for _ in range(2):
+        assert run(capsys, file, "--eml", tmp_path / "out")[0] == 0
+    first = (tmp_path / "out" / "0001-a@example.com.eml").read_bytes()
+    assert first.startswith(b"DKIM-Signature: ")
 
 
 def test_eml_of_a_list_with_faults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -222,18 +216,37 @@ def test_eml_of_a_list_with_faults(tmp_path: Path, capsys: pytest.CaptureFixture
 
 def test_a_page_overwrites_pages_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = campaign(tmp_path, PEOPLE[:2])
-    before = file.read_bytes()
-    code, _, err = run(capsys, file, "--html", file)
-    assert (code, "no page of campaign's" in err) == (2, True)
-    assert file.read_bytes() == before
+    for own in (file, tmp_path / "list.csv", tmp_path / "body.html.j2"):
+        before = own.read_bytes()
+        for force in ([], ["--force"]):
+            code, _, err = run(capsys, file, "--html", own, *force)
+            assert (code, "one of the campaign's own files" in err) == (2, True)
+        assert own.read_bytes() == before
     page = tmp_path / "page.html"
     for _ in range(2):
         assert run(capsys, file, "--html", page)[:2] == (0, f"2 messages on {page}\n")
     assert stat.S_IMODE(page.stat().st_mode) == 0o600
+    page.write_text("mine")
+    code, _, err = run(capsys, file, "--html", page)
+    assert (code, "is there already, and is not a page of campaign's" in err) == (2, True)
+    assert page.read_text() == "mine"
+    assert run(capsys, file, "--html", page, "--force")[0] == 0
     code, _, err = run(capsys, file, "--html", tmp_path / "none" / "page.html")
     assert (code, "cannot be written: No such file" in err) == (2, True)
-    assert run(capsys, file, "--html", "/dev/null")[0] == 0
+    code, out, err = run(capsys, file, "--html", "/dev/null")
+    assert (code, out, err) == (0, "", "2 messages on /dev/null\n")
     assert not Path("/dev/null").is_file()
+
+
+def test_names_with_commas_are_quoted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    copy = (
+        """cc: ['"Müller, Jörg" <j@example.com>', '"Dr. \\"Ö\\"" <o@example.com>', 'Zoë <z@example.com>']"""
+    )
+    file = campaign(tmp_path, PEOPLE[:1], "recipients: list.csv", copy)
+    code, out, _ = run(capsys, file)
+    assert code == 0
+    wanted = r"""Cc: "Müller, Jörg" <j@example.com>, "Dr. \"Ö\"" <o@example.com>, Zoë <z@example.com>"""
+    assert f"\n{wanted}\n" in out
 
 
 def test_open_shows_a_page(
@@ -254,64 +267,9 @@ def test_open_shows_a_page(
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
-def recipient(number: int, person: str = "", **cells: str) -> Recipient:
-    email = f"p{number}@example.com"
-    return Recipient(number, number + 1, email, email, person, {"email": email, **cells})
-
-
-def test_the_picked_rows_differ() -> None:
-    def people() -> Iterator[Recipient]:
-        for number in range(1, 301):
-            plan = "pro" if number == 200 else "free"
-            name = {50: "אבי כהן", 60: "Ω" * 9, 70: "X" * 60, 80: "I"}.get(number, "Person Name")
-            yield recipient(number, name, name=name, plan=plan, city="" if number == 90 else "Oslo")
-
-    columns = ("email", "name", "plan", "city")
-    chosen = varied(people(), columns, 12)
-    why = {one.recipient.number: one.why for one in chosen}
-    assert list(why) == sorted(why)
-    assert len(why) == 12
-    assert {number: why[number][0] for number in (1, 50, 60, 70, 80, 90, 200, 300)} == {
-        1: "first row", 50: "right to left", 60: "not ASCII", 70: "longest name", 80: "shortest name",
-        90: "most blank cells", 200: "plan: pro", 300: "last row",
-    }  # fmt: skip
-    assert varied(people(), columns, 12) == chosen
-    assert [one.recipient.number for one in varied(people(), columns, 1)] == [1]
-    assert len(varied(people(), columns, 500)) == 300
-    assert varied(iter(()), columns, 5) == []
-
-
-def test_picking_keeps_memory_flat() -> None:
-    tracemalloc.start()
-    varied((recipient(n, f"N{n}", note=f"{n} " * 50) for n in range(1, 30_001)), ("email", "note"), 20)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak < 2_000_000
-
-
 def test_what_is_picked_would_be_sent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, campaign(tmp_path, PEOPLE), "--pick", 9)
     assert code == 0
     assert re.findall(r"^Row (\d)", out, re.MULTILINE) == ["1", "2"]
     code, _, err = run(capsys, campaign(tmp_path, []), "--pick", 2)
     assert (code, "no row to preview" in err) == (2, True)
-
-
-def test_sizes_and_header_words() -> None:
-    assert [size(n) for n in (0, 999, 1000, 34_160, 999_949, 999_950)] == [
-        "0 bytes", "999 bytes", "1.0 kB", "34.2 kB", "999.9 kB", "1.0 MB",
-    ]  # fmt: skip
-    assert decoded("=?utf-8?q?Z=C3=BC?=\r\n =?UTF-8?B?cmljaA==?= <a@b>") == "Zürich <a@b>"
-    assert decoded("a\r\n b") == "a b"
-
-
-def test_long_base64_is_cut_in_the_source_view() -> None:
-    recipients, renderer = compile_campaign(load(LETTER), Secrets.placeholder())
-    (row, *_) = recipients
-    assert isinstance(row, Recipient)
-    message = renderer.render(row, date=datetime.now(UTC))
-    shown = source(message.content)
-    assert re.search(r"\[… \d+ more lines of base64 …\]", shown)
-    assert len(shown) < len(message.content)
-    assert "\r" not in shown
-    assert [image.content[:4] for image in open_message(message).images] == [b"\x89PNG"] * 2

@@ -1,0 +1,53 @@
+"""Which rows are in doubt, and which of them a person or a server's log speaks of."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+
+from campaign.address import fold
+from campaign.errors import UserError
+from campaign.ledger.protocols import CopyEntry, Entry, History, copy_key
+from campaign.model import Status
+
+
+def doubtful(history: History, now: int) -> list[Entry]:
+    """Return the rows in doubt, and the copies in doubt of other rows, each as a row of its own."""
+    rows = list(history.entries(now, [Status.IN_DOUBT]))
+    # One answer was due for a row and its copies: what settles the row settles them.
+    keys = {entry.key for entry in rows}
+    return rows + [_row(copy) for copy in history.copies(now, [Status.IN_DOUBT]) if copy.key not in keys]
+
+
+def named(doubtful: Iterable[Entry], names: Iterable[str]) -> list[Entry]:
+    """Return the rows in doubt that have one of these addresses or keys, each once.
+
+    Raises UserError with each name that no row in doubt has.
+    """
+    by_key: dict[str, Entry] = {}
+    by_address: defaultdict[str, list[Entry]] = defaultdict(list)
+    for entry in doubtful:
+        by_key[entry.key] = entry
+        if entry.email:  # a person who was forgotten has none
+            by_address[fold(entry.email)].append(entry)
+    chosen: dict[str, Entry] = {}
+    missing = []
+    for name in names:
+        key = name.strip()
+        found = [*by_address.get(fold(name), ()), *([by_key[key]] if key in by_key else ())]
+        chosen |= {entry.key: entry for entry in found}
+        if not found:
+            missing.append(name)
+    if missing:
+        raise UserError(*(f"{name} is not in doubt; nothing was changed" for name in missing))
+    return list(chosen.values())
+
+
+def sent(doubtful: Iterable[Entry], message_ids: Collection[str]) -> list[Entry]:
+    """Return the rows in doubt whose message is among those that a server's log says were sent."""
+    return [entry for entry in doubtful if entry.message_id in message_ids]
+
+
+def _row(copy: CopyEntry) -> Entry:
+    key = copy_key(copy.key, copy.address)
+    return Entry(0, key, copy.address, "", copy.status, 0, copy.reply, copy.message_id, None, None, {})

@@ -1,0 +1,210 @@
+"""One way to write a file that a person asked for: whole or not at all, and never over another's work.
+
+    with writing(path, EXPORT, own_files, force=force) as out:
+        out.write(b"...")
+
+The octets go to a temporary file in the same folder, which is renamed to the file's name when it is
+complete. A command that is killed in between leaves the old file as it was.
+
+What stands at `path` already is replaced only if it is empty, if its first octets show that it is of
+the same kind (`Kind.recognises`), or with --force. One of the campaign's own files is never replaced,
+with --force neither.
+
+A symbolic link that a person names is followed, as by `>` in a shell: the file that it leads to is
+judged and replaced, and the link stays. What is not a regular file (a pipe, a terminal, /dev/null) and
+what names an open descriptor (/dev/stdout, /dev/fd/3) is written through, and never replaced.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol, TextIO
+
+from campaign.errors import UserError
+
+GENERATOR = b'<meta name="generator" content="campaign">'
+"""What every page of ours has in its first lines."""
+
+_HEAD = 65_536  # octets that are looked at to recognise a file
+_PAGE_HEAD = 2048  # of a page: a page that shows the source of one of ours is none
+_DESCRIPTOR = re.compile(r"/(?:dev|proc/self|proc/thread-self)/fd/([0-9]{1,6})")
+_STREAMS = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
+_LINKS = 40  # followed at most, as by Linux
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of file that a command writes.
+
+    `recognises` takes the first octets of an existing file, at most 65,536, and says whether it is of
+    this kind. `private`: it holds people's data and gets mode 0600; other files get what the umask
+    leaves, or keep the mode they had. `durable`: it is on the disk when `writing` ends; for files that
+    are quickly made again it need not be.
+    """
+
+    name: str
+    recognises: Callable[[bytes], bool]
+    private: bool
+    durable: bool = True
+
+
+class Own(Protocol):
+    """Knows the files that a campaign is made of."""
+
+    def named(self, path: Path) -> str:
+        """Return what in the campaign names the file at `path`, "" if nothing does."""
+
+    def reachable(self, path: Path) -> str:
+        """Return what in the campaign could name the file at `path` for some row, "" if nothing could."""
+
+
+def is_page(head: bytes) -> bool:
+    """Whether a file that begins like this is an HTML page that a command of ours wrote."""
+    return GENERATOR in head[:_PAGE_HEAD]
+
+
+@contextmanager
+def writing(
+    path: Path, kind: Kind, own: Own, *, force: bool = False, follow: bool = True
+) -> Iterator[BinaryIO]:
+    """Write a file. It takes its place when the context ends without an exception.
+
+    Without `follow`, a link at `path` is not followed: it is itself what would be replaced, which takes
+    `force`. Raises UserError if the file must not be replaced or cannot be written, and BrokenPipeError
+    if nobody reads a pipe any more.
+    """
+    try:
+        through = _open_through(path) if follow or not path.is_symlink() else None
+        if through is not None:
+            with os.fdopen(through, "wb") as out:
+                yield out
+            return
+        # Path.resolve() raises for links that lead in a circle; os.stat below says it in words.
+        place = Path(os.path.realpath(path)) if follow else path
+        mode = _judged(path, place, kind, own, force=force)
+        with _replacing(place, mode, kind) as out:
+            yield out
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def append(path: Path, own: Own) -> TextIO:
+    """Open a text file to append lines to, as UTF-8; a regular file gets mode 0600.
+
+    Raises UserError if it is one of the campaign's own files, and OSError.
+    """
+    descriptor = _open_through(path)
+    if descriptor is None:
+        _refuse_own(path, own.named(path))
+        descriptor = os.open(path, os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o600)
+        with suppress(PermissionError):  # it belongs to somebody else, who lets us write
+            path.chmod(0o600)
+    return os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace", buffering=1)
+
+
+def is_regular(path: Path) -> bool:
+    """Whether `path` is a regular file, or would be one when it is written."""
+    if _descriptor(path) is not None:
+        return False
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return True
+
+
+def _judged(path: Path, place: Path, kind: Kind, own: Own, *, force: bool) -> int | None:
+    """Return the mode of the regular file at `place`, None if there is none. Raises UserError, OSError."""
+    _refuse_own(path, own.named(place))
+    try:
+        found = place.lstat()
+    except FileNotFoundError:
+        return None
+    if stat.S_ISDIR(found.st_mode):
+        raise UserError(f"{path} is a folder; name a file")
+    head = _head(place) if stat.S_ISREG(found.st_mode) else None
+    if head is None or not kind.recognises(head):
+        _refuse_own(path, own.reachable(place))
+        if head != b"" and not force:
+            raise UserError(
+                f"{path} is there already, and is not {kind.name}; name another file, or overwrite it"
+                " with --force"
+            )
+    return stat.S_IMODE(found.st_mode)
+
+
+def _refuse_own(path: Path, named_by: str) -> None:
+    if named_by:
+        raise UserError(f"{path} is one of the campaign's own files ({named_by}); name another file")
+
+
+def _head(place: Path) -> bytes | None:
+    """Return a file's first octets, None if it cannot be read."""
+    try:
+        with place.open("rb") as file:
+            return file.read(_HEAD)
+    except OSError:
+        return None
+
+
+@contextmanager
+def _replacing(place: Path, mode: int | None, kind: Kind) -> Iterator[BinaryIO]:
+    """Write a temporary file and rename it to `place`; `mode` is that of the file there."""
+    unfinished = place.with_name(f".campaign-{secrets.token_hex(6)}")
+    initial = 0o600 if kind.private else 0o666
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags, initial)
+
+    try:
+        with open(unfinished, "xb", opener=opener) as out:
+            yield out
+            out.flush()
+            if mode is not None and not kind.private:
+                unfinished.chmod(mode)
+            if kind.durable:
+                os.fsync(out.fileno())
+        unfinished.replace(place)
+    finally:
+        with suppress(OSError):
+            unfinished.unlink()
+
+
+def _open_through(path: Path) -> int | None:
+    """Open what is written through; None for a regular file, a folder, and where nothing is yet."""
+    number = _descriptor(path)
+    if number is not None:
+        # Opened anew by its name, a file behind it would be truncated and written from its beginning.
+        return os.dup(number)
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return None
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+        return None
+    return os.open(path, os.O_WRONLY)
+
+
+def _descriptor(path: Path) -> int | None:
+    """Return the number of the open descriptor that a path names, itself or through links."""
+    name = os.path.abspath(path)  # noqa: PTH100  (Path.absolute keeps `..`)
+    for _ in range(_LINKS):
+        if name in _STREAMS:
+            return _STREAMS[name]
+        match = _DESCRIPTOR.fullmatch(name)
+        if match is not None:
+            return int(match[1])
+        try:
+            leads_to = os.readlink(name)  # noqa: PTH115
+        except OSError:
+            return None
+        name = os.path.normpath(os.path.join(os.path.dirname(name), leads_to))  # noqa: PTH118, PTH120
+    return None

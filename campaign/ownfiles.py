@@ -1,0 +1,244 @@
+"""The files that a campaign is made of: what no command may write over.
+
+    own = OwnFiles(campaign.file)
+    own.named(path)      -> "recipients.csv", "templates.html", "included by templates.html", or ""
+    own.reachable(path)  -> "attachments, entry 1: path" if a row's cells could name it, or ""
+
+They are read from the YAML as it stands, and not from a `CampaignFile`: a list must be safe from
+`export` although the campaign's SMTP settings have a mistake. Every text in the YAML that is the path of
+a file counts, and so do the ledger with the files that SQLite keeps beside it, the templates that
+templates include, and the images and style sheets that they name. Links are followed, and hard links
+are found by device and inode.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from html import unescape
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from jinja2 import Environment, TemplateSyntaxError
+from jinja2.meta import find_referenced_templates
+
+from campaign.campaignfile.identity import identify
+from campaign.campaignfile.yamlmarks import read
+from campaign.errors import UserError
+from campaign.templating.loader import SUFFIXES
+
+_JINJA = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
+# An image or style sheet that HTML, CSS or Markdown names.
+_SOURCE = re.compile(
+    r"""\b(?:src|background|href)\s*=\s*("[^"]*"|'[^']*'|[^\s"'>]+)|url\(([^()]*)\)|!\[[^\]]*\]\(([^()\s]*)""",
+    re.IGNORECASE,
+)
+_IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg", ".bmp", ".ico")
+_LEDGER = "ledger"
+
+
+def _ending(endings: Collection[str]) -> str:
+    return f"(?:{'|'.join(map(re.escape, sorted(endings)))})"
+
+
+_ANY_TEMPLATE = re.compile(f".*{_ending(SUFFIXES)}", re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pattern:
+    """Files below `root` whose paths from there match `path`."""
+
+    root: Path
+    path: re.Pattern[str]
+    what: str
+
+    def finds(self, wanted: os.stat_result) -> bool:
+        """Whether one of them is the file with this status."""
+        for folder, _, names in os.walk(self.root):
+            for name in names:
+                file = Path(folder, name)
+                if self.path.fullmatch(file.relative_to(self.root).as_posix()) and _is(file, wanted):
+                    return True
+        return False
+
+
+class OwnFiles:
+    """See the module. Nothing is read before a question is asked."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file.absolute()
+
+    def named(self, path: Path) -> str:
+        """Return what names the file at `path`, whether it exists or not; "" if nothing does."""
+        place, status = _place(path), _status(path)
+        for own, what in self._read.named.items():
+            if own == place or (status is not None and _is(own, status)):
+                return what
+            # SQLite's -wal, -shm and -journal, and our -reserve.
+            if what == _LEDGER and place.parent == own.parent and place.name.startswith(f"{own.name}-"):
+                return what
+        return ""
+
+    def reachable(self, path: Path) -> str:
+        """Return what could name the existing file at `path` for some row; "" if nothing could."""
+        status = _status(path)
+        if status is None:
+            return ""
+        return next((pattern.what for pattern in self._read.patterns if pattern.finds(status)), "")
+
+    @cached_property
+    def _read(self) -> _Reading:
+        return _Reading(self._file)
+
+
+class _Reading:
+    """What a campaign file and its templates name: `named` exact paths, and `patterns`."""
+
+    def __init__(self, file: Path) -> None:
+        self.named: dict[Path, str] = {}
+        self.patterns: list[_Pattern] = []
+        self._folder = file.parent
+        values = _values(file)
+        root = values.get("attachments_root")
+        self._root = self._folder / _expanded(root if isinstance(root, str) else ".")
+        self._templates: dict[str, str] = {}  # texts, by what names them
+        self._add(file, "the campaign file")
+        ledger = values.get(_LEDGER)
+        ledger = self._folder / _expanded(ledger if isinstance(ledger, str) else "ledger.db")
+        self.named.setdefault(_place(ledger), _LEDGER)  # whether it exists or not
+        self._add_texts(values, self._folder)
+        smtp = values.get("smtp")
+        if isinstance(smtp, str):
+            shared = self._folder / _expanded(smtp)
+            self._add_texts(_values(shared), shared.parent)
+        self._add_templates()
+        with suppress(UserError):  # what is wrong with the file is said where it is loaded
+            for path in identify(file).named_files:  # those too that are not there
+                self.named.setdefault(_place(path), "named by the campaign file")
+
+    def _add(self, path: Path, what: str) -> bool:
+        """Add a path; return whether it is that of an existing file."""
+        try:
+            place = _place(path)
+            if not place.is_file():
+                return False
+        except (OSError, ValueError):  # a text that is no path
+            return False
+        self.named.setdefault(place, what)
+        return True
+
+    def _add_texts(self, values: Mapping[str, Any], folder: Path) -> None:
+        for what, text in _texts(values):
+            if "{%" in text:
+                self._templates[what] = text
+            if _JINJA.search(text):
+                if what.startswith("attachments"):
+                    self.patterns.append(_Pattern(self._root, _pattern(text), what))
+                continue
+            for base in (folder, self._root):
+                if self._add(base / _expanded(text), what) and what.startswith("templates."):
+                    self._templates[what] = _text(base / _expanded(text))
+
+    def _add_templates(self) -> None:
+        """Add what the templates include, and what they show."""
+        env = Environment(autoescape=True)  # only parses: filters and a loader are not needed
+        left = list(self._templates.items())
+        seen: set[str] = set()
+        while left:
+            name, text = left.pop()
+            for included in _included(env, text):
+                if included is None:
+                    self.patterns.append(_Pattern(self._folder, _ANY_TEMPLATE, f"included by {name}"))
+                elif included not in seen:
+                    seen.add(included)
+                    if self._add(self._folder / included, f"included by {name}"):
+                        left.append((included, _text(self._folder / included)))
+            for source in _sources(text):
+                if not _JINJA.search(source):
+                    self._add(self._root / source, f"shown by {name}")
+                else:
+                    self.patterns.append(_Pattern(self._root, _image(source), f"shown by {name}"))
+
+
+def _values(file: Path) -> Mapping[str, Any]:
+    """Return the keys and values of a YAML file, none if it cannot be read."""
+    try:
+        value = read(file).value
+    except UserError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _texts(value: object, path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield where each text in a value of YAML stands, in words, and the text; without `name`s."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        joint = ": " if ", entry" in path else "."
+        for key, inner in value.items():
+            if key != "name":
+                yield from _texts(inner, f"{path}{joint}{key}" if path else str(key))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value, 1):
+            yield from _texts(inner, f"{path}, entry {number}")
+
+
+def _included(env: Environment, text: str) -> list[str | None]:
+    """Return the names of templates that a template includes; None stands for one that a value names."""
+    try:
+        return list(find_referenced_templates(env.parse(text)))
+    except TemplateSyntaxError:
+        return [None]  # it may include anything
+
+
+def _sources(text: str) -> Iterator[str]:
+    for match in _SOURCE.finditer(text):
+        source = unescape((match[1] or match[2] or match[3] or "").strip("\"' \t\n"))
+        yield source if _JINJA.search(source) else unquote(re.split(r"[?#]", source, maxsplit=1)[0])
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    """Return what the paths match that a template can give: anything in the place of each tag."""
+    literal = posixpath.normpath(_JINJA.sub("\0", text.strip()))
+    return re.compile(".*".join(map(re.escape, literal.split("\0"))), re.DOTALL)
+
+
+def _image(text: str) -> re.Pattern[str]:
+    """The same for an image, whose name has one of a few endings."""
+    return re.compile(f"(?=.*{_ending(_IMAGES)}$){_pattern(text).pattern}", re.IGNORECASE | re.DOTALL)
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8-sig", errors="replace")
+    except OSError:
+        return ""
+
+
+def _expanded(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # ~name of nobody
+        return Path(text)
+
+
+def _place(path: Path) -> Path:
+    return Path(os.path.realpath(path))
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
+
+
+def _is(path: Path, status: os.stat_result) -> bool:
+    own = _status(path)
+    return own is not None and os.path.samestat(own, status)

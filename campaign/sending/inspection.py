@@ -1,0 +1,129 @@
+"""What `check` learns: all that can be known before sending, and what a session with the server is like.
+
+    inspect(file) -> Inspection: the problems of the file, the list, the templates and every row
+    inspect_server(campaign) -> Negotiated: a session is opened, looked at, and closed
+    certificate_problems(campaign, negotiated) -> a warning for a certificate that ends soon
+
+No password, token or secret command is run.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from campaign.campaignfile.load import load
+from campaign.campaignfile.models import CampaignFile
+from campaign.checks import rules
+from campaign.errors import Problem, Severity, UserError
+from campaign.ledger import Ledger
+from campaign.message.tokens import Secrets
+from campaign.preparation import Progress, Survey, prepare
+from campaign.sending.account import login_of
+from campaign.sending.connection import Connection
+from campaign.sending.job import too_narrow
+from campaign.sending.transport import TLSInfo
+from campaign.smtp import Login
+from campaign.wording import counted
+
+ENDS_SOON = 14
+"""Days before a certificate's end from which on it is warned of."""
+
+_DAY = 86_400  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What was found without a connection; no campaign or survey if the file could not be read."""
+
+    problems: tuple[Problem, ...]
+    campaign: CampaignFile | None = None
+    survey: Survey | None = None
+
+    @property
+    def errors(self) -> int:
+        """How many of the problems are errors."""
+        return sum(problem.severity is Severity.ERROR for problem in self.problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Negotiated:
+    """A session that was opened.
+
+    `tls` is None on a connection in the clear, `days_left` the whole days until the certificate ends.
+    `size` is the largest message that the server takes, in octets. `login` says what came of it.
+    """
+
+    greeting: str
+    tls: TLSInfo | None
+    days_left: int | None
+    extensions: tuple[str, ...]
+    auth: tuple[str, ...]
+    size: int | None
+    pipelining: bool
+    login: str
+
+
+def inspect(file: Path, progress: Progress) -> Inspection:
+    """Read the campaign file, its list and its templates, and render every row."""
+    try:
+        campaign = load(file)
+    except UserError as error:
+        return Inspection(error.problems)
+    ledger = Ledger.temporary(campaign.name)
+    try:
+        preparation = prepare(campaign, ledger.enrolment(), Secrets.placeholder(), progress)
+        problems = (*too_narrow(campaign), *preparation.errors, *rules.warnings(preparation))
+        return Inspection(problems, campaign, preparation.survey)
+    except UserError as error:
+        return Inspection(error.problems, campaign)
+    finally:
+        ledger.close()
+
+
+def inspect_server(
+    campaign: CampaignFile, on_silence: Callable[[float, str], None], now: float
+) -> Negotiated:
+    """Open a session, and close it; `now` is in UNIX seconds.
+
+    Raises ConnectFailed, and UserError for a secret that cannot be read.
+    """
+    login, said = _login(campaign)
+    connection = Connection.open(campaign.smtp, login, on_silence=on_silence)
+    session, tls = connection.session, connection.transport.tls
+    extensions = session.extensions
+    negotiated = Negotiated(
+        greeting=session.greeting.text if session.greeting is not None else "",
+        tls=tls,
+        days_left=int((tls.not_after - now) // _DAY) if tls is not None else None,
+        extensions=extensions.keywords,
+        auth=tuple(sorted(extensions.auth)),
+        size=extensions.size,
+        pipelining=extensions.pipelining,
+        login=said,
+    )
+    connection.quit()
+    return negotiated
+
+
+def certificate_problems(campaign: CampaignFile, negotiated: Negotiated) -> Iterator[Problem]:
+    """Yield a warning if the server's certificate ends soon."""
+    days = negotiated.days_left
+    if days is not None and days < ENDS_SOON:
+        left = "in less than a day" if days < 1 else f"in {counted(days, 'day')}"
+        what = f"the certificate of {campaign.smtp.host} ends {left}; from then on nothing can be sent"
+        yield campaign.problem("smtp.host", what, Severity.WARNING, "certificate")
+
+
+def _login(campaign: CampaignFile) -> tuple[Login | None, str]:
+    """Return the login to try, and what to say of it once the session is open."""
+    smtp = campaign.smtp
+    if smtp.username is None or smtp.secret is None:
+        return None, "none is configured"
+    if smtp.secret.command is not None:
+        return None, "not tried: check runs no command; `campaign test` does"
+    if smtp.secret.env is not None and smtp.secret.env not in os.environ:
+        return None, f"not tried: the environment variable {smtp.secret.env} is not set"
+    return login_of(campaign)(), f"worked, as {smtp.username}"

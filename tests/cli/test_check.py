@@ -1,0 +1,133 @@
+"""`campaign check`: what it finds at a server is a problem like any other, for people and programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.e2e.folder import CampaignFolder
+from tests.servers.certificates import Kind
+from tests.servers.postfix import Postfix
+
+Folders = Callable[..., CampaignFolder]
+PROBLEM = {"message", "file", "line", "column", "path", "severity", "rule"}
+# No warning of any rule: a sender with a domain of its own, and a text that says something.
+CLEAN = {"from": "News <news@news.example.org>", "recipients": {"csv": "list.csv"}}
+
+
+def clean(folder: CampaignFolder, **changes: Any) -> CampaignFolder:
+    """Write a campaign of which no rule warns."""
+    folder.list(["ann@example.test,Ann"])
+    folder.write(**{**CLEAN, **changes})
+    checked = folder.run("check", "campaign.yaml", "--strict")
+    assert checked.returncode == 0, checked.stderr
+    return folder
+
+
+def problems(folder: CampaignFolder, *arguments: str, code: int) -> list[dict[str, Any]]:
+    """Run `check --json`, and return its list; nothing else may be said."""
+    checked = folder.run("check", "campaign.yaml", "--json", *arguments)
+    assert (checked.returncode, checked.stderr) == (code, ""), checked.stdout
+    found: list[dict[str, Any]] = json.loads(checked.stdout)
+    return found
+
+
+@pytest.fixture(scope="module")
+def ending(make_postfix: Callable[..., Postfix]) -> Postfix:
+    """A server whose certificate ends in four and a half days."""
+    return make_postfix(kind=Kind.ENDING)
+
+
+def test_a_certificate_that_ends_soon_is_a_warning(ending: Postfix, campaign_for: Folders) -> None:
+    for port, security in ((ending.port, "starttls"), (ending.tls_port, "tls")):
+        folder = clean(campaign_for(ending), smtp={"port": port, "security": security})
+        checked = folder.run("check", "campaign.yaml", "--server")
+        assert checked.returncode == 0
+        wanted = "smtp.host: the certificate of localhost ends in 4 days; from then on nothing can be sent"
+        [line] = checked.stderr.splitlines()
+        assert line.startswith("campaign.yaml:")
+        assert line.endswith(f": warning: {wanted}")
+        assert ", 4 days left\n" in checked.stdout
+        assert checked.stdout.endswith("campaign.yaml: 1 warning\n")
+        assert folder.run("check", "campaign.yaml", "--server", "--strict").returncode == 2
+        [warning, server] = problems(folder, "--server", "--strict", code=2)
+        assert (warning["severity"], warning["rule"], warning["path"]) == (
+            "warning",
+            "certificate",
+            "smtp.host",
+        )
+        assert warning["message"] == wanted.removeprefix("smtp.host: ")
+        assert warning["line"] > 1
+        assert server["server"]["certificate"]["days_left"] == 4
+
+
+def test_json_is_a_list_and_its_last_entry_what_was_negotiated(
+    postfix: Postfix, campaign_for: Folders
+) -> None:
+    folder = clean(campaign_for(postfix))
+    assert problems(folder, code=0) == []
+    [entry] = problems(folder, "--server", "--strict", code=0)
+    assert set(entry) == {*PROBLEM, "server"}
+    assert (entry["severity"], entry["rule"]) == ("info", "server")
+    server = entry["server"]
+    certificate = server.pop("certificate")
+    ends = datetime.fromisoformat(certificate.pop("ends"))
+    assert timedelta(days=14) < ends - datetime.now(UTC)
+    assert certificate["names"] == ["localhost", "127.0.0.1"]
+    assert certificate["days_left"] >= 14
+    assert server["tls"]["version"].startswith("TLSv1.")
+    assert "PIPELINING" in server["extensions"]
+    assert {key: server[key] for key in ("host", "port", "security", "auth", "pipelining", "login")} == {
+        "host": "localhost",
+        "port": postfix.port,
+        "security": "starttls",
+        "auth": [],
+        "pipelining": True,
+        "login": "none is configured",
+    }
+    assert server["size"] == 10_240_000
+    assert server["greeting"].endswith("ESMTP Postfix")
+
+
+def test_a_server_that_cannot_be_reached_is_a_problem(postfix: Postfix, campaign_for: Folders) -> None:
+    folder = clean(campaign_for(postfix), smtp={"port": 9})
+    [problem] = problems(folder, "--server", code=6)
+    assert set(problem) == PROBLEM
+    assert (problem["severity"], problem["rule"]) == ("error", "server")
+    assert "cannot connect to localhost:9: Connection refused" in problem["message"]
+    assert problems(folder, "--server", "--strict", code=6) == [problem]
+    checked = folder.run("check", "campaign.yaml", "--server")
+    assert checked.returncode == 6
+    assert checked.stderr.startswith("error: campaign.yaml:")
+    assert checked.stderr.count("\n") == 1
+    assert checked.stdout.endswith("campaign.yaml: 1 error\n")
+    assert folder.run("check", "campaign.yaml", "--server", "-q").stdout == ""
+
+
+def test_a_password_file_that_is_missing(postfix: Postfix, campaign_for: Folders) -> None:
+    folder = campaign_for(postfix)
+    folder.list(["ann@example.test,Ann"])
+    folder.write(smtp={"username": "news", "password_file": "none"}, **CLEAN)
+    found = problems(folder, "--server", code=2)
+    assert [problem["severity"] for problem in found] == ["warning", "error"]
+    assert all("none" in problem["message"] for problem in found)
+
+
+def test_no_server_is_asked_while_there_are_errors(postfix: Postfix, campaign_for: Folders) -> None:
+    folder = campaign_for(postfix)
+    folder.list(["no address,Ann"])
+    folder.write(smtp={"port": 9}, **CLEAN)
+    assert {problem["rule"] for problem in problems(folder, "--server", code=2)} == {""}
+
+
+def test_counts_of_one(run: Run) -> None:
+    Path("list.csv").write_text("email,city\nanna@exämple.com,Oslo\nöle@example.com,Oslo\n", "utf-8")
+    said = run("check", "campaign.yaml")
+    assert "2 rows, 2 messages to 2 addresses" in said
+    assert "1 of them needs a server with SMTPUTF8" in said

@@ -1,0 +1,54 @@
+"""`campaign forget`: a person's data leaves the ledger, and the other commands go on working."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from campaign.ledger import Ledger
+from tests.cli.conftest import ANNA, BEN, CLEO, Run, table
+from tests.ledger.book import NOW, files, message_id, start
+from tests.ledger.namespace import ROOT
+
+
+def test_forget_leaves_the_other_commands_working(run: Run, ledger: Ledger) -> None:
+    for address in ("Anna@example.com", CLEO, "nobody@example.com"):
+        said = run("forget", address)
+        assert ("0 rows" if address.startswith("nobody") else "1 row") + " of the ledger forgotten" in said
+    ledger.close()
+    assert b"anna" not in files(Path("ledger.db")).lower()
+    assert "1 of 3 accepted" in run("status", "campaign.yaml")
+    assert [found["email"] for found in table(run("export", "campaign.yaml"))] == [BEN]
+    assert "(forgotten)" in run("resolve", "campaign.yaml")
+    log = f"x postfix/cleanup[1]: 4ABC: message-id={message_id(CLEO)}\n"
+    log += "x postfix/smtp[1]: 4ABC: to=<x>, status=sent (250 ok)\n"
+    Path("mail.log").write_text(log)
+    run("resolve", "campaign.yaml", "--from-log", "mail.log")
+    assert run("report", "campaign.yaml", "-o", "page.html") is not None
+    said = run("suppress", "list")
+    assert said.count("forgotten") == 3
+    assert "anna" not in said
+    assert "1 removed" in run("suppress", "remove", ANNA)
+
+
+def test_forget_during_a_send_waits_for_it(ledger: Ledger) -> None:
+    sending = start(ledger, time.time_ns())
+    forgetting = subprocess.Popen(
+        [sys.executable, "-m", "campaign", "forget", ANNA],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert forgetting.stdout is not None
+    assert "1 row of the ledger forgotten" in forgetting.stdout.readline()
+    assert forgetting.poll() is None
+    sending.heartbeat(time.time_ns())
+    assert forgetting.communicate(timeout=30) == ("", "")
+    assert forgetting.returncode == 0
+    assert b"anna" not in files(Path("ledger.db")).lower()
+    sending.end(NOW)
+    ledger.close()

@@ -1,0 +1,59 @@
+"""`campaign status`: where it stands, before, while and after it is sent."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from campaign.ledger import Ledger
+from campaign.model import Status
+from tests.cli.conftest import CLEO, YAML, Run
+from tests.ledger.book import NOW, start
+from tests.ledger.namespace import ROOT
+
+
+def test_status_before_anything_was_sent(run: Run) -> None:
+    assert run("status", "campaign.yaml") == "news: nothing was sent yet\n"
+    found = json.loads(run("status", "campaign.yaml", "--json"))
+    assert set(found["counts"]) == set(Status)
+    assert not any(found["counts"].values())
+    assert found["sending"] is None
+    assert run("status", "campaign.yaml", "--watch").endswith("news: nothing was sent yet\n")
+    assert not Path("ledger.db").exists()
+
+
+def test_status_of_a_campaign_that_the_ledger_does_not_know(run: Run, ledger: Ledger) -> None:
+    Path("campaign.yaml").write_text(YAML.replace("news", "letters", 1))
+    assert run("status", "campaign.yaml") == "letters: nothing was sent yet\n"
+    ledger.close()
+
+
+def test_status_says_where_it_stands(run: Run, ledger: Ledger) -> None:
+    said = run("status", "campaign.yaml")
+    assert "news: 1 of 3 accepted" in said
+    assert "campaign resolve campaign.yaml" in said
+    assert json.loads(run("status", "campaign.yaml", "--json"))["counts"]["in_doubt"] == 1
+    ledger.close()
+
+
+def test_status_watches_until_nobody_is_sending(ledger: Ledger) -> None:
+    sending = start(ledger, time.time_ns())
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "campaign", "status", "campaign.yaml", "--watch"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert watching.stdout is not None
+    first = watching.stdout.readline()
+    assert "news: 1 of 3 accepted" in first
+    assert ledger.settle_doubt(Status.ACCEPTED, [CLEO], "by hand", NOW) == 1
+    sending.end(time.time_ns())
+    rest = watching.communicate(timeout=30)[0]
+    assert "news: 2 of 3 accepted" in rest
+    assert watching.returncode == 0
+    ledger.close()

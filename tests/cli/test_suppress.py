@@ -1,0 +1,111 @@
+"""`campaign suppress`: the list of those who get nothing, from the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from campaign.cli import main
+from campaign.ledger import Ledger
+from tests.cli.conftest import ANNA, Run
+
+
+def test_the_commands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str, code: int = 0) -> str:
+        assert main(["suppress", *arguments]) == code
+        said = capsys.readouterr()
+        return said.err if code else said.out
+
+    for command in ("list", "export"):
+        said = run(command, code=2)
+        assert "there is no ledger.db in this folder: name a campaign file with --campaign FILE" in said
+        assert "--ledger PATH" in said
+    assert main(["suppress", "add", "Anna@example.com", "example.org", "--reason", "asked"]) == 0
+    added = capsys.readouterr()
+    assert added.out == "2 added; 0 waiting rows are suppressed by it\n"
+    assert added.err == "ledger.db is a new ledger\n"
+    listed = run("list").splitlines()
+    assert [line.split("  ")[::2] for line in listed] == [
+        ["@example.org", "asked"],
+        ["anna@example.com", "asked"],
+    ]
+    exported = run("export")
+    assert exported.splitlines()[0] == "address,reason,added_at"
+    Path("list.csv").write_text(exported)
+
+    assert run("remove", "anna@example.com", "@example.org") == "2 removed\n"
+    assert "anna@example.com was not on the list" in run("remove", "anna@example.com", code=2)
+    assert run("list") == ""
+    assert run("import", "list.csv") == "2 added, 0 were there; 0 waiting rows are suppressed by it\n"
+    assert run("import", "list.csv") == "0 added, 2 were there; 0 waiting rows are suppressed by it\n"
+    assert run("export") == exported
+    assert "nonsense" in run("add", "good@example.com", "nonsense@", code=2)
+    assert run("export") == exported
+
+
+@pytest.mark.parametrize(
+    ("csv", "problem"),
+    [
+        ("name\nanna\n", "list.csv:1: the CSV has no column `address` or `email`"),
+        ("email\nanna@example.com\nno address\n", "list.csv:3: the domain 'no address' has white space"),
+        ("email,added_at\na@example.com,yesterday\n", "list.csv:2: added_at: 'yesterday' is no time"),
+        ('email\n"anna\n', "the CSV cannot be read"),
+    ],
+)
+def test_an_import_with_a_mistake_adds_nothing(
+    csv: str,
+    problem: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("list.csv").write_text(csv)
+    assert main(["suppress", "import", "list.csv"]) == 2
+    assert problem in capsys.readouterr().err
+    assert not Path("ledger.db").exists()
+
+
+def test_an_import_keeps_times_and_takes_other_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = ["\ufeffname,email,added_at", "A,a@example.com,2026-05-01T12:00:00+02:00", "B,b@example.com,"]
+    Path("list.csv").write_text("\n".join(lines), "utf-8")
+    assert main(["suppress", "import", "list.csv"]) == 0
+    capsys.readouterr()
+    assert main(["suppress", "export"]) == 0
+    exported = capsys.readouterr().out.splitlines()
+    assert exported[1] == "a@example.com,imported,2026-05-01T10:00:00+00:00"
+
+
+def test_a_campaign_file_names_the_ledger(run: Run, ledger: Ledger) -> None:
+    ledger.close()
+    Path("elsewhere").mkdir()
+    Path("ledger.db").rename("elsewhere/letters.db")
+    Path("campaign.yaml").write_text(Path("campaign.yaml").read_text() + "ledger: elsewhere/letters.db\n")
+    assert run("suppress", "add", "--campaign", "campaign.yaml", ANNA) != ""
+    for named in (["campaign.yaml"], ["--campaign", "campaign.yaml"], ["--ledger", "elsewhere/letters.db"]):
+        assert ANNA in run("suppress", "list", *named)
+        assert ANNA in run("suppress", "export", *named)
+    assert "there is no ledger.db in this folder" in run("suppress", "list", code=2)
+    said = run("suppress", "list", "campaign.yaml", "--campaign", "campaign.yaml", code=2)
+    assert "give one of them" in said
+    assert "give one of them" in run("suppress", "list", "campaign.yaml", "--ledger", "x", code=2)
+
+
+@pytest.mark.parametrize("command", ["add", "remove"])
+def test_a_file_is_not_taken_for_a_domain(run: Run, ledger: Ledger, command: str) -> None:
+    said = run("suppress", command, "campaign.yaml", ANNA, code=2)
+    assert "campaign.yaml is a file; if it names the campaign, write --campaign campaign.yaml" in said
+    assert run("suppress", "list") == ""
+
+
+def test_an_import_that_cannot_be_read(run: Run, ledger: Ledger) -> None:
+    Path("latin.csv").write_bytes("email,reason\na@example.com,M\u00fcller\n".encode("latin-1"))
+    assert "latin.csv: the CSV cannot be read" in run("suppress", "import", "latin.csv", code=2)
