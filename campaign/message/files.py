@@ -72,7 +72,7 @@ class Attachments:
             for number, (path, name) in enumerate(texts)
             if path.constant is None or name.constant is None
         ]
-        self.named_by = {number: path.shown for number, path, _ in self._per_row}
+        self.named_by = {number: frozenset(path.shown) for number, path, _ in self._per_row}
         own = [number for number, _, _ in self._per_row]
         every = (self._file(n, path, name, {}) for n, (path, name) in enumerate(texts) if n not in own)
         self.static = [file for file in every if file is not None]
