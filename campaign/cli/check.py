@@ -138,4 +138,7 @@ def _json(problems: list[Problem]) -> str:
     import json
     from dataclasses import asdict
 
-    return json.dumps([asdict(problem) for problem in problems], ensure_ascii=False, indent=2)
+    told = [asdict(problem) for problem in problems]
+    for one in told:
+        del one["same"]
+    return json.dumps(told, ensure_ascii=False, indent=2)

@@ -99,8 +99,8 @@ def command(
     for note in notes if page is None else ():
         click.echo(f"note: {note}", err=True)
     output.problems(problems.shown)
-    if problems.count > len(problems.shown):
-        click.echo(f"error: and {problems.count - len(problems.shown):,} more", err=True)
+    if problems.beyond:
+        click.echo(f"error: and {problems.beyond:,} more", err=True)
     if opens and first is not None:
         _open(first)
     return _WRONG if problems.count else _OK

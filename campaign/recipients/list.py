@@ -31,7 +31,8 @@ class Recipients:
 
     `columns` are the header's cells, `warnings` what is odd about them; `position` of `size` octets
     have been read. Raises UserError with every problem of the header, `where`, `name` and `key`;
-    where `found` is given, it takes those of a header that can be read, to be raised with others.
+    where `found` is given, it takes those of a header that can be read, to be raised with others, and
+    only where `is_readable` is true can the rows be read.
     """
 
     def __init__(self, campaign: CampaignFile, found: list[Problem] | None = None) -> None:
@@ -66,6 +67,7 @@ class Recipients:
                 self._name = compile_text(self.settings.name, env=env, place=place, names=names)
         except UserError as error:
             problems += error.problems
+        self.is_readable = not problems
         if found is not None:
             found += problems
         elif problems:
@@ -100,7 +102,7 @@ class Recipients:
         if wrong:
             legible = not isinstance(cells, str) and is_text("".join(cells))
             row = dict(zip(self.columns, cells, strict=False)) if legible else {}
-            return BadRow(number, line, "", (Problem(wrong, self.file, line),), row)
+            return BadRow(number, line, "", (Problem(wrong, self.file, line, row=number),), row)
         row = dict(zip(self.columns, cells, strict=True))
         email = name = ""
         try:
@@ -117,7 +119,7 @@ class Recipients:
         if not key and not wrong:
             wrong = f"the key is blank ({', '.join(self.settings.key)})"
         if wrong:
-            return BadRow(number, line, key, (Problem(wrong, self.file, line),), row)
+            return BadRow(number, line, key, (Problem(wrong, self.file, line, row=number),), row)
         return Recipient(number, line, key, email, name, row)
 
     def _unreadable(self, cells: list[str]) -> str:
