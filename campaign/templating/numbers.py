@@ -115,7 +115,10 @@ def money(value: object, decimal: str = ".", group: str | None = None, places: i
     if abs(amount) >= _LARGEST:
         raise Unreadable(value, "is no amount of money")
     with localcontext(prec=400):  # more digits than any float has before and behind its point
-        exact = Decimal(repr(amount)).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
+        # 15 digits are what a float holds: 1234.5 * 1.19 is 1469.0549999999998 and means 1469.055.
+        exact = Decimal(amount if isinstance(amount, int) else f"{amount:.15g}").quantize(
+            Decimal(1).scaleb(-places), ROUND_HALF_UP
+        )
     sign, whole, fraction = ("-" if exact < 0 else ""), *f"{abs(exact):f}".partition(".")[::2]
     between = group if group is not None else "." if decimal == "," else ","
     groups = list(_in_threes(whole))

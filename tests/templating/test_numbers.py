@@ -122,6 +122,7 @@ def test_whole_numbers_of_any_length_keep_their_digits(value: int) -> None:
         ("{{ (-2.675)|money }}", "-2.68"),
         ("{{ (-0.001)|money }}", "0.00"),
         ("{{ 1234.5|money(places=0) }}", "1,235"),
+        ("{{ (1234.5 * 1.19)|money }}", "1,469.06"),
         ("{{ 3|money }}", "3.00"),
         ("{{ '1,234.5'|money }}", "1,234.50"),
         ("{{ (Betrag|number(decimal=',') * rate)|money(decimal=',') }} €", "1.851,75 €"),
