@@ -11,6 +11,8 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from io import BufferedReader, TextIOWrapper
 
 from campaign.address import AddressError, fold, parse_address
 from campaign.campaignfile.models import CampaignFile
@@ -43,9 +45,12 @@ class Recipients:
             self._encoding = Encoding(self.settings.encoding)
         except LookupError as error:
             raise UserError(campaign.problem("recipients.encoding", str(error))) from None
-        with self._encoding.open(self.settings.csv) as file:
+        with self._opened() as file:
             self.size = self.settings.csv.stat().st_size
             sample = file.read(SAMPLE)
+        if "\0" in sample.partition("\n")[0]:  # one line perhaps, as long as the file
+            what = f"the header is not {self._encoding}; {self._encoding.advice}"
+            raise UserError(Problem(what, self.file, 1))
         self.delimiter = self.settings.delimiter or choose_delimiter(sample, self.settings.email)
         self.position = 0
         self.columns = self._header()
@@ -74,8 +79,20 @@ class Recipients:
             raise UserError(*problems)
         self._is_plain = self._where is None and self._name.constant is not None
 
+    @contextmanager
+    def _opened(self) -> Iterator[TextIOWrapper[BufferedReader]]:
+        try:
+            with self._encoding.open(self.settings.csv) as file:
+                yield file
+        except OSError as error:
+            what = f"the list {self.file} cannot be read: {error.strerror}"
+            raise UserError(self._campaign.problem("recipients.csv", what)) from None
+        except UnicodeError as error:  # a UTF-16 without its mark, which no character could stand for
+            what = f"the list {self.file} is not {self._encoding} ({error}); {self._encoding.advice}"
+            raise UserError(self._campaign.problem("recipients.encoding", what)) from None
+
     def __iter__(self) -> Iterator[Recipient | BadRow]:
-        with self._encoding.open(self.settings.csv) as file:
+        with self._opened() as file:
             rows = records(Lines(file), self.delimiter, len(self.columns))
             next(rows, None)  # the header
             for number, (line, record) in enumerate(rows, 1):
@@ -156,7 +173,7 @@ class Recipients:
         return parts[0] if len(parts) == 1 else json.dumps(parts, ensure_ascii=False)
 
     def _header(self) -> tuple[str, ...]:
-        with self._encoding.open(self.settings.csv) as file:
+        with self._opened() as file:
             first = next(records(Lines(file), self.delimiter), None)
         if first is None:
             raise UserError(Problem("the list is empty; its first row names the columns", self.file))
