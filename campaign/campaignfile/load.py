@@ -87,7 +87,10 @@ def _is_ours(file: Path) -> bool:
     """Whether a file that is no YAML, or cannot be read, is to be spoken of."""
     try:
         octets = read_file(file, MAX_BYTES)
-        return not octets.strip() or re.search(rb"^host\s*:", octets, re.MULTILINE) is not None
+        return (
+            not re.sub(rb"#.*", b"", octets).strip()
+            or re.search(rb"^host\s*:", octets, re.MULTILINE) is not None
+        )
     except OSError:
         return True
 

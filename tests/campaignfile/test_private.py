@@ -113,5 +113,5 @@ def test_a_slip_in_the_settings_is_told_with_its_line(folder: Path) -> None:
     (folder / "smtp.yaml").write_text("host: smtp.example.com\nport: [")
     values = yaml.safe_load(MINIMAL) | {"smtp": "smtp.yaml"}
     (folder / "campaign.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
-    with pytest.raises(UserError, match=r"smtp.yaml:2:7: the bracket that opens here is not closed"):
+    with pytest.raises(UserError, match=r"smtp.yaml:2:8: the bracket that opens here is not closed"):
         load(folder / "campaign.yaml")
