@@ -23,6 +23,8 @@ _DOT_ATOM = rf"{_ATEXT}+(?:\.{_ATEXT}+)*"
 _QUOTED = r'"(?:[ !#-\[\]-~\u0080-\U0010FFFF]|\\[ -~])+"'
 # Controls, separators that break lines, bidirectional marks, and lone surrogates.
 _FORBIDDEN = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+_ENDINGS = {",": "a comma", ";": "a semicolon", ":": "a colon"}
+_CALLED = {**_ENDINGS, "_": "an underscore", "/": "a slash", "'": "an apostrophe", '"': "a quotation mark"}
 _INVISIBLE = frozenset({"Cf", "Co", "Zs"})  # format marks, private use, spaces
 
 
@@ -45,11 +47,13 @@ def _pattern(pattern: str) -> re.Pattern[str]:
 
 
 def parse_address(text: str) -> str:
-    """Return the one addr-spec in `text`, normalised. White space around it is dropped.
+    """Return the one addr-spec in `text`, normalised. White space and `< >` around it are dropped.
 
     Raises AddressError.
     """
     address = text.strip()
+    if address.startswith("<") and address.endswith(">") and "<" not in address[1:]:
+        address = address[1:-1].strip()
     if not address:
         raise AddressError("the address is blank")
     forbidden = _pattern(_FORBIDDEN).search(address)
@@ -57,6 +61,8 @@ def parse_address(text: str) -> str:
         raise AddressError(f"the address holds the control character U+{ord(forbidden[0]):04X}")
     if len(address) > _LONGEST:
         raise AddressError(f"the address has more than {MAX_ADDRESS} bytes: {_quote(address)}")
+    if address[-1] in _ENDINGS and "@" in address:
+        raise AddressError(f"{_quote(address)} ends in {_ENDINGS[address[-1]]}; take it off")
     written, at, domain = address.rpartition("@")
     if not at:
         raise AddressError(f"{_quote(address)} has no @")
@@ -147,7 +153,7 @@ def _domain(domain: str) -> str:
     try:
         encoded = idna.encode(domain, uts46=True, transitional=False).decode().lower()
     except (idna.IDNAError, UnicodeError) as error:
-        raise AddressError(f"{_quote(domain)} is no domain: {error}") from None
+        raise AddressError(f"{_quote(domain)} is no domain: {_why_not_domain(domain, error)}") from None
     if encoded.endswith("."):
         raise AddressError(f"the domain {_quote(domain)} ends in a dot")
     if "." not in encoded:
@@ -180,6 +186,33 @@ def _quote(text: str) -> str:
     return repr(text if len(text) <= 80 else f"{text[:79]}…")
 
 
+def _why_not_domain(domain: str, error: Exception) -> str:
+    odd = next((c for c in domain if not (c in ".-" or unicodedata.category(c)[0] in "LMN")), None)
+    if odd is not None:
+        return f"it has {_called(odd)} in it, and a domain has letters, digits and hyphens"
+    if domain.startswith(".") or ".." in domain:
+        return "it has a dot too many"
+    labels = domain.split(".")
+    if any(label.startswith("-") or label.endswith("-") for label in labels):
+        return "a part of it begins or ends with a hyphen"
+    if "too long" in str(error):
+        return "it, or a part of it between two dots, is too long"
+    what = (
+        "it has two hyphens as its third and fourth character"
+        if any(label[2:4] == "--" for label in labels)
+        else ""
+    )
+    return what or "it mixes characters that no domain mixes"
+
+
+def _called(character: str) -> str:
+    """Return what people call a character."""
+    name = unicodedata.name(character, "").lower()
+    if character in _CALLED:
+        return _CALLED[character]
+    return repr(character) if character.isprintable() else name or "one that cannot be shown"
+
+
 def _why_not_local(address: str, local: str) -> str:
     quoted = _quote(address)
     if not local:
@@ -194,7 +227,11 @@ def _why_not_local(address: str, local: str) -> str:
         return f"{quoted} has white space in it"
     hidden = next((c for c in local if unicodedata.category(c) in _INVISIBLE), None)
     if hidden is not None:
-        return f"{quoted} holds the invisible character U+{ord(hidden):04X}"
+        return f"{quoted} holds an invisible character ({_called(hidden)})"
     if local.startswith(".") or local.endswith(".") or ".." in local:
-        return f"{quoted} has a dot too many before the @"
+        where = "two dots in a row" if ".." in local else "a dot at the beginning or the end"
+        what = f"{quoted} has {where}, before the @"
+        if not _pattern(_QUOTED).fullmatch(f'"{local}"'):
+            return what
+        return f'{what}; if that is how it is written, put that part in quotes: "{local[:MAX_LOCAL]}"@…'
     return f"{quoted} has a character before the @ that no address has"

@@ -28,7 +28,9 @@ class Problem:
     """One thing that is wrong: where it stands, what it is, and what to write instead.
 
     `line` and `column` count from 1; `path` is the dotted place in the campaign file (`smtp.port`).
-    `rule` names the check that found it, where one did.
+    `rule` names the check that found it, where one did. `row` is the list's row that has it and
+    `row_line` its line there, where that is not `line`. `same` is what stands in the place of `message`
+    where it is asked whether two rows have the same problem: without the cell's own text.
     """
 
     message: str
@@ -38,12 +40,16 @@ class Problem:
     path: str = ""
     severity: Severity = Severity.ERROR
     rule: str = ""
+    row: int | None = None
+    row_line: int | None = None
+    same: str = ""
 
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
         warning = "warning" if self.severity is Severity.WARNING else ""
         path = _AFTER.sub(r"\1, ", _ENTRY.sub(lambda index: f", entry {int(index[1]) + 1}", self.path))
-        return ": ".join(part for part in (place, warning, path, self.message) if part)
+        said = ": ".join(part for part in (place, warning, path, self.message) if part)
+        return said if self.row_line is None else f"{said} (row {self.row}, line {self.row_line} of the list)"
 
 
 class CampaignError(Exception):

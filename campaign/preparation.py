@@ -8,8 +8,9 @@ person. Memory stays flat: problems are kept up to a number and counted beyond i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from campaign.campaignfile.models import CampaignFile
@@ -19,26 +20,82 @@ from campaign.message.render import Renderer
 from campaign.message.tokens import Secrets
 from campaign.model import BadRow, Message, Recipient
 from campaign.recipients.list import Recipients
+from campaign.templating.names import Names
 from campaign.wording import counted
 
 MOST_SHOWN = 50
 _BLANK_SUBJECT = b"\r\nSubject: \r\n"
+_MOST_RANGES = 8
 _BATCH = 1000  # bad rows that are noted at once
 
 
 @dataclass(slots=True)
-class Tally:
-    """The first problems of a kind, and how many there are."""
+class _Rows:
+    """Numbers of rows, as ranges: the first few, and how many follow."""
 
-    shown: list[Problem] = field(default_factory=list)
-    count: int = 0
+    ranges: list[list[int]] = field(default_factory=list)
+    others: int = 0
+
+    def add(self, number: int) -> None:
+        if self.ranges and not self.others and number == self.ranges[-1][1] + 1:
+            self.ranges[-1][1] = number
+        elif len(self.ranges) < _MOST_RANGES:
+            self.ranges.append([number, number])
+        else:
+            self.others += 1
+
+    def __str__(self) -> str:
+        parts = [f"{first}–{last}" if last > first else f"{first}" for first, last in self.ranges]
+        return f"rows {', '.join(parts)}" + (f" and {self.others:,} more" if self.others else "")
+
+
+class Tally:
+    """What is wrong with rows, equal problems once with their rows: the first faults of each file.
+
+    Two rows have an equal problem where it stands at the same place and says the same, or, of the
+    rows' own lines, says the same. `count` is of all problems.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._faults: dict[tuple[object, ...], tuple[Problem, _Rows]] = {}
+        self._kept: Counter[str | None] = Counter()
+        self._beyond = 0
 
     def add(self, problems: Iterable[Problem]) -> None:
-        """Take note of problems."""
+        """Take note of problems, those of a row in the list's order."""
         for problem in problems:
             self.count += 1
-            if len(self.shown) < MOST_SHOWN:
-                self.shown.append(problem)
+            of_the_line = problem.row is not None and problem.row_line is None
+            place = (problem.file, None if of_the_line else problem.line, problem.column, problem.path)
+            fault = (*place, problem.severity, problem.rule, problem.same or problem.message)
+            if fault not in self._faults:
+                if self._kept[problem.file] >= MOST_SHOWN:
+                    self._beyond += 1
+                    continue
+                self._kept[problem.file] += 1
+                self._faults[fault] = problem, _Rows()
+            if problem.row is not None:
+                self._faults[fault][1].add(problem.row)
+
+    @property
+    def shown(self) -> list[Problem]:
+        """The problems in the order of their lines, file after file."""
+        files = list(self._kept)
+        found = [_with_rows(problem, rows) for problem, rows in self._faults.values()]
+        return sorted(found, key=lambda p: (files.index(p.file), p.line or 0, p.column or 0))
+
+    @property
+    def beyond(self) -> int:
+        """How many problems are in none of `shown`."""
+        return self._beyond
+
+
+def _with_rows(problem: Problem, rows: _Rows) -> Problem:
+    several = len(rows.ranges) > 1 or any(first < last for first, last in rows.ranges)
+    if not several:
+        return problem
+    return replace(problem, message=f"{problem.message} ({rows})", row_line=None)
 
 
 @dataclass(slots=True)
@@ -90,13 +147,8 @@ class Preparation:
 
     @property
     def errors(self) -> list[Problem]:
-        """Return what is wrong with rows, at most the first 50, and a line for the others."""
-        bad = self.survey.bad
-        more = bad.count - len(bad.shown)
-        return [
-            *bad.shown,
-            *([Problem(f"and {counted(more, 'more bad row')}", self.recipients.file)] if more else []),
-        ]
+        """Return what is wrong with rows: the first 50 faults of each file, and a line for the others."""
+        return _told(self.survey.bad, self.recipients)
 
 
 Progress = Callable[[str, int, int], None]
@@ -105,15 +157,48 @@ Progress = Callable[[str, int, int], None]
 
 def compile_campaign(campaign: CampaignFile, secrets: Secrets) -> tuple[Recipients, Renderer]:
     """Open the list and compile the templates. Raises UserError with the problems of both."""
+    recipients, renderer, problems = _compiled(campaign, secrets)
+    if renderer is None or problems:
+        raise UserError(*problems)
+    return recipients, renderer
+
+
+def _compiled(campaign: CampaignFile, secrets: Secrets) -> tuple[Recipients, Renderer | None, list[Problem]]:
+    """Return the list, the renderer where the templates can be compiled, and the problems of both."""
     problems: list[Problem] = []
     recipients = Recipients(campaign, problems)
+    renderer = None
     try:
         renderer = Renderer(campaign, recipients.columns, secrets)
     except UserError as error:
-        raise UserError(*problems, *error.problems) from None
-    if problems:
-        raise UserError(*problems)
-    return recipients, renderer
+        problems += error.problems
+    return recipients, renderer, list(_columns_once(problems, recipients))
+
+
+def _columns_once(problems: Iterable[Problem], recipients: Recipients) -> Iterator[Problem]:
+    """Yield the problems; the list's columns are named by the first that names them."""
+    listing = f"; {Names(recipients.columns).listing()}"
+    listed = False
+    for problem in problems:
+        yield replace(problem, message=problem.message.removesuffix(listing)) if listed else problem
+        listed = listed or problem.message.endswith(listing)
+
+
+def _told(bad: Tally, recipients: Recipients) -> list[Problem]:
+    more = bad.beyond
+    told = [*bad.shown, *([Problem(f"and {counted(more, 'more bad row')}", recipients.file)] if more else [])]
+    return list(_columns_once(told, recipients))
+
+
+def _bad_rows(recipients: Recipients, progress: Progress) -> list[Problem]:
+    """Return what is wrong with the rows, where the templates cannot be rendered."""
+    bad = Tally()
+    for count, row in enumerate(recipients if recipients.is_readable else ()):
+        if count % 500 == 0:
+            progress("reading", recipients.position, recipients.size)
+        if isinstance(row, BadRow):
+            bad.add(row.problems)
+    return _told(bad, recipients)
 
 
 def prepare(
@@ -126,7 +211,9 @@ def prepare(
 
     Raises UserError for what makes that impossible; bad rows are in the result.
     """
-    recipients, renderer = compile_campaign(campaign, secrets)
+    recipients, renderer, problems = _compiled(campaign, secrets)
+    if renderer is None or problems:
+        raise UserError(*problems, *_bad_rows(recipients, progress))
     survey = Survey()
     enrolment.stage(recipients.columns, _surveyed(recipients, renderer, survey, progress))
     survey.duplicates.add(enrolment.drop_duplicates(recipients.file))
@@ -136,10 +223,10 @@ def prepare(
     for done, recipient in enumerate(enrolment.to_send()):
         if done % 100 == 0:
             progress("rendering", done, total)
-        problems = _render(renderer, recipient, survey)
-        if problems:
-            survey.bad.add(problems)
-            bad.append((recipient.number, "; ".join(problem.message for problem in problems)))
+        wrong = _render(renderer, recipient, survey)
+        if wrong:
+            survey.bad.add(wrong)
+            bad.append((recipient.number, "; ".join(problem.message for problem in wrong)))
         if len(bad) == _BATCH:
             enrolment.mark_bad(bad)
             bad.clear()

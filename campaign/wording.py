@@ -43,11 +43,13 @@ def visible_json(text: str) -> str:
 
 
 def size(octets: int) -> str:
-    """Return `812 bytes`, `34.2 kB` or `1.3 MB`."""
+    """Return `812 bytes`, `34.2 kB`, `1.3 MB` or `100.0 GB`."""
     if octets < 1000:
         return f"{octets} bytes"
     # What would round up to 1000 kB is a megabyte.
-    return f"{octets / 1e3:.1f} kB" if octets < 999_950 else f"{octets / 1e6:.1f} MB"
+    if octets < 999_950:
+        return f"{octets / 1e3:.1f} kB"
+    return f"{octets / 1e6:.1f} MB" if octets < 999_950_000 else f"{octets / 1e9:.1f} GB"
 
 
 def _escape(match: re.Match[str]) -> str:

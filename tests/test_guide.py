@@ -46,9 +46,9 @@ BASE: dict[str, Any] = {
 }
 DATE = datetime(2026, 3, 20, 7, tzinfo=UTC)
 LIST = """\
-email,first_name,last_name,plan,invoice,assistant,time,date,amount
-ann@example.com,Ann,Lee,pro,17,cy@example.com,9:00,2026-03-20,1234.5
-ben@example.com,,,free,18,,,2026-11-01,7
+email,first_name,last_name,plan,invoice,assistant,time,date,amount,price
+ann@example.com,Ann,Lee,pro,17,cy@example.com,9:00,2026-03-20,1234.5,"1.234,50 €"
+ben@example.com,,,free,18,,,2026-11-01,7,7
 """
 
 
@@ -235,16 +235,17 @@ def rendered(source: str, path: Path) -> list[str]:
 
 
 def test_the_snippets_say_what_they_promise(tmp_path: Path) -> None:
-    greeting, friend, preheader, price, thousands, date = [
+    greeting, friend, preheader, amount, price, date, long_date = [
         rendered(source, tmp_path) for source in blocks(EVERYTHING, "jinja")
     ]
     assert [text.strip() for text in greeting] == ["Dear Ann,", "Hello,"]
     assert [text.strip() for text in friend] == ["Dear Ann,", "Dear friend of the house,"]
     assert preheader[0].count("&zwnj;") + preheader[0].count("\u200c") == 60
     assert "New opening hours from 2026-03-20" in preheader[0]
-    assert [text.strip() for text in price] == ["1234.50 €", "7.00 €"]
-    assert [text.strip() for text in thousands] == ["1,234.50 €", "7.00 €"]
-    assert [text.strip() for text in date] == ["20 March 2026", "1 November 2026"]
+    assert [text.strip() for text in amount] == ["1,234.50 €", "7.00 €"]
+    assert [text.strip() for text in price] == ["1.469,06 €", "8,33 €"]
+    assert [text.strip() for text in date] == ["20.03.2026", "01.11.2026"]
+    assert [text.strip() for text in long_date] == ["20 March 2026", "1 November 2026"]
 
 
 def parsed(command: str) -> click.Context:

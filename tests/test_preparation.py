@@ -56,16 +56,65 @@ def test_bad_rows_are_all_said_and_the_others_prepared(prepared: Prepare) -> Non
         "list.csv:3: email: 'nobody' has no @",
         "list.csv:5: the row has 1 cell, fewer than the header's 2",
         "spring.yaml:4:10: subject: Subject holds a line break (U+000A): '1\\n1' (row 1, line 2 of the list)",
+        "spring.yaml:4:10: subject: Subject holds a line break (U+000A): '4\\n4' (row 5, line 6 of the list)",
         "body.txt:1: the template cannot do this: integer division or modulo by zero"
         " (row 3, line 4 of the list)",
-        "spring.yaml:4:10: subject: Subject holds a line break (U+000A): '4\\n4' (row 5, line 6 of the list)",
     ]
     assert (found.survey.messages, found.plan.to_send, found.plan.invalid) == (0, 0, 5)
 
 
+def test_one_fault_in_a_template_is_said_once_with_its_rows(prepared: Prepare) -> None:
+    people = "email,Betrag\n" + "".join(f'p{n}@x.test,"{n},50 €"\n' for n in range(400))
+    (only,) = prepared(people, "Hi\n{{ Betrag|float }}").errors
+    assert str(only) == (
+        "body.txt:2: Betrag: '0,50 €' is no number; |number(decimal=',') reads it (rows 1–400)"
+    )
+
+
+def test_equal_bad_rows_are_said_once(prepared: Prepare) -> None:
+    people = "email,first\n" + "nobody,x\n" * 3 + "ann@x.test,A\nnobody,y\nben,z\n"
+    assert [str(problem) for problem in prepared(people).errors] == [
+        "list.csv:2: email: 'nobody' has no @ (rows 1–3, 5)",
+        "list.csv:7: email: 'ben' has no @",
+    ]
+
+
+def test_problems_stand_in_the_order_of_the_file(prepared: Prepare) -> None:
+    people = "email,a,b\nann@x.test,x,1\nben@x.test,1,x\ncat@x.test,1,1\n"
+    (first, second) = prepared(people, "{% if a == 'x' %}\n{{ a|int }}{% endif %}\n{{ b|int }}").errors
+    assert str(first) == "body.txt:2: a: 'x' is no number (row 1, line 2 of the list)"
+    assert str(second) == "body.txt:3: b: 'x' is no number (row 2, line 3 of the list)"
+    second_first = "email,a,b\nben@x.test,1,x\nann@x.test,x,1\n"
+    found = prepared(second_first, "{% if a == 'x' %}\n{{ a|int }}{% endif %}\n{{ b|int }}").errors
+    assert [problem.line for problem in found] == [2, 3]
+
+
+def test_many_bad_rows_do_not_hide_a_template_s_fault(prepared: Prepare) -> None:
+    people = "email,first\n" + "".join(f"nobody{n},x\n" for n in range(60)) + "ann@x.test,A\n"
+    found = [str(problem) for problem in prepared(people, "{{ first|int }}").errors]
+    assert found[MOST_SHOWN:] == [
+        "body.txt:1: first: 'A' is no number (row 61, line 62 of the list)",
+        "list.csv: and 10 more bad rows",
+    ]
+
+
+def test_template_errors_and_bad_rows_are_told_together(prepared: Prepare) -> None:
+    with pytest.raises(UserError) as caught:
+        prepared("email,first\nnobody,x\n", "{{ frist }}\n{{ lats }}", subject="{{ nme }}")
+    said = [str(problem) for problem in caught.value.problems]
+    assert [line.split(": ")[0] for line in said] == [
+        "spring.yaml:4:10",
+        "body.txt:1",
+        "body.txt:2",
+        "list.csv:2",
+    ]
+    # The columns are listed once.
+    assert [line for line in said if "the list's columns are email, first" in line] == said[:1]
+
+
 @pytest.mark.parametrize(("bad", "shown"), [(MOST_SHOWN, MOST_SHOWN), (MOST_SHOWN + 7, MOST_SHOWN + 1)])
 def test_the_first_are_listed_and_the_rest_counted(prepared: Prepare, bad: int, shown: int) -> None:
-    found = prepared("email,first\nann@x.test,Ann\n" + "nobody,x\n" * bad)
+    found = prepared("email,first\nann@x.test,Ann\n" + "".join(f"nobody{n},x\n" for n in range(bad)))
     errors = [str(problem) for problem in found.errors]
     assert len(errors) == shown
     assert errors[0].startswith("list.csv:3: ")
@@ -80,7 +129,8 @@ def test_however_many_rows_are_bad_few_are_kept(
     people = "email,first\n" + "".join(f"p{n}@x.test,{n % 2}\n" for n in range(5001))
     found = prepared(people, "{{ 1 // (first|int) }}")
     assert (found.plan.to_send, found.plan.invalid, found.survey.bad.count) == (2500, 2501, 2501)
-    assert len(found.survey.bad.shown) == MOST_SHOWN
+    (only,) = found.survey.bad.shown
+    assert str(only).endswith("(rows 1, 3, 5, 7, 9, 11, 13, 15 and 2,493 more)")
 
     enrolment, batches = ledger.enrolment(), list[int]()
     mark_bad = enrolment.mark_bad

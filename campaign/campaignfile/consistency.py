@@ -13,6 +13,7 @@ from pathlib import Path
 
 from campaign.address import AddressError, parse_mailbox
 from campaign.campaignfile.readers import absent, is_folder, is_template, unfit_name
+from campaign.campaignfile.spelling import existing, meant
 from campaign.campaignfile.yamlmarks import Path as ValuePath
 from campaign.model import RESERVED
 from campaign.wording import shown
@@ -119,12 +120,15 @@ def attachments(values: Values, folder: Path) -> Found:
         if not isinstance(path, str) or is_template(path) or "\0" in path:
             continue
         try:
-            file = (root / path).resolve()
+            file = existing(root, path).resolve()
             if not file.is_relative_to(root.resolve()):
                 outside = f"{path!r} leads out of attachments_root ({shown(root)})"
                 yield where, f"{outside}; copy the file into that folder"
+            elif not file.is_file() and file.exists() and not file.is_dir():
+                yield where, f"{path!r} is a pipe or a device, and a file is expected"
             elif not file.is_file():
-                yield where, absent(path, root / path)
+                near = meant(root, path)
+                yield where, absent(path, root / path) + (f"; did you mean {near!r}?" if near else "")
         except (OSError, RuntimeError):  # too long a name; links in a circle
             yield where, f"{path[:60]!r} cannot be read"
 

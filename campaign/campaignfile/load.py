@@ -7,6 +7,7 @@ words what pydantic finds. Commands that do not send use `identity` instead.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +19,9 @@ from campaign.campaignfile import consistency
 from campaign.campaignfile.explain import words
 from campaign.campaignfile.keys import unknown_key
 from campaign.campaignfile.models import CampaignFile, Smtp
+from campaign.campaignfile.octets import read_file
 from campaign.campaignfile.readers import absent, is_folder
-from campaign.campaignfile.yamlmarks import Document, Places, dotted, read
+from campaign.campaignfile.yamlmarks import MAX_BYTES, Document, Places, dotted, read
 from campaign.campaignfile.yamlmarks import Path as ValuePath
 from campaign.errors import Problem, UserError
 from campaign.wording import shown
@@ -59,7 +61,11 @@ def load(file: Path) -> CampaignFile:
 
 
 def _shared(path: str, document: Document) -> tuple[Document | None, list[Problem]]:
-    """Read the server's settings in a file of their own; None where that cannot be."""
+    """Read the server's settings in a file of their own; None where that cannot be.
+
+    It may be anybody's file, a secret perhaps: nothing of one that is not ours is shown.
+    """
+    foreign = f"{path!r} holds no SMTP settings: it has no `host:`"
     try:
         file = document.file.parent / Path(path).expanduser()
         if is_folder(file):
@@ -68,15 +74,25 @@ def _shared(path: str, document: Document) -> tuple[Document | None, list[Proble
             shared = read(file)
             settings = shared.mapping("a file of SMTP settings begins with keys such as `host:`")
             if settings and not settings.keys() & {*Smtp.model_fields, "smtp"}:
-                # It may be anybody's file, a secret perhaps: nothing of it is shown.
-                what = f"{path!r} holds no SMTP settings: it has no `host:`"
-                return None, [document.problem(("smtp",), what)]
+                return None, [document.problem(("smtp",), foreign)]
             return shared, []
     except UserError as error:
-        return None, list(error.problems)
+        return None, list(error.problems) if _is_ours(file) else [document.problem(("smtp",), foreign)]
     except (OSError, RuntimeError, ValueError):
         return None, [document.problem(("smtp",), f"{path[:60]!r} cannot be read")]
     return None, [document.problem(("smtp",), absent(path, file))]
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether a file that is no YAML, or cannot be read, is to be spoken of."""
+    try:
+        octets = read_file(file, MAX_BYTES)
+        return (
+            not re.sub(rb"#.*", b"", octets).strip()
+            or re.search(rb"^host\s*:", octets, re.MULTILINE) is not None
+        )
+    except OSError:
+        return True
 
 
 def _consistency(values: dict[str, Any], document: Document, shared: Document | None) -> list[Problem]:

@@ -19,11 +19,13 @@ from campaign.campaignfile.values import (
     Auto,
     Command,
     Delimiter,
-    ExistingFile,
     ExistingFolder,
     Flag,
+    KeyFile,
+    ListFile,
     Seconds,
     Share,
+    TemplateFile,
     Texts,
     Whole,
     Windows,
@@ -74,7 +76,7 @@ class _WithSecret(_Model):
 class RecipientList(_Model):
     """Where the people stand."""
 
-    csv: ExistingFile = _about("The CSV file with a row for each person.")
+    csv: ListFile = _about("The CSV file with a row for each person.")
     email: str = _about("The column that holds the address.", default="email")
     name: str | None = _about("The display name, a template.", default=None)
     key: Texts = _about(
@@ -92,11 +94,11 @@ class RecipientList(_Model):
 class BodyTemplates(_Model):
     """The template files."""
 
-    subject: ExistingFile | None = _about("The subject, instead of `subject` inline.", default=None)
-    text: ExistingFile | None = _about("The text part.", default=None)
-    html: ExistingFile | None = _about("The HTML part.", default=None)
-    markdown: ExistingFile | None = _about("Markdown, from which both parts are made.", default=None)
-    mjml: ExistingFile | None = _about("MJML, from which the HTML part is made.", default=None)
+    subject: TemplateFile | None = _about("The subject, instead of `subject` inline.", default=None)
+    text: TemplateFile | None = _about("The text part.", default=None)
+    html: TemplateFile | None = _about("The HTML part.", default=None)
+    markdown: TemplateFile | None = _about("Markdown, from which both parts are made.", default=None)
+    mjml: TemplateFile | None = _about("MJML, from which the HTML part is made.", default=None)
 
 
 class Attachment(_Model):
@@ -136,7 +138,7 @@ class Dkim(_Model):
 
     domain: str = _about("The signing domain, d=.")
     selector: str = _about("The selector, s=.")
-    key_file: ExistingFile = _about("The private key, PEM.")
+    key_file: KeyFile = _about("The private key, PEM.")
     algorithm: DkimAlgorithm | None = _about("By the key's type, if it is not named.", default=None)
 
 
@@ -159,9 +161,9 @@ class Smtp(_WithSecret):
         "A command that prints an access token, for xoauth2.", default=None, repr=False
     )
     auth: Mechanism | None = _about("The login mechanism, chosen if it is not named.", default=None)
-    ca_file: ExistingFile | None = _about("The CAs to trust, PEM, instead of the system's.", default=None)
-    client_cert: ExistingFile | None = _about("Our certificate, PEM.", default=None)
-    client_key: ExistingFile | None = _about("Its private key, PEM.", default=None)
+    ca_file: KeyFile | None = _about("The CAs to trust, PEM, instead of the system's.", default=None)
+    client_cert: KeyFile | None = _about("Our certificate, PEM.", default=None)
+    client_key: KeyFile | None = _about("Its private key, PEM.", default=None)
     connections: Whole = _about("How many sessions at once.", default=1, ge=1, le=100)
     messages_per_session: Whole = _about("Messages before a session is renewed.", default=100, ge=1)
     rate: Windows = _about("Rates that hold at once, such as 14/second.", default=())

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from campaign.campaignfile.rates import parse_window
 from campaign.model import Window
-from campaign.wording import shown
+from campaign.wording import shown, size
 
 MAX_NAME = 100  # characters of a campaign's name
 
@@ -60,14 +60,19 @@ def is_file(path: Path) -> bool:
         return False
 
 
-def existing_file(value: object, folder: Path) -> Path:
-    """Resolve the path of a file that must be there."""
+def existing_file(value: object, folder: Path, most: int) -> Path:
+    """Resolve the path of a file that must be there, and have at most `most` octets."""
     path = resolve(value, folder)
     if is_folder(path):
         raise ValueError(f"{value!r} is a folder, and a file is expected")
     try:
         if not path.exists():
             raise ValueError(absent(str(value), path))
+        if not path.is_file():
+            raise ValueError(f"{value!r} is a pipe or a device, and a file is expected")
+        if path.stat().st_size > most:
+            what = f"{value!r} has {size(path.stat().st_size)}, and at most {size(most)} are read here"
+            raise ValueError(what)
     except OSError as error:
         raise ValueError(f"{str(value)[:60]!r} cannot be read: {error.strerror}") from None
     return path

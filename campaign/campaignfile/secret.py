@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from campaign.errors import Problem, UserError
-from campaign.wording import shown
+from campaign.wording import shown, size
 
+MOST_OF_A_SECRET = 10_000  # octets
 COMMAND_TIMEOUT = 60.0  # seconds; a password manager may ask for a touch
 
 
@@ -66,7 +67,13 @@ class SecretSource:
 
     def _read_file(self) -> str:
         try:
-            return self.file.read_text("utf-8") if self.file else ""
+            if self.file is None:
+                return ""
+            with self.file.open("rb") as file:  # a pipe too, from a password manager
+                octets = file.read(MOST_OF_A_SECRET + 1)
+            if len(octets) > MOST_OF_A_SECRET:
+                raise self._unreadable(f" has more than {size(MOST_OF_A_SECRET)}, and is no secret")
+            return octets.decode()
         except OSError as error:
             raise self._unreadable(f": {error.strerror}") from None
         except UnicodeDecodeError:

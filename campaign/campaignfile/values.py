@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, Strict, ValidationInfo, WithJsonSchema
 
 from campaign.campaignfile import readers
+from campaign.campaignfile.octets import MOST_OF_A_KEY, MOST_OF_A_LIST, MOST_OF_A_TEMPLATE
 from campaign.model import Window
 
 _TEXT = {"type": "string"}
@@ -21,8 +22,11 @@ def _folder_of(info: ValidationInfo) -> Path:
     return folder
 
 
-def _file(value: object, info: ValidationInfo) -> Path:
-    return readers.existing_file(value, _folder_of(info))
+def _file_of(most: int) -> BeforeValidator:
+    def read(value: object, info: ValidationInfo) -> Path:
+        return readers.existing_file(value, _folder_of(info), most)
+
+    return BeforeValidator(read)
 
 
 def _folder(value: object, info: ValidationInfo) -> Path:
@@ -35,7 +39,9 @@ def _path(value: object, info: ValidationInfo) -> Path:
 
 Whole = Annotated[int, Strict()]
 Flag = Annotated[bool, Strict()]
-ExistingFile = Annotated[Path, BeforeValidator(_file), WithJsonSchema(_TEXT)]
+ListFile = Annotated[Path, _file_of(MOST_OF_A_LIST), WithJsonSchema(_TEXT)]
+TemplateFile = Annotated[Path, _file_of(MOST_OF_A_TEMPLATE), WithJsonSchema(_TEXT)]
+KeyFile = Annotated[Path, _file_of(MOST_OF_A_KEY), WithJsonSchema(_TEXT)]
 ExistingFolder = Annotated[Path, BeforeValidator(_folder), WithJsonSchema(_TEXT)]
 AnyPath = Annotated[Path, BeforeValidator(_path), WithJsonSchema(_TEXT)]
 _TEXT_OR_TEXTS: dict[str, Any] = {"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]}

@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from campaign.campaignfile.octets import read_file
 from campaign.errors import Problem, Severity, UserError
 from campaign.wording import shown
 
@@ -121,7 +122,7 @@ def read(file: FilePath) -> Document:
     """Read `file`. Raises UserError where it is no YAML; other problems are in the document."""
     name = shown(file)
     try:
-        octets = file.read_bytes()
+        octets = read_file(file, MAX_BYTES)
         text = octets.decode("utf-8-sig")
     except FileNotFoundError:
         raise UserError(Problem("there is no such file", name)) from None
@@ -133,8 +134,6 @@ def read(file: FilePath) -> Document:
     except (OSError, ValueError) as error:  # no permission, a name too long, a NUL in it
         why = error.strerror if isinstance(error, OSError) else error
         raise UserError(Problem(f"the file cannot be read: {why}", name)) from None
-    if len(octets) > MAX_BYTES:
-        raise UserError(Problem(f"the file has more than {MAX_BYTES >> 20} MB: it is no campaign file", name))
     document = Document(file)
     try:
         loader = yaml.SafeLoader(text)

@@ -18,8 +18,10 @@ def check(checked: Checked) -> Iterator[Problem]:
     """Yield a warning for each such column."""
     for column, blank in checked.survey.blank.items():
         name = column if column.isidentifier() and column not in RESERVED else f"{ROW}[{column!r}]"
+        place = checked.preparation.renderer.shown[column]
+        where = f"{place.file}:{place.line}" if place.line is not None else place.file
         yield checked.warn_list(
-            f"{column} is blank in {counted(blank.rows, 'row')}, and a template prints it;"
+            f"{column} is blank in {counted(blank.rows, 'row')}, and a template prints it ({where});"
             f" write {{{{ {name} or '…' }}}}",
             blank.line,
         )

@@ -14,6 +14,7 @@ def check(checked: Checked) -> Iterator[Problem]:
     duplicates = checked.survey.duplicates
     for problem in duplicates.shown:
         yield checked.warn_list(problem.message, problem.line)
-    more = duplicates.count - len(duplicates.shown)
-    if more:
-        yield checked.warn_list(f"and {counted(more, 'more row')} whose key stands above already")
+    if duplicates.beyond:
+        yield checked.warn_list(
+            f"and {counted(duplicates.beyond, 'more row')} whose key stands above already"
+        )

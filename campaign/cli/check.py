@@ -114,6 +114,8 @@ def _json(
     from dataclasses import asdict
 
     entries = [asdict(problem) for problem in problems]
+    for entry in entries:
+        del entry["same"]
     if campaign is not None and negotiated is not None:
         smtp, tls = campaign.smtp, negotiated.tls
         place = campaign.problem("smtp", f"a session with {smtp.host}:{smtp.port} was opened", rule="server")

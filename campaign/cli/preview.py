@@ -105,8 +105,8 @@ def command(
     for note in notes if page is None else ():
         echo(f"note: {note}", err=True)
     output.problems(problems.shown)
-    if problems.count > len(problems.shown):
-        echo(f"error: and {problems.count - len(problems.shown):,} more", err=True)
+    if problems.beyond:
+        echo(f"error: and {problems.beyond:,} more", err=True)
     if opens and shown is not None:
         _open(shown)
     return USAGE if problems.count else OK

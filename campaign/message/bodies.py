@@ -11,7 +11,7 @@ from jinja2 import TemplateNotFound
 from campaign.campaignfile.models import CampaignFile
 from campaign.errors import Problem, UserError
 from campaign.message import markdown, mjml, plaintext
-from campaign.message.html import Images, Inliner
+from campaign.message.html import ImageError, Images, Inliner
 from campaign.message.inline import template_name
 from campaign.message.mime import File
 from campaign.templating.compiled import Text, compile_file, compile_text
@@ -68,9 +68,19 @@ class Bodies:
             html, images = self._images.attach(html)
         except UserError as error:
             what = "; ".join(problem.message for problem in error.problems)
-            file = next(self._file[kind] for kind in ("html", "mjml", "markdown") if kind in self._file)
-            raise UserError(Problem(what, shown(file))) from None
+            place = self._place_of(error.written if isinstance(error, ImageError) else "")
+            raise UserError(replace(place, message=what)) from None
         return text, html, images
+
+    def _place_of(self, written: str) -> Problem:
+        """Return where the HTML's sources have `written`; the body's file if none has, as it was made."""
+        file = next(self._file[kind] for kind in ("html", "mjml", "markdown") if kind in self._file)
+        for text in (self._markdown, self._html):
+            for name, source in text.sources.items() if text is not None and written else ():
+                path = self._campaign.folder / name
+                if written in source and path.is_file():
+                    return Problem("", shown(path), source.partition(written)[0].count("\n") + 1)
+        return Problem("", shown(file))
 
     def _compile(self, kind: str, names: Names, *, html: bool) -> Text | None:
         file: Path | None = getattr(self._campaign.templates, kind)

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from campaign.address import AddressError, domain_of, parse_address
 from campaign.campaignfile.models import DkimAlgorithm
+from campaign.campaignfile.octets import MOST_OF_A_KEY, read_file
 from campaign.errors import Problem, Severity, UserError
 from campaign.wording import shown
 
@@ -137,7 +138,7 @@ def load_signer(domain: str, selector: str, key_file: Path, algorithm: str | Non
 def _read_key(file: Path) -> RSAPrivateKey | Ed25519PrivateKey:
     """Return a file's private key. Raises UserError with one problem, in which nothing of it stands."""
     try:
-        octets = file.read_bytes()
+        octets = read_file(file, MOST_OF_A_KEY)
     except OSError as error:
         raise UserError(Problem(f"the DKIM key cannot be read: {error.strerror}", shown(file))) from None
     try:

@@ -12,11 +12,15 @@ from functools import lru_cache
 from pathlib import Path
 
 from campaign.campaignfile.models import CampaignFile
+from campaign.campaignfile.octets import MOST_OF_AN_ATTACHMENT, PRIVATE_KEY, is_same_file, read_file
+from campaign.campaignfile.spelling import existing, meant
 from campaign.errors import UserError
 from campaign.message import mime
 from campaign.message.headers import HeaderError
 from campaign.templating.compiled import Text
 from campaign.wording import shown
+
+_BEGINNING = 10_000  # octets in which a private key is looked for
 
 
 class Folder:
@@ -31,14 +35,18 @@ class Folder:
         if "\0" in path:
             raise UserError("a path has a NUL character in it")
         try:
-            found = (self.root / path).resolve()
+            found = existing(self.root, path).resolve()
             if not found.is_relative_to(self.root):
-                raise UserError(f"{path!r} lies outside of attachments_root ({shown(self.root)})")
+                raise UserError(
+                    f"{path!r} lies outside of attachments_root ({shown(self.root)}){self._hint(path)}"
+                )
+            if not found.is_file() and found.exists() and not found.is_dir():
+                raise UserError(f"{path!r} is a pipe or a device, and no file")
             if not found.is_file():
-                raise UserError(f"there is no file {path!r} in {shown(self.root)}")
+                raise UserError(f"there is no file {path!r} in {shown(self.root)}{self._hint(path)}")
             if any(part.startswith(".") for part in found.relative_to(self.root).parts):
                 raise UserError(f"{path!r} is hidden, and not for recipients")
-            if found in self._private or self._is_ledger(found):
+            if is_same_file(found, self._private) or self._is_ledger(found):
                 raise UserError(f"{path!r} is not for recipients: it is the list, the ledger, or a secret")
         except (OSError, RuntimeError) as error:  # too long a name; links in a circle
             reason = error.strerror if isinstance(error, OSError) else "its links lead in a circle"
@@ -48,9 +56,16 @@ class Folder:
     def read(self, path: Path) -> bytes:
         """Return a found file's octets. Raises UserError with a sentence."""
         try:
-            return path.read_bytes()
+            octets = read_file(path, MOST_OF_AN_ATTACHMENT)
         except OSError as error:
-            raise UserError(f"{path} cannot be read: {error.strerror}") from None
+            raise UserError(f"{shown(path)} cannot be read: {error.strerror}") from None
+        if PRIVATE_KEY.search(octets, 0, _BEGINNING):
+            raise UserError(f"{shown(path)} is not for recipients: it holds a private key")
+        return octets
+
+    def _hint(self, path: str) -> str:
+        near = meant(self.root, path)
+        return f"; did you mean {near!r}?" if near else ""
 
     def _is_ledger(self, path: Path) -> bool:
         return any(path.name.startswith(f"{private.name}-") for private in self._private)
@@ -72,7 +87,7 @@ class Attachments:
             for number, (path, name) in enumerate(texts)
             if path.constant is None or name.constant is None
         ]
-        self.named_by = {number: path.shown for number, path, _ in self._per_row}
+        self.named_by = {number: frozenset(path.shown) for number, path, _ in self._per_row}
         own = [number for number, _, _ in self._per_row]
         every = (self._file(n, path, name, {}) for n, (path, name) in enumerate(texts) if n not in own)
         self.static = [file for file in every if file is not None]

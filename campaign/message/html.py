@@ -56,6 +56,14 @@ class Inliner:
         return _REVEALED.sub(r"<!\1>", inlined) if "<![if" in html else inlined
 
 
+class ImageError(UserError):
+    """An image that cannot be shown; `written` is its address as the HTML has it."""
+
+    def __init__(self, written: str, error: UserError) -> None:
+        self.written = written
+        super().__init__(*error.problems)
+
+
 class Images:
     """The local images that HTML parts show. The latest files stay read and encoded."""
 
@@ -67,7 +75,7 @@ class Images:
     def attach(self, html: str) -> tuple[str, list[File]]:
         """Return the HTML with cid addresses, and the files it shows, each once.
 
-        Raises UserError with a sentence for a file that is missing, outside the folder, or no image.
+        Raises ImageError for a file that is missing, outside the folder, or no image.
         """
         used: dict[str, File] = {}
 
@@ -75,7 +83,10 @@ class Images:
             address = _address(match[2])
             if not is_local(address):
                 return match[0]
-            file = self._file(_path(address))
+            try:
+                file = self._file(_path(address))
+            except UserError as error:
+                raise ImageError(match[2], error) from None
             used[file.content_id] = file
             return f'{match[1]}"cid:{escape(file.content_id)}"'
 

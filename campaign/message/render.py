@@ -36,9 +36,9 @@ class Renderer:
     """Makes the messages of one campaign for a list with these columns. May be shared by threads.
 
     `digest` covers what recipients see; `shown` are the columns that a template prints without
-    provision for a blank cell; `files_named_by` are, by the index of an attachment, the columns that
-    its path prints; `warnings` are about the DKIM key. Raises UserError with every problem that can
-    be found without a row.
+    provision for a blank cell, and where; `files_named_by` are, by the index of an attachment, the
+    columns that its path prints; `warnings` are about the DKIM key. Raises UserError with every
+    problem that can be found without a row.
     """
 
     def __init__(self, campaign: CampaignFile, columns: tuple[str, ...], secrets: Secrets) -> None:
@@ -72,7 +72,7 @@ class Renderer:
         self._attachments = Attachments(campaign, folder, attached)
         self._skeleton = mime.Skeleton(self._attachments.static, self._tokens.boundary)
         self.warnings = self._signer.warnings if self._signer is not None else ()
-        self.shown = frozenset().union(*(text.shown for text in self._texts()))
+        self.shown = {column: place for text in self._texts() for column, place in text.shown.items()}
         self.files_named_by = self._attachments.named_by
         self.digest = content_digest(
             campaign, self._texts(), self._bodies.html_sources, self._attachments.static, folder
@@ -87,8 +87,8 @@ class Renderer:
         try:
             return self._render(recipient, date, test_to)
         except UserError as error:
-            row = f"row {recipient.number}, line {recipient.line} of the list"
-            raise UserError(*(replace(p, message=f"{p.message} ({row})") for p in error.problems)) from error
+            number, line = recipient.number, recipient.line
+            raise UserError(*(replace(p, row=number, row_line=line) for p in error.problems)) from error
 
     def parts(self, recipient: Recipient) -> tuple[str | None, str | None]:
         """Return the text and the HTML of one row's message, before any encoding. Raises UserError."""

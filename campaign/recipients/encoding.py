@@ -6,6 +6,7 @@ import codecs
 import io
 from pathlib import Path
 
+from campaign.campaignfile.octets import MOST_OF_A_LIST, open_file
 from campaign.errors import Problem, UserError
 from campaign.wording import shown
 
@@ -56,14 +57,12 @@ class Encoding:
     def open(self, path: Path) -> io.TextIOWrapper[io.BufferedReader]:
         """Open a list. What cannot be decoded becomes lone surrogates: see `is_text`.
 
-        Raises UserError: a file that cannot be read, a workbook, a byte order mark that says otherwise.
+        Raises OSError, and UserError for a workbook or a byte order mark that says otherwise. Reading
+        raises UnicodeError where the encoding needs a beginning that the list does not have.
         """
-        try:
-            file = path.open("rb")
-            beginning = file.read(4)
-            file.seek(0)
-        except OSError as error:
-            raise UserError(Problem(f"the list cannot be read: {error.strerror}", shown(path))) from None
+        file = open_file(path, MOST_OF_A_LIST)
+        beginning = file.read(4)
+        file.seek(0)
         mark = next((name for octets, name in _MARKS.items() if beginning.startswith(octets)), "")
         wrong = ""
         if beginning.startswith(_WORKBOOKS):

@@ -11,6 +11,8 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from io import BufferedReader, TextIOWrapper
 
 from campaign.address import AddressError, fold, parse_address
 from campaign.campaignfile.models import CampaignFile
@@ -31,7 +33,8 @@ class Recipients:
 
     `columns` are the header's cells, `warnings` what is odd about them; `position` of `size` octets
     have been read. Raises UserError with every problem of the header, `where`, `name` and `key`;
-    where `found` is given, it takes those of a header that can be read, to be raised with others.
+    where `found` is given, it takes those of a header that can be read, to be raised with others, and
+    only where `is_readable` is true can the rows be read.
     """
 
     def __init__(self, campaign: CampaignFile, found: list[Problem] | None = None) -> None:
@@ -42,9 +45,12 @@ class Recipients:
             self._encoding = Encoding(self.settings.encoding)
         except LookupError as error:
             raise UserError(campaign.problem("recipients.encoding", str(error))) from None
-        with self._encoding.open(self.settings.csv) as file:
+        with self._opened() as file:
             self.size = self.settings.csv.stat().st_size
             sample = file.read(SAMPLE)
+        if "\0" in sample.partition("\n")[0]:  # one line perhaps, as long as the file
+            what = f"the header is not {self._encoding}; {self._encoding.advice}"
+            raise UserError(Problem(what, self.file, 1))
         self.delimiter = self.settings.delimiter or choose_delimiter(sample, self.settings.email)
         self.position = 0
         self.columns = self._header()
@@ -66,14 +72,27 @@ class Recipients:
                 self._name = compile_text(self.settings.name, env=env, place=place, names=names)
         except UserError as error:
             problems += error.problems
+        self.is_readable = not problems
         if found is not None:
             found += problems
         elif problems:
             raise UserError(*problems)
         self._is_plain = self._where is None and self._name.constant is not None
 
+    @contextmanager
+    def _opened(self) -> Iterator[TextIOWrapper[BufferedReader]]:
+        try:
+            with self._encoding.open(self.settings.csv) as file:
+                yield file
+        except OSError as error:
+            what = f"the list {self.file} cannot be read: {error.strerror}"
+            raise UserError(self._campaign.problem("recipients.csv", what)) from None
+        except UnicodeError as error:  # a UTF-16 without its mark, which no character could stand for
+            what = f"the list {self.file} is not {self._encoding} ({error}); {self._encoding.advice}"
+            raise UserError(self._campaign.problem("recipients.encoding", what)) from None
+
     def __iter__(self) -> Iterator[Recipient | BadRow]:
-        with self._encoding.open(self.settings.csv) as file:
+        with self._opened() as file:
             rows = records(Lines(file), self.delimiter, len(self.columns))
             next(rows, None)  # the header
             for number, (line, record) in enumerate(rows, 1):
@@ -100,7 +119,7 @@ class Recipients:
         if wrong:
             legible = not isinstance(cells, str) and is_text("".join(cells))
             row = dict(zip(self.columns, cells, strict=False)) if legible else {}
-            return BadRow(number, line, "", (Problem(wrong, self.file, line),), row)
+            return BadRow(number, line, "", (Problem(wrong, self.file, line, row=number),), row)
         row = dict(zip(self.columns, cells, strict=True))
         email = name = ""
         try:
@@ -117,7 +136,7 @@ class Recipients:
         if not key and not wrong:
             wrong = f"the key is blank ({', '.join(self.settings.key)})"
         if wrong:
-            return BadRow(number, line, key, (Problem(wrong, self.file, line),), row)
+            return BadRow(number, line, key, (Problem(wrong, self.file, line, row=number),), row)
         return Recipient(number, line, key, email, name, row)
 
     def _unreadable(self, cells: list[str]) -> str:
@@ -154,7 +173,7 @@ class Recipients:
         return parts[0] if len(parts) == 1 else json.dumps(parts, ensure_ascii=False)
 
     def _header(self) -> tuple[str, ...]:
-        with self._encoding.open(self.settings.csv) as file:
+        with self._opened() as file:
             first = next(records(Lines(file), self.delimiter), None)
         if first is None:
             raise UserError(Problem("the list is empty; its first row names the columns", self.file))

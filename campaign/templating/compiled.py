@@ -15,13 +15,13 @@ import functools
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 
 import jinja2
 from jinja2 import meta, nodes
 from jinja2.parser import Parser
 
 from campaign.errors import Problem, UserError
+from campaign.templating.faults import FAULTS, Reporting, Sources, say
 from campaign.templating.loader import FolderLoader
 from campaign.templating.marks import SIGNS
 from campaign.templating.names import ROW, Names
@@ -29,25 +29,18 @@ from campaign.templating.sandbox import Environment
 from campaign.templating.uses import Uses
 from campaign.wording import shown
 
-# Jinja2 wraps none of what a template's own arithmetic, calls and look-ups raise, nor what Python
-# says of the code that it makes of a template nested too deeply.
-_FAULTS = (
-    jinja2.TemplateError, ArithmeticError, TypeError, ValueError, LookupError, AttributeError,
-    RuntimeError, MemoryError, SyntaxError,
-)  # fmt: skip
-
 
 @dataclass(frozen=True, slots=True)
 class Text:
     """A compiled template. `constant` is its text where no expression stands in it.
 
     `columns` are the list's columns that it reads, by name or through `row`; `shown` are those of
-    them that it prints with no `if`, `or` or `default` for a blank one. `sources` are all the
+    them that it prints with no `if`, `or` or `default` for a blank one, and where. `sources` are all the
     sources that it is made of, by name.
     """
 
     columns: frozenset[str] = frozenset()
-    shown: frozenset[str] = frozenset()
+    shown: Mapping[str, Problem] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
     constant: str | None = None
     _render: Callable[[Mapping[str, object]], str] = field(default=lambda context: "", repr=False)
@@ -93,9 +86,10 @@ def compile_condition(source: str, *, env: Environment, place: Problem, names: N
     if found.problems:
         raise UserError(*found.problems)
     ask = env.compile_expression(source, undefined_to_none=False)
+    sources = found.sources(place)
 
     def condition(context: Mapping[str, object]) -> bool:
-        with _Reporting(env, names, place):
+        with Reporting(env.budget, sources, context):
             answer = ask(context)
             if isinstance(answer, jinja2.Undefined):
                 str(answer)  # a strict undefined raises what it lacks
@@ -147,8 +141,8 @@ class _Closure:
         except jinja2.TemplateSyntaxError as error:
             self.problems.append(_at(place, error.lineno, _syntax(error)))
             return
-        except _FAULTS as error:
-            self.problems.append(dataclasses.replace(place, message=_say(error, self._known)))
+        except FAULTS as error:
+            self.problems.append(dataclasses.replace(place, message=say(error, Sources(self._known, place))))
             return
         self._uses[key] = Uses(tree)
         for node in tree.find_all((nodes.Include, nodes.Extends, nodes.Import, nodes.FromImport)):
@@ -185,25 +179,29 @@ class _Closure:
         except jinja2.TemplateSyntaxError as error:
             self.problems.append(dataclasses.replace(place, message=_syntax(error)))
             return
-        except _FAULTS as error:
-            self.problems.append(dataclasses.replace(place, message=_say(error, self._known)))
+        except FAULTS as error:
+            self.problems.append(dataclasses.replace(place, message=say(error, Sources(self._known, place))))
             return
         self._places[place.path] = place
         self._uses[place.path] = Uses(tree)
         self.problems += self._unknown()
+
+    def sources(self, place: Problem) -> Sources:
+        """What is known of the closure when it is rendered."""
+        return Sources(self._known, place, tuple(self._uses.values()))
 
     def text(self, load: Callable[[], jinja2.Template], place: Problem) -> Text:
         """Return the compiled text; raises UserError with all problems of the closure."""
         self.problems += self._unknown()
         if self.problems:
             raise UserError(*self.problems)
-        reporting = functools.partial(_Reporting, self._env, self._known, place)
-        with reporting():
+        reporting = functools.partial(Reporting, self._env.budget, self.sources(place))
+        with reporting({}):
             template = load()
         check = _check_signs if self._env.markdown else _no_check
 
         def render(context: Mapping[str, object]) -> str:
-            with reporting():
+            with reporting(context):
                 check(context)
                 text = template.render(context)
                 if not text.isascii():
@@ -216,10 +214,18 @@ class _Closure:
         by_name = names - self._known.others - {ROW}
         through_row = frozenset().union(*(use.columns.keys() for use in uses))
         handled = frozenset().union(*(use.tested for use in uses))
-        printed = frozenset().union(*(use.printed for use in uses))
+        printed = {
+            name: _at(self._places[key], line)
+            for key, use in reversed(self._uses.items())
+            for name, line in use.printed.items()
+        }
         return Text(
             columns=columns & (by_name | through_row),
-            shown=(columns & printed & (by_name | through_row)) - handled,
+            shown={
+                column: place
+                for column, place in printed.items()
+                if column in (columns & (by_name | through_row)) - handled
+            },
             sources=self._sources,
             _render=render,
         )
@@ -239,48 +245,6 @@ class _Closure:
                     yield _at(place, line, self._known.unknown(column, column=True))
 
 
-class _Reporting:
-    """Turns what a rendering raises into a UserError at the template's line; refills the budget."""
-
-    __slots__ = ("_env", "_names", "_place")
-
-    def __init__(self, env: Environment, names: Names, place: Problem) -> None:
-        self._env, self._names, self._place = env, names, place
-
-    def __enter__(self) -> None:
-        self._env.budget.refill()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if not isinstance(error, _FAULTS):
-            return
-        file, line = _template_line(trace)
-        place = Problem("", file=shown(Path(file)), line=line) if file else self._place
-        raise UserError(dataclasses.replace(place, message=_say(error, self._names))) from error
-
-
-def _say(error: BaseException, names: Names) -> str:
-    match error:
-        case jinja2.UndefinedError():
-            return f"{error.message}; {names.listing()}" if names.columns else str(error)
-        case jinja2.TemplateError():
-            return str(error.message)
-        case RecursionError():
-            return "the template includes or calls itself without end, or is nested too deeply"
-        case MemoryError():
-            return "the template needs more memory than there is"
-        case SyntaxError():
-            return f"the template is nested too deeply ({error.msg})"
-        case UnicodeEncodeError():
-            half = error.object[error.start]
-            return f"the template gives half a character, U+{ord(half):04X}; write the character itself"
-        case TypeError():
-            return f"the template cannot do this: {error} (cells are text: write price|float to calculate)"
-        case _:
-            return f"the template cannot do this: {error}"
-
-
 def _check_signs(context: Mapping[str, object]) -> None:
     """Refuse cells that hold what stands for a Markdown template's own marks (`marks`)."""
     row = context.get(ROW)
@@ -292,17 +256,6 @@ def _check_signs(context: Mapping[str, object]) -> None:
 
 def _no_check(context: Mapping[str, object]) -> None:
     pass
-
-
-def _template_line(trace: TracebackType | None) -> tuple[str | None, int | None]:
-    """The innermost template file and line of a traceback; Jinja2 marks such frames."""
-    file, line = None, None
-    while trace is not None:
-        frame = trace.tb_frame
-        if "__jinja_exception__" in frame.f_globals and frame.f_code.co_filename != "<template>":
-            file, line = frame.f_code.co_filename, trace.tb_lineno
-        trace = trace.tb_next
-    return file, line
 
 
 def _at(place: Problem, line: int, message: str = "") -> Problem:

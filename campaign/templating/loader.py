@@ -8,6 +8,8 @@ from pathlib import Path, PurePosixPath
 from jinja2 import BaseLoader, TemplateNotFound
 from jinja2.environment import Environment
 
+from campaign.campaignfile.octets import MOST_OF_A_TEMPLATE, PRIVATE_KEY, is_same_file, read_file
+
 SUFFIXES = frozenset(
     {".j2", ".jinja", ".jinja2", ".txt", ".text", ".html", ".htm", ".md", ".markdown", ".mjml", ".css"}
 )
@@ -35,12 +37,14 @@ class FolderLoader(BaseLoader):
             raise TemplateNotFound(name, f"{name[:80]!r} cannot be the name of a file") from None
         if not path.is_relative_to(self.folder):
             why = f"{name} lies outside the campaign's folder; templates are read only inside it"
-        elif path in self._private or any(
-            part.startswith(".") for part in path.relative_to(self.folder).parts
+        elif any(part.startswith(".") for part in path.relative_to(self.folder).parts) or is_same_file(
+            path, self._private
         ):
             why = f"{name} is not a template: the list, the ledger, secrets and hidden files are not readable"
         elif path.suffix.lower() not in SUFFIXES:
             why = f"{name} is not a template: its name ends in none of {', '.join(sorted(SUFFIXES))}"
+        elif not is_file and path.exists() and not path.is_dir():
+            why = f"{name} is a pipe or a device, and no file"
         elif not is_file:
             why = f"there is no file {name} in the campaign's folder, {self.folder}"
         else:
@@ -50,9 +54,14 @@ class FolderLoader(BaseLoader):
     def get_source(self, environment: Environment, template: str) -> tuple[str, str, None]:
         path = self.path(template)
         try:
-            return path.read_text(encoding="utf-8-sig"), str(path), None
+            octets = read_file(path, MOST_OF_A_TEMPLATE)
+            source = octets.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
         except UnicodeDecodeError:
             why = f"{template} is not UTF-8; save it as UTF-8"
         except OSError as error:
             why = f"{template} cannot be read: {error.strerror}"
+        else:
+            if not PRIVATE_KEY.search(octets):
+                return source, str(path), None
+            why = f"{template} is not a template: it holds a private key"
         raise TemplateNotFound(template, why)

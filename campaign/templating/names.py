@@ -30,6 +30,11 @@ class Names:
         """Every name that may stand alone."""
         return self.others | {column for column in self.columns if column.isidentifier()} | {ROW}
 
+    def written(self, column: str) -> str:
+        """Return what a template writes for a column."""
+        alone = column.isidentifier() and column not in self.others and column != ROW
+        return column if alone else f"{ROW}[{column!r}]"
+
     def listing(self) -> str:
         """The columns, as a person reads them."""
         some = ", ".join(self.columns[:_SHOWN_NAMES])

@@ -23,6 +23,7 @@ from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
+from campaign.templating import dates, numbers
 from campaign.templating.budget import (
     CALL,
     Budget,
@@ -70,6 +71,8 @@ class Environment(ImmutableSandboxedEnvironment):
         )
         del self.globals["lipsum"]
         del self.filters["random"]  # what is sent is what was previewed
+        self.filters.update(number=numbers.number, money=numbers.money, date=dates.date)
+        self.filters.update(datetime=dates.datetime, int=numbers.whole, float=numbers.real)
         if markdown:
             # Values are text here: `e` has nothing to do, and `safe` says that a value is Markdown.
             self.filters.update(e=str, escape=str, forceescape=str, safe=lambda value: as_sign(str(value)))

@@ -9,7 +9,9 @@ class Uses:
     """Where a template uses which name or column.
 
     `loaded` and `columns`: name to first line, unless a `default` stands for it. `defined`: asked
-    with `is defined`. `tested`: something is done for a blank one. `printed`: it is printed.
+    with `is defined`. `tested`: something is done for a blank one. `printed`: the first line that
+    prints it. `read_at`: line to the names that it reads; `subjects`: line, and a filter or an attribute
+    in it, to the names that it is applied to.
     """
 
     def __init__(self, tree: nodes.Template) -> None:
@@ -18,7 +20,9 @@ class Uses:
         self.stored: set[str] = set()
         self.defined: set[str] = set()
         self.tested: set[str] = set()
-        self.printed: set[str] = set()
+        self.printed: dict[str, int] = {}
+        self.read_at: dict[int, set[str]] = {}
+        self.subjects: dict[tuple[int, str], set[str]] = {}
         self._visit(tree, printed=False, optional=False)
         if "row" in self.stored:  # a loop's or a macro's own row
             self.columns.clear()
@@ -28,10 +32,14 @@ class Uses:
         if isinstance(node, nodes.Name) and node.ctx != "load":
             self.stored.add(node.name)
         elif name is not None:
+            self.read_at.setdefault(node.lineno, set()).add(name)
             if printed:
-                self.printed.add(name)
+                self.printed.setdefault(name, node.lineno)
             if not optional:
                 (self.columns if column else self.loaded).setdefault(name, node.lineno)
+        if isinstance(node, nodes.Filter | nodes.Getattr) and node.node is not None:
+            what = node.name if isinstance(node, nodes.Filter) else node.attr
+            self.subjects.setdefault((node.lineno, what), set()).update(_names_in(node.node))
         match node:
             case nodes.Macro(name=own) | nodes.Import(target=own):
                 self.stored.add(own)

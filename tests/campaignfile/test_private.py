@@ -6,7 +6,9 @@ import stat
 from pathlib import Path
 
 import pytest
+import yaml
 
+from campaign.campaignfile.load import load
 from campaign.campaignfile.secret import SecretSource
 from campaign.errors import UserError
 from tests.campaignfile.files import FULL, MINIMAL, read
@@ -83,3 +85,33 @@ class TestSecrets:
         marker = folder / "ran"
         self.source(f"password_command: [touch, {marker}]", folder)
         assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "hunter2",
+        "!hunter2 x",
+        "*hunter2",
+        "hunter2: [",
+        "- hunter2",
+        "a: !hunter2\nb: c",
+        '"hunter2',
+        "%hunter2",
+    ],
+)
+def test_nothing_of_a_file_that_holds_no_settings_is_shown(folder: Path, content: str) -> None:
+    (folder / "password").write_text(content)
+    values = yaml.safe_load(MINIMAL) | {"smtp": "password"}
+    (folder / "campaign.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    with pytest.raises(UserError, match="'password' holds no SMTP settings: it has no `host:`") as caught:
+        load(folder / "campaign.yaml")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_slip_in_the_settings_is_told_with_its_line(folder: Path) -> None:
+    (folder / "smtp.yaml").write_text("host: smtp.example.com\nport: [")
+    values = yaml.safe_load(MINIMAL) | {"smtp": "smtp.yaml"}
+    (folder / "campaign.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    with pytest.raises(UserError, match=r"smtp.yaml:2:8: the bracket that opens here is not closed"):
+        load(folder / "campaign.yaml")

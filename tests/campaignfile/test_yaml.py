@@ -46,8 +46,8 @@ class TestYaml:
                 load(Path(name))
 
     def test_too_large(self, folder: Path) -> None:
-        (line,) = said(MINIMAL + "#" * (1 << 20), folder)
-        assert line == "campaign.yaml: the file has more than 1 MB: it is no campaign file"
+        (line,) = said(MINIMAL + "#" * (1 << 21), folder)
+        assert line == "campaign.yaml: the file cannot be read: it has 2.1 MB, and at most 1.0 MB are read"
 
     def test_paths_that_no_system_takes(self, folder: Path) -> None:
         long = "a" * 5000

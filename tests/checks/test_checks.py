@@ -89,7 +89,7 @@ def test_blank(said: Said, text: str, name: str) -> None:
     people = "email,first,First Name,row\nann@x.test,A,A,A\nben@x.test,,,\n"
     column = {"row['First Name']": "First Name", "row['row']": "row"}.get(name, name)
     assert said("blank", people, text) == [
-        f"list.csv:3: warning: {column} is blank in 1 row, and a template prints it;"
+        f"list.csv:3: warning: {column} is blank in 1 row, and a template prints it (body.txt:1);"
         f" write {{{{ {name} or '…' }}}}"
     ]
     assert said("blank", people, text.replace(" }}", " or 'you' }}")) == []

@@ -181,7 +181,7 @@ class TestParts:
         assert what.startswith(line)
 
     def test_errors_of_a_row_name_template_line_and_row(self, made: Made, tmp_path: Path) -> None:
-        (tmp_path / "body.txt").write_text("Hi\n\n{{ 1 // (note|int) }}")
+        (tmp_path / "body.txt").write_text("Hi\n\n{{ 1 // (note|length) }}")
         (what,) = refusal(lambda: rendered(made()))
         assert what.startswith("body.txt:3: the template cannot do this: ")
         assert what.endswith("(row 3, line 4 of the list)")

@@ -72,7 +72,7 @@ class TestBadRows:
             ('"x@x.test, y@x.test",a', "email: 'x@x.test, y@x.test' holds two addresses; one cell, one addr"),
             ('"x@x.test\ny@x.test",a', "email: the address holds the control character U+000A"),
             ("Ann <x@x.test>,a", "email: 'Ann <x@x.test>' holds a name; put it into a column of its own"),
-            ('"<x@x.test>",a', "email: "),
+            ('"<x@x.test>>",a', "email: "),
             ("x@localhost,a", "email: the domain 'localhost' has no dot"),
         ],
         ids=range(15),
@@ -123,7 +123,9 @@ class TestBadRows:
         recipients = listed("email\na@x.test\n")
         (tmp_path / "list.csv").unlink()
         (tmp_path / "list.csv").mkdir()
-        assert "list.csv: the list cannot be read: Is a directory" in refusal(lambda: list(recipients))
+        assert "spring.yaml:3:8: recipients.csv: the list list.csv cannot be read: Is a directory" in refusal(
+            lambda: list(recipients)
+        )
 
 
 # --- properties

@@ -263,13 +263,13 @@ class TestFoundInARow:
         ("source", "words"),
         [
             ("{{ people[5] }}", "list object has no element 5"),
-            ("{{ site.x }}", "'str object' has no attribute 'x'"),
+            ("{{ site.x }}", "a text has no 'x'"),
             ("{{ row[site] }}", f"'dict object' has no attribute 'x.test'; {LISTING}"),
             ("{% if false %}{% set x = 1 %}{% endif %}{{ x }}", f"'x' is undefined; {LISTING}"),
-            ("{{ first_name + 1 }}", "(cells are text: write price|float to calculate)"),
+            ("{{ first_name + 1 }}", "(cells are text: write first_name|number to calculate)"),
             ("{{ 1 / 0 }}", "the template cannot do this: division by zero"),
             ("{{ first_name.index('x') }}", "the template cannot do this: substring not found"),
-            ("{{ first_name.nope() }}", "'str object' has no attribute 'nope'"),
+            ("{{ first_name.nope() }}", "a cell is text, and first_name has no 'nope'"),
             ("{{ '%d'|format(first_name) }}", "the template cannot do this: %d format"),
             ("{{ '\\ud83d' }}", "the template gives half a character, U+D83D"),
             ("{% include 'gone-' ~ plan %}", "gone-pro is not a template"),
@@ -328,17 +328,20 @@ class TestWhatItReads:
     def test_columns(self, source: str, columns: str, shown: str, folder: Path) -> None:
         text = inline(source, folder)
         assert text.columns == frozenset(filter(None, columns.split(",")))
-        assert text.shown == frozenset(filter(None, shown.split(",")))
+        assert set(text.shown) == set(filter(None, shown.split(",")))
 
     def test_our_names_are_no_columns(self, folder: Path) -> None:
         names = Names(("campaign", "row"), frozenset({"campaign"}))
         text = inline("{{ campaign.name }}{{ row['row'] }}", folder, names=names)
         assert text.columns == {"row"}
-        assert inline("{{ campaign.name }}", folder, names=names).shown == frozenset()
+        assert inline("{{ campaign.name }}", folder, names=names).shown == {}
 
     def test_of_included_files_too(self, folder: Path, write: Callable[..., None]) -> None:
-        write(body_txt="{% include 'part.txt' %}", part_txt="{{ city }}")
-        assert file("body.txt", folder).shown == {"city"}
+        write(body_txt="{% include 'part.txt' %}", part_txt="\n{{ city }}")
+        shown = file("body.txt", folder).shown
+        assert {column: (place.file, place.line) for column, place in shown.items()} == {
+            "city": ("part.txt", 2)
+        }
 
 
 class TestConditions:
@@ -394,8 +397,8 @@ class TestConditions:
     @pytest.mark.parametrize(
         ("source", "words"),
         [
-            ("plan.x", "'str object' has no attribute 'x'"),
-            ("plan.x == 'pro'", "'str object' has no attribute 'x'"),
+            ("plan.x", "a cell is text, and plan has no 'x'"),
+            ("plan.x == 'pro'", "a cell is text, and plan has no 'x'"),
             ("plan > 5", "cells are text"),
             ("'a' * 300000000 == plan", "too much work"),
             ("plan.upper", "the condition gives <"),

@@ -77,7 +77,7 @@ COSTLY = {
     "doubling with +": grown("'a'", "ns.x + ns.x"),
     "squaring": grown("3", "ns.x * ns.x"),
     "power": "{{ 10 ** 100000000 }}",
-    "division": "{{ ('f' * 9000000)|int(base=16) // 7 }}",
+    "division": "{{ (10 ** 30000) ** 2 // 7 }}",
     "loop in a loop in a loop": "{% for a in range(9999) %}" * 3 + "{% endfor %}" * 3,
     "loops over constants": "{% for a in [1, 2, 3, 4, 5, 6, 7, 8, 9] %}" * 12 + "{% endfor %}" * 12,
     "filtered loop": "{% for i in range(99999) if range(99999)|sum == 0 %}{% endfor %}",

@@ -1,0 +1,142 @@
+"""What a rendering raises → a problem in a person's words, at the template's line, with the column.
+
+Jinja2 says where a template failed and not which cell made it fail. The cell is found by its value
+among the row's, and by what the template reads in that line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+
+import jinja2
+
+from campaign.errors import Problem, UserError
+from campaign.templating.budget import Budget
+from campaign.templating.names import ROW, Names
+from campaign.templating.numbers import Unreadable
+from campaign.templating.uses import Uses
+from campaign.wording import shown
+
+# Jinja2 wraps none of what a template's own arithmetic, calls and look-ups raise, nor what Python
+# says of the code that it makes of a template nested too deeply.
+FAULTS = (
+    jinja2.TemplateError, ArithmeticError, TypeError, ValueError, LookupError, AttributeError,
+    RuntimeError, MemoryError, SyntaxError,
+)  # fmt: skip
+
+_READERS = ("number", "money", "date", "datetime", "int", "float")
+_NO_ATTRIBUTE = re.compile(r"'str object' has no attribute '(.*)'")
+_OF_DATES = re.compile("strftime|isoformat|date|time|year|month|day|(iso)?weekday|hour|minute|second")
+_OF_TEXT = re.compile(r"\bstr\b|'str'|string|sequence|real number|Unknown format code")
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The templates that a text is made of: what each of them uses, inline ones at `place`."""
+
+    names: Names
+    place: Problem
+    uses: Iterable[Uses] = ()
+
+    def columns_at(self, line: int) -> list[str]:
+        """The columns that are read in a line, or in the nearest before it."""
+        for uses in self.uses:
+            near = max((known for known in uses.read_at if known <= line), default=None)
+            if near is not None and (found := self._columns(uses.read_at[near])):
+                return found
+        return []
+
+    def columns_under(self, line: int, what: Iterable[str]) -> list[str]:
+        """The columns to which one of these filters or attributes is applied in a line."""
+        return self._columns(
+            name for uses in self.uses for one in what for name in uses.subjects.get((line, one), ())
+        )
+
+    def _columns(self, names: Iterable[str]) -> list[str]:
+        some = set(names)
+        return [column for column in self.names.columns if column in some]
+
+
+class Reporting:
+    """Turns what a rendering raises into a UserError at the template's line; refills the budget."""
+
+    __slots__ = ("_budget", "_context", "_sources")
+
+    def __init__(self, budget: Budget, sources: Sources, context: Mapping[str, object]) -> None:
+        self._budget, self._sources, self._context = budget, sources, context
+
+    def __enter__(self) -> None:
+        self._budget.refill()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not isinstance(error, FAULTS):
+            return
+        file, line = _template_line(trace)
+        place = Problem("", file=shown(Path(file)), line=line) if file else self._sources.place
+        if isinstance(error, Unreadable):
+            columns = _holding(error.value, self._sources, line or 1, self._context.get(ROW))
+            of = f"{', '.join(columns)}: " if columns else ""
+            raise UserError(replace(place, message=f"{of}{error}", same=f"{of}{error.what}")) from error
+        raise UserError(replace(place, message=say(error, self._sources, line or 1))) from error
+
+
+def say(error: BaseException, sources: Sources, line: int = 1) -> str:
+    """Return what went wrong, in a sentence."""
+    names = sources.names
+    match error:
+        case jinja2.UndefinedError() if missing := _NO_ATTRIBUTE.fullmatch(str(error.message)):
+            return _no_attribute(missing[1], sources, line)
+        case jinja2.UndefinedError():
+            return f"{error.message}; {names.listing()}" if names.columns else str(error)
+        case jinja2.TemplateError():
+            return str(error.message)
+        case RecursionError():
+            return "the template includes or calls itself without end, or is nested too deeply"
+        case MemoryError():
+            return "the template needs more memory than there is"
+        case SyntaxError():
+            return f"the template is nested too deeply ({error.msg})"
+        case UnicodeEncodeError():
+            half = error.object[error.start]
+            return f"the template gives half a character, U+{ord(half):04X}; write the character itself"
+        case TypeError() | ValueError() if _OF_TEXT.search(str(error)):
+            calculated = ", ".join(f"{names.written(column)}|number" for column in sources.columns_at(line))
+            write = calculated or "price|number"
+            return f"the template cannot do this: {error} (cells are text: write {write} to calculate)"
+        case _:
+            return f"the template cannot do this: {error}"
+
+
+def _no_attribute(attribute: str, sources: Sources, line: int) -> str:
+    columns = sources.columns_under(line, [attribute])
+    column = sources.names.written(columns[0]) if columns else "…"
+    what = f"a cell is text, and {column} has no {attribute!r}" if columns else f"a text has no {attribute!r}"
+    if _OF_DATES.fullmatch(attribute):
+        return f"{what}; write {{{{ {column}|date('%d.%m.%Y') }}}}, or |datetime"
+    return what
+
+
+def _holding(value: object, sources: Sources, line: int, row: object) -> list[str]:
+    """The columns that a value comes from."""
+    under = sources.columns_under(line, _READERS)
+    cells = row if isinstance(row, Mapping) else {}
+    equal = [column for column in sources.names.columns if cells.get(column) == value]
+    return [column for column in under if column in equal] or under or equal
+
+
+def _template_line(trace: TracebackType | None) -> tuple[str | None, int | None]:
+    """The innermost template's file, None for an inline one, and line; Jinja2 marks such frames."""
+    file, line = None, None
+    while trace is not None:
+        frame = trace.tb_frame
+        if "__jinja_exception__" in frame.f_globals:
+            name = frame.f_code.co_filename
+            file, line = None if name == "<template>" else name, trace.tb_lineno
+        trace = trace.tb_next
+    return file, line

@@ -1,0 +1,197 @@
+"""The filters `number`, `money`, `int` and `float`: a cell's text → a number, and a number → text.
+
+A cell that holds no number is an error, as nobody wants an invoice of 0.00. How a number is written
+is an argument: no locale is guessed, neither the machine's nor the recipient's. A campaign has one
+list, written in one way, and the messages must be the same on every machine.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from decimal import ROUND_HALF_UP, Decimal, localcontext
+
+from jinja2 import Undefined
+
+LONGEST = 100  # characters of a number; Python's own reader takes time that grows with the square
+MOST_PLACES = 20
+_LONGEST_SIGN = 6  # characters: &nbsp;
+_LARGEST = 10**LONGEST
+
+_GROUPS = {",": ". '’\u00a0\u2009\u202f", ".": ", '’\u00a0\u2009\u202f"}
+# "12,- €": a price without cents.
+_NO_CENTS = "[-–—]"
+# ISO 4217, List One: the currencies in use.
+_CODES = (
+    "AED|AFN|ALL|AMD|AOA|ARS|AUD|AWG|AZN|BAM|BBD|BDT|BGN|BHD|BIF|BMD|BND|BOB|BRL|BSD|BTN|BWP|BYN|BZD|CAD|"
+    "CDF|CHF|CLP|CNY|COP|CRC|CUP|CVE|CZK|DJF|DKK|DOP|DZD|EGP|ERN|ETB|EUR|FJD|FKP|GBP|GEL|GHS|GIP|GMD|GNF|"
+    "GTQ|GYD|HKD|HNL|HTG|HUF|IDR|ILS|INR|IQD|IRR|ISK|JMD|JOD|JPY|KES|KGS|KHR|KMF|KPW|KRW|KWD|KYD|KZT|LAK|"
+    "LBP|LKR|LRD|LSL|LYD|MAD|MDL|MGA|MKD|MMK|MNT|MOP|MRU|MUR|MVR|MWK|MXN|MYR|MZN|NAD|NGN|NIO|NOK|NPR|NZD|"
+    "OMR|PAB|PEN|PGK|PHP|PKR|PLN|PYG|QAR|RON|RSD|RUB|RWF|SAR|SBD|SCR|SDG|SEK|SGD|SHP|SLE|SOS|SRD|SSP|STN|"
+    "SVC|SYP|SZL|THB|TJS|TMT|TND|TOP|TRY|TTD|TWD|TZS|UAH|UGX|USD|UYU|UZS|VES|VND|VUV|WST|XAF|XCD|XOF|XPF|"
+    "YER|ZAR|ZMW|ZWG"
+)
+_WORDS = ["Fr.", "Fr", "Kč", "kr.", "kr", "zł", "Ft", "lei", "лв.", "лв", "руб.", "R$"]
+# A sign may have its country's letters before it: US$.
+_CURRENCY = rf"(?:[A-Z]{{0,2}}[$¢£¤¥฿₡₦₩₪₫€₭₮₱₲₴₵₸₹₺₼₽₾₿]|{_CODES}|{'|'.join(map(re.escape, _WORDS))})"
+_SPACE = "[ \u00a0\u2009\u202f]?"
+
+
+def _pattern(decimal: str) -> re.Pattern[str]:
+    groups = "|".join(rf"[0-9]{{1,3}}(?:{re.escape(mark)}[0-9]{{3}})+" for mark in _GROUPS[decimal])
+    if decimal == ".":  # India's 12,34,567
+        groups += "|[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}"
+    fraction = rf"(?:{re.escape(decimal)}(?:(?P<fraction>[0-9]+)|{_NO_CENTS}))?"
+    number = rf"(?:(?P<whole>{groups}|[0-9]+){fraction}|{re.escape(decimal)}(?P<only>[0-9]+))"
+    before = rf"(?:{_CURRENCY}{_SPACE})?"
+    sign = "(?P<sign>[+−-]?)"
+    return re.compile(
+        rf"(?:{sign}{_SPACE}{before}|{before}(?P<inner>[+−-]?)){number}(?:{_SPACE}{_CURRENCY})?"
+    )
+
+
+_NUMBER = {decimal: _pattern(decimal) for decimal in _GROUPS}
+_DEFAULT = object()
+
+
+class Unreadable(ValueError):
+    """A text is not what a filter needs: `what` it is not, and a `hint` at what reads it.
+
+    Who reports it names the column that `value` comes from.
+    """
+
+    def __init__(self, value: object, what: str, hint: str = "") -> None:
+        self.value = value
+        self.what = what
+        self.hint = hint
+        super().__init__(f"{quoted(value)} {what}" + (f"; {hint}" if hint else ""))
+
+
+def quoted(value: object) -> str:
+    """Return a value as an error shows it: shortened, or its kind where it is blank."""
+    if value is None:
+        return "a null value"
+    text = str(value)
+    if not text.strip():
+        return "a blank text"
+    return repr(text if len(text) <= 40 else f"{text[:39]}…")
+
+
+def number(value: object, decimal: str = ".") -> int | float:
+    """Return the number that a text says: `1.234,50 €` with decimal="," is 1234.5.
+
+    `decimal` is the sign before the fraction, "." or ","; groups of three may stand apart with the
+    other one, blanks or apostrophes, and a currency before or behind. An int where there is no fraction.
+    Raises Unreadable.
+    """
+    if decimal not in (",", "."):
+        raise ValueError("number: decimal is ',' or '.'")
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _finite(value)
+    text = _text(value).strip()
+    found = _NUMBER[decimal].fullmatch(text) if len(text) <= LONGEST else None
+    if found is None:
+        raise Unreadable(value, "is no number", _hint(text, decimal))
+    whole = re.sub(r"[^0-9]", "", found["whole"] or "0")
+    fraction = found["fraction"] or found["only"]
+    negative = (found["sign"] or found["inner"]) in ("-", "−")
+    size: int | float = float(f"{whole}.{fraction}") if fraction else int(whole)
+    return -size if negative else size
+
+
+def money(value: object, decimal: str = ".", group: str | None = None, places: int = 2) -> str:
+    """Return an amount as text: 1234.5 is `1,234.50`, and with decimal="," `1.234,50`.
+
+    Rounded half away from zero, as invoices are. `group` stands between groups of three digits; "." or
+    "," if it is not named, whichever is not `decimal`. A text is read as `number` does, with a "."
+    before its fraction. Raises Unreadable.
+    """
+    if not all(isinstance(sign, str) and len(sign) <= _LONGEST_SIGN for sign in (decimal, group or "")):
+        raise ValueError("money: decimal and group are signs such as ',' and '.'")
+    if isinstance(places, bool) or not isinstance(places, int) or not 0 <= places <= MOST_PLACES:
+        raise ValueError(f"money: places is a number from 0 to {MOST_PLACES}")
+    amount = number(value)
+    if abs(amount) >= _LARGEST:
+        raise Unreadable(value, "is no amount of money")
+    with localcontext(prec=400):  # more digits than any float has before and behind its point
+        # 15 digits are what a float holds: 1234.5 * 1.19 is 1469.0549999999998 and means 1469.055.
+        exact = Decimal(amount if isinstance(amount, int) else f"{amount:.15g}").quantize(
+            Decimal(1).scaleb(-places), ROUND_HALF_UP
+        )
+    sign, whole, fraction = ("-" if exact < 0 else ""), *f"{abs(exact):f}".partition(".")[::2]
+    between = group if group is not None else "." if decimal == "," else ","
+    groups = list(_in_threes(whole))
+    return sign + between.join(groups) + (decimal + fraction if fraction else "")
+
+
+def whole(value: object, default: object = _DEFAULT, base: int = 10) -> object:
+    """Jinja2's `int`, but for what is no number: without a `default`, Unreadable is raised."""
+    try:
+        if isinstance(value, int):
+            return int(value)
+        if isinstance(value, str) and base != 10:
+            return int(_short(value), base)
+        return int(value) if isinstance(value, str) and _is_whole(value) else int(_real(value))
+    except (ValueError, TypeError):
+        return _or_default(value, default)
+
+
+def real(value: object, default: object = _DEFAULT) -> object:
+    """Jinja2's `float`, but for what is no number: without a `default`, Unreadable is raised."""
+    try:
+        return _real(value)
+    except (ValueError, TypeError):
+        return _or_default(value, default)
+
+
+def _real(value: object) -> float:
+    try:
+        return _finite(float(_short(value) if isinstance(value, str) else value))  # type: ignore[arg-type]
+    except OverflowError:
+        raise ValueError from None
+
+
+def _or_default(value: object, default: object) -> object:
+    if default is not _DEFAULT:
+        return default
+    raise Unreadable(value, "is no number", _hint(_text(value).strip(), "")) from None
+
+
+def _is_whole(text: str) -> bool:
+    return re.fullmatch(r"\s*[+-]?[0-9]+\s*", _short(text)) is not None
+
+
+def _short(text: str) -> str:
+    if len(text) > LONGEST:
+        raise ValueError
+    return text
+
+
+def _finite(value: float) -> int | float:
+    if isinstance(value, float) and not math.isfinite(value):  # nobody owes nan
+        raise Unreadable(value, "is no number")
+    return value
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Undefined):
+        str(value)  # a strict one raises what it lacks
+    return value if isinstance(value, str) else ("" if value is None else str(value))
+
+
+def _hint(text: str, decimal: str) -> str:
+    """Name the call that reads `text`, where one does."""
+    if len(text) > LONGEST:
+        return ""
+    for other, call in ((",", "|number(decimal=',')"), (".", "|number")):
+        if other != decimal and _NUMBER[other].fullmatch(text):
+            return f"{call} reads it"
+    return ""
+
+
+def _in_threes(digits: str) -> Iterator[str]:
+    first = len(digits) % 3 or 3
+    yield digits[:first]
+    for start in range(first, len(digits), 3):
+        yield digits[start : start + 3]
