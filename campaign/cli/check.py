@@ -123,7 +123,7 @@ def _negotiated(connection: Connection) -> Iterator[str]:
     else:
         days = int((tls.not_after - time.time()) / 86400)
         yield f"  TLS:        {tls.version}, {tls.cipher}"
-        yield f"  certificate: {', '.join(tls.names)}, from {tls.issuer}, {days:,} days left"
+        yield f"  certificate: {', '.join(tls.names)}, from {tls.issuer}, {counted(days, 'day')} left"
         if days < 14:
             yield "  warning:    the certificate ends soon"
     extensions = session.extensions
