@@ -69,14 +69,16 @@ def why_unverified(code: int, message: str, name: str) -> str:
     return f"the certificate of {name} {what} ({message})"
 
 
-def why_unusable(reason: str | None, certificate: Path, key: Path | None) -> str:
-    """Return why our certificate and its key cannot be used, "" where nothing is known of it."""
+def why_unusable(reason: str | None, certificate: Path, key: Path | None, *, passphrase: bool) -> str:
+    """Return why our certificate and its key cannot be used, "" where nothing is known of it.
+
+    `passphrase`: OpenSSL has asked for one.
+    """
     where = f"{key} (`smtp.client_key`)" if key is not None else f"{certificate} (`smtp.client_cert`)"
-    match reason:
-        # Of another kind than the certificate (an RSA key, an ECDSA certificate), it finds no certificate.
-        case "KEY_VALUES_MISMATCH" | "KEY_TYPE_MISMATCH" | "NO_CERTIFICATE_ASSIGNED":
-            return f"the key in {where} does not belong to the certificate in {certificate}"
-        case "BAD_DECRYPT" | "BAD_PASSWORD_READ" | "PROBLEMS_GETTING_PASSWORD" | "MAYBE_WRONG_PASSWORD":
-            return f"the key in {where} has a passphrase: write a copy without one"
-        case _:
-            return ""
+    if passphrase:
+        return f"the key in {where} has a passphrase: write a copy without one"
+    # Where the key is of another kind than the certificate, such as RSA and ECDSA, OpenSSL looks for a
+    # certificate of the key's kind.
+    if reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"):
+        return f"the key in {where} does not belong to the certificate in {certificate}"
+    return ""

@@ -50,11 +50,18 @@ def tls_context(
     try:
         context = ssl.create_default_context(cafile=ca_file)
         if client_cert is not None:
-            # A key with a passphrase would ask at the terminal; the empty answer makes it an error.
+            passphrase = False
+
+            def empty() -> str:
+                """A key with a passphrase would ask at the terminal; this answer makes it an error."""
+                nonlocal passphrase
+                passphrase = True
+                return ""
+
             try:
-                context.load_cert_chain(client_cert, client_key, password="")
+                context.load_cert_chain(client_cert, client_key, empty)
             except ssl.SSLError as error:
-                unusable = why_unusable(error.reason, client_cert, client_key)
+                unusable = why_unusable(error.reason, client_cert, client_key, passphrase=passphrase)
                 raise
     except (OSError, ValueError) as error:
         if unusable:
