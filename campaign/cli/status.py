@@ -11,6 +11,7 @@ import click
 if TYPE_CHECKING:
     from campaign.campaignfile.identity import Identity
     from campaign.ledger import Ledger, Summary
+    from campaign.sending.outlook import Outlook
 
 _EVERY = 2.0  # seconds between looks with --watch
 
@@ -33,14 +34,13 @@ def command(file: Path, as_json: bool, watch: bool) -> int:
     )
     try:
         while True:
-            now = time.time_ns()
-            summary = ledger.history.summary(now)
+            summary, outlook, now = _look(campaign, ledger)
             if as_json:
-                click.echo(status_json(campaign.name, summary))
+                click.echo(status_json(campaign.name, summary, outlook, now))
             else:
                 if watch:
                     click.clear()
-                _show(campaign, ledger, summary, now)
+                _show(campaign, ledger, summary, outlook, now)
             if not watch or summary.sending is None:
                 return 0
             time.sleep(_EVERY)
@@ -48,31 +48,41 @@ def command(file: Path, as_json: bool, watch: bool) -> int:
         ledger.close()
 
 
-def _show(campaign: Identity, ledger: Ledger, summary: Summary, now: int) -> None:
+def _look(campaign: Identity, ledger: Ledger) -> tuple[Summary, Outlook | None, int]:
+    """Return where the campaign stands, its outlook if some are left, and when that was, UTC ns.
+
+    All of it is of one moment: what has started meanwhile is not also counted as waiting.
+    """
+    from campaign.ledger import Scope
+    from campaign.sending.account import load_pace
+    from campaign.sending.outlook import outlook
+    from campaign.sending.pacing import LocalPace
+
+    with ledger.at_one_moment():
+        now = time.time_ns()
+        summary = ledger.history.summary(now)
+        if not summary.waiting:
+            return summary, None, now
+        pace = LocalPace(campaign.windows)
+        if campaign.windows and campaign.host is not None:
+            scope = Scope(campaign.host, campaign.username or "")
+            load_pace(pace, scope, campaign.windows, ledger, time.monotonic_ns())
+    ahead = outlook(pace, summary.not_started, summary.next_due, time.monotonic_ns(), now)
+    return summary, ahead, now
+
+
+def _show(campaign: Identity, ledger: Ledger, summary: Summary, outlook: Outlook | None, now: int) -> None:
     from campaign.report import terminal
-    from campaign.report.words import clock, duration
     from campaign.wording import shown
 
     if not any(summary.counts.values()):
         click.echo(f"{campaign.name}: nothing was sent yet")
         return
-    for line in terminal.summary_lines(campaign.name, summary):
-        click.echo(line)
-    if summary.waiting and campaign.windows and campaign.host is not None:
-        from campaign.ledger import Scope
-        from campaign.sending.account import load_pace
-        from campaign.sending.pacing import LocalPace
-
-        pace = LocalPace(campaign.windows)
-        scope = Scope(campaign.host, campaign.username or "")
-        load_pace(pace, scope, campaign.windows, ledger, time.monotonic_ns())
-        wait = pace.finish(time.monotonic_ns(), summary.waiting)
-        wait = max(wait, (summary.next_due or now) - now)
-        rate = ", ".join(map(str, campaign.windows))
-        click.echo(f"  rate {rate}: until {clock(now + wait)} ({duration(wait / 1e9)}) at the earliest")
     for line in (
+        *terminal.summary_lines(campaign.name, summary),
+        *terminal.outlook_lines(outlook, campaign.windows, now),
         *terminal.domain_lines(ledger.history, now),
         *terminal.reply_lines(ledger.history.replies(now)),
-        *terminal.next_lines(shown(campaign.file), summary, now),
+        *terminal.next_lines(shown(campaign.file), summary),
     ):
         click.echo(line)
