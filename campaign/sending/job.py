@@ -87,8 +87,7 @@ class Options:
 class Plan:
     """What the job is about to do. `changes` are those that were not accepted, each with its sentence.
 
-    By the rate alone it takes `wait` ns from `now`, UTC ns. At most `limit` attempts are made in this
-    run. `twice` rows are in doubt, and sent again all the same.
+    By the rate alone it takes `wait` ns from `now`, UTC ns. A run makes at most `limit` attempts.
     """
 
     preparation: Preparation
@@ -96,7 +95,6 @@ class Plan:
     wait: int
     now: int
     limit: int | None = None
-    twice: int = 0
 
     @property
     def to_send(self) -> int:
@@ -200,14 +198,8 @@ def _send(
     summary = replace(ledger.history.summary(now), sending=None)  # that was us
     replies = tuple(islice(ledger.history.replies(now), _SAID))
     left = plan.addresses_of(summary.waiting)
-    return Finished(
-        stop,
-        summary,
-        replies,
-        took=took,
-        suppressed=lease.suppressed_by_it(),
-        outlook=sender.outlook(left, summary.next_due) if left else None,
-    )
+    ahead = sender.outlook(left, summary.next_due) if left else None
+    return Finished(stop, summary, replies, (), took, lease.suppressed_by_it(), ahead)
 
 
 def _test(campaign: CampaignFile, ledger: Ledger, options: Options, audience: Audience) -> Finished:
@@ -249,7 +241,7 @@ def _plan(
     wait = pace.finish(now, preparation.survey.addresses + preparation.plan.copies)
     changes = [(Change.CONTENT, _CONTENT)] if _content_changed(ledger, preparation) else []
     left = tuple((change, words) for change, words in changes if change not in options.accept)
-    return Plan(preparation, left, wait, time.time_ns(), options.limit, preparation.plan.twice)
+    return Plan(preparation, left, wait, time.time_ns(), options.limit)
 
 
 def _agreed(plan: Plan, options: Options, audience: Audience) -> bool:
