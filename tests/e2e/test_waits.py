@@ -11,6 +11,7 @@ from datetime import datetime
 
 import pytest
 
+from campaign.ledger import Ledger, Scope
 from campaign.model import Status
 from tests.e2e.folder import CampaignFolder
 from tests.servers.postfix import Postfix
@@ -47,17 +48,22 @@ def test_a_full_window_says_why_until_when_and_when_all_is_done(folder: Campaign
     assert "end about" in err
 
 
-def test_a_message_on_its_way_is_not_waited_for_too(folder: CampaignFolder) -> None:
-    """Its place in the window is taken: the fourth of 3/hour leaves in an hour, not in two."""
+def test_messages_on_their_way_are_not_waited_for_too(folder: CampaignFolder) -> None:
+    """Their places in the window are taken: the fourth of 3/hour leaves in an hour, not in two."""
     folder.people(4)
     folder.write(rate="3/hour")
     assert folder.send("--limit", "3").returncode == 5
-    ledger = sqlite3.connect(folder.folder / "ledger.db")
-    with ledger:
-        ledger.execute("UPDATE runs SET heartbeat = ?", (time.time_ns() + 60 * 10**9,))
-        ledger.execute("UPDATE messages SET status = 'in_flight' WHERE number = 3")
-    ledger.close()
-    status = json.loads(folder.run("status", "campaign.yaml", "--json").stdout)
+    ledger = Ledger.open(folder.folder / "ledger.db", "test")
+    try:
+        lease = ledger.start(Scope("localhost", ""), time.time_ns())
+        ledger.database.change(
+            "UPDATE messages SET status = 'in_flight', run = (SELECT max(id) FROM runs) WHERE number < 4"
+        )
+        status = json.loads(folder.run("status", "campaign.yaml", "--json").stdout)
+        lease.end(time.time_ns())
+    finally:
+        ledger.close()
+    assert (status["counts"]["in_flight"], status["counts"]["pending"]) == (3, 1)
     assert status["next_message_at"] == status["ends_at"]
 
 
