@@ -69,12 +69,15 @@ def parse_faults(text: str) -> Faults:
             percent = float(share.removesuffix("%")) if share else 5.0
             if not 0 <= percent <= 100:
                 raise ValueError
-            shares.append((Fault(name), percent / 100))
+            fault = Fault(name)
         except ValueError:
             known = ", ".join(Fault)
             raise UserError(
                 f"--faults: {one!r} is none of {known}, with a share such as {name}:10%"
             ) from None
+        if share and not share.endswith("%"):
+            raise UserError(f"--faults: a share is in per cent: write {name}:{share}%")
+        shares.append((fault, percent / 100))
     if sum(share for _, share in shares) > 1:
         raise UserError("--faults: the shares make more than 100%")
     return Faults(tuple(shares))
@@ -221,6 +224,7 @@ def rehearsed(campaign: CampaignFile, server: RehearsalServer, *, paced: bool) -
             "ca_file": server.ca_file,
             "client_cert": None,
             "client_key": None,
+            "server_name": None,
             "rate": campaign.smtp.rate if paced else (),
         }
     )

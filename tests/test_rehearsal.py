@@ -135,9 +135,9 @@ class TestFaults:
         [
             ("", ()),
             ("refuse", ((Fault.REFUSE, 0.05),)),
-            (" refuse:10% , defer:2.5 ,", ((Fault.REFUSE, 0.1), (Fault.DEFER, 0.025))),
+            (" refuse:10% , defer:2.5% ,", ((Fault.REFUSE, 0.1), (Fault.DEFER, 0.025))),
             ("drop:100%", ((Fault.DROP, 1.0),)),
-            ("doubt:0", ((Fault.DOUBT, 0.0),)),
+            ("doubt:0%", ((Fault.DOUBT, 0.0),)),
             ("refuse:", ((Fault.REFUSE, 0.05),)),
         ],
     )
@@ -150,6 +150,11 @@ class TestFaults:
     )
     def test_what_is_none(self, text: str) -> None:
         with pytest.raises(UserError, match="is none of refuse, defer, drop, doubt, with a share such as"):
+            parse_faults(text)
+
+    @pytest.mark.parametrize("text", ["refuse:20", "defer:10%,refuse:20"])
+    def test_a_share_without_its_unit(self, text: str) -> None:
+        with pytest.raises(UserError, match="--faults: a share is in per cent: write refuse:20%"):
             parse_faults(text)
 
     def test_more_than_all(self) -> None:

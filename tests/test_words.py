@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime
+
 import pytest
 
 from campaign.address import display_address
-from campaign.report.words import duration, explain, grouped, speed
+from campaign.model import SECOND, Window
+from campaign.report.words import duration, explain, going_on, grouped, speed
+from campaign.sending.outlook import Outlook
 from campaign.wording import counted
 
 
@@ -65,3 +70,30 @@ def test_replies_that_differ_in_ids_and_addresses_are_one() -> None:
 )
 def test_meanings(reply: str, meaning: str) -> None:
     assert explain(reply) == meaning
+
+
+HOUR = 3600 * SECOND
+
+
+@pytest.mark.parametrize(
+    ("ahead", "words"),
+    [
+        (Outlook(0, 2 * HOUR), "end about 14:00"),
+        (
+            Outlook(HOUR, 2 * HOUR, Window(100, HOUR)),
+            "hourly limit reached (100/hour): next message 13:00, end about 14:00",
+        ),
+        (
+            Outlook(13 * HOUR, 14 * HOUR, Window(9, 24 * HOUR)),
+            "daily limit reached (9/day): next message 2026-05-02 01:00, end about 2026-05-02 02:00",
+        ),
+        (Outlook(HOUR, HOUR), "put off by the server: next message 13:00, end about 13:00"),
+    ],
+)
+def test_why_until_when_and_when_all_is_done(
+    ahead: Outlook, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    noon = int(datetime(2026, 5, 1, 12, tzinfo=UTC).timestamp()) * SECOND
+    assert going_on(Outlook(noon + ahead.next_at, noon + ahead.ends_at, ahead.limit), noon) == words

@@ -31,6 +31,11 @@ _OURS = re.compile(
 # A name, an IPv4 address, or an IPv6 address, in brackets or not; IDNA is the resolver's.
 _HOST = re.compile(r"(?:[\w-]+\.)*[\w-]+\.?|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]?")
 _FIELD_NAME = re.compile(r"[!-9;-~]{1,76}")  # RFC 5322 3.6.8: printable ASCII, no colon
+# RFC 5321 4.1.1.1 and 4.1.3: a domain, or an address literal.
+_LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_DOMAIN = rf"(?!.{{254}}){_LABEL}(?:\.{_LABEL})*"
+_CLIENT_NAME = re.compile(rf"{_DOMAIN}|\[(?:[0-9.]+|IPv6:[0-9A-Fa-f:.]+)\]")
+_SERVER_NAME = re.compile(rf"{_DOMAIN}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*")
 _LIST_ID = re.compile(r"[^<>]*<[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+>|[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+")
 
 
@@ -69,6 +74,7 @@ def smtp(values: Values, *, has_literal: bool = False) -> Found:
     `has_literal`: a secret stood among them and was reported.
     """
     yield from _host(values.get("host"))
+    yield from _names_in_session(values)
     yield from variables(values, ())
     host, security, port = values.get("host"), values.get("security"), values.get("port")
     if security == "none" and isinstance(host, str) and not is_loopback(host):
@@ -144,6 +150,18 @@ def _host(host: object) -> Found:
         yield ("host",), f"expected a server's name alone: `host: {match[1]}`"
     else:
         yield ("host",), f"expected a server's name, such as smtp.example.com, got {host[:60]!r}"
+
+
+def _names_in_session(values: Values) -> Found:
+    client, server = values.get("client_name"), values.get("server_name")
+    if isinstance(client, str) and not _CLIENT_NAME.fullmatch(client):
+        wanted = "this machine's full name, such as mail.example.com, or [192.0.2.1]"
+        yield ("client_name",), f"expected {wanted}, got {client[:60]!r}"
+    if isinstance(server, str) and not _SERVER_NAME.fullmatch(server):
+        wanted = "the name in the server's certificate, such as smtp.example.com"
+        yield ("server_name",), f"expected {wanted}, got {server[:60]!r}"
+    if server is not None and values.get("security") == "none":
+        yield ("server_name",), "`security: none` looks at no certificate; leave it out"
 
 
 def _subject_and_bodies(values: Values) -> Found:

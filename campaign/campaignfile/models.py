@@ -164,6 +164,12 @@ class Smtp(_WithSecret):
     ca_file: KeyFile | None = _about("The CAs to trust, PEM, instead of the system's.", default=None)
     client_cert: KeyFile | None = _about("Our certificate, PEM.", default=None)
     client_key: KeyFile | None = _about("Its private key, PEM.", default=None)
+    server_name: str | None = _about(
+        "The name that its certificate must bear, where it is reached by another than that.", default=None
+    )
+    client_name: str | None = _about(
+        "The name that we greet it with; this host's, or its address where it has no full name.", default=None
+    )
     connections: Whole = _about("How many sessions at once.", default=1, ge=1, le=100)
     messages_per_session: Whole = _about("Messages before a session is renewed.", default=100, ge=1)
     rate: Windows = _about("Rates that hold at once, such as 14/second.", default=())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -10,23 +12,37 @@ from campaign.cli.output import Output, ask
 from campaign.cli.signals import interruptible
 from campaign.errors import Severity
 from campaign.ledger import Claim
-from campaign.model import Result, Status
+from campaign.model import SECOND, Result, Status
 from campaign.report import terminal
+from campaign.report.words import going_on
 from campaign.sending.job import Interruptible, Plan
+from campaign.sending.outlook import Outlook
 
+_EVERY = 1.0  # seconds between two looks at how it goes on
+_MINUTE = 60  # seconds; a shorter wait that a connection tells of is said at once, and as so many seconds
+_LONG_WAIT = 10  # seconds; of shorter waits for the rate only a bar tells
+_SILENCE = 600  # seconds between two lines about waits, at least
 _BACK = (Status.PENDING, Status.DEFERRED)  # tried again in this run, or in a later one
 
 
 class Terminal:
-    """Shows plan, progress and waits with `output`; `log` is told of every attempt."""
+    """Shows plan, progress and waits with `output`; `log` is told of every attempt.
+
+    While messages are sent, a thread of its own looks once a second when the next may leave and when all
+    will have: the bar says so, and its time goes on. Without a bar a line says it, now and then.
+    """
 
     def __init__(
         self, output: Output, log: Callable[[Claim, Result], None] = lambda claim, result: None
     ) -> None:
         self._output = output
         self._log = log
+        self._plan: Plan | None = None
         self._total = 0
         self._done = 0
+        self._why = ""  # the wait that a connection has told of, and when it ends, UTC ns
+        self._until = 0
+        self._silent_until = 0  # UTC ns; until then no further line tells of waits
 
     def progress(self, doing: str, done: int, of: int) -> None:
         """Show how far something is."""
@@ -34,17 +50,31 @@ class Terminal:
 
     def waiting(self, seconds: float, why: str) -> None:
         """Say why nothing moves."""
-        self._output.waiting(seconds, why)
+        self._why, self._until = why, time.time_ns() + int(seconds * SECOND)
+        if seconds < _MINUTE:
+            self._silent_until = max(self._silent_until, self._until)
+            self._output.waiting(seconds, why)
 
     def planned(self, plan: Plan) -> None:
         """Show warnings and the plan."""
+        self._plan = plan
+        self._output.paced = bool(plan.preparation.campaign.windows)
+        self._show(plan)
+
+    def _show(self, plan: Plan) -> None:
+        from campaign.preview.opened import open_message
+        from campaign.preview.terminal import outline
+
         preparation = plan.preparation
         self._output.problems(rules.warnings(preparation))
-        self._output.lines(
-            terminal.plan_lines(
-                preparation.campaign, preparation.plan, preparation.survey, plan.wait, plan.now
-            )
+        survey = preparation.survey
+        lines = terminal.plan_lines(
+            preparation.campaign, preparation.plan, survey, plan.wait, plan.now, plan.limit
         )
+        self._output.lines(lines)
+        if survey.first is not None:
+            self._output.lines(["  the first message:"])
+            self._output.lines(f"    {line}" for line in outline(open_message(survey.first)))
 
     def agrees(self, plan: Plan) -> bool:
         """Ask."""
@@ -62,18 +92,43 @@ class Terminal:
 
     @contextmanager
     def sending(self, run: Interruptible, total: int) -> Iterator[None]:
-        """Turn signals into interruptions of `run`."""
+        """Turn signals into interruptions of `run`, and say when it goes on and ends."""
         self._total = total
-        with interruptible(run):
-            yield
+        self._output.progress("sending", 0, total)
+        over = threading.Event()
+        looking = threading.Thread(target=self._look_on, args=(run, over), daemon=True)
+        looking.start()
+        try:
+            with interruptible(run):
+                yield
+        finally:
+            over.set()
+            looking.join()
         self._output.end_bar()
+
+    def _look_on(self, run: Interruptible, over: threading.Event) -> None:
+        while not over.wait(_EVERY):
+            now = time.time_ns()
+            left = max(0, self._total - self._done)
+            if left and self._plan is not None:
+                due = self._until if self._until > now else None
+                outlook = run.outlook(self._plan.addresses_of(left), due)
+                self._say(outlook, now)
+
+    def _say(self, outlook: Outlook, now: int) -> None:
+        paced = self._output.paced or outlook.next_at > now
+        words = going_on(outlook, now, self._why) if paced else ""
+        self._output.beside_bar(words)
+        long = outlook.next_at - now >= _LONG_WAIT * SECOND
+        if long and not self._output.quiet and not self._output.shows_bar and now >= self._silent_until:
+            self._silent_until = max(outlook.next_at, now + _SILENCE * SECOND)
+            self._output.note(words)
 
 
 class Rehearsal(Terminal):
     """The audience of a rehearsal: it says what is rehearsed, in the place of the plan."""
 
-    def planned(self, plan: Plan) -> None:
-        """Say how many."""
+    def _show(self, plan: Plan) -> None:
         name = plan.preparation.campaign.name
         self._output.lines([f"{name}: rehearsing {plan.to_send:,} messages on localhost"])
 
@@ -81,13 +136,12 @@ class Rehearsal(Terminal):
 class DryRun(Terminal):
     """The audience of a dry run: it shows the first message too."""
 
-    def planned(self, plan: Plan) -> None:
-        """Show the plan, what `send` would ask, and the first message."""
+    def _show(self, plan: Plan) -> None:
         from campaign.preview.opened import open_message
         from campaign.preview.terminal import lines
         from campaign.preview.variety import Chosen
 
-        super().planned(plan)
+        super()._show(plan)
         for change, words in plan.changes:
             self._output.lines([f"  {words[0].upper()}{words[1:]}: send asks, or needs --accept {change}."])
         survey = plan.preparation.survey

@@ -111,6 +111,7 @@ class Output:
     def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
         self.quiet = quiet
         self.verbose = verbose
+        self.paced = False  # a rate says when sending ends; a bar's average does not know it
         self._bar: tqdm[Any] | None = None
         self._doing = ""
         self._lock = threading.Lock()
@@ -149,7 +150,6 @@ class Output:
         from campaign.report.words import duration
 
         if not self.quiet:
-            self.end_bar()
             self.note(f"{why}; waiting {duration(seconds)}")
 
     def progress(self, doing: str, done: int, of: int) -> None:
@@ -159,9 +159,21 @@ class Output:
         with self._lock:
             if self._bar is None or doing != self._doing:
                 self._end()
-                self._bar, self._doing = _bar(doing, of), doing
+                self._bar, self._doing = _bar(doing, of, self.paced), doing
             self._bar.total = of
             self._bar.update(done - self._bar.n)
+
+    def beside_bar(self, words: str) -> None:
+        """Show words beside the bar, and how much time has gone by."""
+        with self._lock, suppress(OSError):
+            if self._bar is not None:
+                self._bar.set_postfix_str(visible_text(words), refresh=False)
+                self._bar.refresh()
+
+    @property
+    def shows_bar(self) -> bool:
+        """Whether a bar stands on a terminal now."""
+        return self._bar is not None and not self._bar.disable
 
     def end_bar(self) -> None:
         """Take the bar away."""
@@ -226,15 +238,17 @@ class AttemptLog:
                     file.close()
 
 
-def _bar(doing: str, of: int) -> tqdm[Any]:
+def _bar(doing: str, of: int, paced: bool) -> tqdm[Any]:
     from tqdm import tqdm
 
     octets = doing == "reading"
+    by_rate = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
     return tqdm(
         total=of,
         desc=doing,
         unit="B" if octets else " messages",
         unit_scale=octets,
+        bar_format=by_rate if paced and doing == "sending" else None,
         disable=None,  # silent without a terminal
         leave=False,
         mininterval=0.2,

@@ -110,7 +110,8 @@ def _said(campaign: CampaignFile, output: Output, finished: Finished) -> int:
         output.lines(terminal.summary_lines(campaign.name, summary))
         output.lines(terminal.reply_lines(finished.replies))
         output.lines(terminal.suppression_lines(finished.suppressed, shown(campaign.file)))
-        output.lines(terminal.next_lines(shown(campaign.file), summary, now))
+        output.lines(terminal.outlook_lines(finished.outlook, campaign.windows, now))
+        output.lines(terminal.next_lines(shown(campaign.file), summary))
         if ending is Ending.PAUSED and summary.counts[Status.REFUSED]:
             again = f"campaign send {shown(campaign.file)} --retry-refused"
             output.lines([f"  to try the refused ones too, once the cause is mended: {again}"])

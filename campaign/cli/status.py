@@ -14,6 +14,7 @@ from campaign.cli.output import clear, echo, echo_json
 if TYPE_CHECKING:
     from campaign.campaignfile.identity import Identity
     from campaign.ledger import Ledger, Summary
+    from campaign.sending.outlook import Outlook
 
 _EVERY = 2.0  # seconds between looks with --watch
 
@@ -36,14 +37,13 @@ def command(file: Path, as_json: bool, watch: bool) -> int:
     )
     try:
         while True:
-            now = time.time_ns()
-            summary = ledger.history.summary(now)
+            summary, outlook, now = _look(campaign, ledger)
             if as_json:
-                echo_json(machine.status(campaign.name, summary))
+                echo_json(machine.status(campaign.name, summary, outlook, now))
             else:
                 if watch:
                     clear()
-                _show(campaign, ledger, summary, now)
+                _show(campaign, ledger, summary, outlook, now)
             if not watch or summary.sending is None:
                 return OK
             time.sleep(_EVERY)
@@ -51,7 +51,30 @@ def command(file: Path, as_json: bool, watch: bool) -> int:
         ledger.close()
 
 
-def _show(campaign: Identity, ledger: Ledger, summary: Summary, now: int) -> None:
+def _look(campaign: Identity, ledger: Ledger) -> tuple[Summary, Outlook | None, int]:
+    """Return where the campaign stands, its outlook if some are left, and when that was, UTC ns.
+
+    All of it is of one moment: what has started meanwhile is not also counted as waiting.
+    """
+    from campaign.ledger import Scope
+    from campaign.sending.account import load_pace
+    from campaign.sending.outlook import outlook
+    from campaign.sending.pacing import LocalPace
+
+    with ledger.at_one_moment():
+        now = time.time_ns()
+        summary = ledger.history.summary(now)
+        if not summary.waiting:
+            return summary, None, now
+        pace = LocalPace(campaign.windows)
+        if campaign.windows and campaign.host is not None:
+            scope = Scope(campaign.host, campaign.username or "")
+            load_pace(pace, scope, campaign.windows, ledger, time.monotonic_ns())
+    ahead = outlook(pace, summary.not_started, summary.next_due, time.monotonic_ns(), now)
+    return summary, ahead, now
+
+
+def _show(campaign: Identity, ledger: Ledger, summary: Summary, outlook: Outlook | None, now: int) -> None:
     from campaign.report import terminal
     from campaign.wording import shown
 
@@ -60,9 +83,9 @@ def _show(campaign: Identity, ledger: Ledger, summary: Summary, now: int) -> Non
         return
     for line in (
         *terminal.summary_lines(campaign.name, summary),
-        *terminal.rate_lines(campaign, ledger, summary, now),
+        *terminal.outlook_lines(outlook, campaign.windows, now),
         *terminal.domain_lines(ledger.history, now),
         *terminal.reply_lines(ledger.history.replies(now)),
-        *terminal.next_lines(shown(campaign.file), summary, now),
+        *terminal.next_lines(shown(campaign.file), summary),
     ):
         echo(line)

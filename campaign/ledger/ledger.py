@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from campaign.errors import Problem
@@ -116,6 +117,10 @@ class Ledger:
         """
         self.register()
         return SqliteRun.start(self.database, self.campaign_id, scope, now, longest_delay, suppress=suppress)
+
+    def at_one_moment(self) -> AbstractContextManager[None]:
+        """Let all that is read within be of one moment, whatever another process writes meanwhile."""
+        return self.database.temporary_transaction()
 
     @property
     def history(self) -> History:

@@ -89,7 +89,8 @@ class Plan:
 
     `to_send` is the sum of `new`, `changed`, `waiting` (unchanged since an earlier run), `returned`
     (withdrawn earlier, and back in the list), `again` (in doubt or refused and to be tried again as
-    `Choices` says, or no longer suppressed) and `deferred`; each row counts once. `copies` are cc and
+    `Choices` says, or no longer suppressed) and `deferred`; each row counts once. `twice` are those of
+    them that are in doubt, and may have arrived. `copies` are cc and
     bcc addresses that are still owed of rows that were accepted. `withdrawn` rows left the list before
     they were sent. The other counts are of rows that are not sent. `barred` are those of `refused` that
     are also suppressed, so that `retry_refused` does not reach them. `first` and
@@ -111,6 +112,7 @@ class Plan:
     in_doubt: int
     suppressed: int
     invalid: int
+    twice: int = 0
     first: str = ""
     last: str = ""
 
@@ -181,6 +183,11 @@ class Summary:
         """The number of rows and copies that are still to be sent."""
         waiting = (Status.PENDING, Status.DEFERRED, Status.IN_FLIGHT)
         return sum(self.counts[status] + self.copies[status] for status in waiting)
+
+    @property
+    def not_started(self) -> int:
+        """Those of them whose content has not begun to leave: the others have their place in the rate."""
+        return self.waiting - self.counts[Status.IN_FLIGHT] - self.copies[Status.IN_FLIGHT]
 
     @property
     def in_doubt(self) -> int:

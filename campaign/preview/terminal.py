@@ -34,6 +34,15 @@ def lines(chosen: Chosen, opened: OpenedMessage, file: str) -> Iterator[str]:
     yield f"message:    {size(message.size)}"
 
 
+def outline(opened: OpenedMessage) -> Iterator[str]:
+    """Yield sender, subject, files and size of a message: what a plan shows of the first."""
+    yield visible(f"from:        {opened.header('From')}")
+    yield visible(f"subject:     {opened.header('Subject')}")
+    files = (f"{part.name} ({size(len(part.content))})" for part in opened.attachments)
+    yield visible(f"attachments: {', '.join(files) or 'none'}")
+    yield f"size:        {size(opened.message.size)}"
+
+
 def _parts(what: str, parts: tuple[Part, ...]) -> Iterator[str]:
     for part in parts:
         yield visible(f"{what + ':':<11} {part.name} ({part.content_type}, {size(len(part.content))})")

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 
 from campaign.ledger import Claim, Summary
 from campaign.model import Result
+from campaign.report.words import waiting_for
+from campaign.sending.outlook import Outlook
 
 
 def iso(nanoseconds: int | None) -> str | None:
@@ -17,8 +19,11 @@ def iso(nanoseconds: int | None) -> str | None:
     return datetime.fromtimestamp(nanoseconds / 1e9, UTC).isoformat()
 
 
-def status(name: str, summary: Summary) -> dict[str, object]:
-    """Return where a campaign stands, as the object that `status --json` writes."""
+def status(name: str, summary: Summary, outlook: Outlook | None, now: int) -> dict[str, object]:
+    """Return where a campaign stands, as the object that `status --json` writes.
+
+    `outlook` is given where some are left.
+    """
     counts: Mapping[str, int] = {str(status): count for status, count in summary.counts.items()}
     return {
         "campaign": name,
@@ -27,6 +32,9 @@ def status(name: str, summary: Summary) -> dict[str, object]:
         "first_accepted_at": iso(summary.first_accepted_at),
         "last_accepted_at": iso(summary.last_accepted_at),
         "next_due_at": iso(summary.next_due),
+        "next_message_at": iso(outlook.next_at) if outlook else None,
+        "ends_at": iso(outlook.ends_at) if outlook else None,
+        "waiting_for": waiting_for(outlook, now) if outlook else None,
         "sending": {"pid": summary.sending[0], "host": summary.sending[1]} if summary.sending else None,
     }
 

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from campaign.address import display_address, display_domain
 from campaign.ledger import History, Plan, Summary
-from campaign.model import SECOND, Status
-from campaign.report.words import MEANING, alike, clock, duration, speed
+from campaign.model import SECOND, Status, Window
+from campaign.report.words import MEANING, alike, clock, duration, going_on, speed
+from campaign.sending.outlook import Outlook
 from campaign.wording import counted
 
 if TYPE_CHECKING:  # `status` needs neither pydantic nor Jinja2
-    from campaign.campaignfile.identity import Identity
     from campaign.campaignfile.models import CampaignFile
-    from campaign.ledger import Ledger
     from campaign.preparation import Survey
 
 
-def plan_lines(campaign: CampaignFile, plan: Plan, survey: Survey, wait: int, now: int) -> Iterator[str]:
-    """Yield what a send will do; it will take `wait` ns by the rate from `now`, UTC ns."""
+def plan_lines(
+    campaign: CampaignFile, plan: Plan, survey: Survey, wait: int, now: int, limit: int | None = None
+) -> Iterator[str]:
+    """Yield what a send will do; it will take `wait` ns by the rate from `now`, UTC ns.
+
+    At most `limit` attempts are made in this run.
+    """
     yield f"{campaign.name}: {plan.to_send:,} to send"
+    if limit is not None and limit < plan.to_send + plan.copies:
+        yield f"  in this run: {limit:,} at most (--limit)"
+    if plan.twice:
+        yield f"  twice:       {plan.twice:,} may get it a second time: they are in doubt (--resend-doubt)"
     parts = {
         "new": plan.new,
         "waiting since earlier": plan.waiting,
@@ -63,6 +70,14 @@ def plan_lines(campaign: CampaignFile, plan: Plan, survey: Survey, wait: int, no
     else:
         ends = f"until {clock(now + wait)} ({duration(wait / SECOND)}) at the earliest"
         yield f"  rate:        {windows}: {ends}"
+    if wait >= _LONG:
+        yield (
+            "  meanwhile:   you may stop it (Ctrl-C) or switch the machine off: `campaign send` goes on where"
+            " it was"
+        )
+
+
+_LONG = 3600 * SECOND  # from this on a run is one that a person does not wait for
 
 
 def summary_lines(name: str, summary: Summary) -> Iterator[str]:
@@ -81,23 +96,6 @@ def summary_lines(name: str, summary: Summary) -> Iterator[str]:
     if first is not None and last is not None:
         fast = speed(summary.counts[Status.ACCEPTED], (last - first) / SECOND)
         yield ", ".join(filter(None, [f"  from {clock(first)} to {clock(last)}", fast]))
-
-
-def rate_lines(campaign: Identity, ledger: Ledger, summary: Summary, now: int) -> Iterator[str]:
-    """Yield when the rate lets what waits be finished; nothing if there is no rate. `now` is UTC ns."""
-    if not summary.waiting or not campaign.windows or campaign.host is None:
-        return
-    from campaign.ledger import Scope
-    from campaign.sending.account import load_pace
-    from campaign.sending.pacing import LocalPace
-
-    pace = LocalPace(campaign.windows)
-    scope = Scope(campaign.host, campaign.username or "")
-    load_pace(pace, scope, campaign.windows, ledger, time.monotonic_ns())
-    wait = pace.finish(time.monotonic_ns(), summary.waiting)
-    wait = max(wait, (summary.next_due or now) - now)
-    rate = ", ".join(map(str, campaign.windows))
-    yield f"  rate {rate}: until {clock(now + wait)} ({duration(wait / SECOND)}) at the earliest"
 
 
 def reply_lines(replies: Iterable[tuple[Status, str, int]], most: int = 8) -> Iterator[str]:
@@ -133,15 +131,24 @@ def domain_lines(history: History, now: int, most: int = 10) -> Iterator[str]:
         yield f"  {display_domain(domain):<{width}}{cells}"
 
 
-def next_lines(file: str, summary: Summary, now: int) -> Iterator[str]:
+def outlook_lines(outlook: Outlook | None, windows: Sequence[Window], now: int) -> Iterator[str]:
+    """Yield why nothing leaves at `now`, until when, and when all will have left; UTC ns."""
+    if outlook is None:
+        return
+    said = going_on(outlook, now)
+    took = f" ({duration((outlook.ends_at - now) / SECOND)})" if outlook.ends_at > now else ""
+    rate = f"rate {', '.join(map(str, windows))}: " if windows and outlook.limit is None else ""
+    if windows or outlook.next_at > now:
+        yield f"  {rate}{said}{took}"
+
+
+def next_lines(file: str, summary: Summary) -> Iterator[str]:
     """Yield what a person may do next."""
     counts = summary.counts
     if summary.sending:
         yield f"  process {summary.sending[0]} on {summary.sending[1]} is sending it now"
     elif summary.waiting:
-        due = summary.next_due
-        later = f" (the next one is due at {clock(due)})" if due is not None and due > now else ""
-        yield f"  to go on{later}: campaign send {file}"
+        yield f"  to go on: campaign send {file}"
     if summary.in_doubt:
         yield f"  to settle what is in doubt: campaign resolve {file}"
     if counts[Status.REFUSED]:

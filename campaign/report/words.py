@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from campaign.model import Status
+from campaign.model import SECOND, Status, Window
+from campaign.sending.outlook import Outlook
 
 MEANING = {
     Status.PENDING: "waiting to be sent",
@@ -43,6 +44,7 @@ _CODES = {
     "7.25": "the server's address has no matching name (reverse DNS)",
     "7.26": "neither SPF nor DKIM passes",
 }
+_MOMENT = 2 * SECOND  # shorter waits are not told of
 _ENHANCED = re.compile(r"\b([245])\.(\d{1,3}\.\d{1,3})\b")
 
 
@@ -105,6 +107,39 @@ def speed(count: int, seconds: float) -> str:
         if count * length / seconds >= 1:
             return f"{count * length / seconds:,.1f} {unit}"
     return f"{count * 3600 / seconds:,.1f} an hour"
+
+
+_LIMITS = {"minute": "limit a minute", "hour": "hourly limit", "day": "daily limit"}
+
+
+def full(window: Window) -> str:
+    """Return `hourly limit reached (100/hour)`."""
+    unit = str(window).partition("/")[2]
+    return f"{_LIMITS.get(unit, 'limit')} reached ({window})"
+
+
+def going_on(outlook: Outlook, now: int, why: str = "put off by the server") -> str:
+    """Return why nothing leaves now, when the next message will, and when all will have left.
+
+    `hourly limit reached (100/hour): next message 03:55, end about 10:56`. `why` is said where it is no
+    limit. Where nothing is waited for, only the end is said.
+    """
+    end = f"end about {hour(outlook.ends_at, now)}"
+    reason = waiting_for(outlook, now, why)
+    return f"{reason}: next message {hour(outlook.next_at, now)}, {end}" if reason else end
+
+
+def waiting_for(outlook: Outlook, now: int, why: str = "put off by the server") -> str | None:
+    """Return what the next message waits for at `now`, UTC ns; None where it waits for nothing."""
+    if outlook.next_at - now < _MOMENT:
+        return None
+    return full(outlook.limit) if outlook.limit is not None else why
+
+
+def hour(nanoseconds: int, now: int) -> str:
+    """Return a UTC time in the person's own zone: `14:03`, and with its date where that is another."""
+    whole, today = clock(nanoseconds), clock(now)
+    return whole[11:] if whole[:10] == today[:10] else whole
 
 
 def clock(nanoseconds: int) -> str:

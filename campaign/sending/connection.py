@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from campaign.campaignfile.models import RetryPolicy, Security, Smtp
 from campaign.errors import ConnectFailed, ConnectionLost
 from campaign.model import Stage
-from campaign.sending.retry import backoff, opening_retry
+from campaign.sending.retry import backoff, opening_retry, opening_waits
 from campaign.sending.transport import Transport, tls_context
 from campaign.smtp import Closed, Event, Login, Opened, Session, StartTLS, Timeouts
 
@@ -28,6 +28,10 @@ _REOPENING = RetryPolicy(first_delay=1, max_delay=30)  # the waits between sessi
 
 OnWait = Callable[[float, str], None]
 """Takes the seconds that will be waited, and why."""
+
+
+class NameRefused(ConnectFailed):
+    """The server answered 421 to an address in the place of our name: relays do, and will again."""
 
 
 class LoginRefused(ConnectFailed):
@@ -92,10 +96,12 @@ class Connection:
         context = None
         if smtp.security is not Security.NONE:
             context = tls_context(smtp.ca_file, smtp.client_cert, smtp.client_key)
+        server_name = smtp.server_name or smtp.host
+        client_name = smtp.client_name or transport.client_name
         if context is not None and smtp.security is Security.TLS:
-            transport.start_tls(context, patience.handshake)
+            transport.start_tls(context, server_name, patience.handshake)
         session = Session(
-            transport.client_name,
+            client_name,
             starttls=smtp.security is Security.STARTTLS,
             tls=smtp.security is Security.TLS,
             login=login,
@@ -114,15 +120,15 @@ class Connection:
             for event in connection.step(_SLICE):
                 match event:
                     case StartTLS() if context is not None:
-                        transport.start_tls(context, patience.handshake)
+                        transport.start_tls(context, server_name, patience.handshake)
                         session.tls_established()
                     case Opened() if session.closed is None:  # else it was taken back in one breath
                         return connection
                     case Closed():
-                        refused = event.stage is Stage.AUTH and event.permanent
-                        failure = LoginRefused if refused else ConnectFailed
                         hint = _if_not_greeted(smtp) if session.greeting is None else ""
-                        raise failure(f"{event.stage}: {event.why}{hint}", permanent=event.permanent)
+                        failed = _failure(event, client_name, f"{event.stage}: {event.why}{hint}")
+                        failed.permanent |= transport.unwelcome
+                        raise failed
         raise ConnectFailed("the run was stopped", permanent=True)
 
     def flush(self) -> list[Event]:
@@ -172,6 +178,16 @@ class Connection:
         self.transport.close()
 
 
+def _failure(closed: Closed, client_name: str, words: str) -> ConnectFailed:
+    """Return the error for a session that closed while it was opened."""
+    if closed.stage is Stage.AUTH and closed.permanent:
+        return LoginRefused(words, permanent=True)
+    said_421 = closed.reply is not None and closed.reply.code == 421
+    if closed.stage is Stage.EHLO and said_421 and client_name.startswith("["):
+        return NameRefused(words, permanent=True)
+    return ConnectFailed(words, permanent=closed.permanent)
+
+
 def _if_not_greeted(smtp: Smtp) -> str:
     """Return what may be the cause where a server says nothing."""
     if smtp.security is Security.TLS:
@@ -217,6 +233,7 @@ class Opener:
         self._patience = patience or Patience()
         self._waits = waits
         self._ended = ended
+        self._welcome = False  # a session was opened once
 
     def open(self, give_back: Callable[[], None], fruitless: int) -> Connection:
         """Open a session. After `fruitless` sessions in a row there is a wait before the first try too.
@@ -225,10 +242,11 @@ class Opener:
         ConnectFailed.
         """
         why = ""
+        tries = 0
 
         def sleep(seconds: float) -> None:
             give_back()
-            self._waits.tell(seconds, why, however_short=True)
+            self._waits.tell(seconds, f"{why}{self._outlook(tries)}", however_short=True)
             until = time.monotonic() + seconds
             while (left := until - time.monotonic()) > 0:
                 if self._ended():
@@ -240,10 +258,29 @@ class Opener:
             sleep(backoff(fruitless, _REOPENING, random.Random()) / 1e9)  # noqa: S311  (jitter)
         for attempt in opening_retry(self._patience.openings, sleep):
             with attempt:
+                tries = attempt.retry_state.attempt_number
                 try:
-                    login = self._login()
-                    return Connection.open(self._smtp, login, self._patience, self._ended, self._waits.tell)
+                    return self._open()
                 except ConnectFailed as error:
                     why = str(error)
                     raise
         raise AssertionError("tenacity returns or raises")
+
+    def _open(self) -> Connection:
+        tell = self._waits.tell
+        try:
+            connection = Connection.open(self._smtp, self._login(), self._patience, self._ended, tell)
+        except NameRefused as error:
+            if self._welcome:  # then it is not the name
+                raise ConnectFailed(str(error)) from error
+            raise
+        self._welcome = True
+        return connection
+
+    def _outlook(self, tries: int) -> str:
+        """Return how often, and until when, opening is tried again after so many tries."""
+        if not tries:
+            return ""
+        openings = self._patience.openings
+        last = time.localtime(time.time() + opening_waits(tries, openings))
+        return f" (attempt {tries + 1} of {openings} follows, the last by {time.strftime('%H:%M:%S', last)})"

@@ -17,7 +17,8 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Protocol
 
-from campaign.model import SECOND
+from campaign.model import SECOND, Window
+from campaign.sending.outlook import Outlook, outlook
 
 # An envelope goes out early only if its content may follow within this time: the server waits.
 _AHEAD = 2 * SECOND
@@ -40,6 +41,9 @@ class Pace(Protocol):
 
     def finish(self, now: int, count: int) -> int:
         """Return the ns from `now` until the last of `count` single starts may have been made."""
+
+    def limit(self, now: int) -> Window | None:
+        """Return the window that the next start waits for the longest, or None where it may be now."""
 
     def load(self, ages: Iterable[tuple[int, int]], now: int) -> None:
         """Rebuild the windows from (age in ns, addresses), oldest first."""
@@ -71,6 +75,11 @@ class Gate:
         """Return the ns for which no envelope goes out; 0 for none."""
         with self._lock:
             return max(0, self._held_until - now)
+
+    def outlook(self, addresses: int, due: int | None, now: int, utc: int) -> Outlook:
+        """Return when the next of so many addresses may leave, and when all will have; see `outlook`."""
+        with self._lock:
+            return outlook(self._pace, addresses, due, now, utc)
 
     def committed(self, took: int) -> None:
         """Take note of the ns that the commit of an intent has taken."""

@@ -31,6 +31,7 @@ from campaign.preparation import Preparation, compile_campaign, prepare
 from campaign.sending.account import Started, load_pace, login_of, scope_of, secrets_of
 from campaign.sending.connection import Patience
 from campaign.sending.dispatch import Ending, Stop
+from campaign.sending.outlook import Outlook
 from campaign.sending.pacing import LocalPace
 from campaign.sending.sender import Listener, Sender
 from campaign.sending.trial import Trial, TrialRenderer
@@ -86,18 +87,24 @@ class Options:
 class Plan:
     """What the job is about to do. `changes` are those that were not accepted, each with its sentence.
 
-    By the rate alone it takes `wait` ns from `now`, UTC ns.
+    By the rate alone it takes `wait` ns from `now`, UTC ns. A run makes at most `limit` attempts.
     """
 
     preparation: Preparation
     changes: tuple[tuple[Change, str], ...]
     wait: int
     now: int
+    limit: int | None = None
 
     @property
     def to_send(self) -> int:
         """Rows that would be sent, and copies that are still owed."""
         return self.preparation.plan.to_send + self.preparation.plan.copies
+
+    def addresses_of(self, messages: int) -> int:
+        """Return about how many addresses so many of the messages go to."""
+        survey = self.preparation.survey
+        return -(-messages * survey.addresses // survey.messages) if survey.messages else messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +122,8 @@ class Finished:
     results: tuple[Result, ...] = ()
     took: float = 0.0
     suppressed: int = 0
+    outlook: Outlook | None = None
+    """When it could go on and end, where some are left."""
 
 
 class Interruptible(Protocol):
@@ -122,6 +131,9 @@ class Interruptible(Protocol):
 
     def interrupt(self, *, at_once: bool = False) -> None:
         """Stop after the answers that are due; `at_once`: do not wait for them."""
+
+    def outlook(self, addresses: int, due: int | None) -> Outlook:
+        """Return when the next of so many addresses may leave, and when all will have."""
 
 
 class Audience(Listener, Protocol):
@@ -185,7 +197,9 @@ def _send(
     now = time.time_ns()
     summary = replace(ledger.history.summary(now), sending=None)  # that was us
     replies = tuple(islice(ledger.history.replies(now), _SAID))
-    return Finished(stop, summary, replies, took=took, suppressed=lease.suppressed_by_it())
+    left = plan.addresses_of(summary.waiting)
+    ahead = sender.outlook(left, summary.next_due) if left else None
+    return Finished(stop, summary, replies, (), took, lease.suppressed_by_it(), ahead)
 
 
 def _test(campaign: CampaignFile, ledger: Ledger, options: Options, audience: Audience) -> Finished:
@@ -227,7 +241,7 @@ def _plan(
     wait = pace.finish(now, preparation.survey.addresses + preparation.plan.copies)
     changes = [(Change.CONTENT, _CONTENT)] if _content_changed(ledger, preparation) else []
     left = tuple((change, words) for change, words in changes if change not in options.accept)
-    return Plan(preparation, left, wait, time.time_ns())
+    return Plan(preparation, left, wait, time.time_ns(), options.limit)
 
 
 def _agreed(plan: Plan, options: Options, audience: Audience) -> bool:

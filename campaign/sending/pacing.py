@@ -61,6 +61,12 @@ class LocalPace:
         times = [time for log in self._logs if (time := log.earliest(addresses)) is not None]
         return max(0, max(times, default=now) - now)
 
+    def limit(self, now: int) -> Window | None:
+        """Return the window that the next start waits for the longest, or None where it may be now."""
+        times = [(time, log.window) for log in self._logs if (time := log.earliest(1)) is not None]
+        latest, window = max(times, key=lambda found: found[0], default=(now, None))
+        return window if latest > now else None
+
     def take(self, now: int, addresses: int = 1) -> None:
         """Note that so many addresses start at `now`, which is never before an earlier start."""
         for log in self._logs:

@@ -116,6 +116,15 @@ def backoff(attempt: int, policy: RetryPolicy, random: Random) -> int:
 _NO_RETRYING = Retrying()
 
 
+_LONGEST_OPENING, _JITTER = 30, 1  # seconds
+_OPENING_WAIT = wait_exponential_jitter(initial=1, max=_LONGEST_OPENING, jitter=_JITTER)
+
+
+def opening_waits(tries: int, attempts: int) -> float:
+    """Return the seconds that the waits between the attempts after `tries` take together, at most."""
+    return sum(min(2.0 ** (n - 1) + _JITTER, _LONGEST_OPENING) for n in range(tries, attempts))
+
+
 def opening_retry(attempts: int, sleep: Callable[[float], None]) -> Retrying:
     """Return tenacity's retrying for opening a session: jittered waits, and an end.
 
@@ -123,7 +132,7 @@ def opening_retry(attempts: int, sleep: Callable[[float], None]) -> Retrying:
     """
     return Retrying(
         retry=retry_if_exception(lambda error: isinstance(error, ConnectFailed) and not error.permanent),
-        wait=wait_exponential_jitter(initial=1, max=30, jitter=1),
+        wait=_OPENING_WAIT,
         stop=stop_after_attempt(attempts),
         sleep=sleep,
         reraise=True,

@@ -26,6 +26,7 @@ from campaign.sending.breaker import Breaker
 from campaign.sending.connection import LoginRefused, Opener, Patience, Waits
 from campaign.sending.dispatch import Dispatch, Ending, Stop
 from campaign.sending.lane import Lane, Renders, Shared
+from campaign.sending.outlook import Outlook
 from campaign.sending.pacing import LocalPace
 from campaign.smtp import Login
 
@@ -118,6 +119,13 @@ class Sender:
         if self.dispatch.stopped is None and self._breaker.sound():
             self.ledger.release_held()
         return self.dispatch.stopped or Stop(Ending.DONE)
+
+    def outlook(self, addresses: int, due: int | None) -> Outlook:
+        """Return when the next of so many addresses may leave, and when all will have.
+
+        None of them is due before `due`, UTC ns.
+        """
+        return self.dispatch.gate.outlook(addresses, due, time.monotonic_ns(), time.time_ns())
 
     def interrupt(self, *, at_once: bool = False) -> None:
         """Stop claiming and wait for the answers that are due; `at_once`: do not wait for them."""

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from campaign.errors import ConnectFailed, ConnectionLost
+from campaign.sending.tlswords import is_for_good, why_broken, why_unusable, why_unverified
 
 CONNECT_TIMEOUT = 30.0  # seconds; smtp_connect_timeout of Postfix's client
 _CHUNK = 8192  # replies are short, and a large buffer is dear to make
@@ -45,12 +46,26 @@ def tls_context(
 
     `ca_file` replaces the system's store. Raises ConnectFailed where a file cannot be used.
     """
+    unusable = ""
     try:
         context = ssl.create_default_context(cafile=ca_file)
         if client_cert is not None:
-            # A key with a passphrase would ask at the terminal; the empty answer makes it an error.
-            context.load_cert_chain(client_cert, client_key, password="")
+            passphrase = False
+
+            def empty() -> str:
+                """A key with a passphrase would ask at the terminal; this answer makes it an error."""
+                nonlocal passphrase
+                passphrase = True
+                return ""
+
+            try:
+                context.load_cert_chain(client_cert, client_key, empty)
+            except ssl.SSLError as error:
+                unusable = why_unusable(error.reason, client_cert, client_key, passphrase=passphrase)
+                raise
     except (OSError, ValueError) as error:
+        if unusable:
+            raise ConnectFailed(unusable, permanent=True) from error
         files = ", ".join(str(file) for file in (ca_file, client_cert, client_key) if file is not None)
         raise ConnectFailed(
             f"the certificate files cannot be used ({files}): {error}", permanent=True
@@ -68,9 +83,9 @@ def tls_context(
 class Transport:
     """One connection. Made by `connect`; `start_tls` encrypts it from there on."""
 
-    def __init__(self, connection: socket.socket, host: str) -> None:
+    def __init__(self, connection: socket.socket) -> None:
         self.tls: TLSInfo | None = None
-        self._host = host
+        self.unwelcome = False  # the server has ended TLS for what another try would not change
         self._socket = connection
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -91,7 +106,7 @@ class Transport:
     def connect(cls, host: str, port: int, timeout: float = CONNECT_TIMEOUT) -> Transport:
         """Connect to the first of the host's addresses that answers. Raises ConnectFailed."""
         try:
-            return cls(socket.create_connection((host, port), timeout), host)
+            return cls(socket.create_connection((host, port), timeout))
         except socket.gaierror as error:
             raise ConnectFailed(f"no address is known for the host {host!r}: {error.strerror}") from error
         except TimeoutError as error:
@@ -119,9 +134,12 @@ class Transport:
         """
         return self._unsent
 
-    def start_tls(self, context: ssl.SSLContext, timeout: float) -> None:
-        """Shake hands and verify. Raises ConnectFailed, with the reason in words."""
-        self._object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=self._host)
+    def start_tls(self, context: ssl.SSLContext, name: str, timeout: float) -> None:
+        """Shake hands, and verify that the certificate bears `name`.
+
+        Raises ConnectFailed, with the reason in words.
+        """
+        self._object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name)
         deadline = time.monotonic() + timeout
         self._block_timeout = timeout
         self._block_deadline = self._write_deadline = deadline
@@ -139,9 +157,11 @@ class Transport:
             with contextlib.suppress(ConnectionLost):  # the alert that tells the server why
                 self._flush_tls()
                 self._write_some()
-            raise ConnectFailed(_why_unverified(error, self._host), permanent=True) from error
+            why = why_unverified(error.verify_code, error.verify_message, name)
+            raise ConnectFailed(why, permanent=True) from error
         except ssl.SSLError as error:
-            raise ConnectFailed(_why_no_handshake(error)) from error
+            why = f"the TLS handshake failed: {why_broken(error.reason, str(error))}"
+            raise ConnectFailed(why, permanent=is_for_good(error.reason)) from error
         except ConnectionLost as error:
             raise ConnectFailed(f"the TLS handshake failed: {error}") from error
         self._flush_tls()
@@ -262,7 +282,9 @@ class Transport:
             # Exim says its last words in the clear, inside TLS; an alert or a cut says none. What
             # was decrypted before is still the server's word.
             if not octets:
-                raise ConnectionLost(f"TLS broke off: {error.reason or error}") from error
+                # RFC 8446 4.4.2.4: in TLS 1.3 a server refuses our certificate after our handshake has ended.
+                self.unwelcome = is_for_good(error.reason)
+                raise ConnectionLost(f"TLS broke off: {why_broken(error.reason, str(error))}") from error
         else:
             if not octets:
                 raise ConnectionLost("the server closed the connection")
@@ -312,29 +334,3 @@ def _tls_info(tls: ssl.SSLObject) -> TLSInfo:
         issuer=issuer.get("organizationName") or issuer.get("commonName") or "",
         not_after=ssl.cert_time_to_seconds(certificate["notAfter"]) if "notAfter" in certificate else 0.0,
     )
-
-
-def _why_no_handshake(error: ssl.SSLError) -> str:
-    reason = (error.reason or str(error)).replace("_", " ").lower()
-    if error.reason in ("WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "UNEXPECTED_MESSAGE"):
-        reason += "; if this port starts in the clear (often 25 and 587), write `security: starttls`"
-    return f"the TLS handshake failed: {reason}"
-
-
-# Codes of OpenSSL's X509_verify_cert (x509_vfy.h), and what a person can do about each.
-_UNVERIFIED = {
-    9: "is not valid yet: compare this machine's clock",
-    10: "has expired: its owner must renew it",
-    18: "is self-signed: name it, or the CA that should have signed it, in `smtp.ca_file`",
-    19: "comes from an authority that this machine does not know: name its certificate in `smtp.ca_file`",
-    20: "comes from an authority that this machine does not know: name its certificate in `smtp.ca_file`",
-    62: "is made out to another name: write the name that stands in it as `smtp.host`",
-    64: "is made out to another address: write a name that stands in it as `smtp.host`",
-}
-
-
-def _why_unverified(error: ssl.SSLCertVerificationError, host: str) -> str:
-    what = _UNVERIFIED.get(error.verify_code)
-    if what is None:
-        return f"the certificate of {host} could not be verified: {error.verify_message}"
-    return f"the certificate of {host} {what} ({error.verify_message})"

@@ -7,7 +7,7 @@ a 5xx, and a server that lacks what was asked for, is not (`Closed.permanent`).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from campaign.errors import ProtocolError
 from campaign.model import Reply, Stage
@@ -96,12 +96,20 @@ class Opening:
         if reply.code < 400:
             raise ProtocolError(f"no answer to EHLO: {reply.text!r}")
         if reply.code < 500 or self._helo:
-            return _refused(Stage.EHLO, "the server refused our greeting", reply)
+            return self._unwelcome("the server refused our greeting", reply)
         if self._tls or self._starttls or self._login:
-            return _refused(Stage.EHLO, "the server refused EHLO, and with it TLS and login", reply)
+            return self._unwelcome("the server refused EHLO, and with it TLS and login", reply)
         # RFC 5321 3.2: a server that does not know EHLO may know HELO, and then offers nothing.
         self._helo = True
         return self._ehlo()
+
+    def _unwelcome(self, what: str, reply: Reply) -> Closed:
+        closed = _refused(Stage.EHLO, f"{what} ({'HELO' if self._helo else 'EHLO'} {self._client})", reply)
+        if reply.code != 421 and reply.code < 500:
+            return closed
+        # Relays refuse an address in the place of a name so: smtp-relay.gmail.com says 421 to it.
+        hint = "; if it dislikes the name, write this machine's full name as `smtp.client_name`"
+        return replace(closed, why=closed.why + hint)
 
     def _secured(self) -> Next:
         if self._starttls:

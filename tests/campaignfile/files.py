@@ -66,6 +66,8 @@ smtp:
   password_env: SMTP_PASSWORD
   auth: login
   ca_file: ca.pem
+  server_name: smtp.example.net
+  client_name: web1.example.com
   client_cert: client.pem
   client_key: client.key
   connections: 4

@@ -12,6 +12,7 @@ import ssl
 import threading
 import time
 import tracemalloc
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -86,9 +87,21 @@ class Peer:
         """Neither read nor say anything until the client has given up."""
         self._over.wait(GENEROUS)
 
-    def tls(self, kind: Kind = Kind.LOCALHOST) -> None:
-        """Shake hands; `plaintext` is the way around it from then on."""
+    def tls(self, kind: Kind = Kind.LOCALHOST, *, outdated: bool = False, mutual: str = "") -> None:
+        """Shake hands; `plaintext` is the way around it from then on.
+
+        `outdated`: TLS 1.1 at most. `mutual`: want a certificate of the client, over that TLS version.
+        """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        if mutual:
+            context.minimum_version = context.maximum_version = ssl.TLSVersion[mutual]
+            context.load_verify_locations(self._certificates.ca_file)
+            context.verify_mode = ssl.CERT_REQUIRED
+        if outdated:
+            context.set_ciphers("ALL:@SECLEVEL=0")
+            with warnings.catch_warnings(action="ignore"):  # that is the point
+                context.minimum_version = ssl.TLSVersion.TLSv1_1
+                context.maximum_version = ssl.TLSVersion.TLSv1_1
         context.load_cert_chain(*self._certificates.pair(kind))
         try:
             self._socket = context.wrap_socket(self._socket, server_side=True)

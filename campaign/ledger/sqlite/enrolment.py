@@ -61,6 +61,7 @@ class SqliteEnrolment:
         """Count what `apply` will do."""
         counts: dict[str, int] = {Status.ACCEPTED: self._staging.met}
         barred = 0
+        twice = 0
         to_send: Counter[str] = Counter()
         for becomes, was, differs, suppressed, count in self._database.rows(
             f"SELECT {_BECOMES}, m.status, {_CHANGED}, s.suppressed, count(*) {_JOINED} GROUP BY 1, 2, 3, 4",
@@ -70,6 +71,7 @@ class SqliteEnrolment:
             barred += count if becomes == Status.REFUSED and suppressed else 0
             if becomes in (Status.PENDING, Status.DEFERRED):
                 to_send[_kind(str(becomes), None if was is None else str(was), bool(differs))] += count
+                twice += count if was in (Status.IN_DOUBT, Status.IN_FLIGHT) else 0
         withdrawn = self._database.row(
             f"SELECT count(*) FROM messages m WHERE {_LEAVES}",
             self._parameters,
@@ -96,6 +98,7 @@ class SqliteEnrolment:
             in_doubt=counts.get(Status.IN_DOUBT, 0),
             suppressed=counts.get(Status.SUPPRESSED, 0),
             invalid=counts.get(Status.INVALID, 0),
+            twice=twice,
             first=str(ends[0] or "") if ends else "",
             last=str(ends[1] or "") if ends else "",
         )

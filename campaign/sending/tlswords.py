@@ -1,0 +1,84 @@
+"""Why TLS failed, in a person's words: OpenSSL's reasons → what to do. Pure; `transport` has the errors.
+
+Reasons are the names of OpenSSL's errors (sslerr.h, `ssl.SSLError.reason`), codes those of X509_verify_cert
+(x509_vfy.h).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_CLEAR = "; if this port starts in the clear (often 25 and 587), write `security: starttls`"
+_TOO_OLD = "the server speaks no TLS 1.2 or later, and nothing older is safe: it must be updated"
+_OURS = "the server does not accept our certificate, `smtp.client_cert`"
+
+# What another try cannot change.
+_FOR_GOOD = {
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "the server wants a certificate of ours: name it as"
+    " `smtp.client_cert`, and its key as `smtp.client_key`",
+    "TLSV1_ALERT_PROTOCOL_VERSION": _TOO_OLD,
+    "UNSUPPORTED_PROTOCOL": _TOO_OLD,
+    "WRONG_SSL_VERSION": _TOO_OLD,
+    "SSLV3_ALERT_BAD_CERTIFICATE": _OURS,
+    "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE": _OURS,
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": _OURS,
+    "SSLV3_ALERT_CERTIFICATE_REVOKED": f"{_OURS}: it was revoked",
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": f"{_OURS}: it has expired",
+    "TLSV1_ALERT_UNKNOWN_CA": f"{_OURS}: it does not know the authority that signed it",
+}
+_HINTS = {
+    "WRONG_VERSION_NUMBER": _CLEAR,
+    "PACKET_LENGTH_TOO_LONG": _CLEAR,
+    "UNEXPECTED_MESSAGE": _CLEAR,
+    # RFC 8446 6.2: before TLS 1.3 there was no alert of its own for a certificate that is missing.
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": "; it may want a certificate of ours: `smtp.client_cert`",
+}
+
+
+def is_for_good(reason: str | None) -> bool:
+    """Whether another try would meet the same error."""
+    return reason in _FOR_GOOD
+
+
+def why_broken(reason: str | None, message: str) -> str:
+    """Return why TLS could not be begun, or was broken off; `message` where OpenSSL names no reason."""
+    if reason in _FOR_GOOD:
+        return _FOR_GOOD[reason]
+    return (reason or message).replace("_", " ").lower() + _HINTS.get(reason or "", "")
+
+
+# What a person can do about each.
+_UNVERIFIED = {
+    9: "is not valid yet: compare this machine's clock",
+    10: "has expired: its owner must renew it",
+    18: "is self-signed: name it, or the CA that should have signed it, in `smtp.ca_file`",
+    19: "comes from an authority that this machine does not know: name its certificate in `smtp.ca_file`",
+    20: "comes from an authority that this machine does not know: name its certificate in `smtp.ca_file`",
+    62: "is made out to another name: write the name that stands in it as `smtp.host`, or, where the server"
+    " must be reached by this one, as `smtp.server_name`",
+    64: "is made out to another address: write a name that stands in it as `smtp.host`, or, where the server"
+    " must be reached by its address, as `smtp.server_name`",
+}
+
+
+def why_unverified(code: int, message: str, name: str) -> str:
+    """Return why the certificate of the server `name` was not believed."""
+    what = _UNVERIFIED.get(code)
+    if what is None:
+        return f"the certificate of {name} could not be verified: {message}"
+    return f"the certificate of {name} {what} ({message})"
+
+
+def why_unusable(reason: str | None, certificate: Path, key: Path | None, *, passphrase: bool) -> str:
+    """Return why our certificate and its key cannot be used, "" where nothing is known of it.
+
+    `passphrase`: OpenSSL has asked for one.
+    """
+    where = f"{key} (`smtp.client_key`)" if key is not None else f"{certificate} (`smtp.client_cert`)"
+    if passphrase:
+        return f"the key in {where} has a passphrase: write a copy without one"
+    # Where the key is of another kind than the certificate, such as RSA and ECDSA, OpenSSL looks for a
+    # certificate of the key's kind.
+    if reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"):
+        return f"the key in {where} does not belong to the certificate in {certificate}"
+    return ""

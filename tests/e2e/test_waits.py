@@ -1,0 +1,111 @@
+"""What a person is told while nothing leaves, and before anything does."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sqlite3
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+import pytest
+
+from campaign.ledger import Ledger, Scope
+from campaign.model import Status
+from tests.e2e.folder import CampaignFolder
+from tests.servers.postfix import Postfix
+
+Folders = Callable[..., CampaignFolder]
+
+
+@pytest.fixture
+def folder(postfix: Postfix, campaign_for: Folders) -> CampaignFolder:
+    return campaign_for(postfix)
+
+
+def test_a_full_window_says_why_until_when_and_when_all_is_done(folder: CampaignFolder) -> None:
+    folder.people(10)
+    folder.write(rate="3/hour")
+    sending = folder.start("send", "campaign.yaml", "--yes")
+    folder.wait_for(Status.ACCEPTED, 3)
+    time.sleep(2.5)  # it looks once a second
+    status = json.loads(folder.run("status", "campaign.yaml", "--json").stdout)
+    assert status["waiting_for"] == "hourly limit reached (3/hour)"
+    first = datetime.fromisoformat(status["first_accepted_at"])
+    until = (datetime.fromisoformat(status["next_message_at"]) - first).total_seconds()
+    ends = (datetime.fromisoformat(status["ends_at"]) - first).total_seconds()
+    # 4 to 6 leave in the second hour, 7 to 9 in the third, the last in the fourth.
+    assert 3590 < until < 3610
+    assert 3 * 3600 - 10 < ends < 3 * 3600 + 10
+    words = "hourly limit reached (3/hour): next message "
+    assert words in folder.run("status", "campaign.yaml").stdout
+    sending.send_signal(signal.SIGINT)
+    out, err = sending.communicate(timeout=60)
+    assert sending.returncode == 130
+    assert words in out
+    assert err.count(words) == 1
+    assert "end about" in err
+
+
+def test_messages_on_their_way_are_not_waited_for_too(folder: CampaignFolder) -> None:
+    """Their places in the window are taken: the fourth of 3/hour leaves in an hour, not in two."""
+    folder.people(4)
+    folder.write(rate="3/hour")
+    assert folder.send("--limit", "3").returncode == 5
+    ledger = Ledger.open(folder.folder / "ledger.db", "test")
+    try:
+        lease = ledger.start(Scope("localhost", ""), time.time_ns())
+        ledger.database.change(
+            "UPDATE messages SET status = 'in_flight', run = (SELECT max(id) FROM runs) WHERE number < 4"
+        )
+        status = json.loads(folder.run("status", "campaign.yaml", "--json").stdout)
+        lease.end(time.time_ns())
+    finally:
+        ledger.close()
+    assert (status["counts"]["in_flight"], status["counts"]["pending"]) == (3, 1)
+    assert status["next_message_at"] == status["ends_at"]
+
+
+def test_those_that_were_put_off_say_so(folder: CampaignFolder) -> None:
+    folder.list(["defer@example.test,One"])
+    folder.write(retry={"attempts": 3, "first_delay": "10m", "max_delay": "1h"})
+    sending = folder.start("send", "campaign.yaml", "--yes")
+    folder.wait_for(Status.DEFERRED, 1)
+    time.sleep(2.5)
+    sending.send_signal(signal.SIGINT)
+    out, err = sending.communicate(timeout=60)
+    assert "put off by the server: next message " in out
+    assert err.count("those that are left were put off by the server: next message ") == 1
+    status = json.loads(folder.run("status", "campaign.yaml", "--json").stdout)
+    assert status["waiting_for"] == "put off by the server"
+    assert status["next_message_at"] == status["ends_at"] == status["next_due_at"]
+
+
+def test_the_plan_shows_the_first_message(folder: CampaignFolder) -> None:
+    folder.people(5)
+    (folder.folder / "terms.txt").write_text("terms")
+    folder.write(attachments=["terms.txt"], cc="boss@example.test", rate="2/hour")
+    plan = folder.run("send", "campaign.yaml", "--dry-run", "--limit", "2").stdout
+    for line in (
+        "from:        News <news@example.com>",
+        "subject:     Hello Person 1",
+        "attachments: terms.txt (5 bytes)",
+        "in this run: 2 at most (--limit)",
+        "mails:       10, with 5 by cc and bcc",
+        "you may stop it (Ctrl-C) or switch the machine off",
+    ):
+        assert line in plan, line
+    assert "  size:        " in plan
+
+
+def test_the_plan_says_who_may_get_it_twice(folder: CampaignFolder) -> None:
+    folder.people(3)
+    assert folder.send().returncode == 0
+    ledger = sqlite3.connect(folder.folder / "ledger.db")
+    with ledger:
+        ledger.execute("UPDATE messages SET status = 'in_doubt' WHERE number < 3")
+    ledger.close()
+    plan = folder.run("send", "campaign.yaml", "--dry-run", "--resend-doubt").stdout
+    assert "2 may get it a second time: they are in doubt (--resend-doubt)" in plan
+    assert "a second time" not in folder.run("send", "campaign.yaml", "--dry-run").stdout
