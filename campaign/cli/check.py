@@ -114,8 +114,6 @@ def _json(
     from dataclasses import asdict
 
     entries = [asdict(problem) for problem in problems]
-    for entry in entries:
-        del entry["same"]
     if campaign is not None and negotiated is not None:
         smtp, tls = campaign.smtp, negotiated.tls
         place = campaign.problem("smtp", f"a session with {smtp.host}:{smtp.port} was opened", rule="server")
@@ -133,6 +131,8 @@ def _json(
             "login": negotiated.login,
         }
         entries.append({**asdict(place), "severity": "info", "server": found})
+    for entry in entries:
+        del entry["same"]  # ours, for counting
     return entries
 
 
