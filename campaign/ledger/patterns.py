@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from campaign.address import domain_of, fold, fold_of_version_1, parse_address
 
-_HASH = 65  # characters
+HASH_LENGTH = 65  # characters
 
 
 def parse_pattern(text: str) -> str:
@@ -36,7 +36,7 @@ def hashed(secret: bytes, address: str) -> str:
 
 def is_hash(text: str) -> bool:
     """Whether a pattern, or the key of a row, is the hash of an address or key that was forgotten."""
-    return len(text) == _HASH and text.startswith("#")
+    return len(text) == HASH_LENGTH and text.startswith("#")
 
 
 @dataclass(frozen=True, slots=True)

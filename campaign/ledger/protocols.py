@@ -324,6 +324,14 @@ class History(Protocol):
     def entries(self, now: int, statuses: Collection[Status] = tuple(Status)) -> Iterator[Entry]:
         """Iterate over the rows of these statuses, in list order."""
 
+    def cells(
+        self, now: int, statuses: Collection[Status], columns: Sequence[str]
+    ) -> Iterator[tuple[str, list[str], str, str]]:
+        """Iterate over (key, cells of these columns, status, reply) of rows of these statuses, in list order.
+
+        Those of people who were forgotten are left out.
+        """
+
     def copies(self, now: int, statuses: Collection[Status]) -> Iterator[CopyEntry]:
         """Iterate over the copies of these statuses, of rows that were accepted or are in doubt."""
 
