@@ -1,7 +1,7 @@
 """The ledger: who was mailed, who is still to be mailed, and what was answered."""
 
 from campaign.ledger.ledger import Ledger
-from campaign.ledger.patterns import parse_pattern
+from campaign.ledger.patterns import described, parse_pattern
 from campaign.ledger.protocols import (
     WINDOW,
     Choices,
@@ -37,5 +37,6 @@ __all__ = [
     "Suppression",
     "Suppressions",
     "copy_key",
+    "described",
     "parse_pattern",
 ]

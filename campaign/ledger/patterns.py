@@ -9,19 +9,33 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass
 
-from campaign.address import domain_of, fold, fold_of_version_1, parse_address
+from campaign.address import AddressError, display_domain, domain_of, fold, fold_of_version_1, parse_address
 
 HASH_LENGTH = 65  # characters
 
 
 def parse_pattern(text: str) -> str:
-    """Return the pattern for an address, `@example.com`, `example.com` or a hash. Raises AddressError."""
+    """Return the pattern for an address, a domain (`example.com`, `@example.com`, `*@example.com`) or a hash.
+
+    Raises AddressError.
+    """
     text = text.strip()
     if is_hash(text):
         return text
-    if "@" not in text or text.startswith("@"):
-        return "@" + fold(parse_address(f"x@{text.removeprefix('@')}").partition("@")[2])
+    domain = text[1:] if text.startswith("*@") else text
+    if "*" in domain:
+        raise AddressError(
+            f"{text!r} cannot be matched: a * stands for all before the @, as in *@example.com,"
+            " and a domain for itself alone, without its subdomains"
+        )
+    if domain and ("@" not in domain or domain.startswith("@")):
+        return "@" + fold(parse_address(f"x@{domain.removeprefix('@')}").partition("@")[2])
     return fold(parse_address(text))
+
+
+def described(pattern: str) -> str:
+    """Return a pattern in words: `everybody at example.com`."""
+    return f"everybody at {display_domain(pattern[1:])}" if pattern.startswith("@") else pattern
 
 
 def domain_pattern(address: str) -> str:

@@ -298,8 +298,8 @@ class Suppressions(Protocol):
     A change takes effect with the next message, also in another process that is sending.
     """
 
-    def add(self, entries: Iterable[Suppression]) -> tuple[int, int]:
-        """Add entries; return how many are new, and how many waiting rows they suppressed."""
+    def add(self, entries: Iterable[Suppression]) -> tuple[list[str], int]:
+        """Add entries; return the patterns that are new, and how many waiting rows they suppressed."""
 
     def remove(self, patterns: Iterable[str]) -> list[str]:
         """Remove entries, and return the patterns that had none.

@@ -25,7 +25,20 @@ COPY_STATUSES = (
 class Writable(Protocol):
     """What a CSV can be written to."""
 
-    def write(
+    def write(self, text: str, /) -> object:
+        """Write text as it is, its line feeds too."""
+
+
+def copies_by_key(copies: Iterable[CopyEntry]) -> dict[str, str]:
+    """Return by the row's key how its copies stand: `boss@example.com: deferred: 450 4.2.1 busy`."""
+    said: dict[str, str] = {}
+    for copy in copies:
+        words = ": ".join(filter(None, (copy.address, copy.status, " ".join(copy.reply.split()))))
+        said[copy.key] = f"{said[copy.key]}; {words}" if copy.key in said else words
+    return said
+
+
+def write(
     out: Writable,
     columns: Sequence[str],
     rows: Iterable[tuple[str, list[str], str, str]],

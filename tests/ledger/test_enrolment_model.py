@@ -217,7 +217,7 @@ class EnrolmentAgainstADict(RuleBasedStateMachine):
     @rule(pattern=st.sampled_from(PATTERNS))
     def suppress(self, pattern: str) -> None:
         new, rows = self.ledger.suppressions.add([Suppression(pattern, "asked", NOW)])
-        assert new == (pattern not in self.patterns and pattern not in self.forgotten)
+        assert bool(new) == (pattern not in self.patterns and pattern not in self.forgotten)
         if new:
             self.patterns.add(pattern)
         hit = [k for k in self.known.values() if k.status in WAITING and self.suppressed(k.email)]

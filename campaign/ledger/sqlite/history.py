@@ -17,7 +17,6 @@ from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.runs import BROKE_OFF, live_runs
 from campaign.model import Status
 
-
 ANYBODY = "…@…"
 """Stands for a row's address in what was said of it, so that what was said of many is one reply."""
 
@@ -40,8 +39,8 @@ class SqliteHistory:
         first, last = self._accepted_between()
         copies = dict.fromkeys(Status, 0)
         for status, count in self._database.rows(
-            f"SELECT {self._status(now, 'c')}, count(*) FROM copies c CROSS JOIN messages m ON m.id = c.message"
-            " WHERE c.status IN ('pending', 'deferred', 'in_flight', 'in_doubt', 'refused')"
+            f"SELECT {self._status(now, 'c')}, count(*)"
+            " FROM copies c CROSS JOIN messages m ON m.id = c.message WHERE c.status IN ('pending', 'deferred', 'in_flight', 'in_doubt', 'refused')"
             " AND m.campaign = ? AND m.status = 'accepted' GROUP BY 1",
             (self._campaign_id,),
         ):
