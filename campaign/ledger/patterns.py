@@ -7,10 +7,12 @@ HMAC-SHA256 of a folded address under the ledger's secret. Every kind of ledger 
 from __future__ import annotations
 
 import hmac
+import re
 from dataclasses import dataclass
 
 from campaign.address import AddressError, display_domain, domain_of, fold, fold_of_version_1, parse_address
 
+_WORD = re.compile(r"[^\s,;:<>()\[\]\"'\\]+@[^\s,;:<>()\[\]\"'\\]+")
 HASH_LENGTH = 65  # characters
 
 
@@ -33,6 +35,17 @@ def parse_pattern(text: str) -> str:
     return fold(parse_address(text))
 
 
+def addresses_in(text: str) -> set[str]:
+    """Return, folded, the addresses that stand in a text: cells, or what a server says."""
+    found = set()
+    for word in _WORD.findall(text):
+        try:
+            found.add(fold(parse_address(word.strip("."))))
+        except AddressError:
+            found.add(fold(word.strip(".")))
+    return found
+
+
 def described(pattern: str) -> str:
     """Return a pattern in words: `everybody at example.com`."""
     return f"everybody at {display_domain(pattern[1:])}" if pattern.startswith("@") else pattern
@@ -51,6 +64,20 @@ def hashed(secret: bytes, address: str) -> str:
 def is_hash(text: str) -> bool:
     """Whether a pattern, or the key of a row, is the hash of an address or key that was forgotten."""
     return len(text) == HASH_LENGTH and text.startswith("#")
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What `forget` did: `rows` were removed or made nameless.
+
+    `others` are rows of other people that name the address in a cell; they stay. Where nothing was
+    `found`, nothing was changed. `earlier`: they were forgotten before.
+    """
+
+    rows: int
+    others: int
+    found: bool
+    earlier: bool
 
 
 @dataclass(frozen=True, slots=True)

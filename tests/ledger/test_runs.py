@@ -71,7 +71,7 @@ def test_others_work_beside_a_sender(ledger: Ledger, sender: subprocess.Popen[st
     assert ledger.suppressions.add([Suppression(BEN, "asked", NOW)]) == ([BEN], 1)
     assert ledger.settle_doubt(Status.ACCEPTED, [ANNA], "by hand", NOW) == 0  # it is on its way
     assert ledger.history.summary(NOW).counts[Status.IN_FLIGHT] == 1
-    assert ledger.forget(BEN, NOW) == 1
+    assert ledger.forget(BEN, NOW).rows == 1
     assert statuses(ledger) == {ANNA: "in_flight"}
 
 

@@ -40,7 +40,8 @@ class SqliteHistory:
         copies = dict.fromkeys(Status, 0)
         for status, count in self._database.rows(
             f"SELECT {self._status(now, 'c')}, count(*)"
-            " FROM copies c CROSS JOIN messages m ON m.id = c.message WHERE c.status IN ('pending', 'deferred', 'in_flight', 'in_doubt', 'refused')"
+            " FROM copies c CROSS JOIN messages m ON m.id = c.message"
+            " WHERE c.status IN ('pending', 'deferred', 'in_flight', 'in_doubt', 'refused')"
             " AND m.campaign = ? AND m.status = 'accepted' GROUP BY 1",
             (self._campaign_id,),
         ):
