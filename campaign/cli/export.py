@@ -34,7 +34,7 @@ def command(file: Path, statuses: str, output: Path | None, force: bool) -> int:
     from campaign.campaignfile.identity import identify
     from campaign.ledger import Ledger
     from campaign.model import Status
-    from campaign.report.table import COPY_STATUSES, EXPORT, copies_by_key, write
+    from campaign.report.table import COPY_STATUSES, EXPORT, copies_by_key, original, write
 
     wanted = []
     for word in filter(None, (word.strip().lower().replace("-", "_") for word in statuses.split(","))):
@@ -44,19 +44,19 @@ def command(file: Path, statuses: str, output: Path | None, force: bool) -> int:
     campaign = identify(file)
     ledger = Ledger.open(campaign.ledger, campaign.name, create=False, read_only=True)
     try:
-        found = ledger.history.entries(time.time_ns(), wanted or tuple(Status))
-        entries = (entry for entry in found if not entry.forgotten)
-        columns = ledger.history.all_columns()
-        copies = copies_by_key(ledger.history.copies(time.time_ns(), COPY_STATUSES))
+        now = time.time_ns()
+        columns = original(ledger.history.all_columns())
+        rows = ledger.history.cells(now, wanted or tuple(Status), columns)
+        copies = copies_by_key(ledger.history.copies(now, COPY_STATUSES))
         if output is None:
-            write(Data(), columns, entries, copies)
+            write(Data(), columns, rows, copies)
             return OK
         from campaign.outfile import writing
         from campaign.ownfiles import OwnFiles
 
         with writing(output, EXPORT, OwnFiles(campaign.file), force=force) as octets:
             text = io.TextIOWrapper(octets, "utf-8", errors="backslashreplace", newline="")
-            count = write(text, columns, entries, copies)
+            count = write(text, columns, rows, copies)
             text.detach()  # which flushes, and leaves closing to `writing`
         echo(f"{output}: {counted(count, 'row')}", err=True)
         return OK

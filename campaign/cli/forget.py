@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +14,9 @@ from campaign.cli.ledgers import opened
 from campaign.cli.options import of_a_ledger
 from campaign.cli.output import echo
 from campaign.wording import counted
+
+if TYPE_CHECKING:
+    from campaign.ledger import Forgotten
 
 _PATIENCE = 15.0  # seconds; a process that sends has a heartbeat every five
 
@@ -23,27 +27,37 @@ _PATIENCE = 15.0  # seconds; a process that sends has a heartbeat every five
 def command(address: str, file: Path | None, ledger: Path | None) -> int:
     """Remove the data of ADDRESS from every campaign of a ledger, its free pages and WAL included.
 
-    A keyed hash of the address stays on the suppression list, so that the person is not mailed again
-    although a list names them still. `campaign suppress remove ADDRESS` takes that back. The lists
-    themselves, exports and --log files are yours to correct.
+    ADDRESS is one address, or the exact text of a cell of a bad row. A keyed hash of it stays on the
+    suppression list, so that the person is not mailed again although a list names them still; `campaign
+    suppress remove ADDRESS` takes that back. The lists themselves, exports and --log files are yours to
+    correct.
     """
-    from campaign.address import AddressError, parse_address
-
-    with suppress(AddressError):  # a bad row may have held anything
-        address = parse_address(address)
     with opened(file, ledger) as book:
-        rows = book.forget(address, time.time_ns())
-        echo(
-            f"{address}: {counted(rows, 'row')} of the ledger forgotten;"
-            " kept as a hash among the suppressions"
-        )
+        done = book.forget(address, time.time_ns())
+        for line in _said(address.strip(), done):
+            echo(line)
         until = time.monotonic() + _PATIENCE
-        while not (done := book.scrubbed(time.time_ns())) and time.monotonic() < until:
+        while not (clean := book.scrubbed(time.time_ns())) and time.monotonic() < until:
             time.sleep(0.2)
-    if not done:
+    if not clean:
         echo(
             "The file holds remains of it still: a process that reads or sends is in the way, or there is no"
             " room for a copy. They go with the next send, or when you ask again.",
             err=True,
         )
     return OK
+
+
+def _said(address: str, done: Forgotten) -> Iterator[str]:
+    if done.found:
+        rows = counted(done.rows, "row")
+        yield f"{address}: {rows} of the ledger forgotten; kept as a hash among the suppressions"
+    elif done.earlier:
+        yield f"{address} was forgotten already, and is suppressed by its hash; nothing was changed"
+    else:
+        yield f"{address} is nowhere in the ledger; nothing was changed, and nobody is suppressed"
+        yield "  so that no campaign mails it:  campaign suppress add ADDRESS"
+    if done.others:
+        rows = counted(done.others, "row of another person names", "rows of other people name")
+        yield f"{rows} it in a cell, a cc perhaps; they stay. It gets no copies."
+        yield "  Take it out of the list: the next send updates the rows that are still to be sent."

@@ -43,11 +43,12 @@ def command(file: Path, output: Path | None, force: bool) -> int:
     ledger = Ledger.open(campaign.ledger, campaign.name, create=False, read_only=True)
     try:
         now = time.time_ns()
-        if not any(ledger.history.summary(now).counts.values()):
+        summary = ledger.history.summary(now)
+        if not any(summary.counts.values()):
             raise UserError(
                 ledger.problem(f"the ledger knows nothing of {campaign.name!r}: nothing was sent")
             )
-        text = page(campaign.name, shown(campaign.file), ledger.history, now)
+        text = page(campaign.name, shown(campaign.file), ledger.history, summary, now)
     finally:
         ledger.close()
     with writing(output, REPORT, OwnFiles(campaign.file), force=force) as out:

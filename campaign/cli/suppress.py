@@ -16,6 +16,7 @@ from campaign.cli.output import Data, echo
 from campaign.errors import UserError
 from campaign.wording import counted, visible
 
+_NAMED = 10  # entries of an import that are named
 _OF_CAMPAIGN = click.argument("campaign", required=False, metavar="[FILE]", type=click.Path(path_type=Path))
 
 
@@ -32,8 +33,8 @@ def command() -> None:
 @click.option("--reason", default="by hand", help="Why; kept with the entry.")
 @of_a_ledger
 def add(patterns: tuple[str, ...], reason: str, file: Path | None, ledger: Path | None) -> int:
-    """Add addresses, or whole domains (example.com)."""
-    from campaign.ledger import Suppression
+    """Add addresses, or whole domains: example.com, or '*@example.com'. Subdomains are not meant."""
+    from campaign.ledger import Suppression, described
     from campaign.ledger.imports import parse_patterns
 
     _refuse_files(patterns)
@@ -41,7 +42,9 @@ def add(patterns: tuple[str, ...], reason: str, file: Path | None, ledger: Path 
     entries = [Suppression(pattern, reason, now) for pattern in parse_patterns(patterns)]
     with opened(file, ledger, create=True) as book:
         new, rows = book.suppressions.add(entries)
-    echo(f"{new} added; {_suppressed(rows)}")
+    for entry in entries:
+        echo(f"{described(entry.pattern)}: {'added' if entry.pattern in new else 'was on the list'}")
+    echo(f"{len(new):,} added; {_suppressed(rows)}")
     return OK
 
 
@@ -106,15 +109,25 @@ def export(campaign: Path | None, file: Path | None, ledger: Path | None) -> int
 
 @command.command("import")
 @click.argument("table", metavar="CSV", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--column", metavar="NAME", help="The column that holds the addresses.")
 @of_a_ledger
-def import_(table: Path, file: Path | None, ledger: Path | None) -> int:
-    """Add the entries of a CSV: the column address (or email), and reason and added_at if they are there."""
+def import_(table: Path, column: str | None, file: Path | None, ledger: Path | None) -> int:
+    """Add the entries of a CSV: our own export, or what another tool has exported.
+
+    It may have no header, and be separated by commas, semicolons or tabs. The columns reason and
+    added_at are read if they are there.
+    """
+    from campaign.ledger import described
     from campaign.ledger.imports import read_suppressions
 
-    entries = read_suppressions(table, time.time_ns())
+    entries = read_suppressions(table, time.time_ns(), column)
     with opened(file, ledger, create=True) as book:
         new, rows = book.suppressions.add(entries)
-    echo(f"{new} added, {len(entries) - new} were there; {_suppressed(rows)}")
+    for pattern in new[:_NAMED]:
+        echo(f"{described(pattern)}: added")
+    if len(new) > _NAMED:
+        echo(f"and {len(new) - _NAMED:,} more")
+    echo(f"{len(new):,} added, {len(entries) - len(new):,} were there; {_suppressed(rows)}")
     return OK
 
 

@@ -1,7 +1,7 @@
 """The ledger: who was mailed, who is still to be mailed, and what was answered."""
 
 from campaign.ledger.ledger import Ledger
-from campaign.ledger.patterns import parse_pattern
+from campaign.ledger.patterns import Forgotten, described, parse_pattern
 from campaign.ledger.protocols import (
     WINDOW,
     Choices,
@@ -27,6 +27,7 @@ __all__ = [
     "CopyEntry",
     "Enrolment",
     "Entry",
+    "Forgotten",
     "History",
     "Intent",
     "Ledger",
@@ -37,5 +38,6 @@ __all__ = [
     "Suppression",
     "Suppressions",
     "copy_key",
+    "described",
     "parse_pattern",
 ]

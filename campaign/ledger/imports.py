@@ -1,9 +1,15 @@
-"""What a person or a CSV gives for the suppression list → patterns and entries, or every mistake in it."""
+"""A CSV that names who gets nothing → entries of the suppression list: our own export, or another tool's.
+
+Mail services call the column `Email Address`, `EMAIL` or `emailAddress`, separate by commas, semicolons
+or tabs, and leave the header out; spreadsheets write UTF-16. All of that is read. What cannot be
+understood is refused with its line, and then nothing of the file is taken.
+"""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +17,118 @@ from campaign.address import AddressError
 from campaign.errors import Problem, UserError
 from campaign.ledger.patterns import parse_pattern
 from campaign.ledger.protocols import Suppression
+from campaign.recipients.encoding import Encoding, is_text, marked_encoding
+from campaign.recipients.records import SAMPLE, Lines, choose_delimiter, records
+from campaign.wording import shown
+
+# Names of the column that holds addresses, without case, blanks and signs; the surest first: `address`
+# may be a street's.
+_NAMES = ("email", "emailaddress", "emails", "mail", "mailaddress", "useremail", "recipient", "address")
+_REASON, _ADDED_AT = "reason", "added_at"
+_NOT_UTF_8 = "is not UTF-8; save the file as UTF-8"
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Which cells of a record say what, from 0; None where there is no such column."""
+
+    address: int
+    reason: int | None = None
+    added_at: int | None = None
+    has_header: bool = True
+
+
+def read_suppressions(path: Path, now: int, column: str | None = None) -> list[Suppression]:
+    """Return the entries that a CSV names, each pattern once. `column` names that of the addresses.
+
+    An entry without a time was added `now`, UTC ns. Raises UserError with the place of all that is wrong.
+    """
+    encoding = Encoding(marked_encoding(path))
+    with encoding.open(path) as file:
+        delimiter = choose_delimiter(file.read(SAMPLE), column or "")
+    entries: dict[str, Suppression] = {}
+    problems: list[Problem] = []
+    layout: _Layout | None = None
+    with encoding.open(path) as file:
+        for line, cells in records(Lines(file), delimiter):
+            if isinstance(cells, str):
+                problems.append(Problem(cells, shown(path), line))
+                continue
+            if layout is None:
+                layout = _layout(cells, column, Problem("", shown(path), line))
+                if layout.has_header:
+                    continue
+            try:
+                entry = _entry(cells, layout, now)
+                entries.setdefault(entry.pattern, entry)
+            except ValueError as error:  # an AddressError too
+                problems.append(Problem(str(error), shown(path), line))
+    if layout is None and not problems:
+        problems.append(Problem("the file is empty", shown(path)))
+    if problems:
+        raise UserError(*problems)
+    return list(entries.values())
+
+
+def _layout(cells: list[str], column: str | None, place: Problem) -> _Layout:
+    """Return the layout by the first record. Raises UserError where no column holds addresses."""
+    names = [cell.strip() for cell in cells]
+    plain = [_plain(name) for name in names]
+    if column is not None:
+        address = next((at for at, name in enumerate(names) if name.lower() == column.strip().lower()), None)
+        wrong = f"there is no column {column!r}; the columns are {_listed(names)}"
+    elif (place_of := _first_address(cells)) is not None:
+        return _Layout(place_of, has_header=False)
+    else:
+        address = next((plain.index(name) for name in _NAMES if name in plain), None)
+        wrong = f"which column holds the addresses? Name it with --column; the columns are {_listed(names)}"
+    if address is None:
+        raise UserError(Problem(wrong, place.file, place.line))
+    reason = plain.index(_REASON) if _REASON in plain else None
+    return _Layout(address, reason, names.index(_ADDED_AT) if _ADDED_AT in names else None)
+
+
+def _plain(name: str) -> str:
+    return re.sub("[^a-z]", "", name.lower())
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(name if is_text(name) else "(not UTF-8)" for name in names[:20])
+
+
+def _first_address(cells: list[str]) -> int | None:
+    """Return the first cell that holds an address, or is a domain alone in its record: no header does."""
+    for at, cell in enumerate(cells):
+        if "@" in cell or len(cells) == 1:
+            try:
+                parse_pattern(cell)
+            except AddressError:
+                continue
+            return at
+    return None
+
+
+def _entry(cells: list[str], layout: _Layout, now: int) -> Suppression:
+    """Return a record's entry. Raises ValueError, with a sentence."""
+    address, reason, added_at = _said(cells, layout)
+    return Suppression(parse_pattern(address), reason or "imported", _time(added_at) if added_at else now)
+
+
+def _said(cells: list[str], layout: _Layout) -> Iterator[str]:
+    for at in (layout.address, layout.reason, layout.added_at):
+        cell = cells[at].strip() if at is not None and at < len(cells) else ""
+        if not is_text(cell):
+            raise ValueError(f"cell {(at or 0) + 1} {_NOT_UTF_8}")
+        yield cell
+
+
+def _time(text: str) -> int:
+    """Return an ISO 8601 time as UTC ns; without a zone it is UTC. Raises ValueError."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"added_at: {text!r} is no time such as 2026-05-01T12:00:00+00:00") from None
+    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1e9)
 
 
 def parse_patterns(texts: Iterable[str]) -> list[str]:
@@ -24,42 +142,3 @@ def parse_patterns(texts: Iterable[str]) -> list[str]:
     if problems:
         raise UserError(*problems)
     return parsed
-
-
-def read_suppressions(table: Path, now: int) -> list[Suppression]:
-    """Read a CSV with a column `address` or `email`, and `reason` and `added_at` if they are there.
-
-    An entry without a time was added `now`, UTC ns. Raises UserError with every problem.
-    """
-    entries: list[Suppression] = []
-    problems: list[Problem] = []
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.DictReader(lines, strict=True)
-            column = next((name for name in ("address", "email") if name in (reader.fieldnames or ())), None)
-            if column is None:
-                raise UserError(Problem("the CSV has no column `address` or `email`", str(table), 1))
-            for row in reader:
-                line = reader.line_num
-                try:
-                    added = row.get("added_at") or ""
-                    added_at = _time(added) if added else now
-                    pattern = parse_pattern(row[column] or "")
-                    entries.append(Suppression(pattern, row.get("reason") or "imported", added_at))
-                except AddressError as error:
-                    problems.append(Problem(str(error), str(table), line))
-                except ValueError:
-                    problems.append(Problem(f"added_at: {added!r} is no time", str(table), line))
-    except OSError as error:
-        problems.append(Problem(f"the CSV cannot be read: {error.strerror}", str(table)))
-    except (csv.Error, UnicodeDecodeError) as error:
-        problems.append(Problem(f"the CSV cannot be read: {error}", str(table)))
-    if problems:
-        raise UserError(*problems)
-    return entries
-
-
-def _time(text: str) -> int:
-    """Return an ISO 8601 time as UTC ns; without a zone it is UTC. Raises ValueError."""
-    time = datetime.fromisoformat(text)
-    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1e9)

@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from campaign.errors import Problem
+from campaign.ledger.patterns import Forgotten
 from campaign.ledger.protocols import Choices, Enrolment, History, Run, Scope, Suppressions
 from campaign.ledger.sqlite import doubt, forgetting
 from campaign.ledger.sqlite.campaigns import Campaigns
@@ -139,9 +140,12 @@ class Ledger:
         """Settle rows in doubt as `status` (accepted or pending); return how many there were."""
         return doubt.settle_doubt(self.database, self.campaign_id, status, keys, words, now)
 
-    def forget(self, address: str, now: int) -> int:
-        """Remove a person's data from every campaign; return how many rows there were."""
-        return forgetting.forget(self.database, address, now)
+    def forget(self, text: str, now: int) -> Forgotten:
+        """Remove a person's data from every campaign: those of an address, or of a bad row's exact cell.
+
+        Raises UserError where `text` is neither.
+        """
+        return forgetting.forget(self.database, text, now)
 
     def scrubbed(self, now: int) -> bool:
         """Remove what is left in the ledger's storage of people who were forgotten.

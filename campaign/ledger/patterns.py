@@ -7,21 +7,48 @@ HMAC-SHA256 of a folded address under the ledger's secret. Every kind of ledger 
 from __future__ import annotations
 
 import hmac
+import re
 from dataclasses import dataclass
 
-from campaign.address import domain_of, fold, fold_of_version_1, parse_address
+from campaign.address import AddressError, display_domain, domain_of, fold, fold_of_version_1, parse_address
 
-_HASH = 65  # characters
+_WORD = re.compile(r"[^\s,;:<>()\[\]\"'\\]+@[^\s,;:<>()\[\]\"'\\]+")
+HASH_LENGTH = 65  # characters
 
 
 def parse_pattern(text: str) -> str:
-    """Return the pattern for an address, `@example.com`, `example.com` or a hash. Raises AddressError."""
+    """Return the pattern for an address, a domain (`example.com`, `@example.com`, `*@example.com`) or a hash.
+
+    Raises AddressError.
+    """
     text = text.strip()
     if is_hash(text):
         return text
-    if "@" not in text or text.startswith("@"):
-        return "@" + fold(parse_address(f"x@{text.removeprefix('@')}").partition("@")[2])
+    domain = text[1:] if text.startswith("*@") else text
+    if "*" in domain:
+        raise AddressError(
+            f"{text!r} cannot be matched: a * stands for all before the @, as in *@example.com,"
+            " and a domain for itself alone, without its subdomains"
+        )
+    if domain and ("@" not in domain or domain.startswith("@")):
+        return "@" + fold(parse_address(f"x@{domain.removeprefix('@')}").partition("@")[2])
     return fold(parse_address(text))
+
+
+def addresses_in(text: str) -> set[str]:
+    """Return, folded, the addresses that stand in a text: cells, or what a server says."""
+    found = set()
+    for word in _WORD.findall(text):
+        try:
+            found.add(fold(parse_address(word.strip("."))))
+        except AddressError:
+            found.add(fold(word.strip(".")))
+    return found
+
+
+def described(pattern: str) -> str:
+    """Return a pattern in words: `everybody at example.com`."""
+    return f"everybody at {display_domain(pattern[1:])}" if pattern.startswith("@") else pattern
 
 
 def domain_pattern(address: str) -> str:
@@ -36,7 +63,21 @@ def hashed(secret: bytes, address: str) -> str:
 
 def is_hash(text: str) -> bool:
     """Whether a pattern, or the key of a row, is the hash of an address or key that was forgotten."""
-    return len(text) == _HASH and text.startswith("#")
+    return len(text) == HASH_LENGTH and text.startswith("#")
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What `forget` did: `rows` were removed or made nameless.
+
+    `others` are rows of other people that name the address in a cell; they stay. Where nothing was
+    `found`, nothing was changed. `earlier`: they were forgotten before.
+    """
+
+    rows: int
+    others: int
+    found: bool
+    earlier: bool
 
 
 @dataclass(frozen=True, slots=True)

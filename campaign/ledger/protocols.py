@@ -298,8 +298,8 @@ class Suppressions(Protocol):
     A change takes effect with the next message, also in another process that is sending.
     """
 
-    def add(self, entries: Iterable[Suppression]) -> tuple[int, int]:
-        """Add entries; return how many are new, and how many waiting rows they suppressed."""
+    def add(self, entries: Iterable[Suppression]) -> tuple[list[str], int]:
+        """Add entries; return the patterns that are new, and how many waiting rows they suppressed."""
 
     def remove(self, patterns: Iterable[str]) -> list[str]:
         """Remove entries, and return the patterns that had none.
@@ -323,6 +323,14 @@ class History(Protocol):
 
     def entries(self, now: int, statuses: Collection[Status] = tuple(Status)) -> Iterator[Entry]:
         """Iterate over the rows of these statuses, in list order."""
+
+    def cells(
+        self, now: int, statuses: Collection[Status], columns: Sequence[str]
+    ) -> Iterator[tuple[str, list[str], str, str]]:
+        """Iterate over (key, cells of these columns, status, reply) of rows of these statuses, in list order.
+
+        Those of people who were forgotten are left out.
+        """
 
     def copies(self, now: int, statuses: Collection[Status]) -> Iterator[CopyEntry]:
         """Iterate over the copies of these statuses, of rows that were accepted or are in doubt."""

@@ -31,6 +31,16 @@ def _mark(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error(_MARKING, _mark)
 
 
+def marked_encoding(path: Path) -> str:
+    """Return the encoding that a file's byte order mark names, UTF-8 without one. Raises UserError."""
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(4)
+    except OSError as error:
+        raise UserError(Problem(f"the file cannot be read: {error.strerror}", shown(path))) from None
+    return next((name for octets, name in _MARKS.items() if beginning.startswith(octets)), "utf-8")
+
+
 class Encoding:
     """An encoding, by any of its names. Raises LookupError, with a sentence, for a name that is none."""
 

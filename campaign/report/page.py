@@ -59,14 +59,13 @@ class _Step:
     command: str
 
 
-def page(name: str, file: str, history: History, now: int) -> str:
-    """Return the page for a campaign and its file, as it stands at `now`, UTC ns."""
+def page(name: str, file: str, history: History, summary: Summary, now: int) -> str:
+    """Return the page for a campaign and its file, as it stands at `now`, UTC ns: that is `summary`."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["share"] = _share
     template = environment.from_string(Path(__file__).with_name("page.html.j2").read_text(encoding="utf-8"))
-    summary = history.summary(now)
     domains, others = _domains(history, now)
     replies = alike(history.replies(now))
     first = summary.first_accepted_at

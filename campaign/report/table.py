@@ -8,10 +8,10 @@ The file is itself a valid list: what was refused can be corrected in it and sen
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-from campaign.ledger import CopyEntry, Entry
+from campaign.ledger import CopyEntry
 from campaign.model import Status
 from campaign.outfile import Kind
 
@@ -39,22 +39,28 @@ def copies_by_key(copies: Iterable[CopyEntry]) -> dict[str, str]:
 
 
 def write(
-    out: Writable, columns: tuple[str, ...], entries: Iterable[Entry], copies: Mapping[str, str]
+    out: Writable,
+    columns: Sequence[str],
+    rows: Iterable[tuple[str, list[str], str, str]],
+    copies: Mapping[str, str],
 ) -> int:
-    """Write the rows and return how many they were.
+    """Write (key, cells of `columns`, status, reply), and return how many they were.
 
     `copies` say by key how the copies of a row stand that were not accepted.
     """
-    writer = csv.writer(out, lineterminator="\n")
-    original = [column for column in columns if column not in (STATUS, REPLY, COPIES)]
-    writer.writerow([*original, STATUS, REPLY, *([COPIES] if copies else [])])
+    write_row = csv.writer(out, lineterminator="\n").writerow
+    write_row([*columns, STATUS, REPLY, *([COPIES] if copies else [])])
     count = 0
-    for entry in entries:
+    for key, cells, status, reply in rows:
         count += 1
-        cells = [entry.row.get(column, "") for column in original]
-        said = [entry.status, " ".join(entry.reply.split()), *([copies.get(entry.key, "")] if copies else [])]
-        writer.writerow([*cells, *said])
+        said = [status, " ".join(reply.split())]
+        write_row([*cells, *said, copies.get(key, "")] if copies else cells + said)
     return count
+
+
+def original(columns: Iterable[str]) -> tuple[str, ...]:
+    """Return the columns without those that an export has added."""
+    return tuple(column for column in columns if column not in (STATUS, REPLY, COPIES))
 
 
 def _is_export(head: bytes) -> bool:

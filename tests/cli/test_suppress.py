@@ -27,7 +27,11 @@ def test_the_commands(
         assert "--ledger PATH" in said
     assert main(["suppress", "add", "Anna@example.com", "example.org", "--reason", "asked"]) == 0
     added = capsys.readouterr()
-    assert added.out == "2 added; 0 waiting rows are suppressed by it\n"
+    assert added.out == (
+        "anna@example.com: added\neverybody at example.org: added\n"
+        "2 added; 0 waiting rows are suppressed by it\n"
+    )
+    assert "everybody at example.org: was on the list\n0 added" in run("add", "*@example.org")
     assert added.err == "ledger.db is a new ledger\n"
     listed = run("list").splitlines()
     assert [line.split("  ")[::2] for line in listed] == [
@@ -41,7 +45,10 @@ def test_the_commands(
     assert run("remove", "anna@example.com", "@example.org") == "2 removed\n"
     assert "anna@example.com was not on the list" in run("remove", "anna@example.com", code=2)
     assert run("list") == ""
-    assert run("import", "list.csv") == "2 added, 0 were there; 0 waiting rows are suppressed by it\n"
+    assert run("import", "list.csv") == (
+        "everybody at example.org: added\nanna@example.com: added\n"
+        "2 added, 0 were there; 0 waiting rows are suppressed by it\n"
+    )
     assert run("import", "list.csv") == "0 added, 2 were there; 0 waiting rows are suppressed by it\n"
     assert run("export") == exported
     assert "nonsense" in run("add", "good@example.com", "nonsense@", code=2)
@@ -51,10 +58,11 @@ def test_the_commands(
 @pytest.mark.parametrize(
     ("csv", "problem"),
     [
-        ("name\nanna\n", "list.csv:1: the CSV has no column `address` or `email`"),
+        ("name\nanna\n", "list.csv:1: which column holds the addresses? Name it with --column; the columns"),
         ("email\nanna@example.com\nno address\n", "list.csv:3: the domain 'no address' has white space"),
-        ("email,added_at\na@example.com,yesterday\n", "list.csv:2: added_at: 'yesterday' is no time"),
-        ('email\n"anna\n', "the CSV cannot be read"),
+        ("email,added_at\na@example.com,yesterday\n", "list.csv:2: added_at: 'yesterday' is no time such as"),
+        ('email\n"anna\n', "list.csv:2: a quote opens here and is never closed"),
+        ("", "list.csv: the file is empty"),
     ],
 )
 def test_an_import_with_a_mistake_adds_nothing(
@@ -108,4 +116,6 @@ def test_a_file_is_not_taken_for_a_domain(run: Run, ledger: Ledger, command: str
 
 def test_an_import_that_cannot_be_read(run: Run, ledger: Ledger) -> None:
     Path("latin.csv").write_bytes("email,reason\na@example.com,M\u00fcller\n".encode("latin-1"))
-    assert "latin.csv: the CSV cannot be read" in run("suppress", "import", "latin.csv", code=2)
+    assert "latin.csv:2: cell 2 is not UTF-8; save the file as UTF-8" in run(
+        "suppress", "import", "latin.csv", code=2
+    )

@@ -217,7 +217,7 @@ class EnrolmentAgainstADict(RuleBasedStateMachine):
     @rule(pattern=st.sampled_from(PATTERNS))
     def suppress(self, pattern: str) -> None:
         new, rows = self.ledger.suppressions.add([Suppression(pattern, "asked", NOW)])
-        assert new == (pattern not in self.patterns and pattern not in self.forgotten)
+        assert bool(new) == (pattern not in self.patterns and pattern not in self.forgotten)
         if new:
             self.patterns.add(pattern)
         hit = [k for k in self.known.values() if k.status in WAITING and self.suppressed(k.email)]
@@ -236,14 +236,15 @@ class EnrolmentAgainstADict(RuleBasedStateMachine):
     def forget(self, address: str) -> None:
         folded = fold(address)
         theirs = [key for key, known in self.known.items() if fold(known.email) == folded]
-        assert self.ledger.forget(address, NOW) == len(theirs)
+        assert self.ledger.forget(address, NOW).rows == len(theirs)
         for key in theirs:
             if self.known[key].status in (Status.ACCEPTED, Status.IN_DOUBT):
                 self.known[key] = replace(self.known[key], email="", name="", city="")
             else:
                 del self.known[key]
+        if theirs or folded in self.patterns:  # who is nowhere is not suppressed
+            self.forgotten.add(folded)
         self.patterns.discard(folded)
-        self.forgotten.add(folded)
 
     def stored(self, key: str) -> str:
         """Return a key as the ledger has it."""

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from campaign.errors import LeaseHeld
-from campaign.ledger import Choices, Ledger, Suppression
+from campaign.errors import LeaseHeld, UserError
+from campaign.ledger import Choices, Forgotten, Ledger, Suppression
 from campaign.ledger.patterns import is_hash
 from campaign.ledger.sqlite.runs import LEASE, hold_for_scrubbing, release_from_scrubbing
 from campaign.model import Status
@@ -65,7 +65,7 @@ def test_no_byte_of_those_who_are_forgotten_stays(path: Path) -> None:
 
     ledger = Ledger.open(path, "news")
     gone = chance.sample(addresses, 200)
-    assert sum(ledger.forget(address, NOW) for address in gone) == 200
+    assert sum(ledger.forget(address, NOW).rows for address in gone) == 200
     assert ledger.scrubbed(NOW)
 
     left = files(path)
@@ -80,7 +80,7 @@ def test_forgetting_during_a_send_is_done_by_the_process_that_sends(path: Path, 
     assert send(ledger, sending, ANNA.casefold())
 
     other = Ledger.open(path, "", create=False)
-    assert other.forget(ANNA, NOW) == 1
+    assert other.forget(ANNA, NOW).rows == 1
     assert not other.scrubbed(NOW)
     sending.heartbeat(NOW)
     assert other.scrubbed(NOW)
@@ -124,7 +124,7 @@ def test_a_hash_stays_of_what_was_sent(ledger: Ledger, status: Status | None, st
     sending = start(ledger)
     if status is not None:
         send(ledger, sending, ANNA.casefold(), status)
-    assert ledger.forget(ANNA, NOW) == 1
+    assert ledger.forget(ANNA, NOW).rows == 1
     found = statuses(ledger)
     assert len(found) == stays
     assert all(is_hash(key) and stored == status for key, stored in found.items())
@@ -160,6 +160,7 @@ def test_a_forgotten_address_can_be_mailed_again_on_demand(ledger: Ledger) -> No
 
 
 def test_who_is_forgotten_after_the_list_was_read_is_not_enrolled(ledger: Ledger) -> None:
+    enrol(Ledger(ledger.database, "earlier", None), people(ANNA))
     enrolment = ledger.enrolment()
     enrolment.stage(("email", "city"), people(ANNA, "ben@example.test"))
     list(enrolment.drop_duplicates("list.csv"))
@@ -193,7 +194,7 @@ def test_the_address_is_forgotten_as_a_copy_and_in_what_servers_say(path: Path, 
     sending.record((), (intent("ben@example.test"),))
     copy = outcome(ANNA, Status.REFUSED, f"550 5.1.1 <{ANNA}>: no such user")
     sending.record((result("ben@example.test", Status.REFUSED, reply=f"550 {ANNA}", copies=(copy,)),), ())
-    assert ledger.forget(ANNA, NOW) == 0
+    assert ledger.forget(ANNA, NOW).rows == 0
     sending.end(NOW)
     ledger.close()
     assert b"anna" not in files(path).lower()
@@ -204,7 +205,7 @@ def test_a_bad_row_in_which_the_address_stands_is_hash(path: Path, ledger: Ledge
     rows = [*people("ben@example.test"), bad(2, words="two addresses", email=f"x@example.test; {ANNA}.")]
     enrol(ledger, rows)
     assert list(statuses(ledger).values()) == ["pending", "invalid"]
-    assert ledger.forget(ANNA, NOW) == 1
+    assert ledger.forget(ANNA, NOW).rows == 1
     assert enrol(ledger, rows).invalid == 1  # the list names them still, and nothing of it is kept
     assert list(statuses(ledger).values()) == ["pending"]
     assert ledger.scrubbed(NOW)
@@ -213,6 +214,7 @@ def test_a_bad_row_in_which_the_address_stands_is_hash(path: Path, ledger: Ledge
 
 
 def test_a_bad_row_of_somebody_forgotten_is_not_recorded_again(ledger: Ledger) -> None:
+    enrol(ledger, people(ANNA))
     ledger.forget(ANNA, NOW)
     plan = enrol(ledger, [bad(1, ANNA.casefold(), "the row has a NUL character in it")])
     assert plan.invalid == 1
@@ -239,7 +241,7 @@ def test_readers_take_what_is_left(ledger: Ledger) -> None:
 
 def test_cleaning_the_files_invents_no_run(path: Path, ledger: Ledger) -> None:
     enrol(ledger, people(ANNA))
-    assert ledger.forget(ANNA, NOW) == 1
+    assert ledger.forget(ANNA, NOW).rows == 1
     assert ledger.scrubbed(NOW)
     assert ledger.database.rows("SELECT * FROM runs") == []
     assert b"anna" not in files(path).lower()
@@ -248,11 +250,12 @@ def test_cleaning_the_files_invents_no_run(path: Path, ledger: Ledger) -> None:
 
 
 def test_nobody_sends_while_another_process_cleans_the_files(path: Path, ledger: Ledger) -> None:
+    enrol(ledger, people(ANNA))
     hold_for_scrubbing(ledger.database, NOW)
     other = Ledger.open(path, "news")
     with pytest.raises(LeaseHeld, match="is removing forgotten data from this ledger"):
         start(other)
-    assert other.forget(ANNA, NOW) == 0
+    assert other.forget(ANNA, NOW).rows == 1
     assert not other.scrubbed(NOW)
     release_from_scrubbing(ledger.database)
     assert other.scrubbed(NOW)
@@ -260,4 +263,105 @@ def test_nobody_sends_while_another_process_cleans_the_files(path: Path, ledger:
     ledger.database.set_setting("scrubber", json.dumps(["elsewhere", 1, "boot 1", NOW]))
     start(other, NOW + LEASE).end(NOW + LEASE)
     other.close()
+    ledger.close()
+
+
+# Whom: one address, or a cell of a bad row.
+
+
+def everything(ledger: Ledger) -> list[object]:
+    tables = ("messages", "copies", "events", "attempts", "suppressions", "settings")
+    return [ledger.database.rows(f"SELECT * FROM {table}") for table in tables]
+
+
+@pytest.mark.parametrize("text", ["", "  ", "\t\n", "anna", "@example.test", "example.test", "[]"])
+def test_what_is_neither_an_address_nor_a_cell_of_a_bad_row_is_refused(ledger: Ledger, text: str) -> None:
+    """An unset variable in a script, above all: who was forgotten has no address, nor has a bad row."""
+    rows = [*people(ANNA, "ben@example.test", "cleo@example.test"), bad(4, email="", city="Oslo")]
+    enrol(ledger, rows)
+    sending = start(ledger)
+    for key in (ANNA.casefold(), "ben@example.test"):
+        assert send(ledger, sending, key)
+    ledger.forget(ANNA, NOW)
+    before = everything(ledger)
+    with pytest.raises(UserError, match="nor is it a cell of a bad row"):
+        ledger.forget(text, NOW)
+    assert everything(ledger) == before
+    plan = enrol(ledger, rows)
+    assert (plan.to_send, plan.accepted, plan.invalid) == (1, 2, 1)
+    ledger.close()
+
+
+def test_a_bad_row_is_forgotten_by_its_exact_cell(path: Path, ledger: Ledger) -> None:
+    rows = [
+        *people("ben@example.test"),
+        bad(2, email="anna.person(at)example.test", city="Oslo"),
+        bad(3, email=" Anna.Person(at)example.test", city="Oslo"),
+        bad(4, email="anna.person", city="Oslo"),
+    ]
+    enrol(ledger, rows)
+    with pytest.raises(UserError):
+        ledger.forget("person", NOW)
+    assert ledger.forget(" Anna.Person(at)example.test ", NOW) == Forgotten(1, 0, found=True, earlier=False)
+    assert ledger.forget("anna.person(at)example.test", NOW).rows == 1
+    assert sorted(statuses(ledger).values()) == ["invalid", "pending"]
+    assert enrol(ledger, rows).invalid == 3  # the list holds them still, and nothing of them is kept
+    assert sorted(statuses(ledger).values()) == ["invalid", "pending"]
+    assert ledger.scrubbed(NOW)
+    ledger.close()
+    assert b"person(at)" not in files(path).lower()
+
+
+def test_where_nothing_matches_nothing_is_changed_and_nobody_suppressed(ledger: Ledger) -> None:
+    enrol(ledger, people(ANNA))
+    before = everything(ledger)
+    for address in (
+        "person@example.test",
+        "anna.person@example.tes",
+        "na.person@example.test",
+        "%@example.test",
+    ):
+        assert ledger.forget(address, NOW) == Forgotten(0, 0, found=False, earlier=False)
+    assert everything(ledger) == before
+    assert ledger.forget(ANNA, NOW).found
+    assert ledger.forget(ANNA, NOW) == Forgotten(0, 0, found=False, earlier=True)
+    ledger.close()
+
+
+def test_who_is_on_the_suppression_list_alone_stays_on_it_as_a_hash(path: Path, ledger: Ledger) -> None:
+    ledger.suppressions.add([Suppression(ANNA.casefold(), "asked", NOW)])
+    assert ledger.forget(ANNA, NOW) == Forgotten(0, 0, found=True, earlier=False)
+    assert [is_hash(entry.pattern) for entry in ledger.suppressions] == [True]
+    assert ledger.is_suppressed(ANNA)
+    assert ledger.scrubbed(NOW)
+    ledger.close()
+    assert b"anna" not in files(path).lower()
+
+
+@pytest.mark.parametrize(
+    "cell", [ANNA, ANNA.upper(), f"Anna <{ANNA}>, x@example.test", f'"{ANNA}"', f"x@example.test;{ANNA}."]
+)
+def test_a_cell_of_another_row_that_names_them_is_counted_and_stays(ledger: Ledger, cell: str) -> None:
+    listed = [row(1, "ben@example.test", city=cell), row(2, "cleo@example.test", city=f"jo{ANNA}")]
+    enrol(ledger, listed)
+    assert ledger.forget(ANNA, NOW) == Forgotten(0, 1, found=True, earlier=False)
+    assert ledger.is_suppressed(ANNA)
+    assert set(statuses(ledger)) == {"ben@example.test", "cleo@example.test"}
+    assert [entry.row["city"] for entry in ledger.history.entries(NOW)] == [cell, f"jo{ANNA}"]
+    ledger.close()
+
+
+@pytest.mark.parametrize(
+    "written", ["Zoë@bücher.example", "zoe\u0308@B\u00fccher.example", "ZOË@xn--bcher-kva.example"]
+)
+def test_other_scripts_are_found_in_whatever_form_they_are_written(ledger: Ledger, written: str) -> None:
+    enrol(ledger, [row(1, "ben@example.test", city=written), bad(2, email=f"{written}; x@example.test")])
+    assert ledger.forget("zoë@bücher.example", NOW) == Forgotten(1, 1, found=True, earlier=False)
+    ledger.close()
+
+
+def test_a_bad_row_that_names_another_whose_address_ends_alike_stays(ledger: Ledger) -> None:
+    enrol(ledger, [*people(ANNA), bad(2, email=f"jo{ANNA}; x@example.test"), bad(3, email=f"{ANNA}.au;")])
+    assert ledger.forget(ANNA, NOW).rows == 1
+    assert list(statuses(ledger).values()) == ["invalid", "invalid"]
     ledger.close()

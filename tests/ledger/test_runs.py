@@ -68,10 +68,10 @@ def test_a_second_sender_is_refused_by_pid_and_host(ledger: Ledger, sender: subp
 
 
 def test_others_work_beside_a_sender(ledger: Ledger, sender: subprocess.Popen[str]) -> None:
-    assert ledger.suppressions.add([Suppression(BEN, "asked", NOW)]) == (1, 1)
+    assert ledger.suppressions.add([Suppression(BEN, "asked", NOW)]) == ([BEN], 1)
     assert ledger.settle_doubt(Status.ACCEPTED, [ANNA], "by hand", NOW) == 0  # it is on its way
     assert ledger.history.summary(NOW).counts[Status.IN_FLIGHT] == 1
-    assert ledger.forget(BEN, NOW) == 1
+    assert ledger.forget(BEN, NOW).rows == 1
     assert statuses(ledger) == {ANNA: "in_flight"}
 
 

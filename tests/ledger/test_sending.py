@@ -175,7 +175,7 @@ def test_who_is_suppressed_meanwhile_gets_nothing(ledger: Ledger, tmp_path: Path
     sending = start(ledger)
     sending.claim(NOW, 10)
     other = Ledger.open(tmp_path / "ledger.db", "")
-    assert other.suppressions.add([Suppression(ANNA, "asked", NOW)]) == (1, 1)
+    assert other.suppressions.add([Suppression(ANNA, "asked", NOW)]) == ([ANNA], 1)
     other.close()
     assert not sending.is_due(ANNA)
     assert sending.record((), (intent(ANNA),)) == set()
@@ -185,7 +185,7 @@ def test_who_is_suppressed_on_the_way_is_not_tried_again(ledger: Ledger) -> None
     sending = start(ledger)
     sending.claim(NOW, 10)
     sending.record((), (intent(ANNA),))
-    assert ledger.suppressions.add([Suppression("@example.com", "asked", NOW)]) == (1, 2)
+    assert ledger.suppressions.add([Suppression("@example.com", "asked", NOW)]) == (["@example.com"], 2)
     sending.record((result(ANNA, Status.DEFERRED),), ())
     for claim in sending.claim(NOW, 10):
         assert not sending.is_due(claim.recipient.key)

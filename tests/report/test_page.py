@@ -165,7 +165,8 @@ def test_a_screen_reader_finds_its_way(browser: Browser, written: Path) -> None:
 
 def words(ledger: Ledger) -> str:
     """Return the page as text, roughly."""
-    text = page("letter", "my campaign.yaml", ledger.history, START + HOUR)
+    now = START + HOUR
+    text = page("letter", "my campaign.yaml", ledger.history, ledger.history.summary(now), now)
     return " ".join(re.sub("<[^>]*>", " ", text.partition("<body>")[2]).split())
 
 

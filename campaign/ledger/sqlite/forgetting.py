@@ -8,55 +8,184 @@ rewritten and the WAL emptied: by the process that is sending, or else by the on
 
 from __future__ import annotations
 
-from campaign.errors import LeaseHeld
+import json
+import re
+from dataclasses import dataclass, field
+
+from campaign.address import AddressError, display_domain, domain_of, fold, parse_address
+from campaign.errors import LeaseHeld, UserError
+from campaign.ledger.patterns import Forgotten, addresses_in
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.runs import hold_for_scrubbing, release_from_scrubbing
 from campaign.model import Status
 
 _STEP = "forgotten"  # the setting with the next step of `scrub`, absent if there is nothing to do
 _REWRITE, _EMPTY_WAL = "rewrite", "empty"
+_IN_ANY_CAMPAIGN = "campaign IN (SELECT id FROM campaigns)"  # with which the indexes begin
 _SENT = (Status.ACCEPTED, Status.IN_DOUBT, Status.IN_FLIGHT)
 
 
-def forget(database: Database, address: str, now: int) -> int:
-    """Remove a person's data; return how many rows there were. `scrubbed` then cleans the files."""
+def forget(database: Database, text: str, now: int) -> Forgotten:
+    """Remove a person's data; `scrubbed` then cleans the files.
+
+    `text` is an address, or the exact cell of a bad row, which may hold anything. Raises UserError for
+    anything else. Where nothing is found, nothing is changed, and nobody suppressed.
+    """
     with database.transaction():
-        rows = database.rows(
-            "SELECT id, campaign, key, status FROM messages WHERE folded = fold(?1) OR key = fold(?1)"
-            # A bad row is stored as it stands in the list: the address may be in any of its cells.
-            " OR status = 'invalid' AND instr(lower(fields), lower(?1))",
-            (address,),
-        )
-        for row_id, campaign_id, key, status in rows:
-            database.change("DELETE FROM events WHERE campaign = ? AND key = ?", (campaign_id, key))
-            if status in _SENT:
-                # The Message-ID is a hash too; a server's log can still settle a row in doubt by it.
-                database.change(
-                    "UPDATE messages SET key = hashed(key), identity = NULL, email = '', folded = '',"
-                    " domain = '', hash = '', name = '', fields = '[]', reply = '', bounce_token = NULL,"
-                    " message_id = CASE WHEN status = 'accepted' THEN NULL ELSE message_id END WHERE id = ?",
-                    (row_id,),
-                )
-            else:
-                database.change("UPDATE attempts SET message = NULL WHERE message = ?", (row_id,))
-                database.change("DELETE FROM messages WHERE id = ?", (row_id,))
-        database.change("DELETE FROM events WHERE fold(address) = fold(?)", (address,))
-        database.change(
-            "DELETE FROM copies WHERE folded = fold(?) OR message NOT IN (SELECT id FROM messages)",
-            (address,),
-        )
-        for table, column in (("messages", "reply"), ("events", "text")):  # servers quote addresses
-            database.change(
-                f"UPDATE {table} SET {column} = '' WHERE instr(lower({column}), lower(?))", (address,)
-            )
-        database.change("DELETE FROM suppressions WHERE pattern = fold(?)", (address,))
+        whom, bad_rows = _whom(database, text)
+        found = _find(database, whom, bad_rows)
+        known = database.row("SELECT 1 FROM suppressions WHERE pattern = hashed(?)", (whom,)) is not None
+        if found.nothing:
+            return Forgotten(0, 0, found=False, earlier=known)
+        for row_id in found.rows:
+            _remove(database, row_id)
+        database.change_many("DELETE FROM events WHERE id = ?", found.events)
+        # Servers quote addresses.
+        database.change_many("UPDATE events SET text = '' WHERE id = ?", found.texts)
+        database.change_many("UPDATE messages SET reply = '' WHERE id = ?", found.replies)
+        database.change_many("UPDATE copies SET reply = '' WHERE id = ?", found.copy_replies)
+        database.change("DELETE FROM copies WHERE folded = fold(?)", (whom,))
+        database.change("DELETE FROM suppressions WHERE pattern = fold(?)", (whom,))
         database.change(
             "INSERT INTO suppressions (pattern, campaign, state, reason, added_at)"
             " VALUES (hashed(?), 0, 'released', 'forgotten', ?) ON CONFLICT DO NOTHING",
-            (address, now),
+            (whom, now),
         )
         database.set_setting(_STEP, _REWRITE)
-    return len(rows)
+    return Forgotten(len(found.rows), found.others, found=True, earlier=known)
+
+
+@dataclass(slots=True)
+class _Found:
+    """What the ledger holds of a person, by ids. `others` counts rows of other people that name them."""
+
+    rows: list[int] = field(default_factory=list)
+    events: list[tuple[int]] = field(default_factory=list)
+    texts: list[tuple[int]] = field(default_factory=list)
+    replies: list[tuple[int]] = field(default_factory=list)
+    copy_replies: list[tuple[int]] = field(default_factory=list)
+    others: int = 0
+    listed: bool = False  # as a copy, or on the suppression list
+
+    @property
+    def nothing(self) -> bool:
+        return (
+            not (self.rows or self.events or self.texts or self.replies or self.copy_replies or self.others)
+            and not self.listed
+        )
+
+
+def _whom(database: Database, text: str) -> tuple[str, list[int]]:
+    """Return the address that `text` is, or the cell, and the bad rows that it is a cell of."""
+    try:
+        return parse_address(text), []
+    except AddressError as error:
+        cell = text.strip()
+        rows = [
+            row_id
+            for row_id, fields in database.rows(
+                f"SELECT id, fields FROM messages WHERE {_IN_ANY_CAMPAIGN} AND status = 'invalid'"
+            )
+            if cell and cell in (value.strip() for value in json.loads(str(fields)))
+        ]
+        if not rows:
+            raise UserError(f"{error}; nor is it a cell of a bad row. Nothing was changed") from None
+        return cell, rows
+
+
+def _find(database: Database, whom: str, bad_rows: list[int]) -> _Found:
+    """Look for a person in every table, each of which is read once."""
+    folded = fold(whom)
+    rows = set(bad_rows)
+    rows.update(
+        row_id
+        for (row_id,) in database.rows(
+            "SELECT id FROM messages WHERE folded = ?1"
+            f" UNION SELECT id FROM messages WHERE {_IN_ANY_CAMPAIGN} AND key = ?1",
+            (folded,),
+        )
+    )
+    found = _Found()
+    if not bad_rows:  # a cell that is no address stands for its own rows alone
+        # As JSON, in which cells are stored; LIKE reads 100 MB in half the time that lower() takes.
+        written = [_like(part) for part in _parts(whom)]
+        mentioned = " OR ".join(f"{{0}} LIKE ?{n} ESCAPE '^'" for n in range(1, len(written) + 1))
+        for row_id, status, fields, reply in database.each(
+            "SELECT id, status, fields, reply FROM messages"
+            f" WHERE {mentioned.format('fields')} OR {mentioned.format('reply')}",
+            written,
+        ):
+            named = row_id not in rows and folded in addresses_in(str(fields))
+            if named and status == Status.INVALID:
+                rows.add(row_id)
+            elif row_id not in rows:
+                found.others += named
+                if _quotes(str(reply), whom):
+                    found.replies.append((row_id,))
+        for event_id, address, text in database.each(
+            "SELECT id, address, text FROM events"
+            f" WHERE {mentioned.format('address')} OR {mentioned.format('text')}",
+            written,
+        ):
+            if fold(str(address)) == folded:
+                found.events.append((event_id,))
+            elif _quotes(str(text), whom):
+                found.texts.append((event_id,))
+        for copy_id, reply in database.each(
+            f"SELECT id, reply FROM copies WHERE {mentioned.format('reply')}", written
+        ):
+            if _quotes(str(reply), whom):
+                found.copy_replies.append((copy_id,))
+    found.rows = sorted(rows)
+    found.listed = (
+        database.row(
+            "SELECT 1 FROM copies WHERE folded = ?1 UNION ALL SELECT 1 FROM suppressions WHERE pattern = ?1",
+            (folded,),
+        )
+        is not None
+    )
+    return found
+
+
+def _parts(address: str) -> list[str]:
+    """Return what each text that names an address contains, in whatever case: the address, if ASCII decides.
+
+    Otherwise its domain, in both its forms: SQLite knows no case beyond ASCII.
+    """
+    domain = domain_of(address)
+    if address.isascii() and "xn--" not in domain:
+        return [address]
+    return list(dict.fromkeys([f"@{domain}", f"@{display_domain(domain)}"]))
+
+
+def _like(text: str) -> str:
+    escaped = re.sub("[%_^]", r"^\g<0>", json.dumps(text, ensure_ascii=False)[1:-1])
+    return f"%{escaped}%"
+
+
+def _quotes(words: str, address: str) -> bool:
+    """Whether the words of a server contain an address, whatever stands around it."""
+    return fold(address) in fold(words) or fold(address) in addresses_in(words)
+
+
+def _remove(database: Database, row_id: int) -> None:
+    """Remove a row, or all but the fact that somebody was mailed."""
+    campaign_id, key, status = database.row(
+        "SELECT campaign, key, status FROM messages WHERE id = ?", (row_id,)
+    ) or (0, "", "")
+    database.change("DELETE FROM events WHERE campaign = ? AND key = ?", (campaign_id, key))
+    if status in _SENT:
+        # The Message-ID is a hash too; a server's log can still settle a row in doubt by it.
+        database.change(
+            "UPDATE messages SET key = hashed(key), identity = NULL, email = '', folded = '',"
+            " domain = '', hash = '', name = '', fields = '[]', reply = '', bounce_token = NULL,"
+            " message_id = CASE WHEN status = 'accepted' THEN NULL ELSE message_id END WHERE id = ?",
+            (row_id,),
+        )
+        return
+    database.change("UPDATE attempts SET message = NULL WHERE message = ?", (row_id,))
+    database.change("DELETE FROM copies WHERE message = ?", (row_id,))
+    database.change("DELETE FROM messages WHERE id = ?", (row_id,))
 
 
 def scrubbed(database: Database, now: int) -> bool:

@@ -87,13 +87,15 @@ def reap(database: Database, now: int) -> int:
     """
     of_the_dead = f"NOT IN ({','.join(str(run.run_id) for run in live_runs(database, now))})"
     left = f"status = 'in_flight' AND run {of_the_dead}"
+    # The index begins with the campaign.
+    rows_left = f"campaign IN (SELECT id FROM campaigns) AND {left}"
     database.change(
         "INSERT INTO events (campaign, key, address, kind, time, text)"
-        f" SELECT campaign, key, email, 'in_doubt', ?, ? FROM messages WHERE {left}",
+        f" SELECT campaign, key, email, 'in_doubt', ?, ? FROM messages WHERE {rows_left}",
         (now, BROKE_OFF),
     )
     count = database.change(
-        f"UPDATE messages SET status = 'in_doubt', reply = ?, settled_at = ? WHERE {left}",
+        f"UPDATE messages SET status = 'in_doubt', reply = ?, settled_at = ? WHERE {rows_left}",
         (BROKE_OFF, now),
     )
     database.change(

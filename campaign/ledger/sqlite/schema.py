@@ -77,6 +77,7 @@ CREATE TABLE messages (
 ) STRICT;
 CREATE INDEX messages_due ON messages (campaign, due_at, number) WHERE status IN ('pending', 'deferred');
 CREATE INDEX messages_status ON messages (campaign, status, domain, settled_at);
+CREATE INDEX messages_accepted ON messages (campaign, settled_at) WHERE status = 'accepted';
 CREATE INDEX messages_folded ON messages (folded);
 CREATE INDEX messages_message_id ON messages (message_id) WHERE message_id IS NOT NULL;
 CREATE INDEX messages_bounce_token ON messages (bounce_token) WHERE bounce_token IS NOT NULL;

@@ -10,13 +10,12 @@ is not changed, and memory stays flat for any list: SQLite keeps temporary table
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from campaign.address import fold
 from campaign.errors import Problem
-from campaign.ledger.patterns import forms, forms_of_version_1
+from campaign.ledger.patterns import addresses_in, forms, forms_of_version_1
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.upgrade import REFOLDED_AT
 from campaign.model import BadRow, Recipient
@@ -37,7 +36,6 @@ CREATE TEMP TABLE met (row_id INTEGER PRIMARY KEY, line INTEGER);
 CREATE TEMP TABLE later (number INTEGER PRIMARY KEY, line INTEGER, key TEXT, email TEXT, first INTEGER);
 """
 
-_ADDRESS = re.compile(r"[^\s,;:<>()\[\]\"']+@[^\s,;:<>()\[\]\"']+")
 # What a staged row becomes whose person was forgotten.
 _UNNAMED = "suppressed = 2, email = '', name = '', fields = '[]', folded = '', domain = '', hash = ''"
 _EFFECTIVE = "(state = 'released' OR campaign = ?1)"
@@ -219,7 +217,8 @@ class Staging:
         for number, fields, said in self._database.rows(
             "SELECT number, fields, bad FROM temp.staged WHERE bad IS NOT NULL"
         ):
-            words = _encode([word.strip(".") for word in _ADDRESS.findall(f"{fields} {said}")])
+            cells = [cell.strip() for cell in json.loads(str(fields))]
+            words = _encode([*addresses_in(f"{fields} {said}"), *filter(None, cells)])
             if self._has("suppressions WHERE pattern IN (SELECT hashed(value) FROM json_each(?))", words):
                 named.append((number,))
         self._database.change_many(

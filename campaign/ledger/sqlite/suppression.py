@@ -12,6 +12,9 @@ from campaign.ledger.patterns import hashed
 from campaign.ledger.protocols import Suppression
 from campaign.ledger.sqlite.database import Database
 
+_SUPPRESS = "SET status = 'suppressed', reply = '' WHERE status IN ('pending', 'deferred')"
+_LISTED = "(SELECT pattern FROM suppressions WHERE state = 'released')"
+
 
 class SqliteSuppressions:
     """The list of one ledger; see `protocols.Suppressions`."""
@@ -19,8 +22,8 @@ class SqliteSuppressions:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, entries: Iterable[Suppression]) -> tuple[int, int]:
-        """Add entries; return how many are new, and how many waiting rows they suppressed."""
+    def add(self, entries: Iterable[Suppression]) -> tuple[list[str], int]:
+        """Add entries; return the patterns that are new, and how many waiting rows they suppressed."""
         added = []
         secret = self._database.secret()
         with self._database.transaction():
@@ -34,24 +37,27 @@ class SqliteSuppressions:
                 )
                 if new:
                     added.append(entry.pattern)
-            return len(added), self._suppress_waiting({pattern[0] for pattern in added})
+            return added, self._suppress_waiting(added)
 
-    def _suppress_waiting(self, kinds: set[str]) -> int:
-        """Suppress waiting rows; `kinds` are the first characters of the new patterns."""
-        forms = {"@": "domain", "#": "hash"}
-        wanted = {forms.get(kind, "folded") for kind in kinds}
-        if not wanted:
+    def _suppress_waiting(self, patterns: Iterable[str]) -> int:
+        """Suppress the waiting rows and copies that new patterns cover; return how many rows those were."""
+        kinds: dict[str, list[tuple[str]]] = {"@": [], "#": [], "": []}
+        for pattern in patterns:
+            kinds[pattern[0] if pattern[0] in "@#" else ""].append((pattern,))
+        if not any(kinds.values()):
             return 0
-        listed = "(SELECT pattern FROM suppressions WHERE state = 'released')"
-        held = " OR ".join(f"{form} IN {listed}" for form in sorted(wanted))
         self._database.change(
-            "UPDATE copies SET status = 'suppressed', reply = ''"
-            f" WHERE status IN ('pending', 'deferred') AND ({held})"
+            f"UPDATE copies {_SUPPRESS} AND (folded IN {_LISTED} OR domain IN {_LISTED} OR hash IN {_LISTED})"
         )
-        return self._database.change(
-            "UPDATE messages SET status = 'suppressed', reply = ''"
-            f" WHERE status IN ('pending', 'deferred') AND ({held})"
+        # For messages each pattern is looked up: they may be few, and a million rows wait.
+        rows = self._database.change_many(f"UPDATE messages {_SUPPRESS} AND folded = ?", kinds[""])
+        rows += self._database.change_many(
+            f"UPDATE messages {_SUPPRESS} AND campaign IN (SELECT id FROM campaigns) AND domain = ?",
+            kinds["@"],
         )
+        if kinds["#"]:  # no index has hashes
+            rows += self._database.change(f"UPDATE messages {_SUPPRESS} AND hash IN {_LISTED}")
+        return rows
 
     def remove(self, patterns: Iterable[str]) -> list[str]:
         """Remove entries, and return the patterns that had none."""

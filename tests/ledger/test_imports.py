@@ -1,0 +1,131 @@
+"""Lists of who gets nothing, as other tools export them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from campaign.cli import main
+from campaign.errors import UserError
+from campaign.ledger.imports import read_suppressions
+from tests.ledger.book import NOW
+
+ANNA, BEN = "anna@example.com", "ben@example.org"
+
+
+def read(folder: Path, content: str | bytes, column: str | None = None) -> list[tuple[str, str]]:
+    file = folder / "export.csv"
+    file.write_bytes(content.encode() if isinstance(content, str) else content)
+    return [(entry.pattern, entry.reason) for entry in read_suppressions(file, NOW, column)]
+
+
+def refused(folder: Path, content: str | bytes, column: str | None = None) -> list[str]:
+    with pytest.raises(UserError) as caught:
+        read(folder, content, column)
+    return [f"{problem.line}: {problem.message}" for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"Email Address,First Name\n{ANNA},Anna\n{BEN},Ben\n",
+        f"EMAIL;SMS\r\n{ANNA};+47 1\r\n{BEN};\r\n",
+        f"name\temailAddress\nAnna\t{ANNA}\nBen\t{BEN}\n",
+        f"Address,E-Mail\n1 Street,{ANNA}\n2 Street,{BEN}\n",
+        f"\n\nrecipient|when\n{ANNA}|now\n{BEN}|then\n",
+        f"{ANNA}\n{BEN}\n",
+        f"1;{ANNA};Jos\xe9\n2;{BEN};Zo\xeb\n".encode("cp1252"),
+        f"{ANNA},2026-01-01\n{BEN},2026-01-02\n{ANNA},2026-01-03\n",
+        f"\ufeffEmail\n{ANNA}\n{BEN}\n",
+        f"E-mail\tName\r\n{ANNA}\tZoë\r\n{BEN}\tÅse\r\n".encode("utf-16"),
+    ],
+    ids=["blanks", "capitals", "tabs", "street", "pipes", "alone", "no header", "twice", "mark", "utf-16"],
+)
+def test_what_other_tools_export_is_read(content: str | bytes, tmp_path: Path) -> None:
+    assert read(tmp_path, content) == [(ANNA, "imported"), (BEN, "imported")]
+
+
+def test_domains_reasons_and_what_stands_for_everybody(tmp_path: Path) -> None:
+    assert read(tmp_path, f"Email,Reason\n*@example.net,gone\nexample.org,\n{ANNA}, asked \n") == [
+        ("@example.net", "gone"),
+        ("@example.org", "imported"),
+        (ANNA, "asked"),
+    ]
+    assert read(tmp_path, "example.net\n*@example.org\n") == [
+        ("@example.net", "imported"),
+        ("@example.org", "imported"),
+    ]
+
+
+def test_a_column_can_be_named(tmp_path: Path) -> None:
+    content = f"email,second\n{ANNA},{BEN}\n"
+    assert read(tmp_path, content, "SECOND ") == [(BEN, "imported")]
+    assert refused(tmp_path, content, "third") == [
+        "1: there is no column 'third'; the columns are email, second"
+    ]
+
+
+def test_what_cannot_be_understood_is_said_with_its_line_all_together(tmp_path: Path) -> None:
+    said = refused(tmp_path, f'email,n\n{ANNA},1\n,2\nanna,3\nnews*@x.test,4\n{BEN},"5\n')
+    assert [words.partition(" ")[0] for words in said] == ["3:", "4:", "5:", "6:"]
+    assert said[0] == "3: the address is blank"
+    assert "a * stands for all before the @" in said[2]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"email\nj\xf6rg@example.com\n", "2: cell 1 is not UTF-8; save the file as UTF-8"),
+        (
+            b"m\xfcll,name\nx,y\n",
+            "1: which column holds the addresses? Name it with --column; the columns are",
+        ),
+        (b"PK\x03\x04rest", "None: the list is a workbook; save it as CSV"),
+        (b"a,b\n\n", "1: which column holds the addresses?"),
+        (b"", "None: the file is empty"),
+    ],
+)
+def test_what_is_no_such_list(content: bytes, words: str, tmp_path: Path) -> None:
+    (said,) = refused(tmp_path, content)
+    assert said.startswith(words)
+
+
+_CELL = st.text(st.characters(codec="utf-8", exclude_characters="\0\r@"), max_size=8)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 50), _CELL), min_size=1, max_size=8),
+    st.sampled_from(",;\t"),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_a_spreadsheet_writes_is_read(
+    tmp_path: Path, rows: list[tuple[int, str]], delimiter: str, encoding: str
+) -> None:
+    out = io.StringIO()
+    writer = csv.writer(out, delimiter=delimiter)
+    writer.writerow(["Email Address", "Note", "Number"])
+    writer.writerows((f"user{number}@example.com", note, number) for number, note in rows)
+    found = read(tmp_path, out.getvalue().encode(encoding), "email address")
+    assert [pattern for pattern, _ in found] == list(
+        dict.fromkeys(f"user{number}@example.com" for number, _ in rows)
+    )
+
+
+def test_an_import_says_what_it_added(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = "".join(f"user{number}@example.com\n" for number in range(12))
+    Path("old.csv").write_text(f"Contact\n{lines}")
+    assert main(["suppress", "import", "old.csv"]) == 2
+    assert "Name it with --column; the columns are Contact" in capsys.readouterr().err
+    assert main(["suppress", "import", "old.csv", "--column", "contact"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "user0@example.com: added"
+    assert said[10:] == ["and 2 more", "12 added, 0 were there; 0 waiting rows are suppressed by it"]
