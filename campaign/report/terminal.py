@@ -39,6 +39,10 @@ def plan_lines(
     }
     if plan.to_send != plan.new:
         yield "  of these:    " + ", ".join(f"{count:,} {what}" for what, count in parts.items() if count)
+    if plan.rekeyed:
+        yield f"  again:       {plan.rekeyed:,} of the new go to addresses that have had it under another key"
+    if plan.further:
+        yield f"  once more:   {plan.further:,} of the new go to people who have had another of this campaign"
     if plan.first:
         yield f"  first, last: {display_address(plan.first)} … {display_address(plan.last)}"
     if plan.copies:
@@ -55,7 +59,7 @@ def plan_lines(
         "suppressed": plan.suppressed,
         "bad rows, skipped": plan.invalid,
         "left the list": plan.withdrawn,
-        "double": survey.duplicates.count,
+        "double": survey.doubles,
     }
     if any(left_out.values()):
         yield "  not sent:    " + ", ".join(f"{count:,} {what}" for what, count in left_out.items() if count)
