@@ -79,6 +79,11 @@ class Tally:
             if problem.row is not None:
                 self._faults[fault][1].add(problem.row)
 
+    def add_unseen(self, count: int) -> None:
+        """Take note of so many problems that are not shown."""
+        self.count += count
+        self._beyond += count
+
     @property
     def shown(self) -> list[Problem]:
         """The problems in the order of their lines, file after file."""
@@ -272,6 +277,7 @@ def _sort_doubles(
 ) -> None:
     """Add to the survey's duplicates, or to its bad rows those that would get another message."""
     differ: list[Double] = []
+    more = 0
     for double in doubles:
         survey.doubles += 1
         if not double.differs:
@@ -279,10 +285,11 @@ def _sort_doubles(
         elif len(differ) < MOST_SHOWN:
             differ.append(double)
         else:
-            survey.bad.count += 1
+            more += 1
     if differ:
         attached = frozenset().union(*renderer.files_named_by.values())
         survey.bad.add(differing(recipients, differ, shown, attached))
+        survey.bad.add_unseen(more)
 
 
 def _render(renderer: Renderer, recipient: Recipient, survey: Survey) -> list[Problem]:

@@ -187,6 +187,40 @@ def test_two_letters_for_one_person_are_no_double(prepared: Prepare) -> None:
     assert prepared(people, body, recipients={"csv": "list.csv", "key": "invoice"}).errors == []
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "Invoice {{ invoice }}",
+        "Invoice {{ row['invoice'] | default('') }}",
+        "{% for column, cell in row.items() %}{{ cell }}{% endfor %}",
+        "{% set what = 'invoice' %}{{ row[what] }}",
+        "{% include 'part.txt' %}",
+    ],
+)
+def test_whatever_way_a_column_is_shown(prepared: Prepare, body: str) -> None:
+    Path("part.txt").write_text("{{ invoice }}")
+    found = prepared("email,invoice\nann@x.test,7\nann@x.test,9\n", body)
+    assert [problem.line for problem in found.errors] == [3]
+
+
+@pytest.mark.parametrize("place", ["reply_to", "cc", "bcc", "headers", "unsubscribe", "name", "list_id"])
+def test_wherever_a_column_is_shown(prepared: Prepare, place: str) -> None:
+    values: dict[str, object] = {
+        "reply_to": "{{ id }}@x.test",
+        "cc": "{{ id }}@x.test",
+        "bcc": "{{ id }}@x.test",
+        "headers": {"X-Id": "{{ id }}"},
+        "unsubscribe": {"url": "https://x.test/{{ id }}"},
+        "list_id": "News <{{ id }}.x.test>",
+    }
+    given = (
+        {"recipients": {"csv": "list.csv", "name": "{{ id }}"}} if place == "name" else {place: values[place]}
+    )
+    found = prepared("email,id\nann@x.test,7\nann@x.test,9\n", "Hi", **given)
+    assert "with another id; " in str(found.errors[0])
+    assert prepared("email,id\nann@x.test,7\nann@x.test,9\n", "Hi").errors == []
+
+
 def test_the_column_that_attaches_is_the_one_to_write(prepared: Prepare) -> None:
     Path("7.pdf").write_text("7")
     people = "email,first,note,file\nann@x.test,A,x,7.pdf\nann@x.test,B,y,8.pdf\n"

@@ -75,7 +75,8 @@ class Renderer:
         self.shown = {column: place for text in self._texts() for column, place in text.shown.items()}
         self.files_named_by = self._attachments.named_by
         texts = [*self._texts(), *self._fields.texts, *(text for pair in attached for text in pair)]
-        self.columns = frozenset().union(*(text.columns for text in texts))
+        whole = any(text.whole_row for text in texts)
+        self.columns = frozenset(columns) if whole else frozenset().union(*(text.columns for text in texts))
         self.digest = content_digest(
             campaign, self._texts(), self._bodies.html_sources, self._attachments.static, folder
         )

@@ -40,9 +40,11 @@ def plan_lines(
     if plan.to_send != plan.new:
         yield "  of these:    " + ", ".join(f"{count:,} {what}" for what, count in parts.items() if count)
     if plan.rekeyed:
-        yield f"  again:       {plan.rekeyed:,} of the new go to addresses that have had it under another key"
+        go = counted(plan.rekeyed, "of the new rows goes", "of the new rows go")
+        yield f"  again:       {go} to addresses that have had this campaign under another key"
     if plan.further:
-        yield f"  once more:   {plan.further:,} of the new go to people who have had another of this campaign"
+        go = counted(plan.further, "of the new rows goes", "of the new rows go")
+        yield f"  one more:    {go} to people who have had another message of this campaign"
     if plan.first:
         yield f"  first, last: {display_address(plan.first)} … {display_address(plan.last)}"
     if plan.copies:

@@ -90,7 +90,7 @@ def test_rows_told_apart_by_something_else_are_not_mailed_again_by_mistake(run: 
     by_city = YAML.replace("recipients: list.csv", "recipients: {csv: list.csv, key: city}")
     Path("campaign.yaml").write_text(by_city)
     said = run("send", "campaign.yaml", "--dry-run")
-    assert "1 of the new go to addresses that have had it under another key" in said
+    assert "1 of the new rows goes to addresses that have had this campaign under another key" in said
     assert "Rows were told apart by `email` when some were mailed, and now by `city`; 1 of" in said
     assert "another key: send asks, or needs --accept keys." in said
     said = run("send", "campaign.yaml", "--yes", code=5)
