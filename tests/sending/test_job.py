@@ -13,10 +13,13 @@ from typing import Any
 import pytest
 
 from campaign.campaignfile.load import load
+from campaign.cli.codes import OK, REFUSED
+from campaign.cli.ending import exit_code
 from campaign.errors import NotAccepted, UserError
 from campaign.ledger import Claim
 from campaign.model import Result, Status
 from campaign.rehearsal import Faults, RehearsalServer, parse_faults, rehearsal_login, rehearsed
+from campaign.report.terminal import next_lines
 from campaign.sending.changes import Change
 from campaign.sending.dispatch import Ending
 from campaign.sending.job import Finished, Interruptible, Mode, Options, Plan, run
@@ -147,6 +150,19 @@ class TestSend:
         do(folder, Person(), accept=frozenset({Change.LIST}))
         assert folder.counts() == {"accepted": 1, "withdrawn": 2}
         assert do(folder, Person()).stop.ending is Ending.DONE
+
+    def test_who_was_refused_and_left_the_list_counts_no_more(self, folder: CampaignFolder) -> None:
+        folder.list(["user1@example.test,Ann", "bad@example.test,Ben"])
+        assert exit_code(do(folder, Person())) == REFUSED
+        folder.list(["user1@example.test,Ann"])
+        finished = do(folder, Person())
+        assert exit_code(finished) == OK
+        assert finished.summary is not None
+        assert finished.summary.counts[Status.WITHDRAWN] == 1
+        assert list(next_lines("campaign.yaml", finished.summary)) == []
+        folder.list(["user1@example.test,Ann", "bad@example.test,Ben"])
+        assert exit_code(do(folder, Person())) == REFUSED
+        assert folder.counts() == {"accepted": 1, "refused": 1}
 
     def test_a_limit_is_of_attempts(self, folder: CampaignFolder) -> None:
         finished = do(folder, Person(), limit=2)
