@@ -89,16 +89,13 @@ class Plan:
     `to_send` is the sum of `new`, `changed`, `waiting` (unchanged since an earlier run), `returned`
     (withdrawn earlier, and back in the list), `again` (in doubt or refused and to be tried again as
     `Choices` says, or no longer suppressed) and `deferred`; each row counts once. `twice` are those of
-    them that are in doubt, and may have arrived. `copies` are cc and
-    bcc addresses that are still owed of rows that were accepted. `withdrawn` rows left the list before
-    they were sent. The other counts are of rows that are not sent. `barred` are those of `refused` that
-    are also suppressed, so that `retry_refused` does not reach them. `first` and
-    `last` are the addresses of the first and last row to send.
-
-    Of the new rows, `rekeyed` go to addresses that have had this campaign by a row that is no longer
-    listed, and `further` to addresses that have had it by rows that are. `gone` rows that have had it
-    are not listed. The list has `rows`, and had `rows_before` when it was enrolled last, if that is
-    known.
+    them that are in doubt, and may have arrived. `copies` are cc and bcc addresses that are still owed
+    of rows that were accepted. `withdrawn` rows left the list before they were sent. The other counts
+    are of rows that are not sent. `barred` are those of `refused` that are also suppressed, so that
+    `retry_refused` does not reach them. `first` and `last` are the addresses of the first and last row
+    to send. Of the new rows, `rekeyed` go to addresses that have had this campaign by a row that is no
+    longer listed, and `further` to addresses that have had it by rows that are. `gone` rows that have
+    had it are not listed. The list has `rows`, and had `rows_before` at the last enrolment, if known.
     """
 
     to_send: int
