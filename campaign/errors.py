@@ -90,6 +90,10 @@ class LedgerFull(UserError):
     """Nothing can be written any more: the disk is full, or fails."""
 
 
+class NotAccepted(UserError):
+    """Something differs from an earlier run, and nobody can be asked about it; exit code 5."""
+
+
 class LeaseHeld(UserError):
     """Another process is sending from this ledger; the message names its pid and host."""
 

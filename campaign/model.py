@@ -81,6 +81,40 @@ class BadRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Double:
+    """A row whose key stands in an earlier line, `first`, already: it is left out.
+
+    `differs`: its message would not say or attach the same, or go to another address.
+    """
+
+    number: int
+    line: int
+    key: str
+    email: str
+    first: int
+    differs: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KeyColumn:
+    """A column that tells rows apart. `addressed`: mail goes to it, and it is compared folded.
+
+    `name` is "" where an earlier release noted no more than that.
+    """
+
+    name: str
+    addressed: bool = False
+
+    def same_as(self, other: KeyColumn) -> bool:
+        """Whether it is the same column, as far as is known."""
+        unknown = "" in (self.name, other.name)
+        return self.addressed == other.addressed and (unknown or self.name == other.name)
+
+    def __str__(self) -> str:
+        return f"`{self.name}`" if self.name else "the address"
+
+
+@dataclass(frozen=True, slots=True)
 class Envelope:
     """RFC 5321's envelope: the reverse-path, and the forward-paths.
 

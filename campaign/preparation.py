@@ -9,7 +9,7 @@ person. Memory stays flat: problems are kept up to a number and counted beyond i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -18,7 +18,8 @@ from campaign.errors import Problem, UserError
 from campaign.ledger import Enrolment, Plan
 from campaign.message.render import Renderer
 from campaign.message.tokens import Secrets
-from campaign.model import BadRow, Message, Recipient
+from campaign.model import BadRow, Double, Message, Recipient
+from campaign.recipients.doubles import differing, left_out
 from campaign.recipients.list import Recipients
 from campaign.templating.names import Names
 from campaign.wording import counted
@@ -78,6 +79,11 @@ class Tally:
             if problem.row is not None:
                 self._faults[fault][1].add(problem.row)
 
+    def add_unseen(self, count: int) -> None:
+        """Take note of so many problems that are not shown."""
+        self.count += count
+        self._beyond += count
+
     @property
     def shown(self) -> list[Problem]:
         """The problems in the order of their lines, file after file."""
@@ -115,9 +121,10 @@ class Blank:
 class Survey:
     """What was seen of the list and its messages; sizes in octets.
 
-    `addresses` counts envelope addresses: cc and bcc are mails too. `blank` are columns that a
-    template prints, `no_file` those that name an attachment, by its number too, and `blank_subject`
-    messages. `first` is the first message.
+    `doubles` are rows that are left out because their key stands above already; `duplicates` says so of
+    those that would get the same message. `addresses` counts envelope addresses: cc and bcc are mails
+    too. `blank` are columns that a template prints, `no_file` those that name an attachment, by its
+    number too, and `blank_subject` messages. `first` is the first message.
     """
 
     rows: int = 0
@@ -127,6 +134,7 @@ class Survey:
     smtputf8: int = 0
     bad: Tally = field(default_factory=Tally)
     duplicates: Tally = field(default_factory=Tally)
+    doubles: int = 0
     blank: dict[str, Blank] = field(default_factory=dict)
     no_file: dict[tuple[int, str], Blank] = field(default_factory=dict)
     blank_subject: Blank = field(default_factory=Blank)
@@ -215,8 +223,10 @@ def prepare(
     if renderer is None or problems:
         raise UserError(*problems, *_bad_rows(recipients, progress))
     survey = Survey()
-    enrolment.stage(recipients.columns, _surveyed(recipients, renderer, survey, progress))
-    survey.duplicates.add(enrolment.drop_duplicates(recipients.file))
+    # The address is compared folded, whether or not a template shows it.
+    shown = (renderer.columns | recipients.name_columns) - {recipients.settings.email}
+    enrolment.stage(recipients.columns, _surveyed(recipients, renderer, survey, progress), shown)
+    _sort_doubles(enrolment.drop_duplicates(), recipients, renderer, shown, survey)
     enrolment.recognise()
     total = survey.rows
     bad: list[tuple[int, str]] = []
@@ -256,6 +266,30 @@ def _surveyed(
                     survey.no_file.setdefault((number, column), Blank()).see(row.line)
         yield row
     progress("reading", recipients.size, recipients.size)
+
+
+def _sort_doubles(
+    doubles: Iterable[Double],
+    recipients: Recipients,
+    renderer: Renderer,
+    shown: Collection[str],
+    survey: Survey,
+) -> None:
+    """Add to the survey's duplicates, or to its bad rows those that would get another message."""
+    differ: list[Double] = []
+    more = 0
+    for double in doubles:
+        survey.doubles += 1
+        if not double.differs:
+            survey.duplicates.add([left_out(double, recipients.file)])
+        elif len(differ) < MOST_SHOWN:
+            differ.append(double)
+        else:
+            more += 1
+    if differ:
+        attached = frozenset().union(*renderer.files_named_by.values())
+        survey.bad.add(differing(recipients, differ, shown, attached))
+        survey.bad.add_unseen(more)
 
 
 def _render(renderer: Renderer, recipient: Recipient, survey: Survey) -> list[Problem]:

@@ -164,7 +164,7 @@ def test_problems_of_list_and_templates_are_raised_together(prepared: Prepare) -
 
 
 def test_duplicates_are_left_out(prepared: Prepare) -> None:
-    found = prepared("email,first\nann@x.test,A\nben@x.test,B\nANN@X.test ,C\nann@x.test,D\n")
+    found = prepared("email,first,note\nann@x.test,A,1\nben@x.test,B,2\nANN@X.test , A,3\nann@x.test,A,1\n")
     first, second = map(str, found.survey.duplicates.shown)
     assert first.startswith("list.csv:4: ")
     assert second.startswith("list.csv:5: ")
@@ -173,11 +173,76 @@ def test_duplicates_are_left_out(prepared: Prepare) -> None:
     assert found.errors == []
 
 
-def test_a_key_that_two_people_share_names_who_gets_nothing(prepared: Prepare) -> None:
+def test_two_letters_for_one_person_are_no_double(prepared: Prepare) -> None:
+    """Each would be a letter of its own: the error says which `key` to write."""
+    people = "email,first,invoice\nann@x.test,A,7\nben@x.test,B,8\nann@x.test,A,9\nben@x.test,B,8\n"
+    body = "Hi {{ first }}, {% if invoice %}pay{% endif %}"
+    found = prepared(people, body)
+    assert [str(problem) for problem in found.errors] == [
+        "list.csv:4: 'ann@x.test' stands in line 2 already, with another invoice; correct the list, or write"
+        " `key: invoice` if each is a letter of its own"
+    ]
+    assert (found.survey.doubles, found.survey.duplicates.count, found.plan.to_send) == (2, 1, 2)
+    assert prepared(people, "Hi {{ first }}").errors == []
+    assert prepared(people, body, recipients={"csv": "list.csv", "key": "invoice"}).errors == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "Invoice {{ invoice }}",
+        "Invoice {{ row['invoice'] | default('') }}",
+        "{% for column, cell in row.items() %}{{ cell }}{% endfor %}",
+        "{% set what = 'invoice' %}{{ row[what] }}",
+        "{% include 'part.txt' %}",
+    ],
+)
+def test_whatever_way_a_column_is_shown(prepared: Prepare, body: str) -> None:
+    Path("part.txt").write_text("{{ invoice }}")
+    found = prepared("email,invoice\nann@x.test,7\nann@x.test,9\n", body)
+    assert [problem.line for problem in found.errors] == [3]
+
+
+@pytest.mark.parametrize("place", ["reply_to", "cc", "bcc", "headers", "unsubscribe", "name", "list_id"])
+def test_wherever_a_column_is_shown(prepared: Prepare, place: str) -> None:
+    values: dict[str, object] = {
+        "reply_to": "{{ id }}@x.test",
+        "cc": "{{ id }}@x.test",
+        "bcc": "{{ id }}@x.test",
+        "headers": {"X-Id": "{{ id }}"},
+        "unsubscribe": {"url": "https://x.test/{{ id }}"},
+        "list_id": "News <{{ id }}.x.test>",
+    }
+    given = (
+        {"recipients": {"csv": "list.csv", "name": "{{ id }}"}} if place == "name" else {place: values[place]}
+    )
+    found = prepared("email,id\nann@x.test,7\nann@x.test,9\n", "Hi", **given)
+    assert "with another id; " in str(found.errors[0])
+    assert prepared("email,id\nann@x.test,7\nann@x.test,9\n", "Hi").errors == []
+
+
+def test_the_column_that_attaches_is_the_one_to_write(prepared: Prepare) -> None:
+    Path("7.pdf").write_text("7")
+    people = "email,first,note,file\nann@x.test,A,x,7.pdf\nann@x.test,B,y,8.pdf\n"
+    found = prepared(people, attachments=["{{ file }}"])
+    (only,) = found.errors
+    assert "with another first and file; " in str(only)
+    assert "`key: file`" in str(only)
+
+
+def test_one_key_of_two_people_is_an_error(prepared: Prepare) -> None:
     people = "email,first\nann@x.test,A\nben@x.test,A\n"
     found = prepared(people, recipients={"csv": "list.csv", "key": "first"})
-    (only,) = found.survey.duplicates.shown
-    assert str(only) == "list.csv:3: 'A' stands in line 2 already; this row, ben@x.test, is left out"
+    (only,) = found.errors
+    assert str(only).startswith("list.csv:3: 'A' stands in line 2 already, with another email; ")
+    assert "`key: [first, email]`" in str(only)
+
+
+def test_many_letters_are_counted(prepared: Prepare) -> None:
+    found = prepared("email,first\n" + "".join(f"ann@x.test,{n}\n" for n in range(60)))
+    assert len(found.errors) == 51
+    assert "and 9 more bad rows" in str(found.errors[-1])
+    assert found.plan.to_send == 1
 
 
 def test_suppressed_rows_are_not_rendered(prepared: Prepare, ledger: Ledger) -> None:

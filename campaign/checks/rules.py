@@ -15,6 +15,7 @@ from campaign.errors import Problem
 from campaign.preparation import Preparation
 
 RULES = (
+    "nobody",
     "duplicates",
     "subject",
     "blank",

@@ -80,7 +80,7 @@ class Terminal:
         """Ask."""
         campaign = plan.preparation.campaign
         self._output.problems(campaign.problem("", words, Severity.WARNING) for _, words in plan.changes)
-        return ask(f"Send {plan.to_send:,} now?")
+        return ask(f"Send {plan.to_send:,} now?" if plan.to_send else "Go on, and send nothing?")
 
     def attempted(self, claim: Claim, result: Result) -> None:
         """Count an attempt, and name it where everything is said."""

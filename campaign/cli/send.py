@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from campaign.cli.output import AttemptLog, Output
-from campaign.errors import LedgerFull, Problem, UserError
+from campaign.errors import LedgerFull, NotAccepted, Problem, UserError
 
 if TYPE_CHECKING:
     from campaign.campaignfile.models import CampaignFile
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     "--dry-run", is_flag=True, help="Render everything, show the plan and the first message; send nothing."
 )
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many attempts in this run.")
-@click.option("--yes", is_flag=True, help="Do not ask. Does not accept changed content.")
+@click.option("--yes", is_flag=True, help="Do not ask. Accepts nothing that differs from an earlier run.")
 @click.option(
     "--skip-bad-rows", is_flag=True, help="Send the other rows, and record the bad ones as invalid."
 )
-@click.option("--accept", default="", help="Go on although this differs from an earlier run: content.")
+@click.option("--accept", default="", help="Go on although these changed: content, keys, name, list.")
 @click.option("--accept-changes", is_flag=True, help="The same as --accept content.")
 @click.option("--resend-doubt", is_flag=True, help="Mail those in doubt again; they may get it twice.")
 @click.option("--retry-refused", is_flag=True, help="Try those again that were refused earlier.")
@@ -59,7 +59,8 @@ def command(
     from campaign.cli.codes import UNFINISHED
     from campaign.ledger import Choices
     from campaign.ownfiles import OwnFiles
-    from campaign.sending.job import Change, Mode, Options, run
+    from campaign.sending.changes import Change
+    from campaign.sending.job import Mode, Options, run
 
     accepted = {Change.CONTENT} if accept_changes else set()
     for word in filter(None, map(str.strip, accept.split(","))):
@@ -84,8 +85,8 @@ def command(
     try:
         with AttemptLog(log, OwnFiles(campaign.file)) as attempts:
             finished = run(campaign, options, Terminal(output, attempts.write))
-    except LedgerFull as full:  # before anything has left
-        output.problems(full.problems)
+    except (LedgerFull, NotAccepted) as stopped:  # before anything has left
+        output.problems(stopped.problems)
         return UNFINISHED
     return _said(campaign, output, finished)
 

@@ -25,7 +25,7 @@ from campaign.ledger.sqlite.history import SqliteHistory
 from campaign.ledger.sqlite.run import SqliteRun, is_suppressed, starts
 from campaign.ledger.sqlite.suppression import SqliteSuppressions
 from campaign.ledger.sqlite.upgrade import bring_up_to_date
-from campaign.model import SECOND, Status
+from campaign.model import SECOND, KeyColumn, Status
 from campaign.wording import shown
 
 _UNREGISTERED = -1  # no campaign has this id
@@ -76,8 +76,8 @@ class Ledger:
         if self.campaign_id == _UNREGISTERED:
             self.campaign_id = self._campaigns.register(self._name, self._file, time.time_ns())
 
-    def adopt(self, key: Sequence[str]) -> None:
-        """Register the campaign, and record where its file is now and which columns are its key."""
+    def adopt(self, key: Sequence[KeyColumn] | None = None) -> None:
+        """Register the campaign, and record where its file is now and, unless None, its key columns."""
         self.register()
         self._campaigns.adopt(self.campaign_id, self._file, key)
 
@@ -86,18 +86,33 @@ class Ledger:
         """The campaign file that this campaign was last sent from, as far as the ledger knows."""
         return self._campaigns.file(self.campaign_id)
 
-    def other_key(self, key: Sequence[str]) -> list[str] | None:
-        """Return the key under which rows were accepted, if it differs from `key`.
+    def other_key(self, key: Sequence[KeyColumn]) -> tuple[KeyColumn, ...] | None:
+        """Return the key of those who have had a message, if it differs from `key`.
 
-        By another key the same people would be new rows, and be mailed again.
+        By another key the same people may be new rows, and be mailed again.
         """
-        known = self._campaigns.accepted_key(self.campaign_id)
-        return None if known == list(key) else known
+        known = self._campaigns.mailed_key(self.campaign_id)
+        if known is None or (len(known) == len(key) and all(map(KeyColumn.same_as, known, key))):
+            return None
+        return known
+
+    @property
+    def other_name(self) -> tuple[str, int] | None:
+        """The name that this file had when it was sent from last, and how many have had that campaign.
+
+        None where this name is known too: that it is another campaign was agreed to.
+        """
+        if self._file is None or self._campaigns.has_rows(self.campaign_id):
+            return None
+        for name, file, had in self._campaigns.others_mailed(self.campaign_id):
+            if file == self._file or (file.exists() and file.samefile(self._file)):
+                return name, had
+        return None
 
     @property
     def digest(self) -> str | None:
         """The digest of the content that recipients have had, or None if nobody has had any."""
-        return self._campaigns.accepted_digest(self.campaign_id)
+        return self._campaigns.mailed_digest(self.campaign_id)
 
     def set_digest(self, digest: str) -> None:
         """Record the digest of the content that is sent from now on."""

@@ -14,9 +14,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from campaign.errors import Problem
 from campaign.ledger.patterns import is_hash
-from campaign.model import BadRow, Recipient, Result, Status, Verdict
+from campaign.model import BadRow, Double, Recipient, Result, Status, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +89,13 @@ class Plan:
     `to_send` is the sum of `new`, `changed`, `waiting` (unchanged since an earlier run), `returned`
     (withdrawn earlier, and back in the list), `again` (in doubt or refused and to be tried again as
     `Choices` says, or no longer suppressed) and `deferred`; each row counts once. `twice` are those of
-    them that are in doubt, and may have arrived. `copies` are cc and
-    bcc addresses that are still owed of rows that were accepted. `withdrawn` rows left the list before
-    they were sent. The other counts are of rows that are not sent. `barred` are those of `refused` that
-    are also suppressed, so that `retry_refused` does not reach them. `first` and
-    `last` are the addresses of the first and last row to send.
+    them that are in doubt, and may have arrived. `copies` are cc and bcc addresses that are still owed
+    of rows that were accepted. `withdrawn` rows left the list before they were sent. The other counts
+    are of rows that are not sent. `barred` are those of `refused` that are also suppressed, so that
+    `retry_refused` does not reach them. `first` and `last` are the addresses of the first and last row
+    to send. Of the new rows, `rekeyed` go to addresses that have had this campaign by a row that is no
+    longer listed, and `further` to addresses that have had it by rows that are. `gone` rows that have
+    had it are not listed. The list has `rows`, and had `rows_before` at the last enrolment, if known.
     """
 
     to_send: int
@@ -115,6 +116,11 @@ class Plan:
     twice: int = 0
     first: str = ""
     last: str = ""
+    rekeyed: int = 0
+    further: int = 0
+    gone: int = 0
+    rows: int = 0
+    rows_before: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,13 +213,15 @@ class Enrolment(Protocol):
     apply at the end, or never.
     """
 
-    def stage(self, columns: tuple[str, ...], rows: Iterable[Recipient | BadRow]) -> None:
-        """Read the rows of the list, which have these columns."""
+    def stage(
+        self, columns: tuple[str, ...], rows: Iterable[Recipient | BadRow], shown: Collection[str] = ()
+    ) -> None:
+        """Read the rows of the list, which have these columns; messages show or attach those `shown`."""
 
-    def drop_duplicates(self, file: str) -> Iterator[Problem]:
-        """Drop each row whose key an earlier row has, and return a problem for each, in list order.
+    def drop_duplicates(self) -> Iterator[Double]:
+        """Drop each row whose key an earlier row has, and return them in list order.
 
-        The rows are gone when this returns. The problems are read from disk as they are consumed.
+        They are dropped when this returns, and read from disk as they are consumed.
         """
 
     def recognise(self) -> None:

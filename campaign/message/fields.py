@@ -79,6 +79,12 @@ class Fields:
         self._line = lru_cache(maxsize=64)(_line)
 
     @property
+    def texts(self) -> Iterator[Text]:
+        """The templates of everything that a message's header shows."""
+        yield from (self._from, self._reply_to, self.subject, self._list_id, self.unsubscribe_url)
+        yield from (*self._cc, *self._bcc, *self.own.values())
+
+    @property
     def constant_domain(self) -> str:
         """The domain in From, "" where a template decides it."""
         try:

@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 class Renderer:
     """Makes the messages of one campaign for a list with these columns. May be shared by threads.
 
-    `digest` covers what recipients see; `shown` are the columns that a template prints without
-    provision for a blank cell, and where; `files_named_by` are, by the index of an attachment, the
-    columns that its path prints; `warnings` are about the DKIM key. Raises UserError with every
-    problem that can be found without a row.
+    `digest` covers what recipients see; `columns` are those of the list that a message shows, or attaches
+    a file by; `shown` are those that a template prints without provision for a blank cell, and where;
+    `files_named_by` are, by the index of an attachment, the columns that its path prints; `warnings` are
+    about the DKIM key. Raises UserError with every problem that can be found without a row.
     """
 
     def __init__(self, campaign: CampaignFile, columns: tuple[str, ...], secrets: Secrets) -> None:
@@ -74,6 +74,9 @@ class Renderer:
         self.warnings = self._signer.warnings if self._signer is not None else ()
         self.shown = {column: place for text in self._texts() for column, place in text.shown.items()}
         self.files_named_by = self._attachments.named_by
+        texts = [*self._texts(), *self._fields.texts, *(text for pair in attached for text in pair)]
+        whole = any(text.whole_row for text in texts)
+        self.columns = frozenset(columns) if whole else frozenset().union(*(text.columns for text in texts))
         self.digest = content_digest(
             campaign, self._texts(), self._bodies.html_sources, self._attachments.static, folder
         )

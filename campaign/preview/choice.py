@@ -19,6 +19,7 @@ from campaign.ledger import Ledger
 from campaign.model import BadRow, Recipient
 from campaign.preparation import Progress, Tally
 from campaign.preview.variety import Chosen, varied
+from campaign.recipients.doubles import left_out
 from campaign.recipients.list import Recipients
 from campaign.wording import counted
 
@@ -124,7 +125,7 @@ def everybody(recipients: Recipients, bad: Tally, progress: Progress) -> Iterato
     with closing(Ledger.temporary("preview")) as ledger:
         enrolment = ledger.enrolment()
         enrolment.stage(recipients.columns, _read(recipients, bad, progress))
-        bad.add(enrolment.drop_duplicates(recipients.file))
+        bad.add(left_out(double, recipients.file) for double in enrolment.drop_duplicates())
         yield from enrolment.to_send()
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import BufferedReader, TextIOWrapper
@@ -32,9 +33,9 @@ class Recipients:
     """The campaign's list. Iterating reads the file from its start, each time.
 
     `columns` are the header's cells, `warnings` what is odd about them; `position` of `size` octets
-    have been read. Raises UserError with every problem of the header, `where`, `name` and `key`;
-    where `found` is given, it takes those of a header that can be read, to be raised with others, and
-    only where `is_readable` is true can the rows be read.
+    have been read, and `where` has left out `excluded` of the rows. Raises UserError with every
+    problem of the header, `where`, `name` and `key`; where `found` is given, it takes those of a header
+    that can be read, to be raised with others, and only where `is_readable` is true can the rows be read.
     """
 
     def __init__(self, campaign: CampaignFile, found: list[Problem] | None = None) -> None:
@@ -53,6 +54,7 @@ class Recipients:
             raise UserError(Problem(what, self.file, 1))
         self.delimiter = self.settings.delimiter or choose_delimiter(sample, self.settings.email)
         self.position = 0
+        self.excluded = 0
         self.columns = self._header()
         self.warnings = tuple(self._odd_columns())
         problems = [*self._missing_columns(), *self._ambiguous()]
@@ -91,7 +93,13 @@ class Recipients:
             what = f"the list {self.file} is not {self._encoding} ({error}); {self._encoding.advice}"
             raise UserError(self._campaign.problem("recipients.encoding", what)) from None
 
+    @property
+    def name_columns(self) -> frozenset[str]:
+        """The columns that the display name is made from."""
+        return self._name.columns
+
     def __iter__(self) -> Iterator[Recipient | BadRow]:
+        self.excluded = 0
         with self._opened() as file:
             rows = records(Lines(file), self.delimiter, len(self.columns))
             next(rows, None)  # the header
@@ -125,6 +133,7 @@ class Recipients:
         try:
             context = row if self._is_plain else {**self._campaign.vars, **row_context(row)}
             if self._where is not None and not self._where(context):
+                self.excluded += 1
                 return None
             email = parse_address(row[self.settings.email])
             name = self._name.render(context).strip()
@@ -161,11 +170,13 @@ class Recipients:
         return "the row has a NUL character in it" if "\0" in whole else ""
 
     def _key(self, row: Mapping[str, str], email: str) -> str:
-        """Return the row's key, "" where a part of it is blank."""
+        """Return the row's key, composed (NFC), "" where a part of it is blank."""
         if self.settings.key == (self.settings.email,):
             return fold(email)
         parts = [
-            fold(email) if column == self.settings.email else row[column].strip()
+            fold(email)
+            if column == self.settings.email
+            else unicodedata.normalize("NFC", row[column].strip())
             for column in self.settings.key
         ]
         if not all(parts):

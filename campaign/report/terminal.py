@@ -39,6 +39,12 @@ def plan_lines(
     }
     if plan.to_send != plan.new:
         yield "  of these:    " + ", ".join(f"{count:,} {what}" for what, count in parts.items() if count)
+    if plan.rekeyed:
+        go = counted(plan.rekeyed, "of the new rows goes", "of the new rows go")
+        yield f"  again:       {go} to addresses that have had this campaign under another key"
+    if plan.further:
+        go = counted(plan.further, "of the new rows goes", "of the new rows go")
+        yield f"  one more:    {go} to people who have had another message of this campaign"
     if plan.first:
         yield f"  first, last: {display_address(plan.first)} … {display_address(plan.last)}"
     if plan.copies:
@@ -55,7 +61,7 @@ def plan_lines(
         "suppressed": plan.suppressed,
         "bad rows, skipped": plan.invalid,
         "left the list": plan.withdrawn,
-        "double": survey.duplicates.count,
+        "double": survey.doubles,
     }
     if any(left_out.values()):
         yield "  not sent:    " + ", ".join(f"{count:,} {what}" for what, count in left_out.items() if count)

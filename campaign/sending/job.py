@@ -1,13 +1,14 @@
 """The main job, whoever asks for it: `send`, its `--dry-run`, `rehearse` and `test`.
 
     guard → open the ledger → guard → take the lease → read the secrets → prepare every row → plan
-          → (the person agrees) → enrol → send → what it came to
+          → what differs from earlier runs → (the person agrees) → enrol → send → what it came to
 
 `run` does that in this order for everybody; what differs between the four stands in `Mode`. It prints
 nothing and asks nobody: it tells an `Audience`, which also says whether the person agrees.
 
-What a guard refuses is a UserError: another file of this name in the ledger, another key than rows
-were told apart by, a rate that no message fits into, changed content that was not accepted.
+What a guard refuses is a UserError: another file of this name in the ledger, a rate that no message
+fits into. What differs from earlier runs (`Change`) is asked about, and is NotAccepted where nobody can
+be asked.
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ from typing import Protocol
 
 from campaign.campaignfile.load import load
 from campaign.campaignfile.models import CampaignFile
-from campaign.errors import LedgerFull, Problem, UserError, raise_errors
+from campaign.errors import LedgerFull, NotAccepted, Problem, UserError, raise_errors
 from campaign.ledger import Choices, Ledger, Run, Summary
 from campaign.message.tokens import Secrets
 from campaign.model import SECOND, Result, Status
 from campaign.preparation import Preparation, compile_campaign, prepare
 from campaign.sending.account import Started, load_pace, login_of, scope_of, secrets_of
+from campaign.sending.changes import Change, changes, key_of
 from campaign.sending.connection import Patience
 from campaign.sending.dispatch import Ending, Stop
 from campaign.sending.outlook import Outlook
@@ -40,13 +42,6 @@ from campaign.wording import counted
 
 _TEST_PATIENCE = 60.0  # seconds that who tests waits for the rate
 _SAID = 1000  # different replies that are kept for the summary
-_CONTENT = "the content has changed since some had it; those who follow will get something else"
-
-
-class Change(StrEnum):
-    """What differs from an earlier run, and must be accepted before this one may send."""
-
-    CONTENT = "content"
 
 
 class Mode(StrEnum):
@@ -100,6 +95,11 @@ class Plan:
     def to_send(self) -> int:
         """Rows that would be sent, and copies that are still owed."""
         return self.preparation.plan.to_send + self.preparation.plan.copies
+
+    @property
+    def asks(self) -> bool:
+        """Whether somebody must agree: messages would leave, or rows would be withdrawn by mistake."""
+        return self.to_send > 0 or any(change is Change.LIST for change, _ in self.changes)
 
     def addresses_of(self, messages: int) -> int:
         """Return about how many addresses so many of the messages go to."""
@@ -169,7 +169,7 @@ def run(campaign: CampaignFile, options: Options, audience: Audience) -> Finishe
             case Mode.TEST:
                 return _test(campaign, ledger, options, audience)
             case Mode.SEND | Mode.REHEARSAL:
-                ledger.adopt(_guard_identity(campaign, ledger))
+                _guard_identity(campaign, ledger)
                 with _leased(campaign, ledger) as lease:
                     return _send(campaign, ledger, lease, options, audience)
 
@@ -182,11 +182,12 @@ def _send(
     login = options.login or login_of(campaign)
     plan = _plan(campaign, ledger, lease, secrets, options, audience)
     audience.planned(plan)
-    if plan.to_send and not _agreed(plan, options, audience):
+    if plan.asks and not _agreed(plan, options, audience):
         return Finished(Stop(Ending.DECLINED))
     preparation = plan.preparation
     lease.heartbeat(time.time_ns())
     preparation.enrolment.apply(time.time_ns())
+    ledger.adopt(key_of(campaign) if plan.to_send else None)
     if plan.to_send:
         ledger.set_digest(preparation.renderer.digest)
     sender = Sender(campaign, preparation.renderer, lease, login, audience, limit=options.limit)
@@ -239,47 +240,28 @@ def _plan(
     if options.mode is not Mode.REHEARSAL:
         load_pace(pace, scope_of(campaign), campaign.windows, starts, now)
     wait = pace.finish(now, preparation.survey.addresses + preparation.plan.copies)
-    changes = [(Change.CONTENT, _CONTENT)] if _content_changed(ledger, preparation) else []
-    left = tuple((change, words) for change, words in changes if change not in options.accept)
+    found = changes(campaign, ledger, preparation)
+    left = tuple((change, words) for change, words in found if change not in options.accept)
     return Plan(preparation, left, wait, time.time_ns(), options.limit)
 
 
 def _agreed(plan: Plan, options: Options, audience: Audience) -> bool:
-    """Whether the person agrees. Raises UserError for changes that nobody can be asked about."""
+    """Whether the person agrees. Raises NotAccepted for changes that nobody can be asked about."""
     if options.asks:
         return audience.agrees(plan)
     if plan.changes:
         kinds = ",".join(change for change, _ in plan.changes)
         said = "; ".join(sentence for _, sentence in plan.changes)
-        raise UserError(f"{said}. If that is meant, add --accept {kinds}")
+        raise NotAccepted(f"{said}. If that is meant, add --accept {kinds}")
     return True
 
 
-def _content_changed(ledger: Ledger, preparation: Preparation) -> bool:
-    return ledger.digest not in (None, preparation.renderer.digest)
-
-
-def _guard_identity(campaign: CampaignFile, ledger: Ledger) -> list[str]:
-    """Return what tells the rows apart, as the ledger keeps it.
-
-    Refuses another file of this name in the same ledger, and rows that are told apart by something
-    else than when some of them were mailed.
-    """
+def _guard_identity(campaign: CampaignFile, ledger: Ledger) -> None:
+    """Refuse another file of this name in the same ledger."""
     other = other_file(campaign, ledger.known_file)
     if other is not None:
         what = f"{other} has this name too, in the same ledger; names are identities: rename one"
         raise UserError(campaign.problem("name", what))
-    settings = campaign.recipients
-    key = ["the address" if column == settings.email else f"`{column}`" for column in settings.key]
-    known = ledger.other_key(key)
-    if known is not None:
-        before, now = " and ".join(known), " and ".join(key)
-        what = (
-            f"rows were told apart by {before} when some were mailed, and now by {now}: those would be mailed"
-            f" again. Go back to {before}, or give the campaign another `name`"
-        )
-        raise UserError(campaign.problem("recipients.key", what))
-    return key
 
 
 def other_file(campaign: CampaignFile, known: Path | None) -> Path | None:

@@ -35,13 +35,15 @@ class Text:
     """A compiled template. `constant` is its text where no expression stands in it.
 
     `columns` are the list's columns that it reads, by name or through `row`; `shown` are those of
-    them that it prints with no `if`, `or` or `default` for a blank one, and where. `sources` are all the
-    sources that it is made of, by name.
+    them that it prints with no `if`, `or` or `default` for a blank one, and where. `whole_row`: it may
+    read other columns too, such as `row.values()`. `sources` are all the sources that it is made of, by
+    name.
     """
 
     columns: frozenset[str] = frozenset()
     shown: Mapping[str, Problem] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
+    whole_row: bool = False
     constant: str | None = None
     _render: Callable[[Mapping[str, object]], str] = field(default=lambda context: "", repr=False)
 
@@ -227,6 +229,7 @@ class _Closure:
                 if column in (columns & (by_name | through_row)) - handled
             },
             sources=self._sources,
+            whole_row=any(use.whole_row for use in uses),
             _render=render,
         )
 

@@ -11,7 +11,8 @@ class Uses:
     `loaded` and `columns`: name to first line, unless a `default` stands for it. `defined`: asked
     with `is defined`. `tested`: something is done for a blank one. `printed`: the first line that
     prints it. `read_at`: line to the names that it reads; `subjects`: line, and a filter or an attribute
-    in it, to the names that it is applied to.
+    in it, to the names that it is applied to. `whole_row`: it reads `row` otherwise than by a name in
+    `columns`.
     """
 
     def __init__(self, tree: nodes.Template) -> None:
@@ -24,6 +25,12 @@ class Uses:
         self.read_at: dict[int, set[str]] = {}
         self.subjects: dict[tuple[int, str], set[str]] = {}
         self._visit(tree, printed=False, optional=False)
+        rows = sum(node.name == "row" and node.ctx == "load" for node in tree.find_all(nodes.Name))
+        named = sum(
+            column and name in self.columns
+            for name, column in map(_name, tree.find_all((nodes.Getitem, nodes.Getattr)))
+        )
+        self.whole_row = rows > named and "row" not in self.stored
         if "row" in self.stored:  # a loop's or a macro's own row
             self.columns.clear()
 

@@ -66,8 +66,18 @@ def test_columns(said: Said) -> None:
     assert said("columns", "email,first\nann@x.test,Ann\n") == []
 
 
+def test_nobody(said: Said) -> None:
+    (only,) = said("nobody", recipients={"csv": "list.csv", "where": "first == 'ann'"})
+    assert only.startswith("spring.yaml:")
+    assert "recipients.where: matches nobody: it leaves out all of the list's 2 rows" in only
+    assert said("nobody", "email,first\n") == [
+        "list.csv: warning: the list has a header and no rows: nobody is mailed"
+    ]
+    assert said("nobody", recipients={"csv": "list.csv", "where": "first == 'Ann'"}) == []
+
+
 def test_duplicates(said: Said) -> None:
-    twice = "email,first\nann@x.test,A\nAnn@x.test,B\n"
+    twice = "email,first\nann@x.test,A\nAnn@x.test,A\n"
     (only,) = said("duplicates", twice)
     assert only.startswith("list.csv:3: warning: ")
     assert only.endswith(" stands in line 2 already; this row is left out")

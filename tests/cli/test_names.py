@@ -9,7 +9,7 @@ import pytest
 
 from campaign.campaignfile.load import load
 from campaign.ledger import Ledger
-from campaign.model import Status
+from campaign.model import KeyColumn, Status
 from campaign.sending.job import other_file
 from tests.cli.conftest import ANNA, BEN, CLEO, YAML, Run
 from tests.ledger.book import NOW, enrol, people, statuses
@@ -28,7 +28,7 @@ def test_a_file_that_was_renamed_takes_its_history_along(ledger: Ledger, folder:
     Path("campaign.yaml").rename("spring.yaml")
     again = Ledger.open(Path("ledger.db"), "news", folder / "spring.yaml")
     assert other_file(load(Path("spring.yaml")), again.known_file) is None
-    again.adopt(["the address"])
+    again.adopt([KeyColumn("email", addressed=True)])
     assert again.history.summary(NOW).counts[Status.ACCEPTED] == 1
     again.close()
     # Another campaign may have the old file's name then.
@@ -85,14 +85,17 @@ def test_campaigns_of_a_ledger_and_ledgers_of_a_folder_do_not_mix(run: Run, ledg
 
 
 def test_rows_told_apart_by_something_else_are_not_mailed_again_by_mistake(run: Run, ledger: Ledger) -> None:
-    ledger.adopt(["the address"])
+    ledger.adopt([KeyColumn("email", addressed=True)])
     ledger.close()
     by_city = YAML.replace("recipients: list.csv", "recipients: {csv: list.csv, key: city}")
     Path("campaign.yaml").write_text(by_city)
-    for arguments in (["--dry-run"], ["--yes"]):
-        said = run("send", "campaign.yaml", *arguments, code=2)
-        assert "campaign.yaml:3:34: recipients.key: rows were told apart by the address" in said
-        assert "and now by `city`: those would be mailed again" in said
+    said = run("send", "campaign.yaml", "--dry-run")
+    assert "1 of the new rows goes to addresses that have had this campaign under another key" in said
+    assert "Rows were told apart by `email` when some were mailed, and now by `city`; 1 of" in said
+    assert "another key: send asks, or needs --accept keys." in said
+    said = run("send", "campaign.yaml", "--yes", code=5)
+    assert "If that is meant, add --accept keys\n" in said
+    assert "'key' is none of" in run("send", "campaign.yaml", "--yes", "--accept", "key", code=2)
     Path("campaign.yaml").write_text(by_city.replace("news", "another", 1))
     assert "2 to send" in run("send", "campaign.yaml", "--dry-run")
     # The address is the address, whatever its column is called.

@@ -378,12 +378,25 @@ def test_a_corrected_list(postfix: Postfix, campaign_for: Folders) -> None:
 
 def test_rows_with_one_key_are_one_message(postfix: Postfix, campaign_for: Folders) -> None:
     folder = campaign_for(postfix)
-    folder.list(["anna@example.test,Anna", "ben@example.test,Ben", "ANNA@EXAMPLE.test,Anna again"])
+    folder.list(["anna@example.test,Anna", "ben@example.test,Ben", "ANNA@EXAMPLE.test,Anna"])
     sent = folder.send()
     assert sent.returncode == 0
     assert "list.csv:4: warning: " in sent.stderr
     assert "1 double" in sent.stdout
     assert mails(postfix) == {"anna@example.test": 1, "ben@example.test": 1}
+
+
+def test_two_letters_for_one_person_are_not_one(postfix: Postfix, campaign_for: Folders) -> None:
+    folder = campaign_for(postfix)
+    folder.list(["anna@example.test,Anna", "ben@example.test,Ben", "ANNA@EXAMPLE.test,Anna again"])
+    stopped = folder.send()
+    assert stopped.returncode == 2
+    assert "list.csv:4: 'anna@example.test' stands in line 2 already, with another name" in stopped.stderr
+    assert "`key: name` if each is a letter of its own" in stopped.stderr
+    assert mails(postfix) == {}
+    folder.write(recipients={"csv": "list.csv", "name": "{{ name }}", "key": "name"})
+    assert folder.send().returncode == 0
+    assert mails(postfix) == {"anna@example.test": 2, "ben@example.test": 1}
 
 
 def test_bad_rows_stop_everything_or_are_skipped(postfix: Postfix, campaign_for: Folders) -> None:
@@ -420,7 +433,7 @@ def test_changed_content_is_not_sent_unasked(postfix: Postfix, campaign_for: Fol
     assert folder.send("--limit", "2").returncode == 5
     (folder.folder / "body.txt.j2").write_text("Dear {{ name }},\n\nthis is quite another text.\n")
     sent = folder.send()
-    assert sent.returncode == 2
+    assert sent.returncode == 5
     assert "the content has changed since some had it" in sent.stderr
     assert "--accept content" in sent.stderr
     assert folder.counts() == {"accepted": 2, "pending": 2}

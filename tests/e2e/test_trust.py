@@ -55,7 +55,7 @@ class TestAServerThatRefusesEverybody:
         assert "1 dead address was suppressed" in sent.stdout
         assert folder.suppressed() == {"bad@example.test"}
         folder.write(name="autumn")
-        assert folder.send().returncode == 0
+        assert folder.send("--accept", "name").returncode == 0
         assert folder.addresses(Status.SUPPRESSED) == {"bad@example.test"}
 
 

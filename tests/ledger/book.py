@@ -50,7 +50,7 @@ def enrol(
     ledger.register()
     enrolment = ledger.enrolment(choices)
     enrolment.stage(columns, rows)
-    enrolment.drop_duplicates("list.csv")
+    enrolment.drop_duplicates()
     enrolment.recognise()
     plan = enrolment.plan()
     enrolment.apply(now)

@@ -14,7 +14,7 @@ from campaign.errors import LedgerFull, UserError
 from campaign.ledger import Ledger
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.schema import VERSION
-from campaign.model import SECOND, Status
+from campaign.model import SECOND, KeyColumn, Status
 from tests.ledger.book import NOW, enrol, people, send, start
 from tests.ledger.namespace import run_on_disk
 
@@ -263,7 +263,7 @@ def test_opening_registers_nothing(path: Path) -> None:
     ledger = Ledger.open(path, "news")
     assert ledger.database.rows("SELECT * FROM campaigns") == []
     assert not any(ledger.history.summary(NOW).counts.values())
-    ledger.adopt(["the address"])
+    ledger.adopt([KeyColumn("email", addressed=True)])
     ledger.register()
     assert ledger.database.rows("SELECT name, file FROM campaigns") == [("news", "")]
     assert ledger.known_file is None
@@ -292,7 +292,8 @@ def test_a_ledger_of_version_1_opens(path: Path) -> None:
     assert sum(entry.forgotten for entry in entries) == 1
     assert len(ledger.suppressions) == 6
     assert ledger.digest == "d1"
-    assert ledger.other_key(["`invoice`"]) == ["the address"]
+    assert ledger.other_key([KeyColumn("invoice")]) == (KeyColumn("", addressed=True),)
+    assert ledger.other_key([KeyColumn("mail", addressed=True)]) is None
     assert ledger.is_suppressed("forgotten@example.com")
     run = start(ledger, 1_770_001_000 * SECOND)
     assert {claim.recipient.key for claim in run.claim(1_770_001_000 * SECOND, 10)} == {

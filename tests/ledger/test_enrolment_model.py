@@ -17,6 +17,7 @@ KEYS = [f"k{n}" for n in range(6)]
 ADDRESSES = ["anna@a.test", "Anna@a.test", "ben@a.test", "cleo@b.test", "dora@b.test", "emil@c.test"]
 PATTERNS = [*sorted({fold(address) for address in ADDRESSES}), "@a.test", "@b.test"]
 WAITING = (Status.PENDING, Status.DEFERRED)
+HAD = (Status.ACCEPTED, Status.IN_DOUBT)
 LEAVING = (*WAITING, Status.INVALID, Status.SUPPRESSED, Status.REFUSED)
 
 GOOD = st.builds(
@@ -42,6 +43,10 @@ class Known:
     attempts: int = 0
     left_as: Status | None = None
 
+    @property
+    def refused(self) -> bool:
+        return Status.REFUSED in (self.status, self.left_as)
+
 
 @dataclass
 class Expected:
@@ -62,6 +67,7 @@ class EnrolmentAgainstADict(RuleBasedStateMachine):
         self.known: dict[str, Known] = {}
         self.patterns: set[str] = set()
         self.forgotten: set[str] = set()
+        self.rows: int | None = None
 
     def teardown(self) -> None:
         self.ledger.close()
@@ -72,12 +78,16 @@ class EnrolmentAgainstADict(RuleBasedStateMachine):
         choices = Choices(resend, retry)
         enrolment = self.ledger.enrolment(choices)
         enrolment.stage(("email", "city"), rows)
-        said = [problem.line for problem in enrolment.drop_duplicates("list.csv")]
+        said = [double.line for double in enrolment.drop_duplicates()]
         enrolment.recognise()
         kept, doubles = self.kept(rows)
         assert said == doubles
+        again = self.again_by_another_key(kept, choices)
         expected = self.expect(kept, choices)
         plan = enrolment.plan()
+        assert (plan.rekeyed, plan.further, plan.gone) == again
+        assert (plan.rows, plan.rows_before) == (len(kept), self.rows)
+        self.rows = len(kept)
         sendable = [one.email for one in enrolment.to_send()]
         assert sendable == expected.addresses
         enrolment.apply(NOW)
@@ -108,6 +118,24 @@ class EnrolmentAgainstADict(RuleBasedStateMachine):
                 said.add(one.key)
         return sorted(kept, key=lambda one: one.number), doubles
 
+    def again_by_another_key(self, rows: list[Recipient | BadRow], choices: Choices) -> tuple[int, int, int]:
+        """Return how many new rows' people have had it by a row that left, by one that is listed, and
+        how many rows that have had it are not listed.
+        """
+        listed = {one.key for one in rows}
+        had = {key: was for key, was in self.known.items() if was.status in HAD}
+        rekeyed = further = 0
+        for one in rows:
+            if one.key in self.known or self.becomes(None, one, choices) != Status.PENDING:
+                continue
+            assert isinstance(one, Recipient)
+            theirs = {key: was for key, was in had.items() if fold(was.email) == fold(one.email)}
+            leaves = any(key not in listed and was.left_as is None for key, was in theirs.items())
+            stays = any(key in listed for key in theirs)
+            rekeyed += leaves or (bool(theirs) and not stays)
+            further += stays and not leaves
+        return rekeyed, further, sum(key not in listed for key in had)
+
     def expect(self, rows: list[Recipient | BadRow], choices: Choices) -> Expected:
         """Do to `known` what the rules of enrolment say, and return what the plan should say of it."""
         expected = Expected()
@@ -116,6 +144,8 @@ class EnrolmentAgainstADict(RuleBasedStateMachine):
             if was.status in LEAVING and key not in listed:
                 was.left_as, was.status = was.status, Status.WITHDRAWN
                 expected.add("withdrawn")
+            elif was.status in HAD:
+                was.left_as = None if key in listed else was.left_as or was.status
         for one in rows:
             known = self.known.get(one.key)
             becomes = self.becomes(known, one, choices)
@@ -152,10 +182,7 @@ class EnrolmentAgainstADict(RuleBasedStateMachine):
         email = "" if fold(one.email) in self.forgotten else one.email
         suppressed = self.suppressed(one.email)
         stays = suppressed or not choices.retry_refused
-        refused = was == Status.REFUSED or (
-            was == Status.WITHDRAWN and known is not None and known.left_as == Status.REFUSED
-        )
-        if refused and stays and known and fold(known.email) == fold(email):
+        if known and known.refused and stays and fold(known.email) == fold(email):
             return Status.REFUSED
         if suppressed:
             return Status.SUPPRESSED

@@ -163,7 +163,7 @@ def test_who_is_forgotten_after_the_list_was_read_is_not_enrolled(ledger: Ledger
     enrol(Ledger(ledger.database, "earlier", None), people(ANNA))
     enrolment = ledger.enrolment()
     enrolment.stage(("email", "city"), people(ANNA, "ben@example.test"))
-    list(enrolment.drop_duplicates("list.csv"))
+    list(enrolment.drop_duplicates())
     enrolment.recognise()
     assert enrolment.plan().to_send == 2
     ledger.forget(ANNA, NOW)

@@ -28,11 +28,12 @@ def ledger() -> Iterator[Ledger]:
 
 
 def plan(
-    ledger: Ledger, rows: list[Recipient | BadRow]
-) -> tuple[Plan, list[tuple[int | None, str]], Enrolment]:
+    ledger: Ledger, rows: list[Recipient | BadRow], shown: tuple[str, ...] = ()
+) -> tuple[Plan, list[tuple[int, str, int]], Enrolment]:
+    """Return the plan, and of each double its line, its key and the line that has it first."""
     enrolment = ledger.enrolment()
-    enrolment.stage(COLUMNS, rows)
-    said = [(problem.line, problem.message) for problem in enrolment.drop_duplicates("list.csv")]
+    enrolment.stage(COLUMNS, rows, shown)
+    said = [(double.line, double.key, double.first) for double in enrolment.drop_duplicates()]
     enrolment.recognise()
     return enrolment.plan(), said, enrolment
 
@@ -108,7 +109,7 @@ def test_a_list_in_its_order_is_not_looked_up(ledger: Ledger, monkeypatch: pytes
 def test_doubles_of_what_was_accepted_are_named(ledger: Ledger, distance: int) -> None:
     rows = listed([*ADDRESSES[:distance], ADDRESSES[0], *ADDRESSES[distance:7000]])
     found, said, _ = plan(ledger, rows)
-    assert said == [(distance + 2, "'user0@example.com' stands in line 2 already; this row is left out")]
+    assert said == [(distance + 2, "user0@example.com", 2)]
     assert found.accepted == 7000 - 70
 
 
@@ -117,12 +118,33 @@ def test_doubles_are_named_in_the_order_of_the_list(ledger: Ledger) -> None:
     rows = listed([new, accepted, waiting, waiting, new, accepted, new])
     found, said, _ = plan(ledger, rows)
     assert said == [
-        (5, f"{waiting!r} stands in line 4 already; this row is left out"),
-        (6, f"{new!r} stands in line 2 already; this row is left out"),
-        (7, f"{accepted!r} stands in line 3 already; this row is left out"),
-        (8, f"{new!r} stands in line 2 already; this row is left out"),
+        (5, waiting, 4),
+        (6, new, 2),
+        (7, accepted, 3),
+        (8, new, 2),
     ]
     assert (found.new, found.accepted, found.to_send) == (1, 1, 2)
+
+
+@pytest.mark.parametrize(
+    "address", [ADDRESSES[0], ADDRESSES[99], "x@example.com"], ids=["had", "waits", "new"]
+)
+def test_doubles_whose_messages_differ_are_told_apart(ledger: Ledger, address: str) -> None:
+    """By what is shown, by the name and by the address; a difference that nobody sees is none."""
+    key = address
+    rows: list[Recipient | BadRow] = [
+        row(1, address, city="Oslo"),
+        row(2, address.upper(), city=" Oslo "),
+        row(3, address, city="Rome"),
+        row(4, address, name="Ann"),
+        row(5, "another@example.com", key=key),
+    ]
+    for shown, different in ((("city",), [4, 5, 6]), ((), [5, 6])):
+        enrolment = ledger.enrolment()
+        enrolment.stage(COLUMNS, rows, shown)
+        doubles = list(enrolment.drop_duplicates())
+        assert [double.line for double in doubles] == [3, 4, 5, 6]
+        assert [double.line for double in doubles if double.differs] == different
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
@@ -153,9 +175,9 @@ def test_duplicates_are_dropped_whether_or_not_anybody_reads_of_them() -> None:
     book = Ledger.temporary("duplicates")
     enrolment = book.enrolment()
     enrolment.stage(COLUMNS, listed(["anna@example.com", "ben@example.com", "anna@example.com"]))
-    problems = enrolment.drop_duplicates("list.csv")
+    doubles = enrolment.drop_duplicates()
     assert [recipient.number for recipient in enrolment.to_send()] == [1, 2]
-    assert [problem.line for problem in problems] == [4]
+    assert [double.line for double in doubles] == [4]
     book.close()
 
 

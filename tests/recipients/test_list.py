@@ -165,6 +165,15 @@ class TestKeyAndName:
     def test_another_column_is_trimmed(self, listed: Open) -> None:
         assert [row.key for row in good(listed("email,id\na@x.test, A7 \n", key="id"))] == ["A7"]
 
+    def test_keys_are_composed_and_otherwise_as_written(self, listed: Open) -> None:
+        """One name may be written in two ways (NFC and NFD); 007 and 7 are two."""
+        for key, wanted in (("id", "Zo\u00eb"), (["id", "email"], '["Zo\u00eb", "a@x.test"]')):
+            for written in ("Zo\u00eb", "Zoe\u0308"):
+                (row,) = good(listed(f"email,id\na@x.test,{written}\n", key=key))
+                assert row.key == wanted
+        rows = good(listed("email,id\na@x.test,007\nb@x.test,7\nc@x.test,A\nd@x.test,a\n", key="id"))
+        assert [row.key for row in rows] == ["007", "7", "A", "a"]
+
     def test_several_are_a_json_list(self, listed: Open) -> None:
         (row,) = good(listed("email,id\nA@x.test, Ä7 \n", key=["id", "email"]))
         assert row.key == '["Ä7", "a@x.test"]'

@@ -204,7 +204,7 @@ def test_bad_rows_are_named() -> None:
     ledger = Ledger.temporary("letter")
     enrolment = ledger.enrolment()
     enrolment.stage(("email",), [BadRow(1, 2, "", ())])
-    list(enrolment.drop_duplicates("list.csv"))
+    list(enrolment.drop_duplicates())
     enrolment.apply(START)
     said = words(ledger)
     assert "1 row is skipped" in said

@@ -1,7 +1,10 @@
 """The campaigns of a ledger: name, file, key columns and content digest of each.
 
-What was noted for a run counts only once somebody was accepted: before that, nobody can be mailed
-twice by another key, or get other content than others had.
+What was noted for a run counts only once somebody was accepted, or may have been: before that, nobody
+can be mailed twice by another key, or get other content than others had.
+
+`campaigns.key` is a JSON list of the columns' names, in which `{"address": name}` is the one that mail
+goes to. Ledgers of schema 1 have `ADDRESS` there, and other names in backquotes.
 """
 
 from __future__ import annotations
@@ -11,8 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from campaign.ledger.sqlite.database import Database
+from campaign.ledger.sqlite.upgrade import ADDRESS
+from campaign.model import KeyColumn
 
-_ANY_ACCEPTED = "EXISTS (SELECT 1 FROM messages WHERE campaign = ?1 AND status = 'accepted')"
+HAD = "('accepted', 'in_doubt', 'in_flight')"
+"""The statuses of rows that have had their message, or may have."""
+
+_ANY_HAD = f"EXISTS (SELECT 1 FROM messages WHERE campaign = ?1 AND status IN {HAD})"
 
 
 class Campaigns:
@@ -36,11 +44,13 @@ class Campaigns:
         assert campaign_id is not None  # noqa: S101
         return campaign_id
 
-    def adopt(self, campaign_id: int, file: Path | None, key: Sequence[str]) -> None:
-        """Record where the campaign's file is now, and its key columns."""
+    def adopt(self, campaign_id: int, file: Path | None, key: Sequence[KeyColumn] | None) -> None:
+        """Record where the campaign's file is now, and its key columns; None leaves those."""
+        columns = [{"address": column.name} if column.addressed else column.name for column in key or ()]
+        words = json.dumps(columns, ensure_ascii=False) if columns else None
         self._database.change(
-            "UPDATE campaigns SET file = ?, key = ? WHERE id = ?",
-            (str(file or ""), json.dumps(list(key), ensure_ascii=False), campaign_id),
+            "UPDATE campaigns SET file = ?, key = coalesce(?, key) WHERE id = ?",
+            (str(file or ""), words, campaign_id),
         )
 
     def file(self, campaign_id: int) -> Path | None:
@@ -48,21 +58,39 @@ class Campaigns:
         found = self._database.row("SELECT file FROM campaigns WHERE id = ?", (campaign_id,))
         return Path(str(found[0])) if found and found[0] else None
 
-    def accepted_key(self, campaign_id: int) -> list[str] | None:
-        """Return the recorded key columns, if any row was accepted."""
-        found = self._database.row(
-            f"SELECT key FROM campaigns WHERE id = ?1 AND {_ANY_ACCEPTED}", (campaign_id,)
-        )
-        columns: list[str] | None = json.loads(str(found[0])) if found and found[0] else None
-        return columns
+    def mailed_key(self, campaign_id: int) -> tuple[KeyColumn, ...] | None:
+        """Return the recorded key columns, if anybody has had a message."""
+        found = self._database.row(f"SELECT key FROM campaigns WHERE id = ?1 AND {_ANY_HAD}", (campaign_id,))
+        return tuple(map(_column, json.loads(str(found[0])))) if found and found[0] else None
 
-    def accepted_digest(self, campaign_id: int) -> str | None:
-        """Return the recorded digest of the content, if any row was accepted."""
+    def others_mailed(self, campaign_id: int) -> list[tuple[str, Path, int]]:
+        """Return name, file and number of recipients of the other campaigns, the latest first."""
+        rows = self._database.rows(
+            "SELECT name, file, had FROM (SELECT id, name, file,"
+            f" (SELECT count(*) FROM messages WHERE campaign = campaigns.id AND status IN {HAD}) AS had"
+            " FROM campaigns WHERE id != ? AND file != '') WHERE had ORDER BY id DESC",
+            (campaign_id,),
+        )
+        return [(str(name), Path(str(file)), had) for name, file, had in rows]
+
+    def has_rows(self, campaign_id: int) -> bool:
+        """Whether a list was enrolled under this name."""
+        found = self._database.row("SELECT 1 FROM messages WHERE campaign = ? LIMIT 1", (campaign_id,))
+        return found is not None
+
+    def mailed_digest(self, campaign_id: int) -> str | None:
+        """Return the recorded digest of the content, if anybody has had a message."""
         found = self._database.row(
-            f"SELECT digest FROM campaigns WHERE id = ?1 AND {_ANY_ACCEPTED}", (campaign_id,)
+            f"SELECT digest FROM campaigns WHERE id = ?1 AND {_ANY_HAD}", (campaign_id,)
         )
         return str(found[0]) if found and found[0] else None
 
     def set_digest(self, campaign_id: int, digest: str) -> None:
         """Record the digest of the content that is sent from now on."""
         self._database.change("UPDATE campaigns SET digest = ? WHERE id = ?", (digest, campaign_id))
+
+
+def _column(stored: str | dict[str, str]) -> KeyColumn:
+    if isinstance(stored, dict):
+        return KeyColumn(stored["address"], addressed=True)
+    return KeyColumn("", addressed=True) if stored == ADDRESS else KeyColumn(stored.strip("`"))

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from campaign.ledger.protocols import Choices, Plan
+from campaign.ledger.sqlite.campaigns import HAD
 from campaign.ledger.sqlite.database import Database, Row
 from campaign.ledger.sqlite.staging import Staging
 from campaign.model import BadRow, Recipient, Status
@@ -29,6 +30,7 @@ CASE
 END
 """
 
+_HAD = (Status.ACCEPTED, Status.IN_DOUBT, Status.IN_FLIGHT)
 _CHANGED = "(m.email != s.email OR m.name != s.name OR m.fields != s.fields OR m.layout != :layout)"
 
 _JOINED = "FROM temp.staged s LEFT JOIN messages m ON m.campaign = :campaign AND m.key = s.key"
@@ -48,20 +50,23 @@ class SqliteEnrolment:
         self.mark_bad = self._staging.mark_bad
         self.recognise = self._staging.recognise
 
-    def stage(self, columns: tuple[str, ...], rows: Iterable[Recipient | BadRow]) -> None:
+    def stage(
+        self, columns: tuple[str, ...], rows: Iterable[Recipient | BadRow], shown: Collection[str] = ()
+    ) -> None:
         """Read the rows of the list, which have these columns."""
         self._columns = columns
         found = self._database.row(
             "SELECT id FROM layouts WHERE columns = ?", (json.dumps(columns, ensure_ascii=False),)
         )
         self._layout = found[0] if found else -1
-        self._staging.stage(columns, rows)
+        self._staging.stage(columns, rows, shown)
 
     def plan(self) -> Plan:
         """Count what `apply` will do."""
         counts: dict[str, int] = {Status.ACCEPTED: self._staging.met}
         barred = 0
         twice = 0
+        listed = self._staging.met
         to_send: Counter[str] = Counter()
         for becomes, was, differs, suppressed, count in self._database.rows(
             f"SELECT {_BECOMES}, m.status, {_CHANGED}, s.suppressed, count(*) {_JOINED} GROUP BY 1, 2, 3, 4",
@@ -69,19 +74,20 @@ class SqliteEnrolment:
         ):
             counts[str(becomes)] = counts.get(str(becomes), 0) + count
             barred += count if becomes == Status.REFUSED and suppressed else 0
+            listed += count if was in _HAD else 0
             if becomes in (Status.PENDING, Status.DEFERRED):
                 to_send[_kind(str(becomes), None if was is None else str(was), bool(differs))] += count
                 twice += count if was in (Status.IN_DOUBT, Status.IN_FLIGHT) else 0
-        withdrawn = self._database.row(
-            f"SELECT count(*) FROM messages m WHERE {_LEAVES}",
-            self._parameters,
-        )
+        withdrawn = self._count(f"messages m WHERE {_LEAVES}")
+        before = self._database.row("SELECT rows FROM campaigns WHERE id = :campaign", self._parameters)
         ends = self._database.row(
             f"SELECT (SELECT s.email {_SENDABLE} ORDER BY s.number LIMIT 1),"
             f" (SELECT s.email {_SENDABLE} ORDER BY s.number DESC LIMIT 1)",
             self._parameters,
         )
         owed = self._database.row(_OWED, self._parameters)
+        had = self._count(f"messages WHERE campaign = :campaign AND status IN {HAD}")
+        rekeyed, further = self._again_by_another_key() if had and to_send["new"] else (0, 0)
         return Plan(
             to_send=to_send.total(),
             copies=owed[0] if owed else 0,
@@ -91,7 +97,7 @@ class SqliteEnrolment:
             returned=to_send["returned"],
             again=to_send["again"],
             deferred=to_send["deferred"],
-            withdrawn=withdrawn[0] if withdrawn else 0,
+            withdrawn=withdrawn,
             accepted=counts.get(Status.ACCEPTED, 0),
             refused=counts.get(Status.REFUSED, 0),
             barred=barred,
@@ -101,7 +107,26 @@ class SqliteEnrolment:
             twice=twice,
             first=str(ends[0] or "") if ends else "",
             last=str(ends[1] or "") if ends else "",
+            rekeyed=rekeyed,
+            further=further,
+            gone=had - listed,
+            rows=self._staging.met + self._count("temp.staged"),
+            rows_before=before[0] if before else None,
         )
+
+    def _count(self, rows: str) -> int:
+        found = self._database.row(f"SELECT count(*) FROM {rows}", self._parameters)
+        return found[0] if found else 0
+
+    def _again_by_another_key(self) -> tuple[int, int]:
+        """Return how many new rows' addresses have had this campaign by a row that left, or has not."""
+        rekeyed = further = 0
+        for leaves, stays, count in self._database.rows(_BY_ANOTHER_KEY, self._parameters):
+            if leaves or not stays:
+                rekeyed += count
+            else:
+                further += count
+        return rekeyed, further
 
     def to_send(self) -> Iterator[Recipient]:
         """Iterate over the rows that will be sent, in list order."""
@@ -129,8 +154,12 @@ class SqliteEnrolment:
                 parameters,
             )
             self._database.change(_ENROL, parameters)
-            for statement in _COPIES:
+            for statement in (_LEFT, *_COPIES):
                 self._database.change(statement, parameters)
+            self._database.change(
+                "UPDATE campaigns SET rows = :met + (SELECT count(*) FROM temp.staged) WHERE id = :campaign",
+                {**parameters, "met": self._staging.met},
+            )
         self._staging.drop()
 
     @property
@@ -188,6 +217,29 @@ ON CONFLICT (campaign, key) DO UPDATE SET
 WHERE status != excluded.status OR number != excluded.number OR line != excluded.line
    OR email != excluded.email OR name != excluded.name OR fields != excluded.fields
    OR layout != excluded.layout OR reply != excluded.reply
+"""
+
+
+# Rows that have had their message keep their status when they leave the list; `left_as` tells.
+_LISTED = (
+    "(o.id IN (SELECT row_id FROM temp.met) OR EXISTS (SELECT 1 FROM temp.staged l WHERE l.key = o.key))"
+)
+_LEFT = f"""
+UPDATE messages AS o SET left_as = CASE WHEN {_LISTED} THEN NULL ELSE status END
+WHERE campaign = :campaign AND status IN {HAD} AND (left_as IS NULL) = (NOT {_LISTED})
+"""
+
+# New rows, by whether a row of their address that has had the message leaves with this list, and whether
+# one stays.
+_BY_ANOTHER_KEY = f"""
+SELECT leaves, stays, count(*) FROM (
+    SELECT max(o.left_as IS NULL AND NOT {_LISTED}) AS leaves, max({_LISTED}) AS stays
+    FROM temp.staged s CROSS JOIN messages o
+    ON o.folded = s.folded AND o.campaign = :campaign AND o.status IN {HAD}
+    WHERE s.bad IS NULL AND s.suppressed = 0
+        AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.campaign = :campaign AND m.key = s.key)
+    GROUP BY s.number
+) GROUP BY leaves, stays
 """
 
 

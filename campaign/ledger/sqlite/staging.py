@@ -10,15 +10,14 @@ is not changed, and memory stays flat for any list: SQLite keeps temporary table
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 
 from campaign.address import fold
-from campaign.errors import Problem
 from campaign.ledger.patterns import addresses_in, forms, forms_of_version_1
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.upgrade import REFOLDED_AT
-from campaign.model import BadRow, Recipient
+from campaign.model import BadRow, Double, Recipient
 
 _BATCH = 2000
 
@@ -29,11 +28,13 @@ DROP TABLE IF EXISTS temp.met;
 DROP TABLE IF EXISTS temp.later;
 CREATE TEMP TABLE staged (
     number INTEGER PRIMARY KEY, line INTEGER, key TEXT, email TEXT, name TEXT, fields TEXT, bad TEXT,
-    suppressed INTEGER DEFAULT 0, folded TEXT, domain TEXT, hash TEXT
+    suppressed INTEGER DEFAULT 0, folded TEXT, domain TEXT, hash TEXT, looks INTEGER
 );
 CREATE TEMP TABLE older (number INTEGER, pattern TEXT);
-CREATE TEMP TABLE met (row_id INTEGER PRIMARY KEY, line INTEGER);
-CREATE TEMP TABLE later (number INTEGER PRIMARY KEY, line INTEGER, key TEXT, email TEXT, first INTEGER);
+CREATE TEMP TABLE met (row_id INTEGER PRIMARY KEY, line INTEGER, looks INTEGER);
+CREATE TEMP TABLE later (
+    number INTEGER PRIMARY KEY, line INTEGER, key TEXT, email TEXT, first INTEGER, differs INTEGER
+);
 """
 
 # What a staged row becomes whose person was forgotten.
@@ -51,14 +52,18 @@ class Staging:
         self.met = 0
         self._any_bad = False
         self._columns: tuple[str, ...] = ()
+        self._shown: tuple[str, ...] = ()
         self._secret = database.secret()
         self._refolded_at = database.setting(REFOLDED_AT)
         database.script(_TABLES)
         self._accepted = _Accepted(database, campaign_id)
 
-    def stage(self, columns: tuple[str, ...], rows: Iterable[Recipient | BadRow]) -> None:
+    def stage(
+        self, columns: tuple[str, ...], rows: Iterable[Recipient | BadRow], shown: Collection[str]
+    ) -> None:
         """Read the rows of the list, which have these columns, in transactions of some thousand rows."""
         self._columns = columns
+        self._shown = tuple(column for column in columns if column in shown)
         rows = iter(rows)
         while batch := list(islice(rows, _BATCH)):
             with self._database.temporary_transaction():
@@ -72,7 +77,7 @@ class Staging:
         """Store a batch, and return how many of its rows were accepted earlier."""
         accepted, met = self._meet(batch)
         self._database.change_many(
-            "INSERT INTO temp.staged VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?)",
+            "INSERT INTO temp.staged VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?)",
             (
                 self._good(row) if isinstance(row, Recipient) else self._bad(row)
                 for place, row in enumerate(batch)
@@ -96,10 +101,15 @@ class Staging:
         cells = _encode(list(row.row.values()))
         return (
             row.number, row.line, row.key, row.email, row.name, cells, None, one.folded, one.domain, one.hash,
+            self._looks(row),
         )  # fmt: skip
 
     def _bad(self, row: BadRow) -> tuple[object, ...]:
-        return (row.number, row.line, row.key, "", "", self._cells(row), _words(row), "", "", "")
+        return (row.number, row.line, row.key, "", "", self._cells(row), _words(row), "", "", "", 0)
+
+    def _looks(self, row: Recipient) -> int:
+        """Return a number that two rows share whose messages go to one address, and say the same."""
+        return hash((fold(row.email), row.name, *(row.row[column].strip() for column in self._shown)))
 
     def _cells(self, row: BadRow) -> str:
         """Return the cells of a bad row, blank where it is too short."""
@@ -111,26 +121,32 @@ class Staging:
         Returns their places in the batch, and how many were not met in an earlier row.
         """
         found = self._accepted.find([row.key if isinstance(row, Recipient) else "" for row in batch])
-        met = [(row_id, batch[place].line) for place, row_id in found]
-        new = self._database.change_many("INSERT OR IGNORE INTO temp.met VALUES (?, ?)", met)
+        met = [
+            (row_id, row.line, self._looks(row))
+            for row, row_id in ((batch[place], row_id) for place, row_id in found)
+            if isinstance(row, Recipient)
+        ]
+        new = self._database.change_many("INSERT OR IGNORE INTO temp.met VALUES (?, ?, ?)", met)
         if new < len(met):
             self._database.change_many(
-                "INSERT INTO temp.later"
-                " SELECT ?1, ?2, ?3, ?4, line FROM temp.met WHERE row_id = ?5 AND line != ?2",
+                "INSERT INTO temp.later SELECT ?1, ?2, ?3, ?4, line, looks != ?5 FROM temp.met"
+                " WHERE row_id = ?6 AND line != ?2",
                 (
-                    (row.number, row.line, row.key, row.email if isinstance(row, Recipient) else "", row_id)
+                    (row.number, row.line, row.key, row.email, self._looks(row), row_id)
                     for row, row_id in ((batch[place], row_id) for place, row_id in found)
+                    if isinstance(row, Recipient)
                 ),
             )
         return {place for place, _ in found}, new
 
-    def drop_duplicates(self, file: str) -> Iterator[Problem]:
-        """Drop each row whose key an earlier row has, and return a problem for each, in list order.
+    def drop_duplicates(self) -> Iterator[Double]:
+        """Drop each row whose key an earlier row has, and return them in list order.
 
-        The rows are gone when this returns. The problems are read from disk as they are consumed.
+        They are dropped when this returns, and read from disk as they are consumed.
         """
         self._database.script(
-            "INSERT INTO temp.later SELECT s.number, s.line, s.key, s.email, f.line"
+            "INSERT INTO temp.later SELECT s.number, s.line, s.key, s.email, f.line,"
+            " s.looks != f.looks"
             " FROM (SELECT key, min(number) AS number FROM temp.staged WHERE bad IS NULL"
             "       GROUP BY key HAVING count(*) > 1) AS g"
             " CROSS JOIN temp.staged f ON f.number = g.number"
@@ -139,14 +155,13 @@ class Staging:
         self._database.change("DELETE FROM temp.staged WHERE number IN (SELECT number FROM temp.later)")
         if self._any_bad:
             self._drop_needless_bad()
-        return self._duplicates(file)
+        return self._doubles()
 
-    def _duplicates(self, file: str) -> Iterator[Problem]:
-        for line, key, email, first in self._database.each(
-            "SELECT line, key, email, first FROM temp.later ORDER BY number"
+    def _doubles(self) -> Iterator[Double]:
+        for number, line, key, email, first, differs in self._database.each(
+            "SELECT number, line, key, email, first, differs FROM temp.later ORDER BY number"
         ):
-            whose = "" if fold(str(email)) == key else f", {email},"
-            yield Problem(f"{key!r} stands in line {first} already; this row{whose} is left out", file, line)
+            yield Double(number, line, str(key), str(email), first, bool(differs))
 
     def _drop_needless_bad(self) -> None:
         """Drop bad rows whose key a good or an earlier bad row has; give those without a key one."""

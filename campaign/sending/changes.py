@@ -1,0 +1,63 @@
+"""What differs from the earlier runs of a campaign, and must be accepted before this one may send.
+
+The campaign file, the ledger and a prepared list → kinds of change, each with a sentence for a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+
+from campaign.campaignfile.models import CampaignFile
+from campaign.ledger import Ledger, Plan
+from campaign.model import KeyColumn
+from campaign.preparation import Preparation
+from campaign.wording import counted
+
+
+class Change(StrEnum):
+    """A kind of change, as `--accept` names it."""
+
+    CONTENT = "content"  # what messages say
+    KEYS = "keys"  # what tells rows apart: people who have had the message are new rows
+    NAME = "name"  # the campaign's name, in the same file
+    LIST = "list"  # most of the list is gone
+
+
+def changes(campaign: CampaignFile, ledger: Ledger, preparation: Preparation) -> Iterator[tuple[Change, str]]:
+    """Yield what differs from earlier runs."""
+    plan = preparation.plan
+    if plan.to_send + plan.copies and ledger.digest not in (None, preparation.renderer.digest):
+        words = "the content has changed since some had it; those who follow will get something else"
+        yield Change.CONTENT, words
+    key = key_of(campaign)
+    if words := _by_another_key(ledger.other_key(key), key, plan):
+        yield Change.KEYS, words
+    other = ledger.other_name
+    if other is not None and plan.new:
+        name, count = other
+        had = f"{counted(count, 'row')} had this campaign when it was named {name!r}"
+        yield Change.NAME, f"{had}; another name is another campaign, and mails everybody again"
+    if plan.rows_before is not None and 2 * plan.rows < plan.rows_before:
+        yield Change.LIST, f"the list has {counted(plan.rows, 'row')}, and had {plan.rows_before:,} last time"
+
+
+def key_of(campaign: CampaignFile) -> tuple[KeyColumn, ...]:
+    """Return what tells the rows apart."""
+    settings = campaign.recipients
+    return tuple(KeyColumn(column, column == settings.email) for column in settings.key)
+
+
+def _by_another_key(before: Sequence[KeyColumn] | None, now: Sequence[KeyColumn], plan: Plan) -> str:
+    """Say which new rows may be people who have had the message, "" for none.
+
+    `before` is the key of those who have had it, None where it is the same.
+    """
+    again = plan.rekeyed + (plan.further if before is not None else 0)
+    go = counted(again, "of the new rows goes", "of the new rows go")
+    said = f"{go} to addresses that have had this campaign under another key" if again else ""
+    if before is None or not (again or (plan.new and plan.gone)):
+        return said
+    was, is_now = " and ".join(map(str, before)), " and ".join(map(str, now))
+    unknown = f"by that, {counted(plan.gone, 'row')} of theirs are not on the list, and {plan.new:,} are new"
+    return f"rows were told apart by {was} when some were mailed, and now by {is_now}; {said or unknown}"
