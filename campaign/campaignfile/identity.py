@@ -26,7 +26,7 @@ class Identity:
     """A campaign as its ledger knows it.
 
     `email` and `key` are columns of the list, its defaults where they cannot be read. `host` and
-    `username` are the account that the rate is counted for; `host` is None and `windows` is empty
+    `username`, or `account`, are what the rate is counted for; `host` is None and `windows` is empty
     where the server's settings cannot be read. `named_files` are all paths that the file names,
     itself included, whether they exist or not: no output overwrites one of them.
     """
@@ -38,6 +38,7 @@ class Identity:
     key: tuple[str, ...]
     host: str | None
     username: str | None
+    account: str | None
     windows: tuple[Window, ...]
     named_files: frozenset[Path]
 
@@ -82,6 +83,7 @@ def identify(file: Path) -> Identity:
         key=key,
         host=host,
         username=username,
+        account=_text(smtp.get("account")),
         windows=_windows(values.get("rate")) or _windows(smtp.get("rate")),
         named_files=frozenset(named),
     )

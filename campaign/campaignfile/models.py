@@ -154,6 +154,9 @@ class Smtp(_WithSecret):
         default=Security.STARTTLS,
     )
     username: str | None = _about("Who logs in.", default=None)
+    account: str | None = _about(
+        "A name for what the rate is counted for, instead of host and username.", default=None, min_length=1
+    )
     password_env: str | None = _about("The environment variable that holds the password.", default=None)
     password_command: Command | None = _about("A command that prints the password.", default=None, repr=False)
     password_file: AnyPath | None = _about("A file that holds the password.", default=None)

@@ -56,21 +56,23 @@ def _look(campaign: Identity, ledger: Ledger) -> tuple[Summary, Outlook | None, 
 
     All of it is of one moment: what has started meanwhile is not also counted as waiting.
     """
+    from campaign.clock import moment
     from campaign.ledger import Scope
     from campaign.sending.account import load_pace
     from campaign.sending.outlook import outlook
     from campaign.sending.pacing import LocalPace
 
     with ledger.at_one_moment():
-        now = time.time_ns()
+        present = moment()
+        now = present.utc
         summary = ledger.history.summary(now)
         if not summary.waiting:
             return summary, None, now
         pace = LocalPace(campaign.windows)
         if campaign.windows and campaign.host is not None:
-            scope = Scope(campaign.host, campaign.username or "")
-            load_pace(pace, scope, campaign.windows, ledger, time.monotonic_ns())
-    ahead = outlook(pace, summary.not_started, summary.next_due, time.monotonic_ns(), now)
+            scope = Scope.of(campaign.host, campaign.username, campaign.account)
+            load_pace(pace, scope, campaign.windows, ledger, present)
+    ahead = outlook(pace, summary.not_started, summary.next_due, present.steady, now)
     return summary, ahead, now
 
 

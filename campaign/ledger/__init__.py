@@ -13,12 +13,12 @@ from campaign.ledger.protocols import (
     Intent,
     Plan,
     Run,
-    Scope,
     Summary,
     Suppression,
     Suppressions,
     copy_key,
 )
+from campaign.ledger.scope import Scope
 
 __all__ = [
     "WINDOW",

@@ -14,15 +14,18 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from campaign.clock import Moment
 from campaign.errors import Problem
 from campaign.ledger.patterns import Forgotten
-from campaign.ledger.protocols import Choices, Enrolment, History, Run, Scope, Suppressions
+from campaign.ledger.protocols import Choices, Enrolment, History, Run, Suppressions
+from campaign.ledger.scope import Scope
 from campaign.ledger.sqlite import doubt, forgetting
 from campaign.ledger.sqlite.campaigns import Campaigns
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.enrolment import SqliteEnrolment
 from campaign.ledger.sqlite.history import SqliteHistory
-from campaign.ledger.sqlite.run import SqliteRun, is_suppressed, starts
+from campaign.ledger.sqlite.run import SqliteRun, is_suppressed
+from campaign.ledger.sqlite.starts import ages
 from campaign.ledger.sqlite.suppression import SqliteSuppressions
 from campaign.ledger.sqlite.upgrade import bring_up_to_date
 from campaign.model import SECOND, KeyColumn, Status
@@ -143,9 +146,9 @@ class Ledger:
         """What happened in this campaign."""
         return SqliteHistory(self.database, self.campaign_id)
 
-    def starts(self, scope: Scope, since: int) -> list[tuple[int, int]]:
-        """Return (started_at, addresses) of every attempt in `scope` since then, oldest first; UTC ns."""
-        return starts(self.database, scope, since)
+    def ages(self, scope: Scope, now: Moment, period: int, places: int) -> list[tuple[int, int]]:
+        """Return (age in ns, addresses) of the last starts in `scope`, the oldest first; see `Run.ages`."""
+        return ages(self.database, scope, now, period, places)
 
     def is_suppressed(self, address: str) -> bool:
         """Whether the suppression list covers an address."""

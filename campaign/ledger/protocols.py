@@ -14,17 +14,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from campaign.clock import Moment
 from campaign.ledger.patterns import is_hash
+from campaign.ledger.scope import Scope
 from campaign.model import BadRow, Double, Recipient, Result, Status, Verdict
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What a rate is counted for: an account on a server."""
-
-    host: str
-    username: str
-
 
 WINDOW = 200
 """Results of a campaign that the circuit breaker judges together, whatever run they are of."""
@@ -65,13 +58,17 @@ def row_and_copy(key: str) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A content is about to leave, to these envelope addresses. `key` is its claim's."""
+    """A content is about to leave, to these envelope addresses. `key` is its claim's.
+
+    It is planned to leave at `started_at`; `steady` is that on `clock.steady`.
+    """
 
     key: str
     started_at: int
     addresses: tuple[str, ...]
     message_id: str
     bounce_token: str = ""
+    steady: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +171,10 @@ class CopyEntry:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Where a campaign stands. `sending` is the pid and host of the live run, if there is one."""
+    """Where a campaign stands. `sending` is the pid and host of the live run, if there is one.
+
+    `next_due` is None where nothing waits, or something is due at once.
+    """
 
     counts: Mapping[Status, int]
     first_accepted_at: int | None
@@ -287,14 +287,28 @@ class Run(Protocol):
     def is_suppressed(self, address: str) -> bool:
         """Whether the suppression list covers an address."""
 
-    def starts(self, scope: Scope, since: int) -> list[tuple[int, int]]:
-        """Return (started_at, addresses) of every attempt in `scope` since then, oldest first."""
+    def ages(self, scope: Scope, now: Moment, period: int, places: int) -> list[tuple[int, int]]:
+        """Return (age in ns, addresses) of the last starts in `scope` that are younger than `period` ns.
 
-    def note_start(self, started_at: int, addresses: int) -> None:
+        The oldest comes first; at most the last `places` are returned. A start that the clocks put into
+        the future counts as now.
+        """
+
+    def note_start(self, started_at: int, addresses: int, steady: int | None = None) -> None:
         """Count a test message, which belongs to no row, towards the rate."""
 
+    def put_off(self, intent: Intent) -> None:
+        """Record the later start of a content whose intent holds: the one that `intent` now says."""
+
     def heartbeat(self, now: int, steady: int | None = None) -> None:
-        """Renew the lease; `steady` is a monotonic clock, in ns."""
+        """Renew the lease. `steady` is `clock.steady`, read before `now`; without it, it is read here."""
+
+    def holds(self, steady: int) -> bool:
+        """Whether the lease was renewed so lately that nobody can have taken it over.
+
+        A process that was suspended asks before it writes: others may have sent meanwhile what it was
+        about to send.
+        """
 
     def end(self, now: int) -> None:
         """Give the lease back."""

@@ -5,10 +5,10 @@ Reading a secret may run the campaign's own command: `check`, `preview` and `reh
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
+from campaign import clock
 from campaign.ledger import Scope
 from campaign.model import SECOND, Window
 
@@ -19,12 +19,13 @@ if TYPE_CHECKING:  # `status` loads a pace, and needs neither pydantic nor Jinja
 
 # Access tokens live for an hour or so; a session that is opened later gets a new one.
 _TOKEN_LIFE = 300.0
-_COMMIT = SECOND  # ns from the time in an intent until the content has left, at most
+TARDY = SECOND // 10  # ns by which a content may start after the time in its intent
 
 
 def scope_of(campaign: CampaignFile) -> Scope:
     """Return the account that the campaign's rate is counted for."""
-    return Scope(campaign.smtp.host, campaign.smtp.username or "")
+    smtp = campaign.smtp
+    return Scope.of(smtp.host, smtp.username, smtp.account)
 
 
 def secrets_of(campaign: CampaignFile, ledger_secret: bytes) -> Secrets:
@@ -47,12 +48,12 @@ def login_of(campaign: CampaignFile) -> Callable[[], Login | None]:
     if smtp.username is None or source is None:
         return lambda: None
     username = smtp.username
-    secret, read_at = source.read(), time.monotonic()
+    secret, read_at = source.read(), clock.steady() / SECOND
 
     def current() -> Login:
         nonlocal secret, read_at
-        if smtp.auth is Mechanism.XOAUTH2 and time.monotonic() - read_at > _TOKEN_LIFE:
-            secret, read_at = source.read(), time.monotonic()
+        if smtp.auth is Mechanism.XOAUTH2 and clock.steady() / SECOND - read_at > _TOKEN_LIFE:
+            secret, read_at = source.read(), clock.steady() / SECOND
         return Login(username, secret, smtp.auth)
 
     return current
@@ -65,13 +66,19 @@ class _Loaded(Protocol):
 class Started(Protocol):
     """What knows of the starts in an account: a ledger, or a run of it."""
 
-    def starts(self, scope: Scope, since: int) -> list[tuple[int, int]]:
-        """Return (started_at, addresses) of every attempt in `scope` since then, oldest first; UTC ns."""
+    def ages(self, scope: Scope, now: clock.Moment, period: int, places: int) -> list[tuple[int, int]]:
+        """Return (age in ns, addresses) of the last starts in `scope`, the oldest first; see `Run.ages`."""
 
 
-def load_pace(pace: _Loaded, scope: Scope, windows: tuple[Window, ...], ledger: Started, now: int) -> None:
-    """Rebuild the rate windows from what was sent in `scope` before; `now` is monotonic ns."""
-    utc = time.time_ns()
+def load_pace(
+    pace: _Loaded, scope: Scope, windows: tuple[Window, ...], ledger: Started, now: clock.Moment
+) -> None:
+    """Rebuild the rate windows from what was sent in `scope` before.
+
+    A start counts from the last moment at which it can have been made: that is what makes a window hold
+    no more over a restart than without one.
+    """
     longest = max((window.period for window in windows), default=0)
-    starts = ledger.starts(scope, utc - longest - _COMMIT)
-    pace.load([(utc - started - _COMMIT, addresses) for started, addresses in starts], now)
+    most = max((window.count for window in windows), default=0)
+    ages = ledger.ages(scope, now, longest + TARDY, most)
+    pace.load([(age - TARDY, addresses) for age, addresses in ages], now.steady)

@@ -22,6 +22,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
+from campaign import clock
 from campaign.campaignfile.load import load
 from campaign.campaignfile.models import CampaignFile
 from campaign.errors import LedgerFull, NotAccepted, Problem, UserError, raise_errors
@@ -235,14 +236,14 @@ def _plan(
     if preparation.errors and not options.skip_bad_rows:
         hint = "nothing was sent; correct the list, or leave such rows out with --skip-bad-rows"
         raise UserError(*preparation.errors, Problem(hint))
-    now = time.monotonic_ns()
+    now = clock.moment()
     pace = LocalPace(campaign.windows)
     if options.mode is not Mode.REHEARSAL:
         load_pace(pace, scope_of(campaign), campaign.windows, starts, now)
-    wait = pace.finish(now, preparation.survey.addresses + preparation.plan.copies)
+    wait = pace.finish(now.steady, preparation.survey.addresses + preparation.plan.copies)
     found = changes(campaign, ledger, preparation)
     left = tuple((change, words) for change, words in found if change not in options.accept)
-    return Plan(preparation, left, wait, time.time_ns(), options.limit)
+    return Plan(preparation, left, wait, now.utc, options.limit)
 
 
 def _agreed(plan: Plan, options: Options, audience: Audience) -> bool:
@@ -281,9 +282,9 @@ def other_file(campaign: CampaignFile, known: Path | None) -> Path | None:
 
 def _refuse_long_wait(campaign: CampaignFile, lease: Run, addresses: int) -> None:
     pace = LocalPace(campaign.windows)
-    now = time.monotonic_ns()
+    now = clock.moment()
     load_pace(pace, scope_of(campaign), campaign.windows, lease, now)
-    seconds = pace.finish(now, addresses) / SECOND
+    seconds = pace.finish(now.steady, addresses) / SECOND
     if seconds > _TEST_PATIENCE:
         minutes = counted(round(seconds / 60), "minute")
         raise UserError(f"the rate {pace} is used up: this could be sent in {minutes}; nothing was")

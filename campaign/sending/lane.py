@@ -20,11 +20,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
+from campaign import clock
 from campaign.address import fold
 from campaign.campaignfile.models import CampaignFile
 from campaign.errors import ConnectFailed
 from campaign.ledger import Claim, Intent, Run
 from campaign.model import SECOND, Answer, Fate, Message, Recipient, Result, Settled, Verdict
+from campaign.sending.account import TARDY
 from campaign.sending.connection import Connection, Opener, Waits
 from campaign.sending.dispatch import Dispatch, Later
 from campaign.sending.gate import Booking
@@ -121,7 +123,7 @@ class Lane:
         if connection is not None and not connection.session.wants_message:
             return SECOND
         if self._next is None:
-            claim = self._dispatch.next(time.monotonic_ns(), time.time_ns())
+            claim = self._dispatch.next(clock.steady(), time.time_ns())
             if claim is None:
                 return None
             if isinstance(claim, Later):
@@ -132,7 +134,7 @@ class Lane:
             if self._open:
                 return SECOND
             self._end_session()
-        if ahead := self._next.booking.ahead(time.monotonic_ns()):
+        if ahead := self._next.booking.ahead(clock.steady()):
             return ahead
         self._submit(self._next)
         self._render_ahead()
@@ -142,7 +144,7 @@ class Lane:
         """Render the next message while the server works on the last one."""
         if self._connection is not None and self._next is None and self._dispatch.stopped is None:
             self._handle(self._connection.flush())
-            claim = self._dispatch.next(time.monotonic_ns(), time.time_ns())
+            claim = self._dispatch.next(clock.steady(), time.time_ns())
             if isinstance(claim, Claim):
                 self._next = self._render(claim)
 
@@ -205,7 +207,7 @@ class Lane:
             return
         with work.booking as booking:
             while True:
-                granted, delay = booking.may_intend(time.monotonic_ns())
+                granted, delay = booking.may_intend(clock.steady())
                 if granted or dispatch.stopped is not None:
                     break
                 self._settle(settled)
@@ -218,20 +220,35 @@ class Lane:
                 self._settle(settled)
                 self._abandon("the run was stopped before this message")
                 return
-            started_at = time.time_ns() + delay
-            message = work.message
+            message, began = work.message, clock.moment()
             intent = Intent(
-                message.key, started_at, message.envelope.recipients, message.message_id, message.bounce_token
+                message.key,
+                began.utc + delay,
+                message.envelope.recipients,
+                message.message_id,
+                message.bounce_token,
+                began.steady + delay,
             )
-            began = time.monotonic_ns()
             held = self._settle(settled, intent)
-            dispatch.gate.committed(time.monotonic_ns() - began)
+            dispatch.gate.committed(clock.steady() - began.steady)
             if not held:
                 self._abandon("the row was withdrawn, suppressed or settled meanwhile")
                 return
-            while delay := booking.start(time.monotonic_ns()):
-                time.sleep(min(delay / SECOND, _SLICE))
+            self._start(booking, intent)
             connection.session.release(work.message)
+
+    def _start(self, booking: Booking, intent: Intent) -> None:
+        """Wait for a place in the pace. A start much later than the intent says is recorded first."""
+        planned, delay = intent.steady or 0, 0
+        while True:
+            now = clock.moment()
+            if now.steady > planned + TARDY:  # a slow disk, or others who were faster
+                planned = now.steady + delay
+                self._ledger.put_off(replace(intent, started_at=now.utc + delay, steady=planned))
+            elif delay := booking.start(now.steady):
+                time.sleep(min(delay / SECOND, _SLICE))
+            else:
+                return
 
     def _abandon(self, why: str) -> None:
         """End a transaction past 354: only closing the socket does that, never a dot."""
@@ -260,7 +277,7 @@ class Lane:
         for work, own, verdict, result in done:
             if verdict not in (Verdict.SESSION, Verdict.UNSENT, Verdict.IN_DOUBT):
                 self._fruitful, self._fruitless = True, 0
-            self._dispatch.note(own, verdict, time.monotonic_ns(), utc)
+            self._dispatch.note(own, verdict, clock.steady(), utc)
             if own.fate is not Fate.UNSENT:
                 self._shared.on_result(work.claim, result)
         return intent is None or intent.key in granted

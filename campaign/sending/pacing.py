@@ -6,7 +6,7 @@ half-open, so no interval of length T ever holds more than N starts, and nothing
 that demands. Windows of a second are also spaced by ceil(T/N), so that mail flows instead of
 bursting; longer windows are not spread, because people want the day's mail in the morning.
 
-`now` is a monotonic clock in integer nanoseconds: rounding is how others put N+1 into a window.
+`now` is a steady clock (`clock.steady`) in integer nanoseconds: rounding is how others put N+1 into a window.
 """
 
 from __future__ import annotations
@@ -73,16 +73,12 @@ class LocalPace:
             log.starts.extend([now] * addresses)
 
     def load(self, ages: Iterable[tuple[int, int]], now: int) -> None:
-        """Rebuild the windows of a minute or more from (age in ns, addresses), oldest first.
-
-        An age below zero, from a clock that was set back, counts as just now.
-        """
+        """Rebuild the windows from (age in ns, addresses), oldest first; an age below zero counts as now."""
         for age, addresses in ages:
             start = now - max(0, age)
             for log in self._logs:
-                if log.window.period >= 60 * SECOND:
-                    last = log.starts[-1] if log.starts else start
-                    log.starts.extend([max(start, last)] * min(addresses, log.window.count))
+                last = log.starts[-1] if log.starts else start
+                log.starts.extend([max(start, last)] * min(addresses, log.window.count))
 
     def finish(self, now: int, count: int) -> int:
         """Return the nanoseconds from `now` until the last of `count` single starts may have been made.

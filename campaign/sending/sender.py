@@ -17,10 +17,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from campaign import clock
 from campaign.campaignfile.models import CampaignFile
 from campaign.errors import ConnectFailed, LeaseLost, LedgerFull
 from campaign.ledger import WINDOW, Claim, Run
-from campaign.model import Result
+from campaign.model import SECOND, Result
 from campaign.sending.account import load_pace, scope_of
 from campaign.sending.breaker import Breaker
 from campaign.sending.connection import LoginRefused, Opener, Patience, Waits
@@ -31,7 +32,7 @@ from campaign.sending.pacing import LocalPace
 from campaign.smtp import Login
 
 _SLICE = 0.25  # seconds after which the run looks whether it should stop
-_HEARTBEAT = 5.0
+_HEARTBEAT = 5 * SECOND
 _GRACE = 2.0  # seconds that a thread has to end in when the run must stop at once
 
 
@@ -73,7 +74,7 @@ class Sender:
         self._lock = threading.Lock()
         self._working = 0  # threads
         self._failure: BaseException | None = None
-        self._beaten = 0.0
+        self._beaten = -_HEARTBEAT  # `clock.steady` of the last heartbeat
 
     def _armed_breaker(self) -> Breaker:
         """Return the breaker, with what earlier runs of the campaign have seen."""
@@ -91,9 +92,7 @@ class Sender:
         Raises what a thread could not handle: UserError where a row can no longer be rendered,
         LeaseLost, or a bug.
         """
-        load_pace(
-            self._pace, scope_of(self.campaign), self.campaign.windows, self.ledger, time.monotonic_ns()
-        )
+        load_pace(self._pace, scope_of(self.campaign), self.campaign.windows, self.ledger, clock.moment())
         self._beat()
         # They may hang in the system's connect(); who must stop at once does not wait for that.
         count = max(1, self.campaign.smtp.connections)
@@ -125,7 +124,8 @@ class Sender:
 
         None of them is due before `due`, UTC ns.
         """
-        return self.dispatch.gate.outlook(addresses, due, time.monotonic_ns(), time.time_ns())
+        now = clock.moment()
+        return self.dispatch.gate.outlook(addresses, due, now.steady, now.utc)
 
     def interrupt(self, *, at_once: bool = False) -> None:
         """Stop claiming and wait for the answers that are due; `at_once`: do not wait for them."""
@@ -134,11 +134,11 @@ class Sender:
             self.dispatch.at_once.set()
 
     def _beat(self) -> None:
-        now = time.monotonic()
-        if now - self._beaten >= _HEARTBEAT:
-            self._beaten = now
+        now = clock.moment()
+        if now.steady - self._beaten >= _HEARTBEAT:
+            self._beaten = now.steady
             with self._answered_for():
-                self.ledger.heartbeat(time.time_ns(), time.monotonic_ns())
+                self.ledger.heartbeat(now.utc, now.steady)
 
     @contextmanager
     def _answered_for(self) -> Iterator[None]:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from campaign.clock import Moment
 from campaign.ledger import Claim, Intent, Run, Scope
 from campaign.message.render import Renderer
 from campaign.model import Message, Recipient, Result, Verdict
@@ -58,7 +59,7 @@ class Trial:
                 self._claimed.pop(result.key, None)
                 self.results[result.key] = result
             for intent in intents:
-                self._ledger.note_start(intent.started_at, len(intent.addresses))
+                self._ledger.note_start(intent.started_at, len(intent.addresses), intent.steady)
             return {intent.key for intent in intents}
 
     def recent_verdicts(self, count: int) -> list[Verdict]:
@@ -79,17 +80,25 @@ class Trial:
         """See `Run`."""
         return self._ledger.is_suppressed(address)
 
-    def starts(self, scope: Scope, since: int) -> list[tuple[int, int]]:
+    def ages(self, scope: Scope, now: Moment, period: int, places: int) -> list[tuple[int, int]]:
         """See `Run`."""
-        return self._ledger.starts(scope, since)
+        return self._ledger.ages(scope, now, period, places)
 
-    def note_start(self, started_at: int, addresses: int) -> None:
+    def note_start(self, started_at: int, addresses: int, steady: int | None = None) -> None:
         """See `Run`."""
-        self._ledger.note_start(started_at, addresses)
+        self._ledger.note_start(started_at, addresses, steady)
+
+    def put_off(self, intent: Intent) -> None:
+        """See `Run`. It is counted once more: no row has its first start."""
+        self._ledger.note_start(intent.started_at, len(intent.addresses), intent.steady)
 
     def heartbeat(self, now: int, steady: int | None = None) -> None:
         """See `Run`."""
         self._ledger.heartbeat(now, steady)
+
+    def holds(self, steady: int) -> bool:
+        """See `Run`."""
+        return self._ledger.holds(steady)
 
     def end(self, now: int) -> None:
         """See `Run`."""

@@ -63,6 +63,7 @@ smtp:
   port: 2525
   security: starttls
   username: news
+  account: our relay
   password_env: SMTP_PASSWORD
   auth: login
   ca_file: ca.pem

@@ -90,7 +90,7 @@ class TestValues:
         assert dkim.algorithm is DkimAlgorithm.ED25519_SHA256
         smtp = campaign.smtp
         assert (smtp.host, smtp.port, smtp.security) == ("smtp.example.com", 2525, Security.STARTTLS)
-        assert (smtp.username, smtp.auth) == ("news", Mechanism.LOGIN)
+        assert (smtp.username, smtp.auth, smtp.account) == ("news", Mechanism.LOGIN, "our relay")
         assert smtp.secret == SecretSource("smtp.password", env="SMTP_PASSWORD", folder=folder)
         assert smtp.ca_file == folder / "ca.pem"
         assert (smtp.client_cert, smtp.client_key) == (folder / "client.pem", folder / "client.key")

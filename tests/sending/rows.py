@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from campaign.clock import Moment
 from campaign.ledger import Claim, Intent, Scope
 from campaign.model import Recipient, Result, Status, Verdict
 
@@ -80,18 +81,21 @@ class Rows:
     def is_suppressed(self, address: str) -> bool:
         return address in self.suppressed
 
-    def starts(self, scope: Scope, since: int) -> list[tuple[int, int]]:
-        return [
-            (intent.started_at, len(intent.addresses))
-            for intent in self.intended
-            if intent.started_at >= since
-        ]
+    def ages(self, scope: Scope, now: Moment, period: int, places: int) -> list[tuple[int, int]]:
+        ages = [(now.utc - intent.started_at, len(intent.addresses)) for intent in self.intended]
+        return [(age, addresses) for age, addresses in ages if age < period]
 
-    def note_start(self, started_at: int, addresses: int) -> None:
+    def note_start(self, started_at: int, addresses: int, steady: int | None = None) -> None:
         self.intended.append(Intent("", started_at, ("",) * addresses, ""))
+
+    def put_off(self, intent: Intent) -> None:
+        self.intended = [intent if one.key == intent.key else one for one in self.intended]
 
     def heartbeat(self, now: int, steady: int | None = None) -> None:
         self.beats.append(now)
+
+    def holds(self, steady: int) -> bool:
+        return True
 
     def end(self, now: int) -> None:
         self._claimed.clear()

@@ -199,7 +199,7 @@ _ENROL = f"""
 INSERT INTO messages (campaign, key, number, line, email, folded, domain, hash, name, layout, fields, status,
                       due_at, attempts, spared, reply)
 SELECT :campaign, key, number, line, email, folded, domain, hash, name, :layout, fields, becomes,
-       CASE WHEN was IN ('pending', 'deferred') AND email = was_email THEN was_due_at ELSE :now END,
+       CASE WHEN was IN ('pending', 'deferred') AND email = was_email THEN was_due_at ELSE 0 END,
        CASE WHEN was IS NULL OR becomes = 'pending' AND (was != 'pending' OR email != was_email)
             THEN 0 ELSE was_attempts END,
        CASE WHEN was IN ('pending', 'deferred') AND email = was_email THEN was_spared ELSE 0 END,

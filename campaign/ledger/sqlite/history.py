@@ -66,7 +66,7 @@ class SqliteHistory:
         ]
         run = next(iter(live_runs(self._database, now)), None)
         sending = (run.pid, run.host) if run else None
-        return Summary(counts, first, last, min(due, default=None), sending, copies)
+        return Summary(counts, first, last, min(due, default=None) or None, sending, copies)
 
     def entries(self, now: int, statuses: Collection[Status] = tuple(Status)) -> Iterator[Entry]:
         """Iterate over the rows of these statuses, in list order."""

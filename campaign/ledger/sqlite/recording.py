@@ -117,8 +117,8 @@ class Recorder:
         if message is None:
             return False
         self._database.change(
-            "INSERT INTO attempts (run, message, started_at, addresses) VALUES (?, ?, ?, ?)",
-            (self._run_id, message, intent.started_at, len(intent.addresses)),
+            "INSERT INTO attempts (run, message, started_at, steady, addresses) VALUES (?, ?, ?, ?, ?)",
+            (self._run_id, message, intent.started_at, intent.steady, len(intent.addresses)),
         )
         return True
 

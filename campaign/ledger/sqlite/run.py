@@ -13,30 +13,39 @@ from collections.abc import Sequence
 from itertools import takewhile
 from typing import Any
 
+from campaign import clock
 from campaign.address import fold
 from campaign.errors import LedgerFull
 from campaign.ledger.patterns import forms, forms_of_version_1
-from campaign.ledger.protocols import WINDOW, Claim, Intent, Scope, copy_key, row_and_copy
+from campaign.ledger.protocols import WINDOW, Claim, Intent, copy_key, row_and_copy
+from campaign.ledger.scope import Scope
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.enrolment import recipient
 from campaign.ledger.sqlite.forgetting import scrub
 from campaign.ledger.sqlite.functions import SUPPRESSED, suppressed
 from campaign.ledger.sqlite.recording import Recorder, lease_lost
-from campaign.ledger.sqlite.runs import reap, refuse_held, this_process
+from campaign.ledger.sqlite.runs import LEASE, reap, refuse_held, this_process
+from campaign.ledger.sqlite.starts import ages
 from campaign.ledger.sqlite.upgrade import REFOLDED_AT
-from campaign.model import SECOND, Recipient, Result, Verdict
+from campaign.model import Recipient, Result, Verdict
 
 TRIPPED = "tripped"  # the event with which a new window of results begins
 _RECIPIENT = "m.layout, m.number, m.line, m.key, m.email, m.name, m.fields, m.identity"
 _COLUMNS = f"id, attempts, spared, message_id IS NOT NULL, {_RECIPIENT.replace('m.', '')}"
-_JUMP = 10 * SECOND  # a larger difference between two clocks after a heartbeat is a jump
 
 
 class SqliteRun:
     """One run; see `protocols.Run`."""
 
     def __init__(
-        self, database: Database, campaign_id: int, run_id: int, longest_delay: int, *, suppress: bool
+        self,
+        database: Database,
+        campaign_id: int,
+        run_id: int,
+        longest_delay: int,
+        steady: int,
+        *,
+        suppress: bool,
     ) -> None:
         self._database = database
         self._campaign_id = campaign_id
@@ -45,7 +54,7 @@ class SqliteRun:
         self._claimed: set[str] = set()
         self._layouts: dict[int, tuple[str, ...]] = {}
         self._recorder = Recorder(database, campaign_id, run_id, suppress=suppress)
-        self._beat: tuple[int, int] | None = None  # UTC and monotonic ns of the last heartbeat
+        self._renewed_at = steady  # of the lease, on `clock.steady`
 
     @classmethod
     def start(
@@ -59,47 +68,52 @@ class SqliteRun:
         suppress: bool,
     ) -> SqliteRun:
         """Take the lease; see `Ledger.start`. Rows that a dead run left in flight become in doubt."""
+        steady = clock.steady()
         database.keep_reserve()
         with database.transaction():
             refuse_held(database, now)
             reap(database, now)
-            # A start in the future was recorded before the clock was set back: it was now at the latest.
-            database.change("UPDATE attempts SET started_at = ?1 WHERE started_at > ?1", (now,))
+            # What waits for nothing is due at once, also where the clock was ahead when that was said.
             database.change(
-                "INSERT INTO runs (campaign, host, pid, process, server, username, started_at, heartbeat)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (campaign_id, *this_process(), scope.host, scope.username, now, now),
+                "UPDATE messages SET due_at = ?1 WHERE campaign = ?2 AND status = 'pending' AND due_at > ?1",
+                (now, campaign_id),
+            )
+            database.change(
+                "INSERT INTO runs"
+                " (campaign, host, pid, process, server, username, started_at, heartbeat, steady)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (campaign_id, *this_process(), scope.host, scope.username, now, now, steady),
             )
             found = database.row("SELECT max(id) FROM runs")
         database.may_checkpoint(True)
-        return cls(database, campaign_id, found[0] if found else 0, longest_delay, suppress=suppress)
+        run_id = found[0] if found else 0
+        return cls(database, campaign_id, run_id, longest_delay, steady, suppress=suppress)
 
     def heartbeat(self, now: int, steady: int | None = None) -> None:
         """Renew the lease. Raises LeaseLost if another process has taken over.
 
-        `steady` is a monotonic clock, in ns. If `now` has jumped against it since the last heartbeat,
-        the recorded starts of this run are shifted by the same amount: their age stays right.
+        `steady` is the same moment on `clock.steady`, read before `now`; without it, it is read here.
         """
-        beat, self._beat = self._beat, None if steady is None else (now, steady)
-        jump = 0 if steady is None or beat is None else (now - beat[0]) - (steady - beat[1])
-        if abs(jump) > _JUMP:
-            self._database.change(
-                "UPDATE attempts SET started_at = min(started_at + ?, ?) WHERE run = ?",
-                (jump, now, self._run_id),
-            )
+        steady = clock.steady() if steady is None else steady
         changed = self._database.change(
-            "UPDATE runs SET heartbeat = ? WHERE id = ? AND ended_at IS NULL", (now, self._run_id)
+            "UPDATE runs SET heartbeat = ?, steady = ? WHERE id = ? AND ended_at IS NULL",
+            (now, steady, self._run_id),
         )
         if changed == 0:
             raise lease_lost()
+        self._renewed_at = steady
         scrub(self._database)  # somebody may have been forgotten; only the lease's holder may clean up
+
+    def holds(self, steady: int) -> bool:
+        """Whether the lease was renewed less than half its time before `steady`: nobody has taken it."""
+        return steady - self._renewed_at < LEASE // 2
 
     def end(self, now: int) -> None:
         """Give the lease back. On a full disk it lasts until the process ends."""
         try:
             self._database.change(
-                "UPDATE runs SET ended_at = ?, heartbeat = ? WHERE id = ? AND ended_at IS NULL",
-                (now, now, self._run_id),
+                "UPDATE runs SET ended_at = ?, heartbeat = ?, steady = ? WHERE id = ? AND ended_at IS NULL",
+                (now, now, clock.steady(), self._run_id),
             )
             scrub(self._database)
         except LedgerFull:
@@ -241,16 +255,27 @@ class SqliteRun:
         found = self._database.row("SELECT count(*) FROM suppressions WHERE run = ?", (self._run_id,))
         return found[0] if found else 0
 
-    def starts(self, scope: Scope, since: int) -> list[tuple[int, int]]:
-        """Return (started_at, addresses) of every attempt in `scope` since then, oldest first."""
-        return starts(self._database, scope, since)
+    def ages(self, scope: Scope, now: clock.Moment, period: int, places: int) -> list[tuple[int, int]]:
+        """Return (age in ns, addresses) of the last starts in `scope`; see `starts.ages`."""
+        return ages(self._database, scope, now, period, places)
 
-    def note_start(self, started_at: int, addresses: int) -> None:
+    def note_start(self, started_at: int, addresses: int, steady: int | None = None) -> None:
         """Count a test message, which belongs to no row, towards the rate."""
         self._database.change(
-            "INSERT INTO attempts (run, message, started_at, addresses) VALUES (?, NULL, ?, ?)",
-            (self._run_id, started_at, addresses),
+            "INSERT INTO attempts (run, message, started_at, steady, addresses) VALUES (?, NULL, ?, ?, ?)",
+            (self._run_id, started_at, steady, addresses),
         )
+
+    def put_off(self, intent: Intent) -> None:
+        """Record the later start of a content whose intent holds: the one that `intent` now says."""
+        key, _ = row_and_copy(intent.key)
+        with self._database.transaction():
+            self._database.change(
+                "UPDATE attempts SET started_at = ?1, steady = ?2 WHERE id = (SELECT max(id) FROM attempts"
+                " WHERE run = ?3 AND message ="
+                " (SELECT id FROM messages WHERE campaign = ?4 AND key = ?5))",
+                (intent.started_at, intent.steady, self._run_id, self._campaign_id, key),
+            )
 
     def is_suppressed(self, address: str) -> bool:
         """Whether the suppression list covers an address in this campaign."""
@@ -267,15 +292,6 @@ class SqliteRun:
             found = self._database.row("SELECT columns FROM layouts WHERE id = ?", (layout,))
             self._layouts[layout] = tuple(json.loads(str(found[0]))) if found else ()
         return self._layouts[layout]
-
-
-def starts(database: Database, scope: Scope, since: int) -> list[tuple[int, int]]:
-    """Return (started_at, addresses) of every attempt in `scope` since then, oldest first; UTC ns."""
-    return database.rows(
-        "SELECT a.started_at, a.addresses FROM attempts a JOIN runs r ON r.id = a.run"
-        " WHERE a.started_at >= ? AND r.server = ? AND r.username = ? ORDER BY a.started_at",
-        (since, scope.host, scope.username),
-    )
 
 
 def is_suppressed(database: Database, campaign_id: int, address: str) -> bool:

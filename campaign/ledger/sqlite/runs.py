@@ -118,6 +118,11 @@ def this_process() -> tuple[str, int, str]:
     return platform.node(), pid, f"{_pid_space()} {_started(pid) or ''}"
 
 
+def this_boot() -> str:
+    """Return what tells this boot of the system from any other, "" where it does not say."""
+    return _pid_space().partition(" ")[0]
+
+
 def _is_alive(host: str, pid: int, process: str) -> bool | None:
     """Whether a process is alive, or None if this system cannot tell."""
     if host != platform.node() or process.rpartition(" ")[0] != _pid_space():

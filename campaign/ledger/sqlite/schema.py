@@ -46,6 +46,7 @@ CREATE TABLE runs (          -- who has been sending; the one without an end hol
     username TEXT NOT NULL,
     started_at INTEGER NOT NULL,
     heartbeat INTEGER NOT NULL,
+    steady INTEGER,          -- the heartbeat on `clock.steady`
     ended_at INTEGER
 ) STRICT;
 
@@ -104,10 +105,11 @@ CREATE TABLE attempts (      -- a content was about to leave
     id INTEGER PRIMARY KEY,
     run INTEGER NOT NULL REFERENCES runs,
     message INTEGER,         -- none for a test message
-    started_at INTEGER NOT NULL,
+    started_at INTEGER NOT NULL,  -- when it was planned to leave
+    steady INTEGER,          -- that on `clock.steady`
     addresses INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX attempts_started ON attempts (started_at);
+CREATE INDEX attempts_run ON attempts (run);
 CREATE INDEX attempts_message ON attempts (message);
 
 CREATE TABLE events (        -- what was said of an address

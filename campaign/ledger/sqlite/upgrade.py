@@ -93,7 +93,8 @@ _COPY = (
     # Those whose new key another row has: their old one, or one that no list can give.
     _MESSAGES.format(key="m.key"),
     _MESSAGES.format(key="' twin ' || m.id"),
-    "INSERT INTO attempts SELECT * FROM old_attempts",
+    "INSERT INTO attempts (id, run, message, started_at, addresses)"
+    " SELECT id, run, message, started_at, addresses FROM old_attempts",
     # Events follow their row's key.
     "INSERT INTO events (id, campaign, key, address, kind, time, text)"
     " SELECT e.id, e.campaign, coalesce(n.key, e.key), e.address, e.kind, e.time, e.text FROM old_events e"
