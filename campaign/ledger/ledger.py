@@ -155,7 +155,10 @@ class Ledger:
         return is_suppressed(self.database, self.campaign_id, address)
 
     def settle_doubt(self, status: Status, keys: Iterable[str], words: str, now: int) -> int:
-        """Settle rows in doubt as `status` (accepted or pending); return how many there were."""
+        """Settle rows in doubt as `status` (accepted or pending); return how many there were.
+
+        Raises UserError where one would be pending whose process can still be seen: it may send it yet.
+        """
         return doubt.settle_doubt(self.database, self.campaign_id, status, keys, words, now)
 
     def forget(self, text: str, now: int) -> Forgotten:

@@ -7,6 +7,7 @@ are not read either: `.env` and `.git` hold what nobody means to send.
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -53,6 +54,14 @@ class Folder:
             raise UserError(f"{path[:80]!r} cannot be read: {reason}") from None
         return found
 
+    def stamp(self, path: str) -> tuple[int, int, int] | None:
+        """Return what differs if the file at `path` is another one or was written to; None if it is gone."""
+        try:
+            status = (self.root / path).stat()
+        except OSError:
+            return None
+        return status.st_ino, status.st_size, status.st_mtime_ns
+
     def read(self, path: Path) -> bytes:
         """Return a found file's octets. Raises UserError with a sentence."""
         try:
@@ -91,11 +100,28 @@ class Attachments:
         own = [number for number, _, _ in self._per_row]
         every = (self._file(n, path, name, {}) for n, (path, name) in enumerate(texts) if n not in own)
         self.static = [file for file in every if file is not None]
+        self._stamps = array("q")  # by the row's number: what its files were when it was first made
 
-    def of(self, context: Mapping[str, object]) -> list[mime.File]:
-        """Return a row's own files, without those whose path is blank. Raises UserError."""
-        files = (self._file(number, path, name, context) for number, path, name in self._per_row)
-        return [file for file in files if file is not None]
+    def of(self, context: Mapping[str, object], row: int) -> list[mime.File]:
+        """Return the files of row number `row`, without those whose path is blank.
+
+        Raises UserError; also where one has changed since the row was made before.
+        """
+        files = [self._file(number, path, name, context) for number, path, name in self._per_row]
+        found = [file for file in files if file is not None]
+        if found:
+            self._refuse_changed(context, row)
+        return found
+
+    def _refuse_changed(self, context: Mapping[str, object], row: int) -> None:
+        asked = [path.render(context).strip() for _, path, _ in self._per_row]
+        stamp = hash(tuple(self._folder.stamp(path) for path in asked if path)) or 1
+        if len(self._stamps) <= row:
+            self._stamps.frombytes(bytes(self._stamps.itemsize * (row + 1 - len(self._stamps))))
+        if self._stamps[row] not in (0, stamp):
+            what = f"{' or '.join(filter(None, asked))} is gone, or has changed since the plan was made"
+            raise UserError(self._campaign.problem("attachments", what))
+        self._stamps[row] = stamp
 
     def _file(self, number: int, path: Text, name: Text, context: Mapping[str, object]) -> mime.File | None:
         asked, named = path.render(context).strip(), name.render(context).strip()

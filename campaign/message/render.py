@@ -114,7 +114,9 @@ class Renderer:
             to, copies, blind, subject = Mailbox("", test_to), (), (), f"[Test] {subject}"
             message_id = tokens.test_message_id(recipient.key, date, domain)
         lines = fields.lines(recipient, context, Heading(sender, to, copies, subject, date, message_id))
-        chunks = self._skeleton.assemble(lines, text, html, images, self._attachments.of(context))
+        chunks = self._skeleton.assemble(
+            lines, text, html, images, self._attachments.of(context, recipient.number)
+        )
         if self._signer is not None:
             chunks.insert(0, self._signer.sign(chunks, int(date.timestamp())))
         addresses: dict[str, str] = {}

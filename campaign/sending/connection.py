@@ -54,6 +54,8 @@ class Connection:
     def __init__(self, session: Session, transport: Transport) -> None:
         self.session = session
         self.transport = transport
+        self.may_write: Callable[[], bool] | None = None
+        """Asked each time before some of a content is given to the kernel; if it says no, that is the end."""
         self._reply_due_since = time.monotonic()
         self._progress = (0, False)
 
@@ -137,7 +139,8 @@ class Connection:
         was_waiting = session.waiting
         octets = session.data_to_send()
         if octets:
-            transport.send(octets, session.block_timeout)
+            may_write = self.may_write if session.content_written else None
+            transport.send(octets, session.block_timeout, may_write)
         progress = (session.replies, transport.unsent > 0)
         if progress != self._progress or not was_waiting:
             self._progress, self._reply_due_since = progress, time.monotonic()

@@ -20,6 +20,7 @@ from campaign.model import SECOND, Answer, Stage, Verdict
 from campaign.sending.breaker import Breaker
 from campaign.sending.gate import Gate, Pace
 from campaign.verdict import judge, words
+from campaign.wording import counted
 
 CLAIMS = 64  # rows claimed at once; what is not sent of them goes back
 _IN_A_ROW = 3
@@ -31,7 +32,7 @@ class Ending(StrEnum):
 
     DONE = "done"
     LIMIT = "limit"  # --limit was reached
-    PAUSED = "paused"  # quota, circuit breaker, full disk
+    PAUSED = "paused"  # quota, circuit breaker, full disk, messages that can no longer be made
     DISCONNECTED = "disconnected"  # could not connect, log in, or stay connected
     INTERRUPTED = "interrupted"
     DECLINED = "declined"  # the person said no
@@ -74,6 +75,8 @@ class Dispatch:
         self._put_off = 0  # rows in a row that a policy put off at RCPT
         self._lately = deque[Verdict](maxlen=_LATELY)
         self._throttled = ""  # the server's words
+        self._put_aside = 0  # rows whose message can no longer be made
+        self._why_aside = ""  # of the first of them
 
     def ended(self) -> bool:
         """Whether nothing is left to do, or the run was stopped."""
@@ -146,6 +149,20 @@ class Dispatch:
         """Give a row back that was not sent; the ledger is told by whoever holds it."""
         with self._lock:
             self._out -= 1
+
+    def put_aside(self, why: str) -> None:
+        """Give a row back whose message can no longer be made; the others go on."""
+        with self._lock:
+            self._out -= 1
+            self._put_aside += 1
+            self._why_aside = self._why_aside or why
+
+    def outcome(self) -> Stop:
+        """Return why the run ended. Rows that were put aside make it unfinished: the next one tries them."""
+        if self._put_aside and (self.stopped is None or self.stopped.ending is Ending.LIMIT):
+            what = f"{counted(self._put_aside, 'message')} could no longer be made; the next send tries again"
+            return Stop(Ending.PAUSED, f"{what}: {self._why_aside}")
+        return self.stopped or Stop(Ending.DONE)
 
     def stop(self, stop: Stop) -> None:
         """Send nothing more. The first reason stays."""

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
@@ -212,6 +213,8 @@ def _test(campaign: CampaignFile, ledger: Ledger, options: Options, audience: Au
     )
     recipients, renderer = compile_campaign(campaign, secrets_of(campaign, ledger.secret))
     row = recipients.row(options.row)
+    for address in options.test_to[:1]:  # what is wrong with the row is said before anybody connects
+        renderer.render(row, date=datetime.now(UTC), test_to=address)
     login = options.login or login_of(campaign)
     with _leased(campaign, ledger) as lease:
         _refuse_long_wait(campaign, lease, len(options.test_to))

@@ -6,8 +6,10 @@
 The gate is asked twice. First, whether the content may leave soon: then its intent is committed, so
 that the pace does not wait for the disk. Then, for its place in the pace. The intent is committed before
 a byte of the content leaves, and its result as soon as the answer is read; an answer and the next intent
-share a commit where they come together. Nothing is retried here: a deferred row comes back from the
-ledger when it is due, and opening a session is retried by tenacity (`retry.opening_retry`).
+share a commit where they come together. Each time before the kernel is given some of a content, the
+lease must have been renewed lately: else this process was suspended, and another may have sent the
+message. Nothing is retried here: a deferred row comes back from the ledger when it is due, and opening a
+session is retried by tenacity (`retry.opening_retry`).
 """
 
 from __future__ import annotations
@@ -18,19 +20,18 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Protocol
 
 from campaign import clock
-from campaign.address import fold
 from campaign.campaignfile.models import CampaignFile
-from campaign.errors import ConnectFailed
+from campaign.errors import ConnectFailed, UserError
 from campaign.ledger import Claim, Intent, Run
-from campaign.model import SECOND, Answer, Fate, Message, Recipient, Result, Settled, Verdict
+from campaign.model import SECOND, Answer, Fate, Result, Settled, Verdict
 from campaign.sending.account import TARDY
 from campaign.sending.connection import Connection, Opener, Waits
 from campaign.sending.dispatch import Dispatch, Later
 from campaign.sending.gate import Booking
 from campaign.sending.retry import Standing, decide
+from campaign.sending.work import Renders, Work, owed, unmade
 from campaign.smtp import BodyDue, Closed, Event
 
 _SLICE = 0.25  # seconds after which a waiting thread looks whether it should stop
@@ -41,13 +42,6 @@ _KEEP_IDLE = 240 * SECOND
 _RESTED = 5.0
 # Sessions of a connection in a row that ended without a verdict on any message, before it gives up.
 _FRUITLESS = 5
-
-
-class Renders(Protocol):
-    """Makes messages; may be shared by threads."""
-
-    def render(self, recipient: Recipient, *, date: datetime) -> Message:
-        """Return the message for one row. Raises UserError with what is wrong, naming the row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +58,6 @@ class Shared:
     opened: threading.Event
 
 
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """A claimed row, its message, and its booking."""
-
-    claim: Claim
-    message: Message
-    booking: Booking
-
-
 class Lane:
     """One connection's thread: it keeps one message on its way and the next one ready behind it."""
 
@@ -81,15 +66,15 @@ class Lane:
         self._dispatch = shared.dispatch
         self._ledger = shared.ledger
         self._connection: Connection | None = None
-        self._next: _Work | None = None  # rendered, and not submitted yet
-        self._open: dict[str, _Work] = {}  # submitted, by key
+        self._next: Work | None = None  # rendered, and not submitted yet
+        self._open: dict[str, Work] = {}  # submitted, by key
         self._fruitful = False  # the server has judged a message in this session
         self._fruitless = 0  # sessions in a row that were not
         self._quiet_since = time.monotonic()
         self._random = random.Random()  # noqa: S311  (jitter, no secret)
 
     def run(self) -> None:
-        """Send until there is nothing left to do. Raises ConnectFailed, LedgerFull, LeaseLost, UserError."""
+        """Send until there is nothing left to do. Raises ConnectFailed, LedgerFull, LeaseLost."""
         while True:
             wait = self._fill()
             if wait is None and not self._open:
@@ -130,6 +115,8 @@ class Lane:
                 self._shared.waits.tell(claim.delay / SECOND, claim.why)
                 return claim.delay
             self._next = self._render(claim)
+            if self._next is None:
+                return 0
         if self._worn_out():
             if self._open:
                 return SECOND
@@ -148,12 +135,13 @@ class Lane:
             if isinstance(claim, Claim):
                 self._next = self._render(claim)
 
-    def _submit(self, work: _Work) -> None:
+    def _submit(self, work: Work) -> None:
         if not self._ledger.is_due(work.message.key):
             self._drop_next()  # suppressed, forgotten or settled while it waited here
             return
         if self._connection is None:
             self._connection = self._shared.opener.open(self._drop_next, self._fruitless)
+            self._connection.may_write = self._may_write
             self._shared.opened.set()
             self._fruitful = False
             self._quiet_since = time.monotonic()
@@ -200,7 +188,7 @@ class Lane:
                 what = f"{_FRUITLESS} sessions in a row ended before the server had judged a message"
                 raise ConnectFailed(f"{what}; the last one: {closed.why}")
 
-    def _release(self, work: _Work, settled: list[Settled]) -> None:
+    def _release(self, work: Work, settled: list[Settled]) -> None:
         """Wait for the pace, commit the intent, and let the content go."""
         connection, dispatch = self._connection, self._dispatch
         if connection is None:
@@ -250,6 +238,10 @@ class Lane:
             else:
                 return
 
+    def _may_write(self) -> bool:
+        """Whether the lease is certainly ours still: a process that was suspended cannot know."""
+        return self._ledger.holds(clock.steady())
+
     def _abandon(self, why: str) -> None:
         """End a transaction past 354: only closing the socket does that, never a dot."""
         connection, self._connection = self._connection, None
@@ -263,7 +255,7 @@ class Lane:
         if not settled and intent is None:
             return True
         utc = time.time_ns()
-        done: list[tuple[_Work, Answer, Verdict, Result]] = []
+        done: list[tuple[Work, Answer, Verdict, Result]] = []
         for one in settled:
             work = self._open.pop(one.message.key)
             work.booking.give_back()
@@ -282,34 +274,27 @@ class Lane:
                 self._shared.on_result(work.claim, result)
         return intent is None or intent.key in granted
 
-    def _render(self, claim: Claim) -> _Work:
+    def _render(self, claim: Claim) -> Work | None:
+        """Make a row's message. One that can no longer be made is put aside, and the others go on."""
         try:
             message = self._shared.renderer.render(claim.recipient, date=datetime.now(UTC))
+        except UserError as error:
+            self._put_aside(claim, "; ".join(problem.message for problem in error.problems))
+            return None
         except BaseException:
             self._dispatch.give_back()
-            self._ledger.release([claim.recipient.key])
+            self._ledger.release([claim.key])
             raise
-        message = self._owed(claim, message)
+        message = owed(message, claim, self._ledger)
         booking = self._dispatch.gate.book(message.key, len(message.envelope.recipients))
-        return _Work(claim, message, booking)
+        return Work(claim, message, booking)
 
-    def _owed(self, claim: Claim, message: Message) -> Message:
-        """Return the message to those that it is owed to: the row itself and its copies, or one copy.
-
-        Copies that have it already, were refused, or want nothing, are left out.
-        """
-        if claim.copy:
-            envelope = replace(message.envelope, recipients=(claim.copy,))
-            return replace(message, key=claim.key, envelope=envelope)
-        own, *others = message.envelope.recipients
-        if not others:
-            return message
-        keep = tuple(
-            address
-            for address in others
-            if fold(address) not in claim.settled and not self._ledger.is_suppressed(address)
-        )
-        return replace(message, envelope=replace(message.envelope, recipients=(own, *keep)))
+    def _put_aside(self, claim: Claim, why: str) -> None:
+        result = unmade(claim, why, time.time_ns())
+        if not claim.copy:  # which stays claimed, and owed: the next run tries it again
+            self._ledger.record([result], [])
+        self._dispatch.put_aside(why)
+        self._shared.on_result(claim, result)
 
     def _drop_next(self) -> None:
         work, self._next = self._next, None

@@ -26,9 +26,10 @@ from campaign.sending.account import load_pace, scope_of
 from campaign.sending.breaker import Breaker
 from campaign.sending.connection import LoginRefused, Opener, Patience, Waits
 from campaign.sending.dispatch import Dispatch, Ending, Stop
-from campaign.sending.lane import Lane, Renders, Shared
+from campaign.sending.lane import Lane, Shared
 from campaign.sending.outlook import Outlook
 from campaign.sending.pacing import LocalPace
+from campaign.sending.work import Renders
 from campaign.smtp import Login
 
 _SLICE = 0.25  # seconds after which the run looks whether it should stop
@@ -89,8 +90,7 @@ class Sender:
     def run(self) -> Stop:
         """Send, and return why it ended. `ledger` is a run that holds the lease.
 
-        Raises what a thread could not handle: UserError where a row can no longer be rendered,
-        LeaseLost, or a bug.
+        Raises what a thread could not handle: LeaseLost, or a bug.
         """
         load_pace(self._pace, scope_of(self.campaign), self.campaign.windows, self.ledger, clock.moment())
         self._beat()
@@ -117,7 +117,7 @@ class Sender:
             raise self._failure
         if self.dispatch.stopped is None and self._breaker.sound():
             self.ledger.release_held()
-        return self.dispatch.stopped or Stop(Ending.DONE)
+        return self.dispatch.outcome()
 
     def outlook(self, addresses: int, due: int | None) -> Outlook:
         """Return when the next of so many addresses may leave, and when all will have.

@@ -14,6 +14,7 @@ import socket
 import ssl
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -25,6 +26,7 @@ CONNECT_TIMEOUT = 30.0  # seconds; smtp_connect_timeout of Postfix's client
 _CHUNK = 8192  # replies are short, and a large buffer is dear to make
 _RECORD = 16384  # RFC 8446 5.1: the most plaintext that a TLS record carries
 _AWAKE = 0.0001  # seconds of each wait in which a thread does not sleep yet
+UNCERTAIN = "this process was held up, and another may be sending by now: no more of the message was sent"
 _SLOWEST = 1024  # bytes a second below which a server that reads is as good as one that does not
 
 
@@ -100,6 +102,7 @@ class Transport:
         self._unsent = 0
         self._block_timeout = 0.0
         self._block_deadline = self._write_deadline = 0.0  # for some of it, for all of it
+        self._may_write: Callable[[], bool] | None = None  # asked before the kernel is given any of it
         self._broken: str | None = None  # why writing failed; what the server said before is read first
 
     @classmethod
@@ -167,14 +170,18 @@ class Transport:
         self._flush_tls()
         self.tls = _tls_info(self._object)
 
-    def send(self, octets: bytes, block_timeout: float) -> None:
+    def send(self, octets: bytes, block_timeout: float, may_write: Callable[[], bool] | None = None) -> None:
         """Queue bytes; `exchange` writes them.
+
+        `may_write` is asked each time before some of them are given to the kernel, and of all that is
+        queued by then; if it says no, nothing more is written and the connection counts as lost.
 
         Some of them must leave within every `block_timeout` seconds, and all of them within that
         and a second for each KiB, which ends a server that reads a byte at a time.
         """
         if not octets:
             return
+        self._may_write = may_write
         if not self._unsent:
             self._block_timeout = block_timeout
             self._block_deadline = self._write_deadline = time.monotonic() + block_timeout
@@ -302,6 +309,9 @@ class Transport:
 
     def _write_some(self) -> None:
         while self._out:
+            if self._may_write is not None and not self._may_write():
+                self._broken = UNCERTAIN
+                raise ConnectionLost(UNCERTAIN)
             try:
                 taken = self._socket.send(self._out)
             except (BlockingIOError, InterruptedError):

@@ -139,6 +139,11 @@ class Session:
         return self._timeouts.block
 
     @property
+    def content_written(self) -> bool:
+        """Whether a content was given out and is unanswered."""
+        return any(step.stage is Stage.BODY for step in self._unanswered)
+
+    @property
     def wants_message(self) -> bool:
         """Whether `submit` may be called: open, and every message before it is on its way."""
         if not self.opened or self.closed is not None or len(self._transactions) > 1:

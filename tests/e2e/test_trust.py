@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
+
+import pytest
 
 from campaign.model import Status
 from tests.e2e.folder import CampaignFolder
@@ -133,3 +136,48 @@ class TestCopies:
         assert folder.rows("SELECT attempts, reply FROM copies")[0][0] == 2
         assert "gave up after 2 attempts" in folder.rows("SELECT reply FROM copies")[0][0]
         assert [mail.recipient for mail in server.wait_delivered(1)] == ["user1@example.test"]
+
+
+class TestAnAttachmentThatGoesAwayOnTheWay:
+    """The plan was made of all files; one of them vanishes, or is written anew, before its message."""
+
+    @pytest.mark.parametrize("vanishes", [True, False])
+    def test_its_row_is_put_aside_and_tried_again_by_the_next_run(
+        self, postfix: Postfix, campaign_for: Folders, vanishes: bool
+    ) -> None:
+        folder = campaign_for(
+            postfix, attachments=["{{ name }}.pdf"], smtp={"rate": "1/second"}, recipients={"csv": "list.csv"}
+        )
+        folder.list(f"user{n}@example.test,file{n}" for n in range(1, 7))
+        for n in range(1, 7):
+            (folder.folder / f"file{n}.pdf").write_bytes(b"%PDF-1.4 " + str(n).encode())
+        process = folder.start("send", "campaign.yaml", "--yes")
+        folder.wait_for(Status.ACCEPTED)
+        victim = folder.folder / "file5.pdf"
+        if vanishes:
+            victim.unlink()
+        else:
+            victim.write_bytes(b"%PDF-1.4 another's")
+        stdout, stderr = process.communicate(timeout=60)
+        assert process.returncode == 5, stderr
+        assert "1 message could no longer be made; the next send tries again: " in stderr
+        assert "line 6 of the list" in stderr
+        assert "file5.pdf is gone, or has changed since the plan was made" in stderr
+        assert "5 of 6 accepted" in stdout
+        assert folder.counts() == {"accepted": 5, "invalid": 1}
+        assert folder.rows("SELECT attempts FROM messages WHERE status = 'invalid'") == [(0,)]
+        victim.write_bytes(b"%PDF-1.4 5")
+        again = folder.send()
+        assert again.returncode == 0, again.stderr
+        assert folder.counts() == {"accepted": 6}
+        assert set(Counter(mail.recipient for mail in postfix.wait_delivered(6)).values()) == {1}
+
+
+def test_a_rate_of_a_second_holds_over_runs_of_one_message(postfix: Postfix, campaign_for: Folders) -> None:
+    folder = campaign_for(postfix, smtp={"rate": "1/second"})
+    folder.people(4)
+    for left in (3, 2, 1, 0):
+        assert folder.send("--limit", "1").returncode == (5 if left else 0)
+    starts = [start for (start,) in folder.rows("SELECT steady FROM attempts ORDER BY id")]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(starts)]
+    assert min(gaps) >= 1_000_000_000, gaps

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from campaign.errors import LeaseHeld, LeaseLost
+from campaign.errors import LeaseHeld, LeaseLost, UserError
 from campaign.ledger import Choices, Ledger, Suppression
 from campaign.ledger.sqlite.runs import LEASE, this_process
 from campaign.model import SECOND, Status
@@ -190,6 +190,30 @@ def test_whose_lease_was_taken_sends_nothing_more(path: Path, ledger: Ledger) ->
         first.heartbeat(NOW)
     assert second.record((), (intent(BEN),)) == {BEN}
     other.close()
+
+
+def test_nobody_is_pending_again_while_who_had_them_on_their_way_can_be_seen(
+    ledger: Ledger, sender: subprocess.Popen[str]
+) -> None:
+    """Another machine gave the process up, which was only held up: it may write the rest of the message."""
+    [(host,)] = ledger.database.rows("SELECT host FROM runs")
+    holder(ledger, host="elsewhere", heartbeat=NOW - 2 * LEASE)
+    start(ledger).end(NOW)
+    ledger.database.change("UPDATE runs SET host = ? WHERE id = 1", (host,))
+    assert statuses(ledger)[ANNA] == "in_doubt"
+    with pytest.raises(UserError, match=f"process {sender.pid} on .* it may send it yet; end that process"):
+        ledger.settle_doubt(Status.PENDING, [ANNA], "by hand", NOW)
+    assert statuses(ledger)[ANNA] == "in_doubt"
+    sender.kill()
+    sender.wait()
+    assert ledger.settle_doubt(Status.PENDING, [ANNA], "by hand", NOW) == 1
+
+
+def test_a_lease_holds_for_half_its_time_after_it_was_renewed(ledger: Ledger) -> None:
+    sending = start(ledger)
+    sending.heartbeat(NOW, 1000)
+    assert sending.holds(1000 + LEASE // 2 - 1)
+    assert not sending.holds(1000 + LEASE // 2)
 
 
 def test_a_late_answer_does_not_undo_what_was_decided_meanwhile(path: Path, ledger: Ledger) -> None:

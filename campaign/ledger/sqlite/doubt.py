@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from campaign.address import fold
+from campaign.errors import UserError
 from campaign.ledger.protocols import row_and_copy
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.functions import SUPPRESSED, suppressed
-from campaign.ledger.sqlite.runs import reap
+from campaign.ledger.sqlite.runs import reap, seen_owner
 from campaign.model import Status
 
 
@@ -19,13 +20,16 @@ def settle_doubt(
 
     A row takes the copies with it that are in doubt too: one answer was due for all of them. `words`
     name who decided; they become the reply and an event. What would be pending becomes suppressed if its
-    person is suppressed or was forgotten.
+    person is suppressed or was forgotten. Raises UserError, and changes nothing, where a row would be
+    pending whose process can still be seen: it may be about to send it.
     """
     settled = 0
     with database.transaction():
         reap(database, now)
         for key in keys:
             row, copy = row_and_copy(key)
+            if status is Status.PENDING:
+                _refuse_while_seen(database, campaign_id, row, fold(copy))
             parameters = (status, words, now, campaign_id, row, fold(copy))
             changed = 0
             if not copy:
@@ -45,6 +49,13 @@ def settle_doubt(
                     parameters,
                 )
     return settled
+
+
+def _refuse_while_seen(database: Database, campaign_id: int, row: str, copy: str) -> None:
+    owner = seen_owner(database, row, copy, campaign_id)
+    if owner is not None:
+        what = f"process {owner.pid} on {owner.host} had this message on its way, and is still there"
+        raise UserError(f"{copy or row}: {what}: it may send it yet; end that process first")
 
 
 def _settle_copies(database: Database, parameters: tuple[object, ...]) -> int:

@@ -112,6 +112,22 @@ def reap(database: Database, now: int) -> int:
     return count
 
 
+def seen_owner(database: Database, row: str, copy: str, campaign_id: int) -> LiveRun | None:
+    """Return the run that had this row, or its copy, in flight when others gave it up, if it can be seen.
+
+    A process that was suspended may be about to write the last of a message whose lease it has lost.
+    """
+    for run_id, pid, host, process in database.rows(
+        "SELECT r.id, r.pid, r.host, r.process FROM messages m LEFT JOIN copies c ON c.message = m.id"
+        " AND c.folded = ?3 JOIN runs r ON r.id = CASE WHEN ?3 = '' THEN m.run ELSE c.run END"
+        " WHERE m.campaign = ?1 AND m.key = ?2 AND ?4 = CASE WHEN ?3 = '' THEN m.reply ELSE c.reply END",
+        (campaign_id, row, copy, BROKE_OFF),
+    ):
+        if _is_alive(host, pid, process):
+            return LiveRun(run_id, pid, str(host), True)
+    return None
+
+
 def this_process() -> tuple[str, int, str]:
     """Return host, pid, and what distinguishes this process from any other with the same pid."""
     pid = os.getpid()

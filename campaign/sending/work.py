@@ -1,0 +1,53 @@
+"""A claimed row as a connection works on it: its message, to those that it is owed to, and its booking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol
+
+from campaign.address import fold
+from campaign.ledger import Claim, Run
+from campaign.model import Message, Outcome, Recipient, Result, Status, Verdict
+from campaign.sending.gate import Booking
+
+
+class Renders(Protocol):
+    """Makes messages; may be shared by threads."""
+
+    def render(self, recipient: Recipient, *, date: datetime) -> Message:
+        """Return the message for one row. Raises UserError with what is wrong, naming the row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A claimed row, its message, and its booking."""
+
+    claim: Claim
+    message: Message
+    booking: Booking
+
+
+def owed(message: Message, claim: Claim, ledger: Run) -> Message:
+    """Return a row's message to those that it is owed to: the row itself and its copies, or one copy.
+
+    Copies that have it already, were refused, or want nothing, are left out.
+    """
+    if claim.copy:
+        envelope = replace(message.envelope, recipients=(claim.copy,))
+        return replace(message, key=claim.key, envelope=envelope)
+    own, *others = message.envelope.recipients
+    if not others:
+        return message
+    keep = tuple(
+        address
+        for address in others
+        if fold(address) not in claim.settled and not ledger.is_suppressed(address)
+    )
+    return replace(message, envelope=replace(message.envelope, recipients=(own, *keep)))
+
+
+def unmade(claim: Claim, words: str, utc: int) -> Result:
+    """Return the result of a row whose message can no longer be made."""
+    outcome = Outcome(claim.copy or claim.recipient.email, Status.INVALID, words, charged=False, due_at=utc)
+    return Result(claim.key, Verdict.UNSENT, (outcome,), utc)
