@@ -304,11 +304,7 @@ class Run(Protocol):
         """Renew the lease. `steady` is `clock.steady`, read before `now`; without it, it is read here."""
 
     def holds(self, steady: int) -> bool:
-        """Whether the lease was renewed so lately that nobody can have taken it over.
-
-        A process that was suspended asks before it writes: others may have sent meanwhile what it was
-        about to send.
-        """
+        """Whether the lease was renewed so lately that nobody can have taken it over."""
 
     def end(self, now: int) -> None:
         """Give the lease back."""

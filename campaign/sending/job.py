@@ -213,8 +213,7 @@ def _test(campaign: CampaignFile, ledger: Ledger, options: Options, audience: Au
     )
     recipients, renderer = compile_campaign(campaign, secrets_of(campaign, ledger.secret))
     row = recipients.row(options.row)
-    for address in options.test_to[:1]:  # what is wrong with the row is said before anybody connects
-        renderer.render(row, date=datetime.now(UTC), test_to=address)
+    renderer.render(row, date=datetime.now(UTC))  # what is wrong with it is said before anybody connects
     login = options.login or login_of(campaign)
     with _leased(campaign, ledger) as lease:
         _refuse_long_wait(campaign, lease, len(options.test_to))

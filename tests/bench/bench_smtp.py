@@ -16,9 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from campaign import clock
 from campaign.campaignfile.load import load
 from campaign.campaignfile.models import Security, Smtp
-from campaign.ledger import Ledger
+from campaign.ledger import Ledger, Scope
 from campaign.message.tokens import Secrets
 from campaign.model import Envelope, Message, Settled, Status, Verdict
 from campaign.preparation import prepare
@@ -52,9 +53,10 @@ def messages(count: int, size: int) -> list[Message]:
     return made
 
 
-def send_ours(smtp: Smtp, ready: list[Message]) -> None:
+def send_ours(smtp: Smtp, ready: list[Message], may_write: Callable[[], bool] | None = None) -> None:
     """Open a session of ours, send ready messages over it, and end it."""
     connection = Connection.open(smtp, None)
+    connection.may_write = may_write
     send_through(connection, ready)
     connection.quit()
 
@@ -119,6 +121,21 @@ def test_session_and_transport_against_smtp_sink(sink: int) -> None:
     smtp = Smtp(host="127.0.0.1", port=sink, security=Security.NONE)
     ours, peer = paired(lambda: send_ours(smtp, ready), lambda: send_smtplib(sink, None, ready))
     report("session and transport, loopback", ours, peer, 3, "3,000 messages of 1 KB to smtp-sink")
+
+
+def test_the_look_at_the_lease_before_each_write(sink: int, tmp_path: Path) -> None:
+    """What promise 2 costs a process that is never suspended: its peer is ours without the look."""
+    ledger = Ledger.open(tmp_path / "ledger.db", "news")
+    sending = ledger.start(Scope("localhost", ""), time.time_ns())
+    smtp, ready = Smtp(host="localhost", port=sink, security=Security.NONE), messages(2000, 4096)
+
+    def ours_looking() -> None:
+        sending.heartbeat(time.time_ns())
+        send_ours(smtp, ready, lambda: sending.holds(clock.steady()))
+
+    ours, peer = paired(ours_looking, lambda: send_ours(smtp, ready))
+    ledger.close()
+    report("with the look at the lease", ours, peer, 0.95, "2,000 messages of 4 KB to smtp-sink")
 
 
 def test_session_and_transport_through_a_round_trip(discarding: Postfix) -> None:
