@@ -279,7 +279,7 @@ class Lane:
         try:
             message = self._shared.renderer.render(claim.recipient, date=datetime.now(UTC))
         except UserError as error:
-            self._put_aside(claim, "; ".join(problem.message for problem in error.problems))
+            self._put_aside(claim, error)
             return None
         except BaseException:
             self._dispatch.give_back()
@@ -289,11 +289,11 @@ class Lane:
         booking = self._dispatch.gate.book(message.key, len(message.envelope.recipients))
         return Work(claim, message, booking)
 
-    def _put_aside(self, claim: Claim, why: str) -> None:
-        result = unmade(claim, why, time.time_ns())
+    def _put_aside(self, claim: Claim, error: UserError) -> None:
+        result = unmade(claim, "; ".join(problem.message for problem in error.problems), time.time_ns())
         if not claim.copy:  # which stays claimed, and owed: the next run tries it again
             self._ledger.record([result], [])
-        self._dispatch.put_aside(why)
+        self._dispatch.put_aside("; ".join(map(str, error.problems)))
         self._shared.on_result(claim, result)
 
     def _drop_next(self) -> None:
