@@ -14,11 +14,10 @@ from campaign.ledger.protocols import (
     Plan,
     Run,
     Summary,
-    Suppression,
-    Suppressions,
     copy_key,
 )
 from campaign.ledger.scope import Scope
+from campaign.ledger.suppressions import Suppression, Suppressions
 
 __all__ = [
     "WINDOW",

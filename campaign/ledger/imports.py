@@ -16,7 +16,7 @@ from pathlib import Path
 from campaign.address import AddressError
 from campaign.errors import Problem, UserError
 from campaign.ledger.patterns import parse_pattern
-from campaign.ledger.protocols import Suppression
+from campaign.ledger.suppressions import Suppression
 from campaign.recipients.encoding import Encoding, is_text, marked_encoding
 from campaign.recipients.records import SAMPLE, Lines, choose_delimiter, records
 from campaign.wording import shown

@@ -17,7 +17,7 @@ from pathlib import Path
 from campaign.clock import Moment
 from campaign.errors import Problem
 from campaign.ledger.patterns import Forgotten
-from campaign.ledger.protocols import Choices, Enrolment, History, Run, Suppressions
+from campaign.ledger.protocols import Choices, Enrolment, History, Run
 from campaign.ledger.scope import Scope
 from campaign.ledger.sqlite import doubt, forgetting
 from campaign.ledger.sqlite.campaigns import Campaigns
@@ -28,6 +28,7 @@ from campaign.ledger.sqlite.run import SqliteRun, is_suppressed
 from campaign.ledger.sqlite.starts import ages
 from campaign.ledger.sqlite.suppression import SqliteSuppressions
 from campaign.ledger.sqlite.upgrade import bring_up_to_date
+from campaign.ledger.suppressions import Suppressions
 from campaign.model import SECOND, KeyColumn, Status
 from campaign.wording import shown
 

@@ -2,7 +2,7 @@
 
     Enrolment     the list compared with what is known: stage → plan → apply
     Run           one sending process: claim → record an intent → record its result
-    Suppressions  who gets nothing
+    Suppressions  who gets nothing (`suppressions`)
     History       what happened, for reports; readable while another process sends
 
 Times are UTC, in integer nanoseconds since 1970.
@@ -118,21 +118,6 @@ class Plan:
     gone: int = 0
     rows: int = 0
     rows_before: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Suppression:
-    """An entry of the suppression list: its pattern (see `patterns`), why, and since when.
-
-    `run` made it by an answer of the server; such a one holds for the campaign `held_for` alone until the
-    answers around it have been judged.
-    """
-
-    pattern: str
-    reason: str
-    added_at: int
-    run: int | None = None
-    held_for: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,29 +293,6 @@ class Run(Protocol):
 
     def end(self, now: int) -> None:
         """Give the lease back."""
-
-
-class Suppressions(Protocol):
-    """The suppression list, shared by all campaigns of a ledger.
-
-    A change takes effect with the next message, also in another process that is sending.
-    """
-
-    def add(self, entries: Iterable[Suppression]) -> tuple[list[str], int]:
-        """Add entries; return the patterns that are new, and how many waiting rows they suppressed."""
-
-    def remove(self, patterns: Iterable[str]) -> list[str]:
-        """Remove entries, and return the patterns that had none.
-
-        The rows concerned become pending with the next enrolment.
-        """
-
-    def remove_made_by(self, *, run: int | None = None, reason: str | None = None) -> int:
-        """Remove the entries that a run has made, or whose reason contains a text; return how many."""
-
-    def __iter__(self) -> Iterator[Suppression]: ...
-
-    def __len__(self) -> int: ...
 
 
 class History(Protocol):

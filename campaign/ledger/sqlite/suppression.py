@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from campaign.ledger.patterns import hashed
-from campaign.ledger.protocols import Suppression
 from campaign.ledger.sqlite.database import Database
+from campaign.ledger.suppressions import Suppression
 
 _SUPPRESS = "SET status = 'suppressed', reply = '' WHERE status IN ('pending', 'deferred')"
 _LISTED = "(SELECT pattern FROM suppressions WHERE state = 'released')"
