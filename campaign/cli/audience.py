@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from campaign.checks import rules
-from campaign.cli.output import Output, ask
+from campaign.cli.output import AttemptLog, Output, ask
 from campaign.cli.signals import interruptible
 from campaign.errors import Severity
 from campaign.ledger import Claim
@@ -20,9 +20,7 @@ _BACK = (Status.PENDING, Status.DEFERRED)  # tried again in this run, or in a la
 class Terminal:
     """Shows plan, progress and waits with `output`; `log` is told of every attempt."""
 
-    def __init__(
-        self, output: Output, log: Callable[[Claim, Result], None] = lambda claim, result: None
-    ) -> None:
+    def __init__(self, output: Output, log: AttemptLog | None = None) -> None:
         self._output = output
         self._log = log
         self._total = 0
@@ -35,6 +33,11 @@ class Terminal:
     def waiting(self, seconds: float, why: str) -> None:
         """Say why nothing moves."""
         self._output.waiting(seconds, why)
+
+    def leased(self) -> None:
+        """Open the log: who may not send leaves none behind."""
+        if self._log is not None:
+            self._log.open()
 
     def planned(self, plan: Plan) -> None:
         """Show warnings and the plan."""
@@ -54,7 +57,8 @@ class Terminal:
 
     def attempted(self, claim: Claim, result: Result) -> None:
         """Count an attempt, and name it where everything is said."""
-        self._log(claim, result)
+        if self._log is not None:
+            self._log.write(claim, result)
         if self._output.verbose:
             self._output.note(f"{result.status:<9} {claim.recipient.email}  {result.reply}")
         self._done += result.status not in _BACK

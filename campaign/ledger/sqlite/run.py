@@ -45,6 +45,7 @@ class SqliteRun:
         self._claimed: set[str] = set()
         self._layouts: dict[int, tuple[str, ...]] = {}
         self._recorder = Recorder(database, campaign_id, run_id, suppress=suppress)
+        self.has_sent = False
         self._beat: tuple[int, int] | None = None  # UTC and monotonic ns of the last heartbeat
 
     @classmethod
@@ -80,7 +81,8 @@ class SqliteRun:
         `steady` is a monotonic clock, in ns. If `now` has jumped against it since the last heartbeat,
         the recorded starts of this run are shifted by the same amount: their age stays right.
         """
-        beat, self._beat = self._beat, None if steady is None else (now, steady)
+        with self._database.lock:
+            beat, self._beat = self._beat, None if steady is None else (now, steady)
         jump = 0 if steady is None or beat is None else (now - beat[0]) - (steady - beat[1])
         if abs(jump) > _JUMP:
             self._database.change(
@@ -247,6 +249,7 @@ class SqliteRun:
 
     def note_start(self, started_at: int, addresses: int) -> None:
         """Count a test message, which belongs to no row, towards the rate."""
+        self.has_sent = True
         self._database.change(
             "INSERT INTO attempts (run, message, started_at, addresses) VALUES (?, NULL, ?, ?)",
             (self._run_id, started_at, addresses),
@@ -259,6 +262,7 @@ class SqliteRun:
     def record(self, results: Sequence[Result], intents: Sequence[Intent]) -> set[str]:
         """Commit results and intents, and return the keys whose intents hold."""
         granted = self._recorder.record(results, intents)
+        self.has_sent = self.has_sent or bool(granted)
         self._claimed.difference_update(result.key for result in results)
         return granted
 
