@@ -94,12 +94,20 @@ class NotAccepted(UserError):
     """Something differs from an earlier run, and nobody can be asked about it; exit code 5."""
 
 
+class LedgerBusy(UserError):
+    """Another process has kept the ledger locked for long."""
+
+
 class LeaseHeld(UserError):
-    """Another process is sending from this ledger; the message names its pid and host."""
+    """Another process is sending from this ledger; the message names its pid and host; exit code 7."""
 
 
 class LeaseLost(CampaignError):
     """Another process has taken the sender's lease over: stop, and send nothing more; exit code 5."""
+
+
+class BrokenOff(CampaignError):
+    """A run could not go on after a message had left; exit code 5, for the ledger knows where it stands."""
 
 
 def raise_errors(problems: Iterable[Problem]) -> None:

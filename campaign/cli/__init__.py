@@ -22,11 +22,11 @@ from pathlib import Path
 import click
 
 from campaign import __version__
-from campaign.cli.codes import BUG, DISCONNECTED, INTERRUPTED, UNFINISHED, USAGE
+from campaign.cli.codes import BUG, DISCONNECTED, HELD, INTERRUPTED, UNFINISHED, USAGE
 from campaign.cli.groups import WholeLines
 from campaign.cli.output import echo, echo_error, say, silence
 from campaign.cli.signals import ending_signals
-from campaign.errors import ConnectFailed, LeaseLost, UserError
+from campaign.errors import BrokenOff, ConnectFailed, LeaseHeld, LeaseLost, UserError
 
 _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
@@ -108,11 +108,11 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         for problem in error.problems:
             say(problem)
-        return USAGE
+        return HELD if isinstance(error, LeaseHeld) else USAGE
     except ConnectFailed as error:
         echo(f"error: {error}", err=True)
         return DISCONNECTED
-    except LeaseLost as error:
+    except (LeaseLost, BrokenOff) as error:
         echo(f"error: {error}", err=True)
         return UNFINISHED
     except (BrokenPipeError, SystemExit):  # `campaign status | head`, for which click exits

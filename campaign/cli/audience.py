@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from campaign.checks import rules
-from campaign.cli.output import Output, ask
+from campaign.cli.output import AttemptLog, Output, ask
 from campaign.cli.signals import interruptible
 from campaign.errors import Severity
 from campaign.ledger import Claim
@@ -32,9 +32,7 @@ class Terminal:
     will have: the bar says so, and its time goes on. Without a bar a line says it, now and then.
     """
 
-    def __init__(
-        self, output: Output, log: Callable[[Claim, Result], None] = lambda claim, result: None
-    ) -> None:
+    def __init__(self, output: Output, log: AttemptLog | None = None) -> None:
         self._output = output
         self._log = log
         self._plan: Plan | None = None
@@ -54,6 +52,11 @@ class Terminal:
         if seconds < _MINUTE:
             self._silent_until = max(self._silent_until, self._until)
             self._output.waiting(seconds, why)
+
+    def leased(self) -> None:
+        """Open the log: who may not send leaves none behind."""
+        if self._log is not None:
+            self._log.open()
 
     def planned(self, plan: Plan) -> None:
         """Show warnings and the plan."""
@@ -84,7 +87,8 @@ class Terminal:
 
     def attempted(self, claim: Claim, result: Result) -> None:
         """Count an attempt, and name it where everything is said."""
-        self._log(claim, result)
+        if self._log is not None:
+            self._log.write(claim, result)
         if self._output.verbose:
             self._output.note(f"{result.status:<9} {claim.recipient.email}  {result.reply}")
         self._done += result.status not in _BACK

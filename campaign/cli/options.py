@@ -16,6 +16,26 @@ _LEDGER = click.option(
 )
 
 
+WAIT = "How long another process may go on sending from this ledger, such as 10m; by default not at all."
+
+
+class _Duration(click.ParamType[float]):
+    """Seconds, from texts such as 90s, 10m or 2h."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, context: click.Context | None) -> float:
+        from campaign.campaignfile.readers import seconds
+
+        try:
+            return seconds(value)
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}", param, context)
+
+
+DURATION = _Duration()
+
+
 def of_a_ledger(function: click.decorators.FC) -> click.decorators.FC:
     """Add the two options that name a ledger, `file` and `ledger`."""
     return _CAMPAIGN(_LEDGER(function))

@@ -18,7 +18,6 @@ import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -198,25 +197,23 @@ class AttemptLog:
     appended to.
     """
 
-    def __init__(self, path: Path | None, own: Own) -> None:
+    def __init__(self, path: Path, own: Own) -> None:
         self._path = path
         self._own = own
         self._lock = threading.Lock()
         self._file: TextIO | None = None
 
-    def __enter__(self) -> AttemptLog:
+    def open(self) -> None:
+        """Open the file, and make it where there is none. Raises UserError."""
         from campaign.outfile import append
 
-        if self._path is not None:
-            try:
-                self._file = append(self._path, self._own)
-            except OSError as error:
-                raise UserError(f"--log: {self._path} cannot be written: {error.strerror}") from None
-        return self
+        try:
+            self._file = append(self._path, self._own)
+        except OSError as error:
+            raise UserError(f"--log: {self._path} cannot be written: {error.strerror}") from None
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Close the file."""
         if self._file is not None:
             with suppress(OSError):
                 self._file.close()

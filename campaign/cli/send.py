@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from campaign.cli.options import DURATION, WAIT
 from campaign.cli.output import AttemptLog, Output
 from campaign.errors import LedgerFull, NotAccepted, Problem, UserError
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 @click.option(
     "--log", type=click.Path(path_type=Path, dir_okay=False), help="Append a JSON line for each attempt."
 )
+@click.option("--wait", type=DURATION, default=0.0, help=WAIT)
 @click.option("--quiet", "-q", is_flag=True, help="Say errors only.")
 @click.option("--verbose", "-v", is_flag=True, help="Name every attempt.")
 def command(
@@ -46,6 +48,7 @@ def command(
     resend_doubt: bool,
     retry_refused: bool,
     log: Path | None,
+    wait: float,
     quiet: bool,
     verbose: bool,
 ) -> int:
@@ -76,18 +79,22 @@ def command(
         choices=Choices(resend_doubt, retry_refused),
         accept=frozenset(accepted),
         asks=not yes,
+        wait=wait,
     )
     if dry_run:
         run(campaign, options, DryRun(output))
         return 0
     if not yes and not sys.stdin.isatty():
         raise UserError("there is no terminal to ask on: look at the plan with --dry-run, then add --yes")
+    attempts = AttemptLog(log, OwnFiles(campaign.file)) if log is not None else None
     try:
-        with AttemptLog(log, OwnFiles(campaign.file)) as attempts:
-            finished = run(campaign, options, Terminal(output, attempts.write))
+        finished = run(campaign, options, Terminal(output, attempts))
     except (LedgerFull, NotAccepted) as stopped:  # before anything has left
         output.problems(stopped.problems)
         return UNFINISHED
+    finally:
+        if attempts is not None:
+            attempts.close()
     return _said(campaign, output, finished)
 
 

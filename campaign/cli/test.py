@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from campaign.cli.options import DURATION, WAIT
 from campaign.cli.output import Output
 from campaign.errors import Problem, UserError
 
@@ -21,7 +22,8 @@ from campaign.errors import Problem, UserError
     show_default=True,
     help="The row whose message it is.",
 )
-def command(file: Path, addresses: tuple[str, ...], row: int) -> int:
+@click.option("--wait", type=DURATION, default=0.0, help=WAIT)
+def command(file: Path, addresses: tuple[str, ...], row: int, wait: float) -> int:
     """Send the real message of a row of FILE's list to each ADDRESS, and to nobody else.
 
     The subject is marked, the Message-ID is another, cc and bcc are left out. It counts in the rate;
@@ -45,7 +47,7 @@ def command(file: Path, addresses: tuple[str, ...], row: int) -> int:
     if wrong:
         raise UserError(*wrong)
     output = Output()
-    options = Options(mode=Mode.TEST, row=row, test_to=tuple(to))
+    options = Options(mode=Mode.TEST, row=row, test_to=tuple(to), wait=wait)
     finished = run(load(file), options, Terminal(output))
     if finished.stop.ending in (Ending.PAUSED, Ending.DISCONNECTED):
         output.problems([Problem(finished.stop.why)])

@@ -257,6 +257,10 @@ class Run(Protocol):
         must not be sent.
         """
 
+    @property
+    def has_sent(self) -> bool:
+        """Whether an intent has held: a message may have left."""
+
     def recent_verdicts(self, count: int) -> list[Verdict]:
         """Return the verdicts on the campaign's last results since the breaker tripped, oldest first."""
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -26,7 +26,7 @@ from typing import Protocol
 from campaign import clock
 from campaign.campaignfile.load import load
 from campaign.campaignfile.models import CampaignFile
-from campaign.errors import LedgerFull, NotAccepted, Problem, UserError, raise_errors
+from campaign.errors import NotAccepted, Problem, UserError, raise_errors
 from campaign.ledger import Choices, Ledger, Run, Summary
 from campaign.message.tokens import Secrets
 from campaign.model import SECOND, Result, Status
@@ -35,6 +35,7 @@ from campaign.sending.account import Started, load_pace, login_of, scope_of, sec
 from campaign.sending.changes import Change, changes, key_of
 from campaign.sending.connection import Patience
 from campaign.sending.dispatch import Ending, Stop
+from campaign.sending.lease import leased
 from campaign.sending.outlook import Outlook
 from campaign.sending.pacing import LocalPace
 from campaign.sending.sender import Listener, Sender
@@ -65,6 +66,7 @@ class Options:
     """What the person asked for.
 
     `asks`: the audience can be asked; if not, it has said yes, and changes must be in `accept`.
+    `wait`: seconds that another process may hold the lease.
     `login` stands for the campaign's own where it is given. A test sends the message of row `row` to
     `test_to`.
     """
@@ -75,6 +77,7 @@ class Options:
     choices: Choices = field(default_factory=Choices)
     accept: frozenset[Change] = frozenset()
     asks: bool = False
+    wait: float = 0.0
     login: Callable[[], Login | None] | None = None
     row: int = 1
     test_to: tuple[str, ...] = ()
@@ -144,6 +147,9 @@ class Audience(Listener, Protocol):
     def progress(self, doing: str, done: int, of: int) -> None:
         """So much of something is done."""
 
+    def leased(self) -> None:
+        """Nobody else sends from this ledger now."""
+
     def planned(self, plan: Plan) -> None:
         """This will be done."""
 
@@ -157,8 +163,8 @@ class Audience(Listener, Protocol):
 def run(campaign: CampaignFile, options: Options, audience: Audience) -> Finished:
     """Do the main job, and return what it came to.
 
-    Raises UserError for what the person can mend, LeaseHeld, LeaseLost, ConnectFailed. LedgerFull is
-    raised only before anything has left.
+    Raises UserError for what the person can mend, LeaseHeld, LeaseLost, ConnectFailed. UserError is
+    raised only before anything has left; after that, it is BrokenOff.
     """
     raise_errors(too_narrow(campaign))
     with _opened(campaign, options.mode) as ledger:
@@ -172,7 +178,8 @@ def run(campaign: CampaignFile, options: Options, audience: Audience) -> Finishe
                 return _test(campaign, ledger, options, audience)
             case Mode.SEND | Mode.REHEARSAL:
                 _guard_identity(campaign, ledger)
-                with _leased(campaign, ledger) as lease:
+                with leased(campaign, ledger, options.wait, audience.waiting) as lease:
+                    audience.leased()
                     return _send(campaign, ledger, lease, options, audience)
 
 
@@ -215,7 +222,7 @@ def _test(campaign: CampaignFile, ledger: Ledger, options: Options, audience: Au
     row = recipients.row(options.row)
     renderer.render(row, date=datetime.now(UTC))  # what is wrong with it is said before anybody connects
     login = options.login or login_of(campaign)
-    with _leased(campaign, ledger) as lease:
+    with leased(campaign, ledger, options.wait, audience.waiting) as lease:
         _refuse_long_wait(campaign, lease, len(options.test_to))
         trial = Trial(row, options.test_to, lease)
         once = Patience(openings=1)
@@ -321,15 +328,3 @@ def _opened(campaign: CampaignFile, mode: Mode) -> Iterator[Ledger]:
         yield ledger
     finally:
         ledger.close()
-
-
-@contextmanager
-def _leased(campaign: CampaignFile, ledger: Ledger) -> Iterator[Run]:
-    """Hold the sender's lease. Raises LeaseHeld, LedgerFull."""
-    longest = int(campaign.retry.max_delay * 2 * SECOND)
-    lease = ledger.start(scope_of(campaign), time.time_ns(), longest, suppress=campaign.suppress)
-    try:
-        yield lease
-    finally:
-        with suppress(LedgerFull):  # the lease of a process that has ended holds nobody up
-            lease.end(time.time_ns())

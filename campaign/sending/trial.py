@@ -62,6 +62,11 @@ class Trial:
                 self._ledger.note_start(intent.started_at, len(intent.addresses), intent.steady)
             return {intent.key for intent in intents}
 
+    @property
+    def has_sent(self) -> bool:
+        """See `Run`."""
+        return self._ledger.has_sent
+
     def recent_verdicts(self, count: int) -> list[Verdict]:
         """See `Run`. What happens to a test is no result of the campaign."""
         return []

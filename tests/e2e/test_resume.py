@@ -228,9 +228,11 @@ def test_a_second_sender_is_refused_and_readers_are_not(postfix: Postfix, campai
     who = f"process {process.pid} on {platform.node()} is sending"
     for arguments in (["send", "campaign.yaml", "--yes"], ["test", "campaign.yaml", "me@example.test"]):
         second = folder.run(*arguments)
-        assert second.returncode == 2
+        assert second.returncode == 7
         assert second.stderr.startswith(f"error: ledger.db: {who} from this ledger")
         assert second.stdout == ""
+    assert folder.send("--log", "second.log").returncode == 7
+    assert not (folder.folder / "second.log").exists()
     assert who in folder.run("status", "campaign.yaml").stdout
     assert json.loads(folder.run("status", "campaign.yaml", "--json").stdout)["sending"]["pid"] == process.pid
     exported = folder.run("export", "campaign.yaml", "--status", "pending").stdout.splitlines()

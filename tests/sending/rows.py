@@ -78,6 +78,10 @@ class Rows:
     def suppressed_by_it(self) -> int:
         return 0
 
+    @property
+    def has_sent(self) -> bool:
+        return False
+
     def is_suppressed(self, address: str) -> bool:
         return address in self.suppressed
 

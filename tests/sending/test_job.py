@@ -40,6 +40,9 @@ class Person:
     def progress(self, doing: str, done: int, of: int) -> None:
         assert done <= max(of, done)
 
+    def leased(self) -> None:
+        """Nothing to open."""
+
     def planned(self, plan: Plan) -> None:
         self.plans.append(plan)
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from campaign.errors import Problem, UserError
+from campaign.errors import LedgerBusy, Problem, UserError
 from campaign.ledger.sqlite.file import disk_full, refuse_newer, sync_folder
 from campaign.ledger.sqlite.functions import functions
 from campaign.ledger.sqlite.schema import APPLICATION_ID, SCHEMA, VERSION
@@ -142,11 +142,12 @@ def translated(path: Path | None) -> Iterator[None]:
         code = _code(error)
         if code in ("SQLITE_FULL", "SQLITE_IOERR"):
             raise disk_full(path, str(error)) from error
+        if code == "SQLITE_BUSY":
+            raise LedgerBusy(broken(path or Path("temporary"), error)) from error
         if code in (
             "SQLITE_READONLY",
             "SQLITE_CANTOPEN",
             "SQLITE_PERM",
-            "SQLITE_BUSY",
             "SQLITE_CORRUPT",
             "SQLITE_NOTADB",
         ):

@@ -55,6 +55,7 @@ class SqliteRun:
         self._layouts: dict[int, tuple[str, ...]] = {}
         self._recorder = Recorder(database, campaign_id, run_id, suppress=suppress)
         self._renewed_at = steady  # of the lease, on `clock.steady`
+        self.has_sent = False
 
     @classmethod
     def start(
@@ -261,6 +262,7 @@ class SqliteRun:
 
     def note_start(self, started_at: int, addresses: int, steady: int | None = None) -> None:
         """Count a test message, which belongs to no row, towards the rate."""
+        self.has_sent = True
         self._database.change(
             "INSERT INTO attempts (run, message, started_at, steady, addresses) VALUES (?, NULL, ?, ?, ?)",
             (self._run_id, started_at, steady, addresses),
@@ -284,6 +286,7 @@ class SqliteRun:
     def record(self, results: Sequence[Result], intents: Sequence[Intent]) -> set[str]:
         """Commit results and intents, and return the keys whose intents hold."""
         granted = self._recorder.record(results, intents)
+        self.has_sent = self.has_sent or bool(granted)
         self._claimed.difference_update(result.key for result in results)
         return granted
 

@@ -1,0 +1,80 @@
+"""The sender's lease: waited for, kept alive by a thread from its start to its end, given back.
+
+Preparing a million rows takes minutes, and so may a person at the prompt: the thread renews the lease
+meanwhile, so that nobody on another machine takes it over.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from campaign.campaignfile.models import CampaignFile
+from campaign.errors import BrokenOff, LeaseHeld, LeaseLost, LedgerBusy, LedgerFull, UserError
+from campaign.ledger import Ledger, Run
+from campaign.model import SECOND
+from campaign.sending.account import scope_of
+
+HEARTBEAT = 5.0  # seconds between two renewals
+_LOOK = 1.0  # seconds between two looks whether the lease is free
+
+Told = Callable[[float, str], None]
+"""Is told for how many seconds nothing happens, and why."""
+
+
+@contextmanager
+def leased(campaign: CampaignFile, ledger: Ledger, wait: float, waiting: Told) -> Iterator[Run]:
+    """Hold the sender's lease, which may be another's for `wait` seconds first.
+
+    Raises LeaseHeld, LedgerFull. What is the user's to mend is BrokenOff once a message may have left.
+    """
+    lease = _taken(campaign, ledger, wait, waiting)
+    try:
+        with _beating(lease):
+            yield lease
+    except (UserError, OSError) as error:
+        if lease.has_sent:
+            raise BrokenOff(str(error)) from error
+        raise
+    finally:
+        with suppress(LedgerFull, LedgerBusy):  # the lease of a process that has ended holds nobody up
+            lease.end(time.time_ns())
+
+
+def _taken(campaign: CampaignFile, ledger: Ledger, wait: float, waiting: Told) -> Run:
+    longest = int(campaign.retry.max_delay * 2 * SECOND)
+    until = time.monotonic() + wait
+    told = False
+    while True:
+        try:
+            return ledger.start(scope_of(campaign), time.time_ns(), longest, suppress=campaign.suppress)
+        except (LeaseHeld, LedgerBusy) as held:
+            left = until - time.monotonic()
+            if left <= 0:
+                raise
+            if not told:
+                waiting(left, str(held))
+            told = True
+            time.sleep(min(left, _LOOK))
+
+
+@contextmanager
+def _beating(lease: Run) -> Iterator[None]:
+    """Renew the lease in a thread."""
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(HEARTBEAT):
+            # Whoever needs the lease learns from its own renewal or intent that it is lost.
+            with suppress(LeaseLost, UserError):
+                lease.heartbeat(time.time_ns(), time.monotonic_ns())
+
+    heart = threading.Thread(target=beat, name="heartbeat", daemon=True)
+    heart.start()
+    try:
+        yield
+    finally:
+        over.set()
+        heart.join()

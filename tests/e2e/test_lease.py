@@ -1,0 +1,87 @@
+"""Who holds the sender's lease, and what a run that has it comes to. On a real Postfix."""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from campaign.campaignfile.load import load
+from campaign.model import Status
+from campaign.sending.job import Options, Plan, run
+from tests.e2e.folder import CampaignFolder, until
+from tests.sending.test_job import Person
+from tests.servers.postfix import Postfix
+
+Folders = Callable[..., CampaignFolder]
+
+
+def test_who_waits_goes_on_when_the_other_has_ended(postfix: Postfix, campaign_for: Folders) -> None:
+    folder = campaign_for(postfix, rate="5/second")
+    folder.people(20)
+    first = folder.start("send", "campaign.yaml", "--yes")
+    folder.wait_for(Status.ACCEPTED)
+    second = folder.start("send", "campaign.yaml", "--yes", "--wait", "10m", "--log", "second.log")
+    assert second.stderr is not None
+    waits = second.stderr.readline()
+    assert f"process {first.pid} on " in waits
+    assert "waiting" in waits
+    assert not (folder.folder / "second.log").exists()
+    first.send_signal(signal.SIGINT)
+    assert first.wait(60) == 130
+    assert second.wait(60) == 0
+    assert folder.counts() == {"accepted": 20}
+    assert (folder.folder / "second.log").exists()
+    assert set(Counter(mail.recipient for mail in postfix.wait_delivered(20)).values()) == {1}
+
+
+def test_who_waits_in_vain_gives_up(postfix: Postfix, campaign_for: Folders) -> None:
+    folder = campaign_for(postfix, rate="1/second")
+    folder.people(40)
+    folder.start("send", "campaign.yaml", "--yes")
+    folder.wait_for(Status.ACCEPTED)
+    assert folder.send("--wait", "1s").returncode == 7
+    assert folder.run("test", "campaign.yaml", "me@example.test", "--wait", "1s").returncode == 7
+    wrong = folder.send("--wait", "soon")
+    assert wrong.returncode == 2
+    assert "expected a duration such as 60s, 5m" in wrong.stderr
+
+
+def test_what_has_sent_something_never_ends_with_2(postfix: Postfix, campaign_for: Folders) -> None:
+    """A table of the ledger breaks in the middle of a run: no mistake in the command."""
+    folder = campaign_for(postfix, rate="5/second")
+    folder.people(40)
+    process = folder.start("send", "campaign.yaml", "--yes")
+    folder.wait_for(Status.ACCEPTED)
+    with folder.held(process):
+        ledger = folder.folder / "ledger.db"
+        ledger.with_name("ledger.db-wal").write_bytes(b"")
+        ledger.write_bytes(b"\0" * ledger.stat().st_size)
+    stderr = process.communicate(timeout=60)[1]
+    assert process.returncode == 5, stderr
+    assert "the ledger is damaged" in stderr
+
+
+@dataclass
+class Slow(Person):
+    """Who looks at the plan until the lease has been renewed."""
+
+    folder: CampaignFolder | None = None
+
+    def agrees(self, plan: Plan) -> bool:
+        assert self.folder is not None
+        folder = self.folder
+        query = "SELECT heartbeat > started_at FROM runs"
+        until(lambda: folder.rows(query) == [(1,)])
+        return False
+
+
+def test_the_lease_is_renewed_while_a_person_looks_at_the_plan(
+    postfix: Postfix, campaign_for: Folders
+) -> None:
+    folder = campaign_for(postfix)
+    folder.people(3)
+    person = Slow(folder=folder)
+    run(load(folder.folder / "campaign.yaml"), Options(asks=True), person)
+    assert folder.rows("SELECT ended_at IS NOT NULL FROM runs") == [(1,)]
