@@ -33,7 +33,10 @@ def command() -> None:
 @click.option("--reason", default="by hand", help="Why; kept with the entry.")
 @of_a_ledger
 def add(patterns: tuple[str, ...], reason: str, file: Path | None, ledger: Path | None) -> int:
-    """Add addresses, or whole domains: example.com, or '*@example.com'. Subdomains are not meant."""
+    """Add addresses, or whole domains: example.com, or '*@example.com'.
+
+    The subdomains of a domain are not meant.
+    """
     from campaign.ledger import Suppression, described
     from campaign.ledger.imports import parse_patterns
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from campaign import clock
 from campaign.campaignfile.models import CampaignFile
 from campaign.errors import BrokenOff, LeaseHeld, LeaseLost, LedgerBusy, LedgerFull, UserError
 from campaign.ledger import Ledger, Run
@@ -69,7 +70,8 @@ def _beating(lease: Run) -> Iterator[None]:
         while not over.wait(HEARTBEAT):
             # Whoever needs the lease learns from its own renewal or intent that it is lost.
             with suppress(LeaseLost, UserError):
-                lease.heartbeat(time.time_ns(), time.monotonic_ns())
+                now = clock.moment()
+                lease.heartbeat(now.utc, now.steady)
 
     heart = threading.Thread(target=beat, name="heartbeat", daemon=True)
     heart.start()
