@@ -324,7 +324,7 @@ def test_a_limit_is_of_attempts(postfix: Postfix, campaign_for: Folders) -> None
 
     folder.write(name="deferred", retry={"attempts": 9, "first_delay": "0.1s", "max_delay": "0.1s"})
     folder.list(["defer@example.test,D"])
-    assert folder.send("--limit", "4").returncode == 5
+    assert folder.send("--limit", "4", "--accept", "name").returncode == 5
     assert folder.rows("SELECT attempts FROM messages WHERE email = 'defer@example.test'") == [(4,)]
 
 
@@ -398,7 +398,7 @@ def test_two_letters_for_one_person_are_not_one(postfix: Postfix, campaign_for: 
     assert mails(postfix) == {}
     folder.write(recipients={"csv": "list.csv", "name": "{{ name }}", "key": "name"})
     assert folder.send().returncode == 0
-    assert mails(postfix) == {"anna@example.test": 2, "ben@example.test": 1}
+    assert mails(postfix) == {"anna@example.test": 1, "ANNA@example.test": 1, "ben@example.test": 1}
 
 
 def test_bad_rows_stop_everything_or_are_skipped(postfix: Postfix, campaign_for: Folders) -> None:
