@@ -34,7 +34,7 @@ codecs.register_error(_MARKING, _mark)
 def marked_encoding(path: Path) -> str:
     """Return the encoding that a file's byte order mark names, UTF-8 without one. Raises UserError."""
     try:
-        with path.open("rb") as file:
+        with open_file(path, MOST_OF_A_LIST) as file:
             beginning = file.read(4)
     except OSError as error:
         raise UserError(Problem(f"the file cannot be read: {error.strerror}", shown(path))) from None
