@@ -110,10 +110,6 @@ def test_only_the_ledger_knows_how_it_is_stored() -> None:
     assert "SELECT" not in (PACKAGE / "ledger" / "ledger.py").read_text("utf-8")
 
 
-# The command line's face is its program for now.
-_FACES_WITH_LOGIC = {"cli"}
-
-
 def test_faces_hold_names_only() -> None:
     wrong = []
     for path in sorted(PACKAGE.rglob("__init__.py")):
@@ -124,7 +120,7 @@ def test_faces_hold_names_only() -> None:
                 and isinstance(node.targets[0], ast.Name)
                 and node.targets[0].id.startswith("__")
             )
-            if not is_name and room not in _FACES_WITH_LOGIC:
+            if not is_name:
                 wrong.append(f"{room}: line {node.lineno}")
     assert wrong == []
 

@@ -1,0 +1,129 @@
+"""The program: its commands, and the one boundary at which errors become words and exit codes.
+
+Each command is a module of its name with a click `command` whose function returns the exit code.
+`main` is the one boundary: a user's mistake becomes sentences and exit code 2, a server that cannot
+be reached 6, a bug 1 with its traceback. Modules are imported when their command runs, so that
+`campaign --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import errno
+import io
+import os
+import signal
+import sys
+import traceback
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+from campaign import __version__
+from campaign.cli.codes import BUG, DISCONNECTED, HELD, INTERRUPTED, UNFINISHED, USAGE
+from campaign.cli.groups import WholeLines
+from campaign.cli.output import echo, echo_error, say, silence
+from campaign.cli.signals import ending_signals
+from campaign.errors import BrokenOff, ConnectFailed, LeaseHeld, LeaseLost, UserError
+
+_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+
+# In the order in which a person needs them.
+COMMANDS = {
+    "init": "Make a working campaign to edit.",
+    "check": "Say everything that can be known before sending.",
+    "preview": "Show real messages of real recipients.",
+    "test": "Send the real message of a row to yourself.",
+    "rehearse": "Run the whole campaign over real SMTP and TLS, on this machine.",
+    "send": "Send the campaign, or go on with it.",
+    "status": "Say where the campaign stands.",
+    "export": "Write rows by status as a CSV.",
+    "resolve": "Settle what is in doubt.",
+    "suppress": "Keep the list of addresses that get nothing.",
+    "forget": "Remove a person's data from the ledger.",
+    "report": "Write a page about what happened.",
+    "schema": "Print the JSON Schema of the campaign file.",
+    "guide": "Show the documents that travel with the program.",
+}
+
+
+class _Commands(WholeLines):
+    """A group whose commands are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"campaign.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = difflib.get_close_matches(args[0], COMMANDS, 1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise click.UsageError(f"{error.message}{hint}", ctx) from None
+
+    def line(self, ctx: click.Context, name: str) -> str:
+        return COMMANDS[name]
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="campaign")
+def cli() -> None:
+    """Mail for a list of people: once each, on time, and looking right."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command and return its exit code (README has the table)."""
+    # SIGTERM and SIGHUP end a command as Ctrl-C does: what is open is closed, and the exit code is 130.
+    with contextlib.suppress(ValueError):  # not in the main thread
+        for number in ending_signals():
+            signal.signal(number, signal.default_int_handler)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # it was closed before we began
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):  # names are in any script, terminals are not
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = cli.main(arguments, prog_name="campaign", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.ClickException as error:
+        echo_error(error)
+        return USAGE
+    except (click.Abort, KeyboardInterrupt):
+        echo("interrupted", err=True)
+        return INTERRUPTED
+    except UserError as error:
+        for problem in error.problems:
+            say(problem)
+        return HELD if isinstance(error, LeaseHeld) else USAGE
+    except ConnectFailed as error:
+        echo(f"error: {error}", err=True)
+        return DISCONNECTED
+    except (LeaseLost, BrokenOff) as error:
+        echo(f"error: {error}", err=True)
+        return UNFINISHED
+    except (BrokenPipeError, SystemExit):  # `campaign status | head`, for which click exits
+        silence(sys.stdout)
+        return 0
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _UNWRITABLE:
+            silence(sys.stdout)
+            echo(f"error: {error.filename or 'the output'} cannot be written: {error.strerror}", err=True)
+            return USAGE
+        echo(traceback.format_exc().rstrip(), err=True)
+        echo("This is a bug in campaign, not a mistake of yours. Nothing is lost: the ledger", err=True)
+        echo("knows what was sent, and `campaign status` shows it.", err=True)
+        return BUG
