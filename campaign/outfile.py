@@ -8,11 +8,11 @@ complete. A command that is killed in between leaves the old file as it was.
 
 What stands at `path` already is replaced only if it is empty, if its first octets show that it is of
 the same kind (`Kind.recognises`), or with --force. One of the campaign's own files is never replaced,
-with --force neither.
+not even with --force.
 
 A symbolic link that a person names is followed, as by `>` in a shell: the file that it leads to is
-judged and replaced, and the link stays. What is not a regular file (a pipe, a terminal, /dev/null) and
-what names an open descriptor (/dev/stdout, /dev/fd/3) is written through, and never replaced.
+judged and replaced, and the link stays. What is not a regular file (a pipe, a terminal, /dev/null) or
+names an open descriptor (/dev/stdout, /dev/fd/3) is never replaced: it is opened and written through.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ GENERATOR = b'<meta name="generator" content="campaign">'
 """What every page of ours has in its first lines."""
 
 _HEAD = 65_536  # octets that are looked at to recognise a file
-_PAGE_HEAD = 2048  # of a page: a page that shows the source of one of ours is none
+_PAGE_HEAD = 2048  # octets in which a page of ours has that mark; further down it may be quoted
 _DESCRIPTOR = re.compile(r"/(?:dev|proc/self|proc/thread-self)/fd/([0-9]{1,6})")
 _STREAMS = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 _LINKS = 40  # followed at most, as by Linux
@@ -179,7 +179,7 @@ def _replacing(place: Path, mode: int | None, kind: Kind) -> Iterator[BinaryIO]:
 
 
 def _open_through(path: Path) -> int | None:
-    """Open what is written through; None for a regular file, a folder, and where nothing is yet."""
+    """Open a file that is written through. Return None for any other, and if there is none yet."""
     number = _descriptor(path)
     if number is not None:
         # Opened anew by its name, a file behind it would be truncated and written from its beginning.

@@ -4,8 +4,8 @@
     own.named(path)      -> "recipients.csv", "templates.html", "included by templates.html", or ""
     own.reachable(path)  -> "attachments, entry 1: path" if a row's cells could name it, or ""
 
-They are read from the YAML as it stands, and not from a `CampaignFile`: a list must be safe from
-`export` although the campaign's SMTP settings have a mistake. Every text in the YAML that is the path of
+They are read from the YAML itself, and not from a `CampaignFile`: a list must be safe from `export` even
+if another setting is wrong. Every text in the YAML that is the path of
 a file counts, and so do the ledger with the files that SQLite keeps beside it, the templates that
 templates include, and the images and style sheets that they name. Links are followed, and hard links
 are found by device and inode.
@@ -176,7 +176,7 @@ def _values(file: Path) -> Mapping[str, Any]:
 
 
 def _texts(value: object, path: str = "") -> Iterator[tuple[str, str]]:
-    """Yield where each text in a value of YAML stands, in words, and the text; without `name`s."""
+    """Yield the place of each text in a value of YAML, in words, and the text; but no `name`."""
     if isinstance(value, str):
         yield path, value
     elif isinstance(value, dict):

@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 @click.command("check")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--server", is_flag=True, help="Open the session too, and show what was negotiated.")
-@click.option("--strict", is_flag=True, help="Take warnings for errors.")
+@click.option("--strict", is_flag=True, help="Treat warnings as errors.")
 @click.option("--json", "as_json", is_flag=True, help="Write the problems as a JSON list.")
 @click.option("--quiet", "-q", is_flag=True, help="Say errors only.")
 def command(file: Path, server: bool, strict: bool, as_json: bool, quiet: bool) -> int:
-    """Read FILE, its list and its templates, render every row, and say all that is wrong or odd.
+    """Read FILE, its list and its templates, render every row, and report all that is wrong or odd.
 
-    With --server, what is wrong with the server is among the problems too, such as a certificate that
-    ends within 14 days. The session is opened only if there are no errors.
+    --server adds the server's problems, such as a certificate that ends within 14 days. The session is
+    opened only if there are no errors.
 
     --json writes a list of problems. With --server its last entry is what was negotiated: its severity
     is "info", its rule "server", and its key "server" holds an object.

@@ -39,7 +39,7 @@ def command(file: Path, statuses: str, output: Path | None, force: bool) -> int:
     wanted = []
     for word in filter(None, (word.strip().lower().replace("-", "_") for word in statuses.split(","))):
         if word not in set(Status):
-            raise UserError(f"--status: {word!r} is none of {', '.join(Status)}")
+            raise UserError(f"--status: {word!r} is not one of {', '.join(Status)}")
         wanted.append(Status(word))
     campaign = identify(file)
     ledger = Ledger.open(campaign.ledger, campaign.name, create=False, read_only=True)

@@ -28,8 +28,8 @@ def command(address: str, file: Path | None, ledger: Path | None) -> int:
     """Remove the data of ADDRESS from every campaign of a ledger, its free pages and WAL included.
 
     ADDRESS is one address, or the exact text of a cell of a bad row. A keyed hash of it stays on the
-    suppression list, so that the person is not mailed again although a list names them still; `campaign
-    suppress remove ADDRESS` takes that back. The lists themselves, exports and --log files are yours to
+    suppression list, so that the person is not mailed again if a list still names them; `campaign
+    suppress remove ADDRESS` undoes that. The lists themselves, exports and --log files are yours to
     correct.
     """
     with opened(file, ledger) as book:
@@ -41,8 +41,8 @@ def command(address: str, file: Path | None, ledger: Path | None) -> int:
             time.sleep(0.2)
     if not clean:
         echo(
-            "The file holds remains of it still: a process that reads or sends is in the way, or there is no"
-            " room for a copy. They go with the next send, or when you ask again.",
+            "The file still holds remains of it: another process is reading or sending, or there is no disk"
+            " space for a copy. The next send removes them, and so does this command if you repeat it.",
             err=True,
         )
     return OK

@@ -20,7 +20,7 @@ _HERE = Path("ledger.db")
 def opened(
     file: Path | None, path: Path | None, *, create: bool = False, read_only: bool = False
 ) -> Iterator[Ledger]:
-    """Open the ledger that a campaign file names, or that stands at `path`, or ledger.db here.
+    """Open the ledger that a campaign file names, or the one at `path`, or ledger.db here.
 
     Raises UserError if both are given, or neither and there is no ledger here (unless `create`).
     """

@@ -3,10 +3,10 @@
 Control and bidirectional characters are made visible (`campaign.wording`): a name, a cell or a reply
 comes from outside, and must not steer the terminal. In JSON they are written as JSON's own escapes.
 
-What is data, a CSV on stdout, is written as it is, in UTF-8: a program reads it. Only where stdout is a
-terminal are its characters made visible too.
+A CSV on stdout is data for a program: it is written as it is, in UTF-8. Only if stdout is a terminal are
+control characters in it made visible too.
 
-Whether anybody reads this does not matter to the mail: with a closed pipe or a full disk, it goes on.
+Sending does not depend on what is said of it: with a closed pipe or a full disk, it goes on.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 def echo(text: str, *, err: bool = False) -> None:
     """Write text and a line feed to stdout or stderr.
 
-    If stderr cannot be written any more, what follows vanishes. A closed stdout raises BrokenPipeError,
-    which ends a command whose product is what it prints; `Output.lines` goes on without it.
+    If stderr cannot be written any more, the rest is discarded. If stdout cannot, OSError is raised, which
+    ends a command whose product is what it prints; `Output.lines` goes on without it.
     """
     try:
         click.echo(visible_text(text), err=err)
@@ -81,7 +81,7 @@ def clear() -> None:
 
 
 def silence(stream: TextIO) -> None:
-    """Let what is written to a stream vanish, what it still holds too."""
+    """Discard what is written to a stream from now on, and what it has buffered."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     with suppress(OSError):  # it is no file
         os.dup2(nowhere, stream.fileno())
@@ -105,7 +105,7 @@ class Data:
 
 
 class Output:
-    """How much is said: `quiet` leaves errors only, `verbose` names every attempt."""
+    """What one command says: with `quiet` errors only, with `verbose` every attempt."""
 
     def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
         self.quiet = quiet
@@ -145,14 +145,14 @@ class Output:
                 echo(line, err=True)
 
     def waiting(self, seconds: float, why: str) -> None:
-        """Write to stderr why nothing moves for a while."""
+        """Write to stderr for how long sending waits, and why."""
         from campaign.report.words import duration
 
         if not self.quiet:
             self.note(f"{why}; waiting {duration(seconds)}")
 
     def progress(self, doing: str, done: int, of: int) -> None:
-        """Show how far something is, on stderr, where that is a terminal."""
+        """Show a progress bar on stderr, if that is a terminal."""
         if self.quiet:
             return
         with self._lock:
@@ -175,7 +175,7 @@ class Output:
         return self._bar is not None and not self._bar.disable
 
     def end_bar(self) -> None:
-        """Take the bar away."""
+        """Remove the progress bar."""
         with self._lock:
             self._end()
 
@@ -191,10 +191,9 @@ def say(problem: Problem) -> None:
 
 
 class AttemptLog:
-    """JSON lines, one for each attempt; appended, so that a campaign's runs stand in one file.
+    """A file of JSON lines, one for each attempt, to which all runs of a campaign can append.
 
-    It holds people's addresses: the file gets mode 0600. None of the campaign's `own` files is
-    appended to.
+    It holds people's addresses, so it gets mode 0600. None of the campaign's `own` files is appended to.
     """
 
     def __init__(self, path: Path, own: Own) -> None:

@@ -40,16 +40,18 @@ if TYPE_CHECKING:
     "page",
     type=click.Path(path_type=Path),
     metavar="PATH",
-    help="Write one self-contained page; of 8 rows that differ, if none are named.",
+    help="Write one self-contained page; by default of 8 rows that differ.",
 )
 @click.option(
     "--eml",
     "folder",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Write each message's exact bytes into DIR; of all rows, if none are named.",
+    help="Write each message's exact bytes into DIR; by default of all rows.",
 )
-@click.option("--open", "opens", is_flag=True, help="Show the page, or the first .eml file; alone: a page.")
+@click.option(
+    "--open", "opens", is_flag=True, help="Open the page, or the first .eml file; alone, a temporary page."
+)
 @FORCE
 def command(
     file: Path,
@@ -61,10 +63,10 @@ def command(
     opens: bool,
     force: bool,
 ) -> int:
-    """Show real messages of real recipients: the first row's, on the terminal, if nothing else is said.
+    """Show real messages of real recipients: by default the first row's, on the terminal.
 
-    Nothing is sent, no connection is opened, and no password, token or secret command is run: where
-    a message needs such a secret, a placeholder stands, and a note says so.
+    Nothing is sent, no connection is opened, and no password, token or secret command is run. A
+    message that needs such a secret shows a placeholder, and a note says so.
 
     Pages and .eml files of an earlier preview are overwritten; any other file only with --force, and
     the campaign's own files never.
@@ -113,7 +115,7 @@ def command(
 
 
 def _secrets(campaign: CampaignFile) -> tuple[Secrets, list[str]]:
-    """Return the ledger's secret where there is a ledger, and notes on what is a placeholder."""
+    """Return the ledger's secret if there is a ledger, and notes on what is a placeholder."""
     from campaign.ledger import Ledger
     from campaign.message.tokens import Secrets
 
@@ -124,7 +126,7 @@ def _secrets(campaign: CampaignFile) -> tuple[Secrets, list[str]]:
         ledger.close()
     else:
         notes.append(
-            "there is no ledger yet: Message-IDs and bounce tokens are others than those that will be sent"
+            "there is no ledger yet: Message-IDs and bounce tokens will differ from those that are shown"
         )
     if campaign.unsubscribe is not None and campaign.unsubscribe.secret is not None:
         notes.append("the unsubscribe token is a placeholder: its secret is not read for a preview")

@@ -25,7 +25,7 @@ from campaign.errors import UserError
 )
 @FORCE
 def command(file: Path, output: Path | None, force: bool) -> int:
-    """Write one self-contained page about FILE's campaign: counts, course, replies, what to do next.
+    """Write one self-contained page about FILE's campaign: counts, progress, replies, what to do next.
 
     It needs no network, and can be written during a send. An earlier page is overwritten; any other
     file only with --force, and the campaign's own files never.
@@ -45,9 +45,7 @@ def command(file: Path, output: Path | None, force: bool) -> int:
         now = time.time_ns()
         summary = ledger.history.summary(now)
         if not any(summary.counts.values()):
-            raise UserError(
-                ledger.problem(f"the ledger knows nothing of {campaign.name!r}: nothing was sent")
-            )
+            raise UserError(ledger.problem(f"the ledger has no campaign {campaign.name!r}: nothing was sent"))
         text = page(campaign.name, shown(campaign.file), ledger.history, summary, now)
     finally:
         ledger.close()

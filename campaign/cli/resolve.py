@@ -36,7 +36,7 @@ def command(
     everybody: bool,
     from_log: Path | None,
 ) -> int:
-    """List what is in doubt in FILE's campaign: sent, with no answer read; or settle it.
+    """List or settle what is in doubt in FILE's campaign: sent, but no answer was read.
 
     \b
     campaign resolve FILE
@@ -51,9 +51,9 @@ def command(
     if accepted + pending + (from_log is not None) > 1:
         raise UserError("give one of --accepted, --pending and --from-log")
     if (addresses or everybody) and not (accepted or pending):
-        raise UserError("say what is true of them: --accepted or --pending")
+        raise UserError("say what became of them: --accepted or --pending")
     if (accepted or pending) and not (addresses or everybody):
-        raise UserError("say whose: addresses, or --all")
+        raise UserError("name addresses or keys, or --all")
     campaign = identify(file)
     ledger = Ledger.open(campaign.ledger, campaign.name, create=False)
     try:

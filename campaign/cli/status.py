@@ -24,7 +24,7 @@ _EVERY = 2.0  # seconds between looks with --watch
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object.")
 @click.option("--watch", is_flag=True, help="Look again every two seconds, until nobody is sending.")
 def command(file: Path, as_json: bool, watch: bool) -> int:
-    """Say where the campaign in FILE stands: counts, rate, when it will end, replies, domains."""
+    """Show where the campaign in FILE stands: counts, rate, when it will end, replies, domains."""
     from campaign.campaignfile.identity import identify
     from campaign.ledger import Ledger
     from campaign.report import machine
@@ -33,7 +33,7 @@ def command(file: Path, as_json: bool, watch: bool) -> int:
     ledger = (
         Ledger.open(campaign.ledger, campaign.name, create=False, read_only=True)
         if campaign.ledger.exists()
-        else Ledger.temporary(campaign.name)  # nothing was sent yet, and that can be said
+        else Ledger.temporary(campaign.name)  # nothing was sent yet
     )
     try:
         while True:

@@ -22,9 +22,9 @@ _OF_CAMPAIGN = click.argument("campaign", required=False, metavar="[FILE]", type
 
 @click.group("suppress", cls=WholeLines)
 def command() -> None:
-    """Keep the list of addresses and domains that get nothing from any campaign of a ledger.
+    """Manage the list of addresses and domains that get nothing from any campaign of a ledger.
 
-    A change holds from the next message on, also while a send is running.
+    A change takes effect with the next message, also during a send.
     """
 
 

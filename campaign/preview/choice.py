@@ -74,7 +74,10 @@ def first(recipients: Recipients, bad: Tally) -> Recipient:
 
 
 def numbered(campaign: CampaignFile, recipients: Recipients, number: int) -> Recipient:
-    """Return the Nth data record. Raises UserError where it is bad, left out, double, or not there."""
+    """Return the Nth data record.
+
+    Raises UserError if the row is bad, is left out, has an earlier row's key, or does not exist.
+    """
     for row in recipients:
         if row.number > number:
             break
@@ -94,7 +97,7 @@ def numbered(campaign: CampaignFile, recipients: Recipients, number: int) -> Rec
 def addressed(campaign: CampaignFile, recipients: Recipients, address: str) -> list[Recipient]:
     """Return the rows of an address: one, unless the key is another column.
 
-    Raises UserError where there is none, or none that is sent.
+    Raises UserError if the list has none, or if none of them is sent.
     """
     try:
         wanted = fold(parse_address(address))
@@ -140,7 +143,7 @@ def _read(recipients: Recipients, bad: Tally, progress: Progress) -> Iterator[Re
 
 
 def _refuse_doubles(recipients: Recipients, found: dict[str, Recipient]) -> list[Recipient]:
-    """Return the rows, by key, whose key no earlier row has. Raises UserError where none is left."""
+    """Return the rows, by key, whose key no earlier row has. Raises UserError if no row is left."""
     last = max(row.number for row in found.values())
     problems = []
     rows = dict(found)
@@ -158,7 +161,7 @@ def _refuse_doubles(recipients: Recipients, found: dict[str, Recipient]) -> list
 
 
 def _unfiltered(campaign: CampaignFile) -> Recipients:
-    """The list without `where`."""
+    """Return the list without its `where`."""
     every = campaign.recipients.model_copy(update={"where": None})
     return Recipients(campaign.model_copy(update={"recipients": every}))
 

@@ -36,7 +36,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class OpenedMessage:
-    """One message, read. `headers` are decoded and in the order in which they stand."""
+    """One parsed message. `headers` are decoded, and in their order in the message."""
 
     message: Message
     headers: tuple[tuple[str, str], ...]
@@ -46,12 +46,12 @@ class OpenedMessage:
     images: tuple[Part, ...]
 
     def header(self, name: str) -> str:
-        """Return the first field of this name, "" where there is none."""
+        """Return the first field of this name, "" if there is none."""
         return next((value for field, value in self.headers if field.lower() == name.lower()), "")
 
 
 def open_message(message: Message) -> OpenedMessage:
-    """Read a rendered message."""
+    """Parse a rendered message."""
     parsed = message_from_bytes(message.content, _class=EmailMessage, policy=SMTPUTF8)
     text = html = None
     attachments: list[Part] = []

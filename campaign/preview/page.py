@@ -1,8 +1,8 @@
 """Messages as one self-contained HTML page: no network, no script, whatever is in them.
 
-A message's HTML stands in a sandboxed frame, whose document is the frame's `srcdoc`; it inherits the
-page's Content-Security-Policy, which allows styles and `data:` images and nothing else. The switches
-are radio buttons and CSS.
+A message's HTML is the `srcdoc` of a sandboxed frame. The frame inherits the page's
+Content-Security-Policy, which allows styles and `data:` images and nothing else. The switches are radio
+buttons and CSS.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from campaign.wording import size, visible, visible_text
 
 PREVIEW = Kind("a page of campaign's", is_page, private=True)
 
-# Unanswered, a click would load the link inside the frame: with this it asks for a window, which the
+# A click on a link would load it inside the frame. With this base it asks for a new window, which the
 # sandbox denies.
 _INERT = '<meta http-equiv="x-dns-prefetch-control" content="off"><base target="_blank">'
-# Browsers connect for `<link rel=preconnect>`, and for a frame before its policy stops it; mail
-# programs show neither. Under another name, an element in its place does nothing.
+# Browsers connect for `<link rel=preconnect>`, and for an inner frame before the policy stops it. Mail
+# programs show neither, so both are renamed to elements that do nothing.
 _LINK = re.compile(r"<link\b", re.IGNORECASE)
 _FRAMES = re.compile(r"<(i?frame|frameset|object|embed|fencedframe|portal)\b", re.IGNORECASE)
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{76}\n){8,}(?:[A-Za-z0-9+/]+={0,2}\n)?")
@@ -60,7 +60,7 @@ class _Shown:
 
 
 def page(campaign: str, messages: Sequence[tuple[Chosen, OpenedMessage]], notes: Sequence[str]) -> str:
-    """Return the page for messages of a campaign; `notes` say what is not as it will be."""
+    """Return the page for messages of a campaign; `notes` say what will differ when it is sent."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -124,7 +124,7 @@ def _framed(opened: OpenedMessage) -> str:
 
 
 class _Seen(HTMLParser):
-    """The links of a message's HTML, and how many of its images lie on the network."""
+    """The links of a message's HTML, and how many of its images are loaded from the network."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""A few rows that show how much a list varies: what templates get wrong, they get wrong with these.
+"""A few rows that show how much a list varies: most mistakes in a template show with one of them.
 
-One pass, memory for the rows that stand out only, and the same rows for the same list.
+The list is read once, and only candidates are kept in memory. The same list gives the same rows.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from hashlib import blake2b
 
 from campaign.model import Recipient
 
-_COLUMNS = 40  # looked at one by one
-_VALUES = 12  # a column with more of them is no choice between a few
+_COLUMNS = 40  # columns that are examined one by one
+_VALUES = 12  # a column with more distinct values is no choice between a few
 _LONG = 40  # characters of a value in a reason
 _REASONS = 4
 
@@ -50,7 +50,7 @@ class _Column:
 
     @property
     def choice(self) -> bool:
-        """Whether its cells are one of a few, on which templates decide: a plan, a language."""
+        """Whether it has a few distinct values, as a plan or a language has: templates branch on it."""
         return 1 < len(self.values) <= _VALUES and self.cells >= 3 * len(self.values)
 
     def see(self, cell: str, row: Recipient) -> None:

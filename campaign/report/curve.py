@@ -17,12 +17,12 @@ _DAYS = (1, 2, 4, 7, 14, 30, 60, 120, 365)
 _BOX = 1000
 _MOST_TICKS = 4
 POINTS = 200
-"""At most so many points are drawn; of fewer, each is one message and the line goes in steps."""
+"""The most points that are drawn. Of fewer messages, each is a point, and the line goes in steps."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A mark on an axis, at so many per cent of its length."""
+    """A mark on an axis; `at` is in per cent of the axis."""
 
     at: float
     label: str
@@ -41,7 +41,7 @@ class Curve:
 def curve(points: Sequence[tuple[int, int]], first: int) -> Curve | None:
     """Return the curve of (UTC ns, accepted until then), which begins with 0 at `first`.
 
-    None where there is no course of time to show: fewer than two messages, or all at one moment.
+    None if there is nothing to show over time: fewer than two messages, or all at one moment.
     """
     if not points or points[-1][1] < 2 or points[-1][0] <= first:
         return None

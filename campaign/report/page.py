@@ -1,4 +1,4 @@
-"""What happened, as one self-contained HTML page: no network, no script, legible anywhere and printed.
+"""What happened, as one self-contained HTML page: no network, no script, legible on any screen and on paper.
 
 Replies and addresses come from outside; the template escapes every value.
 """
@@ -98,7 +98,7 @@ def _counts(counts: Mapping[Status, int]) -> tuple[_Count, ...]:
 
 
 def _share(share: float) -> str:
-    """Per cent; what is not all, or not nothing, never looks so."""
+    """Return per cent. Only all of it reads as 100 %, and only nothing as 0 %."""
     if share in (0, 100):
         return f"{share:.0f} %"
     return "< 0.1 %" if share < 0.1 else f"{min(share, 99.9):.1f} %"
@@ -136,11 +136,11 @@ def _steps(file: str, summary: Summary, now: int) -> Iterator[_Step]:
     elif summary.waiting:
         due = summary.next_due
         later = f"; the next one is due at {clock(due)}" if due is not None and due > now else ""
-        yield _Step(f"{_rows(summary.waiting)} to be sent still{later}. To go on:", f"campaign send {file}")
+        yield _Step(f"{_rows(summary.waiting)} still to be sent{later}. To go on:", f"campaign send {file}")
     if counts[Status.IN_DOUBT]:
         yield _Step(
-            f"{_rows(counts[Status.IN_DOUBT])} in doubt: sent, and nobody knows whether the server took it."
-            " Nothing is sent again by itself. Look into the server's log, or ask them, and settle it:",
+            f"{_rows(counts[Status.IN_DOUBT])} in doubt: sent, and it is not known whether the server took"
+            " it. Nothing is resent automatically. Look into the server's log, or ask the recipients, then:",
             f"campaign resolve {file}",
         )
     if counts[Status.REFUSED]:

@@ -1,6 +1,6 @@
 """Ledger rows → CSV: the original columns, `campaign_status` and `campaign_reply`.
 
-Where copies are not accepted, `campaign_copies` says how they stand.
+If copies were not accepted, `campaign_copies` says what became of them.
 
 The file is itself a valid list: what was refused can be corrected in it and sent again.
 """
@@ -30,7 +30,7 @@ class Writable(Protocol):
 
 
 def copies_by_key(copies: Iterable[CopyEntry]) -> dict[str, str]:
-    """Return by the row's key how its copies stand: `boss@example.com: deferred: 450 4.2.1 busy`."""
+    """Return what became of each row's copies, such as `boss@example.com: deferred: 450 busy`, by key."""
     said: dict[str, str] = {}
     for copy in copies:
         words = ": ".join(filter(None, (copy.address, copy.status, " ".join(copy.reply.split()))))
@@ -46,7 +46,7 @@ def write(
 ) -> int:
     """Write (key, cells of `columns`, status, reply), and return how many they were.
 
-    `copies` say by key how the copies of a row stand that were not accepted.
+    `copies` has, by key, what became of a row's copies that were not accepted.
     """
     write_row = csv.writer(out, lineterminator="\n").writerow
     write_row([*columns, STATUS, REPLY, *([COPIES] if copies else [])])

@@ -28,7 +28,7 @@ _CODES = {
     "1.1": "no such mailbox",
     "1.2": "no such domain",
     "1.3": "the address is malformed",
-    "1.6": "the mailbox has moved, and nobody knows where",
+    "1.6": "the mailbox has moved without leaving an address",
     "1.7": "the server does not like the sender's address",
     "1.8": "the sender's domain has no mail server",
     "1.10": "the domain takes no mail",
@@ -49,7 +49,7 @@ _ENHANCED = re.compile(r"\b([245])\.(\d{1,3}\.\d{1,3})\b")
 
 
 def explain(reply: str) -> str:
-    """Return what a reply's enhanced status code means, "" where it is not known."""
+    """Return what a reply's enhanced status code means, "" if it is not known."""
     found = _ENHANCED.search(reply)
     if found is None:
         return ""
@@ -67,7 +67,7 @@ def grouped(reply: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What was said of so many rows, and what it means, "" where that is not known."""
+    """A reply, what it means ("" if that is not known), and how many rows have got it."""
 
     status: Status
     words: str

@@ -40,7 +40,9 @@ def test_an_export_of_everything_and_of_nothing(run: Run, ledger: Ledger) -> Non
         run("export", "campaign.yaml", "--status", "deferred")
         == "email,city,campaign_status,campaign_reply\n"
     )
-    assert "'refussed' is none of pending" in run("export", "campaign.yaml", "--status", "refussed", code=2)
+    assert "'refussed' is not one of pending" in run(
+        "export", "campaign.yaml", "--status", "refussed", code=2
+    )
     assert "cannot be written" in run("export", "campaign.yaml", "-o", "none/out.csv", code=2)
     ledger.close()
 

@@ -24,7 +24,7 @@ def test_where_it_is_written(run: Run, ledger: Ledger, folder: Path) -> None:
     assert run("report", "campaign.yaml", "-o", "page.html") == "written to page.html\n"
     assert Path("page.html").read_text()[:200] == page[:200]
     Path("campaign.yaml").write_text(YAML.replace("news", "other", 1))
-    assert "knows nothing of 'other'" in run("report", "campaign.yaml", code=2)
+    assert "has no campaign 'other'" in run("report", "campaign.yaml", code=2)
 
 
 def test_another_file_is_overwritten_only_by_force(run: Run, ledger: Ledger) -> None:
