@@ -49,7 +49,7 @@ class Terminal:
     def waiting(self, seconds: float, why: str) -> None:
         """Say why nothing moves."""
         self._why, self._until = why, time.time_ns() + int(seconds * SECOND)
-        if seconds < _MINUTE:
+        if seconds < _MINUTE or self._plan is None:  # for the lease, before there is a bar
             self._silent_until = max(self._silent_until, self._until)
             self._output.waiting(seconds, why)
 

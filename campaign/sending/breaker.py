@@ -41,16 +41,22 @@ class Breaker:
     """Says when a run must pause, and why.
 
     Three refusals of the sender with no acceptance between them; three in a row by a policy, or of
-    5.2.0; a quota; five in doubt in a row; more refused than
-    `most_refused`, or more in doubt than `most_in_doubt` (fractions, None for no bound) of the last 200
-    results, judged from 50 on. `recent` are the results before this run, the oldest first.
+    5.2.0; a quota; five in doubt in a row, or one more than there are connections; more refused than
+    `most_refused` (a fraction, None for no bound) of the last 200 results, judged from 50 on; more in
+    doubt than `most_in_doubt` of 200. `recent` are the results before this run, the oldest first.
     """
 
     def __init__(
-        self, most_refused: float | None, most_in_doubt: float | None, recent: Iterable[Verdict] = ()
+        self,
+        most_refused: float | None,
+        most_in_doubt: float | None,
+        recent: Iterable[Verdict] = (),
+        connections: int = 1,
     ) -> None:
         self._most_refused = most_refused
         self._most_in_doubt = most_in_doubt
+        # A server that restarts leaves a doubt on each connection, and means nothing by it.
+        self._doubts_in_a_row = max(_DOUBTS_IN_A_ROW, connections + 1)
         self._recent = deque((v for v in recent if v not in _INDIFFERENT), maxlen=WINDOW)
         self._sender = 0  # without an acceptance between them
         self._policy = 0  # one after another
@@ -84,13 +90,16 @@ class Breaker:
         """Return what stands against the window as a whole, or None."""
         if len(self._recent) < _JUDGED_FROM:
             return None
-        refused, doubtful = self._share(*_REFUSALS), self._share(Verdict.IN_DOUBT)
+        refused = self._share(*_REFUSALS)
+        doubtful = sum(verdict is Verdict.IN_DOUBT for verdict in self._recent) / WINDOW
         if self._most_refused is not None and refused > self._most_refused:
             last = f"; the last refusal said: {self._last_refusal}" if self._last_refusal else ""
             why = f"{self._of_window(refused)} were refused, more than `stop_when.refused` allows{last}"
             return Trip(why, by_refusals=True)
         if self._most_in_doubt is not None and doubtful > self._most_in_doubt:
-            return Trip(f"{self._of_window(doubtful)} are in doubt, more than `stop_when.in_doubt` allows")
+            return Trip(
+                f"{doubtful:.0%} of the last {WINDOW} are in doubt, more than `stop_when.in_doubt` allows"
+            )
         return None
 
     def sound(self) -> bool:
@@ -109,7 +118,7 @@ class Breaker:
                 f"{about_us} refusals in a row are about the sender or a policy, no recipient: {said}."
                 " Look at `from`, `envelope_from`, SPF and DKIM, then send again."
             )
-        if self._doubts >= _DOUBTS_IN_A_ROW and self._most_in_doubt is not None:
+        if self._doubts >= self._doubts_in_a_row and self._most_in_doubt is not None:
             return Trip(
                 f"{self._doubts} in a row are in doubt: the server takes the message and ends the connection"
                 " before it answers"

@@ -80,12 +80,14 @@ class Sender:
     def _armed_breaker(self) -> Breaker:
         """Return the breaker, with what earlier runs of the campaign have seen."""
         limits = self.campaign.stop_when
-        breaker = Breaker(limits.refused, limits.in_doubt, self.ledger.recent_verdicts(WINDOW))
+        recent = self.ledger.recent_verdicts(WINDOW)
+        connections = self.campaign.smtp.connections
+        breaker = Breaker(limits.refused, limits.in_doubt, recent, connections)
         if (trip := breaker.judged()) is None:
             return breaker
         # A run died before it could say so.
         self.ledger.trip(time.time_ns(), take_back=trip.by_refusals)
-        return Breaker(limits.refused, limits.in_doubt)
+        return Breaker(limits.refused, limits.in_doubt, (), connections)
 
     def run(self) -> Stop:
         """Send, and return why it ended. `ledger` is a run that holds the lease.

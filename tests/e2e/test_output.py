@@ -68,7 +68,7 @@ def test_a_full_disk_under_what_a_command_is_for(folder: CampaignFolder, command
 
 
 def test_quiet_says_errors_alone(folder: CampaignFolder, tmp_path: Path) -> None:
-    folder.list(["user1@example.test,One", "user1@example.test,Once more", "user2@example.test,"])
+    folder.list(["user1@example.test,One", "user1@example.test,One", "user2@example.test,"])
     sent = folder.send("-q")
     assert (sent.returncode, sent.stdout, sent.stderr) == (0, "", "")
     folder.list(["no address,One"])
