@@ -33,15 +33,15 @@ _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 # In the order in which a person needs them.
 COMMANDS = {
     "init": "Make a working campaign to edit.",
-    "check": "Say everything that can be known before sending.",
+    "check": "Check everything that can be known before sending.",
     "preview": "Show real messages of real recipients.",
     "test": "Send the real message of a row to yourself.",
     "rehearse": "Run the whole campaign over real SMTP and TLS, on this machine.",
     "send": "Send the campaign, or go on with it.",
-    "status": "Say where the campaign stands.",
+    "status": "Show where the campaign stands.",
     "export": "Write rows by status as a CSV.",
     "resolve": "Settle what is in doubt.",
-    "suppress": "Keep the list of addresses that get nothing.",
+    "suppress": "Manage the list of addresses that get nothing.",
     "forget": "Remove a person's data from the ledger.",
     "report": "Write a page about what happened.",
     "schema": "Print the JSON Schema of the campaign file.",
