@@ -95,9 +95,10 @@ class Signer:
 
 
 def load_signer(domain: str, selector: str, key_file: Path, algorithm: str | None) -> Signer:
-    """Return a signer with the PEM key of a file; `algorithm` is the key's own where it is None.
+    """Return a signer with the PEM key of a file.
 
-    Raises UserError with every problem of the four.
+    `algorithm` is checked against the key, or taken from it if None. Raises UserError with every problem of
+    the arguments.
     """
     problems: list[Problem] = []
     try:
@@ -136,7 +137,7 @@ def load_signer(domain: str, selector: str, key_file: Path, algorithm: str | Non
 
 
 def _read_key(file: Path) -> RSAPrivateKey | Ed25519PrivateKey:
-    """Return a file's private key. Raises UserError with one problem, in which nothing of it stands."""
+    """Return the private key in a file. Raises UserError with one problem, which shows nothing of the key."""
     try:
         octets = read_file(file, MOST_OF_A_KEY)
     except OSError as error:

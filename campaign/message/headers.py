@@ -130,7 +130,7 @@ def _check(name: str, value: str) -> None:
 
 
 def _mailbox(name: str, box: Mailbox) -> list[str]:
-    """Return what may not be broken, of one mailbox, each with the blank before it."""
+    """Return the unbreakable pieces of one mailbox, each with the blank before it."""
     phrase = box.name.strip(" ")
     if not phrase:
         _check(name, box.address)

@@ -86,10 +86,10 @@ class Encoding:
         return io.TextIOWrapper(file, codec, _MARKING, newline="\n")
 
     def in_utf_8(self, text: str) -> str:
-        """Return what the octets of `text` are in UTF-8, if they look like that and not like this encoding.
+        """Return `text` read as UTF-8 if its octets are valid UTF-8, else "".
 
-        Where each octet is a character, any octets are text, right or wrong. But right text is next to
-        never UTF-8 by accident: each of its characters would have to stand where UTF-8 wants it.
+        In an encoding of one octet a character anything can be decoded, also wrongly. But text that was
+        decoded rightly is hardly ever valid UTF-8 by accident: the named encoding is wrong then.
         """
         if not self._takes_anything or text.isascii():
             return ""
@@ -100,7 +100,7 @@ class Encoding:
 
 
 def is_text(text: str) -> bool:
-    """Whether nothing in it stands for what could not be decoded."""
+    """Whether all of it was decoded: no lone surrogate stands for octets that could not be."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -109,7 +109,7 @@ def is_text(text: str) -> bool:
 
 
 def _is_of_one_octet(codec: str) -> bool:
-    """Whether it is ASCII, and a character for each octet besides."""
+    """Whether the encoding is ASCII with one character for each further octet."""
     try:
         octets = [bytes([octet]).decode(codec, "ignore") for octet in range(128, 256)]
         return "Az09".encode(codec) == b"Az09" and sum(map(bool, octets)) > _OF_ONE_OCTET

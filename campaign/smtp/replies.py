@@ -106,5 +106,5 @@ def enhanced_code(code: int, text: str) -> EnhancedCode | None:
 
 
 def printable(raw: bytes) -> str:
-    """Decode as UTF-8 where it is, and show what a terminal must not get as a question mark."""
+    """Decode UTF-8; what is none, and control characters, become question marks."""
     return _UNPRINTABLE.sub("?", raw.decode("utf-8", "replace")).strip()

@@ -185,7 +185,7 @@ class Session:
         self._content_first(transaction, commands.body(message.chunks))
 
     def rest(self) -> None:
-        """Say that the session was idle: the next message goes in lock-step, as nobody may be there."""
+        """Send the next message in lock-step: the session was idle, and the server may have gone."""
         self._caution = max(self._caution, 1)
 
     def quit(self) -> None:
@@ -217,7 +217,7 @@ class Session:
         return b"".join(flight)
 
     def receive(self, octets: bytes, unsent: int = 0) -> list[Event]:
-        """Take bytes from the server; `unsent` of the bytes taken from us have not left yet."""
+        """Take bytes from the server. `unsent` is how many of the bytes given out are still to be written."""
         if octets and self._opening.awaits_tls:
             self._close(INJECTED, self._written)
         elif self.closed is None:
@@ -233,7 +233,7 @@ class Session:
         return self.events()
 
     def lost(self, why: str, unsent: int = 0) -> list[Event]:
-        """Take note that the connection is gone, or given up; `unsent` as in `receive`."""
+        """End the session: the connection is gone, or was given up. `unsent` is as in `receive`."""
         self._close(Closed(self.stage, why), self._written - unsent)
         return self.events()
 
@@ -272,7 +272,7 @@ class Session:
         self._to_write.appendleft(_Step(Stage.BODY, octets, transaction))
 
     def _take(self, reply: Reply, left: int) -> None:
-        """Take one reply; `left` is how much of all that was written has left."""
+        """Take one reply. `left` is how many octets of all that was written have left this process."""
         if not self._unanswered:
             if reply.code != 421:
                 raise ProtocolError(f"a reply that was not asked for: {reply.text!r}")
@@ -368,7 +368,7 @@ class Session:
             behind.derivative = True
 
     def _close(self, closed: Closed, left: int) -> None:
-        """Settle everything that is open, and end; `left` of all that was written has left."""
+        """Settle everything that is open, and end. `left` is as in `_take`."""
         if self.closed is not None:
             return
         self._settle_finished()

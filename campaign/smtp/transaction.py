@@ -20,10 +20,10 @@ class Turn(Enum):
 
 
 class Transaction:
-    """The addresses of one message, and the first word that decides each of them.
+    """The addresses of one message, each with the first reply that decides it.
 
-    Behind a refusal, servers refuse what follows from it (503, 554 5.5.1); those replies are
-    consequences and no verdicts, which is why the first answer stays.
+    After a refusal servers refuse the commands that depend on it (503, 554 5.5.1). Those replies are
+    consequences, so the first one stays.
     """
 
     def __init__(self, message: Message) -> None:
