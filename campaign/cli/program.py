@@ -9,13 +9,11 @@ be reached 6, a bug 1 with its traceback. Modules are imported when their comman
 from __future__ import annotations
 
 import contextlib
-import difflib
 import errno
 import io
 import os
 import signal
 import sys
-import traceback
 from importlib import import_module
 from pathlib import Path
 
@@ -67,6 +65,8 @@ class _Commands(WholeLines):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
+            import difflib
+
             near = difflib.get_close_matches(args[0], COMMANDS, 1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise click.UsageError(f"{error.message}{hint}", ctx) from None
@@ -123,6 +123,8 @@ def main(arguments: list[str] | None = None) -> int:
             silence(sys.stdout)
             echo(f"error: {error.filename or 'the output'} cannot be written: {error.strerror}", err=True)
             return USAGE
+        import traceback
+
         echo(traceback.format_exc().rstrip(), err=True)
         echo("This is a bug in campaign, not a mistake of yours. Nothing is lost: the ledger", err=True)
         echo("knows what was sent, and `campaign status` shows it.", err=True)

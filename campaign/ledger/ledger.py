@@ -4,7 +4,8 @@ An intent is on the disk before the last byte of its message can leave, and its 
 as the answer is read. What a dead process left between the two is in doubt, and is not resent without
 a decision. Nothing here assumes that this is the only process.
 
-How it is stored is up to `sqlite`; this module is made of its parts and holds no SQL.
+How it is stored is up to `sqlite`; this module is made of its parts and holds no SQL. A part is loaded when
+it is first asked for: `status` only reads, and must start at once.
 """
 
 from __future__ import annotations
@@ -19,15 +20,13 @@ from campaign.errors import Problem
 from campaign.ledger.patterns import Forgotten
 from campaign.ledger.protocols import Choices, Enrolment, History, Run
 from campaign.ledger.scope import Scope
-from campaign.ledger.sqlite import doubt, forgetting
 from campaign.ledger.sqlite.campaigns import Campaigns
 from campaign.ledger.sqlite.database import Database
-from campaign.ledger.sqlite.enrolment import SqliteEnrolment
+from campaign.ledger.sqlite.file import check_header
 from campaign.ledger.sqlite.history import SqliteHistory
-from campaign.ledger.sqlite.run import SqliteRun, is_suppressed
+from campaign.ledger.sqlite.schema import VERSION
 from campaign.ledger.sqlite.starts import ages
 from campaign.ledger.sqlite.suppression import SqliteSuppressions
-from campaign.ledger.sqlite.upgrade import bring_up_to_date
 from campaign.ledger.suppressions import Suppressions
 from campaign.model import SECOND, KeyColumn, Status
 from campaign.wording import shown
@@ -60,7 +59,9 @@ class Ledger:
         Raises UserError if there is none and `create` is false, if it is not one of ours, newer or
         damaged, or if it cannot be written.
         """
-        if path.exists():
+        if path.exists() and check_header(path) < VERSION:
+            from campaign.ledger.sqlite.upgrade import bring_up_to_date
+
             bring_up_to_date(path)
         return cls(Database.open(path, create=create, read_only=read_only), name, file)
 
@@ -124,6 +125,8 @@ class Ledger:
 
     def enrolment(self, choices: Choices | None = None) -> Enrolment:
         """Begin a reading of the list. Only `apply` needs the campaign to be registered."""
+        from campaign.ledger.sqlite.enrolment import SqliteEnrolment
+
         return SqliteEnrolment(self.database, self.campaign_id, choices or Choices())
 
     def start(
@@ -136,6 +139,8 @@ class Ledger:
         list.
         """
         self.register()
+        from campaign.ledger.sqlite.run import SqliteRun
+
         return SqliteRun.start(self.database, self.campaign_id, scope, now, longest_delay, suppress=suppress)
 
     def at_one_moment(self) -> AbstractContextManager[None]:
@@ -153,6 +158,8 @@ class Ledger:
 
     def is_suppressed(self, address: str) -> bool:
         """Whether the suppression list covers an address."""
+        from campaign.ledger.sqlite.run import is_suppressed
+
         return is_suppressed(self.database, self.campaign_id, address)
 
     def settle_doubt(self, status: Status, keys: Iterable[str], words: str, now: int) -> int:
@@ -160,6 +167,8 @@ class Ledger:
 
         Raises UserError where one would be pending whose process can still be seen: it may send it yet.
         """
+        from campaign.ledger.sqlite import doubt
+
         return doubt.settle_doubt(self.database, self.campaign_id, status, keys, words, now)
 
     def forget(self, text: str, now: int) -> Forgotten:
@@ -167,6 +176,8 @@ class Ledger:
 
         Raises UserError where `text` is neither.
         """
+        from campaign.ledger.sqlite import forgetting
+
         return forgetting.forget(self.database, text, now)
 
     def scrubbed(self, now: int) -> bool:
@@ -175,6 +186,8 @@ class Ledger:
         Returns False while something is left. If another process is sending, it does this itself at its
         next heartbeat.
         """
+        from campaign.ledger.sqlite import forgetting
+
         return forgetting.scrubbed(self.database, now)
 
     def problem(self, message: str) -> Problem:

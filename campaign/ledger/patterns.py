@@ -6,7 +6,6 @@ HMAC-SHA256 of a folded address under the ledger's secret. Every kind of ledger 
 
 from __future__ import annotations
 
-import hmac
 import re
 from dataclasses import dataclass
 
@@ -58,7 +57,13 @@ def domain_pattern(address: str) -> str:
 
 def hashed(secret: bytes, address: str) -> str:
     """Return the pattern for an address that was forgotten; without the secret it names nobody."""
-    return "#" + hmac.digest(secret, fold(address).encode(), "sha256").hex()
+    return _hash(secret, fold(address))
+
+
+def _hash(secret: bytes, folded: str) -> str:
+    import hmac  # slow to load, and `status` hashes nobody
+
+    return "#" + hmac.digest(secret, folded.encode(), "sha256").hex()
 
 
 def is_hash(text: str) -> bool:
@@ -103,4 +108,4 @@ def forms_of_version_1(secret: bytes, address: str) -> tuple[str, ...]:
     folded = fold_of_version_1(address)
     if folded == fold(address):
         return ()
-    return folded, "#" + hmac.digest(secret, folded.encode(), "sha256").hex()
+    return folded, _hash(secret, folded)

@@ -8,7 +8,7 @@ process that holds the lease does.
 
 from __future__ import annotations
 
-import secrets
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -81,7 +81,7 @@ class Database:
         """Open a ledger that vanishes when it is closed; SQLite spills it to a file as it grows."""
         connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         connection.executescript(SCHEMA)
-        connection.execute("INSERT INTO settings VALUES ('secret', ?)", (secrets.token_bytes(32),))
+        connection.execute("INSERT INTO settings VALUES ('secret', ?)", (os.urandom(32),))
         set_up(connection)
         return cls(None, connection)
 

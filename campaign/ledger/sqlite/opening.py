@@ -6,7 +6,6 @@ With `database`, the only importer of sqlite3.
 from __future__ import annotations
 
 import os
-import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +24,7 @@ _CACHE = -2 * 1024  # KiB
 
 def create(path: Path) -> None:
     """Make the file under another name and link it when it is complete, so that nobody opens half of it."""
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    unfinished = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     try:
         # Recipients' data: readable by the owner only. SQLite gives the WAL the same mode.
         os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
@@ -36,7 +35,7 @@ def create(path: Path) -> None:
                     f"PRAGMA secure_delete = ON; PRAGMA application_id = {APPLICATION_ID};"
                     f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"
                 )
-                connection.execute("INSERT INTO settings VALUES ('secret', ?)", (secrets.token_bytes(32),))
+                connection.execute("INSERT INTO settings VALUES ('secret', ?)", (os.urandom(32),))
                 if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
                     what = "the ledger cannot be made on this file system; name another place with `ledger:`"
                     raise UserError(Problem(what, shown(path)))
