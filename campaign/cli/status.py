@@ -27,7 +27,6 @@ def command(file: Path, as_json: bool, watch: bool) -> int:
     """Show where the campaign in FILE stands: counts, rate, when it will end, replies, domains."""
     from campaign.campaignfile.identity import identify
     from campaign.ledger import Ledger
-    from campaign.report import machine
 
     campaign = identify(file)
     ledger = (
@@ -39,6 +38,8 @@ def command(file: Path, as_json: bool, watch: bool) -> int:
         while True:
             summary, outlook, now = _look(campaign, ledger)
             if as_json:
+                from campaign.report import machine
+
                 echo_json(machine.status(campaign.name, summary, outlook, now))
             else:
                 if watch:
@@ -57,10 +58,6 @@ def _look(campaign: Identity, ledger: Ledger) -> tuple[Summary, Outlook | None, 
     All of it is of one moment: what has started meanwhile is not also counted as waiting.
     """
     from campaign.clock import moment
-    from campaign.ledger import Scope
-    from campaign.sending.account import load_pace
-    from campaign.sending.outlook import outlook
-    from campaign.sending.pacing import LocalPace
 
     with ledger.at_one_moment():
         present = moment()
@@ -68,6 +65,11 @@ def _look(campaign: Identity, ledger: Ledger) -> tuple[Summary, Outlook | None, 
         summary = ledger.history.summary(now)
         if not summary.waiting:
             return summary, None, now
+        from campaign.ledger import Scope
+        from campaign.sending.account import load_pace
+        from campaign.sending.outlook import outlook
+        from campaign.sending.pacing import LocalPace
+
         pace = LocalPace(campaign.windows)
         if campaign.windows and campaign.host is not None:
             scope = Scope.of(campaign.host, campaign.username, campaign.account)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from campaign.ledger import Claim, Summary
 from campaign.model import Result
 from campaign.report.words import waiting_for
-from campaign.sending.outlook import Outlook
+
+if TYPE_CHECKING:
+    from campaign.sending.outlook import Outlook
 
 
 def iso(nanoseconds: int | None) -> str | None:

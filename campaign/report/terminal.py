@@ -9,8 +9,10 @@ from campaign.address import display_address, display_domain
 from campaign.ledger import History, Plan, Summary
 from campaign.model import SECOND, Status, Window
 from campaign.report.words import MEANING, alike, clock, duration, going_on, speed
-from campaign.sending.outlook import Outlook
 from campaign.wording import counted
+
+if TYPE_CHECKING:
+    from campaign.sending.outlook import Outlook
 
 if TYPE_CHECKING:  # `status` needs neither pydantic nor Jinja2
     from campaign.campaignfile.models import CampaignFile

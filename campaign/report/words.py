@@ -7,9 +7,12 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from campaign.model import SECOND, Status, Window
-from campaign.sending.outlook import Outlook
+
+if TYPE_CHECKING:
+    from campaign.sending.outlook import Outlook
 
 MEANING = {
     Status.PENDING: "waiting to be sent",
