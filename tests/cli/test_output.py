@@ -6,12 +6,14 @@ import fcntl
 import os
 import pty
 import re
+import select
 import signal
 import stat
 import struct
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -90,7 +92,10 @@ class Terminal:
         if until is None:
             os.close(self.theirs)
         try:
-            while (until is None or until not in self.said) and (chunk := os.read(self._ours, 65536)):
+            while until is None or until not in self.said:
+                assert select.select([self._ours], [], [], 60)[0], f"nothing more was shown: {self.said!r}"
+                if not (chunk := os.read(self._ours, 65536)):
+                    break
                 self.said += chunk.decode()
         except OSError:  # Linux, where the other end was closed
             os.close(self._ours)
@@ -138,6 +143,7 @@ def test_an_interruption_has_a_line_of_its_own(postfix: Postfix, campaign_for: F
         "send", "campaign.yaml", cwd=folder.folder, stdin=terminal.theirs, stdout=terminal.theirs
     )
     terminal.read(until="Send 2 now? [y/N]: ")
+    time.sleep(1)  # Python's readline loses a signal between its prompt and its wait for a key
     terminal.type(b"\x03")
     said = terminal.read()
     assert process.wait() == 130
