@@ -108,6 +108,21 @@ def test_a_ledger_cut_short_is_left_alone(path: Path) -> None:
     assert "the ledger is damaged" in error(path)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM settings WHERE name = 'secret'",
+        "UPDATE settings SET value = 'text' WHERE name = 'secret'",
+    ],
+)
+def test_a_ledger_without_its_secret_is_damaged(path: Path, damage: str) -> None:
+    Ledger.open(path, "news").close()
+    damaged = sqlite3.connect(path, isolation_level=None)
+    damaged.execute(damage)
+    damaged.close()
+    assert "the ledger is damaged" in error(path)
+
+
 def test_a_damaged_ledger_with_a_wal_is_left_alone(path: Path) -> None:
     ledger = Ledger.open(path, "news")
     enrol(ledger, people("anna@example.com"))

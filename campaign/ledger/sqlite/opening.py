@@ -93,8 +93,10 @@ def readable(path: Path) -> sqlite3.Connection:
 
 
 def set_up(connection: sqlite3.Connection) -> None:
-    secret = connection.execute("SELECT value FROM settings WHERE name = 'secret'").fetchone()[0]
-    for name, function in functions(secret).items():
+    secret = connection.execute("SELECT value FROM settings WHERE name = 'secret'").fetchone()
+    if secret is None or not isinstance(secret[0], bytes):
+        raise sqlite3.DatabaseError("it has no secret")
+    for name, function in functions(secret[0]).items():
         connection.create_function(name, 1, function, deterministic=True)
     connection.execute("PRAGMA foreign_keys = OFF")
     connection.execute("PRAGMA temp_store = FILE")
