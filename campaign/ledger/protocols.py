@@ -216,7 +216,10 @@ class Enrolment(Protocol):
         """Record for rows, by their place in the list, why they cannot be sent."""
 
     def plan(self) -> Plan:
-        """Count what `apply` will do."""
+        """Count what `apply` will do.
+
+        Raises UserError where doubt would be sent again whose process can still be seen: it may send it.
+        """
 
     def to_send(self) -> Iterator[Recipient]:
         """Iterate over the rows that will be sent, in list order."""

@@ -203,9 +203,14 @@ def test_nobody_is_pending_again_while_who_had_them_on_their_way_can_be_seen(
     assert statuses(ledger)[ANNA] == "in_doubt"
     with pytest.raises(UserError, match=f"process {sender.pid} on .* it may send it yet; end that process"):
         ledger.settle_doubt(Status.PENDING, [ANNA], "by hand", NOW)
+    again = ledger.enrolment(Choices(resend_doubt=True))
+    again.stage(("email",), people(ANNA, BEN))
+    with pytest.raises(UserError, match=rf"process {sender.pid} .* 1 message in doubt .*end that process"):
+        again.plan()
     assert statuses(ledger)[ANNA] == "in_doubt"
     sender.kill()
     sender.wait()
+    assert again.plan().twice == 1
     assert ledger.settle_doubt(Status.PENDING, [ANNA], "by hand", NOW) == 1
 
 

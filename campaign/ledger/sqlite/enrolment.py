@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from campaign.ledger.protocols import Choices, Plan
 from campaign.ledger.sqlite.campaigns import HAD
 from campaign.ledger.sqlite.database import Database, Row
+from campaign.ledger.sqlite.runs import refuse_while_seen
 from campaign.ledger.sqlite.staging import Staging
 from campaign.model import BadRow, Recipient, Status
 
@@ -62,7 +63,9 @@ class SqliteEnrolment:
         self._staging.stage(columns, rows, shown)
 
     def plan(self) -> Plan:
-        """Count what `apply` will do."""
+        """Count what `apply` will do; see `protocols.Enrolment`."""
+        if self._choices.resend_doubt:
+            refuse_while_seen(self._database, self._campaign_id)
         counts: dict[str, int] = {Status.ACCEPTED: self._staging.met}
         barred = 0
         twice = 0

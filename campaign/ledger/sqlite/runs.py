@@ -15,10 +15,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from campaign.errors import LeaseHeld, Problem
+from campaign.errors import LeaseHeld, Problem, UserError
 from campaign.ledger.sqlite.database import Database
 from campaign.model import SECOND
-from campaign.wording import shown
+from campaign.wording import counted, shown
 
 # A process that is not visible from here is dead if its last heartbeat is further away than this, in
 # either direction: a heartbeat in the future is from before the clock was set back.
@@ -126,6 +126,21 @@ def seen_owner(database: Database, row: str, copy: str, campaign_id: int) -> Liv
         if _is_alive(host, pid, process):
             return LiveRun(run_id, pid, str(host), True)
     return None
+
+
+def refuse_while_seen(database: Database, campaign_id: int) -> None:
+    """Raise UserError where the process that had some of a campaign's doubt in flight can still be seen."""
+    for pid, host, process, rows in database.rows(
+        "SELECT r.pid, r.host, r.process, count(*) FROM"
+        " (SELECT run FROM messages WHERE campaign = ?1 AND status = 'in_doubt' AND reply = ?2"
+        "  UNION ALL SELECT c.run FROM copies c JOIN messages m ON m.id = c.message"
+        "  WHERE m.campaign = ?1 AND c.status = 'in_doubt' AND c.reply = ?2) d"
+        " JOIN runs r ON r.id = d.run GROUP BY r.id",
+        (campaign_id, BROKE_OFF),
+    ):
+        if (host, pid, process) != this_process() and _is_alive(host, pid, process):
+            what = f"process {pid} on {host} had {counted(rows, 'message')} in doubt on its way"
+            raise UserError(f"{what}, and is still there: it may send yet; end that process, and try again")
 
 
 def this_process() -> tuple[str, int, str]:
