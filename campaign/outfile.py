@@ -4,7 +4,9 @@
         out.write(b"...")
 
 The octets go to a temporary file in the same folder, which is renamed to the file's name when it is
-complete. A command that is killed in between leaves the old file as it was.
+complete. A command that is killed in between leaves the old file as it was, and its temporary file: the
+next one that writes the same file removes that. Whoever writes one has it locked (flock), which ends with
+the process, however that dies.
 
 What stands at `path` already is replaced only if it is empty, if its first octets show that it is of
 the same kind (`Kind.recognises`), or with --force. One of the campaign's own files is never replaced,
@@ -17,10 +19,13 @@ names an open descriptor (/dev/stdout, /dev/fd/3) is never replaced: it is opene
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
 import re
 import secrets
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -29,6 +34,9 @@ from typing import BinaryIO, Protocol, TextIO
 
 from campaign.errors import UserError
 
+if sys.platform != "win32":
+    import fcntl
+
 GENERATOR = b'<meta name="generator" content="campaign">'
 """What every page of ours has in its first lines."""
 
@@ -36,6 +44,7 @@ _HEAD = 65_536  # octets that are looked at to recognise a file
 _PAGE_HEAD = 2048  # octets in which a page of ours has that mark; further down it may be quoted
 _DESCRIPTOR = re.compile(r"/(?:dev|proc/self|proc/thread-self)/fd/([0-9]{1,6})")
 _STREAMS = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
+_AT_ONCE = 4  # temporary files of one file that are looked for
 _LINKS = 40  # followed at most, as by Linux
 
 
@@ -158,24 +167,64 @@ def _head(place: Path) -> bytes | None:
 @contextmanager
 def _replacing(place: Path, mode: int | None, kind: Kind) -> Iterator[BinaryIO]:
     """Write a temporary file and rename it to `place`; `mode` is that of the file there."""
-    unfinished = place.with_name(f".campaign-{secrets.token_hex(6)}")
-    initial = 0o600 if kind.private else 0o666
-
-    def opener(name: str, flags: int) -> int:
-        return os.open(name, flags, initial)
-
+    unfinished, out = _begun(place, 0o600 if kind.private else 0o666)
+    lock = os.dup(out.fileno())  # the lock is held until the file has its name, and is closed
     try:
-        with open(unfinished, "xb", opener=opener) as out:
+        with out:
             yield out
             out.flush()
             if mode is not None and not kind.private:
                 unfinished.chmod(mode)
             if kind.durable:
                 os.fsync(out.fileno())
-        unfinished.replace(place)
-    finally:
+        unfinished.replace(place)  # from here on the name is another's to take
+    except BaseException:
         with suppress(OSError):
             unfinished.unlink()
+        raise
+    finally:
+        os.close(lock)
+
+
+def _begun(place: Path, mode: int) -> tuple[Path, BinaryIO]:
+    """Make a locked temporary file for `place`, and return it with its name; what dead ones left is removed.
+
+    The names are the same each time, so that what is left is found without a look at the whole folder.
+    """
+    beginning = f".campaign-{hashlib.sha256(os.fsencode(place.name)).hexdigest()[:12]}"
+    names = [place.with_name(f"{beginning}-{number}") for number in range(_AT_ONCE)]
+    for path in names:
+        _remove_dead(path)
+    for path in (*names, place.with_name(f"{beginning}-{secrets.token_hex(6)}")):
+        with suppress(FileExistsError):
+            out = open(path, "xb", opener=lambda name, flags: os.open(name, flags, mode))  # noqa: SIM115
+            if _locked(out.fileno()) and os.fstat(out.fileno()).st_nlink:
+                return path, out
+            out.close()  # somebody took it for a dead one's, before it was locked
+    raise FileExistsError(errno.EBUSY, "too many commands write it at once")
+
+
+def _remove_dead(path: Path) -> None:
+    """Remove a temporary file whose writer died."""
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            # Who has the lock is the only one that removes or renames the file, if this is still it.
+            if _locked(descriptor, wait=False) and os.path.samestat(os.fstat(descriptor), path.lstat()):
+                path.unlink()
+        finally:
+            os.close(descriptor)
+
+
+def _locked(descriptor: int, *, wait: bool = True) -> bool:
+    """Lock an open file; return whether that was possible, which it always is with `wait`."""
+    if sys.platform == "win32":
+        return wait  # what a killed command leaves there stays
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:  # somebody else has it, or this file system has no locks: then nothing is removed
+        return wait
+    return True
 
 
 def _open_through(path: Path) -> int | None:

@@ -223,6 +223,32 @@ def test_an_open_descriptor_is_written_through(tmp_path: Path, name: str) -> Non
     assert piped.stdout == b"new\n"
 
 
+def test_writers_at_once_do_not_remove_each_others_files(tmp_path: Path, own: OwnFiles) -> None:
+    def writes() -> None:
+        for _ in range(50):
+            write(tmp_path / "page", own, OURS)
+
+    threads = [threading.Thread(target=writes) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (tmp_path / "page").read_bytes() == OURS
+    assert left_over(tmp_path) == []
+
+
+def test_nothing_but_a_temporary_file_is_removed(tmp_path: Path, own: OwnFiles) -> None:
+    with writing(tmp_path / "page", PRIVATE, own) as out:
+        [name] = left_over(tmp_path)
+        out.write(b"new")
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    (tmp_path / name).symlink_to(victim)
+    write(tmp_path / "page", own, OURS, force=True)
+    assert victim.read_text() == "mine"
+    assert left_over(tmp_path) == [name]
+
+
 def test_a_log_is_appended_to_and_its_owners_alone(tmp_path: Path, own: OwnFiles) -> None:
     log = tmp_path / "log"
     log.write_text("first\n")

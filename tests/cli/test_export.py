@@ -153,5 +153,12 @@ def test_kill_9_leaves_the_export_of_before(run: Run, ledger: Ledger) -> None:
     with process:
         assert process.stderr is not None
         assert process.stderr.readline() == b"written\n"
+        # Whoever writes the same file meanwhile leaves the first one's alone.
+        run("export", "campaign.yaml", "--status", "refused", "-o", "out.csv")
+        assert len(list(Path().glob(".campaign-*"))) == 1
         process.kill()
     assert Path("out.csv").read_bytes() == before
+    # The next one removes what the dead one has left.
+    assert len(list(Path().glob(".campaign-*"))) == 1
+    run("export", "campaign.yaml", "--status", "refused", "-o", "out.csv")
+    assert not list(Path().glob(".campaign-*"))
