@@ -14,11 +14,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from campaign.campaignfile.models import CampaignFile
+from campaign.delivery import Message
 from campaign.errors import Problem, UserError
 from campaign.ledger import Enrolment, Plan
 from campaign.message.render import Renderer
 from campaign.message.tokens import Secrets
-from campaign.model import BadRow, Double, Message, Recipient
+from campaign.model import BadRow, Double, Recipient
 from campaign.recipients.doubles import differing, left_out
 from campaign.recipients.list import Recipients
 from campaign.templating.names import Names

@@ -5,7 +5,7 @@ The first digit of a reply decides (RFC 5321 4.2.1), and the enhanced status cod
 
 from __future__ import annotations
 
-from campaign.model import Answer, EnhancedCode, Fate, Stage, Verdict
+from campaign.delivery import Answer, EnhancedCode, Fate, Stage, Verdict
 
 # An address that does not exist, for good (RFC 3463 3.2, RFC 7505 4.2 and the registry of codes, RFC 5248).
 _DEAD = {(5, 1, 1), (5, 1, 6), (5, 1, 10)}

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from campaign.address import AddressError, parse_mailbox
 from campaign.campaignfile.models import CampaignFile
+from campaign.delivery import Message
 from campaign.errors import Problem, Severity
-from campaign.model import Message
 from campaign.preparation import Preparation, Survey
 
 

@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from campaign.checks import rules
 from campaign.cli.output import AttemptLog, Output, ask
 from campaign.cli.signals import interruptible
+from campaign.delivery import Result
 from campaign.errors import Severity
 from campaign.ledger import Claim
-from campaign.model import SECOND, Result, Status
+from campaign.model import SECOND, Status
 from campaign.report import terminal
 from campaign.report.words import going_on
 from campaign.sending.job import Interruptible, Plan

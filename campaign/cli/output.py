@@ -28,8 +28,8 @@ from campaign.wording import visible_json, visible_text
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+    from campaign.delivery import Result
     from campaign.ledger import Claim
-    from campaign.model import Result
     from campaign.outfile import Own
 
 

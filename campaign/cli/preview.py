@@ -16,9 +16,9 @@ from campaign.wording import counted
 
 if TYPE_CHECKING:
     from campaign.campaignfile.models import CampaignFile
+    from campaign.delivery import Message
     from campaign.message.render import Renderer
     from campaign.message.tokens import Secrets
-    from campaign.model import Message
     from campaign.ownfiles import OwnFiles
     from campaign.preparation import Tally
     from campaign.preview.opened import OpenedMessage

@@ -12,12 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from campaign.clock import Moment
 from campaign.ledger.patterns import is_hash
 from campaign.ledger.scope import Scope
-from campaign.model import BadRow, Double, Recipient, Result, Status, Verdict
+from campaign.model import BadRow, Double, Recipient, Status
+
+if TYPE_CHECKING:
+    from campaign.delivery import Result, Verdict
 
 WINDOW = 200
 """Results of a campaign that the circuit breaker judges together, whatever run they are of."""

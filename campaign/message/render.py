@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from campaign.address import Mailbox, domain_of, fold, needs_smtputf8
 from campaign.campaignfile.models import CampaignFile
+from campaign.delivery import Envelope, Message
 from campaign.errors import UserError
 from campaign.message import mime
 from campaign.message.bodies import Bodies
@@ -25,7 +26,7 @@ from campaign.message.files import Attachments, Folder
 from campaign.message.html import Images
 from campaign.message.inline import InlineTemplates
 from campaign.message.tokens import Secrets, Tokens
-from campaign.model import Envelope, Message, Recipient
+from campaign.model import Recipient
 from campaign.templating.compiled import Text
 
 if TYPE_CHECKING:

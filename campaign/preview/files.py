@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from campaign.delivery import Message
 from campaign.errors import UserError
-from campaign.model import Message
 from campaign.outfile import Kind, Own, writing
 
 _UNSAFE = re.compile(r"[^\w.@+=-]")

@@ -14,7 +14,7 @@ from email.message import EmailMessage
 from email.policy import SMTPUTF8
 from email.quoprimime import header_decode
 
-from campaign.model import Message
+from campaign.delivery import Message
 
 _WORD = re.compile(r"=\?utf-8\?([bq])\?([^?\s]*)\?=", re.IGNORECASE)
 _RUN = re.compile(rf"(?:{_WORD.pattern})+", re.IGNORECASE)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from campaign.delivery import Result
 from campaign.ledger import Claim, Summary
-from campaign.model import Result
 from campaign.report.words import waiting_for
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from campaign.delivery import Answer, Verdict
 from campaign.ledger import WINDOW
-from campaign.model import Answer, Verdict
 from campaign.verdict import words
 
 _JUDGED_FROM = 50

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from campaign.campaignfile.models import RetryPolicy, Security, Smtp
+from campaign.delivery import Stage
 from campaign.errors import ConnectFailed, ConnectionLost
-from campaign.model import Stage
 from campaign.sending.retry import backoff, opening_retry, opening_waits
 from campaign.sending.transport import Transport, tls_context
 from campaign.smtp import Closed, Event, Login, Opened, Session, StartTLS, Timeouts

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from campaign.campaignfile.models import RetryPolicy
+from campaign.delivery import Answer, Stage, Verdict
 from campaign.ledger import Claim, Run
-from campaign.model import SECOND, Answer, Stage, Verdict
+from campaign.model import SECOND
 from campaign.sending.breaker import Breaker
 from campaign.sending.gate import Gate, Pace
 from campaign.verdict import judge, words

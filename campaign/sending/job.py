@@ -26,10 +26,11 @@ from typing import Protocol
 from campaign import clock
 from campaign.campaignfile.load import load
 from campaign.campaignfile.models import CampaignFile
+from campaign.delivery import Result
 from campaign.errors import NotAccepted, Problem, UserError, raise_errors
 from campaign.ledger import Choices, Ledger, Run, Summary
 from campaign.message.tokens import Secrets
-from campaign.model import SECOND, Result, Status
+from campaign.model import SECOND, Status
 from campaign.preparation import Preparation, compile_campaign, prepare
 from campaign.sending.account import Started, load_pace, login_of, scope_of, secrets_of
 from campaign.sending.changes import Change, changes, key_of

@@ -16,8 +16,9 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 from tenacity.wait import wait_exponential_jitter
 
 from campaign.campaignfile.models import RetryPolicy
+from campaign.delivery import Answer, Outcome, Result, Settled, Stage, Verdict
 from campaign.errors import ConnectFailed
-from campaign.model import SECOND, Answer, Outcome, Result, Settled, Stage, Status, Verdict
+from campaign.model import SECOND, Status
 from campaign.verdict import judge, suppresses, words
 
 _AFTER_MAIL = (Stage.RCPT, Stage.DATA, Stage.BODY)

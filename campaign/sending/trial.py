@@ -13,9 +13,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from campaign.clock import Moment
+from campaign.delivery import Message, Result, Verdict
 from campaign.ledger import Claim, Intent, Run, Scope
 from campaign.message.render import Renderer
-from campaign.model import Message, Recipient, Result, Verdict
+from campaign.model import Recipient
 
 
 class Trial:

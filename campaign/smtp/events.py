@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from campaign.model import Message, Reply, Settled, Stage
+from campaign.delivery import Message, Reply, Settled, Stage
 from campaign.smtp.extensions import Extensions
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from campaign.model import EnhancedCode, Message, Reply
+from campaign.delivery import EnhancedCode, Message, Reply
 
 
 @dataclass(frozen=True, slots=True)

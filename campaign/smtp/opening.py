@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from campaign.delivery import Reply, Stage
 from campaign.errors import ProtocolError
-from campaign.model import Reply, Stage
 from campaign.smtp import auth, commands
 from campaign.smtp.auth import Login
 from campaign.smtp.events import Closed, Opened, StartTLS

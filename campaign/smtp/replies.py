@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
+from campaign.delivery import EnhancedCode, Reply
 from campaign.errors import ProtocolError
-from campaign.model import EnhancedCode, Reply
 
 # RFC 5321 4.5.3.1.5: a reply line holds at most 512 octets. Servers with long policy texts and
 # URLs exceed it, so the bound is on what we are willing to keep.

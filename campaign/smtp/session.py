@@ -40,8 +40,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+from campaign.delivery import Fate, Message, Reply, Stage
 from campaign.errors import ProtocolError
-from campaign.model import Fate, Message, Reply, Stage
 from campaign.smtp import commands
 from campaign.smtp.auth import Login
 from campaign.smtp.events import BodyDue, Closed, Event, Opened, Timeouts

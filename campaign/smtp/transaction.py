@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import Enum, auto
 
+from campaign.delivery import Answer, Fate, Message, Reply, Settled, Stage
 from campaign.errors import ProtocolError
-from campaign.model import Answer, Fate, Message, Reply, Settled, Stage
 
 
 class Turn(Enum):

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from campaign.campaignfile.load import load
+from campaign.delivery import Result
 from campaign.ledger import Ledger
 from campaign.ledger.sqlite.schema import SCHEMA
-from campaign.model import Result
 from campaign.recipients.list import Recipients
 from tests.bench.pairs import paired, report
 from tests.e2e.folder import CampaignFolder
@@ -31,7 +31,7 @@ READ_ALONE = """
 import sys
 from pathlib import Path
 from campaign.campaignfile import load
-from campaign.model import Result
+from campaign.delivery import Result
 from campaign.recipients import Recipients
 print(sum(1 for _ in Recipients(load(Path("campaign.yaml")))))
 """

@@ -19,9 +19,10 @@ import pytest
 from campaign import clock
 from campaign.campaignfile.load import load
 from campaign.campaignfile.models import Security, Smtp
+from campaign.delivery import Envelope, Message, Settled, Verdict
 from campaign.ledger import Ledger, Scope
 from campaign.message.tokens import Secrets
-from campaign.model import Envelope, Message, Settled, Status, Verdict
+from campaign.model import Status
 from campaign.preparation import prepare
 from campaign.sending.account import scope_of
 from campaign.sending.connection import Connection

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from campaign.address import fold
+from campaign.delivery import Outcome, Result, Verdict
 from campaign.errors import Problem
 from campaign.ledger import Choices, Intent, Ledger, Plan, Run, Scope
-from campaign.model import SECOND, BadRow, Outcome, Recipient, Result, Status, Verdict
+from campaign.model import SECOND, BadRow, Recipient, Status
 
 NOW = 1_770_000_000 * SECOND
 SCOPE = Scope("mail.example.com", "news")

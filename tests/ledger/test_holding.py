@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from campaign.delivery import Verdict
 from campaign.ledger import WINDOW, Ledger, Run
-from campaign.model import Status, Verdict
+from campaign.model import Status
 from tests.ledger.book import NOW, enrol, intent, people, result, start
 
 DEAD = "550 5.1.1 no such user"

@@ -14,10 +14,11 @@ import pytest
 
 from campaign.campaignfile.load import load
 from campaign.campaignfile.models import CampaignFile
+from campaign.delivery import Message
 from campaign.errors import UserError
 from campaign.message.render import Renderer
 from campaign.message.tokens import Secrets
-from campaign.model import Message, Recipient
+from campaign.model import Recipient
 from tests.folder import write_campaign
 
 DATE = datetime(2026, 3, 20, 7, 30, tzinfo=UTC)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from campaign.model import Message
+from campaign.delivery import Message
 from tests.message.rendering import Made, read, refusal, rendered, row
 
 

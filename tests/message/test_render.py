@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from campaign.delivery import Message
 from campaign.message.render import Renderer
-from campaign.model import Message
 from tests.message.rendering import (
     CELLS,
     DATE,

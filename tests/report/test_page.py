@@ -11,8 +11,9 @@ import pytest
 from playwright.sync_api import Browser
 
 from campaign.cli import main
+from campaign.delivery import Outcome, Result, Verdict
 from campaign.ledger import Intent, Ledger, Scope
-from campaign.model import BadRow, Outcome, Recipient, Result, Status, Verdict
+from campaign.model import BadRow, Recipient, Status
 from campaign.report.curve import Tick, curve
 from campaign.report.page import page
 from tests.browser import launched, visit

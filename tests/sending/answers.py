@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from campaign.model import Answer, Fate, Reply, Stage
+from campaign.delivery import Answer, Fate, Reply, Stage
 from campaign.smtp.replies import ReplyParser
 
 

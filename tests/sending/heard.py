@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from campaign.delivery import Result
 from campaign.ledger import Claim
-from campaign.model import Result
 
 
 class Heard:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from campaign.clock import Moment
+from campaign.delivery import Result, Verdict
 from campaign.ledger import Claim, Intent, Scope
-from campaign.model import Recipient, Result, Status, Verdict
+from campaign.model import Recipient, Status
 
 _WAITING = (Status.PENDING, Status.DEFERRED)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from campaign.model import Answer, Stage
+from campaign.delivery import Answer, Stage
 from campaign.sending.breaker import Breaker
 from campaign.verdict import judge
 from tests.sending.answers import answered, unsent

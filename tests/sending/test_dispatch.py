@@ -7,18 +7,8 @@ from random import Random
 import pytest
 
 from campaign.campaignfile.models import RetryPolicy
-from campaign.model import (
-    Answer,
-    EnhancedCode,
-    Envelope,
-    Fate,
-    Message,
-    Reply,
-    Settled,
-    Stage,
-    Status,
-    Verdict,
-)
+from campaign.delivery import Answer, EnhancedCode, Envelope, Fate, Message, Reply, Settled, Stage, Verdict
+from campaign.model import Status
 from campaign.sending.breaker import Breaker
 from campaign.sending.dispatch import Dispatch
 from campaign.sending.pacing import LocalPace

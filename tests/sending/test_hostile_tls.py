@@ -7,7 +7,7 @@ import time
 import pytest
 
 from campaign.campaignfile.models import Security
-from campaign.model import Fate, Stage
+from campaign.delivery import Fate, Stage
 from tests.servers.certificates import Kind
 from tests.servers.scripted import (
     LOGIN,

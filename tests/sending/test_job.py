@@ -15,9 +15,10 @@ import pytest
 from campaign.campaignfile.load import load
 from campaign.cli.codes import OK, REFUSED
 from campaign.cli.ending import exit_code
+from campaign.delivery import Result
 from campaign.errors import NotAccepted, UserError
 from campaign.ledger import Claim
-from campaign.model import Result, Status
+from campaign.model import Status
 from campaign.rehearsal import Faults, RehearsalServer, parse_faults, rehearsal_login, rehearsed
 from campaign.report.terminal import next_lines
 from campaign.sending.changes import Change

@@ -9,8 +9,8 @@ import time
 import pytest
 
 from campaign.campaignfile.models import Security, Smtp
+from campaign.delivery import Fate, Stage
 from campaign.errors import ConnectFailed
-from campaign.model import Fate, Stage
 from campaign.sending.connection import Connection
 from campaign.smtp import Closed
 from tests.servers.scripted import GENEROUS, LARGE, Client, Peer, Serve, message, patient, smtp

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from campaign.campaignfile.models import RetryPolicy
+from campaign.delivery import Answer, Envelope, Message, Result, Settled, Stage, Verdict
 from campaign.errors import ConnectFailed, ProtocolError
-from campaign.model import SECOND, Answer, Envelope, Message, Result, Settled, Stage, Status, Verdict
+from campaign.model import SECOND, Status
 from campaign.sending.retry import Standing, backoff, decide, opening_retry
 from campaign.verdict import judge, suppresses
 from tests.sending.answers import answered, unknown, unsent

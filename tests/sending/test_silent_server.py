@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from campaign.campaignfile.models import Security
-from campaign.model import Fate, Stage, Verdict
+from campaign.delivery import Fate, Stage, Verdict
 from campaign.sending import transport
 from campaign.sending.connection import Connection
 from campaign.verdict import judge

@@ -20,8 +20,8 @@ from dataclasses import dataclass, replace
 import pytest
 
 from campaign.campaignfile.models import Security, Smtp
+from campaign.delivery import Answer, Envelope, Message, Settled
 from campaign.errors import ConnectFailed
-from campaign.model import Answer, Envelope, Message, Settled
 from campaign.sending.connection import Connection, Patience
 from campaign.smtp import BodyDue, Closed, Event, Login, Mechanism, Timeouts
 from tests.servers.certificates import Certificates, Kind

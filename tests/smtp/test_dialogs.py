@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from campaign.model import Answer, Envelope, Message, Settled
+from campaign.delivery import Answer, Envelope, Message, Settled
 from campaign.smtp import BodyDue, Closed, Event, Login, Mechanism, Opened, Session, StartTLS
 from campaign.smtp.commands import body
 from campaign.verdict import judge

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from campaign.campaignfile.models import Security
+from campaign.delivery import Fate, Settled, Stage, Verdict
 from campaign.errors import ConnectFailed
-from campaign.model import Fate, Settled, Stage, Verdict
 from campaign.sending import connection
 from campaign.sending.connection import Connection
 from campaign.verdict import judge

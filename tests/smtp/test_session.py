@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from campaign.delivery import Answer, Envelope, Fate, Message, Reply, Settled, Stage, Verdict
 from campaign.errors import ProtocolError
-from campaign.model import Answer, Envelope, Fate, Message, Reply, Settled, Stage, Verdict
 from campaign.smtp import BodyDue, Closed, Event, Extensions, Login, Session, Timeouts
 from campaign.smtp.replies import ReplyParser
 from campaign.verdict import judge

@@ -14,12 +14,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from campaign.address import fold
+from campaign.delivery import Outcome, Result, Verdict
 from campaign.errors import LeaseLost, LedgerFull
 from campaign.ledger.patterns import forms, hashed
 from campaign.ledger.protocols import WINDOW, Intent, copy_key, row_and_copy
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.functions import SUPPRESSED, suppressed
-from campaign.model import Outcome, Result, Status, Verdict
+from campaign.model import Status
 
 # What says something of how the server takes our mail: the breaker judges by these.
 _JUDGED = (

@@ -15,6 +15,7 @@ from typing import Any
 
 from campaign import clock
 from campaign.address import fold
+from campaign.delivery import Result, Verdict
 from campaign.errors import LedgerFull
 from campaign.ledger.patterns import forms, forms_of_version_1
 from campaign.ledger.protocols import WINDOW, Claim, Intent, copy_key, row_and_copy
@@ -27,7 +28,7 @@ from campaign.ledger.sqlite.recording import Recorder, lease_lost
 from campaign.ledger.sqlite.runs import LEASE, reap, refuse_held, this_process
 from campaign.ledger.sqlite.starts import ages
 from campaign.ledger.sqlite.upgrade import REFOLDED_AT
-from campaign.model import Recipient, Result, Verdict
+from campaign.model import Recipient
 
 TRIPPED = "tripped"  # the event with which a new window of results begins
 _RECIPIENT = "m.layout, m.number, m.line, m.key, m.email, m.name, m.fields, m.identity"
