@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from campaign.campaignfile.models import CampaignFile
 from campaign.delivery import Message
 from campaign.errors import Problem, UserError
-from campaign.ledger import Enrolment, Plan
+from campaign.ledger.protocols import Enrolment, Plan
 from campaign.message.render import Renderer
 from campaign.message.tokens import Secrets
 from campaign.model import BadRow, Double, Recipient

@@ -12,7 +12,7 @@ from campaign.cli.output import AttemptLog, Output, ask
 from campaign.cli.signals import interruptible
 from campaign.delivery import Result
 from campaign.errors import Severity
-from campaign.ledger import Claim
+from campaign.ledger.protocols import Claim
 from campaign.model import SECOND, Status
 from campaign.report import terminal
 from campaign.report.words import going_on

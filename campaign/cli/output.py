@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from campaign.delivery import Result
-    from campaign.ledger import Claim
+    from campaign.ledger.protocols import Claim
     from campaign.outfile import Own
 
 

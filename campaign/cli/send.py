@@ -60,7 +60,7 @@ def command(
     from campaign.campaignfile.load import load
     from campaign.cli.audience import DryRun, Terminal
     from campaign.cli.codes import UNFINISHED
-    from campaign.ledger import Choices
+    from campaign.ledger.protocols import Choices
     from campaign.ownfiles import OwnFiles
     from campaign.sending.changes import Change
     from campaign.sending.job import Mode, Options, run

@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterable
 
 from campaign.address import fold
 from campaign.errors import UserError
-from campaign.ledger.protocols import CopyEntry, Entry, History, copy_key
+from campaign.ledger.history import CopyEntry, Entry, History
+from campaign.ledger.protocols import copy_key
 from campaign.model import Status
 
 

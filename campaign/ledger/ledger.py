@@ -14,11 +14,12 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from campaign.clock import Moment
 from campaign.errors import Problem
+from campaign.ledger.history import History
 from campaign.ledger.patterns import Forgotten
-from campaign.ledger.protocols import Choices, Enrolment, History, Run
 from campaign.ledger.scope import Scope
 from campaign.ledger.sqlite.campaigns import Campaigns
 from campaign.ledger.sqlite.database import Database
@@ -30,6 +31,9 @@ from campaign.ledger.sqlite.suppression import SqliteSuppressions
 from campaign.ledger.suppressions import Suppressions
 from campaign.model import SECOND, KeyColumn, Status
 from campaign.wording import shown
+
+if TYPE_CHECKING:
+    from campaign.ledger.protocols import Choices, Enrolment, Run
 
 _UNREGISTERED = -1  # no campaign has this id
 
@@ -125,6 +129,7 @@ class Ledger:
 
     def enrolment(self, choices: Choices | None = None) -> Enrolment:
         """Begin a reading of the list. Only `apply` needs the campaign to be registered."""
+        from campaign.ledger.protocols import Choices
         from campaign.ledger.sqlite.enrolment import SqliteEnrolment
 
         return SqliteEnrolment(self.database, self.campaign_id, choices or Choices())

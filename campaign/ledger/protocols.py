@@ -1,23 +1,22 @@
-"""The ledger as other rooms see it: its nouns, and what each kind of ledger must be able to do.
+"""What enrolment and sending ask of a ledger, whatever kind it is, and the nouns they need for it.
 
     Enrolment     the list compared with what is known: stage → plan → apply
     Run           one sending process: claim → record an intent → record its result
-    Suppressions  who gets nothing (`suppressions`)
-    History       what happened, for reports; readable while another process sends
+
+Beside them stand `suppressions` (who gets nothing) and `history` (what happened).
 
 Times are UTC, in integer nanoseconds since 1970.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from campaign.clock import Moment
-from campaign.ledger.patterns import is_hash
 from campaign.ledger.scope import Scope
-from campaign.model import BadRow, Double, Recipient, Status
+from campaign.model import BadRow, Double, Recipient
 
 if TYPE_CHECKING:
     from campaign.delivery import Result, Verdict
@@ -121,77 +120,6 @@ class Plan:
     gone: int = 0
     rows: int = 0
     rows_before: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A row of a campaign as it stands now. `number` is its place in the list, from 1."""
-
-    number: int
-    key: str
-    email: str
-    name: str
-    status: Status
-    attempts: int
-    reply: str
-    message_id: str
-    started_at: int | None
-    settled_at: int | None
-    row: Mapping[str, str]
-
-    @property
-    def forgotten(self) -> bool:
-        """Whether its person was forgotten: only the fact that somebody was mailed is left."""
-        return is_hash(self.key)
-
-
-@dataclass(frozen=True, slots=True)
-class CopyEntry:
-    """A copy as it stands now: the row's key and address, the copy's address, and what was said of it."""
-
-    key: str
-    email: str
-    address: str
-    status: Status
-    reply: str
-    message_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """Where a campaign stands. `sending` is the pid and host of the live run, if there is one.
-
-    `next_due` is None where nothing waits, or something is due at once.
-    """
-
-    counts: Mapping[Status, int]
-    first_accepted_at: int | None
-    last_accepted_at: int | None
-    next_due: int | None
-    sending: tuple[int, str] | None
-    copies: Mapping[Status, int]
-    """Copies of accepted rows that are owed still, in doubt or refused, by status."""
-
-    @property
-    def waiting(self) -> int:
-        """The number of rows and copies that are still to be sent."""
-        waiting = (Status.PENDING, Status.DEFERRED, Status.IN_FLIGHT)
-        return sum(self.counts[status] + self.copies[status] for status in waiting)
-
-    @property
-    def not_started(self) -> int:
-        """Those of them whose content has not begun to leave: the others have their place in the rate."""
-        return self.waiting - self.counts[Status.IN_FLIGHT] - self.copies[Status.IN_FLIGHT]
-
-    @property
-    def in_doubt(self) -> int:
-        """The number of rows and copies in doubt."""
-        return self.counts[Status.IN_DOUBT] + self.copies[Status.IN_DOUBT]
-
-    @property
-    def refused(self) -> int:
-        """The number of rows and copies that were refused."""
-        return self.counts[Status.REFUSED] + self.copies[Status.REFUSED]
 
 
 class Enrolment(Protocol):
@@ -303,36 +231,3 @@ class Run(Protocol):
 
     def end(self, now: int) -> None:
         """Give the lease back."""
-
-
-class History(Protocol):
-    """The history of one campaign. Rows that a dead run left in flight are shown as in doubt."""
-
-    def summary(self, now: int) -> Summary:
-        """Count the rows by status."""
-
-    def entries(self, now: int, statuses: Collection[Status] = tuple(Status)) -> Iterator[Entry]:
-        """Iterate over the rows of these statuses, in list order."""
-
-    def cells(
-        self, now: int, statuses: Collection[Status], columns: Sequence[str]
-    ) -> Iterator[tuple[str, list[str], str, str]]:
-        """Iterate over (key, cells of these columns, status, reply) of rows of these statuses, in list order.
-
-        Those of people who were forgotten are left out.
-        """
-
-    def copies(self, now: int, statuses: Collection[Status]) -> Iterator[CopyEntry]:
-        """Iterate over the copies of these statuses, of rows that were accepted or are in doubt."""
-
-    def all_columns(self) -> tuple[str, ...]:
-        """Return every column that a row of the campaign has, the newest list's first."""
-
-    def domains(self, now: int, most: int) -> list[tuple[str, Mapping[Status, int]]]:
-        """Return the `most` domains with the most rows, and their counts by status."""
-
-    def replies(self, now: int) -> Iterator[tuple[Status, str, int]]:
-        """Iterate over (status, reply, count) of rows that were not accepted, the most frequent first."""
-
-    def accepted_by_time(self, places: int) -> list[tuple[int, int]]:
-        """Return at most `places` points (time, accepted until then) over the campaign's course."""

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from campaign.delivery import Result
-from campaign.ledger import Claim, Summary
+from campaign.ledger import Summary
+from campaign.ledger.protocols import Claim
 from campaign.report.words import waiting_for
 
 if TYPE_CHECKING:

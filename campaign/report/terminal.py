@@ -6,17 +6,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from campaign.address import display_address, display_domain
-from campaign.ledger import History, Plan, Summary
+from campaign.ledger import History, Summary
 from campaign.model import SECOND, Status, Window
 from campaign.report.words import MEANING, alike, clock, duration, going_on, speed
 from campaign.wording import counted
 
-if TYPE_CHECKING:
-    from campaign.sending.outlook import Outlook
-
 if TYPE_CHECKING:  # `status` needs neither pydantic nor Jinja2
     from campaign.campaignfile.models import CampaignFile
+    from campaign.ledger.protocols import Plan
     from campaign.preparation import Survey
+    from campaign.sending.outlook import Outlook
 
 
 def plan_lines(

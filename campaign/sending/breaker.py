@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from campaign.delivery import Answer, Verdict
-from campaign.ledger import WINDOW
+from campaign.ledger.protocols import WINDOW
 from campaign.verdict import words
 
 _JUDGED_FROM = 50

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from enum import StrEnum
 
 from campaign.campaignfile.models import CampaignFile
-from campaign.ledger import Ledger, Plan
+from campaign.ledger import Ledger
+from campaign.ledger.protocols import Plan
 from campaign.model import KeyColumn
 from campaign.preparation import Preparation
 from campaign.wording import counted

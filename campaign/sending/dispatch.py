@@ -16,7 +16,7 @@ from enum import StrEnum
 
 from campaign.campaignfile.models import RetryPolicy
 from campaign.delivery import Answer, Stage, Verdict
-from campaign.ledger import Claim, Run
+from campaign.ledger.protocols import Claim, Run
 from campaign.model import SECOND
 from campaign.sending.breaker import Breaker
 from campaign.sending.gate import Gate, Pace

@@ -28,7 +28,8 @@ from campaign.campaignfile.load import load
 from campaign.campaignfile.models import CampaignFile
 from campaign.delivery import Result
 from campaign.errors import NotAccepted, Problem, UserError, raise_errors
-from campaign.ledger import Choices, Ledger, Run, Summary
+from campaign.ledger import Ledger, Summary
+from campaign.ledger.protocols import Choices, Run
 from campaign.message.tokens import Secrets
 from campaign.model import SECOND, Status
 from campaign.preparation import Preparation, compile_campaign, prepare

@@ -25,7 +25,7 @@ from campaign import clock
 from campaign.campaignfile.models import CampaignFile
 from campaign.delivery import Answer, Fate, Result, Settled, Verdict
 from campaign.errors import ConnectFailed, UserError
-from campaign.ledger import Claim, Intent, Run
+from campaign.ledger.protocols import Claim, Intent, Run
 from campaign.model import SECOND
 from campaign.sending.account import TARDY
 from campaign.sending.connection import Connection, Opener, Waits

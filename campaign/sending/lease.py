@@ -14,7 +14,8 @@ from contextlib import contextmanager, suppress
 from campaign import clock
 from campaign.campaignfile.models import CampaignFile
 from campaign.errors import BrokenOff, LeaseHeld, LeaseLost, LedgerBusy, LedgerFull, UserError
-from campaign.ledger import Ledger, Run
+from campaign.ledger import Ledger
+from campaign.ledger.protocols import Run
 from campaign.model import SECOND
 from campaign.sending.account import scope_of
 

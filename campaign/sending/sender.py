@@ -21,7 +21,7 @@ from campaign import clock
 from campaign.campaignfile.models import CampaignFile
 from campaign.delivery import Result
 from campaign.errors import ConnectFailed, LeaseLost, LedgerFull
-from campaign.ledger import WINDOW, Claim, Run
+from campaign.ledger.protocols import WINDOW, Claim, Run
 from campaign.model import SECOND
 from campaign.sending.account import load_pace, scope_of
 from campaign.sending.breaker import Breaker

@@ -14,7 +14,8 @@ from datetime import datetime
 
 from campaign.clock import Moment
 from campaign.delivery import Message, Result, Verdict
-from campaign.ledger import Claim, Intent, Run, Scope
+from campaign.ledger import Scope
+from campaign.ledger.protocols import Claim, Intent, Run
 from campaign.message.render import Renderer
 from campaign.model import Recipient
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from campaign.address import fold
 from campaign.delivery import Message, Outcome, Result, Verdict
-from campaign.ledger import Claim, Run
+from campaign.ledger.protocols import Claim, Run
 from campaign.model import Recipient, Status
 from campaign.sending.gate import Booking
 

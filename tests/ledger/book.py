@@ -9,7 +9,8 @@ from pathlib import Path
 from campaign.address import fold
 from campaign.delivery import Outcome, Result, Verdict
 from campaign.errors import Problem
-from campaign.ledger import Choices, Intent, Ledger, Plan, Run, Scope
+from campaign.ledger import Ledger, Scope
+from campaign.ledger.protocols import Choices, Intent, Plan, Run
 from campaign.model import SECOND, BadRow, Recipient, Status
 
 NOW = 1_770_000_000 * SECOND

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from campaign.ledger import Choices, Ledger, Run, Suppression, copy_key
+from campaign.ledger import Ledger, Suppression
+from campaign.ledger.protocols import Choices, Run, copy_key
 from campaign.model import SECOND, Status
 from tests.ledger.book import NOW, enrol, intent, outcome, people, result, start
 

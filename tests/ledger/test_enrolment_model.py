@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from campaign.address import fold
-from campaign.ledger import Choices, Ledger, Suppression
+from campaign.ledger import Ledger, Suppression
 from campaign.ledger.patterns import hashed
+from campaign.ledger.protocols import Choices
 from campaign.model import BadRow, Recipient, Status
 from tests.ledger.book import NOW, bad, intent, result, row, start
 

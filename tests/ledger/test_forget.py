@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from campaign.errors import LeaseHeld, UserError
-from campaign.ledger import Choices, Forgotten, Ledger, Suppression
+from campaign.ledger import Forgotten, Ledger, Suppression
 from campaign.ledger.patterns import is_hash
+from campaign.ledger.protocols import Choices
 from campaign.ledger.sqlite.runs import LEASE, hold_for_scrubbing, release_from_scrubbing
 from campaign.model import Status
 from tests.ledger.book import (

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from campaign.delivery import Verdict
-from campaign.ledger import WINDOW, Ledger, Run
+from campaign.ledger import Ledger
+from campaign.ledger.protocols import WINDOW, Run
 from campaign.model import Status
 from tests.ledger.book import NOW, enrol, intent, people, result, start
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from campaign.errors import LeaseHeld, LeaseLost, UserError
-from campaign.ledger import Choices, Ledger, Suppression
+from campaign.ledger import Ledger, Suppression
+from campaign.ledger.protocols import Choices
 from campaign.ledger.sqlite.runs import LEASE, this_process
 from campaign.model import SECOND, Status
 from tests.ledger.book import NOW, enrol, intent, people, result, send, start, statuses

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from campaign.ledger import Enrolment, Ledger, Plan
+from campaign.ledger import Ledger
+from campaign.ledger.protocols import Enrolment, Plan
 from campaign.ledger.sqlite.staging import _Accepted
 from campaign.model import BadRow, Recipient
 from tests.ledger.book import COLUMNS, NOW, bad, enrol, row

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from campaign.clock import Moment
-from campaign.ledger import Intent, Ledger, Run, Scope
+from campaign.ledger import Ledger, Scope
+from campaign.ledger.protocols import Intent, Run
 from campaign.ledger.sqlite.runs import this_process
 from campaign.model import SECOND, Window
 from campaign.sending.account import TARDY, load_pace

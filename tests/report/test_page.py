@@ -12,7 +12,8 @@ from playwright.sync_api import Browser
 
 from campaign.cli import main
 from campaign.delivery import Outcome, Result, Verdict
-from campaign.ledger import Intent, Ledger, Scope
+from campaign.ledger import Ledger, Scope
+from campaign.ledger.protocols import Intent
 from campaign.model import BadRow, Recipient, Status
 from campaign.report.curve import Tick, curve
 from campaign.report.page import page

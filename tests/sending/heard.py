@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from campaign.delivery import Result
-from campaign.ledger import Claim
+from campaign.ledger.protocols import Claim
 
 
 class Heard:

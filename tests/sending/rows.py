@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from campaign.clock import Moment
 from campaign.delivery import Result, Verdict
-from campaign.ledger import Claim, Intent, Scope
+from campaign.ledger import Scope
+from campaign.ledger.protocols import Claim, Intent
 from campaign.model import Recipient, Status
 
 _WAITING = (Status.PENDING, Status.DEFERRED)

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from campaign.campaignfile.load import load
-from campaign.ledger import Ledger, Plan
+from campaign.ledger import Ledger
+from campaign.ledger.protocols import Plan
 from campaign.message.tokens import Secrets
 from campaign.model import KeyColumn, Status
 from campaign.preparation import Preparation, prepare

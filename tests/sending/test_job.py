@@ -17,7 +17,7 @@ from campaign.cli.codes import OK, REFUSED
 from campaign.cli.ending import exit_code
 from campaign.delivery import Result
 from campaign.errors import NotAccepted, UserError
-from campaign.ledger import Claim
+from campaign.ledger.protocols import Claim
 from campaign.model import Status
 from campaign.rehearsal import Faults, RehearsalServer, parse_faults, rehearsal_login, rehearsed
 from campaign.report.terminal import next_lines

@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from campaign.ledger.sqlite.database import Database
-from campaign.ledger.sqlite.upgrade import ADDRESS
 from campaign.model import KeyColumn
+
+ADDRESS = "the address"  # what schema 1 calls the column that holds it
 
 HAD = "('accepted', 'in_doubt', 'in_flight')"
 """The statuses of rows that have had their message, or may have."""

@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import islice
 
+from campaign.ledger.history import CopyEntry, Entry, Summary
 from campaign.ledger.patterns import HASH_LENGTH
-from campaign.ledger.protocols import CopyEntry, Entry, Summary
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.runs import BROKE_OFF, live_runs
 from campaign.model import Status
