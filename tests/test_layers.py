@@ -17,7 +17,8 @@ PACKAGE = ROOT / "campaign"
 
 # From the bottom up. A module imports from layers below its own, and within its layer leftwards.
 LAYERS = [
-    ["errors", "model", "delivery", "clock", "wording", "address", "verdict", "outfile"],
+    ["errors", "model", "delivery", "clock"],
+    ["wording", "address", "verdict", "outfile"],
     ["smtp", "campaignfile", "feedback", "samples"],
     ["templating", "recipients", "message", "ownfiles"],
     ["ledger", "preparation", "checks"],
