@@ -21,7 +21,8 @@ from jinja2 import meta, nodes
 from jinja2.parser import Parser
 
 from campaign.errors import Problem, UserError
-from campaign.templating.faults import FAULTS, Reporting, Sources, say
+from campaign.templating import dialects
+from campaign.templating.faults import FAULTS, Reporting, Sources, say, syntax, unknown
 from campaign.templating.loader import FolderLoader
 from campaign.templating.marks import SIGNS
 from campaign.templating.names import ROW, Names
@@ -141,7 +142,7 @@ class _Closure:
                 return
             self._undeclared[key] = meta.find_undeclared_variables(tree)
         except jinja2.TemplateSyntaxError as error:
-            self.problems.append(_at(place, error.lineno, _syntax(error)))
+            self.problems.append(_at(place, *syntax(error, source, self._known)))
             return
         except FAULTS as error:
             self.problems.append(dataclasses.replace(place, message=say(error, Sources(self._known, place))))
@@ -179,7 +180,7 @@ class _Closure:
                 return
             self._undeclared[place.path] = meta.find_undeclared_variables(tree)
         except jinja2.TemplateSyntaxError as error:
-            self.problems.append(dataclasses.replace(place, message=_syntax(error)))
+            self.problems.append(dataclasses.replace(place, message=syntax(error, source, self._known)[1]))
             return
         except FAULTS as error:
             self.problems.append(dataclasses.replace(place, message=say(error, Sources(self._known, place))))
@@ -239,10 +240,13 @@ class _Closure:
         stored = frozenset().union(*(use.stored for use in self._uses.values()))
         for key, uses in self._uses.items():
             place = self._places[key]
+            source = self._sources.get(key, "")
+            said: set[tuple[int, str]] = set()  # of {{ E-Mail }}, both names say the same
             for name in sorted(self._undeclared[key] - known - stored - uses.defined):
                 line = uses.loaded.get(name)
                 if line is not None:
-                    yield _at(place, line, self._known.unknown(name))
+                    said.add((line, unknown(name, source, line, self._known)))
+            yield from (_at(place, line, what) for line, what in sorted(said))
             for column, line in uses.columns.items():
                 if column not in self._known.columns and column not in uses.defined:
                     yield _at(place, line, self._known.unknown(column, column=True))
@@ -266,10 +270,6 @@ def _at(place: Problem, line: int, message: str = "") -> Problem:
     return dataclasses.replace(place, message=message, line=line if place.line is None else place.line)
 
 
-def _syntax(error: jinja2.TemplateSyntaxError) -> str:
-    return f"template syntax: {(error.message or 'this cannot be read').rstrip('.')}"
-
-
 def _misnamed(env: Environment, tree: nodes.Template) -> Iterator[tuple[int, str]]:
     """Filters and tests that there are not; inside an `if` Jinja2 finds them only in a row."""
     kinds: tuple[tuple[type[nodes.Filter | nodes.Test], str, Collection[str]], ...] = (
@@ -279,6 +279,7 @@ def _misnamed(env: Environment, tree: nodes.Template) -> Iterator[tuple[int, str
     for type_, kind, table in kinds:
         for node in tree.find_all(type_):
             if node.name not in table:
-                near = difflib.get_close_matches(node.name, table, 1)
+                other = dialects.FILTERS.get(node.name) if kind == "filter" else None
+                near = [other] if other else difflib.get_close_matches(node.name, table, 1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 yield node.lineno, f"no {kind} is named {node.name!r}{hint}"

@@ -16,6 +16,7 @@ import jinja2
 
 from campaign.errors import Problem, UserError
 from campaign.templating.budget import Budget
+from campaign.templating.dialects import explained, unclosed_comment
 from campaign.templating.names import ROW, Names
 from campaign.templating.numbers import Unreadable
 from campaign.templating.uses import Uses
@@ -111,6 +112,20 @@ def say(error: BaseException, sources: Sources, line: int = 1) -> str:
             return f"the template cannot do this: {error} (cells are text: write {write} to calculate)"
         case _:
             return f"the template cannot do this: {error}"
+
+
+def syntax(error: jinja2.TemplateSyntaxError, source: str, names: Names) -> tuple[int, str]:
+    """Return the line of what Jinja2 cannot read, and a sentence that says how it is written."""
+    what = (error.message or "this cannot be read").rstrip(".")
+    if "end of comment" in what and (unclosed := unclosed_comment(source)) is not None:
+        return unclosed
+    said = explained(source, error.lineno, names)
+    return error.lineno, f"template syntax: {said or what}"
+
+
+def unknown(name: str, source: str, line: int, names: Names) -> str:
+    """Say that a template reads a name that nothing has; `line` is where."""
+    return explained(source, line, names, name) or names.unknown(name)
 
 
 def _no_attribute(attribute: str, sources: Sources, line: int) -> str:

@@ -45,9 +45,7 @@ class Names:
         """Say that `name` is not known, with the nearest that is."""
         what = f"the list has no column {name!r}" if column else f"{name!r} is not defined"
         near = difflib.get_close_matches(name, self.columns if column else self.known() - {ROW}, 1)
-        spaced = [
-            c for c in self.columns if not c.isidentifier() and _plain(c) == _plain(name) and not column
-        ]
+        spaced = [c for c in self.columns if not c.isidentifier() and plain(c) == plain(name) and not column]
         hint = f"; write {ROW}['{spaced[0]}']" if spaced else f"; did you mean {near[0]!r}?" if near else ""
         return f"{what}{hint}; {self.listing()}" if self.columns else f"{what}{hint}"
 
@@ -67,5 +65,6 @@ def row_context(row: Mapping[str, str]) -> dict[str, object]:
     return {**row, ROW: row}
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """Return a name by its letters and digits alone: what people take for the same."""
     return name.replace(" ", "").replace("_", "").replace("-", "").casefold()

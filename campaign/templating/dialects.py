@@ -1,0 +1,230 @@
+"""Tags of other template languages: what a tag looks like, and how Jinja2 says it.
+
+In: a template's source, and a line of it that Jinja2 cannot read or whose names it does not know. Out: a
+sentence, or none where nothing foreign is recognised. Read from the languages' own references:
+handlebarsjs.com/guide, shopify.github.io/liquid, pkg.go.dev/text/template, Mailchimp's "All the Merge
+Tags", docs.djangoproject.com (templates/builtins) and twig.symfony.com.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from campaign.templating.names import ROW, Names, plain
+
+FILTERS = {
+    "capitalise": "capitalize", "ceil": "round", "currency": "money", "date_format": "date",
+    "downcase": "lower", "escape_once": "e", "lowercase": "lower", "size": "length", "strftime": "date",
+    "strip": "trim", "strip_html": "striptags", "titlecase": "title", "titleize": "title",
+    "to_currency": "money", "upcase": "upper", "uppercase": "upper", "url_encode": "urlencode",
+}  # fmt: skip
+"""Filters of other languages that Jinja2 calls otherwise."""
+
+_OPERATORS_AS_FILTERS = {
+    "append": "~", "plus": "+", "add": "+", "minus": "-", "times": "*", "divided_by": "/", "modulo": "%",
+}  # fmt: skip
+_TAG = re.compile(r"\{\{\{.*?\}\}\}|\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
+_IN_TAG = re.compile(r"^\{+[%&]?[-~+]?|[-~+]?[%]?\}+$")
+_WORDS = re.compile(r"\w+(?:(?: +|-)\w+)+")
+_FOREIGN = re.compile(r"[.$*%\[\]<>«»{}]")
+_KEYWORDS = frozenset({"and", "or", "not", "in", "is", "if", "else", "for"})
+_QUOTES = re.compile("[“”„«»‘’‚]")
+
+# Each with the language, the inside of a tag, and what Jinja2 writes for it: \1 is a name, \2 is kept.
+_PRINTED = [
+    (language, re.compile(pattern, re.DOTALL), written)
+    for language, pattern, written in (
+        ("Handlebars", r"#each (\S+).*", r"{% for item in \1 %} … {% endfor %}"),
+        ("Handlebars", r"#if (\S+).*", r"{% if \1 %} … {% endif %}"),
+        ("Handlebars", r"[#^]unless (\S+).*", r"{% if not \1 %} … {% endif %}"),
+        ("Handlebars", r"[#^](\S+).*", r"{% if \1 %} … {% endif %} or {% for item in \1 %} … {% endfor %}"),
+        ("Handlebars", r"/each", r"{% endfor %}"),
+        ("Handlebars", r"/(?:if|unless)", r"{% endif %}"),
+        ("Handlebars", r"/.*", r"{% endif %} or {% endfor %}"),
+        ("Handlebars", r"else|\^", r"{% else %}"),
+        ("Handlebars", r"else if (\S+)", r"{% elif \1 %}"),
+        ("Handlebars", r">.*", r'{% include "…" %}'),
+        ("Handlebars", r"!(?:--.*|\s.*)", r"{# … #}"),
+        ("Handlebars", r"@index", r"{{ loop.index0 }}"),
+        ("Handlebars", r"@(?:first|last)", r"{% if loop.first %} or loop.last"),
+        ("Handlebars", r"@key|this", r"{{ item }}, the loop's own name"),
+        ("Handlebars", r"(?:@root\.|(?:\.\./)+|this\.|@)(\S+)", r"{{ \1 }}"),
+        ("Go", r"(?:if|else if) \$?\.?(?:eq|ne|gt|lt) \$?(\.\S+) (.+)", r"{% if \1 == \2 %} … {% endif %}"),
+        ("Go", r"else if \$?(\.\S+)", r"{% elif \1 %}"),
+        ("Go", r"(?:if|with) \$?(\.\S+)", r"{% if \1 %} … {% endif %}"),
+        ("Go", r"(?:if|with) \$(\w+)", r"{% if \1 %} … {% endif %}"),
+        ("Go", r"if not \$?(\.\S+)", r"{% if not \1 %} … {% endif %}"),
+        ("Go", r"range .*?\$?(\.\S+)", r"{% for item in \1 %} … {% endfor %}"),
+        ("Go", r"end", r"{% endif %} or {% endfor %}"),
+        ("Go", r"(?:template|block|define) .*", r'{% include "…" %}'),
+        ("Go", r"printf .*", r'{{ "%s"|format(name) }}'),
+        ("Go", r"\$?(\.[\w.]+)(?:\s*\|.*)?", r"{{ \1 }}"),
+        ("Mailchimp", r"\*\|(\w+)\|\*", r"{{ \1 }}"),
+        ("a merge tag", r"(?:\$\{?|%|«|\[\[?|<<?)\s*([\w. -]+?)\s*(?:\}|%|»|\]\]?|>>?)?", r"{{ \1 }}"),
+    )
+]
+_STATEMENTS = [
+    (language, re.compile(pattern, re.DOTALL), written)
+    for language, pattern, written in (
+        ("Liquid", r"assign (\w+) ?= ?(.*)", r"{% set \1 = \2 %}"),
+        ("Liquid", r"unless (.*)", r"{% if not \1 %} … {% endif %}"),
+        ("Liquid", r"endunless", r"{% endif %}"),
+        ("Liquid", r"(?:elsif|elseif|else if) (.*)", r"{% elif \1 %}"),
+        ("Liquid", r"(?:case|when|endcase)\b.*", r"{% if … == … %} … {% elif … %} … {% endif %}"),
+        ("Liquid", r"capture (\w+)", r"{% set \1 %} … {% endset %}"),
+        ("Liquid", r"endcapture", r"{% endset %}"),
+        ("Liquid", r"(?:end)?comment", r"{# … #}"),
+        ("Liquid", r"(?:render|section) (?:['\"](.*?)['\"]).*", r"{% include '\1' %}"),
+        ("Liquid", r"for (\w+) in (\S+?) (?:limit|offset|reversed).*", r"{% for \1 in \2[:3] %}"),
+        ("Liquid", r"(?:increment|decrement|cycle|tablerow|paginate)\b.*", r"{{ loop.index }} and the like"),
+        ("Django", r"ifequal (\S+) (.*)", r"{% if \1 == \2 %} … {% endif %}"),
+        ("Django", r"empty", r"{% else %}, inside a for"),
+        ("Django", r"now .*", r"a date among `vars`"),
+        ("Django", r"(?:load|url|static|trans|csrf_token)\b.*", r"nothing: it has no such tag"),
+        ("Smarty", r"foreach .*", r"{% for item in … %} … {% endfor %}"),
+        ("Go", r"end", r"{% endif %} or {% endfor %}"),
+    )
+]
+_WITH_COLON = re.compile(r"(.+?)\s*\|\s*(\w+)\s*:\s*(.*?)", re.DOTALL)
+_OPERATORS = (
+    (re.compile(r"&&"), "`&&` is `and` in Jinja2"),
+    (re.compile(r"\|\|"), "`||` is `or` in Jinja2"),
+    (re.compile(r"(.+?)\?(.+?):(.+)", re.DOTALL), "`a ? b : c` is {{ b if a else c }} in Jinja2"),
+    (re.compile(r"!\s*\w+"), "`!` is `not` in Jinja2"),
+)
+
+
+def explained(source: str, line: int, names: Names, holding: str = "") -> str:
+    """Return what a tag in a line looks like and how Jinja2 says it; "" where it looks like nothing known.
+
+    Only tags in which the name `holding` stands are looked at, where one is given.
+    """
+    for tag in _tags(source, line):
+        if holding and re.search(rf"\b{re.escape(holding)}\b", tag) is None:
+            continue
+        said = _of_a_column(tag, names) or _of_a_language(tag, names)
+        if said:
+            return said
+    return ""
+
+
+def unclosed_comment(source: str) -> tuple[int, str] | None:
+    """Return the line and a sentence where `{#` begins a comment that nothing ends."""
+    start = source.rfind("{#")
+    if start < 0 or "#}" in source[start + 2 :]:
+        return None
+    follows = re.match(r"\{(#[\w-]*)", source[start:])
+    written = f"{{ {follows[1]}" if follows is not None else "{ #"
+    what = f"`{{#` begins a comment of Jinja2, which no `#}}` ends; in CSS write a blank between: {written}"
+    return source.count("\n", 0, start) + 1, what
+
+
+def column_for(name: str, names: Names) -> str:
+    """Return what Jinja2 writes for a column that another language calls `name`, "" where none is meant.
+
+    `.Subscriber.Name`, `contact.FIRST_NAME` and `Vor name` mean the column of the last part's letters.
+    """
+    last = plain(name.rpartition(".")[2] or name)
+    meant = {last, *_SYNONYMS.get(last, ())}
+    # What is meant literally stands before what only means the same.
+    for column in sorted(names.columns, key=lambda column: plain(column) != last):
+        if plain(column) in meant:
+            return names.written(column)
+    return ""
+
+
+# Merge fields that every list of these tools has, and what the columns of other lists are called.
+_FIRST = ("firstname", "fname", "vorname", "first", "givenname", "prenom", "prénom", "nombre", "nome")
+_LAST = ("lastname", "lname", "nachname", "last", "familyname", "surname", "nom", "apellido", "cognome")
+_EMAIL = ("email", "emailaddress", "mail", "adresse", "e-mail")
+_SYNONYMS = {
+    name: kind
+    for kind in (_FIRST, _LAST, _EMAIL)
+    for name in kind
+    if name not in ("first", "last", "nom", "adresse")
+}
+
+
+def _tags(source: str, line: int) -> Iterator[str]:
+    """Yield the tags that stand in a line, or reach into it."""
+    for match in _TAG.finditer(source):
+        first = source.count("\n", 0, match.start()) + 1
+        if first > line:
+            return
+        if first + match[0].count("\n") >= line:
+            yield match[0]
+
+
+def _of_a_column(tag: str, names: Names) -> str:
+    """`{{ Vor name }}` and `{{ E-Mail }}`: a column's name that is no name of Jinja2."""
+    inside = _inside(tag)
+    if tag.startswith("{%"):
+        return ""
+    name, bar, rest = inside.partition("|")
+    name = name.strip()
+    filters = f"|{rest.strip()}" if bar and ":" not in rest else ""
+    like = [column for column in names.columns if plain(column) == plain(name)]
+    # Beside a column `email`, E-Mail is still the one that is spelled so.
+    like.sort(key=lambda column: (column != name, column.casefold() != name.casefold()))
+    columns = [names.written(column) for column in like]
+    if name and columns and not name.isidentifier() and _FOREIGN.search(name.rstrip(".")) is None:
+        return f"{{{{ {name} }}}} is a column, which Jinja2 writes {{{{ {columns[0]}{filters} }}}}"
+    words = _WORDS.fullmatch(name)
+    if words is None or not _KEYWORDS.isdisjoint(name.split()) or re.search(r"\b\d+\b", name):
+        return ""
+    odd = "blank" if " " in name else "hyphen"
+    known = {part for part in re.split(r"[ -]+", name) if part in names.known()}
+    if odd == "hyphen" and known:
+        return ""  # a subtraction
+    return f"a name has no {odd} in it; a column of such a name is written {{{{ {ROW}[{name!r}]{filters} }}}}"
+
+
+def _of_a_language(tag: str, names: Names) -> str:
+    inside = _inside(tag)
+    if _QUOTES.search(inside) and not re.search(r"«.*»", inside):
+        return "typographic quotes are no quotes in Jinja2; write ' or \""
+    if tag.startswith("{{{"):
+        return _sentence("Handlebars", tag, f"{{{{ {_name(inside, names)}|safe }}}}")
+    if tag.startswith("{{&"):
+        return _sentence("Handlebars", tag, f"{{{{ {_name(inside, names)}|safe }}}}")
+    for language, pattern, written in _STATEMENTS if tag.startswith("{%") else _PRINTED:
+        match = pattern.fullmatch(inside)
+        if match is not None:
+            return _sentence(language, tag, _filled(written, match, names))
+    for pattern, said in _OPERATORS:
+        if pattern.search(re.sub(r"'[^']*'|\"[^\"]*\"", "''", inside)):
+            return said
+    with_colon = _WITH_COLON.fullmatch(inside)
+    if with_colon is not None and not tag.startswith("{%"):
+        subject, name, arguments = with_colon.groups()
+        first = re.split(r"\s*\|\s*", arguments)[0]
+        operator = _OPERATORS_AS_FILTERS.get(name)
+        called = f" {operator} {first}" if operator else f"|{FILTERS.get(name, name)}({first})"
+        return _sentence("Liquid or Django", tag, f"{{{{ {_name(subject, names)}{called} }}}}")
+    return ""
+
+
+def _filled(written: str, match: re.Match[str], names: Names) -> str:
+    groups = match.groups()
+    if groups:
+        written = written.replace(r"\1", _name(groups[0] or "", names))
+    return written.replace(r"\2", (groups[1] or "").strip()) if len(groups) > 1 else written
+
+
+def _name(name: str, names: Names) -> str:
+    """What Jinja2 writes for another language's name: a column, or its last part."""
+    name = name.strip()
+    if re.fullmatch(r"[\w. @/-]+", name) is None:
+        return name
+    return column_for(name.replace("/", "."), names) or name.rpartition(".")[2].lstrip("@") or name
+
+
+def _sentence(language: str, tag: str, written: str) -> str:
+    tag = " ".join(tag.split())
+    shown = tag if len(tag) <= 60 else f"{tag[:59]}…"
+    return f"{shown} looks like {language}; in Jinja2 it is {written}"
+
+
+def _inside(tag: str) -> str:
+    return _IN_TAG.sub("", _IN_TAG.sub("", tag, count=1)).strip()
