@@ -3,8 +3,8 @@
     signer = load_signer("example.com", "s1", Path("dkim.pem"), None)
     message = [signer.sign(chunks, now), *chunks]
 
-relaxed/relaxed, the whole body, no l=. A chunk's white space is rewritten only where it has some to
-rewrite, so that what costs is the signature.
+Canonicalisation is relaxed/relaxed over the whole body, without l=. Most of the time goes into the
+signature itself: a chunk is only rewritten where its white space requires it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _SIGNED = (
     "List-Unsubscribe-Post",
     "List-ID",
 )
-# RFC 6376 8.15: named once more than they occur, so that another one breaks the signature.
+# RFC 6376 8.15: listed once more than they occur, so that an added one breaks the signature.
 _CLOSED = frozenset({"From", "To", "Cc", "Subject", "Date", "Reply-To", "Content-Type"})
 _PLACES = {name.lower().encode(): name for name in _SIGNED}
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")  # of a selector, RFC 6376 3.1
@@ -60,7 +60,7 @@ _LEAST, _RECOMMENDED, _MOST = 1024, 2048, 4096  # bits of RSA, RFC 8301 3.2
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """A key and whose it is. `warnings` say what is odd about it. Threads may share one."""
+    """A private key with its domain and selector. `warnings` are about the key. Thread-safe."""
 
     domain: str
     selector: str
@@ -126,7 +126,11 @@ def load_signer(domain: str, selector: str, key_file: Path, algorithm: str | Non
             what = f"the DKIM key has {key.key_size} bits, and receivers ignore keys of less than {_LEAST}"
             problems.append(Problem(f"{what}; make one of {_RECOMMENDED}", file))
         elif not _RECOMMENDED <= key.key_size <= _MOST:
-            often = "some receivers hold it for weak" if key.key_size < _MOST else "not all receivers take it"
+            often = (
+                "some receivers consider that weak"
+                if key.key_size < _MOST
+                else "not all receivers accept that"
+            )
             what = f"the DKIM key has {key.key_size} bits, and {often}; make one of {_RECOMMENDED}"
             warnings.append(Problem(what, file, severity=Severity.WARNING))
     if wanted not in (None, actual):
@@ -201,15 +205,15 @@ def _select(head: bytes) -> tuple[list[str], list[bytes]]:
 
 
 def _relaxed(one: bytes) -> bytes:
-    """Return an unfolded field as RFC 6376 3.4.2 has it."""
+    """Return an unfolded field in relaxed canonical form (RFC 6376 3.4.2)."""
     name, _, value = one.partition(b":")
     return name.lower() + b":" + _narrowed(value.strip(b" \t"))
 
 
 def _body_hash(chunks: Iterable[bytes]) -> bytes:
-    """Return the SHA-256 of a body as RFC 6376 3.4.4 has it."""
+    """Return the SHA-256 of a body in relaxed canonical form (RFC 6376 3.4.4)."""
     digest, empty = sha256(), True
-    held = b""  # white space at the end of what came: what it becomes, the next octet decides
+    held = b""  # trailing white space: the next octet decides whether it is kept
     for chunk in chunks:
         if held != b"\r\n" or chunk.startswith(_BLANK):
             chunk, held = held + chunk, b""
@@ -225,7 +229,7 @@ def _body_hash(chunks: Iterable[bytes]) -> bytes:
 
 
 def _narrowed(octets: bytes) -> bytes:
-    """One blank for any run of blanks and tabs, and none before a line's end. Does not end in one."""
+    """Reduce each run of blanks and tabs to one blank, and drop it before a line end."""
     first, *rest = octets.replace(b"\t", b" ").split(b"  ")
     if rest:
         first = b" ".join([first, *filter(None, [piece.lstrip(b" ") for piece in rest])])

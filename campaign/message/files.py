@@ -1,7 +1,7 @@
-"""The folder that attachments and images come from: nothing outside of it is ever read.
+"""The folder of attachments and images: nothing outside of it is ever read.
 
-A path may come from a cell of the list. Links are followed before the path is judged. Hidden files
-are not read either: `.env` and `.git` hold what nobody means to send.
+A path may come from a cell of the list. Links are resolved before the path is checked. Hidden files
+are not read either: nobody means to send `.env` or `.git`.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Folder:
         return found
 
     def stamp(self, path: str) -> tuple[int, int, int] | None:
-        """Return what differs if the file at `path` is another one or was written to; None if it is gone."""
+        """Return the inode, size and modification time (ns) of the file at `path`; None if it is gone."""
         try:
             status = (self.root / path).stat()
         except OSError:
@@ -100,12 +100,12 @@ class Attachments:
         own = [number for number, _, _ in self._per_row]
         every = (self._file(n, path, name, {}) for n, (path, name) in enumerate(texts) if n not in own)
         self.static = [file for file in every if file is not None]
-        self._stamps = array("q")  # by the row's number: what its files were when it was first made
+        self._stamps = array("q")  # by row number: a hash of its files' stamps when it was first rendered
 
     def of(self, context: Mapping[str, object], row: int) -> list[mime.File]:
         """Return the files of row number `row`, without those whose path is blank.
 
-        Raises UserError; also where one has changed since the row was made before.
+        Raises UserError; also if a file has changed since the row was first rendered.
         """
         files = [self._file(number, path, name, context) for number, path, name in self._per_row]
         found = [file for file in files if file is not None]

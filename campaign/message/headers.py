@@ -1,10 +1,10 @@
-"""Header fields: a name and a value → the folded line, exact to the octet (RFC 5322, 2047, 2231).
+"""Header fields: a name and a value → the folded line in octets (RFC 5322, 2047, 2231).
 
-ASCII stays as it is and is folded at white space only; anything else becomes encoded words, each at
-most 75 octets, never splitting a character, nor a grapheme where that can be helped. What looks
-like an encoded word is encoded, so that it stays what it is. No value can end its line: control
-characters and line separators raise HeaderError. So does a tab, which readers show as one blank, as
-eight, or not at all; in a list it is a delimiter gone astray.
+ASCII is kept and folded at white space only. Anything else becomes encoded words of at most 75
+octets each, which never split a character, and split a grapheme only if it is longer than a word.
+A value that looks like an encoded word is encoded, so that readers show it as written. No value can
+end its line: control characters and line separators raise HeaderError. So does a tab: readers show
+it differently, and in a list it is a misplaced delimiter.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from urllib.parse import quote
 
 from campaign.address import Mailbox
 
-LINE = 76  # octets of a line with encoded words, RFC 2047 2; and ours for all others
+LINE = 76  # octets of a line with encoded words (RFC 2047 2); used for all lines
 LONGEST = 998  # octets of any line without its CRLF, RFC 5322 2.1.1
 
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+( [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
-# Readers differ on backslashes in a parameter, and on blanks at its ends: no such value is quoted.
+# Readers disagree on backslashes in a parameter and on blanks at its ends: such values are not quoted.
 _QUOTABLE = re.compile(r"(?! |.*=\?)[ !#-\[\]-~]*(?<! )")
 _ATTRIBUTE = "!#$&+-.^_`{|}~"  # RFC 2231 7: attribute-char, besides letters and digits
 _CHARACTERS = re.compile("[^%]|%[0-7].|%[C-F].(?:%[89AB].)+")  # of percent-encoded UTF-8
@@ -36,7 +36,7 @@ _Q_ONE = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/ "
 _Q_CHARACTERS = frozenset(_Q_ONE.decode())
 _Q = {octet: chr(octet) if octet in _Q_ONE else f"={octet:02X}" for octet in range(256)} | {0x20: "_"}
 _JOINER = "\u200d"
-# What UAX 29 joins to the character before it though it is no mark: joiners, vowels, kana's marks.
+# Characters that UAX 29 joins to the one before although they are no marks.
 _JOINING = frozenset("\u200c\u200d\u0e33\u0eb3\uff9e\uff9f")
 
 
@@ -59,9 +59,9 @@ def text(name: str, value: str) -> bytes:
 
 
 def exact(name: str, value: str) -> bytes:
-    """Return a structured field on one line, as it is: List-*, Message-ID, Date.
+    """Return a structured field unchanged on one line: List-*, Message-ID, Date.
 
-    Raises HeaderError where it is not ASCII, or too long for a line.
+    Raises HeaderError if it is not ASCII or too long for a line.
     """
     _check(name, value)
     line = f"{name}: {value}\r\n"
@@ -130,7 +130,7 @@ def _check(name: str, value: str) -> None:
 
 
 def _mailbox(name: str, box: Mailbox) -> list[str]:
-    """Return the unbreakable pieces of one mailbox, each with the blank before it."""
+    """Return one mailbox in pieces that are not folded, each with its leading blank."""
     phrase = box.name.strip(" ")
     if not phrase:
         _check(name, box.address)
@@ -149,9 +149,10 @@ def _mailbox(name: str, box: Mailbox) -> list[str]:
 
 
 def _fold(head: str, pieces: list[str]) -> bytes:
-    """Return a field, folded before those pieces that its line has no room for.
+    """Return a field, folded before each piece that does not fit on its line.
 
-    A piece begins with white space. `head`, the name, stands alone only above an encoded word.
+    A piece begins with white space. `head`, the field's name, is alone on its line only before an
+    encoded word.
     """
     octets = "".join([head, *pieces, "\r\n"]).encode()
     if len(octets) <= LINE + 2:
@@ -171,14 +172,14 @@ def _fold(head: str, pieces: list[str]) -> bytes:
 
 
 def _encoded_words(value: str, indent: int) -> Iterator[str]:
-    """Yield a value's encoded words; the first one's line has `indent` octets before it."""
+    """Yield a value's encoded words; `indent` octets precede the first one on its line."""
     octets = value.encode()
     quoted = len(octets) + 2 * len(octets.translate(None, _Q_ONE))
     coded = -(-len(octets) // 3) * 4
-    # Base64 is shorter for most scripts, and Q stays legible for the others.
+    # Base64 is shorter for most scripts; Q is readable for the others.
     base = quoted > coded
     room = LINE - indent - _AROUND
-    # Behind a long name, the first word gets a line of its own.
+    # After a long field name, the first word gets its own line.
     room = min(_WORD, room) if room >= _LEAST else _WORD
     if min(quoted, coded) <= room:
         yield _encoded(value, base)
@@ -203,7 +204,7 @@ def _encoded(word: str, base: bool) -> str:
 
 
 def _joins(value: str, at: int) -> bool:
-    """Whether a character belongs to the one before it, as far as the standard library's tables tell.
+    """Whether a character belongs to the one before it, as far as `unicodedata` knows.
 
     UAX 29's extended grapheme clusters, without conjuncts and leading Hangul.
     """

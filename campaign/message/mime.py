@@ -3,10 +3,10 @@
     Skeleton(static attachments, boundary)  once for a campaign
     skeleton.assemble(headers, text, html, images, attachments)  → chunks of octets, per recipient
 
-The chunks of files are shared between messages: joined they are the message, with CRLF line ends
-only. A part travels as 7bit, quoted-printable or base64, whichever its content asks for, and never
-as 8bit: the octets are the same for every server. A boundary begins with `=_`, which neither
-encoding can give (RFC 2045 6.7), and 7bit text that holds it is encoded.
+Joined, the chunks are the message, with CRLF line ends only; messages share the chunks of files. A
+part is encoded as 7bit, quoted-printable or base64, depending on its content, and never as 8bit, so
+that every server gets the same octets. A boundary begins with `=_`, which neither encoding can
+produce (RFC 2045 6.7); 7bit text that contains it is encoded.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from campaign.message import headers
 
 LONGEST_7BIT = 78  # RFC 5322 2.1.1: lines of text SHOULD be no longer
 _LINE = 76  # RFC 2045 6.7 (5), 6.8
-_CACHED = 1000  # octets of the longest line whose encoding is kept
+_CACHED = 1000  # octets of the longest line whose encoding is cached
 _CONTROLS = bytes(octet for octet in range(32) if octet not in b"\t\n")
 _NAME = re.compile(rb"^[!-9;-~]+:", re.MULTILINE)
 _LONE_RETURN = re.compile(rb"\r(?!\n)")
 _OCTETS = "application/octet-stream"
 _MESSAGE = "message/rfc822"
 _VERSION = b"MIME-Version: 1.0\r\n"  # RFC 2045 4
-# IANA's names by a file's extension. Python's own table depends on its version, and on the machine.
+# Media types registered with IANA, by extension. Python's own table depends on version and machine.
 _TYPES = {
     "epub": "application/epub+zip",
     "gz": "application/gzip",
@@ -94,14 +94,14 @@ _TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file as a MIME part, encoded: `octets` begin with its headers."""
+    """A file as an encoded MIME part; `octets` include its header fields."""
 
     octets: bytes
     content_id: str = ""
 
 
 def attachment(name: str, content: bytes) -> File:
-    """Return a file as an attachment. Raises HeaderError for a name that cannot be one."""
+    """Return a file as an attachment. Raises HeaderError for an impossible name."""
     return _file(name, content, b"Content-Disposition: attachment")
 
 
@@ -117,7 +117,7 @@ def _file(name: str, content: bytes, disposition: bytes, content_id: str = "") -
     if content_type == _MESSAGE and not _is_7bit_message(content):
         content_type = _OCTETS
     if content_type == _MESSAGE:
-        # RFC 2046 5.2.1: neither quoted-printable nor base64 here.
+        # RFC 2046 5.2.1 allows neither quoted-printable nor base64 here.
         encoding, body = "7bit", content.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
     else:
         encoding, body = "base64", base64(content)
@@ -146,10 +146,10 @@ class Skeleton:
         images: Sequence[File] = (),
         attachments: Sequence[File] = (),
     ) -> list[bytes]:
-        """Return a message's chunks; `lines` are its own header fields, from `campaign.headers`.
+        """Return a message's chunks; `lines` are its own header fields, from `campaign.message.headers`.
 
-        One of `text` and `html` is given, or both. Raises ValueError where, against all care, the
-        header does not have exactly the fields that were built.
+        At least one of `text` and `html` is given. Raises ValueError if the header does not have
+        exactly the fields in `lines`, which would be a bug.
         """
         fields = [_VERSION, *lines]
         head = b"".join(fields)
@@ -177,13 +177,13 @@ class Skeleton:
 
 
 class _Multipart:
-    """A multipart's fixed lines (RFC 2046 5.1.1)."""
+    """The delimiter lines of a multipart (RFC 2046 5.1.1)."""
 
     def __init__(self, kind: str, boundary: str, parameters: str = "") -> None:
         self._head = (
             f'Content-Type: multipart/{kind}{parameters};\r\n boundary="{boundary}"\r\n\r\n--{boundary}\r\n'
         ).encode("ascii")
-        # Every part ends in CRLF, and the CRLF before a delimiter is the delimiter's own.
+        # Every part ends in CRLF; the CRLF before a delimiter belongs to the delimiter.
         self._between = f"\r\n--{boundary}\r\n".encode("ascii")
         self._end = f"\r\n--{boundary}--\r\n".encode("ascii")
 
@@ -199,8 +199,8 @@ class _Multipart:
 def encode_text(value: str, mark: bytes = b"--=_") -> tuple[str, bytes]:
     """Return a text's transfer encoding and its octets, ending in CRLF.
 
-    7bit for ASCII in lines of at most 78 characters that does not hold `mark`; else what is shorter
-    of quoted-printable and base64. Line ends of any kind become CRLF. Lone surrogates become `?`.
+    7bit for ASCII with lines of at most 78 characters that does not contain `mark`; else the shorter
+    one of quoted-printable and base64. Line ends of any kind become CRLF. Lone surrogates become `?`.
     """
     if "\r" in value:
         value = value.replace("\r\n", "\n").replace("\r", "\n")
@@ -214,7 +214,8 @@ def encode_text(value: str, mark: bytes = b"--=_") -> tuple[str, bytes]:
         and len(octets.translate(None, _CONTROLS)) == len(octets)
     ):
         return "7bit", octets.replace(b"\n", b"\r\n")
-    # For each octet that UTF-8 adds, 4/3 or more are escaped, at two more each: this many are too many.
+    # Each octet that UTF-8 adds means at least 4/3 escaped ones, two octets longer each. From this share
+    # on quoted-printable is longer than base64.
     if 8 * (len(octets) - len(value)) <= len(octets):
         quoted = quoted_printable(octets)
         if 3 * len(quoted) <= 4 * len(octets):
@@ -234,7 +235,7 @@ def _quoted_line(line: bytes) -> bytes:
     if len(encoded) <= _LINE:
         return encoded
     if line.endswith((b" ", b"\t")) and len(encoded) - encoded.rfind(b"\n") - 1 > _LINE:
-        # A blank at the line's end was encoded after the line had been measured.
+        # b2a_qp encodes a blank at the end of a line after it has measured the line.
         encoded = encoded[:-3] + b"=\n" + encoded[-3:]
     return encoded.replace(b"\n", b"\r\n")
 
@@ -244,7 +245,7 @@ _cached_line = lru_cache(maxsize=4096)(_quoted_line)
 
 
 def base64(octets: bytes) -> bytes:
-    """Encode in lines of 76 characters; at least one line, even for nothing."""
+    """Encode in lines of 76 characters; at least one line, also for empty content."""
     encoded = binascii.b2a_base64(octets, newline=False)
     whole = len(encoded) // _LINE * _LINE
     lines = list(chain.from_iterable(struct.iter_unpack(f"{_LINE}s", encoded[:whole])))
@@ -254,7 +255,7 @@ def base64(octets: bytes) -> bytes:
 
 
 def _is_7bit_message(content: bytes) -> bool:
-    """Whether a message may travel as it is: RFC 2045 2.7, and none of its lines may be a delimiter."""
+    """Whether a message needs no encoding: RFC 2045 2.7, and no line looks like our delimiter."""
     return (
         content.isascii()
         and _NAME.match(content) is not None
@@ -275,13 +276,13 @@ def _is_utf8(content: bytes) -> bool:
 
 
 def _verify(head: bytes, fields: list[bytes]) -> None:
-    """A header's fields are those that were built, each line of theirs ending in CRLF."""
+    """Raise ValueError unless `head` consists of exactly these fields, with CRLF line ends only."""
     feeds = head.count(b"\n")
     names = _NAME.findall(head)
-    # What begins a line is a field of ours, or white space that goes on with one.
+    # Each line begins one of our fields, or continues one with white space.
     if (
         not feeds == head.count(b"\r\n") == head.count(b"\r")
         or not feeds - head.count(b"\n ") == len(names) == len(fields)
         or not all(map(bytes.startswith, fields, names))
     ):
-        raise ValueError("a header field is not what it was built as")
+        raise ValueError("the header has other fields than were built")

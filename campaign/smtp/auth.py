@@ -1,6 +1,6 @@
 """Logging in (RFC 4954): PLAIN, LOGIN and XOAUTH2, as answers to the server's challenges.
 
-Secrets never stand in a repr, and the mechanisms are used inside TLS only, which `session` sees to.
+No secret appears in a repr. `opening` makes sure that a mechanism is used inside TLS only.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ MAX_COMMAND = 512
 
 
 class Mechanism(StrEnum):
-    """The SASL mechanisms spoken here, strongest choice first where none is asked for."""
+    """The SASL mechanisms that are supported."""
 
     PLAIN = "plain"
     LOGIN = "login"
@@ -30,7 +30,7 @@ class Login:
     mechanism: Mechanism | None = None
 
     def choose(self, offered: frozenset[str]) -> Mechanism | None:
-        """Return the mechanism to use among those offered, or None where none fits."""
+        """Return the mechanism configured, else PLAIN or LOGIN, or None where it is not offered."""
         wanted = (self.mechanism,) if self.mechanism else (Mechanism.PLAIN, Mechanism.LOGIN)
         return next((mechanism for mechanism in wanted if mechanism.upper() in offered), None)
 
@@ -48,15 +48,15 @@ def responses(login: Login, mechanism: Mechanism) -> Iterator[bytes]:
         case Mechanism.XOAUTH2:
             # https://developers.google.com/workspace/gmail/imap/xoauth2-protocol
             yield from _initial(b"AUTH XOAUTH2", f"user={login.username}\1auth=Bearer {login.secret}\1\1")
-            # A refused token is a 334 with the error; the empty answer brings the 535.
+            # A refused token brings a 334 with the error; an empty response makes the server send its 535.
             yield b""
 
 
 def _initial(command: bytes, response: str) -> Iterator[bytes]:
-    """Yield the command with its initial response, which saves a round trip, or both apart.
+    """Yield the command with its initial response, which saves a round trip, or each on its own line.
 
-    RFC 4954 4: the command's line keeps SMTP's limit (RFC 5321 4.5.3.1.4: 512 octets with CRLF),
-    and a response that does not fit in it answers an empty challenge instead.
+    RFC 4954 4: an AUTH line is limited to 512 octets with CRLF (RFC 5321 4.5.3.1.4); a response that
+    does not fit is sent after an empty challenge instead.
     """
     encoded = _base64(response)
     if len(command) + 1 + len(encoded) + 2 <= MAX_COMMAND:

@@ -1,4 +1,4 @@
-"""What we say: the command lines (RFC 5321 4.1.1) and the message's transfer form (4.5.2)."""
+"""Command lines (RFC 5321 4.1.1), and the content as it is transferred, dot-stuffed (4.5.2)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 def line(text: str) -> bytes:
     """Return a command line with its CRLF.
 
-    Raises ProtocolError where the text holds a control character: an address never reaches this
-    far with one, and if it did it would be another command.
+    Raises ProtocolError if the text has a control character. No address gets here with one; if it
+    did, it could start another command.
     """
     if _CONTROL.search(text):
         raise ProtocolError(f"a control character in a command: {text[:80]!r}")
@@ -23,7 +23,7 @@ def line(text: str) -> bytes:
 
 
 def mail(sender: str, size: int, extensions: Extensions, *, smtputf8: bool) -> bytes:
-    """Return MAIL, with the parameters that the server has offered to take."""
+    """Return MAIL, with the parameters that the server supports."""
     parameters = f" SIZE={size}" if extensions.declares_size else ""
     if smtputf8:
         # RFC 6531 3.6: a message with UTF-8 headers travels as 8BITMIME.
@@ -37,7 +37,7 @@ def rcpt(address: str) -> bytes:
 
 
 def body(chunks: Sequence[bytes]) -> bytes:
-    """Return a content, given as chunks that end lines, dot-stuffed and with its final dot.
+    """Return a content dot-stuffed, with its final dot. Each chunk ends where a line ends.
 
     RFC 5321 4.5.2: a line that begins with a dot gets another; CRLF . CRLF ends the mail data.
     """

@@ -1,4 +1,4 @@
-"""What a session tells its caller, and how long it waits for each reply."""
+"""The events of a session, and how long it waits for each reply."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class BodyDue:
 class Closed:
     """The session is over, at `stage`, for the reason `why`; every open message was settled before.
 
-    `reply` is the server's last word where that ended it. `permanent` is true where opening another
-    session cannot help: a refused login, no STARTTLS.
+    `reply` is the server's last reply where that ended it. `permanent`: another session cannot help,
+    as after a refused login, or without STARTTLS.
     """
 
     stage: Stage
@@ -49,7 +49,7 @@ class Timeouts:
     """How long to wait for each reply, in seconds.
 
     The defaults are those of Postfix's own client (https://www.postfix.org/postconf.5.html,
-    smtp_helo_timeout and its kin), which are at least those of RFC 5321 4.5.3.2.
+    smtp_helo_timeout and the like), which are no shorter than those of RFC 5321 4.5.3.2.
     """
 
     greeting: float = 300

@@ -1,4 +1,4 @@
-"""What the server offers: the reply to EHLO, read (RFC 5321 4.1.1.1), and what it rules out."""
+"""The server's extensions, parsed from its reply to EHLO (RFC 5321 4.1.1.1), and what they rule out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Extensions:
     `declares_size` is whether MAIL may name the message's size, and `size` the largest message in
     bytes, or None where none is named (RFC 1870 3). `mail_max` and
     `rcpt_max` are the transactions per session and recipients per transaction of RFC 9422.
-    `keywords` are all of them as offered, for people.
+    `keywords` are all extensions as the server wrote them, for display.
     """
 
     keywords: tuple[str, ...] = ()
@@ -56,9 +56,9 @@ class Extensions:
         )
 
     def rule_out(self, message: Message) -> Reply | None:
-        """Return the refusal that `message` would meet, as a reply of ours, or None."""
+        """Return a reply of our own if the server would refuse `message`, else None."""
         if message.envelope.smtputf8 and not self.smtputf8:
-            # RFC 6531 3.5 has 5.6.7 for a non-ASCII address that cannot be taken.
+            # RFC 6531 3.5: 5.6.7 is for a non-ASCII address that cannot be accepted.
             return _ours(553, EnhancedCode(5, 6, 7), "the address needs SMTPUTF8, which is not offered")
         size = message.size
         if self.size is not None and size > self.size:
@@ -69,7 +69,7 @@ class Extensions:
 
     @property
     def too_many(self) -> Reply:
-        """The reply of ours to the recipients beyond `rcpt_max`: asking for them would cost an error."""
+        """Our own reply for recipients beyond `rcpt_max`: asking the server would cost an error."""
         text = f"the server takes {self.rcpt_max} recipients for a message"
         return _ours(452, EnhancedCode(4, 5, 3), text)
 

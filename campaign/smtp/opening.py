@@ -1,7 +1,7 @@
-"""From the greeting to the login: one command, one reply, and what follows from it.
+"""From the greeting to the login: after each reply, the next command.
 
-A refusal here is about us or the server and never about a recipient. A 4xx is worth another try;
-a 5xx, and a server that lacks what was asked for, is not (`Closed.permanent`).
+A refusal here concerns us or the server, never a recipient. After a 4xx another session may help;
+after a 5xx, or where the server lacks a required extension, it cannot (`Closed.permanent`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Say:
 
 Next = Say | StartTLS | Opened | Closed
 
-# RFC 3207 6: what stands behind the 220 in the clear was put there by somebody else.
+# RFC 3207 6: bytes that follow the 220 in cleartext can only have been injected.
 INJECTED = Closed(
     Stage.STARTTLS,
     "bytes were injected behind the server's answer to STARTTLS: somebody is in the line",
@@ -53,10 +53,10 @@ class Opening:
         self._responses: Iterator[bytes] = iter(())
 
     def take(self, stage: Stage, reply: Reply, *, more_bytes: bool) -> Next:
-        """Return what follows from the reply to the command of `stage`.
+        """Return the next step after the reply to the command of `stage`.
 
-        `more_bytes` says that bytes stand behind the reply. Raises ProtocolError where the reply is
-        none that RFC 5321 4.3.2 knows for the command.
+        `more_bytes`: more bytes came behind the reply. Raises ProtocolError for a reply that RFC 5321
+        4.3.2 does not allow for the command.
         """
         match stage:
             case Stage.GREETING:
@@ -69,7 +69,7 @@ class Opening:
                 return self._challenged(reply)
 
     def tls_established(self) -> Say:
-        """Go on inside TLS: what was said before counts for nothing (RFC 3207 4.2)."""
+        """Go on inside TLS: everything learnt before it is discarded (RFC 3207 4.2)."""
         self._tls = True
         self._starttls = self.awaits_tls = False
         self.extensions = Extensions()
@@ -107,7 +107,7 @@ class Opening:
         closed = _refused(Stage.EHLO, f"{what} ({'HELO' if self._helo else 'EHLO'} {self._client})", reply)
         if reply.code != 421 and reply.code < 500:
             return closed
-        # Relays refuse an address in the place of a name so: smtp-relay.gmail.com says 421 to it.
+        # Some relays refuse an address literal like this: smtp-relay.gmail.com answers 421.
         hint = "; if it dislikes the name, write this machine's full name as `smtp.client_name`"
         return replace(closed, why=closed.why + hint)
 

@@ -1,7 +1,7 @@
-"""Bytes from the server → replies (RFC 5321 4.2), with a bound on everything.
+"""Bytes from the server → replies (RFC 5321 4.2), with limits on everything.
 
-A server may say what it likes: lines without end, replies without end, bytes that are not text.
-Whatever comes, memory stays below `MAX_REPLY` and what is kept is printable.
+A hostile server may send endless lines, endless replies, or bytes that are not text. Memory stays
+below `MAX_REPLY`, and the text that is kept is printable.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from campaign.delivery import EnhancedCode, Reply
 from campaign.errors import ProtocolError
 
 # RFC 5321 4.5.3.1.5: a reply line holds at most 512 octets. Servers with long policy texts and
-# URLs exceed it, so the bound is on what we are willing to keep.
+# URLs exceed it, so our limits are wider.
 MAX_LINE = 4096
 MAX_LINES = 128
 MAX_REPLY = 65536
@@ -26,25 +26,25 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\
 
 
 class ReplyParser:
-    """Collects bytes, and gives the replies in them."""
+    """Collects bytes and parses the replies in them."""
 
     def __init__(self) -> None:
-        self._rest = b""  # of a line that has not ended
-        self._untaken = 0  # whole lines behind the reply that was yielded
+        self._rest = b""  # an incomplete line
+        self._untaken = 0  # complete lines behind the reply that was yielded
         self._code = 0
-        self._lines: list[str] = []  # of a reply whose last line has not come yet
+        self._lines: list[str] = []  # of an incomplete reply
         self._size = 0
 
     @property
     def holds_more(self) -> bool:
-        """Whether bytes stand behind the reply that was yielded."""
+        """Whether more bytes follow the reply that was yielded."""
         return bool(self._untaken or self._rest or self._lines)
 
     def feed(self, octets: bytes) -> Iterator[Reply]:
-        """Take bytes as they came from the connection, and yield each reply that is complete.
+        """Take bytes from the connection, and yield each complete reply.
 
-        Raises ProtocolError, behind the replies before it, where the bytes are no reply or outgrow
-        the bounds.
+        Raises ProtocolError, after yielding the replies before it, for bytes that are no reply or
+        exceed the limits.
         """
         *lines, self._rest = (self._rest + octets).split(b"\n")
         self._untaken = len(lines)
@@ -70,7 +70,7 @@ class ReplyParser:
         self._lines.append(text)
         if not last:
             return None
-        # RFC 2034 4 has the code on every line; where it is not, the first one found counts.
+        # RFC 2034 4 puts the code on every line; where it is missing on some, the first one counts.
         found = (enhanced_code(code, text) for text in self._lines)
         reply = Reply(code, tuple(self._lines), next(filter(None, found), None))
         self._lines, self._size = [], 0
@@ -79,7 +79,7 @@ class ReplyParser:
 
 @lru_cache(maxsize=64)  # a server's 250 to each RCPT is the same line a million times
 def _single(line: bytes) -> Reply | None:
-    """Return the reply that is this line alone, or None where it is the first of several."""
+    """Return the reply if it has only this line, or None if more lines follow."""
     code, text, last = _parse(line)
     return Reply(code, (text,), enhanced_code(code, text)) if last else None
 
@@ -97,7 +97,7 @@ def _parse(line: bytes) -> tuple[int, str, bool]:
 def enhanced_code(code: int, text: str) -> EnhancedCode | None:
     """Return the enhanced status code that a reply's text begins with (RFC 2034 4).
 
-    One whose class contradicts the reply's first digit is not believed.
+    A code whose class contradicts the reply's first digit is ignored.
     """
     match = _ENHANCED.match(text)
     if match is None or int(match[1]) != code // 100:
@@ -106,5 +106,5 @@ def enhanced_code(code: int, text: str) -> EnhancedCode | None:
 
 
 def printable(raw: bytes) -> str:
-    """Decode UTF-8; what is none, and control characters, become question marks."""
+    """Decode UTF-8; invalid bytes and control characters become replacement or question marks."""
     return _UNPRINTABLE.sub("?", raw.decode("utf-8", "replace")).strip()

@@ -1,12 +1,12 @@
 """The SMTP client session: a state machine from greeting to QUIT that has no socket.
 
-Bytes from the server go in with `receive`, events come out; bytes for the server come out of
-`data_to_send`. The rules, before the code:
+`receive` takes bytes from the server and returns events; `data_to_send` returns the bytes to write.
+The rules:
 
-*Steps.* Everything we send is a step: a command line, or a message's content with its dot. Each has
-exactly one reply, and replies come in the order of the steps (RFC 5321 4.2). So there are two
-queues: steps to be written, and steps written and unanswered. A reply belongs to the oldest
-unanswered step; a reply with no such step was not asked for, and is the end of the session.
+*Steps.* Everything we send is a step: a command line, or a message's content with its final dot.
+Each has exactly one reply, and replies come in the order of the steps (RFC 5321 4.2). So there are
+two queues: steps to write, and steps written but not answered. A reply belongs to the oldest
+unanswered step. An unsolicited reply ends the session.
 
 *Groups.* RFC 2920 3.1 lets MAIL, RCPT and RSET and message content stand anywhere in a group of
 steps that is written at once, and makes EHLO, DATA and QUIT the last of theirs. A step that is the
@@ -24,15 +24,15 @@ were accepted: if the row's own address, the first, was refused, nobody gets it.
 a refusal ended is followed by one RSET before the next MAIL, and by lock-step until some messages
 have been accepted: servers slow down and hang up on errors in a row.
 
-*Announcement.* The server's 354 becomes `BodyDue`. Not a byte of the content is given out before
-`release`, so that the caller can write down the intent first. At most one content is unanswered.
+*Announcement.* The server's 354 becomes `BodyDue`. No byte of the content is written before
+`release`, so that the caller can record its intent first. At most one content is unanswered.
 
-*Certainty.* The caller says with `receive` and `lost` how many of the bytes that it took from
-`data_to_send` have not left yet. If the session ends, an unanswered content whose last byte has
-left is UNKNOWN; all else is UNSENT. A 2xx to a content that has not left whole is a lie, and ends
-the session.
+*Certainty.* The caller tells `receive` and `lost` how many of the bytes from `data_to_send` are not
+written yet. If the session ends, an unanswered content whose last byte was written is UNKNOWN;
+everything else is UNSENT. A 2xx to a content that was not written completely cannot be true, and
+ends the session.
 
-*Final.* After `Closed` the session takes nothing and gives nothing.
+*End.* After `Closed` the session accepts no bytes and returns none.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ CAUTIOUS_MESSAGES = 3
 
 @dataclass(slots=True, eq=False)
 class _Step:
-    """What is written at once and answered once. `first` and `last` are barriers in a group."""
+    """One write that gets one reply. `first` and `last`: it must be the first or last of its group."""
 
     stage: Stage
     octets: bytes
@@ -64,17 +64,17 @@ class _Step:
     address: str = ""
     first: bool = False
     last: bool = False
-    end: int = 0  # where its last byte stands in all that was written
+    end: int = 0  # offset behind its last byte, in everything written
 
 
 class Session:
     """One SMTP session; see the module's docstring for the rules.
 
-    `client` is our name for EHLO. `starttls` asks for TLS after the first EHLO, and for nothing
-    without it. `tls` says that the connection is encrypted already. `cleartext_login` allows AUTH
+    `client` is our name for EHLO. `starttls` requires TLS after the first EHLO. `tls`: the connection
+    is already encrypted. `cleartext_login` allows AUTH
     without TLS, which is for `security: none` on loopback alone.
 
-    `submitted` counts the messages taken, `replies` the server's replies.
+    `submitted` counts the messages accepted by `submit`, `replies` the server's replies.
     """
 
     def __init__(
@@ -111,12 +111,12 @@ class Session:
 
     @property
     def greeting(self) -> Reply | None:
-        """The server's first words."""
+        """The server's greeting, or None before it came."""
         return self._opening.greeting
 
     @property
     def stage(self) -> Stage:
-        """Where the session stands: the oldest step that is unanswered, or else not written yet."""
+        """The stage of the oldest unanswered step, or else of the next one to write."""
         if steps := self._unanswered or self._to_write:
             return steps[0].stage
         if self._transactions:
@@ -130,12 +130,12 @@ class Session:
 
     @property
     def timeout(self) -> float:
-        """Seconds that the reply now due may take from the moment it became due."""
+        """How many seconds the reply that is due may take, from the moment it became due."""
         return self._timeouts.of(self.stage)
 
     @property
     def block_timeout(self) -> float:
-        """Seconds in which the connection must take some of what is written."""
+        """How many seconds a write may make no progress."""
         return self._timeouts.block
 
     @property
@@ -158,7 +158,7 @@ class Session:
     def submit(self, message: Message) -> None:
         """Begin a transaction for `message`, for every address of its envelope.
 
-        Its end is a Settled event; ask `events` for it, since it can come at once. Raises
+        It ends with a Settled event; call `events` afterwards, since that can be due at once. Raises
         ProtocolError where no message is wanted.
         """
         if not self.wants_message:
@@ -185,11 +185,11 @@ class Session:
         self._content_first(transaction, commands.body(message.chunks))
 
     def rest(self) -> None:
-        """Send the next message in lock-step: the session was idle, and the server may have gone."""
+        """Send the next message in lock-step: the session was idle, and the server may have closed it."""
         self._caution = max(self._caution, 1)
 
     def quit(self) -> None:
-        """End the session once what is open is answered."""
+        """Send QUIT once every open step is answered."""
         if self.closed is None:
             self._to_write.append(_Step(Stage.QUIT, b"QUIT\r\n", last=True))
 
@@ -199,7 +199,7 @@ class Session:
             self._say(self._opening.tls_established())
 
     def data_to_send(self) -> bytes:
-        """Return what is to be written now, b"" for nothing; it counts as taken."""
+        """Return the bytes to write now, b"" for none; they count as handed over."""
         flight: list[bytes] = []
         to_write, unanswered = self._to_write, self._unanswered
         lock_step = self._caution > 0 or not self.extensions.pipelining
@@ -217,7 +217,7 @@ class Session:
         return b"".join(flight)
 
     def receive(self, octets: bytes, unsent: int = 0) -> list[Event]:
-        """Take bytes from the server. `unsent` is how many of the bytes given out are still to be written."""
+        """Take bytes from the server. `unsent`: how many of the bytes handed over are not written yet."""
         if octets and self._opening.awaits_tls:
             self._close(INJECTED, self._written)
         elif self.closed is None:
@@ -233,7 +233,7 @@ class Session:
         return self.events()
 
     def lost(self, why: str, unsent: int = 0) -> list[Event]:
-        """End the session: the connection is gone, or was given up. `unsent` is as in `receive`."""
+        """End the session: the connection broke, or is given up. `unsent` is as in `receive`."""
         self._close(Closed(self.stage, why), self._written - unsent)
         return self.events()
 
@@ -266,13 +266,13 @@ class Session:
         self._to_write.append(_Step(command.stage, command.octets, last=True))
 
     def _content_first(self, transaction: Transaction, octets: bytes) -> None:
-        # DATA is the last of its group, so nothing is unanswered now, and nothing may come before
-        # the content: the server takes whatever we send for a part of it.
+        # DATA is the last of its group, so nothing is unanswered now. The content must come next:
+        # the server takes whatever we send as part of it.
         transaction.unanswered += 1
         self._to_write.appendleft(_Step(Stage.BODY, octets, transaction))
 
     def _take(self, reply: Reply, left: int) -> None:
-        """Take one reply. `left` is how many octets of all that was written have left this process."""
+        """Take one reply. `left`: how many octets this process has written to the connection so far."""
         if not self._unanswered:
             if reply.code != 421:
                 raise ProtocolError(f"a reply that was not asked for: {reply.text!r}")
@@ -288,12 +288,12 @@ class Session:
             self._outside(step, reply)
         if self.closed is not None:
             return
-        self._unanswered.popleft()  # only now: a reply that it cannot have leaves it unanswered
+        self._unanswered.popleft()  # only now: after an invalid reply the step counts as unanswered
         if reply.code == 421:
             # RFC 5321 3.8: whatever it answers, the server closes, and has not processed what was behind.
             self._close(Closed(step.stage, f"the server closed the session: {reply.text}", reply), left)
         elif early:
-            # What is refused while it leaves can only be cut off.
+            # A content refused while it is being written can only be cut off.
             self._close(Closed(step.stage, f"the server did not hear us out: {reply.text}", reply), left)
 
     def _outside(self, step: _Step, reply: Reply) -> None:
@@ -351,14 +351,14 @@ class Session:
             transaction = self._transactions.popleft()
             if transaction.failed:
                 self._caution = CAUTIOUS_MESSAGES
-                # Not only where the server waits for more of it: Postfix keeps a transaction that its
-                # policy refused at the dot.
+                # Also after a complete content: Postfix keeps a transaction open that its policy refused
+                # at the dot.
                 if transaction.open_on_server or transaction.released:
                     self._reset()
             self._events.append(transaction.settled(Stage.RCPT, "the row's own address was refused"))
 
     def _reset(self) -> None:
-        """See to it that RSET comes before the next MAIL, unless that is on its way already."""
+        """Send RSET before the next MAIL, unless that MAIL is already written."""
         behind = self._transactions[0] if self._transactions else None
         if behind is None:
             self._rset_due = True
@@ -368,7 +368,7 @@ class Session:
             behind.derivative = True
 
     def _close(self, closed: Closed, left: int) -> None:
-        """Settle everything that is open, and end. `left` is as in `_take`."""
+        """Settle every open message and end. `left` is as in `_take`."""
         if self.closed is not None:
             return
         self._settle_finished()

@@ -1,4 +1,4 @@
-"""One message's mail transaction (RFC 5321 3.3): its replies, and what is known of each address."""
+"""One mail transaction (RFC 5321 3.3): its replies, and the outcome for each address."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class Turn(Enum):
     """What a reply means for the rest of the transaction."""
 
     GO_ON = auto()
-    DROP = auto()  # it has failed: write no more of it
-    BODY_DUE = auto()  # the content may be announced
-    LONE_DOT = auto()  # 354 although nobody was accepted: end the empty content
-    ABANDON = auto()  # 354 for addresses that must not get it: only closing the socket helps
+    DROP = auto()  # it failed: write none of its remaining steps
+    BODY_DUE = auto()  # the server waits for the content
+    LONE_DOT = auto()  # 354 although no recipient was accepted: send an empty content
+    ABANDON = auto()  # 354 for recipients that must not get the message: only closing the socket helps
 
 
 class Transaction:
@@ -31,16 +31,16 @@ class Transaction:
         self.addresses: Sequence[str] = message.envelope.recipients
         self.released = False
         self.unanswered = 0  # steps that are queued or written
-        self.failed = False  # a refusal came, so that a RSET is due
-        self.derivative = False  # it was sent behind one that failed: 503 is about that one
-        self._due = False  # announced and not yet released
+        self.failed = False  # something was refused, so that RSET is due
+        self.derivative = False  # it was pipelined behind a failed one: a 503 is a consequence of that
+        self._due = False  # announced, not released
         self._void = False
         self._taken: list[str] = []  # addresses whose RCPT was accepted
         self._answers: dict[str, Answer] = {}
 
     @property
     def own(self) -> str:
-        """The row's own address, which decides about the others."""
+        """The row's own address: if it is refused, nobody gets the message."""
         return self.addresses[0]
 
     @property
@@ -50,11 +50,11 @@ class Transaction:
 
     @property
     def open_on_server(self) -> bool:
-        """Whether the server still waits for more of it: a RSET or a dot must come first."""
+        """Whether the server is in the middle of it: RSET or a dot must come before anything else."""
         return not (self.released or self._void)
 
     def release(self) -> None:
-        """Note that the content is on its way. Raises ProtocolError where it was not announced."""
+        """Note that the content is being written. Raises ProtocolError if the server did not ask for it."""
         if not self._due:
             raise ProtocolError("a message was released that was not announced")
         self._due, self.released = False, True
@@ -67,17 +67,17 @@ class Transaction:
             self._answers.setdefault(address, Answer(address, fate, stage, reply, why))
 
     def doubt(self, why: str) -> None:
-        """The last byte of the content has left, and no answer will come."""
+        """Note that the last byte of the content was written and no reply will come."""
         if not self._void:
             self.answer(self._taken, Fate.UNKNOWN, Stage.BODY, None, why)
 
     def settled(self, stage: Stage, why: str) -> Settled:
-        """Return the end of it; what has no answer by now did not leave, because of `why`."""
+        """Return the outcome; addresses without an answer were not sent to, because of `why`."""
         self.answer(self.addresses, Fate.UNSENT, stage, None, why)
         return Settled(self.message, tuple(self._answers[address] for address in self.addresses))
 
     def on_mail(self, reply: Reply) -> Turn:
-        """Note the reply to MAIL. This and its kin raise ProtocolError for a reply it cannot have."""
+        """Note the reply to MAIL. Like the methods below, raises ProtocolError for an invalid reply."""
         if reply.code == 503 and self.derivative:
             why = f"the server still held the message before it: {reply.text}"
             self.answer(self.addresses, Fate.UNSENT, Stage.MAIL, None, why)
