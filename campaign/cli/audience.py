@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from campaign.checks import rules
-from campaign.cli.output import AttemptLog, Output, ask
+from campaign.cli.attemptlog import AttemptLog
+from campaign.cli.output import Output, ask
 from campaign.cli.signals import interruptible
 from campaign.delivery import Result
 from campaign.errors import Severity
+from campaign.ledger import Ledger
 from campaign.ledger.protocols import Claim
 from campaign.model import SECOND, Status
 from campaign.report import terminal
@@ -54,10 +56,10 @@ class Terminal:
             self._silent_until = max(self._silent_until, self._until)
             self._output.waiting(seconds, why)
 
-    def leased(self) -> None:
+    def leased(self, ledger: Ledger) -> None:
         """Open the log: who may not send leaves none behind."""
         if self._log is not None:
-            self._log.open()
+            self._log.open(ledger)
 
     def planned(self, plan: Plan) -> None:
         """Show warnings and the plan."""
@@ -109,6 +111,8 @@ class Terminal:
         finally:
             over.set()
             looking.join()
+        if self._log is not None:
+            self._log.complete()
         self._output.end_bar()
 
     def _look_on(self, run: Interruptible, over: threading.Event) -> None:

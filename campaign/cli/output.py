@@ -17,20 +17,15 @@ import sys
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from campaign.errors import Problem, Severity, UserError
+from campaign.errors import Problem
 from campaign.wording import visible_json, visible_text
 
 if TYPE_CHECKING:
     from tqdm import tqdm
-
-    from campaign.delivery import Result
-    from campaign.ledger.protocols import Claim
-    from campaign.outfile import Own
 
 
 def echo(text: str, *, err: bool = False) -> None:
@@ -188,50 +183,6 @@ class Output:
 def say(problem: Problem) -> None:
     """Write a problem to stderr."""
     echo(str(problem) if problem.severity == "warning" else f"error: {problem}", err=True)
-
-
-class AttemptLog:
-    """A file of JSON lines, one for each attempt, to which all runs of a campaign can append.
-
-    It holds people's addresses, so it gets mode 0600. None of the campaign's `own` files is appended to.
-    """
-
-    def __init__(self, path: Path, own: Own) -> None:
-        self._path = path
-        self._own = own
-        self._lock = threading.Lock()
-        self._file: TextIO | None = None
-
-    def open(self) -> None:
-        """Open the file, and make it where there is none. Raises UserError."""
-        from campaign.outfile import append
-
-        try:
-            self._file = append(self._path, self._own)
-        except OSError as error:
-            raise UserError(f"--log: {self._path} cannot be written: {error.strerror}") from None
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            with suppress(OSError):
-                self._file.close()
-
-    def write(self, claim: Claim, result: Result) -> None:
-        """Write an attempt's line. A full disk does not stop the campaign: the ledger has it too."""
-        from campaign.report.machine import attempt_line
-
-        with self._lock:
-            if self._file is None:
-                return
-            try:
-                self._file.write(attempt_line(claim, result) + "\n")
-            except OSError as error:
-                what = f"{self._path} cannot be written any more: {error.strerror}; the ledger has it all"
-                say(Problem(what, severity=Severity.WARNING))
-                file, self._file = self._file, None
-                with suppress(OSError):
-                    file.close()
 
 
 def _bar(doing: str, of: int, paced: bool) -> tqdm[Any]:

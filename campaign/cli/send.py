@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from campaign.cli.options import DURATION, WAIT
-from campaign.cli.output import AttemptLog, Output
+from campaign.cli.output import Output
 from campaign.errors import LedgerFull, NotAccepted, Problem, UserError
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def command(
     Ctrl-C once waits for the answers that are due, twice stops at once.
     """
     from campaign.campaignfile.load import load
+    from campaign.cli.attemptlog import AttemptLog
     from campaign.cli.audience import DryRun, Terminal
     from campaign.cli.codes import UNFINISHED
     from campaign.ledger.protocols import Choices

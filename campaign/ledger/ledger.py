@@ -11,7 +11,7 @@ it is first asked for: `status` only reads, and must start at once.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +33,7 @@ from campaign.model import SECOND, KeyColumn, Status
 from campaign.wording import shown
 
 if TYPE_CHECKING:
+    from campaign.ledger.attempted import Attempted, LogNote
     from campaign.ledger.protocols import Choices, Enrolment, Run
 
 _UNREGISTERED = -1  # no campaign has this id
@@ -166,6 +167,31 @@ class Ledger:
         from campaign.ledger.sqlite.run import is_suppressed
 
         return is_suppressed(self.database, self.campaign_id, address)
+
+    def note_log(self, path: Path, size: int) -> None:
+        """Note that this run appends to the log of attempts at `path`, which has so many octets."""
+        from campaign.ledger.sqlite import noted
+
+        noted.note(self.database, self.campaign_id, str(path), size)
+
+    @property
+    def log_note(self) -> LogNote | None:
+        """What the last run that had a log of attempts has noted."""
+        from campaign.ledger.sqlite import noted
+
+        return noted.noted(self.database, self.campaign_id)
+
+    def log_is_complete(self) -> None:
+        """Remove this run's note, unless it still has messages on their way."""
+        from campaign.ledger.sqlite import noted
+
+        noted.complete(self.database, self.campaign_id)
+
+    def recorded(self, note: LogNote) -> Iterator[Attempted]:
+        """Iterate over the attempts of the run that made a note, those in doubt too; forgotten ones not."""
+        from campaign.ledger.sqlite import noted
+
+        return noted.recorded(self.database, self.campaign_id, note)
 
     def settle_doubt(self, status: Status, keys: Iterable[str], words: str, now: int) -> int:
         """Settle rows in doubt as `status` (accepted or pending); return how many there were.

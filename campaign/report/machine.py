@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from campaign.delivery import Result
 from campaign.ledger import Summary
-from campaign.ledger.protocols import Claim
 from campaign.report.words import waiting_for
 
 if TYPE_CHECKING:
+    from campaign.ledger.attempted import Attempted
     from campaign.sending.outlook import Outlook
 
 
@@ -43,15 +42,15 @@ def status(name: str, summary: Summary, outlook: Outlook | None, now: int) -> di
     }
 
 
-def attempt_line(claim: Claim, result: Result) -> str:
+def attempt_line(attempted: Attempted) -> str:
     """Return an attempt as one line of JSON: key, address, status, reply, time; copies if there are any."""
-    own, *copies = result.outcomes
+    own, *copies = attempted.answers
     line: dict[str, object] = {
-        "key": claim.recipient.key,
+        "key": attempted.key,
         "address": own.address,
-        "status": result.status,
-        "reply": result.reply,
-        "time": iso(result.settled_at),
+        "status": own.status,
+        "reply": own.reply,
+        "time": iso(attempted.settled_at),
     }
     if copies:
         line["copies"] = [{"address": o.address, "status": o.status, "reply": o.reply} for o in copies]

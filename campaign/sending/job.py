@@ -149,7 +149,7 @@ class Audience(Listener, Protocol):
     def progress(self, doing: str, done: int, of: int) -> None:
         """So much of something is done."""
 
-    def leased(self) -> None:
+    def leased(self, ledger: Ledger) -> None:
         """Nobody else sends from this ledger now."""
 
     def planned(self, plan: Plan) -> None:
@@ -181,7 +181,7 @@ def run(campaign: CampaignFile, options: Options, audience: Audience) -> Finishe
             case Mode.SEND | Mode.REHEARSAL:
                 _guard_identity(campaign, ledger)
                 with leased(campaign, ledger, options.wait, audience.waiting) as lease:
-                    audience.leased()
+                    audience.leased(ledger)
                     return _send(campaign, ledger, lease, options, audience)
 
 

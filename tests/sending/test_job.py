@@ -17,6 +17,7 @@ from campaign.cli.codes import OK, REFUSED
 from campaign.cli.ending import exit_code
 from campaign.delivery import Result
 from campaign.errors import NotAccepted, UserError
+from campaign.ledger import Ledger
 from campaign.ledger.protocols import Claim
 from campaign.model import Status
 from campaign.rehearsal import Faults, RehearsalServer, parse_faults, rehearsal_login, rehearsed
@@ -41,7 +42,7 @@ class Person:
     def progress(self, doing: str, done: int, of: int) -> None:
         assert done <= max(of, done)
 
-    def leased(self) -> None:
+    def leased(self, ledger: Ledger) -> None:
         """Nothing to open."""
 
     def planned(self, plan: Plan) -> None:

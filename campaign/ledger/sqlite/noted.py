@@ -1,0 +1,72 @@
+"""Which results a log of attempts (`send --log`) lacks after a crash.
+
+A run notes in the ledger which file it appends to (`note`), and how long that is then. The run that finds
+the note of another one compares: what that run has recorded (`recorded`) and the file does not have was
+lost with it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import groupby
+
+from campaign.address import fold
+from campaign.ledger.attempted import Answered, Attempted, LogNote
+from campaign.ledger.sqlite.database import Database
+from campaign.ledger.sqlite.runs import BROKE_OFF
+from campaign.model import Status
+
+_SETTING = "log of attempts {}"
+
+
+def note(database: Database, campaign_id: int, path: str, size: int) -> None:
+    """Note that the run that holds the lease appends to a log of so many octets."""
+    found = database.row(
+        "SELECT (SELECT max(id) FROM runs WHERE campaign = ?), (SELECT coalesce(max(id), 0) FROM events)",
+        (campaign_id,),
+    )
+    run, event = found or (0, 0)
+    database.set_setting(_SETTING.format(campaign_id), json.dumps([path, size, run, event]))
+
+
+def noted(database: Database, campaign_id: int) -> LogNote | None:
+    """Return what a run of the campaign noted last."""
+    found = database.setting(_SETTING.format(campaign_id))
+    return None if found is None else LogNote(*json.loads(str(found)))
+
+
+def complete(database: Database, campaign_id: int) -> None:
+    """Remove the note of the run that holds the lease, unless it still has messages on their way."""
+    database.change(
+        "DELETE FROM settings WHERE name = ?2 AND NOT EXISTS (SELECT 1 FROM messages WHERE campaign = ?1"
+        " AND status = 'in_flight') AND NOT EXISTS (SELECT 1 FROM copies WHERE status = 'in_flight')",
+        (campaign_id, _SETTING.format(campaign_id)),
+    )
+
+
+def recorded(database: Database, campaign_id: int, one: LogNote) -> Iterator[Attempted]:
+    """Iterate over what the run that made a note has recorded, and what it left in doubt, in order."""
+    following = database.row(
+        "SELECT min(id) FROM events WHERE campaign = ? AND id > ? AND run > ?",
+        (campaign_id, one.event, one.run),
+    )
+    until = following[0] if following and following[0] is not None else (1 << 63) - 1
+    # What was left in doubt has no run; it is told of rows first, and then of copies.
+    events = database.each(
+        "SELECT e.key, e.address, e.kind, e.text, e.time, m.folded FROM events e"
+        " JOIN messages m ON m.campaign = e.campaign AND m.key = e.key WHERE e.campaign = ?1 AND e.id > ?2"
+        " AND (e.run = ?3 OR e.run IS NULL AND e.kind = 'in_doubt' AND e.text = ?4 AND e.id < ?5)"
+        " AND e.source IS NULL"
+        " ORDER BY e.run IS NULL, CASE WHEN e.run IS NULL THEN m.number ELSE 0 END, e.id",
+        (campaign_id, one.event, one.run, BROKE_OFF, until),
+    )
+    for (key, time), group in groupby(events, key=lambda event: (str(event[0]), int(event[4]))):
+        said = list(group)
+        answers = [
+            Answered(str(address), Status(str(kind)), str(text)) for _, address, kind, text, *_ in said
+        ]
+        if fold(answers[0].address) == said[0][5]:
+            yield Attempted(key, tuple(answers), time)
+        else:  # copies that were owed, each an attempt of its own
+            yield from (Attempted(key, (answer,), time) for answer in answers)
