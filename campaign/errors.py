@@ -66,6 +66,10 @@ class UserError(CampaignError):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
+class Overrun(UserError):
+    """A template took more time or memory than one row may; no other row would fare better."""
+
+
 class ConnectFailed(CampaignError):
     """No session could be opened: TCP, TLS, greeting, EHLO, STARTTLS or AUTH; exit code 6.
 

@@ -1,0 +1,1 @@
+"""The processes in which templates run, under limits that the kernel keeps."""

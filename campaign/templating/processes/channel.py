@@ -1,0 +1,123 @@
+"""A worker as its parent sees it: work goes in, frames come out, and how it ended can be asked."""
+
+from __future__ import annotations
+
+import marshal
+import pickle
+import select
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+
+from campaign.errors import Problem
+from campaign.templating.processes.frames import Frame, Reader
+from campaign.templating.processes.limits import DEADLINE, MEMORY, SECONDS
+from campaign.templating.processes.starting import Doing, ServerGone, forked
+from campaign.templating.processes.work import Row, Task
+from campaign.templating.processes.worker import LENGTH, OUT_OF_MEMORY
+
+_AT_ONCE = 1 << 18  # octets of one read
+
+MUCH_WORK = f"the template makes too much work: more than {SECONDS} s of processor time"
+MUCH_MEMORY = f"the template needs more than {MEMORY} MB"
+LONG = f"the template takes more than {DEADLINE:g} s"
+
+
+class Ended(Exception):
+    """The worker has ended in mid-work: how many rows it had begun, the template's place, and why.
+
+    `killed`: something outside of it did that, and another worker may do the same row.
+    """
+
+    def __init__(self, doing: Doing, why: str, *, killed: bool) -> None:
+        self.begun = doing.begun
+        self.place = doing.place
+        self.why = why
+        self.killed = killed
+        super().__init__(why)
+
+
+class Channel:
+    """A worker that was started with a task. Raises ServerGone where none can be."""
+
+    def __init__(self, task: Task) -> None:
+        self._worker = forked([type(task).__module__, *task.modules])
+        self._socket = self._worker.socket
+        self._socket.setblocking(False)
+        self._reader = Reader()
+        self._send(pickle.dumps(task))
+
+    def submit(self, rows: Sequence[Row]) -> None:
+        """Ask for these rows; a frame for each will come."""
+        self._send(marshal.dumps(list(rows)))
+
+    def receive(self, received: int) -> Frame:
+        """Return the next frame, where so many rows' were received. Raises Ended, Garbled."""
+        while (frame := self._reader.next()) is None:
+            if not select.select([self._socket], [], [], DEADLINE)[0]:
+                doing = self._look()
+                if doing.begun <= received + 1:
+                    raise Ended(self._end(), LONG, killed=False)
+                received = doing.begun - 1
+            elif not self._read():
+                raise self._ended()
+        return frame
+
+    def close(self) -> None:
+        """Let the worker go; one that is at work is killed."""
+        self._socket.close()
+        with suppress(ServerGone):
+            self._worker.server.look(self._worker.pid, end=True)
+
+    def let_go(self) -> None:
+        """Let the worker go when nothing more can be asked of its server."""
+        self._socket.close()
+
+    def _send(self, octets: bytes) -> None:
+        waiting = memoryview(LENGTH.pack(len(octets)) + octets)
+        while waiting:
+            readable, writable, _ = select.select([self._socket], [self._socket], [])
+            if readable and not self._read():
+                return  # `receive` tells how it has ended
+            if writable:
+                with suppress(BlockingIOError, ConnectionError):
+                    waiting = waiting[self._socket.send(waiting) :]
+
+    def _read(self) -> bool:
+        """Take what has come; return whether more can."""
+        try:
+            octets = self._socket.recv(_AT_ONCE)
+        except BlockingIOError:
+            return True
+        except ConnectionError:
+            return False
+        self._reader.feed(octets)
+        return bool(octets)
+
+    def _look(self) -> Doing:
+        try:
+            return self._worker.server.look(self._worker.pid)
+        except ServerGone:
+            return Doing(0, Problem(""))
+
+    def _end(self) -> Doing:
+        self._socket.close()
+        try:
+            return self._worker.server.look(self._worker.pid, end=True)
+        except ServerGone:
+            return Doing(0, Problem(""), -signal.SIGKILL)
+
+    def _ended(self) -> Ended:
+        doing = self._end()
+        status = doing.status or 0
+        if status == -signal.SIGXCPU:
+            return Ended(doing, MUCH_WORK, killed=False)
+        if status in (OUT_OF_MEMORY, -signal.SIGABRT):  # a library that cannot go on aborts
+            return Ended(doing, MUCH_MEMORY, killed=False)
+        how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+        why = f"the process that rendered the template has ended twice ({how})"
+        if status in (-signal.SIGSEGV, -signal.SIGBUS):
+            return Ended(doing, f"{why}: it is nested too deeply, or needs too much memory", killed=True)
+        if status == -signal.SIGKILL:
+            why += ": perhaps the machine's memory is full"
+        return Ended(doing, why, killed=True)

@@ -1,0 +1,60 @@
+"""What a process that renders templates may use, as limits that the kernel keeps (setrlimit(2)).
+
+A limit in Python is none around code that runs in C: one comparison of nested lists, one regex or one
+codec holds the interpreter for ever, and can fill the memory before it comes back.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from pathlib import Path
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+SECONDS = 5
+"""Processor time of one row, or of compiling. The kernel counts whole seconds: a row may get one more."""
+
+MEMORY = 512
+"""MiB that a row may take, beyond what the process has."""
+
+DEADLINE = 60.0
+"""Seconds of wall time after which a row is given up, where no limit of the kernel has ended it."""
+
+_FILES = 32  # open at once: the connection, a template, an image
+_STATM = Path("/proc/self/statm")
+_DATA = 5  # proc(5): the field of statm that counts data and stack, in pages
+
+is_memory_limited = resource is not None and _STATM.exists()
+
+
+def confine() -> None:
+    """Take from this process what no template needs: writing files, core dumps, many descriptors."""
+    if resource is None:
+        return
+    for which, most in (
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NOFILE, _FILES),
+    ):
+        resource.setrlimit(which, (most, most))
+
+
+def grant_time() -> None:
+    """Let this process use SECONDS more of processor time; then SIGXCPU ends it."""
+    if resource is not None:
+        # RLIMIT_CPU counts from the start of the process.
+        until = math.ceil(time.process_time() + SECONDS)
+        resource.setrlimit(resource.RLIMIT_CPU, (until, resource.RLIM_INFINITY))
+
+
+def grant_memory() -> None:
+    """Let this process take MEMORY more than it has; beyond that it gets no more."""
+    if is_memory_limited:
+        pages = int(_STATM.read_bytes().split()[_DATA])
+        most = pages * os.sysconf("SC_PAGE_SIZE") + MEMORY * 2**20
+        resource.setrlimit(resource.RLIMIT_DATA, (most, resource.RLIM_INFINITY))

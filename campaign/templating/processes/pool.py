@@ -1,0 +1,125 @@
+"""Rows → answers, made by as many workers as there are jobs.
+
+pool = Pool(task, jobs)      the task is open, in one worker
+pool.ask(row)                one row, from any thread
+pool.each(rows)              many, in order, on all jobs; memory stays flat
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+from campaign.errors import UserError
+from campaign.templating.processes.frames import Frame, Plain
+from campaign.templating.processes.succession import Answer, Succession
+from campaign.templating.processes.work import Row, Task
+
+_SMALLEST, _LARGEST = 2, 64  # rows of a batch: a short list is shared out too
+_UNDER_WAY = 2  # batches of each worker: while one is read, the next is made
+_OCTETS = 50_000  # of text in a row's cells, from which on a batch is full
+
+Tag = TypeVar("Tag")
+
+
+def cores() -> int:
+    """Return how many processes can run at once."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
+class Pool:
+    """Workers of one task. `head` is what it says of itself. Raises UserError where it cannot be opened."""
+
+    def __init__(self, task: Task, jobs: int = 1) -> None:
+        self._task = task
+        self._jobs = jobs
+        self._lock = threading.Lock()
+        self._of = os.getpid()
+        self._idle: list[Succession[Any]] = []
+        weakref.finalize(self, _let_go, self._idle)
+        first: Succession[Any] = Succession(task)
+        self.head: Plain = first.head
+        self._idle.append(first)
+
+    def ask(self, row: Row) -> Frame:
+        """Return one row's answer. Raises UserError."""
+        worker = self._take()
+        try:
+            worker.submit([(None, row)])
+            _, answer = worker.answer()
+        finally:
+            self._give_back(worker)
+        if isinstance(answer, UserError):
+            raise answer
+        return answer
+
+    def each(self, rows: Iterable[tuple[Tag, Row]]) -> Iterator[tuple[Tag, Answer]]:
+        """Yield the answers in the rows' order. Raises UserError where a worker cannot be replaced."""
+        batches = _batches(rows)
+        workers: list[Succession[Tag]] = []
+        under_way: deque[tuple[Succession[Tag], int]] = deque()
+        try:
+            turn = 0
+            while True:
+                while len(under_way) < _UNDER_WAY * self._jobs and (batch := next(batches, None)):
+                    if len(workers) <= turn % self._jobs:
+                        workers.append(self._take())
+                    worker = workers[turn % self._jobs]
+                    under_way.append((worker, worker.submit(batch)))
+                    turn += 1
+                if not under_way:
+                    return
+                worker, count = under_way.popleft()
+                for _ in range(count):
+                    yield worker.answer()
+        finally:
+            for worker in workers:
+                self._give_back(worker)
+
+    def _take(self) -> Succession[Any]:
+        with self._lock:
+            if self._of != os.getpid():  # a fork has copied them: they are its parent's
+                self._of = os.getpid()
+                _let_go(self._idle)
+            if self._idle:
+                return self._idle.pop()
+        return Succession(self._task, self.head)
+
+    def _give_back(self, worker: Succession[Any]) -> None:
+        with self._lock:
+            if worker.idle and len(self._idle) < self._jobs:
+                self._idle.append(worker)
+                return
+        worker.close()
+
+
+def _let_go(workers: list[Succession[Any]]) -> None:
+    while workers:
+        workers.pop().let_go()
+
+
+def _batches(rows: Iterable[tuple[Tag, Row]]) -> Iterator[list[tuple[Tag, Row]]]:
+    """Yield rows in batches, the first ones small."""
+    most, size = _SMALLEST, 0
+    batch: list[tuple[Tag, Row]] = []
+    for tag, row in rows:
+        batch.append((tag, row))
+        size += _length(row)
+        if len(batch) >= most or size >= _OCTETS:
+            yield batch
+            batch, size, most = [], 0, min(2 * most, _LARGEST)
+    if batch:
+        yield batch
+
+
+def _length(row: Row) -> int:
+    """Return about how much text is in a row."""
+    return sum(
+        len(cell) if isinstance(cell, str) else sum(map(len, cell)) if isinstance(cell, tuple) else 0
+        for cell in row
+    )

@@ -1,0 +1,145 @@
+"""The fork server: `python -m campaign.templating.processes.server FD`, a process of a single thread.
+
+It loads the modules that tasks need, and forks a worker whenever its parent asks, in a few
+milliseconds. Forking is safe here and nowhere else: there is no other thread whose locks a fork could
+copy. It reaps the workers and says how they ended. When its parent is gone, however that died, it
+kills them and ends.
+"""
+
+from __future__ import annotations
+
+import gc
+import io
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+from mmap import mmap
+from types import FrameType
+from typing import NoReturn
+
+from campaign.templating.processes import limits, worker
+from campaign.templating.processes.control import receive, send
+from campaign.templating.processes.page import SIZE, Page, here
+
+IGNORED = ("SIGINT", "SIGTERM", "SIGHUP")
+"""Signals that reach the whole group: it is the parent that decides when a worker ends."""
+
+
+@dataclass(slots=True)
+class _Child:
+    page: mmap
+    status: int | None = None
+
+
+class _Server:
+    """The workers by their pids, until they are asked about for the last time."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._children: dict[int, _Child] = {}
+
+    def run(self) -> None:
+        """Answer until the parent is gone."""
+        signal.signal(signal.SIGCHLD, self._reap)
+        while (request := receive(self._control)) is not None:
+            words, descriptors = request
+            match words:
+                case {"do": "fork", "modules": list() as modules, "folder": str() as folder}:
+                    answer = self._fork(modules, folder, descriptors[0])
+                case {"do": "look", "pid": int() as pid}:
+                    answer = self._look(pid)
+                case {"do": "end", "pid": int() as pid}:
+                    answer = self._end(pid)
+                case _:
+                    return
+            send(self._control, answer)
+
+    def close(self) -> None:
+        """Kill whoever is left."""
+        for pid, child in list(self._children.items()):
+            if child.status is None:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def _fork(self, modules: Iterable[str], folder: str, descriptor: int) -> dict[str, object]:
+        for module in modules:
+            import_module(module)
+        gc.collect()
+        gc.freeze()  # a collection in a worker would copy the pages of whatever it looks at
+        page = mmap(-1, SIZE)
+        # A worker may die before its parent has noted it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
+        pid = os.fork()
+        if pid == 0:
+            self._become_worker(page, folder, descriptor)
+        self._children[pid] = _Child(page)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
+        os.close(descriptor)
+        return {"pid": pid}
+
+    def _become_worker(self, page: mmap, folder: str, descriptor: int) -> NoReturn:
+        status = 1
+        try:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
+            self._control.close()
+            here.memory = page
+            with suppress(OSError):  # it may be gone
+                os.chdir(folder)
+            limits.confine()
+            read, write = io.FileIO(descriptor, "r", closefd=False), io.FileIO(descriptor, "w", closefd=False)
+            with suppress(ConnectionError):
+                worker.serve(io.BufferedReader(read, 1 << 16), write)
+            status = 0
+        finally:
+            os._exit(status)
+
+    def _look(self, pid: int) -> dict[str, object]:
+        begun, place = Page(self._children[pid].page).read()
+        return {"begun": begun, "place": place}
+
+    def _end(self, pid: int) -> dict[str, object]:
+        """End a worker that may have ended by itself: then its status says how."""
+        child = self._children[pid]
+        if child.status is None:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        while child.status is None:
+            self._reap_one(pid, child, 0)
+        answer = {**self._look(pid), "status": child.status}
+        child.page.close()
+        del self._children[pid]
+        return answer
+
+    def _reap(self, number: int, frame: FrameType | None) -> None:
+        for pid, child in list(self._children.items()):
+            if child.status is None:
+                self._reap_one(pid, child, os.WNOHANG)
+
+    def _reap_one(self, pid: int, child: _Child, options: int) -> None:
+        with suppress(ChildProcessError):
+            found, status = os.waitpid(pid, options)
+            if found:
+                child.status = os.waitstatus_to_exitcode(status)
+
+
+def main() -> None:
+    """Serve the parent at the other end of the socket that is named."""
+    for name in IGNORED:
+        signal.signal(signal.Signals[name], signal.SIG_IGN)
+    # The parent blocked them while this process began.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.Signals[name] for name in IGNORED])
+    server = _Server(socket.socket(fileno=int(sys.argv[1])))
+    try:
+        server.run()
+    finally:
+        server.close()
+
+
+if __name__ == "__main__":
+    main()

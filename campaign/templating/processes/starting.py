@@ -1,0 +1,171 @@
+"""The parent's side of the fork server: one for this process, started by exec when it is first needed.
+
+    forked(modules) → Forked: a worker's socket, and how to learn what it does and how it ended
+
+Started by exec and not by fork or multiprocessing: so it works from threads, in daemonic children of a
+task queue, and inside another program. Its environment is made here and not inherited, as that of this
+process may hold passwords.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import campaign
+from campaign.errors import Problem
+from campaign.templating.processes.control import receive, send
+from campaign.templating.processes.page import decoded
+
+# What Python, the loader of shared libraries and Windows need to begin; no user's variable.
+_INHERITED = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPYCACHEPREFIX", "SYSTEMROOT")
+_WAIT = 10  # seconds for the server to end once its socket is closed
+
+
+class ServerGone(ConnectionError):
+    """The fork server was killed; the next worker comes from a new one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doing:
+    """What a worker was doing when it was looked at: rows begun, and the template's place.
+
+    `status` is None while it lives; else its exit status, or a signal's number, negated.
+    """
+
+    begun: int
+    place: Problem
+    status: int | None = None
+
+
+class ForkServer:
+    """A running fork server. May be shared by threads."""
+
+    def __init__(self) -> None:
+        self.of = os.getpid()
+        self._lock = threading.Lock()
+        self._control, theirs = socket.socketpair()
+        command = [sys.executable, "-P", "-m", "campaign.templating.processes.server", str(theirs.fileno())]
+        with closing(theirs), _signals_blocked():
+            self._process = subprocess.Popen(  # noqa: S603
+                command,
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+            )
+
+    def fork(self, modules: Sequence[str]) -> Forked:
+        """Start a worker. Raises ServerGone."""
+        ours, theirs = socket.socketpair()
+        with closing(theirs):
+            try:
+                words: dict[str, object] = {"do": "fork", "modules": list(modules), "folder": _folder()}
+                answer = self._ask(words, theirs)
+            except BaseException:
+                ours.close()
+                raise
+        return Forked(self, ours, int(str(answer["pid"])))
+
+    def look(self, pid: int, *, end: bool = False) -> Doing:
+        """Return what a worker does; `end` ends it, unless it has ended by itself. Raises ServerGone."""
+        answer = self._ask({"do": "end" if end else "look", "pid": pid})
+        status = answer.get("status")
+        begun = int(str(answer["begun"]))
+        return Doing(begun, decoded(str(answer["place"])), status if isinstance(status, int) else None)
+
+    def close(self) -> None:
+        """End the server, and with it every worker."""
+        self._control.close()
+        if self.of == os.getpid():
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_WAIT)
+
+    def _ask(self, words: dict[str, object], pass_on: socket.socket | None = None) -> dict[str, object]:
+        with self._lock:
+            try:
+                send(self._control, words, pass_on)
+                answer = receive(self._control)
+            except OSError as error:
+                raise ServerGone(str(error)) from None
+        if answer is None:
+            raise ServerGone("the process that starts workers has ended")
+        return answer[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Forked:
+    """A worker that was just started."""
+
+    server: ForkServer
+    socket: socket.socket
+    pid: int
+
+
+_starting = threading.Lock()
+_server: ForkServer | None = None
+
+
+def forked(modules: Sequence[str]) -> Forked:
+    """Start a worker that has these modules. Raises ServerGone if two servers in a row cannot."""
+    try:
+        return _running().fork(modules)
+    except ServerGone:
+        stop()
+        return _running().fork(modules)
+
+
+def stop() -> None:
+    """End the server of this process, if there is one."""
+    global _server
+    with _starting:
+        server, _server = _server, None
+    if server is not None:
+        server.close()
+
+
+def _running() -> ForkServer:
+    global _server
+    with _starting:
+        if _server is None or _server.of != os.getpid():  # one that was copied by a fork is its parent's
+            _server = ForkServer()
+            atexit.unregister(stop)
+            atexit.register(stop)
+        return _server
+
+
+def _folder() -> str:
+    """Where this process stands, for the names of files in what is told; "/" if that is gone."""
+    try:
+        return str(Path.cwd())
+    except OSError:
+        return "/"
+
+
+def _environment() -> dict[str, str]:
+    """Return the server's environment: the modules of this process can be imported in it."""
+    home = str(Path(campaign.__file__).resolve().parent.parent)
+    path = [home, *(entry for entry in sys.path if entry and Path(entry).is_absolute() and entry != home)]
+    kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    return {**kept, "PYTHONPATH": os.pathsep.join(path), "PYTHONUTF8": "1"}
+
+
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """Start a process with the signals blocked that it will ignore: none of them may end it before."""
+    blocked = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
