@@ -27,7 +27,8 @@ class Identity:
 
     `email` and `key` are columns of the list, its defaults where they cannot be read. `host` and
     `username`, or `account`, are what the rate is counted for; `host` is None and `windows` is empty
-    where the server's settings cannot be read. `named_files` are all paths that the file names,
+    where the server's settings cannot be read. A message has so many `copies` by cc and bcc, as far as the
+    file tells. `named_files` are all paths that the file names,
     itself included, whether they exist or not: no output overwrites one of them.
     """
 
@@ -40,6 +41,7 @@ class Identity:
     username: str | None
     account: str | None
     windows: tuple[Window, ...]
+    copies: int
     named_files: frozenset[Path]
 
     @property
@@ -85,6 +87,7 @@ def identify(file: Path) -> Identity:
         username=username,
         account=_text(smtp.get("account")),
         windows=_windows(values.get("rate")) or _windows(smtp.get("rate")),
+        copies=sum(_count(values.get(key)) for key in ("cc", "bcc")),
         named_files=frozenset(named),
     )
 
@@ -137,6 +140,11 @@ def _columns(recipients: object) -> tuple[str, tuple[str, ...]]:
         key = (email,)
     texts = tuple(item for item in key if isinstance(item, str)) if isinstance(key, tuple) else ()
     return email, texts or (email,)
+
+
+def _count(addresses: object) -> int:
+    """Return how many addresses a value of `cc` or `bcc` lists."""
+    return len(addresses) if isinstance(addresses, list) else int(bool(_text(addresses)))
 
 
 def _windows(rate: object) -> tuple[Window, ...]:

@@ -43,6 +43,7 @@ class Terminal:
         self._done = 0
         self._why = ""  # the wait that a connection has told of, and when it ends, UTC ns
         self._until = 0
+        self._last_due = 0  # of those that this run put off, UTC ns
         self._silent_until = 0  # UTC ns; until then no further line tells of waits
 
     def progress(self, doing: str, done: int, of: int) -> None:
@@ -95,6 +96,8 @@ class Terminal:
         if self._output.verbose:
             self._output.note(f"{result.status:<9} {claim.recipient.email}  {result.reply}")
         self._done += result.status not in _BACK
+        if result.status is Status.DEFERRED:
+            self._last_due = max(self._last_due, result.outcomes[0].due_at)
         self._output.progress("sending", self._done, max(self._total, self._done))
 
     @contextmanager
@@ -121,7 +124,7 @@ class Terminal:
             left = max(0, self._total - self._done)
             if left and self._plan is not None:
                 due = self._until if self._until > now else None
-                outlook = run.outlook(self._plan.addresses_of(left), due)
+                outlook = run.outlook(self._plan.addresses_of(left), due, self._last_due)
                 self._say(outlook, now)
 
     def _say(self, outlook: Outlook, now: int) -> None:

@@ -74,7 +74,9 @@ def _look(campaign: Identity, ledger: Ledger) -> tuple[Summary, Outlook | None, 
         if campaign.windows and campaign.host is not None:
             scope = Scope.of(campaign.host, campaign.username, campaign.account)
             load_pace(pace, scope, campaign.windows, ledger, present)
-    ahead = outlook(pace, summary.not_started, summary.next_due, present.steady, now)
+    rows = summary.not_started - summary.copies_not_started
+    addresses = rows * (1 + campaign.copies) + summary.copies_not_started
+    ahead = outlook(pace, addresses, summary.next_due, present.steady, now, summary.last_due)
     return summary, ahead, now
 
 

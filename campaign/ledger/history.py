@@ -51,13 +51,19 @@ class CopyEntry:
 class Summary:
     """Where a campaign stands. `sending` is the pid and host of the live run, if there is one.
 
-    `next_due` is None where nothing waits, or something is due at once.
+    `next_due` is None where nothing waits, or something is due at once; `last_due` is when the last of
+    those that were put off is due. `active` ns were spent in `stretches` of sending: what lies between the
+    first and the last acceptance of each. They end where nothing is accepted for half a minute, and
+    where a run begins.
     """
 
     counts: Mapping[Status, int]
     first_accepted_at: int | None
     last_accepted_at: int | None
     next_due: int | None
+    last_due: int | None
+    active: int
+    stretches: int
     sending: tuple[int, str] | None
     copies: Mapping[Status, int]
     """Copies of accepted rows that are owed still, in doubt or refused, by status."""
@@ -72,6 +78,11 @@ class Summary:
     def not_started(self) -> int:
         """Those of them whose content has not begun to leave: the others have their place in the rate."""
         return self.waiting - self.counts[Status.IN_FLIGHT] - self.copies[Status.IN_FLIGHT]
+
+    @property
+    def copies_not_started(self) -> int:
+        """The copies among those."""
+        return self.copies[Status.PENDING] + self.copies[Status.DEFERRED]
 
     @property
     def in_doubt(self) -> int:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from campaign.ledger import Summary
-from campaign.report.words import waiting_for
+from campaign.report.words import per_minute, waiting_for
 
 if TYPE_CHECKING:
     from campaign.ledger.attempted import Attempted
@@ -34,6 +34,7 @@ def status(name: str, summary: Summary, outlook: Outlook | None, now: int) -> di
         "copies": {str(status): count for status, count in summary.copies.items() if count},
         "first_accepted_at": iso(summary.first_accepted_at),
         "last_accepted_at": iso(summary.last_accepted_at),
+        "accepted_per_minute": per_minute(summary),
         "next_due_at": iso(summary.next_due),
         "next_message_at": iso(outlook.next_at) if outlook else None,
         "ends_at": iso(outlook.ends_at) if outlook else None,

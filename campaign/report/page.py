@@ -18,7 +18,7 @@ from campaign.ledger import History, Summary
 from campaign.model import SECOND, Status
 from campaign.outfile import Kind, is_page
 from campaign.report.curve import POINTS, curve
-from campaign.report.words import MEANING, alike, clock, duration, speed
+from campaign.report.words import MEANING, alike, average, clock, duration
 from campaign.wording import counted
 
 # It names domains, and no address: replies are shown without those.
@@ -126,7 +126,8 @@ def _facts(summary: Summary) -> Iterator[tuple[str, str]]:
     took = (last - first) / SECOND
     if took >= 1:
         yield "Took", duration(took)
-        yield "On average", speed(summary.counts[Status.ACCEPTED], took)
+    if fast := average(summary):
+        yield "On average", fast
 
 
 def _steps(file: str, summary: Summary, now: int) -> Iterator[_Step]:

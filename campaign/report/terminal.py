@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from campaign.address import display_address, display_domain
 from campaign.ledger import History, Summary
 from campaign.model import SECOND, Status, Window
-from campaign.report.words import MEANING, alike, clock, duration, going_on, speed
+from campaign.report.words import MEANING, alike, average, clock, duration, going_on
 from campaign.wording import counted
 
 if TYPE_CHECKING:  # `status` needs neither pydantic nor Jinja2
@@ -101,8 +101,7 @@ def summary_lines(name: str, summary: Summary) -> Iterator[str]:
             yield f"  {copies} by cc or bcc {status.replace('_', ' ')}: {MEANING[status]}"
     first, last = summary.first_accepted_at, summary.last_accepted_at
     if first is not None and last is not None:
-        fast = speed(summary.counts[Status.ACCEPTED], (last - first) / SECOND)
-        yield ", ".join(filter(None, [f"  from {clock(first)} to {clock(last)}", fast]))
+        yield ", ".join(filter(None, [f"  from {clock(first)} to {clock(last)}", average(summary)]))
 
 
 def reply_lines(replies: Iterable[tuple[Status, str, int]], most: int = 8) -> Iterator[str]:

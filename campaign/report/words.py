@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from campaign.model import SECOND, Status, Window
 
 if TYPE_CHECKING:
+    from campaign.ledger import Summary
     from campaign.sending.outlook import Outlook
 
 MEANING = {
@@ -110,6 +111,20 @@ def speed(count: int, seconds: float) -> str:
         if count * length / seconds >= 1:
             return f"{count * length / seconds:,.1f} {unit}"
     return f"{count * 3600 / seconds:,.1f} an hour"
+
+
+def average(summary: Summary) -> str:
+    """Return how fast messages were accepted, pauses left out; "" where that says nothing."""
+    # In each stretch, the first one begins the time that the others take.
+    fast = speed(summary.counts[Status.ACCEPTED] - summary.stretches, summary.active / SECOND)
+    return f"{fast}, pauses left out" if fast and summary.stretches > 1 else fast
+
+
+def per_minute(summary: Summary) -> float | None:
+    """Return how many messages were accepted a minute, pauses left out; None where that says nothing."""
+    if summary.active < SECOND:
+        return None
+    return round((summary.counts[Status.ACCEPTED] - summary.stretches) * 60 * SECOND / summary.active, 1)
 
 
 _LIMITS = {"minute": "limit a minute", "hour": "hourly limit", "day": "daily limit"}

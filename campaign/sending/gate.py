@@ -76,10 +76,12 @@ class Gate:
         with self._lock:
             return max(0, self._held_until - now)
 
-    def outlook(self, addresses: int, due: int | None, now: int, utc: int) -> Outlook:
+    def outlook(
+        self, addresses: int, due: int | None, now: int, utc: int, last_due: int | None = None
+    ) -> Outlook:
         """Return when the next of so many addresses may leave, and when all will have; see `outlook`."""
         with self._lock:
-            return outlook(self._pace, addresses, due, now, utc)
+            return outlook(self._pace, addresses, due, now, utc, last_due)
 
     def committed(self, took: int) -> None:
         """Take note of the ns that the commit of an intent has taken."""

@@ -139,7 +139,7 @@ class Interruptible(Protocol):
     def interrupt(self, *, at_once: bool = False) -> None:
         """Stop after the answers that are due; `at_once`: do not wait for them."""
 
-    def outlook(self, addresses: int, due: int | None) -> Outlook:
+    def outlook(self, addresses: int, due: int | None, last_due: int | None) -> Outlook:
         """Return when the next of so many addresses may leave, and when all will have."""
 
 
@@ -209,8 +209,8 @@ def _send(
     now = time.time_ns()
     summary = replace(ledger.history.summary(now), sending=None)  # that was us
     replies = tuple(islice(ledger.history.replies(now), _SAID))
-    left = plan.addresses_of(summary.waiting)
-    ahead = sender.outlook(left, summary.next_due) if left else None
+    left = plan.addresses_of(summary.not_started - summary.copies_not_started) + summary.copies_not_started
+    ahead = sender.outlook(left, summary.next_due, summary.last_due) if left else None
     return Finished(stop, summary, replies, (), took, lease.suppressed_by_it(), ahead)
 
 

@@ -37,13 +37,16 @@ class Outlook:
     limit: Window | None = None
 
 
-def outlook(pace: Windows, addresses: int, due: int | None, now: int, utc: int) -> Outlook:
-    """Return the outlook for so many addresses, none of which is due before `due`, UTC ns.
+def outlook(
+    pace: Windows, addresses: int, due: int | None, now: int, utc: int, last_due: int | None = None
+) -> Outlook:
+    """Return the outlook for so many addresses: none is due before `due`, and one not before `last_due`.
 
-    `now` (monotonic) and `utc` are one moment.
+    Both are UTC ns. `now` (monotonic) and `utc` are one moment.
     """
     full = pace.delay(now)
     put_off = max(0, due - utc) if due is not None else 0
-    ends = max(pace.finish(now, addresses), put_off)
+    last = max(0, last_due - utc) if last_due is not None else 0
+    ends = max(pace.finish(now, addresses), put_off, last)
     limit = pace.limit(now) if full >= put_off else None
     return Outlook(utc + max(full, put_off), utc + ends, limit)

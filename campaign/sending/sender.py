@@ -122,13 +122,13 @@ class Sender:
             self.ledger.release_held()
         return self.dispatch.outcome()
 
-    def outlook(self, addresses: int, due: int | None) -> Outlook:
+    def outlook(self, addresses: int, due: int | None, last_due: int | None) -> Outlook:
         """Return when the next of so many addresses may leave, and when all will have.
 
-        None of them is due before `due`, UTC ns.
+        None of them is due before `due`, and one of them not before `last_due`, UTC ns.
         """
         now = clock.moment()
-        return self.dispatch.gate.outlook(addresses, due, now.steady, now.utc)
+        return self.dispatch.gate.outlook(addresses, due, now.steady, now.utc, last_due)
 
     def interrupt(self, *, at_once: bool = False) -> None:
         """Stop claiming and wait for the answers that are due; `at_once`: do not wait for them."""

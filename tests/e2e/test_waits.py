@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sqlite3
 import time
@@ -65,6 +66,47 @@ def test_messages_on_their_way_are_not_waited_for_too(folder: CampaignFolder) ->
         ledger.close()
     assert (status["counts"]["in_flight"], status["counts"]["pending"]) == (3, 1)
     assert status["next_message_at"] == status["ends_at"]
+
+
+def test_averages_leave_pauses_out(folder: CampaignFolder) -> None:
+    folder.people(60)
+    folder.write(rate="10/second")
+    assert folder.send("--limit", "30").returncode == 5
+    ledger = sqlite3.connect(folder.folder / "ledger.db")
+    with ledger:  # the first half was sent yesterday
+        ledger.execute("UPDATE messages SET settled_at = settled_at - 86400000000000 WHERE settled_at > 0")
+        ledger.execute("UPDATE attempts SET started_at = started_at - 86400000000000, steady = NULL")
+        ledger.execute("UPDATE runs SET started_at = started_at - 86400000000000")
+    ledger.close()
+    done = folder.send()
+    assert done.returncode == 0, done.stderr
+    words = re.compile(r"[5-9]\.\d a second, pauses left out|10\.\d a second, pauses left out")
+    assert words.search(done.stdout), done.stdout
+    assert words.search(folder.run("status", "campaign.yaml").stdout)
+    status = json.loads(folder.run("status", "campaign.yaml", "--json").stdout)
+    assert 300 < status["accepted_per_minute"] <= 606
+    assert folder.run("report", "campaign.yaml", "-o", "page.html").returncode == 0
+    assert words.search((folder.folder / "page.html").read_text())
+
+
+def test_the_end_counts_copies_and_those_that_were_put_off(folder: CampaignFolder) -> None:
+    folder.people(9)
+    folder.write(rate="4/hour", cc=["boss@example.test"])
+    assert folder.send("--limit", "2").returncode == 5
+    status = json.loads(folder.run("status", "campaign.yaml", "--json").stdout)
+    first = datetime.fromisoformat(status["first_accepted_at"])
+    # Two messages an hour: the last of the seven that are left leaves in the fifth hour.
+    ends = (datetime.fromisoformat(status["ends_at"]) - first).total_seconds()
+    assert 4 * 3600 - 10 < ends < 4 * 3600 + 10
+    ledger = sqlite3.connect(folder.folder / "ledger.db")
+    with ledger:
+        due = int((first.timestamp() + 9 * 3600) * 1e9)
+        ledger.execute("UPDATE messages SET status = 'deferred', due_at = ? WHERE number = 9", (due,))
+    ledger.close()
+    status = json.loads(folder.run("status", "campaign.yaml", "--json").stdout)
+    assert (datetime.fromisoformat(status["ends_at"]) - first).total_seconds() == pytest.approx(
+        9 * 3600, abs=1
+    )
 
 
 def test_those_that_were_put_off_say_so(folder: CampaignFolder) -> None:

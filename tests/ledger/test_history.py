@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from campaign.ledger import Ledger
 from campaign.model import SECOND, Status
@@ -113,3 +116,45 @@ def test_a_content_s_digest_counts_once_somebody_has_had_it(ledger: Ledger) -> N
     assert ledger.digest is None
     send(ledger, start(ledger), ANNA)
     assert ledger.digest == "one"
+
+
+@given(
+    gaps=st.lists(st.sampled_from([0, 1, SECOND, 29 * SECOND, 30 * SECOND, 31 * SECOND, 3600 * SECOND])),
+    starts=st.sets(st.integers(0, 12), max_size=3),
+)
+def test_pauses_are_no_time_of_sending(gaps: list[int], starts: set[int]) -> None:
+    """A pause is half a minute without an acceptance, or lies before a run."""
+    times = list(accumulate([NOW, *gaps]))
+    ledger = Ledger.temporary("news")
+    try:
+        enrol(ledger, people(*(f"user{n}@example.com" for n in range(len(times)))))
+        for n, time in enumerate(times):
+            if n in starts:
+                start(ledger, time).end(time)
+            ledger.database.change(
+                "UPDATE messages SET status = 'accepted', settled_at = ? WHERE number = ?", (time, n + 1)
+            )
+        summary = ledger.history.summary(NOW)
+    finally:
+        ledger.close()
+    began = {times[n] for n in starts if n < len(times)}
+    joined = [
+        later - earlier
+        for earlier, later in pairwise(times)
+        if later - earlier <= 30 * SECOND and not any(earlier < run <= later for run in began)
+    ]
+    stops = [1 for a, b in pairwise(times) if b - a > 30 * SECOND or any(a < run <= b for run in began)]
+    assert summary.active == sum(joined)
+    assert summary.stretches == 1 + len(stops)
+
+
+def test_what_was_put_off_last_is_due_last(ledger: Ledger) -> None:
+    enrol(ledger, people(ANNA, BEN, CLEO))
+    sending = start(ledger)
+    sending.claim(NOW, 10)
+    for n, key in enumerate((ANNA, BEN), 1):
+        sending.record((), (intent(key),))
+        sending.record((result(key, Status.DEFERRED, reply="450 4.2.1 busy", due_at=NOW + n),), ())
+    summary = ledger.history.summary(NOW)
+    assert (summary.next_due, summary.last_due) == (None, NOW + 2)
+    sending.end(NOW)

@@ -9,16 +9,35 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
-from itertools import islice
+from itertools import islice, pairwise
 
 from campaign.ledger.history import CopyEntry, Entry, Summary
 from campaign.ledger.patterns import HASH_LENGTH
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.runs import BROKE_OFF, live_runs
-from campaign.model import Status
+from campaign.model import SECOND, Status
 
 ANYBODY = "…@…"
 """Stands for a row's address in what was said of it, so that what was said of many is one reply."""
+
+
+_PAUSE = 30 * SECOND  # without an acceptance
+_NEVER = (1 << 63) - 1
+
+# From an acceptance it goes to the last one of the next half minute, and without any to the next one: a
+# million rows take as many steps as there were half minutes.
+_ACCEPTED = "FROM messages WHERE campaign = ?1 AND status = 'accepted' AND settled_at"
+_NEAR = f"(SELECT max(settled_at) {_ACCEPTED} > time AND settled_at <= min(time + ?2, ?4 - 1))"
+_NEXT = f"(SELECT min(settled_at) {_ACCEPTED} > time AND settled_at < ?4)"
+_STRETCHES = f"""
+WITH RECURSIVE walk(time, active, stretches) AS (
+    SELECT (SELECT min(settled_at) {_ACCEPTED} >= ?3 AND settled_at < ?4), 0, 1
+    UNION ALL
+    SELECT coalesce({_NEAR}, {_NEXT}), active + coalesce({_NEAR} - time, 0), stretches + ({_NEAR} IS NULL)
+    FROM walk WHERE time IS NOT NULL AND {_NEXT} IS NOT NULL
+)
+SELECT active, stretches FROM walk WHERE time IS NOT NULL ORDER BY time DESC LIMIT 1
+"""
 
 
 class SqliteHistory:
@@ -56,17 +75,25 @@ class SqliteHistory:
         # Each alone: over both together, every waiting row would be read.
         due = [
             found
-            for statement in (
-                "SELECT min(due_at) FROM messages WHERE campaign = ? AND status IN ('pending', 'deferred')",
-                "SELECT min(c.due_at) FROM copies c CROSS JOIN messages m ON m.id = c.message"
-                " WHERE c.status IN ('pending', 'deferred') AND m.campaign = ? AND m.status = 'accepted'",
+            for found in self._database.rows(
+                # Each alone: over both together, every waiting row would be read.
+                "SELECT (SELECT min(due_at) FROM messages WHERE campaign = ?1"
+                " AND status IN ('pending', 'deferred')), (SELECT max(due_at) FROM messages"
+                " WHERE campaign = ?1 AND status IN ('pending', 'deferred')) UNION ALL"
+                " SELECT min(c.due_at), max(c.due_at) FROM copies c CROSS JOIN messages m ON m.id = c.message"
+                " WHERE c.status IN ('pending', 'deferred') AND m.campaign = ?1 AND m.status = 'accepted'",
+                (self._campaign_id,),
             )
-            for (found,) in self._database.rows(statement, (self._campaign_id,))
-            if found is not None
+            if found[0] is not None
         ]
+        next_due = min((first for first, _ in due), default=0)
+        last_due = max((last for _, last in due), default=0)
+        active, stretches = self._active()
         run = next(iter(live_runs(self._database, now)), None)
         sending = (run.pid, run.host) if run else None
-        return Summary(counts, first, last, min(due, default=None) or None, sending, copies)
+        return Summary(
+            counts, first, last, next_due or None, last_due or None, active, stretches, sending, copies
+        )
 
     def entries(self, now: int, statuses: Collection[Status] = tuple(Status)) -> Iterator[Entry]:
         """Iterate over the rows of these statuses, in list order."""
@@ -184,6 +211,21 @@ class SqliteHistory:
             if count:
                 curve.append((settled, total))
         return curve
+
+    def _active(self) -> tuple[int, int]:
+        """Return the ns in which messages were accepted without a pause, and in how many stretches."""
+        starts = [
+            started
+            for (started,) in self._database.rows(
+                "SELECT started_at FROM runs WHERE campaign = ? ORDER BY started_at", (self._campaign_id,)
+            )
+        ]
+        active = stretches = 0
+        for begin, end in pairwise([0, *starts, _NEVER]):
+            found = self._database.row(_STRETCHES, (self._campaign_id, _PAUSE, begin, end))
+            if found is not None:
+                active, stretches = active + found[0], stretches + found[1]
+        return active, stretches
 
     def _accepted_between(self) -> tuple[int | None, int | None]:
         """Return when the first and the last row was accepted."""
