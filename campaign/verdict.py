@@ -8,10 +8,9 @@ from __future__ import annotations
 from campaign.delivery import Answer, EnhancedCode, Fate, Stage, Verdict
 
 # An address that does not exist, for good (RFC 3463 3.2, RFC 7505 4.2 and the registry of codes, RFC 5248).
-_DEAD = {(5, 1, 1), (5, 1, 6), (5, 1, 10)}
-
-
-_SENDER = {(5, 1, 7), (5, 1, 8)}
+DEAD = {(5, 1, 1), (5, 1, 6), (5, 1, 10)}
+# Our own address (RFC 3463 3.2).
+SENDER = {(5, 1, 7), (5, 1, 8)}
 
 
 def judge(answer: Answer) -> Verdict:
@@ -50,7 +49,7 @@ def _permanent(stage: Stage, code: EnhancedCode | None) -> Verdict:
         return Verdict.QUOTA
     if code == (5, 3, 4):  # this message is too large (RFC 1870 6.1), whoever it is for
         return Verdict.REFUSED
-    if stage is Stage.MAIL or code in _SENDER:  # Postfix refuses a sender at RCPT
+    if stage is Stage.MAIL or code in SENDER:  # Postfix refuses a sender at RCPT
         return Verdict.SENDER
     if code is not None and code.subject == 7:
         return Verdict.POLICY
@@ -59,7 +58,7 @@ def _permanent(stage: Stage, code: EnhancedCode | None) -> Verdict:
 
 def suppresses(answer: Answer) -> bool:
     """Whether the answer says that the address itself is dead, so that nobody should write to it."""
-    dead = answer.reply is not None and answer.reply.enhanced in _DEAD
+    dead = answer.reply is not None and answer.reply.enhanced in DEAD
     return dead and answer.stage in (Stage.RCPT, Stage.BODY) and judge(answer) is Verdict.REFUSED
 
 

@@ -1,0 +1,74 @@
+"""Delivery status notifications: the status part of a report → what it says of each recipient.
+
+RFC 3464, and RFC 6533 for addresses that are not ASCII. Where a server writes no more than 5.0.0, as Exim
+does, the code in what the last server answered decides.
+"""
+
+from __future__ import annotations
+
+import re
+
+from campaign.delivery import EnhancedCode
+from campaign.feedback.mime import Fields, Part, fields_of
+from campaign.feedback.reports import Failure
+
+TYPES = ("message/delivery-status", "message/global-delivery-status")
+
+_ACTIONS = ("failed", "delayed", "delivered", "relayed", "expanded")  # RFC 3464 2.3.3
+_RECIPIENTS = 200  # of one report
+_WORDS = 300  # characters of what a server said
+_CODE = re.compile(r"\b([245])\.([0-9]{1,3})\.([0-9]{1,3})\b")
+# Behind the reply code, and in every line of a long reply; some write a # before it, or brackets.
+_CODE_IN_REPLY = re.compile(r"(?:^|\b[245][0-9][0-9][ -])[ (#\[]{0,3}([245])\.([0-9]{1,3})\.([0-9]{1,3})\b")
+_UTF8 = re.compile(r"\\x\{([0-9A-Fa-f]{1,6})\}")  # RFC 6533 3
+_BLANK_LINES = re.compile(r"\n[ \t]*\n")
+
+
+def failures(status: Part) -> tuple[Failure, ...]:
+    """Return what a status part says of each recipient, where it says one of the actions of the standard."""
+    # The first block is about the message; a server that forgets the blank line behind it is understood.
+    blocks = (fields_of(block.encode()) for block in _BLANK_LINES.split(status.text)[:_RECIPIENTS])
+    return tuple(failure for failure in map(_failure, blocks) if failure.action in _ACTIONS)
+
+
+def code_in(words: str) -> EnhancedCode | None:
+    """Return the enhanced code behind the reply code in a server's answer."""
+    return _code(_CODE_IN_REPLY.search(words.strip()[:_WORDS]))
+
+
+def shortened(words: str) -> str:
+    """Return a server's words on one line, printable, and not too long."""
+    return " ".join("".join(c if c.isprintable() else " " for c in words[:2000]).split())[:_WORDS]
+
+
+def _failure(block: Fields) -> Failure:
+    kind, _, diagnostic = block.first("diagnostic-code").partition(";")
+    if not diagnostic:
+        kind, diagnostic = "", kind
+    code = _code(_CODE.search(block.first("status")[:40]))
+    if (code is None or code[1:] == (0, 0)) and kind.strip().lower() in ("smtp", ""):
+        code = code_in(diagnostic) or code
+    return Failure(
+        action=re.split(r"[^a-z]", block.first("action").strip().lower())[0],
+        code=code,
+        words=shortened(diagnostic),
+        original=_address(block.first("original-recipient")),
+        final=_address(block.first("final-recipient")),
+    )
+
+
+def _code(match: re.Match[str] | None) -> EnhancedCode | None:
+    return None if match is None else EnhancedCode(int(match[1]), int(match[2]), int(match[3]))
+
+
+def _address(value: str) -> str:
+    """Return the address behind its type, such as `rfc822;`."""
+    kind, separator, address = value.partition(";")
+    address = (address if separator else kind).strip()
+    if kind.strip().lower() == "utf-8":
+        address = _UTF8.sub(lambda match: _character(int(match[1], 16)), address)
+    return address.strip("<> \t")[:400]
+
+
+def _character(code: int) -> str:
+    return chr(code) if code < 0x110000 and not 0xD800 <= code < 0xE000 else "\ufffd"
