@@ -79,6 +79,8 @@ class Terminal:
             preparation.campaign, preparation.plan, survey, plan.wait, plan.now, plan.limit
         )
         self._output.lines(lines)
+        if plan.new_ledger:
+            self._output.lines(["  ledger:      a new ledger: it knows nobody"])
         if survey.first is not None:
             self._output.lines(["  the first message:"])
             self._output.lines(f"    {line}" for line in outline(open_message(survey.first)))

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, dir_okay=False),
     help="A Postfix or Exim log; what it says was sent is accepted.",
 )
+@click.option(
+    "--nothing-missing", is_flag=True, help="This copy of the ledger is complete: nothing was sent since."
+)
 def command(
     file: Path,
     addresses: tuple[str, ...],
@@ -35,6 +38,7 @@ def command(
     pending: bool,
     everybody: bool,
     from_log: Path | None,
+    nothing_missing: bool,
 ) -> int:
     """List or settle what is in doubt in FILE's campaign: sent, but no answer was read.
 
@@ -58,8 +62,11 @@ def command(
     ledger = Ledger.open(campaign.ledger, campaign.name, create=False)
     try:
         rows = doubtful(ledger.history, time.time_ns())
-        if from_log is not None:
-            _from_log(ledger, rows, from_log)
+        if nothing_missing:
+            ledger.complete()
+            echo("the ledger counts as complete")
+        elif from_log is not None:
+            _from_log(ledger, campaign.name, rows, from_log)
         elif accepted or pending:
             _settle(ledger, named(rows, addresses) if addresses else rows, accepted=accepted)
         else:
@@ -94,9 +101,10 @@ def _settle(ledger: Ledger, chosen: list[Entry], *, accepted: bool) -> None:
     echo(f"{count:,} settled as {status}")
 
 
-def _from_log(ledger: Ledger, doubtful: list[Entry], log: Path) -> None:
+def _from_log(ledger: Ledger, name: str, doubtful: list[Entry], log: Path) -> None:
     from campaign.feedback.maillog import delivered
     from campaign.ledger.doubt import sent
+    from campaign.message.tokens import Secrets, Tokens
     from campaign.model import Status
 
     try:
@@ -104,9 +112,18 @@ def _from_log(ledger: Ledger, doubtful: list[Entry], log: Path) -> None:
             found = delivered(lines)
     except OSError as error:
         raise UserError(f"{log} cannot be read: {error.strerror}") from None
-    keys = [entry.key for entry in sent(doubtful, found)]
+    # What a ledger that was restored has never seen leave may have left all the same.
+    tokens = Tokens(name, Secrets(ledger.secret))
+    waiting = ledger.history.entries(time.time_ns(), [Status.PENDING, Status.DEFERRED])
+    unseen = [entry.key for entry in sent(waiting, found, tokens)]
+    keys = [entry.key for entry in sent(doubtful, found, tokens)]
     words = f"settled by the server's log {log.name}: it was sent"
     count = ledger.settle_doubt(Status.ACCEPTED, keys, words, time.time_ns())
+    if unseen:
+        more = ledger.settle_doubt(Status.ACCEPTED, unseen, words, time.time_ns(), waiting=True)
+        echo(f"{counted(more, 'row')} that waited had been sent before: settled as accepted")
+    if not ledger.knows_nobody:
+        ledger.complete()
     left = counted(len(doubtful) - count, "is", "are")
     stay = "stays" if len(doubtful) - count == 1 else "stay"
     echo(f"{count:,} settled as accepted; {left} not in {log.name} and {stay} in doubt")

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 @click.option(
     "--log", type=click.Path(path_type=Path, dir_okay=False), help="Append a JSON line for each attempt."
 )
+@click.option("--new-ledger", is_flag=True, help="Begin with a ledger that knows nobody, without asking.")
 @click.option("--wait", type=DURATION, default=0.0, help=WAIT)
 @click.option("--quiet", "-q", is_flag=True, help="Say errors only.")
 @click.option("--verbose", "-v", is_flag=True, help="Name every attempt.")
@@ -48,6 +49,7 @@ def command(
     resend_doubt: bool,
     retry_refused: bool,
     log: Path | None,
+    new_ledger: bool,
     wait: float,
     quiet: bool,
     verbose: bool,
@@ -81,6 +83,7 @@ def command(
         accept=frozenset(accepted),
         asks=not yes,
         wait=wait,
+        new_ledger=new_ledger,
     )
     if dry_run:
         run(campaign, options, DryRun(output))

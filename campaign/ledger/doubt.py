@@ -9,6 +9,7 @@ from campaign.address import fold
 from campaign.errors import UserError
 from campaign.ledger.history import CopyEntry, Entry, History
 from campaign.ledger.protocols import copy_key
+from campaign.message.tokens import Tokens
 from campaign.model import Status
 
 
@@ -44,9 +45,18 @@ def named(doubtful: Iterable[Entry], names: Iterable[str]) -> list[Entry]:
     return list(chosen.values())
 
 
-def sent(doubtful: Iterable[Entry], message_ids: Collection[str]) -> list[Entry]:
-    """Return the rows in doubt whose message is among those that a server's log says were sent."""
-    return [entry for entry in doubtful if entry.message_id in message_ids]
+def sent(rows: Iterable[Entry], message_ids: Collection[str], tokens: Tokens) -> list[Entry]:
+    """Return the rows whose message is among those that a server's log says were sent.
+
+    The Message-ID of a row that no intent is known of is computed: without its domain, since the sender
+    may be a template.
+    """
+    marks = {message_id.strip("<>").partition("@")[0] for message_id in message_ids}
+    return [
+        entry
+        for entry in rows
+        if (entry.message_id in message_ids if entry.message_id else tokens.message_mark(entry.key) in marks)
+    ]
 
 
 def _row(copy: CopyEntry) -> Entry:

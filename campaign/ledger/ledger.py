@@ -25,6 +25,7 @@ from campaign.ledger.sqlite.campaigns import Campaigns
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.file import check_header
 from campaign.ledger.sqlite.history import SqliteHistory
+from campaign.ledger.sqlite.runs import INCOMPLETE, WAL_LOST, end_dead_runs, lost_its_wal, mark_as_copy
 from campaign.ledger.sqlite.schema import VERSION
 from campaign.ledger.sqlite.starts import ages
 from campaign.ledger.sqlite.suppression import SqliteSuppressions
@@ -68,7 +69,14 @@ class Ledger:
             from campaign.ledger.sqlite.upgrade import bring_up_to_date
 
             bring_up_to_date(path)
-        return cls(Database.open(path, create=create, read_only=read_only), name, file)
+        database = Database.open(path, create=create, read_only=read_only)
+        try:
+            if not read_only:
+                end_dead_runs(database, time.time_ns())
+            return cls(database, name, file)
+        except BaseException:
+            database.close()
+            raise
 
     @classmethod
     def temporary(cls, name: str) -> Ledger:
@@ -95,6 +103,31 @@ class Ledger:
     def known_file(self) -> Path | None:
         """The campaign file that this campaign was last sent from, as far as the ledger knows."""
         return self._campaigns.file(self.campaign_id)
+
+    @property
+    def knows_nobody(self) -> bool:
+        """Whether no campaign has ever enrolled a row here, as in a new ledger."""
+        return self._campaigns.knows_nobody()
+
+    @property
+    def incomplete(self) -> str:
+        """Why messages may have been sent that this ledger does not know of, "" if it is complete."""
+        if lost_its_wal(self.database, time.time_ns()):
+            return WAL_LOST
+        return str(self.database.setting(INCOMPLETE) or "")
+
+    def complete(self) -> None:
+        """Note that this ledger knows of all that was sent."""
+        self.database.set_setting(INCOMPLETE, None)
+
+    def back_up(self, path: Path, now: int) -> None:
+        """Write a consistent copy to `path`, which knows that it is one; also while a process sends."""
+        self.database.copy_to(path)
+        copy = Database.open(path, create=False)
+        try:
+            mark_as_copy(copy, now)
+        finally:
+            copy.close()
 
     def other_key(self, key: Sequence[KeyColumn]) -> tuple[KeyColumn, ...] | None:
         """Return the key of those who have had a message, if it differs from `key`.
@@ -193,14 +226,18 @@ class Ledger:
 
         return noted.recorded(self.database, self.campaign_id, note)
 
-    def settle_doubt(self, status: Status, keys: Iterable[str], words: str, now: int) -> int:
+    def settle_doubt(
+        self, status: Status, keys: Iterable[str], words: str, now: int, *, waiting: bool = False
+    ) -> int:
         """Settle rows in doubt as `status` (accepted or pending); return how many there were.
 
         Raises UserError where one would be pending whose process can still be seen: it may send it yet.
+        `waiting`: settle rows that are pending or deferred instead.
         """
         from campaign.ledger.sqlite import doubt
 
-        return doubt.settle_doubt(self.database, self.campaign_id, status, keys, words, now)
+        of = ("pending", "deferred") if waiting else ("in_doubt",)
+        return doubt.settle_doubt(self.database, self.campaign_id, status, keys, words, now, of)
 
     def forget(self, text: str, now: int) -> Forgotten:
         """Remove a person's data from every campaign: those of an address, or of a bad row's exact cell.

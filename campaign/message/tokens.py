@@ -34,7 +34,11 @@ class Tokens:
 
     def message_id(self, key: str, domain: str) -> str:
         """Return a row's Message-ID with its angle brackets (RFC 5322 3.6.4); a resend has the same."""
-        return f"<{self._token(key, 32)}@{domain}>"
+        return f"<{self.message_mark(key)}@{domain}>"
+
+    def message_mark(self, key: str) -> str:
+        """Return what stands before the @ of a row's Message-ID, 32 digits."""
+        return self._token(key, 32)
 
     def test_message_id(self, key: str, date: datetime, domain: str) -> str:
         """Return the Message-ID of a test message, different for each date."""

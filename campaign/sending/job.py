@@ -37,6 +37,7 @@ from campaign.sending.account import Started, load_pace, login_of, scope_of, sec
 from campaign.sending.changes import Change, changes, key_of
 from campaign.sending.connection import Patience
 from campaign.sending.dispatch import Ending, Stop
+from campaign.sending.knowing import refuse_lost, refuse_unknowing
 from campaign.sending.lease import leased
 from campaign.sending.outlook import Outlook
 from campaign.sending.pacing import LocalPace
@@ -80,6 +81,7 @@ class Options:
     accept: frozenset[Change] = frozenset()
     asks: bool = False
     wait: float = 0.0
+    new_ledger: bool = False
     login: Callable[[], Login | None] | None = None
     row: int = 1
     test_to: tuple[str, ...] = ()
@@ -90,6 +92,7 @@ class Plan:
     """What the job is about to do. `changes` are those that were not accepted, each with its sentence.
 
     By the rate alone it takes `wait` ns from `now`, UTC ns. A run makes at most `limit` attempts.
+    `new_ledger`: the ledger knows nobody who may have been mailed before.
     """
 
     preparation: Preparation
@@ -97,6 +100,7 @@ class Plan:
     wait: int
     now: int
     limit: int | None = None
+    new_ledger: bool = False
 
     @property
     def to_send(self) -> int:
@@ -169,7 +173,10 @@ def run(campaign: CampaignFile, options: Options, audience: Audience) -> Finishe
     raised only before anything has left; after that, it is BrokenOff.
     """
     raise_errors(too_narrow(campaign))
+    may_be_new = options.mode is not Mode.SEND or options.asks or options.new_ledger
+    refuse_lost(campaign, may_be_new=may_be_new)
     with _opened(campaign, options.mode) as ledger:
+        refuse_unknowing(campaign, ledger, may_be_new=may_be_new)
         match options.mode:
             case Mode.DRY_RUN:
                 _guard_identity(campaign, ledger)
@@ -254,7 +261,8 @@ def _plan(
     wait = pace.finish(now.steady, preparation.survey.addresses + preparation.plan.copies)
     found = changes(campaign, ledger, preparation)
     left = tuple((change, words) for change, words in found if change not in options.accept)
-    return Plan(preparation, left, wait, now.utc, options.limit)
+    new = options.mode is not Mode.REHEARSAL and ledger.knows_nobody
+    return Plan(preparation, left, wait, now.utc, options.limit, new)
 
 
 def _agreed(plan: Plan, options: Options, audience: Audience) -> bool:

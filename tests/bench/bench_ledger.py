@@ -181,7 +181,18 @@ def test_a_million_rows_of_which_a_thousand_wait(million: CampaignFolder) -> Non
     def send() -> None:
         started = time.time_ns()
         run = subprocess.run(
-            [sys.executable, "-c", PEAK, "send", "campaign.yaml", "--yes", "--quiet", "--limit", "1"],
+            [
+                sys.executable,
+                "-c",
+                PEAK,
+                "send",
+                "campaign.yaml",
+                "--yes",
+                "--new-ledger",
+                "--quiet",
+                "--limit",
+                "1",
+            ],
             cwd=million.folder,
             env=million.env,
             capture_output=True,

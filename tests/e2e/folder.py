@@ -67,7 +67,7 @@ class CampaignFolder:
     ) -> subprocess.CompletedProcess[str]:
         """Run `campaign` with these arguments, and wait."""
         return subprocess.run(
-            [*self._command, *arguments],
+            [*self._command, *self._agreed(arguments)],
             cwd=self.folder,
             env={**self.env, **(env or {})},
             capture_output=True,
@@ -79,7 +79,7 @@ class CampaignFolder:
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start `campaign` with these arguments; it is killed if the test ends before it does."""
         process = subprocess.Popen(
-            [*self._command, *arguments],
+            [*self._command, *self._agreed(arguments)],
             cwd=self.folder,
             env=self.env,
             stdout=subprocess.PIPE,
@@ -116,7 +116,8 @@ class CampaignFolder:
         """Ask the ledger's file; [] where there is none yet."""
         if not (self.folder / "ledger.db").exists():
             return []
-        connection = sqlite3.connect(self.folder / "ledger.db")
+        # Read-only: the last writer to close would remove the WAL of a process that was killed.
+        connection = sqlite3.connect(f"file:{self.folder / 'ledger.db'}?mode=ro", uri=True)
         try:
             return connection.execute(query, parameters).fetchall()
         finally:
@@ -160,6 +161,11 @@ class CampaignFolder:
                 connection.close()
         yield
         process.send_signal(signal.SIGCONT)
+
+    def _agreed(self, arguments: tuple[str, ...]) -> tuple[str, ...]:
+        """Let `send --yes` make a ledger where none knows anybody yet."""
+        new = not self.rows("SELECT 1 FROM messages LIMIT 1")
+        return (*arguments, "--new-ledger") if new and {"send", "--yes"} <= {*arguments} else arguments
 
     @property
     def _command(self) -> Strings:

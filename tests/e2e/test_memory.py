@@ -21,7 +21,7 @@ print(code, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 """
 COMMANDS = {
     "check": (["check", "campaign.yaml", "--quiet"], 0),
-    "send": (["send", "campaign.yaml", "--yes", "--quiet", "--limit", "5"], 5),
+    "send": (["send", "campaign.yaml", "--yes", "--new-ledger", "--quiet", "--limit", "5"], 5),
     "status": (["status", "campaign.yaml"], 0),
     "export": (["export", "campaign.yaml", "-o", "out.csv"], 0),
 }

@@ -33,7 +33,7 @@ def step(name, done):
     said[name] = [done.returncode, done.stderr, {k: v for k, v in counts.items() if v}]
 
 said = {}
-send = ("send", "campaign.yaml", "--yes", "--quiet")
+send = ("send", "campaign.yaml", "--yes", "--quiet", "--new-ledger")
 step("begun", run(*send, "--limit", "1"))
 fill(4_900_000)
 step("filled on the way", run(*send))

@@ -54,6 +54,10 @@ class Campaigns:
             (str(file or ""), words, campaign_id),
         )
 
+    def knows_nobody(self) -> bool:
+        """Whether no campaign has a row."""
+        return self._database.row("SELECT 1 FROM messages LIMIT 1") is None
+
     def file(self, campaign_id: int) -> Path | None:
         """Return the campaign file that was recorded last."""
         found = self._database.row("SELECT file FROM campaigns WHERE id = ?", (campaign_id,))

@@ -12,7 +12,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from campaign.ledger.sqlite.opening import (
 from campaign.ledger.sqlite.opening import (
     create as create_file,
 )
+from campaign.ledger.sqlite.place import Place, has_wal
 from campaign.ledger.sqlite.schema import SCHEMA
 from campaign.wording import shown
 
@@ -47,9 +48,13 @@ class Database:
     def __init__(self, path: Path | None, connection: sqlite3.Connection) -> None:
         self.path = path
         self.lock = threading.RLock()
+        self.place: Place | None = None
+        self.lacks_wal = False
+        """Whether the file was found without a WAL."""
         self._connection = connection
         self._reserve = Reserve(path) if path is not None else None
         self._full = True
+        self._checkpoints = False
 
     @classmethod
     def open(cls, path: Path, *, create: bool = True, read_only: bool = False) -> Database:
@@ -65,6 +70,7 @@ class Database:
                 raise UserError(Problem("there is no ledger yet: nothing was sent", shown(path)))
             create_file(path)
         check_header(path)
+        place, lacks_wal = Place.of(path), not has_wal(path)
         try:
             # Read before opening for writing: a damaged file stays as it is.
             connection = readable(path)
@@ -74,7 +80,9 @@ class Database:
                 prepare_to_write(connection)
         except sqlite3.DatabaseError as error:
             raise UserError(broken(path, error)) from None
-        return cls(path, connection)
+        database = cls(path, connection)
+        database.place, database.lacks_wal = place, lacks_wal
+        return database
 
     @classmethod
     def temporary(cls) -> Database:
@@ -171,7 +179,13 @@ class Database:
     def may_checkpoint(self, allowed: bool) -> None:
         """Set whether this connection checkpoints; only that of the lease's holder may."""
         with self.lock:
+            self._checkpoints = allowed
             self._connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES if allowed else 0}")
+
+    def checkpoint(self) -> None:
+        """Copy the WAL into the file as far as no reader needs it, if this connection may."""
+        if self._checkpoints:
+            self._at_once("PRAGMA wal_checkpoint(PASSIVE)")
 
     def rewrite(self) -> bool:
         """Rewrite the file without deleted content; False if the disk is full or the file is locked."""
@@ -192,6 +206,11 @@ class Database:
                 return None
             finally:
                 self._connection.execute(f"PRAGMA busy_timeout = {opening.BUSY_TIMEOUT * 1000:.0f}")
+
+    def copy_to(self, path: Path) -> None:
+        """Write a consistent copy of the file to `path`, also while others write."""
+        with self.lock, translated(self.path), closing(sqlite3.connect(path)) as copy:
+            self._connection.backup(copy, pages=-1)
 
     def keep_reserve(self) -> None:
         """Reserve disk space for the results of a run whose disk fills up. Raises LedgerFull."""

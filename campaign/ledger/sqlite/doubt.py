@@ -14,9 +14,17 @@ from campaign.model import Status
 
 
 def settle_doubt(
-    database: Database, campaign_id: int, status: Status, keys: Iterable[str], words: str, now: int
+    database: Database,
+    campaign_id: int,
+    status: Status,
+    keys: Iterable[str],
+    words: str,
+    now: int,
+    of: tuple[str, ...] = ("in_doubt",),
 ) -> int:
     """Settle rows and copies in doubt as accepted or pending; return how many of `keys` were in doubt.
+
+    Rows may be those `of` other statuses.
 
     A row takes the copies with it that are in doubt too: one answer was due for all of them. `words`
     name who decided; they become the reply and an event. What would be pending becomes suppressed if its
@@ -24,6 +32,7 @@ def settle_doubt(
     pending whose process can still be seen: it may be about to send it.
     """
     settled = 0
+    listed = ", ".join(f"'{name}'" for name in of)
     with database.transaction():
         reap(database, now)
         for key in keys:
@@ -36,7 +45,8 @@ def settle_doubt(
                 changed = database.change(
                     "UPDATE messages SET reply = ?2, due_at = ?3, settled_at = coalesce(settled_at, ?3),"
                     f" status = CASE WHEN ?1 = 'pending' AND (email = '' OR {SUPPRESSED})"
-                    " THEN 'suppressed' ELSE ?1 END WHERE campaign = ?4 AND key = ?5 AND status = 'in_doubt'",
+                    " THEN 'suppressed' ELSE ?1 END"
+                    f" WHERE campaign = ?4 AND key = ?5 AND status IN ({listed})",
                     parameters[:5],
                 )
             copies = _settle_copies(database, parameters)

@@ -163,6 +163,7 @@ class SqliteEnrolment:
                 "UPDATE campaigns SET rows = :met + (SELECT count(*) FROM temp.staged) WHERE id = :campaign",
                 {**parameters, "met": self._staging.met},
             )
+        self._database.checkpoint()  # should the WAL get lost, a mail log can settle these rows
         self._staging.drop()
 
     @property

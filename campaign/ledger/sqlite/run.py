@@ -16,7 +16,7 @@ from typing import Any
 from campaign import clock
 from campaign.address import fold
 from campaign.delivery import Result, Verdict
-from campaign.errors import LedgerFull
+from campaign.errors import LeaseLost, LedgerFull
 from campaign.ledger.patterns import forms, forms_of_version_1
 from campaign.ledger.protocols import WINDOW, Claim, Intent, copy_key, row_and_copy
 from campaign.ledger.scope import Scope
@@ -29,6 +29,7 @@ from campaign.ledger.sqlite.runs import LEASE, reap, refuse_held, this_process
 from campaign.ledger.sqlite.starts import ages
 from campaign.ledger.sqlite.upgrade import REFOLDED_AT
 from campaign.model import Recipient
+from campaign.wording import shown
 
 TRIPPED = "tripped"  # the event with which a new window of results begins
 _RECIPIENT = "m.layout, m.number, m.line, m.key, m.email, m.name, m.fields, m.identity"
@@ -88,6 +89,7 @@ class SqliteRun:
             )
             found = database.row("SELECT max(id) FROM runs")
         database.may_checkpoint(True)
+        database.checkpoint()  # the file alone says that there is a run, should its WAL get lost
         run_id = found[0] if found else 0
         return cls(database, campaign_id, run_id, longest_delay, steady, suppress=suppress)
 
@@ -96,6 +98,10 @@ class SqliteRun:
 
         `steady` is the same moment on `clock.steady`, read before `now`; without it, it is read here.
         """
+        place = self._database.place
+        if place is not None and not place.is_kept():
+            what = f"{shown(place.path)} is another file than when this run began, or is gone"
+            raise LeaseLost(f"{what}; nothing more is sent. Put the ledger back before you send again")
         steady = clock.steady() if steady is None else steady
         changed = self._database.change(
             "UPDATE runs SET heartbeat = ?, steady = ? WHERE id = ? AND ended_at IS NULL",

@@ -13,6 +13,7 @@ import os
 import platform
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from campaign.errors import LeaseHeld, Problem, UserError
@@ -24,6 +25,8 @@ from campaign.wording import counted, shown
 # either direction: a heartbeat in the future is from before the clock was set back.
 LEASE = 60 * SECOND
 BROKE_OFF = "sending broke off before anybody read the answer"
+INCOMPLETE = "incomplete"  # the setting that says why messages may be missing in this ledger
+WAL_LOST = "its -wal file is missing: it was moved, copied or restored without it"
 _SCRUBBER = "scrubber"  # the setting with the process that cleans the files: [host, pid, process, time]
 
 
@@ -141,6 +144,39 @@ def refuse_while_seen(database: Database, campaign_id: int) -> None:
         if (host, pid, process) != this_process() and _is_alive(host, pid, process):
             what = f"process {pid} on {host} had {counted(rows, 'message')} in doubt on its way"
             raise UserError(f"{what}, and is still there: it may send yet; end that process, and try again")
+
+
+def end_dead_runs(database: Database, now: int) -> None:
+    """End runs that died, before this connection is closed: the last to close removes the WAL.
+
+    A dead run without a WAL is a file that was moved, copied or restored without it: what was sent last
+    is missing, and that is noted.
+    """
+    if not _unended(database):
+        return
+    with database.transaction():
+        if lost_its_wal(database, now):
+            database.set_setting(INCOMPLETE, WAL_LOST)
+        reap(database, now)
+
+
+def mark_as_copy(database: Database, now: int) -> None:
+    """Note that a ledger is a copy made at `now`, UTC ns, and end its runs: they go on elsewhere."""
+    at = datetime.fromtimestamp(now // SECOND, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    with database.transaction():
+        database.change("UPDATE runs SET host = '', process = '', heartbeat = 0 WHERE ended_at IS NULL")
+        reap(database, now)
+        database.set_setting(INCOMPLETE, f"it is a copy of {at}")
+
+
+def lost_its_wal(database: Database, now: int) -> bool:
+    """Whether a run has died and its WAL is not there."""
+    return database.lacks_wal and len(live_runs(database, now)) < _unended(database)
+
+
+def _unended(database: Database) -> int:
+    found = database.row("SELECT count(*) FROM runs WHERE ended_at IS NULL")
+    return found[0] if found else 0
 
 
 def this_process() -> tuple[str, int, str]:

@@ -23,7 +23,7 @@ from campaign.ledger.patterns import forms, is_hash
 from campaign.ledger.sqlite.campaigns import ADDRESS
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.file import check_header
-from campaign.ledger.sqlite.runs import refuse_held
+from campaign.ledger.sqlite.runs import end_dead_runs, refuse_held
 from campaign.ledger.sqlite.schema import SCHEMA, VERSION
 
 REFOLDED_AT = "refolded_at"  # the setting: UTC ns before which suppressions were folded as in schema 1
@@ -45,6 +45,7 @@ def bring_up_to_date(path: Path) -> None:
             while (version := database.version()) < VERSION:
                 refuse_held(database, time.time_ns())
                 _STEPS[version](database, time.time_ns())
+        end_dead_runs(database, time.time_ns())
     finally:
         database.close()
 

@@ -1,0 +1,52 @@
+"""`campaign backup`: a consistent copy of the ledger."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import click
+
+from campaign.cli.codes import OK
+from campaign.cli.options import FORCE
+from campaign.cli.output import echo
+from campaign.errors import UserError
+
+
+@click.command("backup")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("to", type=click.Path(path_type=Path))
+@FORCE
+def command(file: Path, to: Path, force: bool) -> int:
+    """Copy the ledger of FILE's campaign to TO, also while a send runs.
+
+    A copy that is put in the ledger's place knows that it is old: what was sent since is settled first,
+    with `campaign resolve FILE --from-log MAIL.LOG`.
+    """
+    from campaign.campaignfile.identity import identify
+    from campaign.ledger import Ledger
+    from campaign.outfile import Kind, writing
+    from campaign.ownfiles import OwnFiles
+
+    campaign = identify(file)
+    if Path(f"{to}-wal").exists():
+        raise UserError(f"{to}-wal is there: {to} is a ledger that is in use; name another file")
+    # Nothing tells the copy of a ledger from the ledger of another campaign.
+    empty = Kind("an empty file", lambda head: False, private=True)
+    ledger = Ledger.open(campaign.ledger, campaign.name, create=False, read_only=True)
+    try:
+        with (
+            writing(to, empty, OwnFiles(campaign.file), force=force) as out,
+            # SQLite makes its files by name; this one is private until it takes its place.
+            tempfile.TemporaryDirectory(prefix=".campaign-", dir=to.absolute().parent) as folder,
+        ):
+            copy = Path(folder, "ledger.db")
+            ledger.back_up(copy, time.time_ns())
+            with copy.open("rb") as octets:
+                shutil.copyfileobj(octets, out)
+    finally:
+        ledger.close()
+    echo(f"{to} is a copy of the ledger")
+    return OK

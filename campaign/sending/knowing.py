@@ -1,0 +1,40 @@
+"""Whether a ledger knows all who were mailed before: if not, they would be mailed again.
+
+A ledger that is gone leaves a new one in its place, which knows nobody; one that was restored, or moved
+without its WAL, knows too little.
+"""
+
+from __future__ import annotations
+
+from campaign.campaignfile.models import CampaignFile
+from campaign.errors import Problem, UserError
+from campaign.ledger import Ledger
+from campaign.wording import shown
+
+
+def refuse_lost(campaign: CampaignFile, *, may_be_new: bool) -> None:
+    """Refuse to make a ledger that nobody agreed to."""
+    if not may_be_new and not campaign.ledger.exists():
+        raise _new(campaign)
+
+
+def refuse_unknowing(campaign: CampaignFile, ledger: Ledger, *, may_be_new: bool) -> None:
+    """Refuse a ledger that lacks what was sent, and a new one that nobody agreed to."""
+    if ledger.incomplete:
+        resolve = f"campaign resolve {shown(campaign.file)}"
+        what = (
+            f"messages may be missing in this ledger: {ledger.incomplete}. Put the whole ledger back; or let"
+            f" the mail server's log say what was sent: {resolve} --from-log MAIL.LOG; or, if nothing was"
+            f" sent since: {resolve} --nothing-missing"
+        )
+        raise UserError(ledger.problem(what))
+    if not may_be_new and ledger.knows_nobody:
+        raise _new(campaign)
+
+
+def _new(campaign: CampaignFile) -> UserError:
+    what = (
+        "this would be a new ledger: it knows nobody, and everybody on the list would be mailed. If nobody"
+        " has had this campaign yet, add --new-ledger; else put the ledger back where it was"
+    )
+    return UserError(Problem(what, shown(campaign.ledger)))
