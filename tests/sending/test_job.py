@@ -71,7 +71,8 @@ def folder(campaign_for: Callable[..., CampaignFolder], postfix: Postfix) -> Cam
 
 
 def do(folder: CampaignFolder, person: Person, file: str = "campaign.yaml", **options: Any) -> Finished:
-    return run(load(folder.folder / file), Options(**options), person)
+    """Do the job; a new ledger is what is meant."""
+    return run(load(folder.folder / file), Options(**{"new_ledger": True, **options}), person)
 
 
 def snapshot(folder: CampaignFolder) -> dict[str, bytes]:
@@ -91,6 +92,17 @@ class TestSend:
         again = do(folder, person)
         assert again.summary == finished.summary
         assert len(person.attempts) == 3
+
+    def test_a_new_ledger_is_agreed_to_or_refused(self, folder: CampaignFolder) -> None:
+        with pytest.raises(UserError, match=r"a new ledger: it knows nobody.* add --new-ledger"):
+            do(folder, Person(), new_ledger=False)
+        assert not (folder.folder / "ledger.db").exists()
+        person = Person()
+        do(folder, person, new_ledger=False, asks=True, limit=1)
+        assert [plan.new_ledger for plan in person.asked] == [True]
+        do(folder, person, new_ledger=False)
+        assert not person.plans[-1].new_ledger
+        assert folder.counts() == {"accepted": 3}
 
     def test_who_says_no_gets_nothing(self, folder: CampaignFolder) -> None:
         person = Person(answer=False)
