@@ -19,7 +19,7 @@ from tests.e2e.folder import CampaignFolder
 from tests.servers.postfix import Postfix
 
 Folders = Callable[..., CampaignFolder]
-SEND = "send campaign.yaml --yes"
+SEND = "send campaign.yaml --yes --new-ledger"
 
 
 @pytest.fixture

@@ -51,7 +51,17 @@ raise SystemExit(main())
 
 def taken_over(folder: CampaignFolder, where: str, look: int) -> subprocess.CompletedProcess[str]:
     """Stop a run at a look, let another one send everything, and go on; return how the first one ended."""
-    arguments = [sys.executable, "-c", _STOPS, where, str(look), "send", "campaign.yaml", "--yes"]
+    arguments = [
+        sys.executable,
+        "-c",
+        _STOPS,
+        where,
+        str(look),
+        "send",
+        "campaign.yaml",
+        "--yes",
+        "--new-ledger",
+    ]
     process = subprocess.Popen(
         arguments,
         cwd=folder.folder,
