@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from campaign.clock import Moment
-from campaign.errors import Problem
+from campaign.errors import Problem, UserError
 from campaign.ledger.history import History
 from campaign.ledger.patterns import Forgotten
 from campaign.ledger.scope import Scope
@@ -25,7 +25,14 @@ from campaign.ledger.sqlite.campaigns import Campaigns
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.file import check_header
 from campaign.ledger.sqlite.history import SqliteHistory
-from campaign.ledger.sqlite.runs import INCOMPLETE, WAL_LOST, end_dead_runs, lost_its_wal, mark_as_copy
+from campaign.ledger.sqlite.runs import (
+    INCOMPLETE,
+    WAL_LOST,
+    end_dead_runs,
+    end_own_run,
+    lost_its_wal,
+    mark_as_copy,
+)
 from campaign.ledger.sqlite.schema import VERSION
 from campaign.ledger.sqlite.starts import ages
 from campaign.ledger.sqlite.suppression import SqliteSuppressions
@@ -86,8 +93,12 @@ class Ledger:
         return ledger
 
     def close(self) -> None:
-        """Close the ledger."""
-        self.database.close()
+        """Close the ledger; a run that broke off is ended first: the last connection removes the WAL."""
+        try:
+            with suppress(UserError):  # no room, or locked: then it is as if the process had died
+                end_own_run(self.database, time.time_ns())
+        finally:
+            self.database.close()
 
     def register(self) -> None:
         """Make the campaign known to the ledger, if it is not."""

@@ -51,6 +51,8 @@ class Database:
         self.place: Place | None = None
         self.lacks_wal = False
         """Whether the file was found without a WAL."""
+        self.run: int | None = None
+        """The run that was started on this connection."""
         self._connection = connection
         self._reserve = Reserve(path) if path is not None else None
         self._full = True

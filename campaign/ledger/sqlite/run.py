@@ -88,6 +88,7 @@ class SqliteRun:
                 (campaign_id, *this_process(), scope.host, scope.username, now, now, steady),
             )
             found = database.row("SELECT max(id) FROM runs")
+            database.run = found[0] if found else None
         database.may_checkpoint(True)
         database.checkpoint()  # the file alone says that there is a run, should its WAL get lost
         run_id = found[0] if found else 0

@@ -160,6 +160,20 @@ def end_dead_runs(database: Database, now: int) -> None:
         reap(database, now)
 
 
+def end_own_run(database: Database, now: int) -> None:
+    """End the run that was started on this connection, if it broke off before its end: for `close`."""
+    if database.run is None:
+        return
+    with database.transaction():
+        ended = database.change(
+            "UPDATE runs SET ended_at = heartbeat WHERE id = ? AND ended_at IS NULL"
+            " AND (host, pid, process) = (?, ?, ?)",
+            (database.run, *this_process()),
+        )
+        if ended:
+            reap(database, now)
+
+
 def mark_as_copy(database: Database, now: int) -> None:
     """Note that a ledger is a copy made at `now`, UTC ns, and end its runs: they go on elsewhere."""
     at = datetime.fromtimestamp(now // SECOND, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
