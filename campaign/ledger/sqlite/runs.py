@@ -162,13 +162,14 @@ def end_dead_runs(database: Database, now: int) -> None:
 
 def end_own_run(database: Database, now: int) -> None:
     """End the run that was started on this connection, if it broke off before its end: for `close`."""
-    if database.run is None:
+    run, database.run = database.run, None
+    if run is None:
         return
     with database.transaction():
         ended = database.change(
             "UPDATE runs SET ended_at = heartbeat WHERE id = ? AND ended_at IS NULL"
             " AND (host, pid, process) = (?, ?, ?)",
-            (database.run, *this_process()),
+            (run, *this_process()),
         )
         if ended:
             reap(database, now)
