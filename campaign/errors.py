@@ -17,10 +17,25 @@ _AFTER = re.compile(r"(, entry [0-9]+)\.")
 
 
 class Severity(StrEnum):
-    """Whether a problem stops the campaign or is only said."""
+    """Whether a problem stops the campaign or is only said; a note is what may well be meant."""
 
     ERROR = "error"
     WARNING = "warning"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of the list that have a problem: how many, and the first of them as ranges of numbers."""
+
+    count: int
+    ranges: tuple[tuple[int, int], ...]
+
+    def __str__(self) -> str:
+        parts = [f"{first}–{last}" if last > first else f"{first}" for first, last in self.ranges]
+        more = self.count - sum(last - first + 1 for first, last in self.ranges)
+        noun = "row" if self.count == 1 else "rows"
+        return f"{noun} {', '.join(parts)}" + (f" and {more:,} more" if more else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +45,8 @@ class Problem:
     `line` and `column` count from 1; `path` is the dotted place in the campaign file (`smtp.port`).
     `rule` names the check that found it, where one did. `row` is the list's row that has it and
     `row_line` its line there, where that is not `line`. `same` is what stands in the place of `message`
-    where it is asked whether two rows have the same problem: without the cell's own text.
+    where it is asked whether two rows have the same problem: without the cell's own text. `rows` are
+    all that have it, where several were looked at.
     """
 
     message: str
@@ -43,12 +59,13 @@ class Problem:
     row: int | None = None
     row_line: int | None = None
     same: str = ""
+    rows: Rows | None = None
 
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
-        warning = "warning" if self.severity is Severity.WARNING else ""
+        severity = "" if self.severity is Severity.ERROR else self.severity
         path = _AFTER.sub(r"\1, ", _ENTRY.sub(lambda index: f", entry {int(index[1]) + 1}", self.path))
-        said = ": ".join(part for part in (place, warning, path, self.message) if part)
+        said = ": ".join(part for part in (place, severity, path, self.message) if part)
         return said if self.row_line is None else f"{said} (row {self.row}, line {self.row_line} of the list)"
 
 

@@ -12,10 +12,11 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Protocol
 
 from campaign.campaignfile.models import CampaignFile
 from campaign.delivery import Message
-from campaign.errors import Problem, UserError
+from campaign.errors import Problem, Rows, UserError
 from campaign.ledger.protocols import Enrolment, Plan
 from campaign.message.render import Renderer
 from campaign.message.tokens import Secrets
@@ -26,29 +27,34 @@ from campaign.templating.names import Names
 from campaign.wording import counted
 
 MOST_SHOWN = 50
-_BLANK_SUBJECT = b"\r\nSubject: \r\n"
 _MOST_RANGES = 8
 _BATCH = 1000  # bad rows that are noted at once
 
 
 @dataclass(slots=True)
-class _Rows:
-    """Numbers of rows, as ranges: the first few, and how many follow."""
+class RowRanges:
+    """Collects rows by their numbers, which do not fall: the first few ranges, and how many they are."""
 
     ranges: list[list[int]] = field(default_factory=list)
-    others: int = 0
+    count: int = 0
+    full: bool = False
 
     def add(self, number: int) -> None:
-        if self.ranges and not self.others and number == self.ranges[-1][1] + 1:
+        """Take note of a row; the same row again counts once."""
+        if self.ranges and number == self.ranges[-1][1]:
+            return
+        self.count += 1
+        if self.ranges and not self.full and number == self.ranges[-1][1] + 1:
             self.ranges[-1][1] = number
         elif len(self.ranges) < _MOST_RANGES:
             self.ranges.append([number, number])
         else:
-            self.others += 1
+            self.full = True
 
-    def __str__(self) -> str:
-        parts = [f"{first}–{last}" if last > first else f"{first}" for first, last in self.ranges]
-        return f"rows {', '.join(parts)}" + (f" and {self.others:,} more" if self.others else "")
+    @property
+    def rows(self) -> Rows:
+        """What was collected."""
+        return Rows(self.count, tuple((first, last) for first, last in self.ranges))
 
 
 class Tally:
@@ -60,7 +66,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.count = 0
-        self._faults: dict[tuple[object, ...], tuple[Problem, _Rows]] = {}
+        self._faults: dict[tuple[object, ...], tuple[Problem, RowRanges]] = {}
         self._kept: Counter[str | None] = Counter()
         self._beyond = 0
 
@@ -76,7 +82,7 @@ class Tally:
                     self._beyond += 1
                     continue
                 self._kept[problem.file] += 1
-                self._faults[fault] = problem, _Rows()
+                self._faults[fault] = problem, RowRanges()
             if problem.row is not None:
                 self._faults[fault][1].add(problem.row)
 
@@ -98,11 +104,13 @@ class Tally:
         return self._beyond
 
 
-def _with_rows(problem: Problem, rows: _Rows) -> Problem:
-    several = len(rows.ranges) > 1 or any(first < last for first, last in rows.ranges)
-    if not several:
+def _with_rows(problem: Problem, ranges: RowRanges) -> Problem:
+    if not ranges.count:
         return problem
-    return replace(problem, message=f"{problem.message} ({rows})", row_line=None)
+    rows = ranges.rows
+    if rows.count == 1:
+        return replace(problem, rows=rows)
+    return replace(problem, message=f"{problem.message} ({rows})", row_line=None, rows=rows)
 
 
 @dataclass(slots=True)
@@ -124,8 +132,8 @@ class Survey:
 
     `doubles` are rows that are left out because their key stands above already; `duplicates` says so of
     those that would get the same message. `addresses` counts envelope addresses: cc and bcc are mails
-    too. `blank` are columns that a template prints, `no_file` those that name an attachment, by its
-    number too, and `blank_subject` messages. `first` is the first message.
+    too. `blank` are columns that a template prints, and `no_file` those that name an attachment, by its
+    number too. `first` is the first message.
     """
 
     rows: int = 0
@@ -138,7 +146,6 @@ class Survey:
     doubles: int = 0
     blank: dict[str, Blank] = field(default_factory=dict)
     no_file: dict[tuple[int, str], Blank] = field(default_factory=dict)
-    blank_subject: Blank = field(default_factory=Blank)
     first: Message | None = None
     first_recipient: Recipient | None = None
 
@@ -158,6 +165,16 @@ class Preparation:
     def errors(self) -> list[Problem]:
         """Return what is wrong with rows: the first 50 faults of each file, and a line for the others."""
         return _told(self.survey.bad, self.recipients)
+
+
+class Examiner(Protocol):
+    """Looks at every message that is made, and at the list: the rules of `checks`."""
+
+    def begin(self, recipients: Recipients, renderer: Renderer, survey: Survey) -> None:
+        """Get ready: the list is open and the templates are compiled; `survey` fills as rows are read."""
+
+    def see(self, recipient: Recipient, message: Message) -> None:
+        """Look at one row's message, in the list's order; nothing of it may be kept."""
 
 
 Progress = Callable[[str, int, int], None]
@@ -215,8 +232,9 @@ def prepare(
     enrolment: Enrolment,
     secrets: Secrets,
     progress: Progress = lambda doing, done, of: None,
+    examiner: Examiner | None = None,
 ) -> Preparation:
-    """Read the whole list and render every row that would be sent.
+    """Read the whole list and render every row that would be sent; `examiner` sees each message.
 
     Raises UserError for what makes that impossible; bad rows are in the result.
     """
@@ -224,6 +242,8 @@ def prepare(
     if renderer is None or problems:
         raise UserError(*problems, *_bad_rows(recipients, progress))
     survey = Survey()
+    if examiner is not None:
+        examiner.begin(recipients, renderer, survey)
     # The address is compared folded, whether or not a template shows it.
     shown = (renderer.columns | recipients.name_columns) - {recipients.settings.email}
     enrolment.stage(recipients.columns, _surveyed(recipients, renderer, survey, progress), shown)
@@ -234,7 +254,7 @@ def prepare(
     for done, recipient in enumerate(enrolment.to_send()):
         if done % 100 == 0:
             progress("rendering", done, total)
-        wrong = _render(renderer, recipient, survey)
+        wrong = _render(renderer, recipient, survey, examiner)
         if wrong:
             survey.bad.add(wrong)
             bad.append((recipient.number, "; ".join(problem.message for problem in wrong)))
@@ -293,7 +313,9 @@ def _sort_doubles(
         survey.bad.add_unseen(more)
 
 
-def _render(renderer: Renderer, recipient: Recipient, survey: Survey) -> list[Problem]:
+def _render(
+    renderer: Renderer, recipient: Recipient, survey: Survey, examiner: Examiner | None
+) -> list[Problem]:
     try:
         message = renderer.render(recipient, date=datetime.now(UTC))
     except UserError as error:
@@ -302,9 +324,8 @@ def _render(renderer: Renderer, recipient: Recipient, survey: Survey) -> list[Pr
     survey.addresses += len(message.envelope.recipients)
     survey.largest = max(survey.largest, message.size)
     survey.smtputf8 += message.envelope.smtputf8
-    # The header is in the first chunk, or behind a signature in the second.
-    if _BLANK_SUBJECT in b"".join(message.chunks[:2]).partition(b"\r\n\r\n")[0]:
-        survey.blank_subject.see(recipient.line)
     if survey.first is None:
         survey.first, survey.first_recipient = message, recipient
+    if examiner is not None:
+        examiner.see(recipient, message)
     return []

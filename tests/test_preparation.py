@@ -266,12 +266,6 @@ def test_blank_cells_that_a_template_prints(prepared: Prepare) -> None:
     assert (column, found.survey.blank[column].rows, found.survey.blank[column].line) == ("first", 2, 3)
 
 
-def test_blank_subjects(prepared: Prepare) -> None:
-    people = "email,first\nann@x.test,\nben@x.test,Ben\ncat@x.test,\n"
-    blank = prepared(people, "Subject: \r\n\r\nSubject: \r\n", subject="{{ first }}").survey.blank_subject
-    assert (blank.rows, blank.line) == (2, 2)
-
-
 def test_a_list_of_nobody(prepared: Prepare) -> None:
     found = prepared("email,first\n")
     assert (found.plan.to_send, found.survey.rows, found.survey.first) == (0, 0, None)

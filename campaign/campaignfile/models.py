@@ -23,6 +23,7 @@ from campaign.campaignfile.values import (
     Flag,
     KeyFile,
     ListFile,
+    RuleNames,
     Seconds,
     Share,
     TemplateFile,
@@ -212,6 +213,12 @@ class StopWhen(_Model):
     in_doubt: Share = _about("The share of them that may be in doubt; also, five in a row.", default=0.05)
 
 
+class Checking(_Model):
+    """What `check` looks for."""
+
+    ignore: RuleNames = _about("Rules whose findings are meant.", default=())
+
+
 def _attachments(value: object) -> object:
     """A path stands for the attachment at it."""
     if not isinstance(value, list):
@@ -257,6 +264,7 @@ class CampaignFile(_Model):
     rate: Windows = _about("This campaign's rates, instead of the server's.", default=())
     retry: RetryPolicy = _about("When a deferred message is tried again.", default_factory=RetryPolicy)
     stop_when: StopWhen = _about("When a run stops by itself.", default_factory=StopWhen)
+    check: Checking = _about("What `check` looks for.", default_factory=Checking)
     suppress: Auto = _about("Whether dead addresses are suppressed.", default=True)
     ledger: AnyPath = _about("The ledger's file.", default="ledger.db", validate_default=True)
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, Strict, ValidationInfo, WithJsonSchema
 
-from campaign.campaignfile import readers
+from campaign.campaignfile import readers, rulenames
 from campaign.campaignfile.octets import MOST_OF_A_KEY, MOST_OF_A_LIST, MOST_OF_A_TEMPLATE
 from campaign.model import Window
 
@@ -61,3 +61,9 @@ _PERCENT = {"anyOf": [{"type": "string", "pattern": "^[0-9.]+ *%$"}, {"type": "n
 Share = Annotated[float | None, BeforeValidator(readers.share), WithJsonSchema(_PERCENT)]
 Auto = Annotated[bool, BeforeValidator(readers.auto), WithJsonSchema({"enum": ["auto", "off", False]})]
 Delimiter = Annotated[str | None, BeforeValidator(readers.delimiter)]
+_RULE = {"enum": [*rulenames.RULES, *rulenames.OTHERS]}
+RuleNames = Annotated[
+    tuple[Annotated[str, BeforeValidator(rulenames.rule_name)], ...],
+    BeforeValidator(readers.texts),
+    WithJsonSchema({"anyOf": [_RULE, {"type": "array", "items": _RULE}]}),
+]

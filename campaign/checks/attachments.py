@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from campaign.checks.checked import Checked
+from campaign.checks.rule import Rule
 from campaign.errors import Problem
 from campaign.wording import counted
 
@@ -21,29 +21,36 @@ _EXPRESSIONS = re.compile(r"(\{\{[^}]*\}\}\s*)+")  # and nothing besides: the pa
 _ONE = re.compile(r"\{\{[^}]*\}\}")  # an expression alone, which may give the whole name
 
 
-def check(checked: Checked) -> Iterator[Problem]:
-    """Yield a warning for each such file, and for each column that is blank where it names one."""
-    for (number, column), blank in checked.survey.no_file.items():
-        if not _EXPRESSIONS.fullmatch(checked.campaign.attachments[number].path.strip()):
-            continue  # `files/.pdf`, which is not there, is an error of the row
-        yield checked.warn_list(
-            f"{column} is blank in {counted(blank.rows, 'row')}, and attachments.{number} is named by it:"
-            " their mail goes without the file; if that is meant, write {% if … %} around the path",
-            blank.line,
-        )
-    for number, attachment in enumerate(checked.campaign.attachments):
-        path, name = (
-            PurePosixPath(text.rstrip()).suffix.lower() for text in (attachment.path, attachment.name or "")
-        )
-        suffix = name or path
-        if suffix in _REFUSED:
-            yield checked.warn(
-                f"attachments.{number}", f"many receivers refuse {suffix} files; send a link to it"
+class Check(Rule):
+    """See the module."""
+
+    def report(self) -> Iterator[Problem]:
+        """Yield a warning for each such file, and for each column that is blank where it names one."""
+        for (number, column), blank in self.checked.survey.no_file.items():
+            if not _EXPRESSIONS.fullmatch(self.checked.campaign.attachments[number].path.strip()):
+                continue  # `files/.pdf`, which is not there, is an error of the row
+            yield self.warn_list(
+                f"{column} is blank in {counted(blank.rows, 'row')}, and attachments.{number} is named by it:"
+                " their mail goes without the file; if that is meant, write {% if … %} around the path",
+                blank.line,
             )
-        elif (
-            attachment.name and _KIND.fullmatch(path) and name != path and not _ONE.fullmatch(attachment.name)
-        ):
-            yield checked.warn(
-                f"attachments.{number}.name",
-                f"the name does not end in {path} as the file's does; programs go by it",
+        for number, attachment in enumerate(self.checked.campaign.attachments):
+            path, name = (
+                PurePosixPath(text.rstrip()).suffix.lower()
+                for text in (attachment.path, attachment.name or "")
             )
+            suffix = name or path
+            if suffix in _REFUSED:
+                yield self.warn(
+                    f"attachments.{number}", f"many receivers refuse {suffix} files; send a link to it"
+                )
+            elif (
+                attachment.name
+                and _KIND.fullmatch(path)
+                and name != path
+                and not _ONE.fullmatch(attachment.name)
+            ):
+                yield self.warn(
+                    f"attachments.{number}.name",
+                    f"the name does not end in {path} as the file's does; programs go by it",
+                )

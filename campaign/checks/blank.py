@@ -7,21 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from campaign.checks.checked import Checked
+from campaign.checks.rule import Rule
 from campaign.errors import Problem
 from campaign.model import RESERVED
 from campaign.templating.names import ROW
 from campaign.wording import counted
 
 
-def check(checked: Checked) -> Iterator[Problem]:
-    """Yield a warning for each such column."""
-    for column, blank in checked.survey.blank.items():
-        name = column if column.isidentifier() and column not in RESERVED else f"{ROW}[{column!r}]"
-        place = checked.preparation.renderer.shown[column]
-        where = f"{place.file}:{place.line}" if place.line is not None else place.file
-        yield checked.warn_list(
-            f"{column} is blank in {counted(blank.rows, 'row')}, and a template prints it ({where});"
-            f" write {{{{ {name} or '…' }}}}",
-            blank.line,
-        )
+class Check(Rule):
+    """See the module."""
+
+    def report(self) -> Iterator[Problem]:
+        """Yield a warning for each such column."""
+        for column, blank in self.checked.survey.blank.items():
+            name = column if column.isidentifier() and column not in RESERVED else f"{ROW}[{column!r}]"
+            place = self.checked.renderer.shown[column]
+            where = f"{place.file}:{place.line}" if place.line is not None else place.file
+            yield self.warn_list(
+                f"{column} is blank in {counted(blank.rows, 'row')}, and a template prints it ({where});"
+                f" write {{{{ {name} or '…' }}}}",
+                blank.line,
+            )

@@ -1,4 +1,4 @@
-"""What the rules look at, and how they say what they find."""
+"""What the rules look at: a compiled campaign, and what is seen of its list."""
 
 from __future__ import annotations
 
@@ -6,29 +6,22 @@ from dataclasses import dataclass
 
 from campaign.address import AddressError, parse_mailbox
 from campaign.campaignfile.models import CampaignFile
+from campaign.checks.sources import Sources
 from campaign.delivery import Message
-from campaign.errors import Problem, Severity
-from campaign.preparation import Preparation, Survey
+from campaign.message.render import Renderer
+from campaign.preparation import Survey
+from campaign.recipients.list import Recipients
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A prepared campaign; `text` and `html` are the parts of its first message."""
+    """A campaign whose templates are compiled; `survey` is filled while its rows are read."""
 
-    preparation: Preparation
-    text: str | None
-    html: str | None
-    rule: str = ""
-
-    @property
-    def campaign(self) -> CampaignFile:
-        """The campaign file."""
-        return self.preparation.campaign
-
-    @property
-    def survey(self) -> Survey:
-        """What was seen of the list."""
-        return self.preparation.survey
+    campaign: CampaignFile
+    recipients: Recipients
+    renderer: Renderer
+    survey: Survey
+    sources: Sources
 
     @property
     def first(self) -> Message | None:
@@ -42,12 +35,3 @@ class Checked:
             return parse_mailbox(self.campaign.from_).address
         except AddressError:
             return self.first.envelope.sender if self.first is not None else ""
-
-    def warn(self, path: str, message: str) -> Problem:
-        """Return a warning at a place of the campaign file."""
-        return self.campaign.problem(path, message, Severity.WARNING, self.rule)
-
-    def warn_list(self, message: str, line: int | None = None) -> Problem:
-        """Return a warning at a line of the list."""
-        file = self.preparation.recipients.file
-        return Problem(message, file, line, severity=Severity.WARNING, rule=self.rule)

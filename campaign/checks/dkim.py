@@ -8,18 +8,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from campaign.address import domain_of
-from campaign.checks.checked import Checked
+from campaign.checks.rule import Rule
+from campaign.checks.seen import Seen
 from campaign.errors import Problem
+from campaign.model import Recipient
 
 
-def check(checked: Checked) -> Iterator[Problem]:
-    """Yield what the key's reading warned of, and a warning for a domain that does not align."""
-    dkim = checked.campaign.dkim
-    if dkim is None:
-        return
-    yield from checked.preparation.renderer.warnings
-    ours, theirs = dkim.domain.lower(), domain_of(checked.sender).lower()
-    if theirs and not (ours == theirs or ours.endswith(f".{theirs}") or theirs.endswith(f".{ours}")):
-        yield checked.warn(
-            "dkim.domain", f"{ours} is not the sender's domain, {theirs}: DMARC asks that they align"
-        )
+class Check(Rule):
+    """See the module."""
+
+    def see(self, recipient: Recipient, message: Seen) -> None:
+        dkim = self.checked.campaign.dkim
+        if dkim is None:
+            return
+        ours, theirs = dkim.domain.lower(), domain_of(message.sender)
+        if theirs and not (ours == theirs or ours.endswith(f".{theirs}") or theirs.endswith(f".{ours}")):
+            what = f"{ours} is not the sender's domain, {theirs}: DMARC asks that they align"
+            self.find(recipient, self.warn("dkim.domain", what))
+
+    def report(self) -> Iterator[Problem]:
+        """Yield what the key's reading warned of, and a warning for a domain that does not align."""
+        yield from self.checked.renderer.warnings
+        yield from super().report()

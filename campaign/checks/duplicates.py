@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from campaign.checks.checked import Checked
+from campaign.checks.rule import Rule
 from campaign.errors import Problem
 from campaign.wording import counted
 
 
-def check(checked: Checked) -> Iterator[Problem]:
-    """Yield a warning for each later row, up to a number, and one for the others."""
-    duplicates = checked.survey.duplicates
-    for problem in duplicates.shown:
-        yield checked.warn_list(problem.message, problem.line)
-    if duplicates.beyond:
-        yield checked.warn_list(
-            f"and {counted(duplicates.beyond, 'more row')} whose key stands above already"
-        )
+class Check(Rule):
+    """See the module."""
+
+    def report(self) -> Iterator[Problem]:
+        """Yield a warning for each later row, up to a number, and one for the others."""
+        duplicates = self.checked.survey.duplicates
+        for problem in duplicates.shown:
+            yield self.warn_list(problem.message, problem.line)
+        if duplicates.beyond:
+            yield self.warn_list(
+                f"and {counted(duplicates.beyond, 'more row')} whose key stands above already"
+            )

@@ -1,25 +1,120 @@
-"""A picture that lies in a file of ours and is named where no message can carry it: nobody will see it.
+"""An image that nobody will see, or only where images are loaded and the window is wide.
 
-`<img src>` and `background` travel with the message; `url()` in a style and `srcset` do not, and
-need an address that begins with https://.
+- In a file of ours, and named where no message can carry it: `url()` in a style, `srcset`. `<img src>` and
+  `background` travel with the message.
+- At `file:`, on localhost, or at a `cid:` that the message does not have: an error.
+- In the HTML itself (`data:`): Gmail and Outlook do not show it (caniemail.com/features/image-base64).
+- Without `alt`, which is all that is shown where images are blocked; `alt=""` says that it means nothing.
+- Without a width or height: Outlook on Windows shows it as large as its file is, and others make room for
+  it only when it has arrived. A note.
+- Images that travel with the message and have more than 1 MB together.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from html import unescape
+from functools import lru_cache
 
-from campaign.checks.checked import Checked
-from campaign.errors import Problem
+from campaign.checks.addresses import is_of_this_machine
+from campaign.checks.page import Tag
+from campaign.checks.rule import Rule
+from campaign.checks.seen import Seen
+from campaign.errors import Problem, Severity
 from campaign.message.html import is_local
+from campaign.model import Recipient
+from campaign.wording import size
 
-_NAMED = re.compile(r"""\burl\(\s*["']?([^"')]+)|\ssrcset\s*=\s*["']?([^"'\s,>]+)""", re.IGNORECASE)
+MOST = 1_000_000
+"""Octets of all images of a message."""
+
+_URL = re.compile(r"""\burl\(\s*["']?([^"')]+)""", re.IGNORECASE)
+_SIZED = re.compile(r"(?:^|[;\s])(?:max-)?(?:width|height)\s*:", re.IGNORECASE)
+_DOT = ("0", "1", "0px", "1px")  # the width of an image that only counts who reads
 
 
-def check(checked: Checked) -> Iterator[Problem]:
-    """Yield a warning for each such picture of the first row's message."""
-    found = (unescape(url or srcset).strip() for url, srcset in _NAMED.findall(unescape(checked.html or "")))
-    for address in dict.fromkeys(filter(is_local, found)):
-        what = f"{address[:80]!r} is shown by a style or a srcset, which cannot bring a file along"
-        yield checked.warn("templates", f"{what}; write an https address, or <img src>")
+class Check(Rule):
+    """See the module."""
+
+    def see(self, recipient: Recipient, message: Seen) -> None:
+        page = message.page
+        if page is None:
+            return
+        carried = {image.content_id: image for image in message.images}
+        named = [(tag.attributes.get("src", ""), tag) for tag in page.images]
+        named += [(tag.attributes["background"], tag) for tag in page.tags if "background" in tag.attributes]
+        for address, tag in named:
+            for severity, what in _judged(tag, address):
+                file = carried[address[4:]].name if address[4:] in carried else ""
+                self._tell(recipient, severity, what, file, tag)
+            if address[:4].lower() == "cid:" and address[4:] not in carried:
+                what = f"the message has no image {address[:80]!r}; name its file, and it travels with it"
+                self._tell(recipient, Severity.ERROR, what, "", tag)
+        for address in _brought_by_nothing(page.tags, page.styles):
+            what = f"{address[:80]!r} is shown by a style or a srcset, which cannot bring a file along"
+            place = self._place(address)
+            self.find(recipient, self.at(place, f"{what}; write an https address, or <img src>"))
+        weight = sum(image.size for image in carried.values())
+        if weight > MOST:
+            what = f"the images have {size(weight)} together; phones load them slowly, and filters notice"
+            self.find(recipient, self.at(self._place(""), what, same="weight"))
+
+    def _tell(self, recipient: Recipient, severity: Severity, what: str, file: str, tag: Tag) -> None:
+        written = file or tag.raw.get("src") or tag.raw.get("background") or ""
+        self.find(recipient, self.at(self._place(written), what, severity))
+
+    def _place(self, written: str) -> Problem:
+        found = self.checked.sources.place(written) if written else None
+        return found if found is not None else self.checked.sources.template("html", "mjml", "markdown")
+
+
+@lru_cache(maxsize=1024)
+def _judged(tag: Tag, address: str) -> tuple[tuple[Severity, str], ...]:
+    """What is wrong with an image, whatever else its message has."""
+    return tuple(_faults(tag, address))
+
+
+def _faults(tag: Tag, address: str) -> Iterator[tuple[Severity, str]]:
+    shown = address if len(address) <= 60 else f"{address[:59]}…"
+    if not address:
+        yield Severity.WARNING, "an image has no address"
+    elif is_of_this_machine(address):
+        yield Severity.ERROR, f"the image {shown!r} is on this machine, and nobody else can see it"
+    elif address[:5].lower() == "data:":
+        what = "an image is written into the HTML (data:): Gmail and Outlook do not show it"
+        yield Severity.WARNING, f"{what}; name its file, and it travels with the message"
+    if tag.name != "img" or tag.attributes.get("width") in _DOT or tag.attributes.get("height") in _DOT:
+        return
+    # Of images that a row names, each would be a finding of its own.
+    named = (
+        f"the image {shown!r}"
+        if address and not address.lower().startswith(("cid:", "data:"))
+        else "an image"
+    )
+    if "alt" not in tag.attributes:
+        what = f"{named} has no alt: where images are blocked, nothing stands for it"
+        yield Severity.WARNING, f'{what}; alt="" if it means nothing'
+    if not {"width", "height"} & tag.attributes.keys() and not _SIZED.search(tag.style):
+        yield Severity.NOTE, f"{named} has no width: Outlook shows it as large as its file is"
+
+
+def _brought_by_nothing(tags: list[Tag], styles: tuple[str, ...]) -> list[str]:
+    """Addresses of files of ours in styles and srcsets."""
+    found: dict[str, None] = {}
+    for tag in tags:
+        if "style" in tag.attributes or "srcset" in tag.attributes:
+            found.update(dict.fromkeys(_of_tag(tag)))
+    for style in styles:
+        found.update(dict.fromkeys(_of_style(style)))
+    return list(found)
+
+
+@lru_cache(maxsize=1024)
+def _of_tag(tag: Tag) -> tuple[str, ...]:
+    srcset = [one.split()[0] for one in tag.attributes.get("srcset", "").split(",") if one.strip()]
+    return (*_of_style(tag.style), *filter(is_local, srcset))
+
+
+@lru_cache(maxsize=256)
+def _of_style(style: str) -> tuple[str, ...]:
+    return tuple(address for url in _URL.findall(style) if is_local(address := url.strip()))

@@ -1,21 +1,24 @@
-"""Marks of a template that came through into a message: `{{ name }}`, from a cell or a typo."""
+"""Marks of a template that came through into a message: `{{ name }}`, from a cell or a typo.
+
+A text part that is blank is left over from a template too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from campaign.checks.rule import Rule
+from campaign.checks.seen import Seen
+from campaign.model import Recipient
 
-from campaign.checks.checked import Checked
-from campaign.errors import Problem
 
+class Check(Rule):
+    """See the module."""
 
-def check(checked: Checked) -> Iterator[Problem]:
-    """Yield a warning where the first row's message shows such marks, or nothing at all."""
-    for kind, part in (("text", checked.text), ("html", checked.html)):
-        if part is None:
-            continue
-        if "{{" in part or "{%" in part:
-            yield checked.warn(
-                "templates", f"the {kind} part shows {{{{ or {{% to its reader; look at a preview"
-            )
-        if kind == "text" and not part.strip():
-            yield checked.warn("templates", "the text part is blank")
+    def see(self, recipient: Recipient, message: Seen) -> None:
+        for kind, part in (("text", message.text), ("html", message.html)):
+            if part is not None and ("{{" in part or "{%" in part):
+                place = self.checked.sources.template(kind, "markdown", "html", "mjml")
+                what = f"the {kind} part shows {{{{ or {{% to its reader; look at a preview"
+                self.find(recipient, self.at(place, what))
+        if message.text is not None and not message.text.strip():
+            place = self.checked.sources.template("text", "markdown", "html", "mjml")
+            self.find(recipient, self.at(place, "the text part is blank"))

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from campaign.checks.checked import Checked
+from campaign.checks.rule import Rule
 from campaign.errors import Problem
 from campaign.wording import counted
 
 
-def check(checked: Checked) -> Iterator[Problem]:
-    """Yield a warning at `where`, or at the list."""
-    if checked.survey.rows:
-        return
-    excluded = checked.preparation.recipients.excluded
-    if excluded:
-        rows = counted(excluded, "row")
-        what = f"matches nobody: it leaves out all of the list's {rows}. Cells are text, and compared exactly"
-        yield checked.warn("recipients.where", what)
-    else:
-        yield checked.warn_list("the list has a header and no rows: nobody is mailed")
+class Check(Rule):
+    """See the module."""
+
+    def report(self) -> Iterator[Problem]:
+        """Yield a warning at `where`, or at the list."""
+        if self.checked.survey.rows:
+            return
+        excluded = self.checked.recipients.excluded
+        if excluded:
+            rows = f"all of the list's {counted(excluded, 'row')}"
+            what = f"matches nobody: it leaves out {rows}. Cells are text, and compared exactly"
+            yield self.warn("recipients.where", what)
+        else:
+            yield self.warn_list("the list has a header and no rows: nobody is mailed")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from campaign.checks.checked import Checked
+from campaign.checks.rule import Rule
 from campaign.errors import Problem
 from campaign.model import SECOND, Window
 
@@ -27,20 +27,23 @@ _LIMITS = {
 }
 
 
-def check(checked: Checked) -> Iterator[Problem]:
-    """Yield a warning where the documented limit is not kept."""
-    host = checked.campaign.smtp.host.lower()
-    for name, (advice, limits) in _LIMITS.items():
-        if host != name and not host.endswith(f".{name}"):
-            continue
-        ours = checked.campaign.windows
-        if not ours:
-            yield checked.warn("smtp.host", f"{host} limits its users, and no rate is given; write {advice}")
-        for limit in limits:
-            if ours and not any(_keeps(window, limit) for window in ours):
-                yield checked.warn(
-                    "smtp.rate", f"{host} takes {limit}, which this rate exceeds; write {advice}"
-                )
+class Check(Rule):
+    """See the module."""
+
+    def report(self) -> Iterator[Problem]:
+        """Yield a warning where the documented limit is not kept."""
+        host = self.checked.campaign.smtp.host.lower()
+        for name, (advice, limits) in _LIMITS.items():
+            if host != name and not host.endswith(f".{name}"):
+                continue
+            ours = self.checked.campaign.windows
+            if not ours:
+                yield self.warn("smtp.host", f"{host} limits its users, and no rate is given; write {advice}")
+            for limit in limits:
+                if ours and not any(_keeps(window, limit) for window in ours):
+                    yield self.warn(
+                        "smtp.rate", f"{host} takes {limit}, which this rate exceeds; write {advice}"
+                    )
 
 
 def _keeps(ours: Window, limit: Window) -> bool:

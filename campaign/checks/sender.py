@@ -1,17 +1,22 @@
-"""The sender's address is one that receivers do not believe, or that nobody can answer."""
+"""The sender's address is a free mailbox or an example's: receivers do not believe it.
+
+Providers of free mailboxes tell receivers to refuse mail in their name from other servers: their DMARC
+policy (RFC 7489 6.3). Others have a policy that asks for nothing; mail to many from a free mailbox is
+then still what spam filters look for (SpamAssassin's FREEMAIL_FROM), and no DKIM key of yours can sign it.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 from campaign.address import domain_of
 from campaign.campaignfile.consistency import is_loopback
-from campaign.checks.checked import Checked
-from campaign.errors import Problem
+from campaign.checks.mailboxes import FREE
+from campaign.checks.rule import Rule
+from campaign.checks.seen import Seen
+from campaign.model import Recipient
 
-# Their DMARC policies refuse mail in their name from other servers (RFC 7489 6.3). By domain, the
-# domains of the servers that may.
+# By domain, the domains of the servers that may.
 _GOOGLE, _YAHOO = ("gmail.com", "googlemail.com"), ("yahoo.com", "aol.com")
 _MICROSOFT, _GMX = ("office365.com", "outlook.com"), ("gmx.net", "gmx.com", "gmx.de")
 _MAILBOX_PROVIDERS = {
@@ -24,14 +29,20 @@ _MAILBOX_PROVIDERS = {
 _RESERVED = re.compile(r"(^|\.)(example\.(com|net|org)|example|test|invalid|localhost)$")
 
 
-def check(checked: Checked) -> Iterator[Problem]:
-    """Yield a warning for a mailbox provider's domain at another's server, and for an example's."""
-    if checked.first is None:
-        return
-    sender = checked.sender
-    domain, host = domain_of(sender), checked.campaign.smtp.host.lower()
-    servers = tuple(f".{name}" for name in _MAILBOX_PROVIDERS.get(domain, ()))
-    if servers and not f".{host}".endswith(servers):
-        yield checked.warn("from", f"receivers refuse mail from {domain} that another server sends (DMARC)")
-    elif _RESERVED.search(domain) and not is_loopback(host):
-        yield checked.warn("from", f"{domain} is a domain for examples; write your own address")
+class Check(Rule):
+    """See the module."""
+
+    def see(self, recipient: Recipient, message: Seen) -> None:
+        domain, host = domain_of(message.sender), self.checked.campaign.smtp.host.lower()
+        servers = tuple(f".{name}" for name in _MAILBOX_PROVIDERS.get(domain, ()))
+        if servers:
+            if not f".{host}".endswith(servers):
+                what = f"receivers refuse mail from {domain} that another server sends (DMARC)"
+                self.find(recipient, self.warn("from", what))
+        elif domain in FREE:
+            if not f".{host}".endswith(f".{domain}"):
+                what = f"{domain} is for free mailboxes, and another server sends: use a domain of your own"
+                self.find(recipient, self.warn("from", what))
+        elif _RESERVED.search(domain) and not is_loopback(host):
+            what = f"{domain} is a domain for examples; write your own address"
+            self.find(recipient, self.warn("from", what))

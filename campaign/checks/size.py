@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from campaign.checks.checked import Checked
+from campaign.checks.rule import Rule
 from campaign.errors import Problem
 
 MOST = 10_000_000
 """Octets. Exchange Online and Gmail take 25 MB and more; many others stop at 10."""
 
 
-def check(checked: Checked) -> Iterator[Problem]:
-    """Yield a warning where the largest message is larger."""
-    if checked.survey.largest > MOST:
-        size = checked.survey.largest / 1e6
-        yield checked.warn(
-            "attachments",
-            f"the largest message has {size:.1f} MB, and many receivers refuse more than 10; link to it",
-        )
+class Check(Rule):
+    """See the module."""
+
+    def report(self) -> Iterator[Problem]:
+        """Yield a warning where the largest message is larger."""
+        if self.checked.survey.largest > MOST:
+            size = self.checked.survey.largest / 1e6
+            yield self.warn(
+                "attachments",
+                f"the largest message has {size:.1f} MB, and many receivers refuse more than 10; link to it",
+            )

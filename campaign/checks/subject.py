@@ -1,19 +1,35 @@
-"""Messages whose subject is blank: people take them for spam, and so do filters."""
+"""A subject that is blank, longer than 70 characters, or all in capitals.
+
+Phones show 30 to 50 characters of a subject and desktop programs about 70; what follows is cut. A blank
+one, and one in capitals, look like spam to people and to filters (SpamAssassin's SUBJ_ALL_CAPS).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from campaign.checks.rule import Rule
+from campaign.checks.seen import Seen
+from campaign.errors import Severity
+from campaign.model import Recipient
 
-from campaign.checks.checked import Checked
-from campaign.errors import Problem
-from campaign.wording import counted
+LONGEST = 70
+"""Characters."""
+
+_FEW = 10  # letters: NEWS, or an abbreviation, is no shouting
 
 
-def check(checked: Checked) -> Iterator[Problem]:
-    """Yield a warning where there is one."""
-    blank = checked.survey.blank_subject
-    if blank.rows:
-        yield checked.warn_list(
-            f"the subject is blank in {counted(blank.rows, 'message')}, the first of them for this row",
-            blank.line,
-        )
+class Check(Rule):
+    """See the module."""
+
+    def see(self, recipient: Recipient, message: Seen) -> None:
+        subject = message.subject
+        place = self.checked.campaign.problem("subject", "")
+        if self.checked.campaign.templates.subject is not None:
+            place = self.checked.sources.template("subject")
+        if not subject:
+            self.find(recipient, self.at(place, "the subject is blank"))
+        elif len(subject) > LONGEST:
+            what = f"the subject is longer than {LONGEST} characters, and what follows is cut: {subject!r}"
+            self.find(recipient, self.at(place, what, Severity.NOTE, same="long"))
+        if subject.isupper() and sum(map(str.isalpha, subject)) >= _FEW:
+            what = f"the subject is all in capitals, as spam's is: {subject[:LONGEST]!r}"
+            self.find(recipient, self.at(place, what, same="capitals"))

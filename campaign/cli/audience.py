@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from campaign.checks import rules
 from campaign.cli.attemptlog import AttemptLog
 from campaign.cli.output import Output, ask
 from campaign.cli.signals import interruptible
@@ -73,7 +72,7 @@ class Terminal:
         from campaign.preview.terminal import outline
 
         preparation = plan.preparation
-        self._output.problems(rules.warnings(preparation))
+        self._output.problems(found for found in plan.odd if found.severity is not Severity.NOTE)
         survey = preparation.survey
         lines = terminal.plan_lines(
             preparation.campaign, preparation.plan, survey, plan.wait, plan.now, plan.limit

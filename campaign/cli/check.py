@@ -32,8 +32,11 @@ def command(file: Path, server: bool, strict: bool, as_json: bool, quiet: bool) 
     --server adds the server's problems, such as a certificate that ends within 14 days. The session is
     opened only if there are no errors.
 
-    --json writes a list of problems. With --server its last entry is what was negotiated: its severity
-    is "info", its rule "server", and its key "server" holds an object.
+    A note is what may well be meant. `check: {ignore: [rule]}` in FILE silences a rule; `campaign guide
+    checks` tells what each looks for.
+
+    --json writes a list of problems; `rows` counts the rows that have one. With --server its last entry is
+    what was negotiated: its severity is "info", its rule "server", and its key "server" holds an object.
 
     Exit code 0 with warnings, 2 with errors or, under --strict, with warnings, 6 if no session could be
     opened. No password, token or secret command is run.
@@ -55,23 +58,25 @@ def command(file: Path, server: bool, strict: bool, as_json: bool, quiet: bool) 
             problems.append(campaign.problem("smtp.host", str(error), rule="server"))
         except UserError as error:
             problems += error.problems
-    errors = sum(problem.severity is Severity.ERROR for problem in problems)
+    errors, warnings, notes = (sum(p.severity is severity for p in problems) for severity in Severity)
     if as_json:
         echo_json(_json(problems, campaign, negotiated))
     else:
         for problem in problems:
-            if strict or not quiet or problem.severity is Severity.ERROR:
+            wanted = strict and problem.severity is Severity.WARNING
+            if wanted or not quiet or problem.severity is Severity.ERROR:
                 say(problem)
         output.lines(_surveyed(inspection.survey))
         output.lines(_negotiated(campaign, negotiated))
-        output.lines([_summary(file, errors, len(problems) - errors)])
+        output.lines([_summary(file, errors, warnings, notes)])
     if not connected:
         return DISCONNECTED
-    return USAGE if errors or (strict and problems) else OK
+    return USAGE if errors or (strict and warnings) else OK
 
 
-def _summary(file: Path, errors: int, warnings: int) -> str:
-    found = [counted(count, what) for count, what in ((errors, "error"), (warnings, "warning")) if count]
+def _summary(file: Path, errors: int, warnings: int, notes: int) -> str:
+    counts = ((errors, "error"), (warnings, "warning"), (notes, "note"))
+    found = [counted(count, what) for count, what in counts if count]
     return f"{file}: {', '.join(found) or 'nothing is wrong'}"
 
 

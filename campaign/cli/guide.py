@@ -1,11 +1,14 @@
 """`campaign guide`: the documents that travel with the program, `campaign/guide/*.md`.
 
 The first line of a document is its title and its line in the list of topics: `# topic: what it tells`.
+To `checks` the rules' docstrings are added.
 """
 
 from __future__ import annotations
 
 import difflib
+import re
+import textwrap
 from pathlib import Path
 
 import click
@@ -38,8 +41,30 @@ def command(topic: str | None) -> int:
         near = difflib.get_close_matches(topic.lower(), known, 1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise UserError(f"there is no topic {topic!r}; {hint}The topics are {', '.join(known)}")
-    page((FOLDER / f"{topic}.md").read_text("utf-8"))
+    text = (FOLDER / f"{topic}.md").read_text("utf-8")
+    page(text + _rules() if topic == "checks" else text)
     return 0
+
+
+def _rules() -> str:
+    """Return what each rule of `check` says of itself, in its docstring."""
+    from campaign.campaignfile.rulenames import RULES
+    from campaign.checks.rules import documentation
+
+    return "".join(f"\n## {name}\n\n{_wrapped(documentation(name))}\n" for name in RULES)
+
+
+def _wrapped(text: str) -> str:
+    """Return paragraphs and lists in lines as narrow as the documents'."""
+    pieces: list[str] = []
+    for paragraph in text.strip().split("\n\n"):
+        for piece in re.split(r"\n(?=- )", paragraph):
+            words = " ".join(piece.split())
+            after = "  " if words.startswith("- ") else ""
+            lines = textwrap.wrap(words, 79, subsequent_indent=after, break_on_hyphens=False)
+            pieces.append("\n".join(lines) + "\n")
+        pieces[-1] += "\n"
+    return "".join(pieces).rstrip("\n")
 
 
 def _line(path: Path) -> str:

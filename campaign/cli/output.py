@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from campaign.errors import Problem
+from campaign.errors import Problem, Severity
 from campaign.wording import visible_json, visible_text
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class Output:
         """Write warnings and errors to stderr."""
         self.end_bar()
         for problem in problems:
-            if not self.quiet or problem.severity == "error":
+            if not self.quiet or problem.severity is Severity.ERROR:
                 say(problem)
 
     def note(self, line: str) -> None:
@@ -182,7 +182,7 @@ class Output:
 
 def say(problem: Problem) -> None:
     """Write a problem to stderr."""
-    echo(str(problem) if problem.severity == "warning" else f"error: {problem}", err=True)
+    echo(f"error: {problem}" if problem.severity is Severity.ERROR else str(problem), err=True)
 
 
 def _bar(doing: str, of: int, paced: bool) -> tqdm[Any]:

@@ -40,9 +40,10 @@ class Bodies:
         return (text for text in (self._text, self._markdown, self._html) if text is not None)
 
     @property
-    def html_sources(self) -> Iterator[str]:
-        """The sources that HTML is made from."""
-        return (source for text in (self._markdown, self._html) if text for source in text.sources.values())
+    def html_sources(self) -> Mapping[str, str]:
+        """The sources that HTML is made from, by name."""
+        texts = (self._markdown, self._html)
+        return {name: source for text in texts if text for name, source in text.sources.items()}
 
     def render(
         self, context: Mapping[str, object], subject: str

@@ -8,7 +8,7 @@ attachments and images from the campaign's folder, and the DKIM key.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -79,8 +79,19 @@ class Renderer:
         whole = any(text.whole_row for text in texts)
         self.columns = frozenset(columns) if whole else frozenset().union(*(text.columns for text in texts))
         self.digest = content_digest(
-            campaign, self._texts(), self._bodies.html_sources, self._attachments.static, folder
+            campaign, self._texts(), self._bodies.html_sources.values(), self._attachments.static, folder
         )
+
+    @property
+    def html_sources(self) -> Mapping[str, str]:
+        """The sources that HTML is made from, by their paths from the campaign's folder."""
+        return self._bodies.html_sources
+
+    @property
+    def sources(self) -> Mapping[str, str]:
+        """Every template's source; those that stand in the campaign file by their places in it."""
+        texts = (*self._texts(), *self._fields.texts)
+        return {name: source for text in texts for name, source in text.sources.items()}
 
     def render(self, recipient: Recipient, *, date: datetime, test_to: str | None = None) -> Message:
         """Return the message for one row.

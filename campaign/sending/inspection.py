@@ -16,7 +16,7 @@ from pathlib import Path
 
 from campaign.campaignfile.load import load
 from campaign.campaignfile.models import CampaignFile
-from campaign.checks import rules
+from campaign.checks.rules import Checks
 from campaign.errors import Problem, Severity, UserError
 from campaign.ledger import Ledger
 from campaign.message.tokens import Secrets
@@ -74,8 +74,9 @@ def inspect(file: Path, progress: Progress) -> Inspection:
         return Inspection(error.problems)
     ledger = Ledger.temporary(campaign.name)
     try:
-        preparation = prepare(campaign, ledger.enrolment(), Secrets.placeholder(), progress)
-        problems = (*too_narrow(campaign), *preparation.errors, *rules.warnings(preparation))
+        checks = Checks(campaign)
+        preparation = prepare(campaign, ledger.enrolment(), Secrets.placeholder(), progress, checks)
+        problems = (*too_narrow(campaign), *preparation.errors, *checks.report())
         return Inspection(problems, campaign, preparation.survey)
     except UserError as error:
         return Inspection(error.problems, campaign)

@@ -26,6 +26,7 @@ from typing import Protocol
 from campaign import clock
 from campaign.campaignfile.load import load
 from campaign.campaignfile.models import CampaignFile
+from campaign.checks.rules import Checks
 from campaign.delivery import Result
 from campaign.errors import NotAccepted, Problem, UserError, raise_errors
 from campaign.ledger import Ledger, Summary
@@ -92,7 +93,7 @@ class Plan:
     """What the job is about to do. `changes` are those that were not accepted, each with its sentence.
 
     By the rate alone it takes `wait` ns from `now`, UTC ns. A run makes at most `limit` attempts.
-    `new_ledger`: the ledger knows nobody who may have been mailed before.
+    `new_ledger`: the ledger knows nobody who may have been mailed before. `odd` is what the rules found.
     """
 
     preparation: Preparation
@@ -101,6 +102,7 @@ class Plan:
     now: int
     limit: int | None = None
     new_ledger: bool = False
+    odd: tuple[Problem, ...] = ()
 
     @property
     def to_send(self) -> int:
@@ -250,7 +252,10 @@ def _plan(
     audience: Audience,
 ) -> Plan:
     """Prepare every row. Raises UserError for bad rows, unless they are to be skipped."""
-    preparation = prepare(campaign, ledger.enrolment(options.choices), secrets, audience.progress)
+    # A rehearsal shows no plan, so that nothing odd in it would be said.
+    checks = Checks(campaign) if options.mode in (Mode.SEND, Mode.DRY_RUN) else None
+    enrolment = ledger.enrolment(options.choices)
+    preparation = prepare(campaign, enrolment, secrets, audience.progress, checks)
     if preparation.errors and not options.skip_bad_rows:
         hint = "nothing was sent; correct the list, or leave such rows out with --skip-bad-rows"
         raise UserError(*preparation.errors, Problem(hint))
@@ -262,7 +267,8 @@ def _plan(
     found = changes(campaign, ledger, preparation)
     left = tuple((change, words) for change, words in found if change not in options.accept)
     new = options.mode is not Mode.REHEARSAL and ledger.knows_nobody
-    return Plan(preparation, left, wait, now.utc, options.limit, new)
+    odd = tuple(checks.report()) if checks is not None else ()
+    return Plan(preparation, left, wait, now.utc, options.limit, new, odd)
 
 
 def _agreed(plan: Plan, options: Options, audience: Audience) -> bool:

@@ -78,6 +78,7 @@ rate: 10/minute
 retry: {attempts: 3, first_delay: 30s, max_delay: 2h}
 stop_when: {refused: 12.5%, in_doubt: 1%}
 suppress: off
+check: {ignore: [clipped]}
 ledger: ../ledgers/spring.db
 """
 

@@ -2,61 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from campaign.campaignfile.load import load
+from campaign.campaignfile.rulenames import RULES
 from campaign.checks.clipped import MOST as CLIPPED
-from campaign.checks.rules import RULES, warnings
+from campaign.checks.rule import MOST_FOUND
+from campaign.checks.rules import documentation
 from campaign.checks.size import MOST as LARGE
-from campaign.errors import Severity
-from campaign.ledger import Ledger
-from campaign.message.tokens import Secrets
-from campaign.preparation import prepare
-from tests.folder import write_campaign
+from campaign.errors import Rows, UserError
+from tests.checks.conftest import PEOPLE, Found, Said
 
-Said = Callable[..., list[str]]
-PEOPLE = "email,first,First Name,row,file\nann@x.test,Ann,Ann,1,a.pdf\nben@x.test,Ben,Ben,2,a.pdf\n"
 MANY = "email,first\n" + "".join(f"p{n}@x.test,P\n" for n in range(100))
-
-
-@pytest.fixture
-def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Said:
-    monkeypatch.chdir(tmp_path)
-
-    def said(
-        rule: str, people: str = PEOPLE, text: str = "Hi {{ first }}", html: str = "", **values: Any
-    ) -> list[str]:
-        files = {"list.csv": people, "body.txt": text, "body.html": html}
-        parts = {"text": "body.txt", **({"html": "body.html"} if html else {})}
-        made = {
-            "from": "news@wrenfield.org",
-            "templates": parts,
-            "smtp": {"host": "smtp.wrenfield.org"},
-            **values,
-        }
-        campaign = load(write_campaign(Path(), files, **made))
-        ledger = Ledger.temporary(campaign.name)
-        try:
-            found = list(warnings(prepare(campaign, ledger.enrolment(), Secrets.placeholder())))
-        finally:
-            ledger.close()
-        assert all(problem.severity is Severity.WARNING for problem in found)
-        assert all(problem.rule in (*RULES, "columns") for problem in found)
-        return [str(problem) for problem in found if problem.rule == rule]
-
-    return said
 
 
 def test_every_rule_says_what_it_is_for() -> None:
     folder = Path(import_module("campaign.checks").__file__ or "").parent
-    assert {path.stem for path in folder.glob("*.py")} - {"__init__", "checked", "rules"} == set(RULES)
+    files = {path.stem for path in folder.glob("*.py") if "class Check(Rule)" in path.read_text("utf-8")}
+    assert files == set(RULES)
     for rule in RULES:
-        assert import_module(f"campaign.checks.{rule}").__doc__
+        assert documentation(rule)
+
+
+def test_a_rule_is_ignored(found: Found) -> None:
+    assert len(found("leftovers", text="{{ '{{' }}")) == 1
+    assert found("leftovers", text="{{ '{{' }}", check={"ignore": ["leftovers"]}) == []
+    assert found("columns", check={"ignore": "columns"}) == []
+
+
+def test_an_unknown_rule_is_an_error(found: Found) -> None:
+    with pytest.raises(UserError) as caught:
+        found("links", check={"ignore": ["leftover", "xyz"]})
+    assert [problem.message for problem in caught.value.problems] == [
+        "no rule is named 'leftover'; did you mean 'leftovers'?",
+        "no rule is named 'xyz'; `campaign guide checks` lists them",
+    ]
+
+
+def test_rows_that_have_it(found: Found) -> None:
+    people = "email,first\n" + "".join(f"p{n}@x.test,{'{{' if n in (1, 2, 5) else 'x'}\n" for n in range(6))
+    (only,) = found("leftovers", people)
+    assert only.message.endswith(" (rows 2–3, 6)")
+    assert only.rows == Rows(3, ((2, 3), (6, 6)))
+    (only,) = found("leftovers", people, text="{{ '{{' }}")
+    assert only.rows == Rows(6, ((1, 6),))
+    assert only.message.endswith("look at a preview")
+
+
+def test_findings_are_kept_up_to_a_number(found: Found) -> None:
+    people = "email,first\n" + "".join(f"p{n}@x.test,http://localhost/{n}\n" for n in range(40))
+    many = found("images", people, html='<img src="{{ first }}" alt="" width="2">')
+    assert len(many) == MOST_FOUND + 1
+    assert many[-1].message == "and 10 more of this kind"
 
 
 def test_columns(said: Said) -> None:
@@ -114,24 +113,42 @@ def test_blank_counts_rows(said: Said) -> None:
 def test_subject(said: Said) -> None:
     people = "email,first\nann@x.test,A\nben@x.test,\n"
     assert said("subject", people, "Hi", subject="{{ first }}") == [
-        "list.csv:3: warning: the subject is blank in 1 message, the first of them for this row"
+        "spring.yaml:4:10: warning: subject: the subject is blank (row 2)"
     ]
     assert said("subject", people, "Hi", subject="{{ first or 'News' }}") == []
+
+
+@pytest.mark.parametrize(
+    ("subject", "what"),
+    [
+        ("x" * 71, "note: subject: the subject is longer than 70 characters"),
+        ("ä" * 71, "note: subject: the subject is longer than 70 characters"),
+        ("LAST CHANCE TO BUY", "warning: subject: the subject is all in capitals, as spam's is"),
+        ("{{ first|upper }}: LAST CHANCE", "all in capitals"),
+    ],
+)
+def test_a_subject_that_is_long_or_loud(said: Said, subject: str, what: str) -> None:
+    (only,) = said("subject", subject=subject)
+    assert what in only
+
+
+@pytest.mark.parametrize("subject", ["x" * 70, "NEWS", "IKEA FAMILY 2027: new", "ニュース" * 5])
+def test_a_subject_that_is_neither(said: Said, subject: str) -> None:
+    assert said("subject", subject=subject) == []
 
 
 @pytest.mark.parametrize(("text", "html"), [("{{ '{{' }} name", ""), ("Hi", "<p>{{ '{%' }} if %}")])
 def test_leftovers(said: Said, text: str, html: str) -> None:
     (only,) = said("leftovers", text=text, html=html)
     kind = "html" if html else "text"
-    assert only.startswith(
-        f"spring.yaml:6:3: warning: templates: the {kind} part shows {{{{ or {{% to its reader"
-    )
+    file = "body.html" if html else "body.txt"
+    assert only.startswith(f"{file}: warning: the {kind} part shows {{{{ or {{% to its reader")
     assert said("leftovers", html="<p>Hi {{ first }} { a }") == []
 
 
 def test_leftovers_of_nothing(said: Said) -> None:
     (only,) = said("leftovers", text="{% if first == 'x' %}Hi{% endif %}\n")
-    assert only.endswith("templates: the text part is blank")
+    assert only == "body.txt: warning: the text part is blank"
 
 
 @pytest.mark.parametrize(
@@ -140,13 +157,65 @@ def test_leftovers_of_nothing(said: Said) -> None:
         "<td style=\"background: url('bg.png')\">",
         "<style>@media (min-width: 1px) { p { background: url(bg.png) } }</style><p>",
         '<td style="background:url(&quot;bg.png&quot;)">',
-        '<img src="https://x.test/a.png" srcset="bg.png 2x">',
+        '<img src="https://x.test/a.png" srcset="bg.png 2x" alt="" width="9">',
     ],
 )
 def test_images(said: Said, html: str) -> None:
     (only,) = said("images", html=html)
-    assert "templates: 'bg.png' is shown by a style or a srcset, which cannot bring a file along" in only
+    assert (
+        "body.html:1: warning: 'bg.png' is shown by a style or a srcset, which cannot bring a file along"
+        in only
+    )
     assert said("images", html=html.replace("bg.png", "https://x.test/bg.png")) == []
+
+
+PIXEL = bytes.fromhex("89504e470d0a1a0a")
+
+
+@pytest.mark.parametrize(
+    ("image", "severity", "what"),
+    [
+        ('src="https://x.test/a.png" width="9"', "warning", "has no alt: where images are blocked"),
+        ('src="a.png" width="9"', "warning", "an image has no alt"),
+        ('src="https://x.test/a.png" alt="A"', "note", "has no width: Outlook"),
+        ('src="http://localhost:8080/a.png" alt="" width="9"', "error", "is on this machine"),
+        ('src="//127.0.0.1/a.png" alt="" width="9"', "error", "is on this machine"),
+        ('src="file:///home/me/a.png" alt="" width="9"', "error", "is on this machine"),
+        ('src="data:image/png;base64,AAAA" alt="" width="9"', "warning", "Gmail and Outlook do not show it"),
+        ('src="cid:logo" alt="" width="9"', "error", "the message has no image 'cid:logo'"),
+        ('src="" alt="" width="9"', "warning", "an image has no address"),
+    ],
+)
+def test_an_image_that_is_not_seen(found: Found, image: str, severity: str, what: str) -> None:
+    Path("a.png").write_bytes(PIXEL)
+    (only,) = found("images", html=f"<p>\n<img {image}>")
+    assert what in only.message
+    assert only.severity == severity
+    assert (only.file, only.line) == ("body.html", 2 if 'src=""' not in image else None)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        '<img src="https://x.test/localhost.png" alt="" width=100>',
+        '<img src="a.png" alt="A" style="width: 50px">',
+        '<img src="https://x.test/open?id=1" width="1" height="1">',
+        '<!--[if mso]><img src="cid:other"><![endif]-->',
+        '<p title="<img src=https://x.test/>">x</p>',
+        '<img src="https://localhost.example.org/a.png" alt="" height=1>',
+    ],
+)
+def test_an_image_that_is_seen(found: Found, image: str) -> None:
+    Path("a.png").write_bytes(PIXEL)
+    assert found("images", html=image) == []
+
+
+def test_images_that_are_heavy(found: Found) -> None:
+    Path("a.png").write_bytes(PIXEL + bytes(1_100_000))
+    (only,) = found("images", html='<img src="a.png" alt="A" width="9">')
+    assert "the images have 1.1 MB together" in only.message
+    Path("a.png").write_bytes(PIXEL + bytes(900_000))
+    assert found("images", html='<img src="a.png" alt="A" width="9">') == []
 
 
 @pytest.mark.parametrize(
@@ -155,10 +224,11 @@ def test_images(said: Said, html: str) -> None:
         ("me@gmail.com", "smtp.wrenfield.org", "receivers refuse mail from gmail.com that another server"),
         ("Me <me@yahoo.com>", "smtp.notyahoo.com", "receivers refuse mail from yahoo.com"),
         ("{{ first|lower }}@web.de", "smtp.wrenfield.org", "receivers refuse mail from web.de"),
+        ("news@freenet.de", "smtp.wrenfield.org", "freenet.de is for free mailboxes, and another server"),
         ("news@example.com", "smtp.wrenfield.org", "example.com is a domain for examples; write your own"),
         ("news@mail.test", "smtp.wrenfield.org", "mail.test is a domain for examples"),
     ],
-    ids=range(5),
+    ids=range(6),
 )
 def test_sender(said: Said, sender: str, host: str, what: str) -> None:
     (only,) = said("sender", smtp={"host": host}, **{"from": sender})
@@ -174,6 +244,7 @@ def test_sender(said: Said, sender: str, host: str, what: str) -> None:
         ("me@outlook.com", "smtp-mail.outlook.com"),
         ("me@hotmail.com", "smtp.office365.com"),
         ("me@gmx.de", "mail.gmx.net"),
+        ("me@freenet.de", "mx.freenet.de"),
         ("me@icloud.com", "smtp.mail.me.com"),
         ("news@example.com", "localhost"),
         ("news@example.com.wrenfield.org", "smtp.wrenfield.org"),
@@ -295,8 +366,10 @@ def test_size(said: Said) -> None:
 
 def test_clipped(said: Said) -> None:
     (only,) = said("clipped", html="<p>" + "x" * CLIPPED)
-    assert "templates: the HTML has 102 KB; Gmail hides what follows 102 KB" in only
+    assert only == "body.html: warning: the HTML has up to 102 KB; Gmail hides what follows 102 KB"
     assert said("clipped", html="<p>" + "x" * (CLIPPED // 2)) == []
+    (only,) = said("clipped", html="<p>{{ 'x' * 110000 if first == 'Ben' else first }}")
+    assert only.endswith("the HTML has up to 110 KB; Gmail hides what follows 102 KB (row 2)")
 
 
 def test_a_list_of_nobody_has_no_first_message(said: Said) -> None:

@@ -16,7 +16,7 @@ from tests.servers.certificates import Kind
 from tests.servers.postfix import Postfix
 
 Folders = Callable[..., CampaignFolder]
-PROBLEM = {"message", "file", "line", "column", "path", "severity", "rule", "row", "row_line"}
+PROBLEM = {"message", "file", "line", "column", "path", "severity", "rule", "row", "row_line", "rows"}
 # No warning of any rule: a sender with a domain of its own, and a text that says something.
 CLEAN = {"from": "News <news@news.example.org>", "recipients": {"csv": "list.csv"}}
 

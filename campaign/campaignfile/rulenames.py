@@ -1,0 +1,38 @@
+"""The names of the rules of `check`, in the order in which they are said; `check.ignore` takes them.
+
+They stand here and not in `checks`, so that a wrong one is found, with its line, where the file is read.
+"""
+
+from __future__ import annotations
+
+import difflib
+
+RULES = (
+    "nobody",
+    "duplicates",
+    "subject",
+    "blank",
+    "leftovers",
+    "images",
+    "sender",
+    "dkim",
+    "unsubscribe",
+    "provider",
+    "attachments",
+    "size",
+    "clipped",
+)
+"""Each is a file in `checks`."""
+
+OTHERS = ("columns", "campaignfile")
+"""What the list's header and the campaign file itself warn of."""
+
+
+def rule_name(value: object) -> object:
+    """Return the name of a rule. Raises ValueError for any other text, with the name that may be meant."""
+    known = (*RULES, *OTHERS)
+    if not isinstance(value, str) or value in known:
+        return value
+    near = difflib.get_close_matches(value.lower(), known, 1)
+    hint = f"; did you mean {near[0]!r}?" if near else "; `campaign guide checks` lists them"
+    raise ValueError(f"no rule is named {value[:60]!r}{hint}")

@@ -1,0 +1,28 @@
+"""Web addresses in messages, as far as rules ask about them."""
+
+from __future__ import annotations
+
+import re
+
+_OF_THIS_MACHINE = re.compile(
+    r"file:|(?:https?:)?//(?:[^/?#@]*@)?(?:localhost|127\.[0-9.]+|0\.0\.0\.0|\[::1?\])(?=[:/?#]|$)|[a-z]:[\\/]",
+    re.IGNORECASE,
+)
+_HOST = re.compile(r"(?:https?:)?//(?:[^/?#@\s]*@)?([^/?#:\s]+)", re.IGNORECASE)
+
+
+def is_of_this_machine(address: str) -> bool:
+    """Whether an address is good on this machine only: `file:`, localhost, a drive's letter."""
+    return _OF_THIS_MACHINE.match(address) is not None
+
+
+def host_of(address: str) -> str:
+    """Return the host of an http or https address in lower case, "" where it has none."""
+    found = _HOST.match(address)
+    return found[1].lower().rstrip(".") if found is not None else ""
+
+
+def same_site(one: str, other: str) -> bool:
+    """Whether two hosts are the same, or one lies in the other's domain; `www.` makes no difference."""
+    one, other = one.removeprefix("www."), other.removeprefix("www.")
+    return one == other or one.endswith(f".{other}") or other.endswith(f".{one}")

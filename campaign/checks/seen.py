@@ -1,0 +1,128 @@
+"""A message as its readers get it: what the rules look at, made when the first of them asks, and once.
+
+Read back from the octets that would leave, so that what is checked is what was built. `message.mime`
+wrote them, and its layout is known here: a text part and an image each begin a chunk, and the header
+ends in the first of them where the message has one part.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
+from functools import cached_property, lru_cache
+
+from campaign.address import AddressError, parse_mailbox
+from campaign.checks.page import Page
+from campaign.delivery import Message
+
+_TEXT_PART = re.compile(
+    rb"Content-Type: text/(plain|html); charset=[a-z0-9-]+\r\n"
+    rb"Content-Transfer-Encoding: ([a-z0-9-]+)\r\n\r\n"
+)
+_CONTENT_ID = re.compile(rb"Content-ID: <([^>]*)>", re.IGNORECASE)
+_FILE_NAME = re.compile(rb'filename="([^"]*)"')
+_FOLD = re.compile(r"\r\n(?=[ \t])")
+_HEAD = 2000  # octets in which a part's header ends
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image that travels with a message: its file's name, and its size in octets."""
+
+    content_id: str
+    name: str
+    size: int
+
+
+class Seen:
+    """One message. Nothing is decoded before it is asked for."""
+
+    def __init__(self, message: Message) -> None:
+        self.message = message
+
+    @cached_property
+    def headers(self) -> Mapping[str, str]:
+        """The header fields, decoded, by their names in lower case; of several, the first."""
+        # In the first chunk, or behind a signature in the second.
+        head = b"".join(self.message.chunks[:2]).partition(b"\r\n\r\n")[0].decode("utf-8", "replace")
+        fields: dict[str, str] = {}
+        for line in _FOLD.sub("", head).split("\r\n"):
+            name, _, value = line.partition(":")
+            fields.setdefault(name.lower(), _decoded(value.strip()) if "=?" in value else value.strip())
+        return fields
+
+    @property
+    def subject(self) -> str:
+        """The subject."""
+        return self.headers.get("subject", "")
+
+    @property
+    def sender(self) -> str:
+        """The address in From."""
+        return _address(self.headers.get("from", ""))
+
+    @property
+    def text(self) -> str | None:
+        """The text part."""
+        return self._parts.get(b"plain")
+
+    @property
+    def html(self) -> str | None:
+        """The HTML part."""
+        return self._parts.get(b"html")
+
+    @cached_property
+    def page(self) -> Page | None:
+        """The HTML part, in its pieces."""
+        return Page(self.html) if self.html is not None else None
+
+    @cached_property
+    def images(self) -> list[Image]:
+        """The images that travel with it."""
+        found = []
+        for chunk in self.message.chunks:
+            if chunk.startswith(b"Content-Type: image/") and (named := _CONTENT_ID.search(chunk, 0, _HEAD)):
+                file = _FILE_NAME.search(chunk, 0, _HEAD)
+                name = file[1].decode("utf-8", "replace") if file is not None else ""
+                found.append(Image(named[1].decode("utf-8", "replace"), name, len(chunk) * 3 // 4))
+        return found
+
+    @cached_property
+    def _parts(self) -> Mapping[bytes, str]:
+        parts: dict[bytes, str] = {}
+        for number, chunk in enumerate(self.message.chunks):
+            # The message's own header may end in a text part's; other chunks begin with their header.
+            found = _TEXT_PART.search(chunk) if number < 2 else _TEXT_PART.match(chunk)
+            if found is not None:
+                parts.setdefault(found[1], _text(found[2], chunk[found.end() :]))
+            if len(parts) == 2:
+                break
+        return parts
+
+
+def _text(encoding: bytes, body: bytes) -> str:
+    if encoding == b"quoted-printable":
+        body = binascii.a2b_qp(body)
+    elif encoding == b"base64":
+        body = binascii.a2b_base64(body)
+    return body.decode("utf-8", "replace").replace("\r\n", "\n")
+
+
+@lru_cache(maxsize=64)
+def _decoded(value: str) -> str:
+    try:
+        return str(make_header(decode_header(value)))
+    except (HeaderParseError, LookupError, ValueError):
+        return value
+
+
+@lru_cache(maxsize=64)
+def _address(value: str) -> str:
+    try:
+        return parse_mailbox(value).address
+    except AddressError:
+        return ""

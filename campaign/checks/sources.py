@@ -1,0 +1,81 @@
+"""Where in the templates something stands that a message shows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from html import escape, unescape
+from pathlib import Path
+
+from campaign.campaignfile.models import CampaignFile
+from campaign.errors import Problem
+from campaign.message.render import Renderer
+from campaign.wording import shown
+
+_TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
+# An attribute's value, or a word of a text, in which a tag stands.
+_HOLDS_TAG = re.compile(
+    r""""(?:[^"{]|\{(?![{%])|\{\{.*?\}\}|\{%.*?%\})*"|(?:[^\s"'<>{]|\{(?![{%])|\{\{.*?\}\})+""", re.DOTALL
+)
+
+
+class Sources:
+    """The sources of a campaign's templates, with the files in which they stand."""
+
+    def __init__(self, campaign: CampaignFile, renderer: Renderer) -> None:
+        self._campaign = campaign
+        self.html = {name: self._source(name, text) for name, text in renderer.html_sources.items()}
+        self.all = {**self.html, **renderer.sources}
+        self._patterns: list[tuple[re.Pattern[str], str, int]] | None = None
+        self.place = lru_cache(maxsize=1024)(self._place)
+
+    def at(self, name: str, offset: int) -> Problem:
+        """Return a problem without words at an offset in a source."""
+        return self._in(name, self.all[name].count("\n", 0, offset) + 1)
+
+    def template(self, *kinds: str) -> Problem:
+        """Return a problem without words at the first template file of these kinds, such as `html`."""
+        for kind in kinds:
+            file: Path | None = getattr(self._campaign.templates, kind)
+            if file is not None:
+                return Problem("", shown(file))
+        return self._campaign.problem("templates", "")
+
+    def _place(self, written: str) -> Problem | None:
+        """Return a problem without words where the sources have what a message has `written`, if they do."""
+        forms = dict.fromkeys((written, unescape(written), escape(written, quote=False)))
+        for name, source in self.all.items():
+            for form in forms:
+                offset = source.find(form)
+                if offset >= 0:
+                    return self.at(name, offset)
+        if self._patterns is None:
+            self._patterns = list(self._with_tags())
+        for pattern, name, offset in self._patterns:
+            if any(pattern.fullmatch(form) for form in forms):
+                return self.at(name, offset)
+        return None
+
+    def _with_tags(self) -> Iterator[tuple[re.Pattern[str], str, int]]:
+        for name, source in self.all.items():
+            for match in _HOLDS_TAG.finditer(source) if "{{" in source else ():
+                literal = _TAG.sub("\0", match[0].strip('"'))
+                # What is nearly all tag would match anything.
+                if "\0" in literal and len(literal.replace("\0", "").strip()) > 3:
+                    pattern = ".*".join(map(re.escape, literal.split("\0")))
+                    yield re.compile(pattern, re.DOTALL), name, match.start()
+
+    def _in(self, name: str, line: int) -> Problem:
+        if name == "templates.mjml":
+            return Problem("", shown(self._file("mjml")), line)
+        path = self._campaign.folder / name
+        return Problem("", shown(path), line) if path.is_file() else self._campaign.problem(name, "")
+
+    def _source(self, name: str, compiled: str) -> str:
+        """The source as its author wrote it: MJML is converted before it is compiled."""
+        return self._file("mjml").read_text("utf-8-sig") if name == "templates.mjml" else compiled
+
+    def _file(self, kind: str) -> Path:
+        file: Path = getattr(self._campaign.templates, kind)
+        return file
