@@ -13,12 +13,13 @@ from campaign.cli.codes import OK
 from campaign.cli.ledgers import opened
 from campaign.cli.options import of_a_ledger
 from campaign.cli.output import echo
+from campaign.errors import LeaseHeld
 from campaign.wording import counted
 
 if TYPE_CHECKING:
     from campaign.ledger import Forgotten
 
-_PATIENCE = 15.0  # seconds; a process that sends has a heartbeat every five
+_PATIENCE = 15.0  # seconds, while another process reads
 
 
 @click.command("forget")
@@ -37,12 +38,17 @@ def command(address: str, file: Path | None, ledger: Path | None) -> int:
         for line in _said(address.strip(), done):
             echo(line)
         until = time.monotonic() + _PATIENCE
-        while not (clean := book.scrubbed(time.time_ns())) and time.monotonic() < until:
-            time.sleep(0.2)
+        try:
+            while not (clean := book.scrubbed(time.time_ns())) and time.monotonic() < until:
+                time.sleep(0.2)
+        except LeaseHeld as held:
+            sender = held.problems[0].message.partition(";")[0]
+            echo(f"The file still holds remains of it: {sender}. It removes them when its run has ended.")
+            return OK
     if not clean:
         echo(
-            "The file still holds remains of it: another process is reading or sending, or there is no disk"
-            " space for a copy. The next send removes them, and so does this command if you repeat it.",
+            "The file still holds remains of it: another process is reading, or there is no disk space for"
+            " a copy. The next send removes them, and so does this command if you repeat it.",
             err=True,
         )
     return OK

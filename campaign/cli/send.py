@@ -10,7 +10,7 @@ import click
 
 from campaign.cli.options import DURATION, WAIT
 from campaign.cli.output import Output
-from campaign.errors import LedgerFull, NotAccepted, Problem, UserError
+from campaign.errors import LedgerBusy, LedgerFull, NotAccepted, Problem, UserError
 
 if TYPE_CHECKING:
     from campaign.campaignfile.models import CampaignFile
@@ -93,7 +93,7 @@ def command(
     attempts = AttemptLog(log, OwnFiles(campaign.file)) if log is not None else None
     try:
         finished = run(campaign, options, Terminal(output, attempts))
-    except (LedgerFull, NotAccepted) as stopped:  # before anything has left
+    except (LedgerFull, LedgerBusy, NotAccepted) as stopped:  # before anything has left
         output.problems(stopped.problems)
         return UNFINISHED
     finally:

@@ -262,8 +262,8 @@ class Ledger:
     def scrubbed(self, now: int) -> bool:
         """Remove what is left in the ledger's storage of people who were forgotten.
 
-        Returns False while something is left. If another process is sending, it does this itself at its
-        next heartbeat.
+        Returns False while something is left. Raises LeaseHeld while another process is sending: it does
+        this itself when its run ends.
         """
         from campaign.ledger.sqlite import forgetting
 

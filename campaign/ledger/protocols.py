@@ -188,8 +188,12 @@ class Run(Protocol):
         """Commit results and intents, and return the keys whose intents hold.
 
         An intent does not hold for a row that was withdrawn, suppressed or settled meanwhile: that row
-        must not be sent.
+        must not be sent. While another process has the ledger locked, results are kept, and intents wait
+        for half a minute, after which they raise LedgerBusy.
         """
+
+    def catch_up(self) -> int:
+        """Try to write what was kept while the ledger was locked; return how much is left."""
 
     @property
     def has_sent(self) -> bool:
@@ -224,7 +228,10 @@ class Run(Protocol):
         """Record the later start of a content whose intent holds: the one that `intent` now says."""
 
     def heartbeat(self, now: int, steady: int | None = None) -> None:
-        """Renew the lease. `steady` is `clock.steady`, read before `now`; without it, it is read here."""
+        """Renew the lease. `steady` is `clock.steady`, read before `now`; without it, it is read here.
+
+        Raises LedgerBusy where another process has the ledger locked: to be tried again soon.
+        """
 
     def holds(self, steady: int) -> bool:
         """Whether the lease was renewed so lately that nobody can have taken it over."""

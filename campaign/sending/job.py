@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -28,7 +28,7 @@ from campaign.campaignfile.load import load
 from campaign.campaignfile.models import CampaignFile
 from campaign.checks.rules import Checks
 from campaign.delivery import Result
-from campaign.errors import NotAccepted, Problem, UserError, raise_errors
+from campaign.errors import LedgerBusy, NotAccepted, Problem, UserError, raise_errors
 from campaign.ledger import Ledger, Summary
 from campaign.ledger.protocols import Choices, Run
 from campaign.message.tokens import Secrets
@@ -205,7 +205,8 @@ def _send(
     if plan.asks and not _agreed(plan, options, audience):
         return Finished(Stop(Ending.DECLINED))
     preparation = plan.preparation
-    lease.heartbeat(time.time_ns())
+    with suppress(LedgerBusy):  # who has it locked has not taken the lease
+        lease.heartbeat(time.time_ns())
     preparation.enrolment.apply(time.time_ns())
     ledger.adopt(key_of(campaign) if plan.to_send else None)
     if plan.to_send:

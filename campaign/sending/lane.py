@@ -266,13 +266,15 @@ class Lane:
             policy = self._shared.campaign.retry
             result = decide(one, verdict, standing, policy=policy, now=utc, random=self._random)
             done.append((work, one.answers[0], verdict, result))
-        granted = self._ledger.record([result for *_, result in done], [intent] if intent else [])
-        for work, own, verdict, result in done:
-            if verdict not in (Verdict.SESSION, Verdict.UNSENT, Verdict.IN_DOUBT):
-                self._fruitful, self._fruitless = True, 0
-            self._dispatch.note(own, verdict, clock.steady(), utc)
-            if own.fate is not Fate.UNSENT:
-                self._shared.on_result(work.claim, result)
+        try:
+            granted = self._ledger.record([result for *_, result in done], [intent] if intent else [])
+        finally:  # an answer was given, whatever becomes of the intent
+            for work, own, verdict, result in done:
+                if verdict not in (Verdict.SESSION, Verdict.UNSENT, Verdict.IN_DOUBT):
+                    self._fruitful, self._fruitless = True, 0
+                self._dispatch.note(own, verdict, clock.steady(), utc)
+                if own.fate is not Fate.UNSENT:
+                    self._shared.on_result(work.claim, result)
         return intent is None or intent.key in granted
 
     def _render(self, claim: Claim) -> Work | None:

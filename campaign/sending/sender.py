@@ -14,13 +14,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
 from campaign import clock
 from campaign.campaignfile.models import CampaignFile
 from campaign.delivery import Result
-from campaign.errors import ConnectFailed, LeaseLost, LedgerFull
+from campaign.errors import ConnectFailed, LeaseLost, LedgerBusy, LedgerFull
 from campaign.ledger.protocols import WINDOW, Claim, Run
 from campaign.model import SECOND
 from campaign.sending.account import load_pace, scope_of
@@ -32,9 +32,11 @@ from campaign.sending.outlook import Outlook
 from campaign.sending.pacing import LocalPace
 from campaign.sending.work import Renders
 from campaign.smtp import Login
+from campaign.wording import counted
 
 _SLICE = 0.25  # seconds after which the run looks whether it should stop
 _HEARTBEAT = 5 * SECOND
+_LONG_LOCK = 60.0  # seconds for which a locked ledger is told of, and then again
 _GRACE = 2.0  # seconds that a thread has to end in when the run must stop at once
 
 
@@ -42,7 +44,7 @@ class Listener(Protocol):
     """Who is told what a run does, from any of its threads."""
 
     def attempted(self, claim: Claim, result: Result) -> None:
-        """An attempt at a row has ended so; the ledger has it."""
+        """An attempt at a row has ended so; the ledger has it, or keeps it while its file is locked."""
 
     def waiting(self, seconds: float, why: str) -> None:
         """Nothing is sent for so long."""
@@ -67,7 +69,7 @@ class Sender:
         self._pace = LocalPace(campaign.windows)
         self._breaker = self._armed_breaker()
         self.dispatch = Dispatch(ledger, self._pace, campaign.retry, self._breaker, limit=limit)
-        waits = Waits(listener.waiting)
+        self._waits = waits = Waits(listener.waiting)
         opener = Opener(campaign.smtp, login, patience, waits, self.dispatch.ended)
         self._opened = threading.Event()  # a first session
         self._shared = Shared(
@@ -115,12 +117,28 @@ class Sender:
             next(lane for lane in lanes if lane.is_alive()).join(_SLICE)
             hurried += _SLICE if self.dispatch.at_once.is_set() else 0
             self._beat()
+            self._behind()
         self.ledger.release(self.dispatch.unclaimed())
+        if self._failure is None and self.dispatch.stopped is None and self._breaker.sound():
+            self.ledger.release_held()
+        self._write_the_rest()
         if self._failure is not None:
             raise self._failure
-        if self.dispatch.stopped is None and self._breaker.sound():
-            self.ledger.release_held()
         return self.dispatch.outcome()
+
+    def _write_the_rest(self) -> None:
+        """Wait while another process has the ledger locked: answers that were read must be in it."""
+        while (left := self._behind()) and not self.dispatch.at_once.is_set():
+            why = f"another process has the ledger locked; {counted(left, 'answer')} to be written"
+            self._waits.tell(_LONG_LOCK, why, however_short=True)
+            time.sleep(_SLICE)
+            self._beat()
+
+    def _behind(self) -> int:
+        """Try to write what the ledger has kept; return how much is left that can be written later."""
+        with self._answered_for():
+            return self.ledger.catch_up()
+        return 0
 
     def outlook(self, addresses: int, due: int | None, last_due: int | None) -> Outlook:
         """Return when the next of so many addresses may leave, and when all will have.
@@ -139,17 +157,17 @@ class Sender:
     def _beat(self) -> None:
         now = clock.moment()
         if now.steady - self._beaten >= _HEARTBEAT:
-            self._beaten = now.steady
-            with self._answered_for():
+            with self._answered_for(), suppress(LedgerBusy):  # tried again in the next slice
                 self.ledger.heartbeat(now.utc, now.steady)
+                self._beaten = now.steady
 
     @contextmanager
     def _answered_for(self) -> Iterator[None]:
         """Make whatever goes wrong within the end of the run."""
         try:
             yield
-        except LedgerFull as full:
-            self.dispatch.stop(Stop(Ending.PAUSED, str(full)))
+        except (LedgerFull, LedgerBusy) as unwritable:
+            self.dispatch.stop(Stop(Ending.PAUSED, str(unwritable)))
         except BaseException as failure:
             self._failure = self._failure or failure
             self.interrupt(at_once=isinstance(failure, LeaseLost))

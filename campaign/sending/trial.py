@@ -64,6 +64,10 @@ class Trial:
                 self._ledger.note_start(intent.started_at, len(intent.addresses), intent.steady)
             return {intent.key for intent in intents}
 
+    def catch_up(self) -> int:
+        """See `Run`."""
+        return self._ledger.catch_up()
+
     @property
     def has_sent(self) -> bool:
         """See `Run`."""

@@ -31,6 +31,7 @@ class CampaignFolder:
         self.server = server
         self.env = {**os.environ, "SMTP_PASSWORD": "secret"}
         self.hasty = False  # do not wait long for a server
+        self.program = ""  # Python that stands for the command
         self._started: list[subprocess.Popen[str]] = []
         (folder / "body.txt.j2").write_text("Dear {{ name }},\n\nthis is for you.\n")
         self.write(**changes)
@@ -169,6 +170,8 @@ class CampaignFolder:
 
     @property
     def _command(self) -> Strings:
+        if self.program:
+            return [sys.executable, "-c", self.program]
         if not self.hasty:
             return [sys.executable, "-m", "campaign"]
         return [sys.executable, "-c", HASTY]

@@ -264,13 +264,15 @@ class EnrolmentAgainstADict(RuleBasedStateMachine):
     def forget(self, address: str) -> None:
         folded = fold(address)
         theirs = [key for key, known in self.known.items() if fold(known.email) == folded]
+        # A row may have become a bad one since something was said of its address.
+        told = self.ledger.database.rows("SELECT 1 FROM events WHERE fold(address) = ?", (folded,))
         assert self.ledger.forget(address, NOW).rows == len(theirs)
         for key in theirs:
             if self.known[key].status in (Status.ACCEPTED, Status.IN_DOUBT):
                 self.known[key] = replace(self.known[key], email="", name="", city="")
             else:
                 del self.known[key]
-        if theirs or folded in self.patterns:  # who is nowhere is not suppressed
+        if theirs or told or folded in self.patterns:  # who is nowhere is not suppressed
             self.forgotten.add(folded)
         self.patterns.discard(folded)
 

@@ -68,6 +68,9 @@ class Rows:
         self.intended += held
         return {intent.key for intent in held}
 
+    def catch_up(self) -> int:
+        return 0
+
     def recent_verdicts(self, count: int) -> list[Verdict]:
         return []
 

@@ -11,17 +11,19 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from campaign.errors import Problem, UserError
+from campaign.errors import LedgerBusy, Problem, UserError
 from campaign.ledger.sqlite import opening
 from campaign.ledger.sqlite.file import Reserve, check_header, disk_full
 from campaign.ledger.sqlite.opening import (
     broken,
     connect,
+    is_busy,
     prepare_to_write,
     readable,
     set_up,
@@ -36,7 +38,7 @@ from campaign.wording import shown
 
 OLDEST_SQLITE = (3, 37)  # STRICT tables
 CHECKPOINT_PAGES = 1000
-
+_HELD_UP = 1.0  # seconds; who waits longer for another process was held up by it
 
 Row = tuple[Any, ...]  # SQLite's types are what the schema (STRICT) says
 Parameters = Sequence[Any] | Mapping[str, Any]
@@ -57,13 +59,15 @@ class Database:
         self._reserve = Reserve(path) if path is not None else None
         self._full = True
         self._checkpoints = False
+        self._patience = opening.BUSY_TIMEOUT
+        self._held_up_at = float("-inf")  # when that ended, by time.monotonic
 
     @classmethod
     def open(cls, path: Path, *, create: bool = True, read_only: bool = False) -> Database:
         """Open the ledger at `path`; if there is none, `create` makes an empty one.
 
-        Raises UserError if the file is not a ledger, newer than this program, damaged, or not writable;
-        it is left untouched then.
+        Raises UserError if the file is not a ledger, newer than this program, damaged, or not writable,
+        and LedgerBusy if another process keeps it locked; it is left untouched then.
         """
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             raise UserError(f"SQLite {sqlite3.sqlite_version} is too old for the ledger: 3.37 is needed")
@@ -73,6 +77,7 @@ class Database:
             create_file(path)
         check_header(path)
         place, lacks_wal = Place.of(path), not has_wal(path)
+        began = time.monotonic()
         try:
             # Read before opening for writing: a damaged file stays as it is.
             connection = readable(path)
@@ -81,8 +86,10 @@ class Database:
                 connection = connect(path, "mode=rw")
                 prepare_to_write(connection)
         except sqlite3.DatabaseError as error:
-            raise UserError(broken(path, error)) from None
+            kind = LedgerBusy if is_busy(error) else UserError
+            raise kind(broken(path, error)) from None
         database = cls(path, connection)
+        database._note_wait(began)
         database.place, database.lacks_wal = place, lacks_wal
         return database
 
@@ -125,6 +132,8 @@ class Database:
     def change(self, statement: str, parameters: Parameters = ()) -> int:
         """Execute a statement and return how many rows it changed."""
         with self.lock, translated(self.path):
+            if not self._connection.in_transaction:
+                self._be_patient(opening.BUSY_TIMEOUT)
             return self._connection.execute(statement, parameters).rowcount
 
     def add_function(self, name: str, arguments: int, function: Callable[..., str]) -> None:
@@ -143,13 +152,15 @@ class Database:
             self._connection.executescript(statements)
 
     @contextmanager
-    def transaction(self, *, full: bool = True) -> Iterator[None]:
-        """Commit what is changed within, or nothing of it. Raises LedgerFull.
+    def transaction(self, *, full: bool = True, patience: float | None = None) -> Iterator[None]:
+        """Commit what is changed within, or nothing of it. Raises LedgerFull, LedgerBusy.
 
         With `full`, the commit survives a power loss. Without, it survives the death of the process,
-        and becomes durable with the next full commit.
+        and becomes durable with the next full commit. `patience`: seconds to wait for another process's
+        transaction, by default `BUSY_TIMEOUT`.
         """
         with self.lock, translated(self.path):
+            self._be_patient(opening.BUSY_TIMEOUT if patience is None else patience)
             if full is not self._full:
                 # Cannot be changed inside a transaction.
                 self._connection.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
@@ -169,7 +180,7 @@ class Database:
 
     @contextmanager
     def _begun(self, begin: str) -> Iterator[None]:
-        self._connection.execute(begin)
+        self._begin(begin)
         try:
             yield
             self._connection.execute("COMMIT")
@@ -177,6 +188,32 @@ class Database:
             if self._connection.in_transaction:  # SQLite itself rolls back when the disk is full
                 self._connection.execute("ROLLBACK")
             raise
+
+    def _begin(self, begin: str) -> None:
+        began = time.monotonic()
+        try:
+            self._connection.execute(begin)
+        except sqlite3.OperationalError:
+            self._held_up_at = time.monotonic()
+            raise
+        self._note_wait(began)
+
+    def _note_wait(self, began: float) -> None:
+        ended = time.monotonic()
+        if ended - began > _HELD_UP:
+            self._held_up_at = ended
+
+    def held_up_within(self, seconds: float) -> bool:
+        """Whether another process has held this one up, and no longer ago than that.
+
+        It may have held up others too, such as a heartbeat.
+        """
+        return time.monotonic() - self._held_up_at < seconds
+
+    def _be_patient(self, seconds: float) -> None:
+        if seconds != self._patience:
+            self._connection.execute(f"PRAGMA busy_timeout = {seconds * 1000:.0f}")
+            self._patience = seconds
 
     def may_checkpoint(self, allowed: bool) -> None:
         """Set whether this connection checkpoints; only that of the lease's holder may."""
@@ -201,13 +238,13 @@ class Database:
     def _at_once(self, statement: str) -> list[Row] | None:
         """Execute a statement, waiting only a second for locks; None if it failed."""
         with self.lock, translated(self.path):
-            self._connection.execute("PRAGMA busy_timeout = 1000")
+            self._be_patient(1.0)
             try:
                 return self._connection.execute(statement).fetchall()
             except sqlite3.OperationalError:
                 return None
             finally:
-                self._connection.execute(f"PRAGMA busy_timeout = {opening.BUSY_TIMEOUT * 1000:.0f}")
+                self._be_patient(opening.BUSY_TIMEOUT)
 
     def copy_to(self, path: Path) -> None:
         """Write a consistent copy of the file to `path`, also while others write."""

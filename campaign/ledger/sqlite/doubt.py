@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from campaign.address import fold
 from campaign.errors import UserError
 from campaign.ledger.protocols import row_and_copy
+from campaign.ledger.sqlite.batches import batches
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.functions import SUPPRESSED, suppressed
 from campaign.ledger.sqlite.runs import reap, seen_owner
@@ -31,38 +32,59 @@ def settle_doubt(
     person is suppressed or was forgotten. Raises UserError, and changes nothing, where a row would be
     pending whose process can still be seen: it may be about to send it.
     """
-    settled = 0
-    listed = ", ".join(f"'{name}'" for name in of)
+    keys = list(keys)
     with database.transaction():
         reap(database, now)
-        for key in keys:
-            row, copy = row_and_copy(key)
-            if status is Status.PENDING:
-                _refuse_while_seen(database, campaign_id, row, fold(copy))
-            parameters = (status, words, now, campaign_id, row, fold(copy))
-            changed = 0
-            if not copy:
-                changed = database.change(
-                    "UPDATE messages SET reply = ?2, due_at = ?3, settled_at = coalesce(settled_at, ?3),"
-                    f" status = CASE WHEN ?1 = 'pending' AND (email = '' OR {SUPPRESSED})"
-                    " THEN 'suppressed' ELSE ?1 END"
-                    f" WHERE campaign = ?4 AND key = ?5 AND status IN ({listed})",
-                    parameters[:5],
-                )
-            copies = _settle_copies(database, parameters)
-            if changed or (copy and copies):
-                settled += 1
-                database.change(
-                    "INSERT INTO events (campaign, key, address, kind, time, text)"
-                    " SELECT campaign, key, CASE WHEN ?6 = '' THEN email ELSE ?6 END, ?1, ?3, ?2"
-                    " FROM messages WHERE campaign = ?4 AND key = ?5",
-                    parameters,
-                )
+        if status is Status.PENDING:
+            for key in keys:
+                _refuse_while_seen(database, campaign_id, key)
+    settled = 0
+    for batch in batches(database, keys):
+        with database.transaction():
+            for key in batch:
+                if status is Status.PENDING:
+                    _refuse_while_seen(database, campaign_id, key)
+                settled += _settle(database, campaign_id, status, key, words, now, of)
     return settled
 
 
-def _refuse_while_seen(database: Database, campaign_id: int, row: str, copy: str) -> None:
-    owner = seen_owner(database, row, copy, campaign_id)
+def _settle(
+    database: Database,
+    campaign_id: int,
+    status: Status,
+    key: str,
+    words: str,
+    now: int,
+    of: tuple[str, ...],
+) -> bool:
+    """Settle a row or a copy; return whether it was in doubt."""
+    listed = ", ".join(f"'{name}'" for name in of)
+    row, copy = row_and_copy(key)
+    parameters = (status, words, now, campaign_id, row, fold(copy))
+    changed = 0
+    if not copy:
+        changed = database.change(
+            "UPDATE messages SET reply = ?2, due_at = ?3, settled_at = coalesce(settled_at, ?3),"
+            f" status = CASE WHEN ?1 = 'pending' AND (email = '' OR {SUPPRESSED})"
+            " THEN 'suppressed' ELSE ?1 END"
+            f" WHERE campaign = ?4 AND key = ?5 AND status IN ({listed})",
+            parameters[:5],
+        )
+    copies = _settle_copies(database, parameters)
+    if not changed and not (copy and copies):
+        return False
+    database.change(
+        "INSERT INTO events (campaign, key, address, kind, time, text)"
+        " SELECT campaign, key, CASE WHEN ?6 = '' THEN email ELSE ?6 END, ?1, ?3, ?2"
+        " FROM messages WHERE campaign = ?4 AND key = ?5",
+        parameters,
+    )
+    return True
+
+
+def _refuse_while_seen(database: Database, campaign_id: int, key: str) -> None:
+    row, copy = row_and_copy(key)
+    owner = seen_owner(database, row, fold(copy), campaign_id)
     if owner is not None:
         what = f"process {owner.pid} on {owner.host} had this message on its way, and is still there"
         raise UserError(f"{copy or row}: {what}: it may send it yet; end that process first")

@@ -3,7 +3,11 @@
 What stays is a keyed hash: on the suppression list, so that the person is not mailed again by a list
 that still names them, and as the key of rows that were sent. SQLite overwrites what it deletes
 (secure_delete), but not the copies it leaves behind when it moves rows between pages. So the file is
-rewritten and the WAL emptied: by the process that is sending, or else by the one that forgets.
+rewritten and the WAL emptied, but never while a message may wait for it: by the process that forgets, or
+by the one that is sending, when its run has ended.
+
+A person is looked for outside of any transaction, since that reads the whole ledger; what is found is
+removed in batches. What was written meanwhile is looked for again.
 """
 
 from __future__ import annotations
@@ -15,8 +19,9 @@ from dataclasses import dataclass, field
 from campaign.address import AddressError, display_domain, domain_of, fold, parse_address
 from campaign.errors import LeaseHeld, UserError
 from campaign.ledger.patterns import Forgotten, addresses_in
+from campaign.ledger.sqlite.batches import batches
 from campaign.ledger.sqlite.database import Database
-from campaign.ledger.sqlite.runs import hold_for_scrubbing, release_from_scrubbing
+from campaign.ledger.sqlite.runs import hold_for_scrubbing, live_runs, release_from_scrubbing
 from campaign.model import Status
 
 _STEP = "forgotten"  # the setting with the next step of `scrub`, absent if there is nothing to do
@@ -31,28 +36,74 @@ def forget(database: Database, text: str, now: int) -> Forgotten:
     `text` is an address, or the exact cell of a bad row, which may hold anything. Raises UserError for
     anything else. Where nothing is found, nothing is changed, and nobody suppressed.
     """
+    whom, bad_rows = _whom(database, text)
+    known = database.row("SELECT 1 FROM suppressions WHERE pattern = hashed(?)", (whom,)) is not None
+    read = _Read.of(database)
+    found = _find(database, whom, bad_rows, _NOTHING_READ)
+    if found.nothing:
+        return Forgotten(0, 0, found=False, earlier=known)
+    # From here on nobody sends to them, and no list that names them is stored with their data.
     with database.transaction():
-        whom, bad_rows = _whom(database, text)
-        found = _find(database, whom, bad_rows)
-        known = database.row("SELECT 1 FROM suppressions WHERE pattern = hashed(?)", (whom,)) is not None
-        if found.nothing:
-            return Forgotten(0, 0, found=False, earlier=known)
-        for row_id in found.rows:
-            _remove(database, row_id)
-        database.change_many("DELETE FROM events WHERE id = ?", found.events)
-        # Servers quote addresses.
-        database.change_many("UPDATE events SET text = '' WHERE id = ?", found.texts)
-        database.change_many("UPDATE messages SET reply = '' WHERE id = ?", found.replies)
-        database.change_many("UPDATE copies SET reply = '' WHERE id = ?", found.copy_replies)
-        database.change("DELETE FROM copies WHERE folded = fold(?)", (whom,))
-        database.change("DELETE FROM suppressions WHERE pattern = fold(?)", (whom,))
         database.change(
             "INSERT INTO suppressions (pattern, campaign, state, reason, added_at)"
             " VALUES (hashed(?), 0, 'released', 'forgotten', ?) ON CONFLICT DO NOTHING",
             (whom, now),
         )
         database.set_setting(_STEP, _REWRITE)
-    return Forgotten(len(found.rows), found.others, found=True, earlier=known)
+    rows, others = _remove_all(database, whom, found), found.others
+    while not bad_rows:
+        before, read = read, _Read.of(database)
+        # A list that was enrolled meanwhile may have changed any row.
+        found = _find(database, whom, [], _NOTHING_READ if read.runs > before.runs else before)
+        found.others = 0  # they stay
+        if found.nothing:
+            break
+        rows += _remove_all(database, whom, found)
+    return Forgotten(rows, others, found=True, earlier=known)
+
+
+def _remove_all(database: Database, whom: str, found: _Found) -> int:
+    """Remove what was found of a person; return how many rows that were."""
+    rows = 0
+    for some in batches(database, found.rows):
+        with database.transaction():
+            rows += sum(_remove(database, row_id) for row_id in some)
+    for statement, ids in (
+        ("DELETE FROM events WHERE id = ?", found.events),
+        # Servers quote addresses.
+        ("UPDATE events SET text = '' WHERE id = ?", found.texts),
+        ("UPDATE messages SET reply = '' WHERE id = ?", found.replies),
+        ("UPDATE copies SET reply = '' WHERE id = ?", found.copy_replies),
+    ):
+        for batch in batches(database, ids):
+            with database.transaction():
+                database.change_many(statement, batch)
+    with database.transaction():
+        database.change("DELETE FROM copies WHERE folded = fold(?)", (whom,))
+        database.change("DELETE FROM suppressions WHERE pattern = fold(?)", (whom,))
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """The last ids of the tables when they were read: what has a higher one was written since."""
+
+    messages: int = 0
+    events: int = 0
+    copies: int = 0
+    runs: int = 0
+
+    @classmethod
+    def of(cls, database: Database) -> _Read:
+        return cls(
+            *(
+                (database.row(f"SELECT coalesce(max(id), 0) FROM {table}") or (0,))[0]
+                for table in ("messages", "events", "copies", "runs")
+            )
+        )
+
+
+_NOTHING_READ = _Read()
 
 
 @dataclass(slots=True)
@@ -93,8 +144,8 @@ def _whom(database: Database, text: str) -> tuple[str, list[int]]:
         return cell, rows
 
 
-def _find(database: Database, whom: str, bad_rows: list[int]) -> _Found:
-    """Look for a person in every table, each of which is read once."""
+def _find(database: Database, whom: str, bad_rows: list[int], read: _Read) -> _Found:
+    """Look for a person in what was not `read` of the tables, each of which is read once."""
     folded = fold(whom)
     rows = set(bad_rows)
     rows.update(
@@ -112,7 +163,7 @@ def _find(database: Database, whom: str, bad_rows: list[int]) -> _Found:
         mentioned = " OR ".join(f"{{0}} LIKE ?{n} ESCAPE '^'" for n in range(1, len(written) + 1))
         for row_id, status, fields, reply in database.each(
             "SELECT id, status, fields, reply FROM messages"
-            f" WHERE {mentioned.format('fields')} OR {mentioned.format('reply')}",
+            f" WHERE id > {read.messages} AND ({mentioned.format('fields')} OR {mentioned.format('reply')})",
             written,
         ):
             named = row_id not in rows and folded in addresses_in(str(fields))
@@ -124,7 +175,7 @@ def _find(database: Database, whom: str, bad_rows: list[int]) -> _Found:
                     found.replies.append((row_id,))
         for event_id, address, text in database.each(
             "SELECT id, address, text FROM events"
-            f" WHERE {mentioned.format('address')} OR {mentioned.format('text')}",
+            f" WHERE id > {read.events} AND ({mentioned.format('address')} OR {mentioned.format('text')})",
             written,
         ):
             if fold(str(address)) == folded:
@@ -132,10 +183,13 @@ def _find(database: Database, whom: str, bad_rows: list[int]) -> _Found:
             elif _quotes(str(text), whom):
                 found.texts.append((event_id,))
         for copy_id, reply in database.each(
-            f"SELECT id, reply FROM copies WHERE {mentioned.format('reply')}", written
+            f"SELECT id, reply FROM copies WHERE id > {read.copies} AND ({mentioned.format('reply')})",
+            written,
         ):
             if _quotes(str(reply), whom):
                 found.copy_replies.append((copy_id,))
+        if read is not _NOTHING_READ:
+            _add_answers(database, found)
     found.rows = sorted(rows)
     found.listed = (
         database.row(
@@ -145,6 +199,18 @@ def _find(database: Database, whom: str, bad_rows: list[int]) -> _Found:
         is not None
     )
     return found
+
+
+def _add_answers(database: Database, found: _Found) -> None:
+    """Add the rows and copies, read before, whose answer an event has quoted since."""
+    for (event_id,) in found.texts:
+        of_the_event = (
+            "FROM messages m JOIN events e ON e.campaign = m.campaign AND e.key = m.key WHERE e.id = ?"
+        )
+        found.replies += database.rows(f"SELECT m.id {of_the_event}", (event_id,))
+        found.copy_replies += database.rows(
+            f"SELECT id FROM copies WHERE message IN (SELECT m.id {of_the_event})", (event_id,)
+        )
 
 
 def _parts(address: str) -> list[str]:
@@ -168,11 +234,12 @@ def _quotes(words: str, address: str) -> bool:
     return fold(address) in fold(words) or fold(address) in addresses_in(words)
 
 
-def _remove(database: Database, row_id: int) -> None:
-    """Remove a row, or all but the fact that somebody was mailed."""
-    campaign_id, key, status = database.row(
-        "SELECT campaign, key, status FROM messages WHERE id = ?", (row_id,)
-    ) or (0, "", "")
+def _remove(database: Database, row_id: int) -> bool:
+    """Remove a row, or all but the fact that somebody was mailed; return whether it was there."""
+    found = database.row("SELECT campaign, key, status FROM messages WHERE id = ?", (row_id,))
+    if found is None:
+        return False
+    campaign_id, key, status = found
     database.change("DELETE FROM events WHERE campaign = ? AND key = ?", (campaign_id, key))
     if status in _SENT:
         # The Message-ID is a hash too; a server's log can still settle a row in doubt by it.
@@ -182,35 +249,35 @@ def _remove(database: Database, row_id: int) -> None:
             " message_id = CASE WHEN status = 'accepted' THEN NULL ELSE message_id END WHERE id = ?",
             (row_id,),
         )
-        return
+        return True
     database.change("UPDATE attempts SET message = NULL WHERE message = ?", (row_id,))
     database.change("DELETE FROM copies WHERE message = ?", (row_id,))
     database.change("DELETE FROM messages WHERE id = ?", (row_id,))
+    return True
 
 
 def scrubbed(database: Database, now: int) -> bool:
-    """Clean the files unless another process holds the lease; return whether they are clean.
+    """Clean the files; return whether they are clean. Raises LeaseHeld while a run is live.
 
     Meanwhile nobody can take the lease: rewriting the file checkpoints the WAL, which only one
-    connection at a time may do.
+    connection at a time may do, and no message waits for it.
     """
     if database.setting(_STEP) is None:
         return True
     try:
         hold_for_scrubbing(database, now)
     except LeaseHeld:
+        if live_runs(database, now):
+            raise
         return database.setting(_STEP) is None
     try:
-        return scrub(database)
+        return _scrub(database)
     finally:
         release_from_scrubbing(database)
 
 
-def scrub(database: Database) -> bool:
-    """Clean the files if somebody was forgotten; False if that has to wait.
-
-    Only for the process that holds the lease.
-    """
+def _scrub(database: Database) -> bool:
+    """Clean the files if somebody was forgotten; False if that has to wait."""
     step = database.setting(_STEP)
     if step == _REWRITE and database.rewrite():
         step = _EMPTY_WAL

@@ -120,11 +120,16 @@ def prepare_to_write(connection: sqlite3.Connection) -> None:
 def broken(path: Path, error: sqlite3.DatabaseError) -> Problem:
     if _code(error) in ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM"):
         what = f"the ledger cannot be written here ({error}); name another place with `ledger:`"
-    elif _code(error) == "SQLITE_BUSY":
+    elif is_busy(error):
         what = f"another process has kept the ledger locked for {BUSY_TIMEOUT:g} seconds"
     else:
         what = f"the ledger is damaged ({error}); it was left as it is: restore it from a backup"
     return Problem(what, shown(path))
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether another process keeps the file locked."""
+    return _code(error) == "SQLITE_BUSY"
 
 
 def _code(error: sqlite3.Error) -> str:
@@ -143,7 +148,7 @@ def translated(path: Path | None) -> Iterator[None]:
         code = _code(error)
         if code in ("SQLITE_FULL", "SQLITE_IOERR"):
             raise disk_full(path, str(error)) from error
-        if code == "SQLITE_BUSY":
+        if is_busy(error):
             raise LedgerBusy(broken(path or Path("temporary"), error)) from error
         if code in (
             "SQLITE_READONLY",

@@ -10,25 +10,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import takewhile
 from typing import Any
 
 from campaign import clock
 from campaign.address import fold
 from campaign.delivery import Result, Verdict
-from campaign.errors import LeaseLost, LedgerFull
+from campaign.errors import LeaseHeld, LeaseLost, LedgerFull
 from campaign.ledger.patterns import forms, forms_of_version_1
 from campaign.ledger.protocols import WINDOW, Claim, Intent, copy_key, row_and_copy
 from campaign.ledger.scope import Scope
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.enrolment import recipient
-from campaign.ledger.sqlite.forgetting import scrub
+from campaign.ledger.sqlite.forgetting import scrubbed
 from campaign.ledger.sqlite.functions import SUPPRESSED, suppressed
-from campaign.ledger.sqlite.recording import Recorder, lease_lost
+from campaign.ledger.sqlite.recording import A_TRY, Recorder, lease_lost
 from campaign.ledger.sqlite.runs import LEASE, reap, refuse_held, this_process
 from campaign.ledger.sqlite.starts import ages
 from campaign.ledger.sqlite.upgrade import REFOLDED_AT
-from campaign.model import Recipient
+from campaign.ledger.sqlite.writes import Writes
+from campaign.model import SECOND, Recipient
 from campaign.wording import shown
 
 TRIPPED = "tripped"  # the event with which a new window of results begins
@@ -55,7 +57,8 @@ class SqliteRun:
         self._longest_delay = longest_delay
         self._claimed: set[str] = set()
         self._layouts: dict[int, tuple[str, ...]] = {}
-        self._recorder = Recorder(database, campaign_id, run_id, suppress=suppress)
+        self._writes = Writes(database, campaign_id, run_id, suppress=suppress)
+        self._recorder = Recorder(database, run_id, self._writes, self._claimed.difference_update)
         self._renewed_at = steady  # of the lease, on `clock.steady`
         self.has_sent = False
 
@@ -95,7 +98,7 @@ class SqliteRun:
         return cls(database, campaign_id, run_id, longest_delay, steady, suppress=suppress)
 
     def heartbeat(self, now: int, steady: int | None = None) -> None:
-        """Renew the lease. Raises LeaseLost if another process has taken over.
+        """Renew the lease. Raises LeaseLost if another process has taken over, LedgerBusy.
 
         `steady` is the same moment on `clock.steady`, read before `now`; without it, it is read here.
         """
@@ -104,14 +107,14 @@ class SqliteRun:
             what = f"{shown(place.path)} is another file than when this run began, or is gone"
             raise LeaseLost(f"{what}; nothing more is sent. Put the ledger back before you send again")
         steady = clock.steady() if steady is None else steady
-        changed = self._database.change(
-            "UPDATE runs SET heartbeat = ?, steady = ? WHERE id = ? AND ended_at IS NULL",
-            (now, steady, self._run_id),
-        )
+        with self._database.transaction(full=False, patience=A_TRY):
+            changed = self._database.change(
+                "UPDATE runs SET heartbeat = ?, steady = ? WHERE id = ? AND ended_at IS NULL",
+                (now, steady, self._run_id),
+            )
         if changed == 0:
             raise lease_lost()
         self._renewed_at = steady
-        scrub(self._database)  # somebody may have been forgotten; only the lease's holder may clean up
 
     def holds(self, steady: int) -> bool:
         """Whether the lease was renewed less than half its time before `steady`: nobody has taken it."""
@@ -120,15 +123,18 @@ class SqliteRun:
     def end(self, now: int) -> None:
         """Give the lease back. On a full disk it lasts until the process ends."""
         try:
+            self._recorder.catch_up()
             self._database.change(
                 "UPDATE runs SET ended_at = ?, heartbeat = ?, steady = ? WHERE id = ? AND ended_at IS NULL",
                 (now, now, clock.steady(), self._run_id),
             )
-            scrub(self._database)
+            with suppress(LeaseHeld):  # by whoever has been waiting
+                scrubbed(self._database, now)  # somebody may have been forgotten meanwhile
         except LedgerFull:
             pass  # a dead process holds no lease
-        self._database.may_checkpoint(False)
-        self._database.use_reserve()
+        finally:
+            self._database.may_checkpoint(False)
+            self._database.use_reserve()
 
     def claim(self, now: int, count: int, *, again_first: bool = False) -> list[Claim]:
         """Return up to `count` copies and rows that are due, and hold them."""
@@ -203,7 +209,7 @@ class SqliteRun:
                 (self._campaign_id, row),
             )
         if found is not None and found[0]:
-            self._recorder.suppress(key)
+            self._recorder.put(lambda: self._writes.suppress(key))
         return found is not None and not found[0]
 
     def next_due(self, now: int) -> int | None:
@@ -224,6 +230,8 @@ class SqliteRun:
             (self._campaign_id, 1 + len(self._claimed)),
         )
         free += [due for key, address, due in copies if copy_key(key, address) not in self._claimed]
+        if self._recorder.behind:  # one that is deferred may be among what is kept
+            free.append(now + SECOND)
         due = min(free, default=None)
         return None if due is None else min(due, now + self._longest_delay)
 
@@ -238,7 +246,8 @@ class SqliteRun:
 
     def trip(self, now: int, *, take_back: bool) -> None:
         """Begin a new window of results; `take_back`: remove the suppressions that are held in this one."""
-        with self._database.transaction():
+
+        def tripped() -> None:
             if take_back:
                 self._database.change(
                     "DELETE FROM suppressions WHERE campaign = ?1 AND state = 'held' AND event >= (SELECT"
@@ -252,12 +261,12 @@ class SqliteRun:
                 (self._campaign_id, TRIPPED, now, self._run_id),
             )
 
+        self._recorder.put(tripped)
+
     def release_held(self) -> None:
         """Let the suppressions that are held for this campaign hold for all."""
-        self._database.change(
-            "UPDATE suppressions SET state = 'released' WHERE campaign = ? AND state = 'held'",
-            (self._campaign_id,),
-        )
+        release = "UPDATE suppressions SET state = 'released' WHERE campaign = ? AND state = 'held'"
+        self._recorder.put(lambda: self._database.change(release, (self._campaign_id,)))
 
     def suppressed_by_it(self) -> int:
         """Return how many addresses this run has put on the suppression list."""
@@ -295,8 +304,11 @@ class SqliteRun:
         """Commit results and intents, and return the keys whose intents hold."""
         granted = self._recorder.record(results, intents)
         self.has_sent = self.has_sent or bool(granted)
-        self._claimed.difference_update(result.key for result in results)
         return granted
+
+    def catch_up(self) -> int:
+        """Try to write what was kept while the ledger was locked; return how much is left."""
+        return self._recorder.catch_up()
 
     def _layout(self, layout: int) -> tuple[str, ...]:
         if layout not in self._layouts:

@@ -24,6 +24,8 @@ from campaign.wording import counted, shown
 # A process that is not visible from here is dead if its last heartbeat is further away than this, in
 # either direction: a heartbeat in the future is from before the clock was set back.
 LEASE = 60 * SECOND
+# Seconds in which a live one renews its lease: two of its heartbeats.
+_RENEWED = 10.0
 BROKE_OFF = "sending broke off before anybody read the answer"
 INCOMPLETE = "incomplete"  # the setting that says why messages may be missing in this ledger
 WAL_LOST = "its -wal file is missing: it was moved, copied or restored without it"
@@ -53,7 +55,9 @@ def live_runs(database: Database, now: int) -> list[LiveRun]:
         "SELECT id, host, pid, process, heartbeat FROM runs WHERE ended_at IS NULL"
     ):
         seen = _is_alive(host, pid, process)
-        if seen or (seen is None and abs(now - heartbeat) < LEASE):
+        fresh = abs(now - heartbeat) < LEASE
+        # Who held this process up may have held up a heartbeat too.
+        if seen or (seen is None and (fresh or database.held_up_within(_RENEWED))):
             runs.append(LiveRun(run_id, pid, str(host), bool(seen)))
     return runs
 

@@ -1,19 +1,29 @@
 """The suppression list: who gets nothing from any campaign of a ledger.
 
 A change takes effect with the next message, also in another process that is sending: waiting rows
-become `suppressed` in the same commit, and `pending` again with the next enrolment after a removal.
+become `suppressed` too, and `pending` again with the next enrolment after a removal. Long lists are
+written in batches, beside a process that sends.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 
 from campaign.ledger.patterns import hashed
-from campaign.ledger.sqlite.database import Database
+from campaign.ledger.sqlite.batches import batches
+from campaign.ledger.sqlite.database import Database, Row
 from campaign.ledger.suppressions import Suppression
 
-_SUPPRESS = "SET status = 'suppressed', reply = '' WHERE status IN ('pending', 'deferred')"
+_WAITS = "status IN ('pending', 'deferred')"
 _LISTED = "(SELECT pattern FROM suppressions WHERE state = 'released')"
+_GIVEN = "(SELECT value FROM json_each(?))"
+# By domain, by hash (which no index has), by address.
+_COVERED = (
+    f"campaign IN (SELECT id FROM campaigns) AND domain IN {_GIVEN}",
+    f"hash IN {_GIVEN}",
+    f"folded IN {_GIVEN}",
+)
 
 
 class SqliteSuppressions:
@@ -24,40 +34,53 @@ class SqliteSuppressions:
 
     def add(self, entries: Iterable[Suppression]) -> tuple[list[str], int]:
         """Add entries; return the patterns that are new, and how many waiting rows they suppressed."""
-        added = []
+        added: list[str] = []
         secret = self._database.secret()
-        with self._database.transaction():
-            for entry in entries:
-                new = self._database.change(
-                    # A forgotten person is on the list already, as a hash; the address must not be stored.
-                    "INSERT INTO suppressions (pattern, campaign, state, reason, added_at)"
-                    " SELECT ?1, 0, 'released', ?2, ?3 WHERE NOT EXISTS (SELECT 1 FROM suppressions"
-                    " WHERE pattern = ?4 OR pattern = ?1 AND state = 'released') ON CONFLICT DO NOTHING",
-                    (entry.pattern, entry.reason, entry.added_at, hashed(secret, entry.pattern)),
-                )
-                if new:
-                    added.append(entry.pattern)
-            return added, self._suppress_waiting(added)
+        for batch in batches(self._database, entries):
+            with self._database.transaction():
+                added += [entry.pattern for entry in batch if self._add(entry, secret)]
+        return added, self._suppress_waiting(added)
 
-    def _suppress_waiting(self, patterns: Iterable[str]) -> int:
-        """Suppress the waiting rows and copies that new patterns cover; return how many rows those were."""
-        kinds: dict[str, list[tuple[str]]] = {"@": [], "#": [], "": []}
-        for pattern in patterns:
-            kinds[pattern[0] if pattern[0] in "@#" else ""].append((pattern,))
-        if not any(kinds.values()):
+    def _add(self, entry: Suppression, secret: bytes) -> bool:
+        """Add an entry; return whether it is new."""
+        return bool(
+            self._database.change(
+                # A forgotten person is on the list already, as a hash; the address must not be stored.
+                "INSERT INTO suppressions (pattern, campaign, state, reason, added_at)"
+                " SELECT ?1, 0, 'released', ?2, ?3 WHERE NOT EXISTS (SELECT 1 FROM suppressions"
+                " WHERE pattern = ?4 OR pattern = ?1 AND state = 'released') ON CONFLICT DO NOTHING",
+                (entry.pattern, entry.reason, entry.added_at, hashed(secret, entry.pattern)),
+            )
+        )
+
+    def _suppress_waiting(self, patterns: list[str]) -> int:
+        """Suppress the waiting rows and copies that new patterns cover; return how many rows those were.
+
+        They are looked for outside of any transaction. No intent holds for them any more.
+        """
+        if not patterns:
             return 0
-        self._database.change(
-            f"UPDATE copies {_SUPPRESS} AND (folded IN {_LISTED} OR domain IN {_LISTED} OR hash IN {_LISTED})"
-        )
-        # For messages each pattern is looked up: they may be few, and a million rows wait.
-        rows = self._database.change_many(f"UPDATE messages {_SUPPRESS} AND folded = ?", kinds[""])
-        rows += self._database.change_many(
-            f"UPDATE messages {_SUPPRESS} AND campaign IN (SELECT id FROM campaigns) AND domain = ?",
-            kinds["@"],
-        )
-        if kinds["#"]:  # no index has hashes
-            rows += self._database.change(f"UPDATE messages {_SUPPRESS} AND hash IN {_LISTED}")
+        kinds: dict[str, list[str]] = {"@": [], "#": [], "": []}
+        for pattern in patterns:
+            kinds[pattern[0] if pattern[0] in "@#" else ""].append(pattern)
+        rows = 0
+        for condition, of_its_kind in zip(_COVERED, kinds.values(), strict=True):
+            # For messages each pattern is looked up: they may be few, and a million rows wait.
+            for some in batches(self._database, of_its_kind):
+                rows += self._suppress("messages", condition, json.dumps(some))
+        self._suppress("copies", f"folded IN {_LISTED} OR domain IN {_LISTED} OR hash IN {_LISTED}")
         return rows
+
+    def _suppress(self, table: str, condition: str, *parameters: str) -> int:
+        """Suppress the waiting rows of a table that meet a condition; return how many they were."""
+        found = self._database.rows(f"SELECT id FROM {table} WHERE ({condition}) AND {_WAITS}", parameters)
+        return sum(self._change_waiting(table, batch) for batch in batches(self._database, found))
+
+    def _change_waiting(self, table: str, ids: list[Row]) -> int:
+        with self._database.transaction():
+            return self._database.change_many(
+                f"UPDATE {table} SET status = 'suppressed', reply = '' WHERE id = ? AND {_WAITS}", ids
+            )
 
     def remove(self, patterns: Iterable[str]) -> list[str]:
         """Remove entries, and return the patterns that had none."""

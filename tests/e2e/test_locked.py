@@ -1,0 +1,111 @@
+"""Another process keeps the ledger locked while messages leave. On a real Postfix."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from campaign.model import Status
+from tests.e2e.folder import CampaignFolder, kill, until
+from tests.ledger.lock import locked
+from tests.servers.postfix import Postfix
+from tests.servers.proxy import delayed
+
+Folders = Callable[..., CampaignFolder]
+
+# The command, whose intents wait for a moment where they would for thirty seconds, and which beats often.
+_IMPATIENT = """
+from campaign.cli import main
+from campaign.ledger.sqlite import opening
+from campaign.model import SECOND
+from campaign.sending import sender
+opening.BUSY_TIMEOUT, sender._HEARTBEAT = {patience}, SECOND
+raise SystemExit(main())
+"""
+
+
+def sending(
+    folder: CampaignFolder, until: Status = Status.ACCEPTED, patience: float = 1
+) -> subprocess.Popen[str]:
+    """Start an impatient run and wait for a row of some status; its log is attempts.jsonl."""
+    folder.program = _IMPATIENT.format(patience=patience)
+    process = folder.start("send", "campaign.yaml", "--yes", "--log", "attempts.jsonl")
+    folder.wait_for(until)
+    return process
+
+
+def logged(folder: CampaignFolder) -> int:
+    """Return how many attempts the log has."""
+    return (folder.folder / "attempts.jsonl").read_text().count("\n")
+
+
+def everybody_once(server: Postfix, people: list[str]) -> bool:
+    return Counter(mail.recipient for mail in server.wait_delivered(len(people))) == dict.fromkeys(people, 1)
+
+
+def test_intents_give_up_and_the_answers_are_written_when_it_is_free(
+    postfix: Postfix, campaign_for: Folders
+) -> None:
+    folder = campaign_for(postfix, rate="10/second", smtp={"connections": 2})
+    people = folder.people(60)
+    process = sending(folder)
+    with locked(folder.folder / "ledger.db"):
+        time.sleep(3)  # what it does meanwhile is what this is about
+        assert process.poll() is None
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 5, said
+    assert "another process has kept the ledger locked for 1 seconds" in said
+    assert "Traceback" not in said
+    assert set(folder.counts()) == {"accepted", "pending"}
+    assert len(folder.addresses(Status.ACCEPTED)) == logged(folder)
+    assert folder.send("--quiet").returncode == 0
+    assert everybody_once(postfix, people)
+
+
+def test_a_run_that_waits_lives_through_a_lock(
+    make_postfix: Callable[..., Postfix], campaign_for: Folders
+) -> None:
+    """It has nothing to write but heartbeats, which can wait."""
+    server = make_postfix(smtpd_recipient_restrictions="check_recipient_access static:{450 4.2.0 later}")
+    folder = campaign_for(server, retry={"attempts": 2, "first_delay": "4s", "max_delay": "4s"})
+    folder.people(1)
+    process = sending(folder, Status.DEFERRED)
+    with locked(folder.folder / "ledger.db", 2.5):
+        said, wrong = process.communicate(timeout=60)
+    assert process.returncode == 3, wrong
+    assert "gave up after 2 attempts" in said
+
+
+def test_killed_while_answers_are_held_back(postfix: Postfix, campaign_for: Folders) -> None:
+    """They are in doubt, by name, and nobody gets it twice."""
+    with delayed(postfix.port, 0.15) as port:
+        folder = campaign_for(postfix, rate="2/second", smtp={"port": port})
+        people = folder.people(30)
+        process = sending(folder, patience=10)
+        while not held_back(folder, process):
+            assert process.poll() is None
+        in_doubt = folder.addresses(Status.IN_FLIGHT)
+    assert len(in_doubt) == 1
+    folder.write(rate=None)
+    ended = folder.send("--quiet")
+    assert ended.returncode == 4, ended.stderr
+    assert folder.addresses(Status.IN_DOUBT) == in_doubt
+    assert in_doubt.pop() in folder.run("resolve", "campaign.yaml").stdout
+    until(lambda: "status=sent" in postfix.log())
+    (folder.folder / "mail.log").write_text(postfix.log())
+    folder.run("resolve", "campaign.yaml", "--from-log", "mail.log")
+    assert folder.counts() == {"accepted": len(people)}
+    assert everybody_once(postfix, people)
+
+
+def held_back(folder: CampaignFolder, process: subprocess.Popen[str]) -> bool:
+    """Lock the ledger and kill the run if it holds an answer back then; else let it go on."""
+    with locked(folder.folder / "ledger.db"):
+        for _ in range(20):
+            if logged(folder) > len(folder.addresses(Status.ACCEPTED)):
+                kill(process)
+                return True
+            time.sleep(0.05)
+    return False

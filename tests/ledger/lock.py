@@ -1,0 +1,33 @@
+"""Another process that has a ledger's file locked, as a backup program or a long transaction does."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_LOCKS = """
+import sqlite3, sys, time
+connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=60)
+connection.execute("BEGIN IMMEDIATE")
+print("locked", flush=True)
+time.sleep(float(sys.argv[2]))
+"""
+
+
+@contextmanager
+def locked(path: Path, seconds: float = 600) -> Iterator[subprocess.Popen[str]]:
+    """Hold the lock that every writer needs, until the context ends or so many seconds have passed.
+
+    The process is killed: the last connection that closes properly would remove the WAL.
+    """
+    command = [sys.executable, "-c", _LOCKS, str(path), str(seconds)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "locked\n"
+            yield process
+        finally:
+            process.kill()
