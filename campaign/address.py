@@ -24,7 +24,10 @@ _QUOTED = r'"(?:[ !#-\[\]-~\u0080-\U0010FFFF]|\\[ -~])+"'
 # Controls, separators that break lines, bidirectional marks, and lone surrogates.
 _FORBIDDEN = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 _ENDINGS = {",": "a comma", ";": "a semicolon", ":": "a colon"}
-_CALLED = {**_ENDINGS, "_": "an underscore", "/": "a slash", "'": "an apostrophe", '"': "a quotation mark"}
+_CALLED = {
+    **_ENDINGS, "_": "an underscore", "/": "a slash", "'": "an apostrophe", '"': "a quotation mark",
+    "\t": "a tab", "\0": "a NUL", **dict.fromkeys("\n\r\x85\u2028\u2029", "a line break"),
+}  # fmt: skip
 _INVISIBLE = frozenset({"Cf", "Co", "Zs"})  # format marks, private use, spaces
 
 
@@ -58,7 +61,8 @@ def parse_address(text: str) -> str:
         raise AddressError("the address is blank")
     forbidden = _pattern(_FORBIDDEN).search(address)
     if forbidden is not None:
-        raise AddressError(f"the address holds the control character U+{ord(forbidden[0]):04X}")
+        hint = "one cell, one address" if _called(forbidden[0]) == "a line break" else "take it out"
+        raise AddressError(f"the address has {_called(forbidden[0])} in it; {hint}: {_quote(address)}")
     if len(address) > _LONGEST:
         raise AddressError(f"the address has more than {MAX_ADDRESS} bytes: {_quote(address)}")
     if address[-1] in _ENDINGS and "@" in address:
@@ -95,7 +99,7 @@ def parse_mailbox(text: str) -> Mailbox:
         raise AddressError(f"{_quote(whole)} holds two addresses, and one is expected")
     forbidden = _pattern(_FORBIDDEN).search(name)
     if forbidden is not None:
-        raise AddressError(f"the name holds the control character U+{ord(forbidden[0]):04X}")
+        raise AddressError(f"the name has {_called(forbidden[0])} in it; take it out: {_quote(name)}")
     return Mailbox(name, parse_address(address))
 
 
@@ -183,7 +187,9 @@ def _local(written: str) -> str | None:
 
 
 def _quote(text: str) -> str:
-    return repr(text if len(text) <= 80 else f"{text[:79]}…")
+    """Return text in quotes, cut where it is long; what cannot be seen has its name in brackets."""
+    text = text if len(text) <= 80 else f"{text[:79]}…"
+    return repr("".join(c if c.isprintable() else f"[{_called(c)}]" for c in text))
 
 
 def _why_not_domain(domain: str, error: Exception) -> str:
@@ -207,10 +213,14 @@ def _why_not_domain(domain: str, error: Exception) -> str:
 
 def _called(character: str) -> str:
     """Return what people call a character."""
-    name = unicodedata.name(character, "").lower()
     if character in _CALLED:
         return _CALLED[character]
-    return repr(character) if character.isprintable() else name or "one that cannot be shown"
+    if character.isprintable():
+        return repr(character)
+    name = unicodedata.name(character, "").lower()
+    kinds = {"Cc": "a control character", "Cs": "half a character"}
+    unnamed = kinds.get(unicodedata.category(character), "a character that cannot be shown")
+    return f"an invisible character ({name})" if name else unnamed
 
 
 def _why_not_local(address: str, local: str) -> str:
@@ -227,7 +237,7 @@ def _why_not_local(address: str, local: str) -> str:
         return f"{quoted} has white space in it"
     hidden = next((c for c in local if unicodedata.category(c) in _INVISIBLE), None)
     if hidden is not None:
-        return f"{quoted} holds an invisible character ({_called(hidden)})"
+        return f"{quoted} has {_called(hidden)} in it; take it out"
     if local.startswith(".") or local.endswith(".") or ".." in local:
         where = "two dots in a row" if ".." in local else "a dot at the beginning or the end"
         what = f"{quoted} has {where}, before the @"

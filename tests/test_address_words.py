@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,7 +29,13 @@ class TestWords:
             ("ann@x..test", "'x..test' is no domain: it has a dot too many"),
             ("ann@-x.test", "'-x.test' is no domain: a part of it begins or ends with a hyphen"),
             ("ann@" + "x" * 64 + ".test", "is no domain: it, or a part of it between two dots, is too long"),
-            ("a\u200bnn@x.test", "holds an invisible character (zero width space)"),
+            ("a\u200bnn@x.test", "@x.test' has an invisible character (zero width space) in it; take it out"),
+            (
+                "a@x.test\nb@x.test",
+                "line break in it; one cell, one address: 'a@x.test[a line break]b@x.test'",
+            ),
+            ("a@x.\ttest", "the address has a tab in it; take it out: 'a@x.[a tab]test'"),
+            ("a\x1b@x.test", "a control character in it; take it out: 'a[a control character]@x.test'"),
             (
                 "a..b@x.test",
                 "'a..b@x.test' has two dots in a row, before the @;"
@@ -60,3 +68,15 @@ class TestWords:
         with pytest.raises(AddressError) as caught:
             parse_address(f"ann@{domain}_.test")
         assert "odepoint" not in str(caught.value)
+        assert "U+" not in str(caught.value).replace(domain, "")
+
+    @given(st.text(st.characters(categories=["Cc", "Cf", "Cn", "Co", "Zl", "Zp"]), min_size=1, max_size=3))
+    def test_no_unseen_character_is_said_as_its_number(self, hidden: str) -> None:
+        for text in (f"ann{hidden}x@x.test", f"ann@x{hidden}_x.test"):
+            with suppress(AddressError):
+                parse_address(text)
+                continue
+            with pytest.raises(AddressError) as caught:
+                parse_address(text)
+            assert "U+" not in str(caught.value)
+            assert "\\" not in str(caught.value)

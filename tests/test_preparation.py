@@ -168,7 +168,9 @@ def test_duplicates_are_left_out(prepared: Prepare) -> None:
     first, second = map(str, found.survey.duplicates.shown)
     assert first.startswith("list.csv:4: ")
     assert second.startswith("list.csv:5: ")
-    assert second.endswith("stands in line 2 already; this row is left out")
+    assert second.endswith(
+        "stands in line 2 already; this row is left out (write a `key` if each is a letter of its own)"
+    )
     assert (found.survey.messages, found.plan.to_send) == (2, 2)
     assert found.errors == []
 

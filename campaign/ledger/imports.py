@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 from campaign.address import AddressError
@@ -18,7 +19,7 @@ from campaign.errors import Problem, UserError
 from campaign.ledger.patterns import parse_pattern
 from campaign.ledger.suppressions import Suppression
 from campaign.recipients.encoding import Encoding, is_text, marked_encoding
-from campaign.recipients.records import SAMPLE, Lines, choose_delimiter, records
+from campaign.recipients.records import SAMPLE, Lines, choose_delimiter, named_delimiter, records
 from campaign.wording import shown
 
 # Names of the column that holds addresses, without case, blanks and signs; the surest first: `address`
@@ -45,12 +46,14 @@ def read_suppressions(path: Path, now: int, column: str | None = None) -> list[S
     """
     encoding = Encoding(marked_encoding(path))
     with encoding.open(path) as file:
-        delimiter = choose_delimiter(file.read(SAMPLE), column or "")
+        sample = file.read(SAMPLE)
+    named = named_delimiter(sample)
+    delimiter = named or choose_delimiter(sample, column or "")
     entries: dict[str, Suppression] = {}
     problems: list[Problem] = []
     layout: _Layout | None = None
     with encoding.open(path) as file:
-        for line, cells in records(Lines(file), delimiter):
+        for line, cells in islice(records(Lines(file), delimiter), 1 if named else 0, None):
             if isinstance(cells, str):
                 problems.append(Problem(cells, shown(path), line))
                 continue

@@ -18,6 +18,7 @@ def left_out(double: Double, file: str) -> Problem:
     """Say that a row is left out."""
     whose = "" if fold(double.email) == double.key else f", {double.email},"
     what = f"{double.key!r} stands in line {double.first} already; this row{whose} is left out"
+    what += " (write a `key` if each is a letter of its own)"
     return Problem(what, file, double.line)
 
 

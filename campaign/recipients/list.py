@@ -14,19 +14,30 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import BufferedReader, TextIOWrapper
+from itertools import islice
 
 from campaign.address import AddressError, fold, parse_address
 from campaign.campaignfile.models import CampaignFile
 from campaign.errors import Problem, Severity, UserError
 from campaign.model import RESERVED, BadRow, Recipient
 from campaign.recipients.encoding import Encoding, is_text
-from campaign.recipients.records import CUT_LINE, SAMPLE, TOO_LONG, Lines, choose_delimiter, records
+from campaign.recipients.records import (
+    CUT_LINE,
+    SAMPLE,
+    TOO_LONG,
+    Lines,
+    choose_delimiter,
+    header_below,
+    named_delimiter,
+    records,
+)
 from campaign.templating.compiled import Condition, Text, compile_condition, compile_text
 from campaign.templating.names import Names, row_context
 from campaign.templating.sandbox import environment
 from campaign.wording import counted, shown
 
 MAX_COLUMNS = 1000
+_LOOKED_AT = 100  # records that are read to judge the header
 
 
 class Recipients:
@@ -52,10 +63,12 @@ class Recipients:
         if "\0" in sample.partition("\n")[0]:  # one line perhaps, as long as the file
             what = f"the header is not {self._encoding}; {self._encoding.advice}"
             raise UserError(Problem(what, self.file, 1))
-        self.delimiter = self.settings.delimiter or choose_delimiter(sample, self.settings.email)
+        named = named_delimiter(sample)
+        self._skipped = 1 if named else 0  # lines above the header
+        self.delimiter = self.settings.delimiter or named or choose_delimiter(sample, self.settings.email)
         self.position = 0
         self.excluded = 0
-        self.columns = self._header()
+        self.columns, self._places, self._width = self._header(sample)
         self.warnings = tuple(self._odd_columns())
         problems = [*self._missing_columns(), *self._ambiguous()]
         names = Names(self.columns, frozenset(campaign.vars))
@@ -101,7 +114,7 @@ class Recipients:
     def __iter__(self) -> Iterator[Recipient | BadRow]:
         self.excluded = 0
         with self._opened() as file:
-            rows = records(Lines(file), self.delimiter, len(self.columns))
+            rows = records(self._lines(file), self.delimiter, self._width)
             next(rows, None)  # the header
             for number, (line, record) in enumerate(rows, 1):
                 if not number & 255:
@@ -126,8 +139,12 @@ class Recipients:
         wrong = cells if isinstance(cells, str) else self._unreadable(cells)
         if wrong:
             legible = not isinstance(cells, str) and is_text("".join(cells))
+            if legible and len(cells) == self._width:
+                cells = [cells[place] for place in self._places]
             row = dict(zip(self.columns, cells, strict=False)) if legible else {}
             return BadRow(number, line, "", (Problem(wrong, self.file, line, row=number),), row)
+        if len(cells) > len(self.columns):
+            cells = [cells[place] for place in self._places]
         row = dict(zip(self.columns, cells, strict=True))
         email = name = ""
         try:
@@ -161,7 +178,11 @@ class Recipients:
             wrong = next(cell for cell in cells if not cell.isascii())
             right = self._encoding.in_utf_8(wrong) or right
             return f"{wrong!r} is {right!r} in UTF-8; {self._encoding.advice}"
-        count = len(self.columns)
+        count = self._width
+        if len(cells) == count > len(self.columns):
+            for place, cell in enumerate(cells):
+                if place not in self._places and cell.strip():
+                    return f"{cell.strip()!r} stands in column {place + 1}, which has no name in the header"
         if len(cells) != count:
             many = "fewer" if len(cells) < count else "more"
             return f"the row has {counted(len(cells), 'cell')}, {many} than the header's {count}" + (
@@ -183,30 +204,52 @@ class Recipients:
             return ""
         return parts[0] if len(parts) == 1 else json.dumps(parts, ensure_ascii=False)
 
-    def _header(self) -> tuple[str, ...]:
+    def _lines(self, file: TextIOWrapper[BufferedReader]) -> Lines:
+        """Return the lines from the header on."""
+        lines = Lines(file)
+        for _ in zip(range(self._skipped), lines, strict=False):
+            pass
+        return lines
+
+    def _header(self, sample: str) -> tuple[tuple[str, ...], tuple[int, ...], int]:
+        """Return the columns, the places of their cells, and how many cells a row has.
+
+        A column without a name is none, if the rows have nothing in it.
+        """
         with self._opened() as file:
-            first = next(records(Lines(file), self.delimiter), None)
-        if first is None:
-            raise UserError(Problem("the list is empty; its first row names the columns", self.file))
-        line, cells = first
-        if isinstance(cells, str):
-            raise UserError(Problem(f"the header cannot be read: {cells}", self.file, line))
-        columns = tuple(cell.strip() for cell in cells)
+            rows = records(self._lines(file), self.delimiter)
+            first = next(rows, None)
+            if first is None:
+                raise UserError(Problem("the list is empty; its first row names the columns", self.file))
+            line, cells = first
+            if isinstance(cells, str):
+                raise UserError(Problem(f"the header cannot be read: {cells}", self.file, line))
+            names = [cell.strip() for cell in cells]
+            used = set[int]()
+            for _, row in islice(rows, 0 if all(names) else _LOOKED_AT):
+                used.update(place for place, cell in enumerate(row) if cell.strip())
+        if self.settings.email not in names:
+            below = header_below(sample, self.settings.email)
+            if below is not None and below > line:
+                above = "the line" if below == 2 else "the lines"
+                what = f"this line looks like the header; remove {above} above it"
+                raise UserError(Problem(what, self.file, below))
         problems = []
-        if len(columns) > MAX_COLUMNS:
+        if len(names) > MAX_COLUMNS:
             problems.append(f"the header has more than {MAX_COLUMNS} columns")
-        if any("\0" in column or not is_text(column) for column in columns):
+        if any("\0" in column or not is_text(column) for column in names):
             problems.append(f"the header is not {self._encoding}; {self._encoding.advice}")
-        elif right := self._encoding.in_utf_8("".join(columns)):
+        elif right := self._encoding.in_utf_8("".join(names)):
             problems.append(f"the header has {right!r} in UTF-8; {self._encoding.advice}")
-        for place, column in enumerate(columns[:MAX_COLUMNS]):
-            if not column:
+        for place, column in enumerate(names[:MAX_COLUMNS]):
+            if not column and place in used:
                 problems.append(f"column {place + 1} has no name in the header")
-            elif column in columns[:place]:
+            elif column and column in names[:place]:
                 problems.append(f"two columns are named {column!r}")
         if problems:
             raise UserError(*(Problem(what, self.file, line) for what in problems))
-        return columns
+        places = tuple(place for place, column in enumerate(names) if column)
+        return tuple(filter(None, names)), places, len(names)
 
     def _missing_columns(self) -> Iterator[Problem]:
         wanted: dict[str, tuple[str, ...]] = {"recipients.email": (self.settings.email,)}

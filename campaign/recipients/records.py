@@ -9,11 +9,14 @@ from __future__ import annotations
 import csv
 import functools
 import io
+import re
 from collections.abc import Iterator
 
 MAX_LINE = 1 << 20  # characters
 SAMPLE = 64 * 1024  # characters from which the delimiter is chosen
 _DELIMITERS = ",;\t|"
+_SEP = re.compile('"?sep=([,;\t|])"?[ \t]*(?:\r?\n|$)', re.IGNORECASE)
+_TITLE_LINES = 10  # in which a header is looked for
 CUT_LINE = "\udcfe\n"
 """Stands for a line that is too long: a lone surrogate, which no decoded text contains."""
 
@@ -98,6 +101,22 @@ def _lenient(lines: list[str], delimiter: str) -> Iterator[list[str]]:
         yield from csv.reader(lines, delimiter=delimiter)
     except csv.Error:
         return
+
+
+def named_delimiter(sample: str) -> str:
+    """Return the delimiter that a first line such as `sep=;` names, as spreadsheets write it; "" if none."""
+    found = _SEP.match(sample)
+    return found[1] if found else ""
+
+
+def header_below(sample: str, column: str) -> int | None:
+    """Return the line that looks like the header, by this column; a title may stand above it."""
+    for number, line in enumerate(sample.split("\n")[:_TITLE_LINES], 1):
+        for delimiter in _DELIMITERS:
+            names = [cell.strip().casefold() for row in _lenient([line], delimiter) for cell in row]
+            if column.casefold() in names and "@" not in line:
+                return number
+    return None
 
 
 def choose_delimiter(sample: str, column: str) -> str:

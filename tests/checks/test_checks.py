@@ -79,7 +79,9 @@ def test_duplicates(said: Said) -> None:
     twice = "email,first\nann@x.test,A\nAnn@x.test,A\n"
     (only,) = said("duplicates", twice)
     assert only.startswith("list.csv:3: warning: ")
-    assert only.endswith(" stands in line 2 already; this row is left out")
+    assert only.endswith(
+        " stands in line 2 already; this row is left out (write a `key` if each is a letter of its own)"
+    )
     assert said("duplicates") == []
     many = said("duplicates", "email,first\n" + "ann@x.test,A\n" * 53)
     assert len(many) == 51

@@ -35,6 +35,7 @@ def refused(folder: Path, content: str | bytes, column: str | None = None) -> li
     [
         f"Email Address,First Name\n{ANNA},Anna\n{BEN},Ben\n",
         f"EMAIL;SMS\r\n{ANNA};+47 1\r\n{BEN};\r\n",
+        f"sep=;\r\nEMAIL;SMS\r\n{ANNA};1\r\n{BEN};\r\n",
         f"name\temailAddress\nAnna\t{ANNA}\nBen\t{BEN}\n",
         f"Address,E-Mail\n1 Street,{ANNA}\n2 Street,{BEN}\n",
         f"\n\nrecipient|when\n{ANNA}|now\n{BEN}|then\n",
@@ -44,7 +45,7 @@ def refused(folder: Path, content: str | bytes, column: str | None = None) -> li
         f"\ufeffEmail\n{ANNA}\n{BEN}\n",
         f"E-mail\tName\r\n{ANNA}\tZoë\r\n{BEN}\tÅse\r\n".encode("utf-16"),
     ],
-    ids=["blanks", "capitals", "tabs", "street", "pipes", "alone", "no header", "twice", "mark", "utf-16"],
+    ids=["blanks", "capitals", "sep", "tabs", "street", "pipes", "alone", "bare", "twice", "mark", "utf-16"],
 )
 def test_what_other_tools_export_is_read(content: str | bytes, tmp_path: Path) -> None:
     assert read(tmp_path, content) == [(ANNA, "imported"), (BEN, "imported")]

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from campaign.errors import Severity
-from campaign.model import Recipient
+from campaign.model import BadRow, Recipient
 from campaign.recipients.list import MAX_COLUMNS
 from campaign.recipients.records import MAX_LINE
 from tests.recipients.lists import Open, good, lines, refusal
@@ -68,8 +68,8 @@ class TestHeader:
             ("\n \n,,\n", "list.csv: the list is empty; its first row names the columns"),
             ("email,name,email\n", "list.csv:1: two columns are named 'email'"),
             ("email,name, email \n", "list.csv:1: two columns are named 'email'"),
-            ("email,,name\n", "list.csv:1: column 2 has no name in the header"),
-            ("\nemail,name,\n", "list.csv:2: column 3 has no name in the header"),
+            ("email,,name\na@x.test,A,B\n", "list.csv:1: column 2 has no name in the header"),
+            ("\nemail,name,\na@x.test,A,B\n", "list.csv:2: column 3 has no name in the header"),
             ('email,"name\na@x.test,A\n', "list.csv:1: the header cannot be read: a quote opens here and is"),
             ("email\rx@x.test\r", "list.csv:1: the header cannot be read: a lone carriage return stands in"),
             ("e\0mail\n", "list.csv:1: the header is not UTF-8"),
@@ -82,11 +82,44 @@ class TestHeader:
         assert refusal(lambda: listed(text)).startswith(what)
 
     def test_everything_at_once(self, listed: Open) -> None:
-        what = refusal(lambda: listed("email,,a,a\n"))
+        what = refusal(lambda: listed("email,,a,a\na@x.test,1,2,3\n"))
         assert what.splitlines() == [
             "list.csv:1: column 2 has no name in the header",
             "list.csv:1: two columns are named 'a'",
         ]
+
+    @pytest.mark.parametrize("text", ["email,name,,\n{},A,,\n", ",email,,name\n,{}, ,A\n"])
+    def test_columns_without_name_and_cells_are_none(self, listed: Open, text: str) -> None:
+        listing = listed(text.format("a@x.test"))
+        assert listing.columns == ("email", "name")
+        assert [dict(row.row) for row in listing] == [{"email": "a@x.test", "name": "A"}]
+
+    def test_a_cell_under_no_name_far_below_is_its_rows_fault(self, listed: Open) -> None:
+        rows = [*(f"u{n}@x.test,A," for n in range(200)), "v@x.test,A,!", "w@x.test,A"]
+        *_, stray, short = listed("email,name,\n" + "\n".join(rows) + "\n")
+        assert isinstance(stray, BadRow)
+        assert "'!' stands in column 3, which has no name in the header" in str(stray.problems[0])
+        assert isinstance(short, BadRow)
+        assert "the row has 2 cells, fewer than the header's 3" in str(short.problems[0])
+
+    @pytest.mark.parametrize("first", ["sep=;", "SEP=;\r", '"sep=;"', "\ufeffsep=;"])
+    def test_a_line_that_names_the_delimiter_is_skipped(self, listed: Open, first: str) -> None:
+        listing = listed(f"{first}\nemail;name\na@x.test;B, C\n")
+        assert listing.columns == ("email", "name")
+        assert [(row.number, row.line, row.row["name"]) for row in listing] == [(1, 3, "B, C")]
+
+    @pytest.mark.parametrize(
+        ("text", "line"),
+        [
+            ("Members of 2026\nemail,name\na@x.test,A\n", 2),
+            ("Members of 2026,\nemail,name\na@x.test,A\n", 2),
+            ("Members;\n;\nEmail;name\na@x.test;A\n", 3),
+        ],
+    )
+    def test_a_title_above_it(self, listed: Open, text: str, line: int) -> None:
+        what = refusal(lambda: listed(text))
+        above = "the line" if line == 2 else "the lines"
+        assert what == f"list.csv:{line}: this line looks like the header; remove {above} above it"
 
     def test_alone_it_is_a_list_of_nobody(self, listed: Open) -> None:
         assert list(listed("email,name\n")) == []
