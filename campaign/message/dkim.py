@@ -17,11 +17,11 @@ from hashlib import sha256
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from campaign.address import AddressError, domain_of, parse_address
 from campaign.campaignfile.models import DkimAlgorithm
@@ -87,6 +87,25 @@ class Signer:
         signature = _base64(self._signature(b"\r\n".join(lines)))
         pieces = [signature[at : at + _WIDTH - 2] for at in range(0, len(signature), _WIDTH - 2)]
         return (unsigned + "\r\n ".join(pieces) + "\r\n").encode("ascii")
+
+    @property
+    def record_name(self) -> str:
+        """The name at which the public key is published (RFC 6376 3.6.2.1)."""
+        return f"{self.selector}._domainkey.{self.domain}"
+
+    @property
+    def public_key(self) -> str:
+        """The public key as `p=` of that record has it (RFC 6376 3.6.1, RFC 8463 4)."""
+        public = self._key.public_key()
+        if isinstance(public, Ed25519PublicKey):
+            return _base64(public.public_bytes_raw())
+        return _base64(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+
+    @property
+    def record(self) -> str:
+        """The TXT record to publish there."""
+        kind = "rsa" if self.algorithm is DkimAlgorithm.RSA_SHA256 else "ed25519"
+        return f"v=DKIM1; k={kind}; p={self.public_key}"
 
     def _signature(self, octets: bytes) -> bytes:
         if isinstance(self._key, RSAPrivateKey):
