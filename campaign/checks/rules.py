@@ -19,6 +19,7 @@ from campaign.checks.checked import Checked
 from campaign.checks.rule import Rule
 from campaign.checks.seen import Seen
 from campaign.checks.sources import Sources
+from campaign.checks.spam import Sample
 from campaign.delivery import Message
 from campaign.errors import Problem
 from campaign.message.render import Renderer
@@ -28,10 +29,11 @@ from campaign.recipients.list import Recipients
 
 
 class Checks:
-    """The rules of one campaign, without those that it ignores."""
+    """The rules of one campaign, without those that it ignores. `sample` is shown the messages too."""
 
-    def __init__(self, campaign: CampaignFile) -> None:
+    def __init__(self, campaign: CampaignFile, sample: Sample | None = None) -> None:
         self._campaign = campaign
+        self._sample = sample
         self._rules: list[Rule] = []
         self._see: list[Callable[[Recipient, Seen], None]] = []
         self._checked: Checked | None = None
@@ -46,6 +48,8 @@ class Checks:
 
     def see(self, recipient: Recipient, message: Message) -> None:
         """Show a message to each rule."""
+        if self._sample is not None:
+            self._sample.see(recipient, message)
         seen = Seen(message)
         for see in self._see:
             see(recipient, seen)

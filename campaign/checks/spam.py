@@ -13,7 +13,9 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from campaign.delivery import Message
 from campaign.errors import UserError
+from campaign.model import Recipient
 
 MOST = 10
 """Messages that are judged, spread over the list: each costs it about a tenth of a second."""
@@ -46,6 +48,30 @@ class Judgement:
     def is_spam(self) -> bool:
         """Whether SpamAssassin calls it spam."""
         return self.points >= self.required
+
+
+class Sample:
+    """Messages spread evenly over a list of unknown length: at most twice MOST are held at a time."""
+
+    def __init__(self) -> None:
+        self._step = 1
+        self._seen = 0
+        self._kept: list[tuple[Recipient, Message]] = []
+
+    def see(self, recipient: Recipient, message: Message) -> None:
+        """Take note of the next message."""
+        if self._seen % self._step == 0:
+            if len(self._kept) == 2 * MOST:
+                self._kept = self._kept[::2]
+                self._step *= 2
+            if self._seen % self._step == 0:
+                self._kept.append((recipient, message))
+        self._seen += 1
+
+    def chosen(self) -> list[tuple[Recipient, Message]]:
+        """Return at most MOST of them, in list order."""
+        count = min(MOST, len(self._kept))
+        return [self._kept[place * len(self._kept) // count] for place in range(count)]
 
 
 def program() -> str | None:

@@ -16,40 +16,80 @@ from campaign.wording import counted
 
 if TYPE_CHECKING:
     from campaign.campaignfile.models import CampaignFile
+    from campaign.checks.dns.domains import Published
     from campaign.preparation import Survey
-    from campaign.sending.inspection import Negotiated
+    from campaign.sending.inspection import Negotiated, Worst
 
 
 @click.command("check")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--server", is_flag=True, help="Open the session too, and show what was negotiated.")
+@click.option("--dns", is_flag=True, help="Look up what receivers do: MX, SPF, DKIM, DMARC of your domains.")
+@click.option("--nameserver", metavar="ADDRESS[:PORT]", help="The DNS server to ask, not the system's.")
+@click.option("--spam", is_flag=True, help="Let SpamAssassin judge messages, where it is installed.")
 @click.option("--strict", is_flag=True, help="Treat warnings as errors.")
 @click.option("--json", "as_json", is_flag=True, help="Write the problems as a JSON list.")
 @click.option("--quiet", "-q", is_flag=True, help="Say errors only.")
-def command(file: Path, server: bool, strict: bool, as_json: bool, quiet: bool) -> int:
+def command(
+    file: Path,
+    server: bool,
+    dns: bool,
+    nameserver: str | None,
+    spam: bool,
+    strict: bool,
+    as_json: bool,
+    quiet: bool,
+) -> int:
     """Read FILE, its list and its templates, render every row, and report all that is wrong or odd.
 
     --server adds the server's problems, such as a certificate that ends within 14 days. The session is
     opened only if there are no errors.
 
+    --dns adds what is wrong with the DNS records of the sender's domains, and what to publish; a lookup
+    without an answer is a note. --spam adds SpamAssassin's judgement of up to ten messages.
+
     A note is what may well be meant. `check: {ignore: [rule]}` in FILE silences a rule; `campaign guide
     checks` tells what each looks for.
 
-    --json writes a list of problems; `rows` counts the rows that have one. With --server its last entry is
-    what was negotiated: its severity is "info", its rule "server", and its key "server" holds an object.
+    --json writes a list of problems; `rows` counts the rows that have one. What --server, --dns and --spam
+    have found stands behind them: entries whose severity is "info", with an object under "server", "dns"
+    or "spam", which is also their rule.
 
     Exit code 0 with warnings, 2 with errors or, under --strict, with warnings, 6 if no session could be
     opened. No password, token or secret command is run.
     """
-    from campaign.sending.inspection import certificate_problems, inspect, inspect_server
+    from campaign.checks.spam import Sample
+    from campaign.sending.inspection import (
+        certificate_problems,
+        inspect,
+        inspect_domains,
+        inspect_server,
+        inspect_spam,
+    )
 
     output = Output(quiet=quiet or as_json)
-    inspection = inspect(file, output.progress)
+    sample = Sample() if spam else None
+    inspection = inspect(file, output.progress, sample)
     output.end_bar()
-    problems, campaign = list(inspection.problems), inspection.campaign
+    problems, campaign, survey = list(inspection.problems), inspection.campaign, inspection.survey
     negotiated: Negotiated | None = None
+    published: Published | None = None
+    worst: Worst | None = None
     connected = True
-    if server and campaign is not None and not inspection.errors:
+    ready = campaign is not None and not inspection.errors
+    if dns and campaign is not None and survey is not None and survey.first is not None:
+        try:
+            found, published = inspect_domains(campaign, survey.first, nameserver)
+            problems += found
+        except UserError as error:
+            problems += error.problems
+    if sample is not None and campaign is not None and ready:
+        try:
+            found, worst = inspect_spam(campaign, sample)
+            problems += found
+        except UserError as error:
+            problems += error.problems
+    if server and campaign is not None and ready:
         try:
             negotiated = inspect_server(campaign, output.waiting, time.time())
             problems += certificate_problems(campaign, negotiated)
@@ -60,13 +100,15 @@ def command(file: Path, server: bool, strict: bool, as_json: bool, quiet: bool) 
             problems += error.problems
     errors, warnings, notes = (sum(p.severity is severity for p in problems) for severity in Severity)
     if as_json:
-        echo_json(_json(problems, campaign, negotiated))
+        echo_json(_json(problems, campaign, negotiated, published, worst))
     else:
         for problem in problems:
             wanted = strict and problem.severity is Severity.WARNING
             if wanted or not quiet or problem.severity is Severity.ERROR:
                 say(problem)
         output.lines(_surveyed(inspection.survey))
+        output.lines(_published(published))
+        output.lines(_judged(worst))
         output.lines(_negotiated(campaign, negotiated))
         output.lines([_summary(file, errors, warnings, notes)])
     if not connected:
@@ -92,6 +134,24 @@ def _surveyed(survey: Survey | None) -> Iterator[str]:
         yield f"  the largest has {survey.largest:,} octets"
 
 
+def _published(published: Published | None) -> Iterator[str]:
+    if published is None:
+        return
+    yield "DNS"
+    for what, record in published.records:
+        yield f"  {what}: {record}"
+
+
+def _judged(worst: Worst | None) -> Iterator[str]:
+    if worst is None:
+        return
+    judgement = worst.judgement
+    points = f"{judgement.points + 0:.1f} points, spam from {judgement.required:g} on"
+    yield f"SpamAssassin: {counted(worst.judged, 'message')} judged; the worst is row {worst.row} ({points})"
+    for hit in judgement.hits:
+        yield f"  {hit.points:5.1f}  {hit.rule}: {hit.description}"
+
+
 def _negotiated(campaign: CampaignFile | None, negotiated: Negotiated | None) -> Iterator[str]:
     if campaign is None or negotiated is None:
         return
@@ -113,12 +173,23 @@ def _negotiated(campaign: CampaignFile | None, negotiated: Negotiated | None) ->
 
 
 def _json(
-    problems: Sequence[Problem], campaign: CampaignFile | None, negotiated: Negotiated | None
+    problems: Sequence[Problem],
+    campaign: CampaignFile | None,
+    negotiated: Negotiated | None,
+    published: Published | None,
+    worst: Worst | None,
 ) -> list[dict[str, object]]:
-    """Return the problems, each with the same keys, and behind them what was negotiated."""
+    """Return the problems, each with the same keys, and behind them what was looked up and negotiated."""
     from dataclasses import asdict
 
     entries = [asdict(problem) for problem in problems]
+    if campaign is not None and published is not None:
+        place = campaign.problem("from", "the sender's domains were looked up", rule="dns")
+        records = [{"what": what, "record": record} for what, record in published.records]
+        entries.append({**asdict(place), "severity": "info", "dns": records})
+    if campaign is not None and worst is not None:
+        place = campaign.problem("templates", "SpamAssassin judged messages", rule="spam")
+        entries.append({**asdict(place), "severity": "info", "spam": asdict(worst)})
     if campaign is not None and negotiated is not None:
         smtp, tls = campaign.smtp, negotiated.tls
         place = campaign.problem("smtp", f"a session with {smtp.host}:{smtp.port} was opened", rule="server")

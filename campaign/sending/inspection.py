@@ -3,6 +3,8 @@
     inspect(file) -> Inspection: the problems of the file, the list, the templates and every row
     inspect_server(campaign) -> Negotiated: a session is opened, looked at, and closed
     certificate_problems(campaign, negotiated) -> a warning for a certificate that ends soon
+    inspect_domains(campaign, message) -> Published: what the DNS says of the sender's domains
+    inspect_spam(campaign, sample) -> Worst: what SpamAssassin says of the messages in a sample
 
 No password, token or secret command is run.
 """
@@ -16,7 +18,12 @@ from pathlib import Path
 
 from campaign.campaignfile.load import load
 from campaign.campaignfile.models import CampaignFile
+from campaign.checks import spam
+from campaign.checks.dns.domains import Published, look
+from campaign.checks.dns.lookup import Lookup
+from campaign.checks.dns.sender import sender_of
 from campaign.checks.rules import Checks
+from campaign.delivery import Message
 from campaign.errors import Problem, Severity, UserError
 from campaign.ledger import Ledger
 from campaign.message.tokens import Secrets
@@ -66,15 +73,24 @@ class Negotiated:
     login: str
 
 
-def inspect(file: Path, progress: Progress) -> Inspection:
-    """Read the campaign file, its list and its templates, and render every row."""
+@dataclass(frozen=True, slots=True)
+class Worst:
+    """The message that SpamAssassin liked least, of so many that it judged."""
+
+    row: int
+    judged: int
+    judgement: spam.Judgement
+
+
+def inspect(file: Path, progress: Progress, sample: spam.Sample | None = None) -> Inspection:
+    """Read the campaign file, its list and its templates, and render every row; show them to `sample`."""
     try:
         campaign = load(file)
     except UserError as error:
         return Inspection(error.problems)
     ledger = Ledger.temporary(campaign.name)
     try:
-        checks = Checks(campaign)
+        checks = Checks(campaign, sample)
         preparation = prepare(campaign, ledger.enrolment(), Secrets.placeholder(), progress, checks)
         problems = (*too_narrow(campaign), *preparation.errors, *checks.report())
         return Inspection(problems, campaign, preparation.survey)
@@ -116,6 +132,39 @@ def certificate_problems(campaign: CampaignFile, negotiated: Negotiated) -> Iter
         left = "in less than a day" if days < 1 else f"in {counted(days, 'day')}"
         what = f"the certificate of {campaign.smtp.host} ends {left}; from then on nothing can be sent"
         yield campaign.problem("smtp.host", what, Severity.WARNING, "certificate")
+
+
+def inspect_domains(
+    campaign: CampaignFile, message: Message, nameserver: str | None
+) -> tuple[list[Problem], Published]:
+    """Look up the domains that a message is from; `nameserver` as in Lookup. Raises UserError."""
+    published = look(sender_of(campaign, message), Lookup(nameserver))
+    findings = published.findings
+    return [campaign.problem(one.path, one.message, one.severity, "dns") for one in findings], published
+
+
+def inspect_spam(campaign: CampaignFile, sample: spam.Sample) -> tuple[list[Problem], Worst | None]:
+    """Let SpamAssassin judge the messages of a sample. Raises UserError where it fails."""
+    program, chosen = spam.program(), sample.chosen()
+    if program is None:
+        what = (
+            "SpamAssassin is not installed, so nothing was judged; on Debian and Ubuntu `apt install"
+            " spamassassin` brings it, on macOS `brew install spamassassin`"
+        )
+        return [campaign.problem("templates", what, Severity.NOTE, "spam")], None
+    if not chosen:
+        return [], None
+    judgements = spam.judge([message.content for _, message in chosen], program)
+    judged = zip(chosen, judgements, strict=True)
+    (recipient, _), judgement = max(judged, key=lambda one: one[1].points)
+    worst = Worst(recipient.number, len(chosen), judgement)
+    if not judgement.is_spam:
+        return [], worst
+    what = (
+        f"SpamAssassin calls row {worst.row} spam: {judgement.points:g} points, {judgement.required:g} are"
+        f" enough; most for {judgement.hits[0].rule}"
+    )
+    return [campaign.problem("templates", what, Severity.WARNING, "spam")], worst
 
 
 def _login(campaign: CampaignFile) -> tuple[Login | None, str]:

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from tests.checks.dns.server import Zone, serve, txt
 from tests.cli.conftest import Run
 from tests.e2e.folder import CampaignFolder
+from tests.need import need
 from tests.servers.certificates import Kind
 from tests.servers.postfix import Postfix
 
@@ -131,3 +133,55 @@ def test_counts_of_one(run: Run) -> None:
     said = run("check", "campaign.yaml")
     assert "2 rows, 2 messages to 2 addresses" in said
     assert "1 of them needs a server with SMTPUTF8" in said
+
+
+def test_dns_says_what_to_publish(campaign_for: Folders, postfix: Postfix) -> None:
+    zone: Zone = {
+        ("news.example.org", "MX"): ["10 mail.example.org."],
+        ("news.example.org", "TXT"): [txt("v=spf1 -all")],
+    }
+    folder = clean(campaign_for(postfix))
+    with serve(zone) as address:
+        checked = folder.run("check", "campaign.yaml", "--dns", "--nameserver", address)
+        found = problems(folder, "--dns", "--nameserver", address, code=2)
+    assert checked.returncode == 2
+    assert "from: the SPF record of news.example.org says that nobody sends mail for it" in checked.stderr
+    assert "publish a TXT record at _dmarc.news.example.org: `v=DMARC1; p=none;" in checked.stderr
+    assert "  MX of news.example.org: mail.example.org\n" in checked.stdout
+    *said, records = found
+    assert {one["rule"] for one in said} == {"dns"}
+    assert {"error", "warning", "note"} == {one["severity"] for one in said}
+    assert records["severity"] == "info"
+    assert {"what": "MX of news.example.org", "record": "mail.example.org"} in records["dns"]
+
+
+def test_a_nameserver_that_is_none_is_an_error(campaign_for: Folders, postfix: Postfix) -> None:
+    checked = clean(campaign_for(postfix)).run(
+        "check", "campaign.yaml", "--dns", "--nameserver", "example.com"
+    )
+    assert checked.returncode == 2
+    assert "'example.com' is no IP address of a DNS server" in checked.stderr
+
+
+def test_spam_tells_the_worst_row_and_its_rules(campaign_for: Folders, postfix: Postfix) -> None:
+    need("spamassassin")
+    folder = clean(campaign_for(postfix))
+    gtube = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
+    rows = [f"ann{number}@example.test,{gtube if number == 1 else 'Ann'}" for number in range(1, 4)]
+    folder.list(["fine@example.test,Fine", *rows])
+    checked = folder.run("check", "campaign.yaml", "--spam")
+    assert checked.returncode == 0, checked.stderr
+    assert "SpamAssassin: 4 messages judged; the worst is row 2 (" in checked.stdout
+    assert "  GTUBE: BODY: Generic Test for Unsolicited Bulk Email\n" in checked.stdout
+    assert "SpamAssassin calls row 2 spam:" in checked.stderr
+    *_, judged = problems(folder, "--spam", code=0)
+    assert (judged["severity"], judged["spam"]["row"], judged["spam"]["judged"]) == ("info", 2, 4)
+
+
+def test_without_spamassassin_its_absence_is_a_note(
+    campaign_for: Folders, postfix: Postfix, tmp_path: Path
+) -> None:
+    folder = clean(campaign_for(postfix))
+    checked = folder.run("check", "campaign.yaml", "--spam", env={"PATH": str(tmp_path)})
+    assert checked.returncode == 0
+    assert ": note: templates: SpamAssassin is not installed, so nothing was judged" in checked.stderr
