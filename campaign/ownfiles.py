@@ -36,8 +36,9 @@ from campaign.templating.loader import SUFFIXES
 _JINJA = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 # An image or style sheet that HTML, CSS or Markdown names.
 _SOURCE = re.compile(
-    r"""\b(?:src|background|href)\s*=\s*("[^"]*"|'[^']*'|[^\s"'>]+)|url\(([^()]*)\)|!\[[^\]]*\]\(([^()\s]*)""",
-    re.IGNORECASE,
+    r"""\b(?:src|background|href)\s*=\s*("[^"]*"|'[^']*'|[^\s"'>]+)|url\(([^()]*)\)|!\[[^\]]*\]\(([^()\s]*)
+    |@import\s*("[^"]*"|'[^']*')""",
+    re.IGNORECASE | re.VERBOSE,
 )
 _IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg", ".bmp", ".ico")
 _LEDGER = "ledger"
@@ -108,6 +109,7 @@ class _Reading:
         root = values.get("attachments_root")
         self._root = self._folder / _expanded(root if isinstance(root, str) else ".")
         self._templates: dict[str, str] = {}  # texts, by what names them
+        self._beside = {self._folder}  # folders in which the style sheets of templates are looked for
         self._add(file, "the campaign file")
         ledger = values.get(_LEDGER)
         ledger = self._folder / _expanded(ledger if isinstance(ledger, str) else "ledger.db")
@@ -144,6 +146,7 @@ class _Reading:
             for base in (folder, self._root):
                 if self._add(base / _expanded(text), what) and what.startswith("templates."):
                     self._templates[what] = _text(base / _expanded(text))
+                    self._beside.add((base / _expanded(text)).parent)
 
     def _add_templates(self) -> None:
         """Add what the templates include, and what they show."""
@@ -162,8 +165,17 @@ class _Reading:
             for source in _sources(text):
                 if not _JINJA.search(source):
                     self._add(self._root / source, f"shown by {name}")
+                    self._add_sheets(source, self._beside, name)
                 else:
                     self.patterns.append(_Pattern(self._root, _image(source), f"shown by {name}"))
+
+    def _add_sheets(self, source: str, folders: Collection[Path], name: str) -> None:
+        """Add a style sheet that a template or another sheet names, and those that it imports."""
+        for folder in folders if source.lower().endswith(".css") else ():
+            sheet = _place(folder / source)
+            if sheet not in self.named and self._add(sheet, f"shown by {name}"):
+                for imported in _sources(_text(sheet)):
+                    self._add_sheets(imported, [sheet.parent], name)
 
 
 def _values(file: Path) -> Mapping[str, Any]:
@@ -199,7 +211,7 @@ def _included(env: Environment, text: str) -> list[str | None]:
 
 def _sources(text: str) -> Iterator[str]:
     for match in _SOURCE.finditer(text):
-        source = unescape((match[1] or match[2] or match[3] or "").strip("\"' \t\n"))
+        source = unescape((match[1] or match[2] or match[3] or match[4] or "").strip("\"' \t\n"))
         yield source if _JINJA.search(source) else unquote(re.split(r"[?#]", source, maxsplit=1)[0])
 
 

@@ -166,3 +166,18 @@ def test_a_campaign_file_with_a_mistake_protects_all_the_same(folder: Path) -> N
     own = OwnFiles(folder / "campaign.yaml")
     assert own.named(folder / "campaign.yaml") == "the campaign file"
     assert own.named(folder / "ledger.db-wal") == "ledger"
+
+
+def test_style_sheets_and_what_they_import_are_own(folder: Path) -> None:
+    (folder / "css").mkdir()
+    (folder / "css/app.css").write_text("@import 'base.css'; @import url(more.css); p{color:red}")
+    for name in ("base.css", "more.css"):
+        (folder / "css" / name).write_text("@import 'app.css';")
+    (folder / "mails").mkdir()
+    (folder / "mails/near.css").write_text("")
+    html = '<link rel="stylesheet" href="css/app.css"><style>@import "near.css";</style>'
+    (folder / "mails/body.html").write_text(html)
+    (folder / "campaign.yaml").write_text(YAML.replace("body.html.j2", "mails/body.html"))
+    own = OwnFiles(folder / "campaign.yaml")
+    for name in ("css/app.css", "css/base.css", "css/more.css", "mails/near.css"):
+        assert own.named(folder / name) == "shown by templates.html", name

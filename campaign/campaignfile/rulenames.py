@@ -13,6 +13,7 @@ RULES = (
     "subject",
     "blank",
     "leftovers",
+    "styles",
     "images",
     "sender",
     "dkim",

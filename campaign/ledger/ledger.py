@@ -43,7 +43,6 @@ from campaign.wording import shown
 if TYPE_CHECKING:
     from campaign.ledger.attempted import Attempted, LogNote
     from campaign.ledger.protocols import Choices, Enrolment, Run
-    from campaign.ledger.returns import Returns
 
 _UNREGISTERED = -1  # no campaign has this id
 
@@ -202,12 +201,6 @@ class Ledger:
     def history(self) -> History:
         """What happened in this campaign."""
         return SqliteHistory(self.database, self.campaign_id)
-
-    def returns(self, *, of_every_campaign: bool = False) -> Returns:
-        """What came back of this campaign's messages, or of every campaign's."""
-        from campaign.ledger.sqlite.returning import SqliteReturns
-
-        return SqliteReturns(self.database, None if of_every_campaign else self.campaign_id)
 
     def ages(self, scope: Scope, now: Moment, period: int, places: int) -> list[tuple[int, int]]:
         """Return (age in ns, addresses) of the last starts in `scope`, the oldest first; see `Run.ages`."""

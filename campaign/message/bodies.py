@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from jinja2 import TemplateNotFound
+from jinja2 import Environment, TemplateNotFound
 
 from campaign.campaignfile.models import CampaignFile
 from campaign.errors import Problem, UserError
 from campaign.message import markdown, mjml, plaintext
-from campaign.message.html import ImageError, Images, Inliner
+from campaign.message.html import ImageError, Images
 from campaign.message.inline import template_name
+from campaign.message.inliner import Inliner
 from campaign.message.mime import File
+from campaign.message.sheets import SheetError, Sheets
+from campaign.message.template_styles import named_sheets
 from campaign.templating.compiled import Text, compile_file, compile_text
 from campaign.templating.loader import FolderLoader
 from campaign.templating.names import Names
@@ -22,17 +26,24 @@ from campaign.wording import shown
 
 
 class Bodies:
-    """Compiled bodies; `problems` are those of the templates, with which nothing can be rendered."""
+    """Compiled bodies.
+
+    `problems` are those of the templates, with which nothing can be rendered; `sheets` are the texts of
+    the local style sheets that they name.
+    """
 
     def __init__(self, campaign: CampaignFile, names: Names, images: Images) -> None:
         self._campaign = campaign
         self._images = images
-        self._inliner = Inliner() if campaign.inline_css else None
+        self._loader = FolderLoader(campaign.folder, campaign.private)
+        self._sheets = self._make_sheets()
+        self._inliner = Inliner(self._sheets) if campaign.inline_css else None
         self._file: dict[str, Path] = {}
         self.problems: list[Problem] = []
         self._text = self._compile("text", names, html=False)
         self._markdown = self._compile("markdown", names, html=False)
         self._html = self._compile("html", names, html=True) or self._compile("mjml", names, html=True)
+        self.sheets = tuple(self._read_sheets()) if campaign.inline_css else ()
 
     @property
     def texts(self) -> Iterator[Text]:
@@ -69,7 +80,7 @@ class Bodies:
             html, images = self._images.attach(html)
         except UserError as error:
             what = "; ".join(problem.message for problem in error.problems)
-            place = self._place_of(error.written if isinstance(error, ImageError) else "")
+            place = self._place_of(error.written if isinstance(error, ImageError | SheetError) else "")
             raise UserError(replace(place, message=what)) from None
         return text, html, images
 
@@ -83,6 +94,36 @@ class Bodies:
                     return Problem("", shown(path), source.partition(written)[0].count("\n") + 1)
         return Problem("", shown(file))
 
+    def _html_files(self) -> Iterator[tuple[str, str]]:
+        """Yield the name and the source of each template file that the HTML is made from."""
+        for name, source in self._html.sources.items() if self._html is not None else ():
+            yield shown(self._campaign.folder / name), source
+
+    def _read_sheets(self) -> Iterator[str]:
+        """Yield the text of each local style sheet that a template names; what is wrong is a problem."""
+        for file, source in self._html_files():
+            for sheet in named_sheets(source):
+                try:
+                    if sheet.is_local:
+                        yield self._sheets.linked(sheet.address)
+                except UserError as error:
+                    self.problems += [
+                        replace(one, file=file, line=source.count("\n", 0, sheet.offset) + 1)
+                        for one in error.problems
+                    ]
+
+    def _make_sheets(self) -> Sheets:
+        """Return what reads sheets: beside the HTML's template first, then from the campaign's folder."""
+        templates = self._campaign.templates
+        named = [template_name(self._campaign, file) for file in (templates.html, templates.mjml) if file]
+        return Sheets(self._sheet, [*(posixpath.dirname(name) for name in named), ""])
+
+    def _sheet(self, name: str) -> str:
+        try:
+            return self._loader.get_source(Environment(autoescape=True), name)[0]
+        except TemplateNotFound as error:
+            raise UserError(str(error.message)) from None
+
     def _compile(self, kind: str, names: Names, *, html: bool) -> Text | None:
         file: Path | None = getattr(self._campaign.templates, kind)
         if file is None:
@@ -95,8 +136,7 @@ class Bodies:
         name = template_name(self._campaign, file)
         try:
             if kind == "mjml":
-                loader = FolderLoader(self._campaign.folder, self._campaign.private)
-                source, _, _ = loader.get_source(env, name)
+                source, _, _ = self._loader.get_source(env, name)
                 return compile_text(mjml.to_html(source, file), env=env, place=place, names=names)
             return compile_file(name, env=env, place=place, names=names)
         except TemplateNotFound as error:

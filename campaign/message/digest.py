@@ -22,11 +22,12 @@ def content_digest(
     html_sources: Iterable[str],
     attachments: Iterable[File],
     folder: Folder,
+    sheets: Iterable[str] = (),
 ) -> str:
     """Return a SHA-256 in hexadecimal.
 
     `texts` are subject and bodies, `attachments` the static ones, and `html_sources` the sources
-    whose images are read from `folder`.
+    whose images are read from `folder`, and `sheets` the texts of local style sheets.
     """
     seen: list[object] = [campaign.from_, campaign.reply_to, campaign.cc, campaign.bcc, campaign.list_id]
     seen += [sorted(text.sources.items()) for text in texts]
@@ -38,6 +39,8 @@ def content_digest(
     digest = hashlib.sha256(repr(seen).encode())
     for file in attachments:
         digest.update(file.octets)
+    for sheet in sheets:
+        digest.update(sheet.encode())
     for path in sorted(set(local_images(html_sources))):
         try:
             digest.update(folder.read(folder.find(path)))

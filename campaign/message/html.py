@@ -1,7 +1,4 @@
-"""A rendered HTML part → what mail clients show: styles in their elements, local images as cid.
-
-Both happen after rendering: inlined before it, a template's loops would be moved out of its tables.
-"""
+"""The local images of a rendered HTML part → parts that travel with the message, named by cid."""
 
 from __future__ import annotations
 
@@ -11,8 +8,6 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from html import escape, unescape
 from urllib.parse import unquote
-
-import css_inline
 
 from campaign.errors import UserError
 from campaign.message.files import Folder
@@ -30,30 +25,7 @@ _BACKGROUND = re.compile(
 )
 _HAS_BACKGROUND = re.compile(r"background\s*=")
 _ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|//|#", re.IGNORECASE)
-_EMPTY_STYLE = re.compile(r"<style[^>]*>\s*</style>", re.IGNORECASE)
-_REVEALED = re.compile(r"<!--(\[if [^\]]*\]|\[endif\])-->")
 _SHOWN = {".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg", ".bmp", ".ico"}
-
-
-class Inliner:
-    """Moves the rules of `<style>` into the elements; media queries and pseudo-classes stay."""
-
-    def __init__(self) -> None:
-        # What is left in the style elements is what cannot be inlined. Nothing is ever fetched.
-        self._inliner = css_inline.CSSInliner(
-            keep_style_tags=True, remove_inlined_selectors=True, load_remote_stylesheets=False
-        )
-
-    def inline(self, html: str) -> str:
-        """Return the document with its styles inlined. Raises UserError with a sentence."""
-        if "<style" not in html and "<STYLE" not in html:
-            return html
-        try:
-            inlined = _EMPTY_STYLE.sub("", self._inliner.inline(html))
-        except css_inline.InlineError as error:
-            raise UserError(f"the styles cannot be inlined: {error}") from None
-        # Of <![if !mso]>, which shows what follows, HTML's own rules make a comment, which hides it.
-        return _REVEALED.sub(r"<!\1>", inlined) if "<![if" in html else inlined
 
 
 class ImageError(UserError):

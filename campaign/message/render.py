@@ -79,7 +79,12 @@ class Renderer:
         whole = any(text.whole_row for text in texts)
         self.columns = frozenset(columns) if whole else frozenset().union(*(text.columns for text in texts))
         self.digest = content_digest(
-            campaign, self._texts(), self._bodies.html_sources.values(), self._attachments.static, folder
+            campaign,
+            self._texts(),
+            self._bodies.html_sources.values(),
+            self._attachments.static,
+            folder,
+            self._bodies.sheets,
         )
 
     @property

@@ -15,8 +15,12 @@ class TestDigest:
     def digest(self, made: Made, tmp_path: Path) -> Callable[..., str]:
         (tmp_path / "logo.png").write_bytes(b"logo")
         (tmp_path / "terms.pdf").write_bytes(b"terms")
+        (tmp_path / "a.css").write_text("@import 'b.css';")
+        (tmp_path / "b.css").write_text("p{color:red}")
         (tmp_path / "part.html").write_text("part")
-        (tmp_path / "body.html").write_text("<img src=logo.png>{% include 'part.html' %}")
+        (tmp_path / "body.html").write_text(
+            "<link rel=stylesheet href=a.css><img src=logo.png>{% include 'part.html' %}"
+        )
 
         def digest(**values: object) -> str:
             given = {"templates": {"html": "body.html"}, "attachments": ["terms.pdf"], **values}
@@ -64,7 +68,7 @@ class TestDigest:
         assert digest(**values) != digest()
         assert digest(**values) == digest(**values)
 
-    @pytest.mark.parametrize("file", ["logo.png", "terms.pdf", "part.html", "body.html"])
+    @pytest.mark.parametrize("file", ["logo.png", "terms.pdf", "part.html", "body.html", "a.css", "b.css"])
     def test_it_is_another_for_a_file_s_content(
         self, digest: Callable[..., str], tmp_path: Path, file: str
     ) -> None:

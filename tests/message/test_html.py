@@ -1,4 +1,4 @@
-"""What mail clients show: images travel as parts, styles stand in their elements."""
+"""Images that HTML shows travel as parts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from campaign.errors import UserError
 from campaign.message.files import Folder
-from campaign.message.html import Images, Inliner, is_local, local_images
+from campaign.message.html import Images, is_local, local_images
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -160,58 +160,3 @@ class TestImages:
     @pytest.mark.parametrize("address", ["a.png", "/a.png", "a/b.png", "a b:c.png", "?a", "1:2.png"])
     def test_what_is_local(self, address: str) -> None:
         assert is_local(address)
-
-
-class TestInliner:
-    def inline(self, html: str) -> str:
-        return Inliner().inline(html)
-
-    def test_without_styles_nothing_changes(self) -> None:
-        html = "<p CLASS=x>\r\n a<br/></p>"
-        assert self.inline(html) == html
-
-    def test_a_rule_moves_into_its_elements(self) -> None:
-        html = self.inline(
-            "<style>p { color: red } .b { x: y }</style><p class=b>a</p><p style='color:blue'>b"
-        )
-        assert re.search(r'<p class="b" style="color: ?red; ?x: ?y;?">a', html)
-        assert re.search(r'<p style="color: ?blue;?">b', html)
-
-    def test_no_empty_style_stays(self) -> None:
-        assert "<style" not in self.inline("<style>p{color:red}</style><style type='text/css'>\n</style><p>a")
-
-    def test_what_cannot_be_inlined_stays(self) -> None:
-        html = self.inline(
-            "<style>a{color:red} a:hover{color:blue} p::first-line{x:y} @media (max-width:9px){a{x:y}}"
-            " @font-face{font-family:X;src:url(https://x.test/x.woff)}</style><a href=x>a</a><p>b"
-        )
-        for kept in ("a:hover", "p::first-line", "@media (max-width:9px)", "@font-face"):
-            assert kept in html
-        assert '<a href="x" style="color: red;">' in html
-
-    def test_nothing_is_fetched(self) -> None:
-        html = self.inline('<link rel="stylesheet" href="https://x.invalid/a.css"><style>p{x:y}</style><p>a')
-        assert '<p style="x: y;">a' in html
-
-    @pytest.mark.parametrize("css", ["p {", "}}}{{{", "p{color red}", "<!-- p{x:y} -->", "@media {", "\0"])
-    def test_broken_styles_raise_nothing(self, css: str) -> None:
-        assert "<p" in self.inline(f"<style>{css}</style><p>a")
-
-    def test_loops_have_run_before(self) -> None:
-        rows = "".join(f"<tr><td>{n}</td></tr>" for n in range(3))
-        html = self.inline(f"<style>td{{x:y}}</style><table>{rows}</table>")
-        assert html.count('<td style="x: y;">') == 3
-
-    def test_what_outlook_reads_stays(self) -> None:
-        html = self.inline(
-            "<style>p{x:y}</style><!--[if mso]><v:rect><![endif]--><p>a</p>"
-            "<!--[if !mso]><!--><p>b</p><!--<![endif]--><![if !mso]><p>c</p><![endif]>"
-        )
-        assert "<!--[if mso]><v:rect><![endif]-->" in html
-        assert "<!--[if !mso]><!-->" in html
-        assert "<!--<![endif]-->" in html
-        assert re.search(r"<!\[if !mso\]><p[^>]*>c</p><!\[endif\]>", html)
-
-    def test_text_stays(self) -> None:
-        html = self.inline("<style>p{x:y}</style><p>a&nbsp;&amp; &lt;b&gt; ünï 漢")
-        assert "a&nbsp;&amp; &lt;b&gt; ünï 漢" in html

@@ -134,6 +134,14 @@ class TestParts:
         assert "<title>A &amp; B</title>" in html
         assert "<strong>*Ann*</strong>" in html
 
+    def test_a_sheet_that_a_value_names_is_read_for_each_row(self, made: Made, tmp_path: Path) -> None:
+        (tmp_path / "Ann.css").write_text("p{color:red}")
+        (tmp_path / "body.html").write_text("<p>\n<link rel=stylesheet href='{{ first }}.css'>")
+        renderer = made(templates={"html": "body.html"})
+        assert renderer.parts(row(first="Ann"))[1] == '<p style="color:red">\n'
+        (only,) = refusal(lambda: renderer.parts(row(first="Ben")))
+        assert "body.html: there is no file Ben.css in the campaign's folder" in only
+
     def test_mjml(self, made: Made, tmp_path: Path) -> None:
         pytest.importorskip("mrml")
         column = "<mj-section><mj-column><mj-text>Hi {{ first }}</mj-text></mj-column></mj-section>"

@@ -1,0 +1,40 @@
+"""Styles of the templates that mail programs do not read.
+
+- A `style` attribute with something in it that is no declaration, such as `color #333`: they skip that
+  piece, and so does the inliner.
+- A style sheet on a server, by `<link rel="stylesheet">` or `@import`: it is never fetched for inlining,
+  and few mail programs fetch it. A file in the campaign's folder is read and inlined.
+- A style sheet in a file, with `inline_css: false`: it does not travel with the message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from campaign.checks.rule import Rule
+from campaign.errors import Problem
+from campaign.message.template_styles import malformed_styles, named_sheets
+
+
+class Check(Rule):
+    """See the module."""
+
+    def report(self) -> Iterator[Problem]:
+        """Yield what the templates' sources have; no row is asked."""
+        for name, source in self.checked.sources.html.items():
+            for odd in malformed_styles(source):
+                style = " ".join(odd.style.split())
+                style = style if len(style) <= 80 else f"{style[:79]}…"
+                what = f"{' '.join(odd.piece.split())[:60]!r} is no declaration such as 'color: red'"
+                yield self._at(name, odd.offset, f'{what}, and mail programs skip it: style="{style}"')
+            for sheet in named_sheets(source):
+                what = f"the style sheet {sheet.address[:80]!r}"
+                if not sheet.is_local:
+                    what = f"{what} lies on a server: it is not fetched, and few mail programs fetch it"
+                    yield self._at(name, sheet.offset, f"{what}; put its rules into a file here")
+                elif not self.checked.campaign.inline_css:
+                    what = f"{what} does not travel with the message"
+                    yield self._at(name, sheet.offset, f"{what}; it is read where inline_css is true")
+
+    def _at(self, name: str, offset: int, what: str) -> Problem:
+        return self.at(self.checked.sources.at(name, offset), what)

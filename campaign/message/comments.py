@@ -1,0 +1,56 @@
+"""Conditional comments → which rules of the sheets outside of them their elements need.
+
+Outlook on Windows reads the HTML in `<!--[if mso]>…<![endif]-->`, and finds its rules in `<style>`
+alone: nothing can be inlined there, as to everybody else it is a comment.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from campaign.message.markup import TOKEN, attributes
+
+_START = re.compile(r"<([a-zA-Z][^\s/>]*)")
+_IN_BRACKETS = re.compile(r"\[[^\]]*\]|:[\w-]+|\([^()]*\)")
+_COMBINATORS = re.compile(r"[\s>+~]+")
+_NAMED = re.compile(r"([.#]?)((?:[\w-]|[^\x00-\x7f]|\\.)+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """The elements in comments: of each its name, its classes and its ids, as `p`, `.lead` and `#top`."""
+
+    elements: frozenset[frozenset[str]]
+
+    @classmethod
+    def of(cls, comments: Iterable[str]) -> Needed:
+        """Return what stands in comments."""
+        found = set()
+        for comment in comments:
+            for token in TOKEN.split(comment[4:])[1::2]:
+                begun = _START.match(token)
+                if begun is not None:
+                    found.add(frozenset(_names(token, begun[1].lower())))
+        return cls(frozenset(found))
+
+    def may_match(self, selector: str) -> bool:
+        """Whether a selector's last part fits an element in a comment; what is around it is not asked."""
+        if not self.elements:
+            return False
+        last = _COMBINATORS.split(_IN_BRACKETS.sub("", selector.strip()))[-1]
+        wanted = {
+            mark + (name if mark else name.lower()) for mark, name in _NAMED.findall(last) if "\\" not in name
+        }
+        return any(wanted <= element for element in self.elements)
+
+
+def _names(tag: str, name: str) -> Iterable[str]:
+    yield name
+    for one in attributes(tag):
+        value = tag[one.start : one.end]
+        if one.name == "class":
+            yield from (f".{part}" for part in value.split())
+        elif one.name == "id":
+            yield f"#{value.strip()}"

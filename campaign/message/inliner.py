@@ -1,0 +1,275 @@
+"""A rendered HTML part → the same with the rules of its style sheets in the `style` attributes.
+
+Many mail programs read styles only there. Nothing else changes, to the octet: `style` attributes are
+added or grow, and rules that stand in all of their elements leave the `<style>`. What holds only under
+a condition stays as it is written: at-rules such as `@media`, `a:hover`, sheets for other media than
+screens, and those within `<!--[if !mso]><!-->`. So do rules that a conditional comment needs, and
+rules of which a selector matches nothing, as many are about elements that a mail program adds.
+
+Which rule matches which element is css-inline's answer. It is asked with a skeleton of the document,
+its tags with their `class`, `id` and a number, and with rules that set a custom property each; so an
+element comes back with the numbers of its rules. Messages of one template often have the same
+skeleton, and then the answer is known. The cascade is done in `cascade`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from html import unescape
+
+import css_inline
+
+from campaign.message.cascade import restyled
+from campaign.message.comments import Needed
+from campaign.message.markup import RAW, START, TOKEN, attributes
+from campaign.message.sheets import Sheets, is_local
+from campaign.message.stylesheet import Declaration, Rule, Sheet, is_for_screens, read_sheet
+
+_ABOUT_STYLES = re.compile(r"<(?:style|link)[\s/>]|<!--\[if|<!--<!\[endif|<!\[(?:if|endif)", re.IGNORECASE)
+_OPENS = re.compile(r"<!--\[if [^\]]*\]>(?:<!)?-->|<!--\[if [^\]]*\]><!-- -->|<!\[if", re.IGNORECASE)
+_CLOSES = re.compile(r"<!--<!\[endif\]-->|<!\[endif", re.IGNORECASE)
+_UNSEEN = {"head", "meta", "title", "link", "style", "script", "base", "noscript", "template"}
+_MARKED = re.compile(r' _="([0-9]+)"(?: [^\s="]+="[^"]*")*? style="([^"]*)"')
+_OUT = re.compile(r'<([a-z][^\s/>]*)((?: [^\s=]+="[^"]*")*)>')
+_NUMBER = re.compile(r"--r([0-9]+):")
+_ENDS_STYLE, _ESCAPED_END = re.compile("</(style)", re.IGNORECASE), r"<\\/\1"
+_ONLY_COMMENTS = re.compile(r"(?:\s|/\*.*?\*/|<!--|-->|@charset[^;]*;)*", re.DOTALL | re.IGNORECASE)
+
+
+class Inliner:
+    """Inlines the styles of one campaign's messages. May be shared by threads."""
+
+    def __init__(self, sheets: Sheets) -> None:
+        self._sheets = sheets
+        self._styles = lru_cache(maxsize=32)(self._read)
+
+    def inline(self, html: str) -> str:
+        """Return the document with its styles inlined. Raises SheetError for one that cannot be read."""
+        parts = TOKEN.split(html)
+        tokens = parts[1::2]
+        about = [
+            (place, token)
+            for place, token in enumerate(tokens)
+            if token[1] in "sSlL!" and _ABOUT_STYLES.match(token)
+        ]
+        if not any(token[1] != "!" for _, token in about):
+            return html
+        styles = self._styles(tuple(token for _, token in about))
+        plan = styles.plan(tuple(map(styles.piece, tokens)))
+        for place, given in plan.elements:
+            parts[2 * place + 1] = _restyled(tokens[place], given)
+        for number, text in plan.sheets:
+            parts[2 * about[number][0] + 1] = text
+        return "".join(parts)
+
+    def _read(self, about: tuple[str, ...]) -> _Styles:
+        found: list[_Element] = []
+        others: list[tuple[int, str]] = []
+        is_conditional = False
+        for number, token in enumerate(about):
+            if token[1] == "!":
+                is_conditional = bool(_OPENS.match(token)) or (is_conditional and not _CLOSES.match(token))
+                continue
+            element = self._element(number, token)
+            if element is None:
+                continue
+            if element.is_for_screens and not is_conditional:
+                found.append(element)
+            elif element.is_linked:
+                others.append((number, element.with_text(element.sheet.text)))
+        return _Styles(found, others, Needed.of(token for token in about if token[1] == "!"))
+
+    def _element(self, number: int, token: str) -> _Element | None:
+        """Return what is known of a `<style>` or `<link>`; None for one that is no sheet of ours."""
+        named = {one.name: unescape(token[one.start : one.end]).strip() for one in attributes(_tag_of(token))}
+        if named.get("type", "").lower() not in ("", "text/css") or named.get("data-css-inline") == "ignore":
+            return None
+        media = named.get("media", "")
+        if token[1] in "sS":
+            tag = _tag_of(token)
+            text = token[len(tag) :]
+            content = text[: text.rfind("</")] if "</" in text else text
+            whole = self._sheets.with_imports(content)
+            return _Element(number, tag, media, read_sheet(whole), whole != content)
+        rel = named.get("rel", "").lower().split()
+        if "stylesheet" not in rel or "alternate" in rel or not is_local(named.get("href", "")):
+            return None
+        text = self._sheets.linked(named["href"])
+        tag = f'<style media="{media}">' if media and '"' not in media else "<style>"
+        return _Element(number, tag, media, read_sheet(text), True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Element:
+    """A `<style>`, or a `<link>` that becomes one; `number` counts what the document says of styles."""
+
+    number: int
+    tag: str
+    media: str
+    sheet: Sheet
+    is_linked: bool  # what is in it, or some of it, was read from a file
+
+    @property
+    def is_for_screens(self) -> bool:
+        return is_for_screens(self.media)
+
+    def with_text(self, css: str) -> str:
+        """Return the element with other rules in it; nothing if there are none."""
+        if _ONLY_COMMENTS.fullmatch(css):
+            return ""
+        return f"{self.tag}{_ENDS_STYLE.sub(_ESCAPED_END, css)}</style>"
+
+
+class _Given:
+    """What an element is given: declarations weaker and stronger than its own. Compared by identity."""
+
+    def __init__(self, normal: tuple[Declaration, ...], strong: tuple[Declaration, ...]) -> None:
+        self.normal = normal
+        self.strong = strong
+
+
+@lru_cache(maxsize=8192)
+def _restyled(tag: str, given: _Given) -> str:
+    return restyled(tag, given.normal, given.strong)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What changes in documents of one skeleton: tokens by their place, sheets by their number."""
+
+    elements: tuple[tuple[int, _Given], ...]
+    sheets: tuple[tuple[int, str], ...]
+
+
+class _Styles:
+    """The style sheets of a document, and what they do to a skeleton."""
+
+    def __init__(self, elements: list[_Element], others: list[tuple[int, str]], needed: Needed) -> None:
+        self._elements = elements
+        self._others = others
+        self._rules = [rule for element in elements for rule in element.sheet.rules]
+        selectors = [(number, one) for number, rule in enumerate(self._rules) for one in rule.selectors]
+        self._rule_of = [number for number, _ in selectors]
+        self._selectors = [one for _, one in selectors]
+        self._attributes = {"class", "id"}.union(*(one.attributes for one in self._selectors))
+        self._needed = {
+            number
+            for number, rule in enumerate(self._rules)
+            if any(needed.may_match(one.text) for one in rule.selectors)
+        }
+        css = "".join(f"{one.text}{{--r{number}:0}}" for number, one in enumerate(self._selectors))
+        self._matcher = css_inline.CSSInliner(extra_css=css, load_remote_stylesheets=False)
+        self._strong = {
+            n for n, rule in enumerate(self._rules) if any(one.important for one in rule.declarations)
+        }
+        self._gives = lru_cache(maxsize=4096)(self._give)
+        self.piece = lru_cache(maxsize=8192)(self._piece)
+        self.plan = lru_cache(maxsize=256)(self._plan)
+
+    def _piece(self, token: str) -> str:
+        """Return a token as the skeleton has it: a start tag without `>`, an end tag, a doctype, or ""."""
+        if token[1] == "!":
+            return token if token[2:9].lower() == "doctype" else ""
+        if token[1] == "/":
+            return token
+        named = START.match(token)
+        if named is None:
+            return ""
+        kept = [f"<{named[1]}"]
+        for one in attributes(_tag_of(token)):
+            if one.name in self._attributes:
+                quote, value = one.quote or '"', token[one.start : one.end]
+                value = value if one.quote else value.replace('"', "&quot;")
+                kept.append(f" {one.name}={quote}{value}{quote}")
+        return "".join(kept)
+
+    def _plan(self, pieces: tuple[str, ...]) -> _Plan:
+        elements, implied = self._matches(pieces) if self._rules else ({}, set())
+        everywhere = implied.union(*elements.values())
+        used = {number for number, one in enumerate(self._rule_of) if number in everywhere}
+        kept = self._needed | {self._rule_of[number] for number in implied}
+        kept |= {rule for number, rule in enumerate(self._rule_of) if number not in used}
+        strong = frozenset(self._strong & kept)
+        given = tuple((place, self._gives(numbers, strong)) for place, numbers in elements.items())
+        return _Plan(given, tuple(self._left(kept)))
+
+    def _matches(self, pieces: tuple[str, ...]) -> tuple[dict[int, tuple[int, ...]], set[int]]:
+        """Return the selectors that match tokens, by place, and those that match elements without a tag."""
+        skeleton = "".join(
+            f"{piece} _={place}>{_end_of_raw(piece)}" if piece[:1] == "<" and piece[1] not in "/!" else piece
+            for place, piece in enumerate(pieces)
+        )
+        out = self._matcher.inline(skeleton)
+        found = _MARKED.findall(out)
+        elements: dict[int, tuple[int, ...]] = {}
+        for place, style in found:
+            if _name(pieces[int(place)]) not in _UNSEEN:
+                elements.setdefault(int(place), _numbers(style))
+        implied: set[int] = set()
+        if len(found) != out.count(' style="'):
+            for name, written in _OUT.findall(out):
+                if name not in _UNSEEN and ' _="' not in written:
+                    implied.update(_numbers(written))
+        return elements, implied
+
+    def _give(self, selectors: tuple[int, ...], strong: frozenset[int]) -> _Given:
+        """Return what rules give an element, in the order of the cascade.
+
+        `strong` are rules that stay in a sheet with an `!important`. Where one of them matches, the
+        other rules keep theirs: without it they would be weaker.
+        """
+        strongest: dict[int, tuple[int, int, int]] = {}
+        for number in selectors:
+            rule, weight = self._rule_of[number], self._selectors[number].specificity
+            strongest[rule] = max(weight, strongest.get(rule, weight))
+        order = sorted(strongest, key=lambda rule: (strongest[rule], rule))
+        declared = [one for rule in order for one in self._rules[rule].declarations]
+        stays = not strong.isdisjoint(order)
+        return _Given(
+            tuple(one for one in declared if not one.important),
+            tuple(replace(one, important=stays) for one in declared if one.important),
+        )
+
+    def _left(self, kept: set[int]) -> Iterator[tuple[int, str]]:
+        """Yield the sheets that change, without the rules that stand in their elements now."""
+        yield from self._others
+        first = 0
+        for element in self._elements:
+            rules = element.sheet.rules
+            gone = [rule for number, rule in enumerate(rules, first) if number not in kept]
+            first += len(rules)
+            if gone or element.is_linked:
+                yield element.number, element.with_text(_without(element.sheet.text, gone))
+
+
+def _without(text: str, rules: Iterable[Rule]) -> str:
+    left, at = [], 0
+    for rule in rules:
+        left.append(text[at : rule.start].rstrip(" \t"))
+        at = rule.end
+    left.append(text[at:])
+    return re.sub(r"\n\s*\n", "\n", "".join(left))
+
+
+@lru_cache(maxsize=4096)
+def _numbers(style: str) -> tuple[int, ...]:
+    """Return the numbers of the selectors that set the properties of a `style`."""
+    return tuple(int(number) for number in _NUMBER.findall(style))
+
+
+def _tag_of(token: str) -> str:
+    """Return the start tag of a token, which may have the element's text behind it."""
+    named = START.match(token)
+    return named[0] if named else token
+
+
+def _end_of_raw(piece: str) -> str:
+    name = _name(piece)
+    return f"</{name}>" if name in RAW else ""
+
+
+def _name(piece: str) -> str:
+    return piece[1:].partition(" ")[0].lower()

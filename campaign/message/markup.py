@@ -1,0 +1,67 @@
+"""HTML → its tags, comments and attributes where they stand, found as browsers find them (HTML 13.2.5)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_VALUE = r"""\s*+=\s*+(?:"[^"]*+"|'[^']*+'|(?!["'])[^\s>]*+)"""
+_ATTRIBUTES = rf"(?:[\s/]++|=?[^\s/>=]++(?:{_VALUE})?+)*+"
+
+RAW = ("script", "style", "title", "textarea", "xmp", "iframe", "noembed", "noframes")
+"""Elements that hold text alone, whatever stands in it."""
+
+_RAW_ELEMENTS = "|".join(
+    rf"<{name}(?=[\s/>]){_ATTRIBUTES}>.*?(?:</{name}(?:[\s/][^>]*)?>|\Z)" for name in RAW
+)
+
+TOKEN = re.compile(
+    rf"(<!--(?:-?>|.*?(?:--!?>|\Z))|<(?:[!?]|/(?![a-zA-Z]))[^>]*(?:>|\Z)|</[a-zA-Z][^>]*(?:>|\Z)|{_RAW_ELEMENTS}"
+    rf"|<[a-zA-Z][^\s/>]*+(?:{_ATTRIBUTES}>|[^>]*(?:>|\Z)))",
+    re.DOTALL | re.IGNORECASE,
+)
+"""A comment, a declaration, an end tag or a start tag; `<style>` and its like with what is in them.
+
+`TOKEN.split` gives texts and tokens in turn, which joined are the document.
+"""
+
+START = re.compile(rf"<([a-zA-Z][^\s/>]*+){_ATTRIBUTES}>")
+"""A start tag and its name."""
+
+_ATTRIBUTE = re.compile(rf"[\s/]*+(=?[^\s/>=]++)({_VALUE})?+")
+_ASSIGNED = re.compile(r"\s*=\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """An attribute of a tag: its name in small letters, and where its value stands, without `quote`.
+
+    One without a value has `start` and `end` behind its name, and `assigned` false.
+    """
+
+    name: str
+    start: int
+    end: int
+    quote: str
+    assigned: bool
+
+
+def attributes(tag: str) -> Iterator[Attribute]:
+    """Yield the attributes of a start tag, the first of each name, as browsers ignore the others."""
+    begin = START.match(tag)
+    if begin is None:
+        return
+    seen: set[str] = set()
+    for found in _ATTRIBUTE.finditer(tag, begin.end(1), begin.end() - 1):
+        name = found[1].lower()
+        if name in seen:
+            continue
+        seen.add(name)
+        start, end, quote = found.end(), found.end(), ""
+        if found[2] is not None:
+            assigned = _ASSIGNED.match(tag, found.start(2))
+            start = assigned.end() if assigned else start
+            if tag[start : start + 1] in ('"', "'"):
+                start, end, quote = start + 1, end - 1, tag[start]
+        yield Attribute(name, start, end, quote, found[2] is not None)

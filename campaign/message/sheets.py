@@ -1,0 +1,80 @@
+"""The style sheets that HTML names by `<link rel="stylesheet">` or `@import` → their text.
+
+Local ones are read inside the campaign's folder, by the same rules as templates; their own imports
+are put in their place. What lies on a server is never fetched, and its `@import` stays.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from urllib.parse import unquote
+
+from campaign.errors import UserError
+from campaign.message.stylesheet import Import, is_for_screens, read_sheet
+
+_ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|//", re.IGNORECASE)
+
+
+class SheetError(UserError):
+    """A sheet that cannot be read; `written` is its address as it is written."""
+
+    def __init__(self, written: str, error: UserError) -> None:
+        self.written = written
+        super().__init__(*error.problems)
+
+
+class Sheets:
+    """Local style sheets, each read once.
+
+    `read` gives the text of a file by its path from the campaign's folder, or raises UserError.
+    `folders` are paths from there too: a relative address is looked up in one after the other.
+    """
+
+    def __init__(self, read: Callable[[str], str], folders: Sequence[str]) -> None:
+        self._file = lru_cache(maxsize=64)(read)
+        self._folders = tuple(dict.fromkeys(folders))
+
+    def linked(self, address: str) -> str:
+        """Return the text of a linked sheet, with what it imports. Raises SheetError."""
+        return self._read(address, self._folders, ())
+
+    def with_imports(self, text: str) -> str:
+        """Return the text of a `<style>` with what it imports. Raises SheetError."""
+        return self._with_imports(text, self._folders, ())
+
+    def _with_imports(self, text: str, folders: tuple[str, ...], within: tuple[str, ...]) -> str:
+        sheet = read_sheet(text)
+        local = [one for one in sheet.imports if is_local(one.address)]
+        if not local:
+            return text
+        # CSS Cascade 5, 2: an @import holds only in front of all rules.
+        first = [sheet.text[one.start : one.end] for one in sheet.imports if one not in local]
+        rest = sheet.text[max(one.end for one in sheet.imports) :]
+        return "".join([*first, *(self._imported(one, folders, within) for one in local), rest])
+
+    def _imported(self, one: Import, folders: tuple[str, ...], within: tuple[str, ...]) -> str:
+        text = self._read(one.address, folders, within)
+        return f"{text}\n" if is_for_screens(one.media) else f"@media {one.media} {{\n{text}\n}}\n"
+
+    def _read(self, address: str, folders: tuple[str, ...], within: tuple[str, ...]) -> str:
+        path = unquote(re.split(r"[?#]", address.strip(), maxsplit=1)[0])
+        failed: UserError | None = None
+        for folder in folders:
+            name = posixpath.normpath(posixpath.join(folder, path))
+            if name in within:
+                return ""  # browsers too read a circle of imports once
+            try:
+                text = self._file(name)
+            except UserError as error:
+                failed = error
+            else:
+                return self._with_imports(text, (posixpath.dirname(name),), (*within, name))
+        raise SheetError(address, failed or UserError(f"there is no file {path}"))
+
+
+def is_local(address: str) -> bool:
+    """Whether an address of a style sheet has neither scheme nor host."""
+    return bool(address.strip()) and _ELSEWHERE.match(address.strip()) is None

@@ -1,0 +1,242 @@
+"""CSS → what the inliner works with: rules that can stand in a `style` attribute, and all that cannot.
+
+A rule can where every selector of it is about the document alone: `.a > td:first-child`, and not
+`a:hover` or `p::first-line`. What stands below an at-rule such as `@media` never can, as it holds only
+under a condition. Positions are in the sheet's own text, so that what is left of it stays as written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import tinycss2
+from tinycss2.ast import (
+    AtRule,
+    CurlyBracketsBlock,
+    FunctionBlock,
+    HashToken,
+    IdentToken,
+    LiteralToken,
+    Node,
+    ParseError,
+    QualifiedRule,
+    SquareBracketsBlock,
+    StringToken,
+    URLToken,
+    WhitespaceToken,
+)
+from tinycss2.ast import Declaration as DeclarationNode
+
+Specificity = tuple[int, int, int]
+
+_LISTS = {"is", "not", "where", "matches", "any"}
+_STATIC = _LISTS | {
+    "root", "link", "first-child", "last-child", "only-child", "nth-child", "nth-last-child",
+    "first-of-type", "last-of-type", "only-of-type", "nth-of-type", "nth-last-of-type",
+}  # fmt: skip
+_EVERYWHERE = {"", "all", "screen", "only screen"}
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """A property, its value as written, and whether `!important` stands behind it."""
+
+    name: str
+    value: str
+    important: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.value}{'!important' if self.important else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """One selector; `attributes` are the names of those that it asks for in brackets."""
+
+    text: str
+    specificity: Specificity
+    attributes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule that can be inlined; it stands at `start` to `end` of its sheet's text."""
+
+    selectors: tuple[Selector, ...]
+    declarations: tuple[Declaration, ...]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """An `@import` at the head of a sheet: the address, and the media that it is for ("" for all)."""
+
+    address: str
+    media: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A style sheet's text, its rules that can be inlined, and what it imports."""
+
+    text: str
+    rules: tuple[Rule, ...]
+    imports: tuple[Import, ...]
+
+
+def read_sheet(text: str) -> Sheet:
+    """Return what is in a style sheet. What browsers skip is skipped; nothing is raised."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n").replace("\0", "\ufffd")
+    nodes = tinycss2.parse_stylesheet(text)
+    begin = _places(text, nodes)
+    rules, imports = [], []
+    for node, start, end in zip(nodes, begin, [*begin, len(text)][1:], strict=True):
+        if isinstance(node, QualifiedRule):
+            rule = _rule(node, start, end)
+            if rule is not None:
+                rules.append(rule)
+        elif isinstance(node, AtRule) and node.lower_at_keyword == "import" and not rules:
+            found = _import(node, start, end)
+            if found is not None:
+                imports.append(found)
+    return Sheet(text, tuple(rules), tuple(imports))
+
+
+def is_for_screens(media: str) -> bool:
+    """Whether a `media` attribute or the media of an `@import` lets rules hold on every screen."""
+    return any(" ".join(one.split()).lower() in _EVERYWHERE for one in media.split(","))
+
+
+@lru_cache(maxsize=4096)
+def read_declarations(text: str) -> tuple[tuple[Declaration, ...], bool]:
+    """Return the declarations of a `style` attribute, and whether all of it could be read."""
+    nodes = tinycss2.parse_blocks_contents(text, skip_comments=True, skip_whitespace=True)
+    whole = all(isinstance(node, DeclarationNode) and not _faults(node.value) for node in nodes)
+    return tuple(_declarations(nodes)), whole
+
+
+def first_fault(text: str) -> tuple[int, int] | None:
+    """Return where the first piece of a `style` attribute begins and ends that is no declaration."""
+    nodes = tinycss2.parse_blocks_contents(text, skip_comments=True, skip_whitespace=True)
+    for node, at in zip(nodes, _places(text, nodes), strict=True):
+        if isinstance(node, DeclarationNode) and not _faults(node.value):
+            continue
+        end = text.find(";", at)
+        end = end if end >= 0 else len(text)
+        # A piece that is no declaration at all is named where it ends.
+        return (text.rfind(";", 0, at) + 1 if isinstance(node, ParseError) else at), end
+    return None
+
+
+def _places(text: str, nodes: Iterable[Node]) -> list[int]:
+    """Return where each node begins in the text."""
+    lines = [0, *(line.end() for line in re.finditer("\n", text))]
+    return [lines[node.source_line - 1] + node.source_column - 1 for node in nodes]
+
+
+def _rule(node: QualifiedRule, start: int, end: int) -> Rule | None:
+    nodes = tinycss2.parse_blocks_contents(node.content, skip_comments=True, skip_whitespace=True)
+    if any(isinstance(inner, QualifiedRule | AtRule) for inner in nodes):
+        return None  # nested rules hold under conditions of their own
+    selectors = tuple(_selector(tokens) for tokens in _comma_separated(node.prelude))
+    if not all(selectors):
+        return None
+    return Rule(tuple(filter(None, selectors)), tuple(_declarations(nodes)), start, end)
+
+
+def _declarations(nodes: Iterable[Node]) -> Iterator[Declaration]:
+    for node in nodes:
+        if isinstance(node, DeclarationNode) and not _faults(node.value):
+            value = " ".join(tinycss2.serialize(node.value).split("\n")).strip()
+            if value:
+                yield Declaration(
+                    node.name if node.name[:2] == "--" else node.lower_name, value, node.important
+                )
+
+
+def _faults(tokens: Iterable[Node]) -> bool:
+    """Whether tokens hold what ends a declaration for browsers: a stray bracket, a string without end."""
+    return any(isinstance(token, ParseError | CurlyBracketsBlock) for token in tokens)
+
+
+def _comma_separated(tokens: Iterable[Node]) -> Iterator[list[Node]]:
+    part: list[Node] = []
+    for token in tokens:
+        if isinstance(token, LiteralToken) and token.value == ",":
+            yield part
+            part = []
+        elif token.type != "comment":
+            part.append(token)
+    yield part
+
+
+def _selector(tokens: Sequence[Node]) -> Selector | None:
+    """Return a selector; None for one that asks for more than the document, or is none."""
+    text = tinycss2.serialize(tokens).strip()
+    attributes: set[str] = set()
+    specificity = _specificity(tokens, attributes)
+    if not text or specificity is None:
+        return None
+    return Selector(text, specificity, frozenset(attributes))
+
+
+def _specificity(tokens: Sequence[Node], attributes: set[str]) -> Specificity | None:
+    """Return how much a selector weighs (Selectors 4, 17), and note the attributes that it names."""
+    ids = classes = types = 0
+    before = ""  # what stands before the name: `.` of a class, `:` of a pseudo-class
+    for token in tokens:
+        match token:
+            case LiteralToken(value="." | ":" as mark):
+                if before:
+                    return None  # `::` of a pseudo-element
+                before = mark
+                continue
+            case LiteralToken(value="*" | ">" | "+" | "~") | WhitespaceToken() if not before:
+                pass
+            case HashToken() if not before:
+                ids += 1
+            case SquareBracketsBlock() if not before:
+                classes += 1
+                attributes |= {t.lower_value for t in token.content if isinstance(t, IdentToken)}
+            case IdentToken() if before == ":":
+                if token.lower_value not in _STATIC:
+                    return None
+                classes += 1
+                attributes |= {"href"} if token.lower_value == "link" else set()
+            case IdentToken():
+                classes, types = (classes + 1, types) if before == "." else (classes, types + 1)
+            case FunctionBlock() if before == ":" and token.lower_name in _STATIC:
+                if token.lower_name in _LISTS:
+                    inner = [_specificity(one, attributes) for one in _comma_separated(token.arguments)]
+                    if None in inner:
+                        return None
+                    most = max(filter(None, inner), default=(0, 0, 0))
+                    if token.lower_name != "where":
+                        ids, classes, types = ids + most[0], classes + most[1], types + most[2]
+                else:
+                    classes += 1
+            case _:
+                return None
+        before = ""
+    return None if before else (ids, classes, types)
+
+
+def _import(node: AtRule, start: int, end: int) -> Import | None:
+    tokens = [token for token in node.prelude if token.type not in ("whitespace", "comment")]
+    if node.content is not None or not tokens:
+        return None
+    match tokens[0]:
+        case FunctionBlock(lower_name="url", arguments=[*arguments]):
+            address = "".join(one.value for one in arguments if isinstance(one, StringToken))
+        case URLToken(value=value) | StringToken(value=value):
+            address = value
+        case _:
+            return None
+    media = tinycss2.serialize(node.prelude[node.prelude.index(tokens[0]) + 1 :]).strip()
+    return Import(address, media, start, end)

@@ -1,0 +1,330 @@
+"""Styles stand in their elements, and nothing else of the document has changed."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from campaign.errors import UserError
+from campaign.message.inliner import Inliner
+from campaign.message.markup import TOKEN, attributes
+from campaign.message.sheets import SheetError, Sheets
+
+FILES = {
+    "css/app.css": "p{color:red} a:hover{color:blue}",
+    "css/all.css": '@charset "utf-8"; @import "base.css"; @import url(print.css) print; p{margin:1px}',
+    "css/base.css": "@import 'all.css'; p{color:green}",
+    "css/print.css": "p{display:none}",
+    "css/remote.css": "@import 'base.css'; @import url(https://x.test/a.css); p{x:y}",
+    "css/odd.css": 'p::after{content:"</style><p>"}',
+    "mails/near.css": "p{near:1}",
+    "near.css": "p{near:0}",
+}
+
+
+def read(name: str) -> str:
+    try:
+        return FILES[name]
+    except KeyError:
+        raise UserError(f"there is no file {name}") from None
+
+
+def inline(html: str, *folders: str) -> str:
+    return Inliner(Sheets(read, [*folders, ""])).inline(html)
+
+
+def styles(html: str) -> list[str]:
+    return re.findall(r"<style[^>]*>.*?</style>", html, re.DOTALL)
+
+
+def of(html: str, tag: str = "p") -> str:
+    """The first such element's `style` attribute."""
+    found = re.search(rf'<{tag}\b[^>]*? style="([^"]*)"', html)
+    return found[1] if found else ""
+
+
+class TestNothingElseChanges:
+    @pytest.mark.parametrize(
+        "html",
+        [
+            "<p CLASS=x>\r\n a<br/></p>",
+            "<style media=print>p{x:y}</style><p>a",
+            "<style type='text/x-template'>p{x:y}</style><p>a",
+            "<style data-css-inline='ignore'>p{x:y}</style><p>a",
+            "<!--[if !mso]><!--><style>p{x:y}</style><!--<![endif]--><p>a</p>",
+            "<![if !mso]><style>p{x:y}</style><![endif]><p>a</p>",
+            '<link rel="stylesheet" href="https://x.invalid/a.css"><p>a',
+            '<link rel="alternate stylesheet" href="css/app.css"><link rel=icon href=a.ico><p>a',
+            "<style>p{</style>",
+            "<style>.nobody, #outlook a{x:y}</style><p>a",
+        ],
+        ids=range(10),
+    )
+    def test_where_nothing_can_be_inlined(self, html: str) -> None:
+        assert inline(html) == html
+
+    @pytest.mark.parametrize(
+        "doctype",
+        [
+            '<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Transitional//EN"'
+            ' "http://www.w3.org/TR/xhtml1/DTD/xhtml1-transitional.dtd">',
+            "<!doctype html>",
+            "",
+            '<?xml version="1.0"?>\n<!DOCTYPE html>',
+        ],
+        ids=range(4),
+    )
+    def test_the_doctype(self, doctype: str) -> None:
+        table = '<TABLE Border=0><tr><td class = "x">a &nbsp;&amp; é<td Class=x />b</TABLE>'
+        expected = table.replace('class = "x"', 'class = "x" style="padding:0"')
+        expected = expected.replace("Class=x", 'Class=x style="padding:0"')
+        assert inline(f"{doctype}<style>td{{padding:0}}</style>{table}") == doctype + expected
+
+    def test_what_outlook_reads(self) -> None:
+        html = (
+            "<!--[if mso]><v:rect><![endif]--><p>a</p>"
+            "<!--[if !mso]><!--><p>b</p><!--<![endif]--><![if !mso]><p>c</p><![endif]>"
+        )
+        assert inline(f"<style>p{{x:y}}</style>{html}") == html.replace("<p>", '<p style="x:y">')
+
+    def test_text_that_looks_like_tags(self) -> None:
+        html = "<title><p></title><script>'<p>'</script><textarea><p></textarea><!-- <p> -->1 < 2 <p>a"
+        assert inline(f"<style>p{{x:y}}</style>{html}") == html[:-4] + '<p style="x:y">a'
+
+
+class TestWhatIsInlined:
+    def test_only_what_screens_show(self) -> None:
+        kept = (
+            '<style media="only screen and (max-width: 480px)">.desk{display:none}</style>'
+            '<style media="print">a{display:none}</style>'
+        )
+        out = inline(
+            f"<style>.desk{{color:red}}</style>{kept}<style media='all'>a{{x:y}}</style>"
+            "<style media=screen>a{z:1}</style><p class=desk>Offer</p><a href=x>shop</a>"
+        )
+        assert out == f'{kept}<p class=desk style="color:red">Offer</p><a href=x style="x:y;z:1">shop</a>'
+
+    def test_what_holds_only_under_a_condition_stays(self) -> None:
+        html = inline(
+            "<style>a{color:red} a:hover{color:blue} p::first-line{x:y} @media (max-width:9px){a{x:y}}"
+            " p{a:b;& b{c:d}} @font-face{font-family:X;src:url(https://x.test/x.woff)}</style>"
+            "<a href=x>a</a><p>b"
+        )
+        (left,) = styles(html)
+        for kept in ("a:hover{", "p::first-line{", "@media (max-width:9px){a{x:y}}", "@font-face{", "& b{"):
+            assert kept in left
+        assert "{color:red}" not in left
+        assert of(html, "a") == "color:red"
+
+    def test_the_cascade_decides(self) -> None:
+        html = (
+            "<style>p{x:1} #a{x:6} .b{x:3} p.b{x:4} .b{x:2} p:first-child{x:5;y:6}"
+            " p:not(#a, .c){x:9}</style><div><p id=a class=b>a</div>"
+        )
+        assert of(inline(html)) == "x:1;x:3;x:2;x:4;x:5;y:6;x:6"
+
+    def test_important_is_stronger_than_the_attribute(self) -> None:
+        html = "<style>p{color:red!important;x:1} .b{x:2}</style><p class=b style='color:blue;x:3'>a"
+        assert of(inline(html)) == "x:1;x:2;color:blue;x:3;color:red"
+
+    def test_important_in_the_attribute_is_the_strongest(self) -> None:
+        html = "<style>p{color:red!important}</style><p style='color:blue !important'>a"
+        assert of(inline(html)) == "color:blue !important;color:red"
+
+    def test_important_stays_beside_a_rule_that_stays(self) -> None:
+        html = (
+            "<style>td{color:red!important} td.b{color:blue!important}</style>"
+            "<!--[if mso]><table><td><![endif]--><table><td class=b>a"
+        )
+        out = inline(html)
+        assert styles(out) == ["<style>td{color:red!important}</style>"]
+        assert of(out, "td") == "color:blue!important"
+
+    @pytest.mark.parametrize(
+        ("css", "written", "style"),
+        [
+            ("background:#c00;background:linear-gradient(#c00,#900)", "", None),
+            ("width:100px;width:calc(50% - 8px)", "", None),
+            ("color:#fff;color:rgba(0,0,0,.5)", "", None),
+            ("color:red", "color:#zzz", "color:red;color:#zzz"),
+            ("color:red", "color:var(--x)", "color:red;color:var(--x)"),
+            ("width:1px", "WIDTH:calc(1px)", "width:1px;WIDTH:calc(1px)"),
+            # What every program understands replaces what is before it.
+            ("color:rgba(0,0,0,.5);color:#fff", "", "color:#fff"),
+            ("color:red;padding:0 1px", "padding:2em; color:Blue", "padding:2em; color:Blue"),
+            ("x:y", "x:y", "x:y;x:y"),
+        ],
+        ids=range(9),
+    )
+    def test_fallbacks_stay(self, css: str, written: str, style: str | None) -> None:
+        assert of(inline(f'<style>p{{{css}}}</style><p style="{written}">a')) == (style or css)
+
+    def test_what_the_parser_implies_needs_its_rule(self) -> None:
+        html = "<style>tbody{x:y} table > tr{x:z} tr{a:b}</style><table><tr><td>a</table>"
+        out = inline(html)
+        assert styles(out) == ["<style>tbody{x:y} table > tr{x:z}</style>"]
+        assert '<table><tr style="a:b">' in out
+
+    def test_nothing_is_given_to_what_nobody_sees(self) -> None:
+        html = inline("<style>*{x:y}</style><html><head><meta name=a><title>t</title></head><body><p>a")
+        assert re.findall(r"<(\w+)[^>]* style", html) == ["html", "body", "p"]
+
+    @pytest.mark.parametrize(
+        ("comment", "css"),
+        [
+            ('<!--[if mso]><table class="col">x<![endif]-->', ".col{x:y}"),
+            ('<!--[if mso]><table class="a col">x<![endif]-->', "table .a.col{x:y}"),
+            ("<!--[if mso | IE]><TABLE><![endif]-->", "b, table{x:y}"),
+            ("<!--[if gte mso 9]><td id=k><![endif]-->", "td#k{x:y}"),
+        ],
+        ids=range(4),
+    )
+    def test_rules_that_comments_need_stay(self, comment: str, css: str) -> None:
+        table = "<table class='a col'><tr><td id=k><b class='a col'>"
+        out = inline(f"<style>{css}i{{x:z}}</style>{comment}{table}<i>")
+        assert styles(out) == [f"<style>{css}</style>"]
+        assert 'style="x:y"' in out
+        assert "<style" not in inline(
+            f"<style>{css}</style><!--[if mso]><p class=o><![endif]-->{table}<table>"
+        )
+
+    def test_a_sheet_of_which_nothing_is_left_goes(self) -> None:
+        html = "<style>p{color:red}</style><style type='text/css'>\n/* a */ <!-- p{x:y} -->\n</style><p>a"
+        assert inline(html) == '<p style="color:red;x:y">a'
+
+    def test_loops_have_run_before(self) -> None:
+        rows = "".join(f"<tr><td>{n}</td></tr>" for n in range(3))
+        html = inline(f"<style>td{{x:y}}</style><table>{rows}</table>")
+        assert html.count('<td style="x:y">') == 3
+
+
+class TestAttributes:
+    @pytest.mark.parametrize(
+        ("tag", "styled"),
+        [
+            ("<p>", '<p style="x:y">'),
+            ("<p/>", '<p style="x:y"/>'),
+            ("<p style>", '<p style="x:y">'),
+            ("<p style=''>", '<p style="x:y">'),
+            ("<p style=a:b>", '<p style="x:y;a:b">'),
+            ("<p a STYLE = 'a:b' c>", '<p a STYLE = "x:y;a:b" c>'),
+            ("<p style='a:\"b\"'>", '<p style="x:y;a:&quot;b&quot;">'),
+            ("<p style='a:&quot;b&quot;;'>", '<p style="x:y;a:&quot;b&quot;;">'),
+            ('<p style="a:b" style="c:d">', '<p style="x:y;a:b" style="c:d">'),
+            ("<p title='style=\"a:b\"'>", '<p title=\'style="a:b"\' style="x:y">'),
+            ('<p data-style="a:b">', '<p data-style="a:b" style="x:y">'),
+            ('<p title="a > b" />', '<p title="a > b" style="x:y" />'),
+            ("<p title=a/>", '<p title=a/ style="x:y">'),
+        ],
+        ids=range(13),
+    )
+    def test_only_the_style_changes(self, tag: str, styled: str) -> None:
+        assert inline(f"<style>p{{x:y}}</style>{tag}a") == f"{styled}a"
+
+    @pytest.mark.parametrize(
+        ("css", "style"),
+        [
+            ('font-family:"Open Sans",Arial', "font-family:'Open Sans',Arial"),
+            ('content:"it\'s"', "content:&quot;it's&quot;"),
+            ("background:url(https://x.test/?a=1&lt=2)", "background:url(https://x.test/?a=1&amp;lt=2)"),
+            ("filter:progid:DX.x(a='b',c=1)", "filter:progid:DX.x(a='b',c=1)"),
+        ],
+        ids=range(4),
+    )
+    def test_values_stand_between_quotes(self, css: str, style: str) -> None:
+        assert of(inline(f"<style>p{{{css}}}</style><p>a")) == style
+
+    @pytest.mark.parametrize(
+        "written",
+        [
+            "color #333; font-size:14px",
+            "width:10px;height",
+            "*zoom:1",
+            "font:'a; x:y",
+            "a:b}c:d",
+            "x:{a}",
+            ":;(",
+        ],
+    )
+    def test_a_malformed_one_is_left_to_the_reader(self, written: str) -> None:
+        assert of(inline(f'<style>p{{x:y}}</style><p style="{written}">a')) == f"x:y;{written}"
+
+    def test_behind_a_malformed_one_nothing_is_swallowed(self) -> None:
+        html = '<style>p{x:y!important}</style><p style="color #333; a:b; font:\'a; c:d">a'
+        assert of(inline(html)) == "a:b;x:y"
+
+
+class TestFiles:
+    def test_a_linked_sheet_is_inlined(self) -> None:
+        out = inline('<head><link rel="stylesheet" href="css/app.css"></head><a href=x>a</a><p>b')
+        assert out == '<head><style> a:hover{color:blue}</style></head><a href=x>a</a><p style="color:red">b'
+
+    def test_imports_stand_in_its_place(self) -> None:
+        out = inline("<style>@import 'css/all.css';p{last:1}</style><p>a")
+        assert of(out) == "color:green;margin:1px;last:1"
+        assert re.sub(r"\s", "", styles(out)[0]) == "<style>@mediaprint{p{display:none}}</style>"
+
+    def test_a_remote_import_stays_in_front(self) -> None:
+        out = inline("<link rel=stylesheet href='css/remote.css?v=2'><p>a")
+        assert of(out) == "margin:1px;color:green;x:y"
+        assert "".join(styles(out)).strip().startswith("<style>@import url(https://x.test/a.css);")
+
+    def test_for_other_media_it_becomes_a_style_of_its_own(self) -> None:
+        out = inline("<link rel=stylesheet media='print' href='css/app.css'><p>a")
+        assert out == f'<style media="print">{FILES["css/app.css"]}</style><p>a'
+
+    def test_it_is_looked_for_beside_the_template_first(self) -> None:
+        link = "<link rel=stylesheet href=near.css><p>a"
+        assert of(inline(link, "mails")) == "near:1"
+        assert of(inline(link)) == "near:0"
+        assert of(inline("<link rel=stylesheet href=css/app.css><p>a", "mails")) == "color:red"
+
+    def test_it_cannot_end_its_element(self) -> None:
+        assert inline("<link rel=stylesheet href=css/odd.css><p>a").count("</style>") == 1
+
+    def test_one_that_is_missing_is_named(self) -> None:
+        with pytest.raises(SheetError, match=r"there is no file css/no\.css") as caught:
+            inline("<link rel=stylesheet href=css/no.css>")
+        assert caught.value.written == "css/no.css"
+
+
+def test_messages_of_one_template_are_styled_alike() -> None:
+    inliner = Inliner(Sheets(read, [""]))
+    for number in range(3):
+        for count in (1, 2):
+            links = f"<a href=x?{number}>{number}</a>" * count
+            html = inliner.inline(f"<style>a{{x:y}} a + a{{x:z}}</style>{links}")
+            assert re.findall(r' style="([^"]*)"', html) == ["x:y", "x:y;x:z"][:count]
+            assert _bare(html) == _bare(links)
+
+
+_CSS = """p a .x #y * { } color:red ; @media ( ) ' " /* */ :not( , > [ ] = :hover :: !important <!-- --> \\
+@import url( é \0 &"""
+_HTML = """<p> </p>
+<p·class=x <a·id='y'> > <table> <tr> <td·style='a:b'> <b> </b> <br/> <style> </style> <!-- -->
+<!--[if·mso]> <![endif]--> <![if·x]> text < ' " = <svg> <select> <form> <title> & \0 <p·style
+<link·rel=stylesheet·href=css/app.css>"""
+_css = st.lists(st.sampled_from([*re.split(r"[ \n]", _CSS), " "]), max_size=25).map("".join)
+_html = st.lists(st.sampled_from(re.split(r"[ \n]", _HTML)), max_size=25).map("".join)
+
+
+@given(css=_css, html=_html)
+def test_any_document_keeps_all_but_its_styles(css: str, html: str) -> None:
+    source = f"<style>p{{color:blue}}{css}</style>{html.replace('·', ' ')}"
+    assert _bare(inline(source)) == _bare(source)
+
+
+def _bare(html: str) -> str:
+    """The document without style sheets and attributes."""
+    parts = TOKEN.split(html)
+    for number, token in enumerate(parts):
+        if re.match(r"<(?:style|link)[\s/>]", token, re.IGNORECASE):
+            parts[number] = ""
+        for one in [one for one in attributes(token) if number % 2 and one.name == "style"]:
+            begin = token[: one.start].lower().rindex("style")
+            end = one.end + len(one.quote)
+            parts[number] = token[:begin].rstrip() + token[end:]
+    return re.sub(r"[ \n]", "", "".join(parts))
