@@ -43,7 +43,9 @@ def copy(name: str, target: Path, more: Mapping[str, str]) -> Path:
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
     except OSError as error:
-        raise UserError(f"{target} cannot be written: {error.strerror or error}") from None
+        raise UserError(
+            f"{target} cannot be written: {error.strerror or error}; name another folder"
+        ) from None
     return target / CAMPAIGN
 
 

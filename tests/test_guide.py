@@ -95,7 +95,7 @@ def test_an_unknown_topic_is_a_mistake_with_a_hint() -> None:
     assert "did you mean 'recipes'?" in said
     code, said = ask("../../README")
     assert code == 2
-    assert "The topics are architecture, campaign-file" in said
+    assert "the topics are architecture, campaign-file" in said
 
 
 def test_on_a_terminal_it_goes_through_the_pager(tmp_path: Path) -> None:

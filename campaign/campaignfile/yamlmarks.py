@@ -125,7 +125,9 @@ def read(file: FilePath) -> Document:
         octets = read_file(file, MAX_BYTES)
         text = octets.decode("utf-8-sig")
     except FileNotFoundError:
-        raise UserError(Problem("there is no such file", name)) from None
+        raise UserError(
+            Problem("there is no such file; name a campaign file, or make one: `campaign init DIR`", name)
+        ) from None
     except IsADirectoryError:
         raise UserError(Problem("this is a folder; name the campaign file in it", name)) from None
     except UnicodeDecodeError as error:

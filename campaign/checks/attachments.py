@@ -30,8 +30,9 @@ class Check(Rule):
             if not _EXPRESSIONS.fullmatch(self.checked.campaign.attachments[number].path.strip()):
                 continue  # `files/.pdf`, which is not there, is an error of the row
             yield self.warn_list(
-                f"{column} is blank in {counted(blank.rows, 'row')}, and attachments.{number} is named by it:"
-                " their mail goes without the file; if that is meant, write {% if … %} around the path",
+                f"{column} is blank in {counted(blank.rows, 'row')}, and entry {number + 1} of attachments is"
+                " named by it: their mail goes without the file; if that is meant, write {% if … %}"
+                " around the path",
                 blank.line,
             )
         for number, attachment in enumerate(self.checked.campaign.attachments):

@@ -19,6 +19,7 @@ from campaign.report import terminal
 from campaign.report.words import going_on
 from campaign.sending.job import Interruptible, Plan
 from campaign.sending.outlook import Outlook
+from campaign.wording import counted
 
 _EVERY = 1.0  # seconds between two looks at how it goes on
 _MINUTE = 60  # seconds; a shorter wait that a connection tells of is said at once, and as so many seconds
@@ -143,7 +144,7 @@ class Rehearsal(Terminal):
 
     def _show(self, plan: Plan) -> None:
         name = plan.preparation.campaign.name
-        self._output.lines([f"{name}: rehearsing {plan.to_send:,} messages on localhost"])
+        self._output.lines([f"{name}: rehearsing {counted(plan.to_send, 'message')} on localhost"])
 
 
 class DryRun(Terminal):

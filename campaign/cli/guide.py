@@ -40,7 +40,7 @@ def command(topic: str | None) -> int:
     if topic not in known:
         near = difflib.get_close_matches(topic.lower(), known, 1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise UserError(f"there is no topic {topic!r}; {hint}The topics are {', '.join(known)}")
+        raise UserError(f"there is no topic {topic!r}; {hint}the topics are {', '.join(known)}")
     text = (FOLDER / f"{topic}.md").read_text("utf-8")
     page(text + _rules() if topic == "checks" else text)
     return 0

@@ -21,6 +21,7 @@ import click
 
 from campaign import __version__
 from campaign.cli.codes import BUG, DISCONNECTED, HELD, INTERRUPTED, UNFINISHED, USAGE
+from campaign.cli.following import ALL, FOLLOWING
 from campaign.cli.groups import WholeLines
 from campaign.cli.output import echo, echo_error, say, silence
 from campaign.cli.signals import ending_signals
@@ -48,6 +49,11 @@ COMMANDS = {
 }
 
 
+_VERSION = (
+    "%(prog)s, version %(version)s\n`campaign -h` shows the commands, `campaign guide changes` what is new."
+)
+
+
 class _Commands(WholeLines):
     """A group whose commands are imported when they are asked for."""
 
@@ -58,6 +64,10 @@ class _Commands(WholeLines):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"campaign.cli.{cmd_name}").command
+        command.epilog = FOLLOWING[cmd_name]
+        if isinstance(command, click.Group):
+            for name, inner in command.commands.items():
+                inner.epilog = FOLLOWING[f"{cmd_name} {name}"]
         return command
 
     def resolve_command(
@@ -76,8 +86,8 @@ class _Commands(WholeLines):
         return COMMANDS[name]
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="campaign")
+@click.group(cls=_Commands, epilog=ALL, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="campaign", message=_VERSION)
 def cli() -> None:
     """Mail for a list of people: once each, on time, and looking right."""
 

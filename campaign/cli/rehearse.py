@@ -8,6 +8,7 @@ import click
 
 from campaign.cli.output import Output
 from campaign.errors import Problem
+from campaign.wording import counted
 
 
 @click.command("rehearse")
@@ -47,9 +48,12 @@ def command(file: Path, faults: str, paced: bool, skip_bad_rows: bool, quiet: bo
         twice = sum(1 for count in server.received.values() if count > 1)
         output.lines(
             [
-                f"  the server took {server.messages:,} messages for {len(server.received):,} addresses"
-                f" in {finished.took:.1f} s, {server.sessions} sessions over STARTTLS",
-                "  nobody got two" if not twice else f"  {twice:,} addresses got more than one",
+                f"  the server took {counted(server.messages, 'message')} for"
+                f" {counted(len(server.received), 'address', 'addresses')} in {finished.took:.1f} s,"
+                f" {counted(server.sessions, 'session')} over STARTTLS",
+                "  nobody got two"
+                if not twice
+                else f"  {counted(twice, 'address', 'addresses')} got more than one",
                 "  nothing left this machine",
             ]
         )

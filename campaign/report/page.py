@@ -21,8 +21,8 @@ from campaign.report.curve import POINTS, curve
 from campaign.report.words import MEANING, alike, average, clock, duration
 from campaign.wording import counted
 
-# It names domains, and no address: replies are shown without those.
-REPORT = Kind("a page of campaign's", is_page, private=False)
+# What became of people's mail is their owner's to show; replies may name somebody after all.
+REPORT = Kind("a page of campaign's", is_page, private=True)
 
 _DOMAINS = 20
 _REPLIES = 30

@@ -60,7 +60,7 @@ def plan_lines(
         "refused earlier and suppressed (campaign suppress remove)": plan.barred,
         "in doubt (campaign resolve)": plan.in_doubt,
         "suppressed": plan.suppressed,
-        "bad rows, skipped": plan.invalid,
+        f"{'bad row' if plan.invalid == 1 else 'bad rows'}, skipped": plan.invalid,
         "left the list": plan.withdrawn,
         "double": survey.doubles,
     }

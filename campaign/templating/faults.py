@@ -29,7 +29,7 @@ FAULTS = (
     RuntimeError, MemoryError, SyntaxError,
 )  # fmt: skip
 
-_READERS = ("number", "money", "date", "datetime", "int", "float")
+_OF_NUMBERS, _OF_MOMENTS = ("number", "money", "int", "float"), ("date", "datetime")
 _NO_ATTRIBUTE = re.compile(r"'str object' has no attribute '(.*)'")
 _OF_DATES = re.compile("strftime|isoformat|date|time|year|month|day|(iso)?weekday|hour|minute|second")
 _OF_TEXT = re.compile(r"\bstr\b|'str'|string|sequence|real number|Unknown format code")
@@ -81,7 +81,7 @@ class Reporting:
         file, line = _template_line(trace)
         place = Problem("", file=shown(Path(file)), line=line) if file else self._sources.place
         if isinstance(error, Unreadable):
-            columns = _holding(error.value, self._sources, line or 1, self._context.get(ROW))
+            columns = _holding(error, self._sources, line or 1, self._context.get(ROW))
             of = f"{', '.join(columns)}: " if columns else ""
             raise UserError(replace(place, message=f"{of}{error}", same=f"{of}{error.what}")) from error
         raise UserError(replace(place, message=say(error, self._sources, line or 1))) from error
@@ -137,11 +137,12 @@ def _no_attribute(attribute: str, sources: Sources, line: int) -> str:
     return what
 
 
-def _holding(value: object, sources: Sources, line: int, row: object) -> list[str]:
-    """The columns that a value comes from."""
-    under = sources.columns_under(line, _READERS)
+def _holding(error: Unreadable, sources: Sources, line: int, row: object) -> list[str]:
+    """The columns that a value which cannot be read comes from."""
+    numeric = any(word in error.what for word in ("number", "amount"))
+    under = sources.columns_under(line, _OF_NUMBERS if numeric else _OF_MOMENTS)
     cells = row if isinstance(row, Mapping) else {}
-    equal = [column for column in sources.names.columns if cells.get(column) == value]
+    equal = [column for column in sources.names.columns if cells.get(column) == error.value]
     return [column for column in under if column in equal] or under or equal
 
 

@@ -383,8 +383,8 @@ def test_attachments_that_a_row_does_not_name(said: Said) -> None:
     people = "email,file,other\nann@x.test,a.pdf,\nben@x.test,,\ncat@x.test, ,\n"
     Path("a.pdf").write_bytes(b"%PDF")
     assert said("attachments", people, "Hi", attachments=["a.pdf", "{{ file }}"]) == [
-        "list.csv:3: warning: file is blank in 2 rows, and attachments.1 is named by it: their mail goes"
-        " without the file; if that is meant, write {% if … %} around the path"
+        "list.csv:3: warning: file is blank in 2 rows, and entry 2 of attachments is named by it: their mail"
+        " goes without the file; if that is meant, write {% if … %} around the path"
     ]
     assert said("attachments", people, "Hi", attachments=["{% if file %}{{ file }}{% endif %}"]) == []
     assert said("attachments", people, "Hi", attachments=["{{ file or 'a.pdf' }}"]) == []

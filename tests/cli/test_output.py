@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import pty
 import re
@@ -177,3 +178,45 @@ def test_what_is_not_utf_8_is_said_as_it_can_be(run: Run, folder: Path) -> None:
         env={**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
     )
     assert "böse 漢字" in done.stdout.decode("utf-8")
+
+
+@pytest.mark.parametrize("path", [(), *EVERY], ids=" ".join)
+def test_every_help_says_what_is_next(path: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*path, "-h"]) == 0
+    last = capsys.readouterr().out.rstrip().split("\n\n")[-1].strip()
+    assert last.startswith("Next: " if path else "Begin with `campaign init DIR`")
+    for named in re.findall(r"`campaign ([a-z]+)", last):
+        assert named in COMMANDS
+
+
+def test_the_version_says_where_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"campaign, version \S+", first)
+    assert "`campaign -h`" in second
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["send"], "Try 'campaign send --help' for help."),
+        (["nope"], "Try 'campaign --help' for help."),
+        (["send", "none.yaml"], "name a campaign file, or make one: `campaign init DIR`"),
+        (["send", "."], "name the campaign file in it"),
+        (["export", "campaign.yaml"], "`campaign send` makes it"),
+        (["export", "campaign.yaml", "--status", "odd"], "is not one of pending, "),
+        (["send", "campaign.yaml", "--accept", "odd"], "is none of content, "),
+        (["send", "campaign.yaml"], "look at the plan with --dry-run, then add --yes"),
+        (["guide", "odd"], "the topics are "),
+        (["suppress", "list"], "name a campaign file with --campaign FILE"),
+        (["rehearse", "campaign.yaml", "--faults", "odd"], "such as "),
+        (["preview", "campaign.yaml", "--row", "99"], "the list has 2"),
+        (["init", "/proc/none/x"], "name another folder"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_command_says_what_to_do(
+    run: Run, folder: Path, arguments: list[str], hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert hint in run(*arguments, code=2)

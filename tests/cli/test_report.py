@@ -35,7 +35,7 @@ def test_another_file_is_overwritten_only_by_force(run: Run, ledger: Ledger) -> 
     page.chmod(0o640)
     run("report", "campaign.yaml", "-o", "page.html", "--force")
     assert page.read_text().startswith("<!DOCTYPE html>")
-    assert stat.S_IMODE(page.stat().st_mode) == 0o640
+    assert stat.S_IMODE(page.stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize("name", ["campaign.yaml", "list.csv", "body.txt", "ledger.db"])

@@ -73,7 +73,11 @@ class Database:
             raise UserError(f"SQLite {sqlite3.sqlite_version} is too old for the ledger: 3.37 is needed")
         if not path.exists():
             if not create:
-                raise UserError(Problem("there is no ledger yet: nothing was sent", shown(path)))
+                raise UserError(
+                    Problem(
+                        "there is no ledger yet: nothing was sent (`campaign send` makes it)", shown(path)
+                    )
+                )
             create_file(path)
         check_header(path)
         place, lacks_wal = Place.of(path), not has_wal(path)

@@ -1,0 +1,28 @@
+"""What a person does next, command by command: the last line of each command's help."""
+
+from __future__ import annotations
+
+ALL = "Begin with `campaign init DIR`. `campaign COMMAND -h` explains a command, `campaign guide` the rest."
+
+FOLLOWING = {
+    "init": "Next: `campaign rehearse DIR/campaign.yaml`, then edit what it made.",
+    "check": "Next: mend what it names; then `campaign preview FILE` and `campaign rehearse FILE`.",
+    "preview": "Next: `campaign test FILE ADDRESS` sends such a message to yourself.",
+    "test": "Next: when it looks right in your mail program, `campaign send FILE --dry-run`.",
+    "rehearse": "Next: `campaign test FILE ADDRESS`, then `campaign send FILE`.",
+    "send": "Next: `campaign status FILE`; and `campaign send FILE` again goes on where it was.",
+    "status": "Next: it names the command that goes on, and the one that settles doubt.",
+    "export": "Next: correct the addresses in the list, then `campaign send FILE`.",
+    "resolve": "Next: `campaign send FILE` mails those that are pending again.",
+    "suppress": "Next: `campaign suppress COMMAND -h` explains a command.",
+    "suppress add": "Next: `campaign suppress list` shows what is there.",
+    "suppress remove": "Next: `campaign send FILE` mails those whose rows are on its list.",
+    "suppress list": "Next: `campaign suppress remove ENTRY` takes one off.",
+    "suppress import": "Next: `campaign suppress list` shows what is there.",
+    "suppress export": "Next: `campaign suppress import CSV` reads it into another ledger.",
+    "backup": "Next: to restore it, put it in the ledger's place, and see `campaign resolve -h`.",
+    "forget": "Next: take the person out of the list, and of exports and --log files.",
+    "report": "Next: open the page in a browser.",
+    "schema": "Next: name its file in an editor's YAML settings.",
+    "guide": "Next: `campaign guide recipes` begins with the common tasks.",
+}
