@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
+from campaign.campaignfile.location import files_of
 from campaign.campaignfile.readers import MAX_NAME, is_file
 from campaign.campaignfile.secret import SecretSource
 from campaign.campaignfile.values import (
@@ -22,6 +23,7 @@ from campaign.campaignfile.values import (
     ExistingFolder,
     Flag,
     KeyFile,
+    LedgerLocation,
     ListFile,
     RuleNames,
     Seconds,
@@ -266,7 +268,9 @@ class CampaignFile(_Model):
     stop_when: StopWhen = _about("When a run stops by itself.", default_factory=StopWhen)
     check: Checking = _about("What `check` looks for.", default_factory=Checking)
     suppress: Auto = _about("Whether dead addresses are suppressed.", default=True)
-    ledger: AnyPath = _about("The ledger's file.", default="ledger.db", validate_default=True)
+    ledger: LedgerLocation = _about(
+        "The ledger: a file, or a PostgreSQL database.", default="ledger.db", validate_default=True
+    )
 
     _places: Places = PrivateAttr()
 
@@ -283,7 +287,8 @@ class CampaignFile(_Model):
     @property
     def private(self) -> tuple[Path, ...]:
         """Files that no template reads and no attachment is: the list, the ledger, keys and secrets."""
-        files = [self.file, self.recipients.csv, self.ledger, self.smtp.client_key, self.smtp.password_file]
+        files = [self.file, self.recipients.csv, self.smtp.client_key, self.smtp.password_file]
+        files += files_of(self.ledger)
         files += [self.unsubscribe.secret_file] if self.unsubscribe is not None else []
         files += [self.dkim.key_file] if self.dkim is not None else []
         return tuple(file for file in files if file is not None)

@@ -120,7 +120,7 @@ def _secrets(campaign: CampaignFile) -> tuple[Secrets, list[str]]:
     from campaign.message.tokens import Secrets
 
     secrets, notes = Secrets.placeholder(), []
-    if campaign.ledger.exists():
+    if Ledger.exists(campaign.ledger):
         ledger = Ledger.open(campaign.ledger, campaign.name, campaign.file, create=False, read_only=True)
         secrets = Secrets(ledger.secret, secrets.unsubscribe)
         ledger.close()

@@ -12,7 +12,8 @@ class Suppression:
     """An entry of the suppression list: its pattern (see `patterns`), why, and since when.
 
     `run` made it by an answer of the server; such a one holds for the campaign `held_for` alone until the
-    answers around it have been judged.
+    answers around it have been judged. So does one by a bounce, until a person has judged, where too many
+    bounced. `campaign` is the one whose answer or bounce it was, "" for a person's decision.
     """
 
     pattern: str
@@ -20,6 +21,7 @@ class Suppression:
     added_at: int
     run: int | None = None
     held_for: str = ""
+    campaign: str = ""
 
 
 class Suppressions(Protocol):

@@ -25,6 +25,7 @@ from typing import Protocol
 
 from campaign import clock
 from campaign.campaignfile.load import load
+from campaign.campaignfile.location import same_ledger
 from campaign.campaignfile.models import CampaignFile
 from campaign.checks.rules import Checks
 from campaign.delivery import Result
@@ -302,7 +303,7 @@ def other_file(campaign: CampaignFile, known: Path | None) -> Path | None:
         other = load(known)
     except UserError:
         return known  # which it may have been
-    same = other.name == campaign.name and other.ledger.resolve() == campaign.ledger.resolve()
+    same = other.name == campaign.name and same_ledger(other.ledger, campaign.ledger)
     return known if same else None
 
 
@@ -335,7 +336,7 @@ def _opened(campaign: CampaignFile, mode: Mode) -> Iterator[Ledger]:
     match mode:
         case Mode.REHEARSAL:
             ledger = Ledger.temporary(campaign.name)
-        case Mode.DRY_RUN if not campaign.ledger.exists():
+        case Mode.DRY_RUN if not Ledger.exists(campaign.ledger):
             ledger = Ledger.temporary(campaign.name)
         case Mode.DRY_RUN:
             ledger = Ledger.open(campaign.ledger, campaign.name, campaign.file, create=False, read_only=True)

@@ -10,7 +10,7 @@ import pytest
 
 from campaign.ledger import Ledger
 from tests.folder import write_campaign
-from tests.ledger.book import NOW, enrol, people, send, start
+from tests.ledger.book import NOW, database, enrol, people, send, start
 
 pytestmark = pytest.mark.bench
 
@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "INSERT INTO events (campaign, key, address, kind, time, text, run, verdict)"
         " SELECT campaign, key, email, status, settled_at, reply, 1, status FROM messages",
     ):
-        ledger.database.change(statement)
+        database(ledger).change(statement)
     ledger.close()
     return folder
 

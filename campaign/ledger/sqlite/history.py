@@ -13,8 +13,9 @@ from itertools import islice, pairwise
 
 from campaign.ledger.history import CopyEntry, Entry, Summary
 from campaign.ledger.patterns import HASH_LENGTH
+from campaign.ledger.processes import BROKE_OFF
 from campaign.ledger.sqlite.database import Database
-from campaign.ledger.sqlite.runs import BROKE_OFF, live_runs
+from campaign.ledger.sqlite.runs import live_runs
 from campaign.model import SECOND, Status
 
 ANYBODY = "…@…"

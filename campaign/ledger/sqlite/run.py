@@ -19,6 +19,7 @@ from campaign.address import fold
 from campaign.delivery import Result, Verdict
 from campaign.errors import LeaseHeld, LeaseLost, LedgerFull
 from campaign.ledger.patterns import forms, forms_of_version_1
+from campaign.ledger.processes import this_process
 from campaign.ledger.protocols import WINDOW, Claim, Intent, copy_key, row_and_copy
 from campaign.ledger.scope import Scope
 from campaign.ledger.sqlite.database import Database
@@ -26,7 +27,7 @@ from campaign.ledger.sqlite.enrolment import recipient
 from campaign.ledger.sqlite.forgetting import scrubbed
 from campaign.ledger.sqlite.functions import SUPPRESSED, suppressed
 from campaign.ledger.sqlite.recording import A_TRY, Recorder, lease_lost
-from campaign.ledger.sqlite.runs import LEASE, reap, refuse_held, this_process
+from campaign.ledger.sqlite.runs import LEASE, reap, refuse_held
 from campaign.ledger.sqlite.starts import ages
 from campaign.ledger.sqlite.upgrade import REFOLDED_AT
 from campaign.ledger.sqlite.writes import Writes

@@ -127,15 +127,18 @@ CREATE TABLE events (        -- what was said of an address
 CREATE INDEX events_key ON events (campaign, key);
 CREATE INDEX events_verdict ON events (campaign, id) WHERE verdict IS NOT NULL;
 CREATE UNIQUE INDEX events_source ON events (campaign, key, source) WHERE source IS NOT NULL;
+CREATE INDEX events_kind ON events (campaign, kind, address) WHERE source IS NOT NULL;
+CREATE INDEX events_address ON events (address, kind) WHERE source IS NOT NULL;
 
 CREATE TABLE suppressions (  -- who gets nothing
     pattern TEXT NOT NULL,   -- a folded address, @domain, or # and a keyed hash of the address
     campaign INTEGER NOT NULL,  -- whose answer it was; 0: a person's decision
-    state TEXT NOT NULL,     -- released: holds for every campaign; held: for `campaign` alone, until judged
+    state TEXT NOT NULL,     -- released: holds for every campaign; held: for `campaign` alone, until judged;
+                             -- disputed: the same, until a person has judged
     reason TEXT NOT NULL,
     added_at INTEGER NOT NULL,
     run INTEGER,
-    event INTEGER,           -- the answer that made it
+    event INTEGER,           -- the answer or report that made it
     PRIMARY KEY (pattern, campaign)
 ) WITHOUT ROWID, STRICT;
 CREATE INDEX suppressions_held ON suppressions (campaign, event) WHERE state = 'held';

@@ -39,7 +39,7 @@ class SqliteSuppressions:
         for batch in batches(self._database, entries):
             with self._database.transaction():
                 added += [entry.pattern for entry in batch if self._add(entry, secret)]
-        return added, self._suppress_waiting(added)
+        return added, self.suppress_waiting(added)
 
     def _add(self, entry: Suppression, secret: bytes) -> bool:
         """Add an entry; return whether it is new."""
@@ -53,7 +53,7 @@ class SqliteSuppressions:
             )
         )
 
-    def _suppress_waiting(self, patterns: list[str]) -> int:
+    def suppress_waiting(self, patterns: list[str]) -> int:
         """Suppress the waiting rows and copies that new patterns cover; return how many rows those were.
 
         They are looked for outside of any transaction. No intent holds for them any more.
@@ -104,11 +104,14 @@ class SqliteSuppressions:
         )
 
     def __iter__(self) -> Iterator[Suppression]:
-        for pattern, reason, added_at, run, held_for in self._database.each(
-            "SELECT s.pattern, s.reason, s.added_at, s.run, CASE WHEN s.state = 'held' THEN c.name END"
-            " FROM suppressions s LEFT JOIN campaigns c ON c.id = s.campaign ORDER BY s.pattern, s.campaign"
+        for pattern, reason, added_at, run, held_for, campaign in self._database.each(
+            "SELECT s.pattern, s.reason, s.added_at, s.run, CASE WHEN s.state != 'released' THEN c.name END,"
+            " c.name FROM suppressions s LEFT JOIN campaigns c ON c.id = s.campaign"
+            " ORDER BY s.pattern, s.campaign"
         ):
-            yield Suppression(str(pattern), str(reason), added_at, run, str(held_for or ""))
+            yield Suppression(
+                str(pattern), str(reason), added_at, run, str(held_for or ""), str(campaign or "")
+            )
 
     def __len__(self) -> int:
         found = self._database.row("SELECT count(*) FROM suppressions")
