@@ -220,7 +220,8 @@ def _send(
     now = time.time_ns()
     summary = replace(ledger.history.summary(now), sending=None)  # that was us
     replies = tuple(islice(ledger.history.replies(now), _SAID))
-    left = plan.addresses_of(summary.not_started - summary.copies_not_started) + summary.copies_not_started
+    copies = summary.copies_not_started + summary.copies[Status.IN_FLIGHT]
+    left = plan.addresses_of(summary.waiting - copies) + copies
     ahead = sender.outlook(left, summary.next_due, summary.last_due) if left else None
     return Finished(stop, summary, replies, (), took, lease.suppressed_by_it(), ahead)
 
