@@ -8,13 +8,16 @@ The file is itself a valid list: what was refused can be corrected in it and sen
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Protocol
 
 from campaign.ledger import CopyEntry
 from campaign.model import Status
 from campaign.outfile import Kind
 
+_BATCH = 500  # rows that are written at once: most of the time goes into calls
 STATUS, REPLY, COPIES = "campaign_status", "campaign_reply", "campaign_copies"
 
 COPY_STATUSES = (
@@ -48,14 +51,26 @@ def write(
 
     `copies` has, by key, what became of a row's copies that were not accepted.
     """
-    write_row = csv.writer(out, lineterminator="\n").writerow
-    write_row([*columns, STATUS, REPLY, *([COPIES] if copies else [])])
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*columns, STATUS, REPLY, *([COPIES] if copies else [])])
     count = 0
-    for key, cells, status, reply in rows:
-        count += 1
-        said = [status, " ".join(reply.split())]
-        write_row([*cells, *said, copies.get(key, "")] if copies else cells + said)
-    return count
+    rows = iter(rows)
+    while True:
+        out.write(text.getvalue())
+        text.seek(0)
+        text.truncate()
+        batch = list(islice(rows, _BATCH))
+        if not batch:
+            return count
+        count += len(batch)
+        if copies:
+            writer.writerows(
+                [*cells, status, " ".join(reply.split()), copies.get(key, "")]
+                for key, cells, status, reply in batch
+            )
+        else:
+            writer.writerows([*cells, status, " ".join(reply.split())] for _, cells, status, reply in batch)
 
 
 def original(columns: Iterable[str]) -> tuple[str, ...]:
