@@ -48,8 +48,8 @@ def command(address: str, file: Path | None, ledger: Location | None) -> int:
             return OK
     if not clean:
         echo(
-            "The file still holds remains of it: another process is reading, or there is no disk space for"
-            " a copy. The next send removes them, and so does this command if you repeat it.",
+            "The file still holds remains of it, because another process is reading. The next send removes"
+            " them, and so does this command if you repeat it.",
             err=True,
         )
     return OK

@@ -14,11 +14,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from campaign.errors import LedgerBusy, Problem, UserError
-from campaign.ledger.sqlite import opening
+from campaign.ledger.sqlite import opening, remains
 from campaign.ledger.sqlite.file import Reserve, check_header, disk_full
 from campaign.ledger.sqlite.opening import (
     broken,
@@ -60,6 +61,8 @@ class Database:
         self._full = True
         self._checkpoints = False
         self._patience = opening.BUSY_TIMEOUT
+        # Closed after the connection only: that drops the locks which this process has on it (fcntl(2)).
+        self._file: FileIO | None = None
         self._held_up_at = float("-inf")  # when that ended, by time.monotonic
 
     @classmethod
@@ -110,6 +113,8 @@ class Database:
         """Close the connection. SQLite folds the WAL into the file when the last one closes."""
         with self.lock:
             self._connection.close()
+            if self._file is not None:
+                self._file.close()
 
     def rows(self, statement: str, parameters: Parameters = ()) -> list[Row]:
         """Return every row of a query."""
@@ -229,6 +234,27 @@ class Database:
         """Copy the WAL into the file as far as no reader needs it, if this connection may."""
         if self._checkpoints:
             self._at_once("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def overwrite_remains(self) -> bool:
+        """Overwrite what deleted content has left in the file; False if the WAL is not empty.
+
+        To be called in a transaction that changes something: with it, other connections read their pages
+        anew, and write none of the old ones.
+        """
+        if self.path is None:
+            return True
+        with self.lock:
+            if has_wal(self.path):
+                return False
+            if self._file is None:
+                self._file = self.path.open("r+b", buffering=0)
+            done = remains.overwrite(self._file)
+            os.fsync(self._file.fileno())
+            return done
+
+    def drop_cache(self) -> None:
+        """Forget the pages that were read, so that none is written as it was."""
+        self.rows("PRAGMA shrink_memory")
 
     def rewrite(self) -> bool:
         """Rewrite the file without deleted content; False if the disk is full or the file is locked."""
