@@ -115,6 +115,10 @@ class LedgerFull(UserError):
     """Nothing can be written any more: the disk is full, or fails."""
 
 
+class LedgerMoved(LedgerFull):
+    """The path of the ledger leads to another file than the one that was opened, or to none."""
+
+
 class NotAccepted(UserError):
     """Something differs from an earlier run, and nobody can be asked about it; exit code 5."""
 

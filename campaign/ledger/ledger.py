@@ -42,7 +42,7 @@ class Ledger:
 
     def __init__(self, storage: Storage, name: str, file: Path | None) -> None:
         self.storage = storage
-        self._name = name
+        self.name = name
         self._file = file
         self._campaigns = storage.campaigns
         self.campaign_id = self._campaigns.find(name) or _UNREGISTERED
@@ -100,7 +100,7 @@ class Ledger:
     def register(self) -> None:
         """Make the campaign known to the ledger, if it is not."""
         if self.campaign_id == _UNREGISTERED:
-            self.campaign_id = self._campaigns.register(self._name, self._file, time.time_ns())
+            self.campaign_id = self._campaigns.register(self.name, self._file, time.time_ns())
 
     def adopt(self, key: Sequence[KeyColumn] | None = None) -> None:
         """Register the campaign, and record where its file is now and, unless None, its key columns."""
@@ -119,12 +119,16 @@ class Ledger:
 
     @property
     def incomplete(self) -> str:
-        """Why messages may have been sent that this ledger does not know of, "" if it is complete."""
-        return self.storage.incomplete(time.time_ns())
+        """Why messages of this campaign may have been sent that the ledger does not know of, or ""."""
+        return self.storage.incomplete(self.name, time.time_ns())
 
-    def complete(self) -> None:
-        """Note that this ledger knows of all that was sent."""
-        self.storage.complete()
+    def mark_incomplete(self, why: str) -> None:
+        """Note that messages may have been sent that the ledger does not know of."""
+        self.storage.mark_incomplete(why)
+
+    def complete(self, *, for_all: bool = False) -> None:
+        """Note that the ledger knows of all that was sent of this campaign, or of every one."""
+        self.storage.complete(None if for_all else self.name)
 
     def back_up(self, path: Path, now: int) -> None:
         """Write a consistent copy to `path`, which knows that it is one; also while a process sends.
@@ -132,6 +136,10 @@ class Ledger:
         Raises UserError where the ledger is on a server, which has its own tools for that.
         """
         self.storage.back_up(path, now)
+
+    def shares_its_secret_with(self, path: Path) -> bool:
+        """Whether another ledger is at `path`, and one of the two is a copy of the other."""
+        return self.storage.is_copy_of(path)
 
     def other_key(self, key: Sequence[KeyColumn]) -> tuple[KeyColumn, ...] | None:
         """Return the key of those who have had a message, if it differs from `key`.
@@ -225,7 +233,7 @@ class Ledger:
         """Settle rows in doubt as `status` (accepted or pending); return how many there were.
 
         Raises UserError where one would be pending whose process can still be seen: it may send it yet.
-        `waiting`: settle rows that are pending or deferred instead.
+        `waiting`: settle rows that are pending, deferred or refused instead.
         """
         return self.storage.settle_doubt(self.campaign_id, status, keys, words, now, waiting=waiting)
 

@@ -128,10 +128,16 @@ class Storage(Protocol):
     def scrubbed(self, now: int) -> bool:
         """Remove what is left in the storage of people who were forgotten; see `Ledger.scrubbed`."""
 
-    def incomplete(self, now: int) -> str:
-        """Return why messages may be missing in this ledger, "" if it is complete."""
+    def incomplete(self, campaign: str, now: int) -> str:
+        """Return why messages of a campaign may be missing in this ledger, "" if none is."""
 
-    def complete(self) -> None:
+    def mark_incomplete(self, why: str) -> None:
+        """Note why messages may be missing, of any campaign."""
+
+    def is_copy_of(self, path: Path) -> bool:
+        """Whether another ledger is at `path`, with the same secret."""
+
+    def complete(self, campaign: str | None) -> None:
         """Note that this ledger knows of all that was sent."""
 
     def back_up(self, path: Path, now: int) -> None:

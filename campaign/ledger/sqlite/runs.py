@@ -9,7 +9,6 @@ that is wrong, nobody is mailed twice: an intent holds only for the run that has
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 
 from campaign.errors import LeaseHeld, Problem, UserError
 from campaign.ledger.processes import BROKE_OFF, LiveRun, is_alive, this_process
@@ -22,8 +21,6 @@ from campaign.wording import counted, shown
 LEASE = 60 * SECOND
 # Seconds in which a live one renews its lease: two of its heartbeats.
 _RENEWED = 10.0
-INCOMPLETE = "incomplete"  # the setting that says why messages may be missing in this ledger
-WAL_LOST = "its -wal file is missing: it was moved, copied or restored without it"
 _SCRUBBER = "scrubber"  # the setting with the process that cleans the files: [host, pid, process, time]
 
 
@@ -129,26 +126,12 @@ def refuse_while_seen(database: Database, campaign_id: int) -> None:
             raise UserError(f"{what}, and is still there: it may send yet; end that process, and try again")
 
 
-def end_dead_runs(database: Database, now: int) -> None:
-    """End runs that died, before this connection is closed: the last to close removes the WAL.
-
-    A dead run without a WAL is a file that was moved, copied or restored without it: what was sent last
-    is missing, and that is noted.
-    """
-    if not _unended(database):
-        return
-    with database.transaction():
-        if lost_its_wal(database, now):
-            database.set_setting(INCOMPLETE, WAL_LOST)
-        reap(database, now)
-
-
 def end_own_run(database: Database, now: int) -> None:
     """End the run that was started on this connection, if it broke off before its end: for `close`."""
     run, database.run = database.run, None
     if run is None:
         return
-    with database.transaction():
+    with database.transaction(full=False):  # in a file that was moved, too
         ended = database.change(
             "UPDATE runs SET ended_at = heartbeat WHERE id = ? AND ended_at IS NULL"
             " AND (host, pid, process) = (?, ?, ?)",
@@ -158,20 +141,7 @@ def end_own_run(database: Database, now: int) -> None:
             reap(database, now)
 
 
-def mark_as_copy(database: Database, now: int) -> None:
-    """Note that a ledger is a copy made at `now`, UTC ns, and end its runs: they go on elsewhere."""
-    at = datetime.fromtimestamp(now // SECOND, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    with database.transaction():
-        database.change("UPDATE runs SET host = '', process = '', heartbeat = 0 WHERE ended_at IS NULL")
-        reap(database, now)
-        database.set_setting(INCOMPLETE, f"it is a copy of {at}")
-
-
-def lost_its_wal(database: Database, now: int) -> bool:
-    """Whether a run has died and its WAL is not there."""
-    return database.lacks_wal and len(live_runs(database, now)) < _unended(database)
-
-
-def _unended(database: Database) -> int:
+def unended(database: Database) -> int:
+    """Return how many runs have no end: live ones, and those that died."""
     found = database.row("SELECT count(*) FROM runs WHERE ended_at IS NULL")
     return found[0] if found else 0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,17 +16,17 @@ from campaign.errors import Problem, UserError
 from campaign.ledger.patterns import Forgotten
 from campaign.ledger.scope import Scope
 from campaign.ledger.sqlite.campaigns import SqliteCampaigns
+from campaign.ledger.sqlite.completeness import (
+    complete,
+    end_dead_runs,
+    incomplete,
+    mark_as_copy,
+    mark_incomplete,
+)
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.file import check_header
 from campaign.ledger.sqlite.history import SqliteHistory
-from campaign.ledger.sqlite.runs import (
-    INCOMPLETE,
-    WAL_LOST,
-    end_dead_runs,
-    end_own_run,
-    lost_its_wal,
-    mark_as_copy,
-)
+from campaign.ledger.sqlite.runs import end_own_run
 from campaign.ledger.sqlite.schema import VERSION
 from campaign.ledger.sqlite.starts import ages
 from campaign.ledger.sqlite.suppression import SqliteSuppressions
@@ -151,7 +151,7 @@ class SqliteStorage:
         """Settle rows in doubt, or those that wait; see `Ledger.settle_doubt`."""
         from campaign.ledger.sqlite import doubt
 
-        of = ("pending", "deferred") if waiting else ("in_doubt",)
+        of = ("pending", "deferred", "refused") if waiting else ("in_doubt",)
         return doubt.settle_doubt(self.database, campaign_id, status, keys, words, now, of)
 
     def forget(self, text: str, now: int) -> Forgotten:
@@ -166,15 +166,28 @@ class SqliteStorage:
 
         return forgetting.scrubbed(self.database, now)
 
-    def incomplete(self, now: int) -> str:
-        """Return why messages may be missing in this ledger, "" if it is complete."""
-        if lost_its_wal(self.database, now):
-            return WAL_LOST
-        return str(self.database.setting(INCOMPLETE) or "")
+    def incomplete(self, campaign: str, now: int) -> str:
+        """Return why messages of a campaign may be missing in this ledger, "" if none is."""
+        return incomplete(self.database, campaign, now)
 
-    def complete(self) -> None:
-        """Note that this ledger knows of all that was sent."""
-        self.database.set_setting(INCOMPLETE, None)
+    def mark_incomplete(self, why: str) -> None:
+        """Note why messages may be missing, of any campaign."""
+        mark_incomplete(self.database, why)
+
+    def complete(self, campaign: str | None) -> None:
+        """Note that no message of a campaign is missing; None: of any."""
+        complete(self.database, campaign)
+
+    def is_copy_of(self, path: Path) -> bool:
+        """Whether another ledger is at `path`, with the same secret."""
+        if not path.exists() or (self.database.path is not None and path.samefile(self.database.path)):
+            return False
+        try:
+            other = Database.open(path, create=False, read_only=True)
+        except UserError:
+            return False
+        with closing(other):
+            return other.secret() == self.database.secret()
 
     def back_up(self, path: Path, now: int) -> None:
         """Write a consistent copy to `path`, which knows that it is one; also while a process sends."""
