@@ -5,8 +5,8 @@ what is found of it must be what it left: this file, with this WAL. SQLite's las
 WAL as it closes; therefore whoever opens a ledger for writing ends dead runs first.
 
 What a run notes of the file when it starts, a copy of the file says too, and is another file. Of the WAL
-the file system says when it was changed last (ctime, which no program can set): while a run was alive, a
-heartbeat had just been written.
+the file system says when it was changed last (ctime, which no program can set): a run that lived then has
+just written its heartbeat.
 """
 
 from __future__ import annotations
@@ -14,12 +14,17 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
+from campaign.errors import Problem, UserError
 from campaign.ledger.sqlite.database import Database
-from campaign.ledger.sqlite.runs import LEASE, live_runs, reap, unended
+from campaign.ledger.sqlite.runs import live_runs, reap, unended
 from campaign.model import SECOND
+from campaign.wording import shown
 
 WAL_LOST = "its -wal file is missing: it was moved, copied or restored without it"
 COPIED = "it was copied or restored while a run had not ended"
+REPLACED = "it was copied or restored while it was open, or was put beside another one's -wal file"
+# A run writes its heartbeat every 5 s; its last write may have waited for the disk, or for another process.
+_SILENCE = 10 * SECOND
 _INCOMPLETE = "incomplete"  # the setting that says why messages may be missing
 _SETTLED = "settled"  # the setting with the names of campaigns that miss none since, as JSON
 _FILE = "file"  # the setting with the inode that the last run has written to
@@ -33,16 +38,16 @@ def note_file(database: Database) -> None:
 
 def incomplete(database: Database, campaign: str, now: int) -> str:
     """Return why messages of a campaign may be missing in the ledger, "" if none is."""
-    why = _seen(database, now)
-    if why:
-        return why
-    settled = json.loads(str(database.setting(_SETTLED) or "[]"))
-    return "" if campaign in settled else str(database.setting(_INCOMPLETE) or "")
+    why = database.setting(_INCOMPLETE)
+    if why is None:
+        return _seen(database, now)
+    return "" if campaign in json.loads(str(database.setting(_SETTLED) or "[]")) else str(why)
 
 
 def complete(database: Database, campaign: str | None = None) -> None:
     """Note that no message of a campaign is missing; None: of any."""
     with database.transaction():
+        note_file(database)
         if campaign is None:
             database.set_setting(_INCOMPLETE, None)
             database.set_setting(_SETTLED, None)
@@ -53,10 +58,13 @@ def complete(database: Database, campaign: str | None = None) -> None:
 
 def end_dead_runs(database: Database, now: int) -> None:
     """End runs that died, before this connection is closed, and note whether anything of them is missing."""
-    if not unended(database):
+    why = _seen(database, now)
+    if not why and not unended(database):
         return
+    if why == REPLACED and (found := database.row("PRAGMA quick_check(1)")) != ("ok",):
+        place = shown(database.path) if database.path else None
+        raise UserError(Problem(f"the ledger is damaged ({found}): {why}; restore it, without a -wal", place))
     with database.transaction():
-        why = _seen(database, now)
         if why:
             _mark(database, why)
         reap(database, now)
@@ -83,14 +91,23 @@ def _mark(database: Database, why: str) -> None:
 
 
 def _seen(database: Database, now: int) -> str:
-    """Return what this connection found when it opened the file, "" where no run has died in it."""
+    """Return what is wrong with what this connection found when it opened the file, "" for nothing."""
     place = database.place
-    if place is None or len(live_runs(database, now)) == unended(database):
+    if place is None:
         return ""
+    died = len(live_runs(database, now)) < unended(database)
     if place.wal_changed_at is None:
-        return WAL_LOST
-    found = database.row("SELECT max(heartbeat) FROM runs WHERE ended_at IS NULL")
-    last = found[0] if found and found[0] is not None else 0
-    noted = database.setting(_FILE)
-    another = noted is not None and noted != place.file[1]
-    return COPIED if another or place.wal_changed_at - last > LEASE else ""
+        return WAL_LOST if died else ""
+    if database.setting(_FILE) not in (None, place.file[1]):
+        return COPIED if died else REPLACED
+    return COPIED if died and place.wal_changed_at - _last_sign(database) > _SILENCE else ""
+
+
+def _last_sign(database: Database) -> int:
+    """Return when a run that has not ended wrote last, UTC ns."""
+    found = database.row(
+        "SELECT max((SELECT max(heartbeat) FROM runs WHERE ended_at IS NULL),"
+        " coalesce((SELECT time FROM events ORDER BY id DESC LIMIT 1), 0),"
+        " coalesce((SELECT started_at FROM attempts ORDER BY id DESC LIMIT 1), 0))"
+    )
+    return int(found[0]) if found else 0
