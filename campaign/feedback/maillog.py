@@ -24,7 +24,7 @@ _EXIM_TO = re.compile(r"\b(?P<queue>\w{6}-\w{6,11}-\w{2,4}) (?:[-=*>]{2}) (?P<to
 _DONE = re.compile(
     r"(?:\]: (?P<postfix>[0-9A-Za-z]{6,20}): removed|(?P<exim>\w{6}-\w{6,11}-\w{2,4}) Completed)$"
 )
-# RFC 3339, and Exim's own; or syslog's, which has no year (RFC 3164 4.1.2).
+# With a year, in whatever zone; or as syslog has it by tradition, without one.
 _ISO = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?")
 _SYSLOG = re.compile(r"([A-Z][a-z]{2}) {1,2}(\d{1,2}) (\d\d:\d\d:\d\d)")
 

@@ -6,7 +6,7 @@ import smtplib
 import time
 from datetime import datetime
 
-from campaign.feedback.maillog import deliveries, delivered
+from campaign.feedback.maillog import delivered, deliveries
 from tests.servers.postfix import Postfix
 
 # Of Postfix 3.7.11 and Exim 4.96 on Debian 12, with other names and addresses.
