@@ -31,7 +31,7 @@ def own() -> Iterator[tuple[str, str]]:
     for file in sorted(OWN.glob("*.html")):
         yield file.stem, file.read_text("utf-8")
     for file in sorted(OWN.glob("*.mjml")):
-        yield file.stem, mjml.to_html(file.read_text("utf-8"), file)
+        yield file.stem, mjml.to_html(file.name, lambda name: ((OWN / name).read_text("utf-8"), name)).html
 
 
 def foundation(folder: Path) -> Iterator[tuple[str, str]]:
