@@ -95,7 +95,7 @@ def test_an_unknown_topic_is_a_mistake_with_a_hint() -> None:
     assert "did you mean 'recipes'?" in said
     code, said = ask("../../README")
     assert code == 2
-    assert "the topics are architecture, campaign-file" in said
+    assert "the topics are architecture, bounces, campaign-file" in said
 
 
 def test_on_a_terminal_it_goes_through_the_pager(tmp_path: Path) -> None:
@@ -219,10 +219,15 @@ def test_defaults_are_what_they_are_said_to_be(tmp_path: Path) -> None:
             continue
         base = {**BASE, "unsubscribe": {"mailto": "leave@example.com"}, "retry": {}, "stop_when": {}}
         base["check"] = {}
+        if entry[1].startswith("bounces."):
+            base["bounces"] = {"imap": {"host": "i.example.com", "username": "b", "password_env": "P"}}
         before = load(written(path, base, next(numbers)))
         value = yaml.safe_load(default[1])
         whole, _, part = entry[1].rpartition(".")
-        changed = {whole: {**base[whole], part: value}} if whole else {part: value}
+        if whole == "bounces.imap":
+            changed = {"bounces": {"imap": {**base["bounces"]["imap"], part: value}}}
+        else:
+            changed = {whole: {**base[whole], part: value}} if whole else {part: value}
         after = load(written(path, {**base, **changed}, next(numbers)))
         assert after.model_dump() == before.model_dump(), entry[1]
         said += 1
@@ -278,7 +283,7 @@ def test_commands_run(name: str, tmp_path: Path) -> None:
     assert shell("campaign init my-letter", tmp_path).returncode == 0
     for command in commands(GUIDE[name]):
         verb = command.split()[1]
-        if verb in ("send", "test", "export", "resolve"):
+        if verb in ("send", "test", "export", "resolve", "bounces"):
             parsed(command)
         else:
             done = shell(command, tmp_path)

@@ -21,6 +21,7 @@ from campaign.wording import shown
 Found = Iterator[tuple[ValuePath, str]]
 Values = Mapping[str, object]
 
+_IMAP: ValuePath = ("bounces", "imap")
 _PASSWORDS = ("password", "pass", "passwd", "pwd", "token", "secret", "api_key", "apikey", "access_token")
 # Header fields that we write ourselves, or that receivers write.
 _OURS = re.compile(
@@ -36,6 +37,7 @@ _LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = rf"(?!.{{254}}){_LABEL}(?:\.{_LABEL})*"
 _CLIENT_NAME = re.compile(rf"{_DOMAIN}|\[(?:[0-9.]+|IPv6:[0-9A-Fa-f:.]+)\]")
 _SERVER_NAME = re.compile(rf"{_DOMAIN}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*")
+_TOKEN = re.compile(r"\{\{-?\s*bounce\.token\s*-?\}\}")
 _LIST_ID = re.compile(r"[^<>]*<[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+>|[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+")
 
 
@@ -52,7 +54,7 @@ def passwords(values: Values, within: ValuePath) -> Found:
     sources = "password_env, password_command or password_file"
     for key in values:
         if key.lower() in _PASSWORDS:
-            ways = sources if within == ("smtp",) else f"{sources}, under `smtp:`"
+            ways = sources if within in (("smtp",), _IMAP) else f"{sources}, under `smtp:`"
             if within == ("unsubscribe",):
                 ways = "secret_env, secret_command or secret_file"
             elif "token" in key.lower():
@@ -97,6 +99,17 @@ def smtp(values: Values, *, has_literal: bool = False) -> Found:
         yield ("auth",), "xoauth2 needs token_command, a command that prints an access token"
     if bool(values.get("client_cert")) != bool(values.get("client_key")) and values.get("client_key"):
         yield ("client_key",), "needs client_cert beside it"
+
+
+def imap(values: Values, *, has_literal: bool = False) -> Found:
+    """What a mailbox's settings say together. Paths are relative to them."""
+    yield from _host(values.get("host"))
+    yield from variables(values, ())
+    secrets = [key for key in ("password_env", "password_command", "password_file") if values.get(key)]
+    if len(secrets) > 1:
+        yield (secrets[1],), f"{' and '.join(secrets)} cannot both be given; keep one"
+    if values.get("username") and not secrets and not has_literal:
+        yield ("username",), "needs a password: add password_env, password_command or password_file"
 
 
 def campaign(values: Values, *, has_literal: bool = False) -> Found:
@@ -242,6 +255,9 @@ def _unsubscribe(values: Values, has_literal: bool) -> Found:
     unsubscribe = values.get("unsubscribe")
     if not isinstance(unsubscribe, dict):
         return
+    mailto = unsubscribe.get("mailto")
+    if isinstance(mailto, str) and is_template(_TOKEN.sub("", mailto)):
+        yield ("unsubscribe", "mailto"), "may hold {{ bounce.token }}, and nothing else of a template"
     url = unsubscribe.get("url")
     if not url and not unsubscribe.get("mailto"):
         yield ("unsubscribe",), "names no way to leave: add mailto, url, or both"

@@ -55,8 +55,9 @@ def load(file: Path) -> CampaignFile:
         )
     places = Places(document, shared)
     campaign._places = campaign.smtp._places = places
-    if campaign.unsubscribe is not None:
-        campaign.unsubscribe._places = places
+    for part in (campaign.unsubscribe, campaign.bounces.imap):
+        if part is not None:
+            part._places = places
     return campaign
 
 
@@ -98,8 +99,10 @@ def _is_ours(file: Path) -> bool:
 def _consistency(values: dict[str, Any], document: Document, shared: Document | None) -> list[Problem]:
     found: list[Problem] = []
     literal: set[ValuePath] = set()
-    for within in ((), ("smtp",), ("unsubscribe",)):
-        part = values.get(within[0]) if within else values
+    for within in ((), ("smtp",), ("unsubscribe",), ("bounces", "imap")):
+        part: object = values
+        for key in within:
+            part = part.get(key) if isinstance(part, dict) else None
         if not isinstance(part, dict):
             continue
         for path, what in list(consistency.passwords(part, within)):
@@ -113,6 +116,10 @@ def _consistency(values: dict[str, Any], document: Document, shared: Document | 
     smtp = values.get("smtp")
     if isinstance(smtp, dict):
         rules += ((("smtp", *p), what) for p, what in consistency.smtp(smtp, has_literal=bool(literal)))
+    bounces = values.get("bounces")
+    if isinstance(bounces, dict) and isinstance(bounces.get("imap"), dict):
+        found_in = consistency.imap(bounces["imap"], has_literal=("bounces", "imap") in literal)
+        rules += (((*("bounces", "imap"), *p), what) for p, what in found_in)
     for path, what in rules:
         if not _refused(document, shared, path):
             of_a_key = path[:1] in (("vars",), ("headers",))

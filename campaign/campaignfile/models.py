@@ -10,9 +10,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import BeforeValidator, PrivateAttr, model_validator
 
-from campaign.campaignfile.location import files_of
+from campaign.campaignfile.bounces import Bounces
+from campaign.campaignfile.part import Model as _Model
+from campaign.campaignfile.part import WithSecret as _WithSecret
+from campaign.campaignfile.part import about as _about
 from campaign.campaignfile.readers import MAX_NAME, is_file
 from campaign.campaignfile.secret import SecretSource
 from campaign.campaignfile.values import (
@@ -23,7 +26,6 @@ from campaign.campaignfile.values import (
     ExistingFolder,
     Flag,
     KeyFile,
-    LedgerLocation,
     ListFile,
     RuleNames,
     Seconds,
@@ -46,34 +48,6 @@ class Security(StrEnum):
     TLS = "tls"
     STARTTLS = "starttls"
     NONE = "none"
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, populate_by_name=False, arbitrary_types_allowed=True
-    )
-
-
-def _about(text: str, **more: Any) -> Any:
-    return Field(description=text, **more)
-
-
-class _WithSecret(_Model):
-    """A part that says where a secret comes from; its command runs in the folder of its file."""
-
-    _folder: Path | None = PrivateAttr(default=None)
-    _places: Places | None = PrivateAttr(default=None)
-
-    def model_post_init(self, context: Any, /) -> None:
-        self._folder = context["folder"] if context else None
-
-    def _source(
-        self, what: str, env: str | None, command: tuple[str, ...] | None, file: Path | None
-    ) -> SecretSource | None:
-        if not (env or command or file):
-            return None
-        place = self._places.problem(f"{what}_file", "") if self._places is not None else None
-        return SecretSource(what, env, command, file, self._folder, place)
 
 
 class RecipientList(_Model):
@@ -114,7 +88,7 @@ class Attachment(_Model):
 class Unsubscribe(_WithSecret):
     """How a recipient leaves the list."""
 
-    mailto: str | None = _about("An address that takes unsubscriptions.", default=None)
+    mailto: str | None = _about("An address that takes unsubscriptions, or a template of it.", default=None)
     url: str | None = _about("A page that takes unsubscriptions, a template.", default=None)
     secret_env: str | None = _about("The environment variable that holds the token's secret.", default=None)
     secret_command: Command | None = _about(
@@ -267,10 +241,9 @@ class CampaignFile(_Model):
     retry: RetryPolicy = _about("When a deferred message is tried again.", default_factory=RetryPolicy)
     stop_when: StopWhen = _about("When a run stops by itself.", default_factory=StopWhen)
     check: Checking = _about("What `check` looks for.", default_factory=Checking)
+    bounces: Bounces = _about("What is done with mail that comes back.", default_factory=Bounces)
     suppress: Auto = _about("Whether dead addresses are suppressed.", default=True)
-    ledger: LedgerLocation = _about(
-        "The ledger: a file, or a PostgreSQL database.", default="ledger.db", validate_default=True
-    )
+    ledger: AnyPath = _about("The ledger's file.", default="ledger.db", validate_default=True)
 
     _places: Places = PrivateAttr()
 
@@ -287,9 +260,9 @@ class CampaignFile(_Model):
     @property
     def private(self) -> tuple[Path, ...]:
         """Files that no template reads and no attachment is: the list, the ledger, keys and secrets."""
-        files = [self.file, self.recipients.csv, self.smtp.client_key, self.smtp.password_file]
-        files += files_of(self.ledger)
+        files = [self.file, self.recipients.csv, self.ledger, self.smtp.client_key, self.smtp.password_file]
         files += [self.unsubscribe.secret_file] if self.unsubscribe is not None else []
+        files += [self.bounces.imap.password_file] if self.bounces.imap is not None else []
         files += [self.dkim.key_file] if self.dkim is not None else []
         return tuple(file for file in files if file is not None)
 
@@ -311,6 +284,8 @@ class CampaignFile(_Model):
             for path, what in self._places.rewritten()
         ]
         secrets = [("smtp.password_file", self.smtp.password_file)]
+        if self.bounces.imap is not None:
+            secrets.append(("bounces.imap.password_file", self.bounces.imap.password_file))
         if self.unsubscribe is not None:
             secrets.append(("unsubscribe.secret_file", self.unsubscribe.secret_file))
         for path, file in secrets:

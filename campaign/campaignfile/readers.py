@@ -139,6 +139,18 @@ def seconds(value: object) -> float:
     return float(match[1]) * _UNITS[match[2]]
 
 
+def soft(value: object) -> tuple[int, float]:
+    """Read how many campaigns a soft bounce may be of, in how many seconds: `3 in 30d`."""
+    match = (
+        re.fullmatch(r"\s*([0-9]{1,3})\s+in\s+([0-9]{1,4}\s*[smhd])\s*", value)
+        if isinstance(value, str)
+        else None
+    )
+    if match is None or int(match[1]) == 0:
+        raise ValueError("expected a number of campaigns and a time, such as 3 in 30d")
+    return int(match[1]), seconds(match[2])
+
+
 def share(value: object) -> object:
     """Read a percentage as a fraction of 1; None where none is given."""
     if value is None:

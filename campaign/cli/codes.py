@@ -10,4 +10,5 @@ DOUBT = 4
 UNFINISHED = 5
 DISCONNECTED = 6
 HELD = 7
+TRY_AGAIN = 75  # sysexits.h, EX_TEMPFAIL: a mail server keeps the mail, and tries again
 INTERRUPTED = 130

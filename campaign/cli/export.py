@@ -20,12 +20,15 @@ from campaign.wording import counted
 @click.option(
     "--status", "statuses", default="", help="Statuses, separated by commas; all of them without it."
 )
+@click.option("--bounced", is_flag=True, help="Only rows of which something came back, and what.")
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="A file to write, instead of stdout.")
 @FORCE
-def command(file: Path, statuses: str, output: Path | None, force: bool) -> int:
+def command(file: Path, statuses: str, bounced: bool, output: Path | None, force: bool) -> int:
     """Write the rows of FILE's campaign with their original columns, campaign_status and campaign_reply.
 
     `campaign export FILE --status refused -o again.csv` gives a list to correct and send again.
+
+    With --bounced, campaign_returned says what came back of a row: a bounce, a complaint, an unsubscribe.
 
     An earlier export is overwritten; any other file only with --force, and the campaign's own files
     never. Cells are written as they are, in UTF-8; only on a terminal are control characters in them
@@ -48,15 +51,16 @@ def command(file: Path, statuses: str, output: Path | None, force: bool) -> int:
         columns = original(ledger.history.all_columns())
         rows = ledger.history.cells(now, wanted or tuple(Status), columns)
         copies = copies_by_key(ledger.history.copies(now, COPY_STATUSES))
+        returned = ledger.returns().last_words() if bounced else None
         if output is None:
-            write(Data(), columns, rows, copies)
+            write(Data(), columns, rows, copies, returned)
             return OK
         from campaign.outfile import writing
         from campaign.ownfiles import OwnFiles
 
         with writing(output, EXPORT, OwnFiles(campaign.file), force=force) as octets:
             text = io.TextIOWrapper(octets, "utf-8", errors="backslashreplace", newline="")
-            count = write(text, columns, rows, copies)
+            count = write(text, columns, rows, copies, returned)
             text.detach()  # which flushes, and leaves closing to `writing`
         echo(f"{output}: {counted(count, 'row')}", err=True)
         return OK

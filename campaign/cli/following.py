@@ -13,6 +13,7 @@ FOLLOWING = {
     "send": "Next: `campaign status FILE`; and `campaign send FILE` again goes on where it was.",
     "status": "Next: it names the command that goes on, and the one that settles doubt.",
     "export": "Next: correct the addresses in the list, then `campaign send FILE`.",
+    "bounces": "Next: `campaign status FILE` shows what came back; look at the mails that it lists.",
     "resolve": "Next: `campaign send FILE` mails those that are pending again.",
     "suppress": "Next: `campaign suppress COMMAND -h` explains a command.",
     "suppress add": "Next: `campaign suppress list` shows what is there.",

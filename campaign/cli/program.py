@@ -20,7 +20,7 @@ from pathlib import Path
 import click
 
 from campaign import __version__
-from campaign.cli.codes import BUG, DISCONNECTED, HELD, INTERRUPTED, UNFINISHED, USAGE
+from campaign.cli.codes import BUG, DISCONNECTED, HELD, INTERRUPTED, OK, TRY_AGAIN, UNFINISHED, USAGE
 from campaign.cli.following import ALL, FOLLOWING
 from campaign.cli.groups import WholeLines
 from campaign.cli.output import echo, echo_error, say, silence
@@ -39,6 +39,7 @@ COMMANDS = {
     "send": "Send the campaign, or go on with it.",
     "status": "Show where the campaign stands.",
     "export": "Write rows by status as a CSV.",
+    "bounces": "Read what came back: bounces, complaints, unsubscribes.",
     "resolve": "Settle what is in doubt.",
     "suppress": "Keep the list of addresses that get nothing.",
     "backup": "Write a consistent copy of the ledger, while a send runs too.",
@@ -94,6 +95,13 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit code (README has the table)."""
+    code = _run(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    # By any other code a mail server would take the mail for undeliverable, and it would be lost.
+    return TRY_AGAIN if code != OK and given[:1] == ["bounces"] and "-" in given else code
+
+
+def _run(arguments: list[str] | None) -> int:
     # SIGTERM and SIGHUP end a command as Ctrl-C does: what is open is closed, and the exit code is 130.
     with contextlib.suppress(ValueError):  # not in the main thread
         for number in ending_signals():

@@ -46,7 +46,7 @@ def command(file: Path, output: Path | None, force: bool) -> int:
         summary = ledger.history.summary(now)
         if not any(summary.counts.values()):
             raise UserError(ledger.problem(f"the ledger has no campaign {campaign.name!r}: nothing was sent"))
-        text = page(campaign.name, shown(campaign.file), ledger.history, summary, now)
+        text = page(campaign.name, shown(campaign.file), ledger, summary, now)
     finally:
         ledger.close()
     with writing(output, REPORT, OwnFiles(campaign.file), force=force) as out:

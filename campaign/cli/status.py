@@ -31,7 +31,7 @@ def command(file: Path, as_json: bool, watch: bool) -> int:
     campaign = identify(file)
     ledger = (
         Ledger.open(campaign.ledger, campaign.name, create=False, read_only=True)
-        if Ledger.exists(campaign.ledger)
+        if campaign.ledger.exists()
         else Ledger.temporary(campaign.name)  # nothing was sent yet
     )
     try:
@@ -40,7 +40,7 @@ def command(file: Path, as_json: bool, watch: bool) -> int:
             if as_json:
                 from campaign.report import machine
 
-                echo_json(machine.status(campaign.name, summary, outlook, now))
+                echo_json(machine.status(campaign.name, summary, outlook, ledger.returns().counts(), now))
             else:
                 if watch:
                     clear()
@@ -82,6 +82,7 @@ def _look(campaign: Identity, ledger: Ledger) -> tuple[Summary, Outlook | None, 
 
 def _show(campaign: Identity, ledger: Ledger, summary: Summary, outlook: Outlook | None, now: int) -> None:
     from campaign.report import terminal
+    from campaign.report.returned import returned_lines
     from campaign.wording import shown
 
     if not any(summary.counts.values()):
@@ -92,6 +93,7 @@ def _show(campaign: Identity, ledger: Ledger, summary: Summary, outlook: Outlook
         *terminal.outlook_lines(outlook, campaign.windows, now),
         *terminal.domain_lines(ledger.history, now),
         *terminal.reply_lines(ledger.history.replies(now)),
+        *returned_lines(ledger.returns()),
         *terminal.next_lines(shown(campaign.file), summary),
     ):
         echo(line)

@@ -49,11 +49,13 @@ class Contexts:
         absent = set() if campaign.unsubscribe is not None else {"unsubscribe"}
         self.names = Names(columns, frozenset(RESERVED - {ROW} - absent) | frozenset(campaign.vars))
 
-    def of(self, recipient: Recipient, url: Text, test_to: str | None = None) -> dict[str, object]:
-        """Return one recipient's context; `url` is the template of the unsubscribe page.
+    def of(
+        self, recipient: Recipient, url: Text, mailto: Text, test_to: str | None = None
+    ) -> dict[str, object]:
+        """Return one recipient's context; `url` and `mailto` are templates of the ways to unsubscribe.
 
         In a test message to `test_to` the tokens are made for that address: following its
-        unsubscribe link does not unsubscribe the recipient. Raises UserError where `url` fails.
+        unsubscribe link does not unsubscribe the recipient. Raises UserError where one of the two fails.
         """
         row = trimmed(recipient.row)
         context: dict[str, object] = dict(self._campaign.vars)
@@ -69,7 +71,8 @@ class Contexts:
         unsubscribe = self._campaign.unsubscribe
         if unsubscribe is not None:
             token = tokens.unsubscribe(recipient.email if test_to is None else test_to)
+            address = mailto.render(context).strip()
             # The template of the page sees the token.
-            context["unsubscribe"] = Unsubscribe(token, "", unsubscribe.mailto or "")
-            context["unsubscribe"] = Unsubscribe(token, url.render(context).strip(), unsubscribe.mailto or "")
+            context["unsubscribe"] = Unsubscribe(token, "", address)
+            context["unsubscribe"] = Unsubscribe(token, url.render(context).strip(), address)
         return context

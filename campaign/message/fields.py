@@ -70,12 +70,14 @@ class Fields:
         self.unsubscribe_url = inline.text(
             "unsubscribe.url", unsubscribe.url if unsubscribe is not None else None
         )
-        self._mailto = ""
-        try:
-            if unsubscribe is not None and unsubscribe.mailto:
-                self._mailto = quote(parse_address(unsubscribe.mailto), _UNQUOTED_IN_MAILTO)
-        except AddressError as error:
-            inline.problems.append(campaign.problem("unsubscribe.mailto", str(error)))
+        self.unsubscribe_mailto = inline.text(
+            "unsubscribe.mailto", unsubscribe.mailto if unsubscribe is not None else None
+        )
+        if self.unsubscribe_mailto.constant:
+            try:
+                parse_address(self.unsubscribe_mailto.constant)
+            except AddressError as error:
+                inline.problems.append(campaign.problem("unsubscribe.mailto", str(error)))
         self._line = lru_cache(maxsize=64)(_line)
 
     @property
@@ -143,7 +145,7 @@ class Fields:
                 raise UserError(self._campaign.problem("unsubscribe.url", what))
             # RFC 2369 3.6 and RFC 8058 3.1: the page before the address, each in angle brackets.
             links = [f"<{ways.url}>"] if ways.url else []
-            links += [f"<mailto:{self._mailto}>"] if self._mailto else []
+            links += [f"<mailto:{self._quoted(ways.mailto)}>"] if ways.mailto else []
             if not links:
                 raise UserError(self._campaign.problem("unsubscribe.url", "is blank, and there is no mailto"))
             yield self._field(recipient, "unsubscribe", headers.exact, "List-Unsubscribe", ", ".join(links))
@@ -151,6 +153,12 @@ class Fields:
                 yield headers.exact("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
         if self._campaign.list_id is not None:
             yield self._list_id_field(recipient, self._list_id.render(context).strip())
+
+    def _quoted(self, mailto: str) -> str:
+        try:
+            return quote(parse_address(mailto), _UNQUOTED_IN_MAILTO)
+        except AddressError as error:
+            raise UserError(self._campaign.problem("unsubscribe.mailto", str(error))) from None
 
     def _list_id_field(self, recipient: Recipient, value: str) -> bytes:
         """RFC 2919 2: an optional phrase and the identifier in angle brackets."""

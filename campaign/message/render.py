@@ -81,7 +81,7 @@ class Renderer:
         self.digest = content_digest(
             campaign,
             self._texts(),
-            self._bodies.html_templates,
+            self._bodies.html_sources.values(),
             self._attachments.static,
             folder,
             self._bodies.sheets,
@@ -112,13 +112,17 @@ class Renderer:
 
     def parts(self, recipient: Recipient) -> tuple[str | None, str | None]:
         """Return the text and the HTML of one row's message, before any encoding. Raises UserError."""
-        context = self._contexts.of(recipient, self._fields.unsubscribe_url)
+        context = self._context(recipient)
         text, html, _ = self._bodies.render(context, self._fields.subject.render(context).strip())
         return text, html
 
+    def _context(self, recipient: Recipient, test_to: str | None = None) -> dict[str, object]:
+        fields = self._fields
+        return self._contexts.of(recipient, fields.unsubscribe_url, fields.unsubscribe_mailto, test_to)
+
     def _render(self, recipient: Recipient, date: datetime, test_to: str | None) -> Message:
         fields, tokens = self._fields, self._tokens
-        context = self._contexts.of(recipient, fields.unsubscribe_url, test_to)
+        context = self._context(recipient, test_to)
         sender = fields.sender(context)
         copies, blind = fields.copies(context), fields.blind_copies(context)
         subject = fields.subject.render(context).strip()

@@ -12,6 +12,7 @@ from campaign.report.words import per_minute, waiting_for
 
 if TYPE_CHECKING:
     from campaign.ledger.attempted import Attempted
+    from campaign.ledger.returns import Kind
     from campaign.sending.outlook import Outlook
 
 
@@ -22,16 +23,19 @@ def iso(nanoseconds: int | None) -> str | None:
     return datetime.fromtimestamp(nanoseconds / 1e9, UTC).isoformat()
 
 
-def status(name: str, summary: Summary, outlook: Outlook | None, now: int) -> dict[str, object]:
+def status(
+    name: str, summary: Summary, outlook: Outlook | None, returned: Mapping[Kind, int], now: int
+) -> dict[str, object]:
     """Return where a campaign stands, as the object that `status --json` writes.
 
-    `outlook` is given where some are left.
+    `outlook` is given where some are left. `returned` are addresses of which something came back.
     """
     counts: Mapping[str, int] = {str(status): count for status, count in summary.counts.items()}
     return {
         "campaign": name,
         "counts": counts,
         "copies": {str(status): count for status, count in summary.copies.items() if count},
+        "came_back": {str(kind): count for kind, count in returned.items() if count},
         "first_accepted_at": iso(summary.first_accepted_at),
         "last_accepted_at": iso(summary.last_accepted_at),
         "accepted_per_minute": per_minute(summary),

@@ -14,11 +14,12 @@ from pathlib import Path
 import jinja2
 
 from campaign.address import display_domain
-from campaign.ledger import History, Summary
+from campaign.ledger import History, Ledger, Summary
 from campaign.model import SECOND, Status
 from campaign.outfile import Kind, is_page
 from campaign.report.curve import POINTS, curve
-from campaign.report.words import MEANING, alike, average, clock, duration
+from campaign.report.returned import WORDS, summed_up
+from campaign.report.words import MEANING, alike, average, clock, duration, explain
 from campaign.wording import counted
 
 # What became of people's mail is their owner's to show; replies may name somebody after all.
@@ -59,8 +60,9 @@ class _Step:
     command: str
 
 
-def page(name: str, file: str, history: History, summary: Summary, now: int) -> str:
+def page(name: str, file: str, ledger: Ledger, summary: Summary, now: int) -> str:
     """Return the page for a campaign and its file, as it stands at `now`, UTC ns: that is `summary`."""
+    history = ledger.history
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -83,6 +85,11 @@ def page(name: str, file: str, history: History, summary: Summary, now: int) -> 
         domains=domains,
         other_domains=others,
         replies=replies[:_REPLIES],
+        returned=summed_up(ledger.returns().counts()),
+        codes=[
+            (display_domain(domain), WORDS[kind], code, explain(code), count)
+            for domain, kind, code, count in ledger.returns().codes(_REPLIES)
+        ],
         other_replies=len(replies) - _REPLIES,
         export=f"campaign export {shlex.quote(file)} --status refused,deferred,in_doubt",
     )

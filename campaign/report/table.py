@@ -1,6 +1,7 @@
 """Ledger rows → CSV: the original columns, `campaign_status` and `campaign_reply`.
 
-If copies were not accepted, `campaign_copies` says what became of them.
+If copies were not accepted, `campaign_copies` says what became of them; `campaign_returned` what came
+back of a row, where that is asked for.
 
 The file is itself a valid list: what was refused can be corrected in it and sent again.
 """
@@ -8,17 +9,16 @@ The file is itself a valid list: what was refused can be corrected in it and sen
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
 from typing import Protocol
 
 from campaign.ledger import CopyEntry
 from campaign.model import Status
 from campaign.outfile import Kind
 
-_BATCH = 500  # rows that are written at once: most of the time goes into calls
 STATUS, REPLY, COPIES = "campaign_status", "campaign_reply", "campaign_copies"
+RETURNED = "campaign_returned"
+_OURS = (STATUS, REPLY, COPIES, RETURNED)
 
 COPY_STATUSES = (
     Status.PENDING, Status.IN_FLIGHT, Status.REFUSED, Status.DEFERRED, Status.IN_DOUBT, Status.SUPPRESSED,
@@ -46,36 +46,29 @@ def write(
     columns: Sequence[str],
     rows: Iterable[tuple[str, list[str], str, str]],
     copies: Mapping[str, str],
+    returned: Mapping[str, str] | None = None,
 ) -> int:
     """Write (key, cells of `columns`, status, reply), and return how many they were.
 
-    `copies` has, by key, what became of a row's copies that were not accepted.
+    `copies` has, by key, what became of a row's copies that were not accepted. Where `returned` is given,
+    only the rows in it are written, with what came back of them.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*columns, STATUS, REPLY, *([COPIES] if copies else [])])
+    write_row = csv.writer(out, lineterminator="\n").writerow
+    further = [(COPIES, copies)] if copies else []
+    further += [(RETURNED, returned)] if returned is not None else []
+    write_row([*columns, STATUS, REPLY, *(column for column, _ in further)])
     count = 0
-    rows = iter(rows)
-    while True:
-        out.write(text.getvalue())
-        text.seek(0)
-        text.truncate()
-        batch = list(islice(rows, _BATCH))
-        if not batch:
-            return count
-        count += len(batch)
-        if copies:
-            writer.writerows(
-                [*cells, status, " ".join(reply.split()), copies.get(key, "")]
-                for key, cells, status, reply in batch
-            )
-        else:
-            writer.writerows([*cells, status, " ".join(reply.split())] for _, cells, status, reply in batch)
+    for key, cells, status, reply in rows:
+        if returned is None or key in returned:
+            count += 1
+            said = [status, " ".join(reply.split())]
+            write_row([*cells, *said, *(by_key.get(key, "") for _, by_key in further)])
+    return count
 
 
 def original(columns: Iterable[str]) -> tuple[str, ...]:
     """Return the columns without those that an export has added."""
-    return tuple(column for column in columns if column not in (STATUS, REPLY, COPIES))
+    return tuple(column for column in columns if column not in _OURS)
 
 
 def _is_export(head: bytes) -> bool:
@@ -84,8 +77,9 @@ def _is_export(head: bytes) -> bool:
         header = next(csv.reader(head.decode("utf-8-sig", "replace").splitlines(keepends=True)))
     except (csv.Error, StopIteration):
         return False
-    ours = [STATUS, REPLY, COPIES]
-    return header[-2:] == ours[:2] or header[-3:] == ours
+    start = header.index(STATUS) if STATUS in header else len(header)
+    ours = header[start:]
+    return ours[:2] == [STATUS, REPLY] and set(ours) <= set(_OURS)
 
 
 EXPORT = Kind("an export of campaign's", _is_export, private=True)

@@ -25,7 +25,6 @@ from typing import Protocol
 
 from campaign import clock
 from campaign.campaignfile.load import load
-from campaign.campaignfile.location import same_ledger
 from campaign.campaignfile.models import CampaignFile
 from campaign.checks.rules import Checks
 from campaign.delivery import Result
@@ -43,6 +42,7 @@ from campaign.sending.knowing import refuse_lost, refuse_unknowing
 from campaign.sending.lease import leased
 from campaign.sending.outlook import Outlook
 from campaign.sending.pacing import LocalPace
+from campaign.sending.reception import warnings
 from campaign.sending.sender import Listener, Sender
 from campaign.sending.trial import Trial, TrialRenderer
 from campaign.smtp import Login
@@ -179,8 +179,7 @@ def run(campaign: CampaignFile, options: Options, audience: Audience) -> Finishe
     may_be_new = options.mode is not Mode.SEND or options.asks or options.new_ledger
     refuse_lost(campaign, may_be_new=may_be_new)
     with _opened(campaign, options.mode) as ledger:
-        if options.mode is not Mode.TEST:
-            refuse_unknowing(campaign, ledger, may_be_new=may_be_new)
+        refuse_unknowing(campaign, ledger, may_be_new=may_be_new)
         match options.mode:
             case Mode.DRY_RUN:
                 _guard_identity(campaign, ledger)
@@ -221,8 +220,7 @@ def _send(
     now = time.time_ns()
     summary = replace(ledger.history.summary(now), sending=None)  # that was us
     replies = tuple(islice(ledger.history.replies(now), _SAID))
-    copies = summary.copies_not_started + summary.copies[Status.IN_FLIGHT]
-    left = plan.addresses_of(summary.waiting - copies) + copies
+    left = plan.addresses_of(summary.not_started - summary.copies_not_started) + summary.copies_not_started
     ahead = sender.outlook(left, summary.next_due, summary.last_due) if left else None
     return Finished(stop, summary, replies, (), took, lease.suppressed_by_it(), ahead)
 
@@ -271,7 +269,7 @@ def _plan(
     found = changes(campaign, ledger, preparation)
     left = tuple((change, words) for change, words in found if change not in options.accept)
     new = options.mode is not Mode.REHEARSAL and ledger.knows_nobody
-    odd = tuple(checks.report()) if checks is not None else ()
+    odd = (*checks.report(), *warnings(campaign, ledger)) if checks is not None else ()
     return Plan(preparation, left, wait, now.utc, options.limit, new, odd)
 
 
@@ -305,7 +303,7 @@ def other_file(campaign: CampaignFile, known: Path | None) -> Path | None:
         other = load(known)
     except UserError:
         return known  # which it may have been
-    same = other.name == campaign.name and same_ledger(other.ledger, campaign.ledger)
+    same = other.name == campaign.name and other.ledger.resolve() == campaign.ledger.resolve()
     return known if same else None
 
 
@@ -338,7 +336,7 @@ def _opened(campaign: CampaignFile, mode: Mode) -> Iterator[Ledger]:
     match mode:
         case Mode.REHEARSAL:
             ledger = Ledger.temporary(campaign.name)
-        case Mode.DRY_RUN if not Ledger.exists(campaign.ledger):
+        case Mode.DRY_RUN if not campaign.ledger.exists():
             ledger = Ledger.temporary(campaign.name)
         case Mode.DRY_RUN:
             ledger = Ledger.open(campaign.ledger, campaign.name, campaign.file, create=False, read_only=True)

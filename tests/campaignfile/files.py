@@ -78,6 +78,16 @@ rate: 10/minute
 retry: {attempts: 3, first_delay: 30s, max_delay: 2h}
 stop_when: {refused: 12.5%, in_doubt: 1%}
 suppress: off
+bounces:
+  soft: 5 in 14d
+  imap:
+    host: imap.example.com
+    port: 9993
+    username: bounces
+    password_env: IMAP_PASSWORD
+    ca_file: ca.pem
+    folder: Bounces
+    done: Read
 check: {ignore: [clipped]}
 ledger: ../ledgers/spring.db
 """

@@ -101,12 +101,20 @@ class TestValues:
         assert (retry.attempts, retry.first_delay, retry.max_delay) == (3, 30.0, 7200.0)
         assert (campaign.stop_when.refused, campaign.stop_when.in_doubt) == (0.125, 0.01)
         assert campaign.suppress is False
+        assert campaign.bounces.soft == (5, 14 * 86_400)
+        imap = campaign.bounces.imap
+        assert imap is not None
+        assert (imap.host, imap.port, imap.username) == ("imap.example.com", 9993, "bounces")
+        assert (imap.folder, imap.done) == ("Bounces", "Read")
+        assert imap.secret == SecretSource("bounces.imap.password", env="IMAP_PASSWORD", folder=folder)
+        assert imap.ca_file == folder / "ca.pem"
         assert campaign.ledger == folder / "../ledgers/spring.db"
 
     def test_the_test_above_misses_no_key(self, folder: Path) -> None:
         written = set(keys(yaml.safe_load(FULL)))
         others = {"templates.subject", "templates.markdown", "templates.mjml", "smtp.token_command"}
         others |= {f"smtp.password_{way}" for way in ("command", "file")}
+        others |= {f"bounces.imap.password_{way}" for way in ("command", "file")}
         others |= {f"unsubscribe.secret_{way}" for way in ("command", "file")}
         assert written | others == set(schema_keys(json_schema()))
 

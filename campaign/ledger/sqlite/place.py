@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from campaign.errors import Problem, UserError
@@ -18,22 +18,13 @@ from campaign.wording import shown
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
-File = tuple[int, int]
-"""Device and inode: what tells a file from any other, whatever its name."""
-
-
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A path, and what was there when the ledger was opened.
-
-    `wal_changed_at` is when the WAL was changed last, UTC ns, None if there was none or an empty one.
-    `wal` is the one that this process keeps open.
-    """
+    """A path and the file that was there when the ledger was opened."""
 
     path: Path
-    file: File
-    wal_changed_at: int | None
-    wal: File | None = None
+    device: int
+    inode: int
 
     @classmethod
     def of(cls, path: Path) -> Place:
@@ -48,41 +39,23 @@ class Place:
         if why:
             what = f"the ledger {why}; SQLite would keep two journals, and people would be mailed twice"
             raise UserError(Problem(what, shown(path)))
-        return cls(path, (found.st_dev, found.st_ino), _wal_changed_at(path))
-
-    def with_wal(self) -> Place:
-        """Return the place with the WAL that is there now: it stays while a connection is open."""
-        return replace(self, wal=_file(wal_of(self.path)))
+        return cls(path, found.st_dev, found.st_ino)
 
     def is_kept(self) -> bool:
-        """Whether the path still leads to the file that was opened, and to its WAL."""
-        return _file(self.path) == self.file and (self.wal is None or _file(wal_of(self.path)) == self.wal)
-
-
-def wal_of(path: Path) -> Path:
-    """Return where a ledger's WAL is; links are followed, as SQLite does."""
-    return Path(f"{os.path.realpath(path)}-wal")
+        """Whether the path still leads to the file that was opened."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) == (self.device, self.inode)
 
 
 def has_wal(path: Path) -> bool:
-    """Whether a WAL with something in it is beside the ledger."""
-    return _wal_changed_at(path) is not None
-
-
-def _wal_changed_at(path: Path) -> int | None:
+    """Whether a WAL with something in it is beside the ledger; links are followed, as SQLite does."""
     try:
-        found = wal_of(path).stat()
+        return Path(f"{os.path.realpath(path)}-wal").stat().st_size > 0
     except OSError:
-        return None
-    return found.st_ctime_ns if found.st_size else None
-
-
-def _file(path: Path) -> File | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
+        return False
 
 
 def _drop_unfinished(path: Path) -> None:

@@ -1,0 +1,38 @@
+"""The shape of `bounces:`, what is done with mail that comes back."""
+
+from __future__ import annotations
+
+from campaign.campaignfile.part import Model, WithSecret, about
+from campaign.campaignfile.secret import SecretSource
+from campaign.campaignfile.values import AnyPath, Command, KeyFile, Soft, Whole
+
+
+class Imap(WithSecret):
+    """A mailbox that bounces are delivered to; its server is spoken to over TLS from the start."""
+
+    host: str = about("The server's name.", min_length=1)
+    port: Whole = about("Its port.", default=993, ge=1, le=65535)
+    username: str = about("Who logs in.", min_length=1)
+    password_env: str | None = about("The environment variable that holds the password.", default=None)
+    password_command: Command | None = about("A command that prints the password.", default=None, repr=False)
+    password_file: AnyPath | None = about("A file that holds the password.", default=None)
+    ca_file: KeyFile | None = about("The CAs to trust, PEM, instead of the system's.", default=None)
+    folder: str = about("The folder that is read.", default="INBOX", min_length=1)
+    done: str = about("The folder that understood mail is moved to.", default="Processed", min_length=1)
+
+    @property
+    def secret(self) -> SecretSource | None:
+        """Where the password comes from."""
+        return self._source(
+            "bounces.imap.password", self.password_env, self.password_command, self.password_file
+        )
+
+
+class Bounces(Model):
+    """What is done with mail that comes back."""
+
+    imap: Imap | None = about("The mailbox that it is delivered to.", default=None)
+    soft: Soft = about(
+        "Bounces for now suppress an address once they are of so many campaigns in so long.",
+        default=(3, 30 * 86_400.0),
+    )

@@ -1,0 +1,42 @@
+"""What every part of the campaign file's shape is made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+
+from campaign.campaignfile.secret import SecretSource
+from campaign.campaignfile.yamlmarks import Places
+
+
+class Model(BaseModel):
+    """Keys and values; no others are known."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=False, arbitrary_types_allowed=True
+    )
+
+
+def about(text: str, **more: Any) -> Any:
+    """Return a field with the sentence that the JSON Schema has of it."""
+    return Field(description=text, **more)
+
+
+class WithSecret(Model):
+    """A part that says where a secret comes from; its command runs in the folder of its file."""
+
+    _folder: Path | None = PrivateAttr(default=None)
+    _places: Places | None = PrivateAttr(default=None)
+
+    def model_post_init(self, context: Any, /) -> None:
+        self._folder = context["folder"] if context else None
+
+    def _source(
+        self, what: str, env: str | None, command: tuple[str, ...] | None, file: Path | None
+    ) -> SecretSource | None:
+        if not (env or command or file):
+            return None
+        place = self._places.problem(f"{what}_file", "") if self._places is not None else None
+        return SecretSource(what, env, command, file, self._folder, place)

@@ -1,0 +1,108 @@
+"""`campaign bounces`: what came back, and what it suppresses."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from campaign.cli.codes import OK
+from campaign.cli.output import Output
+from campaign.errors import Problem, UserError
+from campaign.wording import shown
+
+if TYPE_CHECKING:
+    from campaign.campaignfile.listening import Listening
+    from campaign.feedback.mailboxes import Mailbox
+
+_FOLDER = click.Path(path_type=Path)
+
+
+@click.command("bounces")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("stdin", required=False, metavar="[-]")
+@click.option("--maildir", type=_FOLDER, metavar="DIR", help="Read a Maildir.")
+@click.option("--mbox", type=_FOLDER, metavar="FILE", help="Read an mbox file.")
+@click.option("--imap", is_flag=True, help="Read the mailbox that `bounces.imap` names.")
+@click.option("--recipient", default="", metavar="ADDRESS", help="With -: the envelope's recipient.")
+@click.option("--dry-run", is_flag=True, help="Record nothing, and move nothing.")
+def command(
+    file: Path,
+    stdin: str | None,
+    maildir: Path | None,
+    mbox: Path | None,
+    imap: bool,
+    recipient: str,
+    dry_run: bool,
+) -> int:
+    """Read bounces, complaints and unsubscribes of FILE's campaign, and suppress whom they prove.
+
+    \b
+    campaign bounces FILE                  the mailbox that `bounces.imap` names
+    campaign bounces FILE --maildir DIR
+    campaign bounces FILE --mbox FILE
+    campaign bounces FILE -                one mail, from a server's alias
+
+    A mail counts by the token that it was sent to, and counts once, however often it is read. With -, the
+    exit code is 0 only when the mail is recorded or needs to be recorded nowhere, and otherwise 75:
+    the server keeps it and tries again. `campaign guide bounces` shows how to set it up.
+    """
+    from campaign.campaignfile.listening import listening
+    from campaign.feedback.reading import Reader
+    from campaign.ledger import Ledger
+    from campaign.ledger.returns import Rules
+    from campaign.model import SECOND
+    from campaign.report.heard import account_lines
+
+    if stdin not in (None, "-"):
+        raise click.UsageError(f"{stdin!r} is no place to read from: write --maildir, --mbox, --imap or -")
+    if (stdin is not None) + (maildir is not None) + (mbox is not None) + imap > 1:
+        raise click.UsageError("--maildir, --mbox, --imap and - name a place each; give one of them")
+    found = listening(file)
+    identity = found.identity
+    mailbox = _mailbox(found, stdin, maildir, mbox, recipient, dry_run=dry_run)
+    count, seconds = found.bounces.soft
+    rules = Rules(count, int(seconds * SECOND), found.suppress)
+    ledger = Ledger.open(identity.ledger, identity.name, create=False, read_only=dry_run)
+    try:
+        reader = Reader(ledger.returns(), rules, found.mailto, dry=dry_run)
+        try:
+            reader.read(mailbox, time.time_ns())
+        finally:
+            Output().lines(account_lines(reader.account, shown(identity.file), dry=dry_run))
+    finally:
+        ledger.close()
+    return OK
+
+
+def _mailbox(
+    found: Listening,
+    stdin: str | None,
+    maildir: Path | None,
+    mbox: Path | None,
+    recipient: str,
+    *,
+    dry_run: bool,
+) -> Mailbox:
+    """Return what is to be read. Raises UserError where nothing is named, or its password is not there."""
+    from campaign.feedback.mailboxes import Maildir, Mbox, Piped
+
+    if stdin is not None:
+        return Piped(sys.stdin.buffer, recipient)
+    if maildir is not None:
+        return Maildir(maildir)
+    if mbox is not None:
+        return Mbox(mbox)
+    settings = found.bounces.imap
+    if settings is None or settings.secret is None:
+        what = "there is no `bounces.imap`: add it, or name a place with --maildir, --mbox or -"
+        raise UserError(Problem(what, shown(found.identity.file)))
+    from campaign.feedback.imap import Account, ImapFolder
+    from campaign.sending.transport import tls_context
+
+    account = Account(settings.host, settings.port, settings.username, settings.folder, settings.done)
+    tls = tls_context(settings.ca_file)
+    return ImapFolder(account, settings.secret.read(), tls, read_only=dry_run)

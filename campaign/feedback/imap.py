@@ -1,0 +1,167 @@
+"""A mailbox on an IMAP server (RFC 3501), whose understood mail is moved to another folder.
+
+By MOVE where the server has it (RFC 6851), else by COPY and UID EXPUNGE (UIDPLUS, RFC 4315). Without both
+a keyword says that it was read: a plain EXPUNGE would remove what other people have marked as deleted.
+Nothing else is changed: mail is fetched without marking it as seen.
+"""
+
+from __future__ import annotations
+
+import base64
+import imaplib
+import re
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from campaign.errors import ConnectFailed
+from campaign.feedback.mailboxes import Letter
+from campaign.feedback.mime import MOST
+
+KEYWORD = "CampaignProcessed"
+_TIMEOUT = 60.0  # seconds for each answer
+_AT_ONCE = 500  # messages that are asked for in one command
+_UID = re.compile(rb"\bUID ([0-9]+)")
+_FLAGS = re.compile(rb"\bFLAGS \(([^)]*)\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whose mailbox it is: the folder that is read, and the one that understood mail is moved to."""
+
+    host: str
+    port: int
+    username: str
+    folder: str = "INBOX"
+    done: str = "Processed"
+
+
+class ImapFolder:
+    """See the module. With `read_only` nothing is moved. Raises ConnectFailed wherever it cannot go on."""
+
+    def __init__(self, account: Account, password: str, tls: ssl.SSLContext, *, read_only: bool) -> None:
+        self._account = account
+        self._password = password
+        self._tls = tls
+        self._read_only = read_only
+        self._connection: imaplib.IMAP4_SSL | None = None
+        self._capabilities: set[str] = set()
+
+    def letters(self) -> Iterator[Letter]:
+        """Log in, and yield each mail of the folder that was not read before."""
+        with self._translated():
+            connection = self._connection = self._opened()
+        try:
+            for uid in self._uids(connection):
+                with self._translated():
+                    octets = self._fetched(connection, uid)
+                if octets is not None:
+                    yield Letter(octets, f"{self._account.folder}, UID {uid}")
+        finally:
+            self._connection = None
+            with suppress(imaplib.IMAP4.error, OSError):
+                connection.logout()
+
+    def understood(self, letter: Letter) -> None:
+        """Move a mail, or mark it."""
+        connection = self._connection
+        if connection is None or self._read_only:
+            return
+        uid = letter.where.rpartition(" ")[2]
+        with self._translated():
+            if "MOVE" in self._capabilities:
+                self._to_done(connection, "MOVE", uid)
+            elif "UIDPLUS" in self._capabilities:
+                self._to_done(connection, "COPY", uid)
+                self._ask(connection, "STORE", uid, "+FLAGS.SILENT", "(\\Deleted)")
+                self._ask(connection, "EXPUNGE", uid)
+            else:
+                self._ask(connection, "STORE", uid, "+FLAGS.SILENT", f"({KEYWORD})")
+
+    def _opened(self) -> imaplib.IMAP4_SSL:
+        account = self._account
+        connection = imaplib.IMAP4_SSL(account.host, account.port, ssl_context=self._tls, timeout=_TIMEOUT)
+        try:
+            if "AUTH=PLAIN" in connection.capabilities:  # which takes passwords that are not ASCII
+                words = f"\0{account.username}\0{self._password}".encode()
+                connection.authenticate("PLAIN", lambda challenge: words)
+            else:
+                connection.login(account.username, self._password)
+            _, found = connection.capability()
+            self._capabilities = set(found[0].decode("ascii", "replace").upper().split())
+            answer, said = connection.select(_named(account.folder), readonly=self._read_only)
+            if answer != "OK":
+                raise ConnectFailed(f"{account.folder!r} cannot be opened: {_words(said)}", permanent=True)
+        except BaseException:
+            with suppress(imaplib.IMAP4.error, OSError):
+                connection.logout()
+            raise
+        return connection
+
+    def _uids(self, connection: imaplib.IMAP4_SSL) -> list[str]:
+        """Return the UIDs of what is to be read. They stay, where numbers shift when a mail is moved."""
+        with self._translated():
+            _, said = connection.response("EXISTS")
+            count = int(said[-1] or 0) if said else 0
+            uids = []
+            for first in range(1, count + 1, _AT_ONCE):
+                _, lines = connection.fetch(f"{first}:{min(count, first + _AT_ONCE - 1)}", "(UID FLAGS)")
+                uids += [uid for line in lines if isinstance(line, bytes) and (uid := _unread(line))]
+            return uids
+
+    def _fetched(self, connection: imaplib.IMAP4_SSL, uid: str) -> bytes | None:
+        """Return the first octets of a mail; None if it is gone."""
+        _, said = connection.uid("FETCH", uid, f"(BODY.PEEK[]<0.{MOST}>)")
+        return next((part[1] for part in said or () if isinstance(part, tuple)), None)
+
+    def _to_done(self, connection: imaplib.IMAP4_SSL, command: str, uid: str) -> None:
+        folder = _named(self._account.done)
+        answer, _ = connection.uid(command, uid, folder)
+        if answer != "OK":  # there is no such folder yet
+            connection.create(folder)
+            self._ask(connection, command, uid, folder)
+
+    def _ask(self, connection: imaplib.IMAP4_SSL, command: str, *arguments: str) -> None:
+        answer, said = connection.uid(command, *arguments)
+        if answer != "OK":
+            what = f"{command} of a mail to {self._account.done!r}: {_words(said)}"
+            raise ConnectFailed(f"the IMAP server refuses {what}", permanent=True)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        where = f"{self._account.host}:{self._account.port}"
+        try:
+            yield
+        except imaplib.IMAP4.abort as error:
+            raise ConnectFailed(f"{where}: the connection ended: {error}") from error
+        except imaplib.IMAP4.error as error:
+            raise ConnectFailed(f"{where}: the IMAP server refuses: {error}", permanent=True) from error
+        except ssl.SSLCertVerificationError as error:
+            what = f"its certificate does not verify: {error.verify_message}"
+            raise ConnectFailed(f"{where}: {what}", permanent=True) from error
+        except OSError as error:
+            raise ConnectFailed(f"{where}: {error.strerror or error}") from error
+
+
+def _unread(line: bytes) -> str:
+    """Return the UID in an answer, "" where its mail was read, or where somebody has deleted it."""
+    uid, flags = _UID.search(line), _FLAGS.search(line)
+    marks = flags[1].lower().split() if flags is not None else []
+    read = KEYWORD.lower().encode() in marks or b"\\deleted" in marks
+    return uid[1].decode() if uid is not None and not read else ""
+
+
+def _named(folder: str) -> str:
+    """Return a folder's name as a quoted string, in IMAP's form of UTF-7 (RFC 3501 5.1.3)."""
+    encoded = re.sub(r"[^\x20-\x7e]+|&", lambda match: _shifted(match[0]), folder)
+    return '"' + re.sub(r'(["\\])', r"\\\1", encoded) + '"'
+
+
+def _shifted(text: str) -> str:
+    octets = b"" if text == "&" else base64.b64encode(text.encode("utf-16-be")).rstrip(b"=")
+    return f"&{octets.decode().replace('/', ',')}-"
+
+
+def _words(said: list[bytes | None] | list[bytes]) -> str:
+    return (said[-1] or b"").decode("utf-8", "replace") if said else ""

@@ -1,0 +1,135 @@
+"""Where mail that came back lies on this machine: a Maildir, an mbox file, or the standard input.
+
+Each is read, and never written: what is recorded of a mail is recorded once, however often it is read.
+Of every mail no more than `mime.MOST` octets are in memory.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from campaign.errors import Problem, UserError
+from campaign.feedback.mime import MOST
+from campaign.wording import shown
+
+_LINE = 1 << 16  # octets that are read of a line at once
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A mail: its first octets, where it lies, and its envelope's recipient where that is known."""
+
+    octets: bytes
+    where: str
+    recipient: str = ""
+
+
+class Mailbox(Protocol):
+    """Where mail lies."""
+
+    def letters(self) -> Iterator[Letter]:
+        """Yield each mail. Raises UserError, ConnectFailed."""
+
+    def understood(self, letter: Letter) -> None:
+        """What a mail says is recorded: it need not be read again."""
+
+
+class _ReadOnly:
+    def understood(self, letter: Letter) -> None:
+        """Leave it as it is."""
+
+
+class Maildir(_ReadOnly):
+    """A folder with a file for each mail, in `new` and `cur` (cr.yp.to/proto/maildir.html)."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def letters(self) -> Iterator[Letter]:
+        """Yield each mail, those that were seen first."""
+        if not (self._folder / "new").is_dir():
+            raise UserError(Problem("is no Maildir: it has no folder `new`", shown(self._folder)))
+        for folder in (self._folder / "cur", self._folder / "new"):
+            for file in _files(folder):
+                with suppress(FileNotFoundError):  # another program may move it meanwhile
+                    if stat.S_ISREG(file.lstat().st_mode):  # a pipe of this name is not waited for
+                        with _opened(file) as mail:
+                            octets = mail.read(MOST)
+                        yield Letter(octets, shown(file))
+
+
+class Mbox(_ReadOnly):
+    """A file of mails one after another, each behind a line that begins with `From ` (RFC 4155)."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def letters(self) -> Iterator[Letter]:
+        """Yield each mail."""
+        try:
+            opened = _opened(self._file)
+        except FileNotFoundError as error:
+            raise _unreadable(self._file, error) from None
+        with opened as file:
+            for number, octets in enumerate(_mails(file), 1):
+                yield Letter(octets, f"{shown(self._file)}, mail {number}")
+
+
+class Piped(_ReadOnly):
+    """One mail on the standard input, as a server's alias gives it; `recipient` is its envelope's."""
+
+    def __init__(self, stream: BinaryIO, recipient: str) -> None:
+        self._stream = stream
+        self._recipient = recipient
+
+    def letters(self) -> Iterator[Letter]:
+        """Yield the mail. All of it is read: a server takes a pipe that breaks for a failure."""
+        octets = self._stream.read(MOST)
+        while self._stream.read(_LINE):
+            pass
+        yield Letter(octets, "the standard input", self._recipient)
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        return sorted(file for file in folder.iterdir() if not file.name.startswith("."))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise _unreadable(folder, error) from None
+
+
+def _opened(file: Path) -> BinaryIO:
+    """Open a file. Raises FileNotFoundError, and UserError for everything else."""
+    try:
+        return file.open("rb")
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise _unreadable(file, error) from None
+
+
+def _unreadable(path: Path, error: OSError) -> UserError:
+    return UserError(Problem(f"cannot be read: {error.strerror}", shown(path)))
+
+
+def _mails(file: BinaryIO) -> Iterator[bytes]:
+    """Yield the first octets of each mail in an mbox."""
+    mail: bytearray | None = None
+    at_start, behind_blank = True, True  # of a line; of the file, or behind a blank line
+    while line := file.readline(_LINE):
+        if at_start and behind_blank and line.startswith(b"From "):
+            if mail is not None:
+                yield bytes(mail)
+            mail = bytearray()
+        elif mail is not None and len(mail) < MOST:
+            mail += line
+        behind_blank = at_start and line in (b"\n", b"\r\n")
+        at_start = line.endswith(b"\n")
+    if mail is not None:
+        yield bytes(mail[:MOST])
