@@ -20,7 +20,7 @@ from campaign.checks.addresses import is_of_this_machine
 from campaign.checks.page import Tag
 from campaign.checks.rule import Rule
 from campaign.checks.seen import Seen
-from campaign.errors import Problem, Severity
+from campaign.errors import Severity
 from campaign.message.html import is_local
 from campaign.model import Recipient
 from campaign.wording import size
@@ -52,20 +52,16 @@ class Check(Rule):
                 self._tell(recipient, Severity.ERROR, what, "", tag)
         for address in _brought_by_nothing(page.tags, page.styles):
             what = f"{address[:80]!r} is shown by a style or a srcset, which cannot bring a file along"
-            place = self._place(address)
+            place = self.in_html(address)
             self.find(recipient, self.at(place, f"{what}; write an https address, or <img src>"))
         weight = sum(image.size for image in carried.values())
         if weight > MOST:
             what = f"the images have {size(weight)} together; phones load them slowly, and filters notice"
-            self.find(recipient, self.at(self._place(""), what, same="weight"))
+            self.find(recipient, self.at(self.in_html(""), what, same="weight"))
 
     def _tell(self, recipient: Recipient, severity: Severity, what: str, file: str, tag: Tag) -> None:
         written = file or tag.raw.get("src") or tag.raw.get("background") or ""
-        self.find(recipient, self.at(self._place(written), what, severity))
-
-    def _place(self, written: str) -> Problem:
-        found = self.checked.sources.place(written) if written else None
-        return found if found is not None else self.checked.sources.template("html", "mjml", "markdown")
+        self.find(recipient, self.at(self.in_html(written), what, severity))
 
 
 @lru_cache(maxsize=1024)

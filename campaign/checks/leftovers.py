@@ -5,9 +5,13 @@ A text part that is blank is left over from a template too.
 
 from __future__ import annotations
 
+import re
+
 from campaign.checks.rule import Rule
 from campaign.checks.seen import Seen
 from campaign.model import Recipient
+
+_MARK = re.compile(r"\{(?=[{%])")
 
 
 class Check(Rule):
@@ -15,7 +19,7 @@ class Check(Rule):
 
     def see(self, recipient: Recipient, message: Seen) -> None:
         for kind, part in (("text", message.text), ("html", message.html)):
-            if part is not None and ("{{" in part or "{%" in part):
+            if part is not None and _MARK.search(part):
                 place = self.checked.sources.template(kind, "markdown", "html", "mjml")
                 what = f"the {kind} part shows {{{{ or {{% to its reader; look at a preview"
                 self.find(recipient, self.at(place, what))

@@ -36,6 +36,7 @@ class Tag:
     `raw` are the values as they are written. Equal tags of a campaign are one object.
     """
 
+    written: str
     name: str
     attributes: Mapping[str, str]
     raw: Mapping[str, str]
@@ -110,7 +111,7 @@ def tag(written: str) -> Tag:
     raw: dict[str, str] = {}
     for attribute, value in _ATTRIBUTE.findall(written[name.end() : -1]):
         raw.setdefault(attribute.lower(), value[1:-1] if value[:1] in ("'", '"') else value)
-    return Tag(name[1].lower(), {key: unescape(value).strip() for key, value in raw.items()}, raw)
+    return Tag(written, name[1].lower(), {key: unescape(value).strip() for key, value in raw.items()}, raw)
 
 
 @lru_cache(maxsize=1024)

@@ -24,7 +24,7 @@ class Rule:
     def __init__(self, checked: Checked, name: str) -> None:
         self.checked = checked
         self.name = name
-        self._found: dict[tuple[object, ...], tuple[Problem, RowRanges]] = {}
+        self._found: dict[object, tuple[Problem, RowRanges]] = {}
         self._beyond = 0
 
     def see(self, recipient: Recipient, message: Seen) -> None:
@@ -41,9 +41,9 @@ class Rule:
             last, _ = list(self._found.values())[-1]
             yield self.at(Problem("", last.file), f"and {self._beyond:,} more of this kind", last.severity)
 
-    def find(self, recipient: Recipient, problem: Problem) -> None:
-        """Take note of what a row's message has."""
-        key = (problem.file, problem.line, problem.path, problem.same or problem.message)
+    def find(self, recipient: Recipient, problem: Problem, key: object = None) -> None:
+        """Take note of what a row's message has; of findings with one `key`, the first is kept."""
+        key = key or (problem.file, problem.line, problem.path, problem.same or problem.message)
         found = self._found.get(key)
         if found is None:
             if len(self._found) >= MOST_FOUND:
@@ -57,6 +57,11 @@ class Rule:
     ) -> Problem:
         """Return a problem at a place; of two that are the `same`, the first is kept."""
         return replace(place, message=message, severity=severity, rule=self.name, same=same)
+
+    def in_html(self, written: str) -> Problem:
+        """Return the place in the HTML's templates of what a message has `written`, as near as is known."""
+        found = self.checked.sources.place(written) if written else None
+        return found if found is not None else self.checked.sources.template("html", "mjml", "markdown")
 
     def warn(self, path: str, message: str) -> Problem:
         """Return a warning at a place of the campaign file."""

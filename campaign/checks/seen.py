@@ -11,13 +11,12 @@ import binascii
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.errors import HeaderParseError
-from email.header import decode_header, make_header
 from functools import cached_property, lru_cache
 
 from campaign.address import AddressError, parse_mailbox
 from campaign.checks.page import Page
 from campaign.delivery import Message
+from campaign.message.encodedwords import decoded
 
 _TEXT_PART = re.compile(
     rb"Content-Type: text/(plain|html); charset=[a-z0-9-]+\r\n"
@@ -52,7 +51,7 @@ class Seen:
         fields: dict[str, str] = {}
         for line in _FOLD.sub("", head).split("\r\n"):
             name, _, value = line.partition(":")
-            fields.setdefault(name.lower(), _decoded(value.strip()) if "=?" in value else value.strip())
+            fields.setdefault(name.lower(), decoded(value.strip()) if "=?" in value else value.strip())
         return fields
 
     @property
@@ -110,14 +109,6 @@ def _text(encoding: bytes, body: bytes) -> str:
     elif encoding == b"base64":
         body = binascii.a2b_base64(body)
     return body.decode("utf-8", "replace").replace("\r\n", "\n")
-
-
-@lru_cache(maxsize=64)
-def _decoded(value: str) -> str:
-    try:
-        return str(make_header(decode_header(value)))
-    except (HeaderParseError, LookupError, ValueError):
-        return value
 
 
 @lru_cache(maxsize=64)

@@ -8,12 +8,15 @@ then still what spam filters look for (SpamAssassin's FREEMAIL_FROM), and no DKI
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from campaign.address import domain_of
 from campaign.campaignfile.consistency import is_loopback
+from campaign.checks.checked import Checked
 from campaign.checks.mailboxes import FREE
 from campaign.checks.rule import Rule
 from campaign.checks.seen import Seen
+from campaign.errors import Problem
 from campaign.model import Recipient
 
 # By domain, the domains of the servers that may.
@@ -32,17 +35,24 @@ _RESERVED = re.compile(r"(^|\.)(example\.(com|net|org)|example|test|invalid|loca
 class Check(Rule):
     """See the module."""
 
+    def __init__(self, checked: Checked, name: str) -> None:
+        super().__init__(checked, name)
+        self._host = checked.campaign.smtp.host.lower()
+        self._judged = lru_cache(maxsize=64)(self._judge)
+
     def see(self, recipient: Recipient, message: Seen) -> None:
-        domain, host = domain_of(message.sender), self.checked.campaign.smtp.host.lower()
+        problem = self._judged(domain_of(message.sender))
+        if problem is not None:
+            self.find(recipient, problem)
+
+    def _judge(self, domain: str) -> Problem | None:
         servers = tuple(f".{name}" for name in _MAILBOX_PROVIDERS.get(domain, ()))
         if servers:
-            if not f".{host}".endswith(servers):
-                what = f"receivers refuse mail from {domain} that another server sends (DMARC)"
-                self.find(recipient, self.warn("from", what))
-        elif domain in FREE:
-            if not f".{host}".endswith(f".{domain}"):
-                what = f"{domain} is for free mailboxes, and another server sends: use a domain of your own"
-                self.find(recipient, self.warn("from", what))
-        elif _RESERVED.search(domain) and not is_loopback(host):
-            what = f"{domain} is a domain for examples; write your own address"
-            self.find(recipient, self.warn("from", what))
+            what = f"receivers refuse mail from {domain} that another server sends (DMARC)"
+            return None if f".{self._host}".endswith(servers) else self.warn("from", what)
+        if domain in FREE:
+            what = f"{domain} is for free mailboxes, and another server sends: use a domain of your own"
+            return None if f".{self._host}".endswith(f".{domain}") else self.warn("from", what)
+        if _RESERVED.search(domain) and not is_loopback(self._host):
+            return self.warn("from", f"{domain} is a domain for examples; write your own address")
+        return None

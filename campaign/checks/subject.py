@@ -6,6 +6,7 @@ one, and one in capitals, look like spam to people and to filters (SpamAssassin'
 
 from __future__ import annotations
 
+from campaign.checks.checked import Checked
 from campaign.checks.rule import Rule
 from campaign.checks.seen import Seen
 from campaign.errors import Severity
@@ -20,11 +21,14 @@ _FEW = 10  # letters: NEWS, or an abbreviation, is no shouting
 class Check(Rule):
     """See the module."""
 
+    def __init__(self, checked: Checked, name: str) -> None:
+        super().__init__(checked, name)
+        self._place = checked.campaign.problem("subject", "")
+        if checked.campaign.templates.subject is not None:
+            self._place = checked.sources.template("subject")
+
     def see(self, recipient: Recipient, message: Seen) -> None:
-        subject = message.subject
-        place = self.checked.campaign.problem("subject", "")
-        if self.checked.campaign.templates.subject is not None:
-            place = self.checked.sources.template("subject")
+        subject, place = message.subject, self._place
         if not subject:
             self.find(recipient, self.at(place, "the subject is blank"))
         elif len(subject) > LONGEST:

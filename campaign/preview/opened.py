@@ -5,23 +5,16 @@ Parsed with the standard library, from the octets that would leave: what is show
 
 from __future__ import annotations
 
-import re
-from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import SMTPUTF8
-from email.quoprimime import header_decode
 
 from campaign.delivery import Message
+from campaign.message.encodedwords import decoded
 
-_WORD = re.compile(r"=\?utf-8\?([bq])\?([^?\s]*)\?=", re.IGNORECASE)
-_RUN = re.compile(rf"(?:{_WORD.pattern})+", re.IGNORECASE)
-_BETWEEN_WORDS = re.compile(r"(\?=)\s+(?==\?utf-8\?[bq]\?)", re.IGNORECASE)
 _ADDRESSES = frozenset({"from", "sender", "reply-to", "to", "cc", "bcc"})
-_SPECIAL = re.compile(r'[()<>\[\]:;@\\,."]')  # RFC 5322 3.2.3
-_FOLD = re.compile(r"\r?\n(?=[ \t])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,31 +65,6 @@ def open_message(message: Message) -> OpenedMessage:
         (name, decoded(value, addresses=name.lower() in _ADDRESSES)) for name, value in parsed.raw_items()
     )
     return OpenedMessage(message, headers, text, html, tuple(attachments), tuple(images))
-
-
-def decoded(value: str, *, addresses: bool = False) -> str:
-    """Return a field's folded value as people read it (RFC 2047 6.2).
-
-    In a field of `addresses`, a decoded name in which a comma or another special character stands is
-    quoted, as it would be if it were ASCII (RFC 5322 3.2.4): without quotes it would read as two names.
-    """
-
-    def run(match: re.Match[str]) -> str:
-        text = "".join(_word(*word) for word in _WORD.findall(match[0]))
-        if addresses and _SPECIAL.search(text):
-            return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
-        return text
-
-    octets = _FOLD.sub("", value).encode("utf-8", "surrogateescape")
-    # The standard library's parser keeps the white space between the encoded words of a long name.
-    return _RUN.sub(run, _BETWEEN_WORDS.sub(r"\1", octets.decode("utf-8", "replace")))
-
-
-def _word(encoding: str, text: str) -> str:
-    """Decode an encoded word."""
-    if encoding in "bB":
-        return b64decode(text).decode("utf-8", "replace")
-    return header_decode(text).encode("latin-1").decode("utf-8", "replace")
 
 
 def _leaves(part: EmailMessage) -> Iterator[EmailMessage]:

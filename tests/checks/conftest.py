@@ -29,8 +29,10 @@ def found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Found:
     monkeypatch.chdir(tmp_path)
 
     def found(
-        rule: str, people: str = PEOPLE, text: str = "Hi {{ first }}", html: str = "", **values: Any
+        rule: str, people: str = PEOPLE, text: str | None = None, html: str = "", **values: Any
     ) -> list[Problem]:
+        if text is None:
+            text = "Hi {{ first }}" if "first" in people.partition("\n")[0].split(",") else "Hi"
         files = {"list.csv": people, "body.txt": text, "body.html": html}
         parts = {**({"text": "body.txt"} if text else {}), **({"html": "body.html"} if html else {})}
         made = {

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from campaign.campaignfile.load import load
+from campaign.message.encodedwords import decoded
 from campaign.message.tokens import Secrets
 from campaign.model import Recipient
 from campaign.preparation import compile_campaign
-from campaign.preview.opened import decoded, open_message
+from campaign.preview.opened import open_message
 from campaign.preview.page import source
 from campaign.preview.variety import varied
 from campaign.wording import size

@@ -1,0 +1,29 @@
+"""A `{#` in CSS begins a comment of Jinja2: the rules up to the next `#}` are not in the mail.
+
+`@media screen{#top{color:red}}` is such a place; with a blank, `{ #top`, it is CSS again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from campaign.checks.rule import Rule
+from campaign.errors import Problem
+
+_SWALLOWED = re.compile(r"\{(#[\w-]+)[\s,.>:\w#-]*\{.*?#\}", re.DOTALL)
+
+
+class Check(Rule):
+    """See the module."""
+
+    def report(self) -> Iterator[Problem]:
+        """Yield a warning for each such comment in a template's styles."""
+        for name, source in self.checked.sources.html.items():
+            for found in _SWALLOWED.finditer(source):
+                start = source.rfind("<style", 0, found.start())
+                if name.endswith(".css") or start > source.rfind("</style", 0, found.start()):
+                    place = self.checked.sources.at(name, found.start())
+                    lines = found[0].count("\n") + 1
+                    what = f"`{{#` begins a comment of Jinja2, which swallows {lines} lines of CSS"
+                    yield self.at(place, f"{what}; write a blank between: {{ {found[1]}")

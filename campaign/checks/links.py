@@ -1,0 +1,87 @@
+"""A link that leads nowhere, or elsewhere than it says.
+
+- Without an address, or with `#` alone, or `http://` alone: it was to be filled in.
+- Relative, or without a scheme (`www.example.com`): a mail lies on no server that it could be relative to.
+- `file:` or localhost: it works for you and nobody else. An error.
+- `javascript:`, which mail programs remove.
+- One whose text is an address of another domain than it leads to: what phishing looks like, and filters
+  and mail programs warn of it (SpamAssassin, Thunderbird). Links that a tracker rewrote are of this kind.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+
+from campaign.checks.addresses import host_of, is_of_this_machine, same_site
+from campaign.checks.page import Link
+from campaign.checks.rule import Rule
+from campaign.checks.seen import Seen
+from campaign.errors import Severity
+from campaign.model import Recipient
+
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
+_UNFILLED = re.compile(r"[*\[{<$%#@«]")  # a merge tag, of which `mergetags` tells
+_IN_TEXT = re.compile(r"(?:file:/|https?://(?:localhost|127\.))[^\s<>\"]*", re.IGNORECASE)
+# A text that is nothing but an address; without a scheme or www., a name of a well-known kind.
+_SHOWS = re.compile(
+    r"(?:https?://|(?=www\.))([\w-]+(?:\.[\w-]+)+)(?:[/?#:]\S*)?"
+    r"|((?:[\w-]+\.)+(?:com|org|net|edu|gov|info|biz|eu|de|at|ch|fr|uk|nl|be|it|es|pl|se|dk|fi|us|ca|au))(?:/\S*)?",
+    re.IGNORECASE,
+)
+
+
+class Check(Rule):
+    """See the module."""
+
+    def see(self, recipient: Recipient, message: Seen) -> None:
+        if message.page is not None:
+            for link in message.page.links:
+                for severity, what, kind in _judged(link):
+                    place = self.in_html(link.tag.raw["href"])
+                    key = (place.file, place.line, kind) if kind == "elsewhere" else None
+                    self.find(recipient, self.at(place, what, severity), key)
+        text = message.text or ""
+        if "localhost" in text or "127." in text or "file:/" in text:
+            for address in filter(is_of_this_machine, _IN_TEXT.findall(text)):
+                self.find(recipient, self.at(self.in_html(address), _ours(address), Severity.ERROR))
+
+
+@lru_cache(maxsize=1024)
+def _judged(link: Link) -> tuple[tuple[Severity, str, str], ...]:
+    return tuple(_faults(link))
+
+
+def _faults(link: Link) -> Iterator[tuple[Severity, str, str]]:
+    """Yield how bad it is, a sentence, and its kind."""
+    address = link.tag.attributes["href"]
+    shown = address if len(address) <= 60 else f"{address[:59]}…"
+    named = f" ({link.text[:40]})" if link.text else ""
+    if is_of_this_machine(address):
+        yield Severity.ERROR, _ours(shown), "ours"
+    elif not address or address == "#":
+        yield Severity.WARNING, f"a link{named} has no address", "empty"
+    elif address.lower() in ("http://", "https://", "mailto:", "tel:"):
+        yield Severity.WARNING, f"a link{named} leads to {address} and nothing behind it", "empty"
+    elif address.lower().startswith("javascript:"):
+        yield Severity.WARNING, f"a link{named} runs a script, which mail programs remove", "script"
+    elif address.startswith("//") or _SCHEME.match(address) is None:
+        if not _UNFILLED.match(address):
+            what = f"the link to {shown!r} has no https://: in a mail there is nothing that it is relative to"
+            yield Severity.WARNING, what, "relative"
+    else:
+        yield from _elsewhere(link, host_of(address))
+
+
+def _elsewhere(link: Link, host: str) -> Iterator[tuple[Severity, str, str]]:
+    text = _SHOWS.fullmatch(link.text) if host else None
+    if text is not None:
+        says = (text[1] or text[2]).lower()
+        if not same_site(says, host):
+            what = f"a link says {says} and leads to {host}: that is what phishing looks like"
+            yield Severity.WARNING, what, "elsewhere"
+
+
+def _ours(address: str) -> str:
+    return f"the link to {address!r} is good on this machine only"

@@ -1,0 +1,51 @@
+"""An unusual share of the list lies in one domain, which is neither a big provider's nor the sender's.
+
+More than a quarter of 100 rows or more: one server's filter then decides over the campaign, which
+throttles who sends it so much at once, and a list that was guessed or bought often looks so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from campaign.address import display_domain, domain_of
+from campaign.checks.addresses import same_site
+from campaign.checks.checked import Checked
+from campaign.checks.mailboxes import FREE
+from campaign.checks.rule import Rule
+from campaign.checks.seen import Seen
+from campaign.errors import Problem, Severity
+from campaign.model import Recipient
+
+SHARE = 0.25
+FEWEST = 100
+"""Messages from which on shares mean something."""
+
+_MOST_KEPT = 5000  # domains that are counted; one with a quarter of the rows is among the first so many
+
+
+class Check(Rule):
+    """See the module."""
+
+    def __init__(self, checked: Checked, name: str) -> None:
+        super().__init__(checked, name)
+        self._counts: Counter[str] = Counter()
+        self._sender = ""
+
+    def see(self, recipient: Recipient, message: Seen) -> None:
+        domain = domain_of(recipient.email)
+        if domain in self._counts or len(self._counts) < _MOST_KEPT:
+            self._counts[domain] += 1
+        self._sender = self._sender or domain_of(message.sender)
+
+    def report(self) -> Iterator[Problem]:
+        """Yield a note for the domain with the largest share."""
+        messages = self.checked.survey.messages
+        for domain, count in self._counts.most_common(3) if messages >= FEWEST else ():
+            if count > SHARE * messages and domain not in FREE and not same_site(domain, self._sender):
+                share = (
+                    f"{100 * count // messages} % of the messages ({count:,}) go to {display_domain(domain)}"
+                )
+                what = f"{share}: its server may find them too many at once; a rate helps"
+                yield self.at(Problem("", self.checked.recipients.file), what, Severity.NOTE)

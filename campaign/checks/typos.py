@@ -1,0 +1,70 @@
+"""An address in a domain that is one slip from a big one: gmial.com, hotmail.con.
+
+Domains of which a letter is missing, doubled, wrong or exchanged with its neighbour, and endings that no
+domain has (IANA's list of top-level domains has no .con). A note: some such domains exist, and many of
+those belong to people who collect what is sent there.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from campaign.address import display_domain, domain_of
+from campaign.checks.mailboxes import FREE
+from campaign.checks.rule import Rule
+from campaign.checks.seen import Seen
+from campaign.errors import Problem, Severity
+from campaign.model import Recipient
+
+# Of the big ones, those whose name is long enough that a slip from it is no name of its own.
+_BIG = sorted(domain for domain in FREE if len(domain.partition(".")[0]) >= 5)
+_NAMES = frozenset(domain.partition(".")[0] for domain in FREE)
+_NO_ENDINGS = {
+    "con": "com", "cmo": "com", "ocm": "com", "comm": "com", "coom": "com", "ccom": "com", "cpm": "com",
+    "vom": "com", "xom": "com", "clm": "com", "cim": "com", "cok": "com", "coml": "com", "nett": "net",
+    "nte": "net", "neet": "net", "nrt": "net", "orgg": "org", "ogr": "org", "rog": "org", "dee": "de",
+    "dde": "de", "cmm": "com", "comn": "com",
+}  # fmt: skip
+# Countries' domains, in which the big providers are not.
+_SHORT = {"cm": "com", "co": "com", "om": "com", "ne": "net", "d": "de"}
+
+
+class Check(Rule):
+    """See the module."""
+
+    def see(self, recipient: Recipient, message: Seen) -> None:
+        domain = domain_of(recipient.email)
+        meant = meant_by(domain)
+        if meant:
+            place = Problem("", self.checked.recipients.file, recipient.line)
+            what = f"{display_domain(domain)} may be meant to be {meant}"
+            self.find(recipient, self.at(place, what, Severity.NOTE), domain)
+
+
+@lru_cache(maxsize=4096)
+def meant_by(domain: str) -> str:
+    """Return the domain that is meant by a misspelled one, "" where none is."""
+    if domain in FREE:
+        return ""
+    name, _, ending = domain.rpartition(".")
+    if ending in _NO_ENDINGS:
+        mended = f"{name}.{_NO_ENDINGS[ending]}"
+        return meant_by(mended) or mended
+    if ending in _SHORT and f"{name}.{_SHORT[ending]}" in FREE:
+        return f"{name}.{_SHORT[ending]}"
+    first = domain.partition(".")[0]
+    if first in _NAMES:  # yahoo.com.mx is a domain of its own
+        return ""
+    return next((big for big in _BIG if _one_slip(domain, big)), "")
+
+
+def _one_slip(one: str, other: str) -> bool:
+    """Whether one letter is missing, added, wrong, or two neighbours are exchanged."""
+    if abs(len(one) - len(other)) > 1:
+        return False
+    start = 0
+    while start < min(len(one), len(other)) and one[start] == other[start]:
+        start += 1
+    rest, others = one[start:], other[start:]
+    exchanged = rest[:2][::-1] == others[:2] and rest[2:] == others[2:] and len(rest) > 1
+    return exchanged or rest[1:] == others[1:] or rest[1:] == others or rest == others[1:]

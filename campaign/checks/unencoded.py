@@ -1,0 +1,91 @@
+"""A cell is printed into an address unencoded, and holds what means something else there.
+
+In `https://example.com/u?e={{ email }}`, the `+` of ada+news@example.com becomes a blank at the server
+(application/x-www-form-urlencoded), `&` ends the value, `#` the query and `%` begins an escape (RFC 3986
+2.1, 3.4); before the `?`, `?`, `#` and `%` do. `{{ email|urlencode }}` keeps them. A cell that is the
+whole address, or its beginning, is not looked at.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import jinja2
+from jinja2 import nodes
+
+from campaign.checks.checked import Checked
+from campaign.checks.rule import Rule
+from campaign.checks.seen import Seen
+from campaign.errors import Problem
+from campaign.model import Recipient
+from campaign.templating.uses import Uses
+
+_TAG = r"\{\{.*?\}\}"
+# An address as a text shows it, or one whose beginning is a tag, in an attribute.
+_ADDRESS = re.compile(
+    rf"""https?://(?:{_TAG}|[^\s"'<>)\]}}{{\\])+"""
+    rf"""|(?<=["']){_TAG}(?:{_TAG}|[^\s"'<>)\]}}{{\\])+(?=["'])"""
+)
+_EXPRESSION = re.compile(r"\{\{-?(.*?)-?\}\}")
+_IN_QUERY, _IN_PATH = re.compile("[+&#%]"), re.compile("[?#%]")
+_PARSER = jinja2.Environment(autoescape=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Printed:
+    """A column that is printed into an address: what it prints, what must not be in it, where."""
+
+    column: str
+    written: str
+    harmful: re.Pattern[str]
+    place: Problem
+
+
+class Check(Rule):
+    """See the module."""
+
+    def __init__(self, checked: Checked, name: str) -> None:
+        super().__init__(checked, name)
+        columns = frozenset(checked.recipients.columns)
+        self._printed = list(_printed(checked, columns))
+
+    def see(self, recipient: Recipient, message: Seen) -> None:
+        for printed in self._printed:
+            found = printed.harmful.search(recipient.row[printed.column])
+            if found is not None:
+                what = (
+                    f"{{{{ {printed.written} }}}} is printed into an address unencoded, and its {found[0]!r}"
+                )
+                what += f" means something else there; write {{{{ {printed.written}|urlencode }}}}"
+                self.find(recipient, self.at(printed.place, what, same=printed.written))
+
+
+def _printed(checked: Checked, columns: frozenset[str]) -> Iterator[_Printed]:
+    email = checked.campaign.recipients.email
+    for name, source in checked.sources.all.items():
+        for address in _ADDRESS.finditer(source) if "{{" in source else ():
+            for tag in _EXPRESSION.finditer(address[0]):
+                before = address[0][: tag.start()]
+                # The beginning is the address's own; a host has no escapes.
+                if not before or re.fullmatch(r"https?://[^/?#]*", before):
+                    continue
+                harmful = _IN_QUERY if "?" in before else _IN_PATH
+                place = checked.sources.at(name, address.start() + tag.start())
+                for column in _columns(tag[1], columns, email):
+                    yield _Printed(column, tag[1].strip(), harmful, place)
+
+
+def _columns(expression: str, columns: frozenset[str], email: str) -> Iterator[str]:
+    """Yield the columns that an expression prints; none where it encodes them."""
+    try:
+        tree = _PARSER.parse(f"{{{{{expression}}}}}")
+    except jinja2.TemplateSyntaxError:
+        return
+    if any(node.name in ("urlencode", "length", "count") for node in tree.find_all(nodes.Filter)):
+        return
+    names = Uses(tree).printed
+    yield from (name for name in names if name in columns)
+    if "recipient" in names and any(node.attr == "email" for node in tree.find_all(nodes.Getattr)):
+        yield email

@@ -1,0 +1,82 @@
+"""Mail of a list in which nobody sees how to leave it.
+
+The List-Unsubscribe header is for mail programs, and not all show it. Google's and Yahoo's guidelines for
+senders ask for a link in the body too, and so do the laws on advertising by mail (CAN-SPAM, the EU's
+directive 2002/58/EC art. 13). Asked of campaigns with `unsubscribe` or `list_id`, and of 100 messages or
+more. A link to `unsubscribe.url`, or words such as "unsubscribe" or "abmelden", are what is looked for, in
+the HTML part where there is one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+
+from campaign.checks.checked import Checked
+from campaign.checks.page import Link
+from campaign.checks.rule import Rule
+from campaign.checks.seen import Seen
+from campaign.checks.unsubscribe import MANY
+from campaign.errors import Problem
+from campaign.model import Recipient
+
+_WORDS = re.compile(
+    r"unsubscribe|opt[ -]?out|stop receiving|abmeld|abbestell|austrag|abzumelden|abzubestellen"
+    r"|désabonn|désinscri|darse de baja|cancelar (?:la )?suscripci|cancela tu suscripci|disiscri"
+    r"|annulla l.iscrizione|uitschrijven|afmelden|cancelar (?:a )?(?:inscri|assinatura)|avregistrer"
+    r"|avmeld|avprenumerera|afmeld|peruuta tilaus|wypis|rezygn|odhlás|leiratkoz|dezabon|отписа|відпис"
+    r"|απεγγραφ|退订|配信停止|수신거부|(?:email|mail|communication) (?:preferences|settings)"
+    r"|manage (?:your )?(?:subscription|preferences)",
+    re.IGNORECASE,
+)
+_HIDDEN = re.compile(
+    r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*[01](?:px|pt)?\s*(?:;|$)", re.IGNORECASE
+)
+
+
+class Check(Rule):
+    """See the module."""
+
+    def __init__(self, checked: Checked, name: str) -> None:
+        super().__init__(checked, name)
+        campaign = checked.campaign
+        self._is_list = campaign.unsubscribe is not None or campaign.list_id is not None
+        self._url = campaign.unsubscribe.url if campaign.unsubscribe is not None else None
+        # Whether the template shows the very link decides without a look at the words.
+        self._place = checked.sources.template("html", "mjml", "markdown", "text")
+
+    def see(self, recipient: Recipient, message: Seen) -> None:
+        ways = message.headers.get("list-unsubscribe", "")
+        if message.page is not None:
+            links = message.page.links
+            if any(_leaves(link) or link.tag.raw["href"] in ways for link in links if _is_seen(link)):
+                return
+            if _WORDS.search(message.page.body):
+                words = message.page.text
+                for link in links:
+                    words = words if _is_seen(link) else words.replace(link.text, "", 1)
+                if _WORDS.search(words):
+                    return
+        elif message.text is not None and (
+            _WORDS.search(message.text) or any(way in message.text for way in re.findall("<(.*?)>", ways))
+        ):
+            return
+        what = "the reader sees no way to leave the list"
+        write = "show {{ unsubscribe.url }}" if self._url else "say how, or show a link"
+        self.find(recipient, self.at(self._place, f"{what}: {write}"))
+
+    def report(self) -> Iterator[Problem]:
+        """Yield a warning where it is mail of a list."""
+        if self._is_list or self.checked.survey.messages >= MANY:
+            yield from super().report()
+
+
+@lru_cache(maxsize=1024)
+def _leaves(link: Link) -> bool:
+    return _WORDS.search(f"{link.tag.attributes['href']} {link.text}") is not None
+
+
+@lru_cache(maxsize=1024)
+def _is_seen(link: Link) -> bool:
+    return _HIDDEN.search(link.tag.style) is None

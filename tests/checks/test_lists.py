@@ -1,0 +1,83 @@
+"""What rules find in a list: slips in addresses, roles, and a domain with an unusual share."""
+
+from __future__ import annotations
+
+import pytest
+
+from campaign.checks.mailboxes import FREE
+from campaign.checks.typos import meant_by
+from tests.checks.conftest import Found, Said
+
+
+@pytest.mark.parametrize(
+    ("domain", "meant"),
+    [
+        ("gmial.com", "gmail.com"),
+        ("gmal.com", "gmail.com"),
+        ("gmaill.com", "gmail.com"),
+        ("gmail.con", "gmail.com"),
+        ("gmail.co", "gmail.com"),
+        ("gmail.cm", "gmail.com"),
+        ("gmial.con", "gmail.com"),
+        ("hotmial.com", "hotmail.com"),
+        ("hotmail.con", "hotmail.com"),
+        ("yahooo.com", "yahoo.com"),
+        ("yaho.com", "yahoo.com"),
+        ("outlok.com", "outlook.com"),
+        ("iclod.com", "icloud.com"),
+        ("googlemial.com", "googlemail.com"),
+        ("t-onlin.de", "t-online.de"),
+        ("wrenfield.con", "wrenfield.com"),
+        ("gmx.dee", "gmx.de"),
+    ],
+)
+def test_a_slip(domain: str, meant: str) -> None:
+    assert meant_by(domain) == meant
+
+
+@pytest.mark.parametrize(
+    "domain",
+    [
+        "mail.com", "ymail.com", "email.com", "gmx.com", "yahoo.com.mx", "hotmail.se", "outlook.jp",
+        "live.com.au",
+        "wrenfield.org", "x.test", "fmail.example.org", "company.co", "company.cm", "inbox.lv", "web.de",
+        "well.com",
+        "orange.pl", "free.it", "gmail.example", "online.no",
+    ],
+)  # fmt: skip
+def test_no_slip(domain: str) -> None:
+    assert meant_by(domain) == ""
+
+
+def test_no_provider_is_another_one_s_slip() -> None:
+    assert [domain for domain in FREE if meant_by(domain)] == []
+
+
+def test_slips_are_said_once_for_a_domain(found: Found) -> None:
+    people = "email,first\n" + "".join(f"p{n}@{'gmial.com' if n % 2 else 'x.test'},P\n" for n in range(6))
+    (only,) = found("typos", people)
+    assert only.message == "gmial.com may be meant to be gmail.com (rows 2, 4, 6)"
+    assert (only.severity, only.file, only.line) == ("note", "list.csv", 3)
+    assert found("typos") == []
+
+
+def test_roles(found: Found) -> None:
+    people = "email,first\ninfo@x.test,A\ninfo@y.test,B\noffice@x.test,C\nann@x.test,D\nNoReply@x.test,E\n"
+    nobody, others = found("roles", people)
+    assert nobody.message == "nobody reads mail to noreply@ (1)"
+    assert others.message == "3 addresses are roles' and not a person's: info@ (2), office@ (1)"
+    assert {nobody.severity, others.severity} == {"note"}
+    assert found("roles") == []
+
+
+def test_a_domain_with_an_unusual_share(said: Said) -> None:
+    def people(domain: str, share: int) -> str:
+        rows = (f"p{n}@{domain if n < share else f'd{n}.test'},P\n" for n in range(100))
+        return "email,first\n" + "".join(rows)
+
+    (only,) = said("shares", people("bigfirm.com", 40))
+    assert only.startswith("list.csv: note: 40 % of the messages (40) go to bigfirm.com")
+    assert said("shares", people("bigfirm.com", 20)) == []
+    assert said("shares", people("gmail.com", 90)) == []
+    assert said("shares", people("staff.wrenfield.org", 90)) == []
+    assert said("shares", "email,first\n" + "".join(f"p{n}@bigfirm.com,P\n" for n in range(50))) == []
