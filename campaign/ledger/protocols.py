@@ -179,7 +179,10 @@ class Run(Protocol):
         """Let go of rows that were claimed and not sent."""
 
     def is_due(self, key: str) -> bool:
-        """Whether a claimed row is still to be sent. Only an intent that holds makes that certain."""
+        """Whether a claimed row is still to be sent, as far as was noticed at the last intent.
+
+        Only an intent that holds makes that certain.
+        """
 
     def next_due(self, now: int) -> int | None:
         """Return when the next unclaimed row is due, or None if there is none."""

@@ -175,10 +175,13 @@ def test_who_is_suppressed_meanwhile_gets_nothing(ledger: Ledger, tmp_path: Path
     sending = start(ledger)
     sending.claim(NOW, 10)
     other = Ledger.open(tmp_path / "ledger.db", "")
-    assert other.suppressions.add([Suppression(ANNA, "asked", NOW)]) == ([ANNA], 1)
+    both = [ANNA, BEN]
+    assert other.suppressions.add(Suppression(address, "asked", NOW) for address in both) == (both, 2)
     other.close()
-    assert not sending.is_due(ANNA)
     assert sending.record((), (intent(ANNA),)) == set()
+    assert not sending.is_due(BEN)
+    assert sending.record((), (intent(BEN),)) == set()
+    assert sending.record((), (intent(CLEO),)) == {CLEO}
 
 
 def test_who_is_suppressed_on_the_way_is_not_tried_again(ledger: Ledger) -> None:

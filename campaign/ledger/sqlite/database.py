@@ -140,6 +140,21 @@ class Database:
                 self._be_patient(opening.BUSY_TIMEOUT)
             return self._connection.execute(statement, parameters).rowcount
 
+    def insert(self, statement: str, parameters: Parameters) -> int:
+        """Insert a row, and return its id."""
+        with self.lock, translated(self.path):
+            return self._connection.execute(statement, parameters).lastrowid or 0
+
+    def others_changes(self) -> int:
+        """Return a number that differs as soon as another connection has changed the file."""
+        found = self.row("PRAGMA data_version")
+        return found[0] if found else 0
+
+    @property
+    def own_changes(self) -> int:
+        """How many rows this connection has changed."""
+        return self._connection.total_changes
+
     def add_function(self, name: str, arguments: int, function: Callable[..., str]) -> None:
         """Let statements call a Python function; the same arguments give the same value."""
         with self.lock:

@@ -12,12 +12,12 @@ from campaign.ledger.patterns import domain_pattern, hashed
 def suppressed(table: str, campaign: str) -> str:
     """Return the condition that the suppression list covers a row of `table` in a campaign.
 
-    What is held for another campaign does not.
+    What is held for another campaign does not. While the list is empty, that is all that is looked at.
     """
     return (
-        "EXISTS (SELECT 1 FROM suppressions s"
+        "(EXISTS (SELECT 1 FROM suppressions) AND EXISTS (SELECT 1 FROM suppressions s"
         f" WHERE s.pattern IN ({table}.folded, {table}.domain, {table}.hash)"
-        f" AND (s.state = 'released' OR s.campaign = {campaign}))"
+        f" AND (s.state = 'released' OR s.campaign = {campaign})))"
     )
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -23,6 +23,7 @@ from campaign.errors import LeaseLost, LedgerBusy, LedgerFull
 from campaign.ledger.protocols import Intent
 from campaign.ledger.sqlite import opening
 from campaign.ledger.sqlite.database import Database
+from campaign.ledger.sqlite.watch import Watch
 from campaign.ledger.sqlite.writes import Writes
 
 # Seconds that one try waits for another process, and what it holds up in this one, and then rests.
@@ -51,11 +52,17 @@ class Recorder:
     """
 
     def __init__(
-        self, database: Database, run_id: int, writes: Writes, written: Callable[[Iterable[str]], None]
+        self,
+        database: Database,
+        run_id: int,
+        writes: Writes,
+        watch: Watch,
+        written: Callable[[Sequence[str]], None],
     ) -> None:
         self._database = database
         self._run_id = run_id
         self._writes = writes
+        self._watch = watch
         self._written = written
         self._queue: list[_Ticket] = []
         self._queue_lock = threading.Lock()
@@ -144,11 +151,13 @@ class Recorder:
         lost = False
         # A result lost in a power failure leaves doubt; a lost intent could lead to a duplicate.
         with self._database.transaction(full=bool(intents), patience=A_TRY):
+            self._watch.look()
             for _, write in self._kept:
                 write()
             granted = [(ticket, intent.key) for ticket, intent in intents if self._writes.intend(intent)]
             if len(granted) < len(intents):
                 lost = self._has_ended()
+        self._watch.accept()
         self._written([key for key, _ in self._kept])
         self._kept.clear()
         for ticket, key in granted:

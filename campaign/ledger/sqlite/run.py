@@ -29,6 +29,7 @@ from campaign.ledger.sqlite.recording import A_TRY, Recorder, lease_lost
 from campaign.ledger.sqlite.runs import LEASE, reap, refuse_held, this_process
 from campaign.ledger.sqlite.starts import ages
 from campaign.ledger.sqlite.upgrade import REFOLDED_AT
+from campaign.ledger.sqlite.watch import Watch
 from campaign.ledger.sqlite.writes import Writes
 from campaign.model import SECOND, Recipient
 from campaign.wording import shown
@@ -57,8 +58,10 @@ class SqliteRun:
         self._longest_delay = longest_delay
         self._claimed: set[str] = set()
         self._layouts: dict[int, tuple[str, ...]] = {}
-        self._writes = Writes(database, campaign_id, run_id, suppress=suppress)
-        self._recorder = Recorder(database, run_id, self._writes, self._claimed.difference_update)
+        self._watch = Watch(database)
+        self._ids: dict[str, int] = {}  # of the rows that are claimed
+        self._writes = Writes(database, campaign_id, run_id, self._ids, self._watch, suppress=suppress)
+        self._recorder = Recorder(database, run_id, self._writes, self._watch, self.release)
         self._renewed_at = steady  # of the lease, on `clock.steady`
         self.has_sent = False
 
@@ -138,6 +141,9 @@ class SqliteRun:
 
     def claim(self, now: int, count: int, *, again_first: bool = False) -> list[Claim]:
         """Return up to `count` copies and rows that are due, and hold them."""
+        with self._database.lock:
+            self._watch.look()
+        fresh: list[str] = []
         claims = self._claim_copies(now, count)
         # Due rows by the index; then rows that are due so late only because the clock was set back.
         wanted = [("due_at <= ?", now), ("due_at > ?", now + self._longest_delay)]
@@ -160,6 +166,11 @@ class SqliteRun:
                 settled = self._settled(row_id) if intended else frozenset()
                 claims.append(Claim(row, attempts, spared, settled))
                 self._claimed.add(row.key)
+                self._ids[row.key] = row_id
+                if not intended:  # what was in flight when its person was suppressed may wait again
+                    fresh.append(row.key)
+        with self._database.lock:
+            self._watch.add(fresh)
         return claims
 
     def _claim_copies(self, now: int, count: int) -> list[Claim]:
@@ -189,11 +200,16 @@ class SqliteRun:
         return frozenset(str(folded) for (folded,) in rows)
 
     def release(self, keys: Sequence[str]) -> None:
-        """Let go of rows that were claimed and not sent."""
+        """Let go of rows that were claimed and not sent, or that are settled."""
         self._claimed.difference_update(keys)
+        for key in keys:
+            self._ids.pop(key, None)
 
     def is_due(self, key: str) -> bool:
         """Whether a claimed row or copy is still to be sent. Only an intent that holds makes that certain."""
+        with self._database.lock:
+            if key in self._claimed and key in self._watch:
+                return True
         row, copy = row_and_copy(key)
         if copy:
             found = self._database.row(

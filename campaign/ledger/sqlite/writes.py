@@ -5,12 +5,15 @@ A row becomes `in_flight`, with the id of the run, with its intent; its result s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from campaign.address import fold
 from campaign.delivery import Outcome, Result, Verdict
 from campaign.ledger.patterns import forms, hashed
 from campaign.ledger.protocols import WINDOW, Intent, copy_key, row_and_copy
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.functions import SUPPRESSED, suppressed
+from campaign.ledger.sqlite.watch import Watch
 from campaign.model import Status
 
 # What says something of how the server takes our mail: the breaker judges by these.
@@ -19,13 +22,35 @@ _JUDGED = (
 )  # fmt: skip
 _RELEASE_EVERY = 25  # results after which it is looked for suppressions that may be released
 _ALIVE = "EXISTS (SELECT 1 FROM runs WHERE id = ?1 AND ended_at IS NULL)"
+_INTEND = (
+    "UPDATE messages SET status = 'in_flight', run = ?1, message_id = ?2, bounce_token = ?3"
+    " WHERE id = ?6 AND campaign = ?4 AND key = ?5 AND status IN ('pending', 'deferred')"
+    f" AND {_ALIVE} AND NOT {SUPPRESSED}"
+)
+_SETTLE = (
+    "UPDATE messages SET status = ?1, reply = ?2, due_at = ?3, attempts = attempts + ?4,"
+    " spared = spared + ?9, settled_at = ?5 WHERE id = ?10 AND campaign = ?6 AND key = ?7"
+    " AND (status IN ('pending', 'deferred')"
+    " OR run = ?8 AND (status IN ('in_flight', 'in_doubt') OR ?1 = 'accepted'))"
+)
 
 
 class Writes:
-    """The statements of one run of one campaign."""
+    """The statements of one run of one campaign. `ids` has those of the rows that it has claimed."""
 
-    def __init__(self, database: Database, campaign_id: int, run_id: int, *, suppress: bool) -> None:
+    def __init__(
+        self,
+        database: Database,
+        campaign_id: int,
+        run_id: int,
+        ids: Mapping[str, int],
+        watch: Watch,
+        *,
+        suppress: bool,
+    ) -> None:
         self._database = database
+        self._ids = ids
+        self._watch = watch
         self._campaign_id = campaign_id
         self._run_id = run_id
         self._suppress = suppress
@@ -50,13 +75,12 @@ class Writes:
 
     def _intend_row(self, key: str, intent: Intent) -> int | None:
         """Put a row and the copies in its envelope in flight; return its id, or None if it may not."""
-        held = self._database.row(
-            "UPDATE messages SET status = 'in_flight', run = ?1, message_id = ?2, bounce_token = ?3"
-            " WHERE campaign = ?4 AND key = ?5 AND status IN ('pending', 'deferred')"
-            f" AND {_ALIVE} AND NOT {SUPPRESSED} RETURNING id",
-            (self._run_id, intent.message_id, intent.bounce_token or None, self._campaign_id, key),
+        row_id = self._message_of(key)
+        held = self._database.change(
+            _INTEND,
+            (self._run_id, intent.message_id, intent.bounce_token or None, self._campaign_id, key, row_id),
         )
-        if held is None:
+        if row_id is None or not held:
             self.suppress(key)
             return None
         for address in intent.addresses[1:]:
@@ -66,9 +90,8 @@ class Writes:
                 " (message, address, folded, domain, hash, status, due_at, attempts, run, reply)"
                 " VALUES (?1, ?2, ?3, ?4, ?5, 'in_flight', ?6, 0, ?7, '') ON CONFLICT (message, folded)"
                 " DO UPDATE SET status = 'in_flight', run = ?7",
-                (held[0], address, one.folded, one.domain, one.hash, intent.started_at, self._run_id),
+                (row_id, address, one.folded, one.domain, one.hash, intent.started_at, self._run_id),
             )
-        row_id: int = held[0]
         return row_id
 
     def _intend_copy(self, key: str, copy: str) -> int | None:
@@ -108,13 +131,13 @@ class Writes:
         key, copy = row_and_copy(result.key)
         own, *copies = result.outcomes
         if copy:
-            message = self._message_of(key)
+            message = self._find(key)
             known = message is not None
             if message is not None:
                 self._settle_copy(message, own, result.settled_at)
         else:
             known = self._settle_row(key, result)
-            message = self._message_of(key) if known and copies else None
+            message = self._find(key) if known and copies else None
         if not known:
             self._settle_forgotten(key, result)
             return
@@ -135,11 +158,9 @@ class Writes:
         """Record what became of a row; return whether the ledger knows it."""
         own = result.outcomes[0]
         # A person's decision in the meantime stands, unless the server has accepted the message.
+        row_id = self._message_of(key)
         changed = self._database.change(
-            "UPDATE messages SET status = ?1, reply = ?2, due_at = ?3, attempts = attempts + ?4,"
-            " spared = spared + ?9, settled_at = ?5 WHERE campaign = ?6 AND key = ?7"
-            " AND (status IN ('pending', 'deferred')"
-            " OR run = ?8 AND (status IN ('in_flight', 'in_doubt') OR ?1 = 'accepted'))",
+            _SETTLE,
             (
                 own.status,
                 own.reply,
@@ -150,9 +171,10 @@ class Writes:
                 key,
                 self._run_id,
                 result.spared,
+                row_id,
             ),
         )
-        return bool(changed) or self._message_of(key) is not None
+        return bool(changed) or self._find(key) is not None
 
     def _settle_copy(self, message: int, outcome: Outcome, settled_at: int) -> None:
         """Record what became of a copy. Of one that nothing was said of, only its flight is over."""
@@ -176,9 +198,9 @@ class Writes:
 
     def _tell(self, key: str, outcome: Outcome, result: Result, verdict: Verdict | None) -> int:
         """Append an event, and return its id."""
-        found = self._database.row(
+        return self._database.insert(
             "INSERT INTO events (campaign, key, address, kind, time, text, run, verdict)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 self._campaign_id,
                 key,
@@ -190,11 +212,10 @@ class Writes:
                 verdict,
             ),
         )
-        event: int = found[0] if found else 0
-        return event
 
     def _hold(self, outcome: Outcome, result: Result, event: int) -> None:
         """Suppress a dead address for this campaign, until its neighbours have been judged."""
+        self._watch.clear()
         folded = fold(outcome.address)
         self._held += self._database.change(
             "INSERT INTO suppressions (pattern, campaign, state, reason, added_at, run, event)"
@@ -223,6 +244,10 @@ class Writes:
             )
 
     def _message_of(self, key: str) -> int | None:
+        """Return the id that a row had when it was claimed; who changes it must look for its key too."""
+        return self._ids.get(key) or self._find(key)
+
+    def _find(self, key: str) -> int | None:
         found = self._database.row(
             "SELECT id FROM messages WHERE campaign = ? AND key = ?", (self._campaign_id, key)
         )
