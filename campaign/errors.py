@@ -31,6 +31,10 @@ class Rows:
     count: int
     ranges: tuple[tuple[int, int], ...]
 
+    def __contains__(self, row: int) -> bool:
+        """Whether a row is among those that are kept."""
+        return any(first <= row <= last for first, last in self.ranges)
+
     def __str__(self) -> str:
         parts = [f"{first}–{last}" if last > first else f"{first}" for first, last in self.ranges]
         more = self.count - sum(last - first + 1 for first, last in self.ranges)
@@ -109,6 +113,10 @@ class ProtocolError(CampaignError):
 
 class LedgerFull(UserError):
     """Nothing can be written any more: the disk is full, or fails."""
+
+
+class LedgerMoved(LedgerFull):
+    """The path of the ledger leads to another file than the one that was opened, or to none."""
 
 
 class NotAccepted(UserError):

@@ -29,6 +29,7 @@ from jinja2 import Environment, TemplateSyntaxError
 from jinja2.meta import find_referenced_templates
 
 from campaign.campaignfile.identity import identify
+from campaign.campaignfile.location import files_of, read_location
 from campaign.campaignfile.yamlmarks import read
 from campaign.errors import UserError
 from campaign.templating.loader import SUFFIXES
@@ -111,9 +112,9 @@ class _Reading:
         self._templates: dict[str, str] = {}  # texts, by what names them
         self._beside = {self._folder}  # folders in which the style sheets of templates are looked for
         self._add(file, "the campaign file")
-        ledger = values.get(_LEDGER)
-        ledger = self._folder / _expanded(ledger if isinstance(ledger, str) else "ledger.db")
-        self.named.setdefault(_place(ledger), _LEDGER)  # whether it exists or not
+        with suppress(ValueError):
+            for ledger in files_of(read_location(values.get(_LEDGER, "ledger.db"), self._folder)):
+                self.named.setdefault(_place(ledger), _LEDGER)  # whether it exists or not
         self._add_texts(values, self._folder)
         smtp = values.get("smtp")
         if isinstance(smtp, str):

@@ -34,6 +34,14 @@ def need(name: str) -> Path:
     return Path(found)
 
 
+def templates() -> Path:
+    """Return the folder of npm packages with mail templates, or skip the test that asks for it."""
+    folder = os.environ.get("CAMPAIGN_TEMPLATES", "")
+    if not folder or not Path(folder, "foundation-emails").is_dir():
+        pytest.skip("needs templates of others: .ci/templates DIR, and CAMPAIGN_TEMPLATES=DIR")
+    return Path(folder).resolve()
+
+
 @cache
 def _may_run_postfix() -> bool:
     if os.geteuid() == 0:

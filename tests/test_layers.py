@@ -22,7 +22,8 @@ LAYERS = [
     ["smtp", "campaignfile", "samples"],
     ["templating", "recipients", "message", "ownfiles"],
     ["ledger", "preparation", "checks"],
-    ["sending", "feedback"],
+    ["feedback"],
+    ["sending"],
     ["report", "preview", "rehearsal"],
     ["cli", "__main__"],
 ]
@@ -119,7 +120,10 @@ def test_only_the_ledger_knows_how_it_is_stored() -> None:
     wrong = [
         str(path.relative_to(ROOT))
         for path, room in modules()
-        if room != "ledger" and any(name.startswith("campaign.ledger.sqlite") for name in imported(path))
+        if room != "ledger"
+        and any(
+            name.startswith(("campaign.ledger.sqlite", "campaign.ledger.postgres")) for name in imported(path)
+        )
     ]
     assert wrong == []
     assert "SELECT" not in (PACKAGE / "ledger" / "ledger.py").read_text("utf-8")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from campaign.campaignfile import readers
 from campaign.campaignfile.explain import words
+from campaign.campaignfile.location import Location, files_of, read_location
 from campaign.campaignfile.yamlmarks import Document, read
 from campaign.errors import Problem, UserError
 from campaign.model import Window
@@ -34,7 +35,7 @@ class Identity:
 
     file: Path
     name: str
-    ledger: Path
+    ledger: Location
     email: str
     key: tuple[str, ...]
     host: str | None
@@ -60,12 +61,13 @@ def identify(file: Path) -> Identity:
     document = read(file)
     values = document.mapping("a campaign file begins with keys such as `name:` and `recipients:`")
     problems = [found for found in document.problems if found.path in ("name", "ledger")]
-    name, ledger = values.get("name"), file.parent / "ledger.db"
+    name = values.get("name")
+    ledger: Location = file.parent / "ledger.db"
     if not document.has_refused(("name",)):
         problems += _wrong_name(document, values.get("name", _MISSING))
     if "ledger" in values and not document.has_refused(("ledger",)):
         try:
-            ledger = readers.resolve(values["ledger"], file.parent)
+            ledger = read_location(values["ledger"], file.parent)
         except ValueError as error:
             problems.append(_problem(document, "ledger", "value_error", str(error), values["ledger"]))
     if problems:
@@ -73,7 +75,7 @@ def identify(file: Path) -> Identity:
     smtp, smtp_file = _server(values.get("smtp"), file)
     host, username = _text(smtp.get("host")), _text(smtp.get("username"))
     email, key = _columns(values.get("recipients"))
-    named = {file, ledger, *_named(values, file.parent)}
+    named = {file, *files_of(ledger), *_named(values, file.parent)}
     if smtp_file is not None:
         named.add(smtp_file)
     named |= set(_paths(smtp, _SMTP_FILES, (smtp_file or file).parent))

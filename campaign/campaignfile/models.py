@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PrivateAttr, model_validator
 
 from campaign.campaignfile.bounces import Bounces
+from campaign.campaignfile.location import files_of
 from campaign.campaignfile.part import Model as _Model
 from campaign.campaignfile.part import WithSecret as _WithSecret
 from campaign.campaignfile.part import about as _about
@@ -26,6 +27,7 @@ from campaign.campaignfile.values import (
     ExistingFolder,
     Flag,
     KeyFile,
+    LedgerLocation,
     ListFile,
     RuleNames,
     Seconds,
@@ -243,7 +245,9 @@ class CampaignFile(_Model):
     check: Checking = _about("What `check` looks for.", default_factory=Checking)
     bounces: Bounces = _about("What is done with mail that comes back.", default_factory=Bounces)
     suppress: Auto = _about("Whether dead addresses are suppressed.", default=True)
-    ledger: AnyPath = _about("The ledger's file.", default="ledger.db", validate_default=True)
+    ledger: LedgerLocation = _about(
+        "The ledger: a file, or a PostgreSQL database.", default="ledger.db", validate_default=True
+    )
 
     _places: Places = PrivateAttr()
 
@@ -260,7 +264,8 @@ class CampaignFile(_Model):
     @property
     def private(self) -> tuple[Path, ...]:
         """Files that no template reads and no attachment is: the list, the ledger, keys and secrets."""
-        files = [self.file, self.recipients.csv, self.ledger, self.smtp.client_key, self.smtp.password_file]
+        files = [self.file, self.recipients.csv, self.smtp.client_key, self.smtp.password_file]
+        files += files_of(self.ledger)
         files += [self.unsubscribe.secret_file] if self.unsubscribe is not None else []
         files += [self.bounces.imap.password_file] if self.bounces.imap is not None else []
         files += [self.dkim.key_file] if self.dkim is not None else []

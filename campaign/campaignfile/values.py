@@ -8,9 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, Strict, ValidationInfo, WithJsonSchema
+from pydantic import BeforeValidator, Field, PlainValidator, Strict, ValidationInfo, WithJsonSchema
 
 from campaign.campaignfile import readers, rulenames
+from campaign.campaignfile.location import Location, read_location
 from campaign.campaignfile.octets import MOST_OF_A_KEY, MOST_OF_A_LIST, MOST_OF_A_TEMPLATE
 from campaign.model import Window
 
@@ -37,6 +38,10 @@ def _path(value: object, info: ValidationInfo) -> Path:
     return readers.resolve(value, _folder_of(info))
 
 
+def _location(value: object, info: ValidationInfo) -> Location:
+    return read_location(value, _folder_of(info))
+
+
 Whole = Annotated[int, Strict()]
 Flag = Annotated[bool, Strict()]
 ListFile = Annotated[Path, _file_of(MOST_OF_A_LIST), WithJsonSchema(_TEXT)]
@@ -44,6 +49,13 @@ TemplateFile = Annotated[Path, _file_of(MOST_OF_A_TEMPLATE), WithJsonSchema(_TEX
 KeyFile = Annotated[Path, _file_of(MOST_OF_A_KEY), WithJsonSchema(_TEXT)]
 ExistingFolder = Annotated[Path, BeforeValidator(_folder), WithJsonSchema(_TEXT)]
 AnyPath = Annotated[Path, BeforeValidator(_path), WithJsonSchema(_TEXT)]
+_DATABASE = {
+    "type": "object",
+    "properties": {"postgresql_env": _TEXT},
+    "required": ["postgresql_env"],
+    "additionalProperties": False,
+}
+LedgerLocation = Annotated[Location, PlainValidator(_location), WithJsonSchema({"anyOf": [_TEXT, _DATABASE]})]
 _TEXT_OR_TEXTS: dict[str, Any] = {"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]}
 Texts = Annotated[tuple[str, ...], BeforeValidator(readers.texts), WithJsonSchema(_TEXT_OR_TEXTS)]
 Command = Annotated[

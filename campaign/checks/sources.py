@@ -25,7 +25,7 @@ class Sources:
 
     def __init__(self, campaign: CampaignFile, renderer: Renderer) -> None:
         self._campaign = campaign
-        self.html = {name: self._source(name, text) for name, text in renderer.html_sources.items()}
+        self.html = dict(renderer.html_sources)
         self.all = {**self.html, **renderer.sources}
         self._patterns: list[tuple[re.Pattern[str], str, int]] | None = None
         self.place = lru_cache(maxsize=1024)(self._place)
@@ -67,15 +67,5 @@ class Sources:
                     yield re.compile(pattern, re.DOTALL), name, match.start()
 
     def _in(self, name: str, line: int) -> Problem:
-        if name == "templates.mjml":
-            return Problem("", shown(self._file("mjml")), line)
         path = self._campaign.folder / name
         return Problem("", shown(path), line) if path.is_file() else self._campaign.problem(name, "")
-
-    def _source(self, name: str, compiled: str) -> str:
-        """The source as its author wrote it: MJML is converted before it is compiled."""
-        return self._file("mjml").read_text("utf-8-sig") if name == "templates.mjml" else compiled
-
-    def _file(self, kind: str) -> Path:
-        file: Path = getattr(self._campaign.templates, kind)
-        return file

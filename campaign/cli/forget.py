@@ -17,6 +17,7 @@ from campaign.errors import LeaseHeld
 from campaign.wording import counted
 
 if TYPE_CHECKING:
+    from campaign.campaignfile.location import Location
     from campaign.ledger import Forgotten
 
 _PATIENCE = 15.0  # seconds, while another process reads
@@ -25,7 +26,7 @@ _PATIENCE = 15.0  # seconds, while another process reads
 @click.command("forget")
 @click.argument("address")
 @of_a_ledger
-def command(address: str, file: Path | None, ledger: Path | None) -> int:
+def command(address: str, file: Path | None, ledger: Location | None) -> int:
     """Remove the data of ADDRESS from every campaign of a ledger, its free pages and WAL included.
 
     ADDRESS is one address, or the exact text of a cell of a bad row. A keyed hash of it stays on the
@@ -47,8 +48,8 @@ def command(address: str, file: Path | None, ledger: Path | None) -> int:
             return OK
     if not clean:
         echo(
-            "The file still holds remains of it: another process is reading, or there is no disk space for"
-            " a copy. The next send removes them, and so does this command if you repeat it.",
+            "The file still holds remains of it, because another process is reading. The next send removes"
+            " them, and so does this command if you repeat it.",
             err=True,
         )
     return OK

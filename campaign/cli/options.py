@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from campaign.campaignfile.location import Location
 
 FORCE = click.option("--force", is_flag=True, help="Overwrite another file that is there already.")
 
 _CAMPAIGN = click.option(
     "--campaign", "file", type=click.Path(path_type=Path), help="A campaign file that names the ledger."
 )
-_LEDGER = click.option(
-    "--ledger", type=click.Path(path_type=Path), help="The ledger; ledger.db here without either."
-)
-
-
 WAIT = "How long another process may go on sending from this ledger, such as 10m; by default not at all."
 
 
@@ -34,6 +33,29 @@ class _Duration(click.ParamType[float]):
 
 
 DURATION = _Duration()
+
+
+class _Location(click.ParamType["Location"]):
+    """Where a ledger is: a path, or the address of a PostgreSQL database."""
+
+    name = "path"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, context: click.Context | None
+    ) -> Location:
+        from campaign.campaignfile.location import read_location
+
+        try:
+            return read_location(value, Path())
+        except ValueError as error:
+            self.fail(str(error), param, context)
+
+
+_LEDGER = click.option(
+    "--ledger",
+    type=_Location(),
+    help="The ledger, a file or postgresql://host/database; ledger.db here without either.",
+)
 
 
 def of_a_ledger(function: click.decorators.FC) -> click.decorators.FC:

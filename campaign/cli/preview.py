@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from campaign.message.tokens import Secrets
     from campaign.ownfiles import OwnFiles
     from campaign.preparation import Tally
-    from campaign.preview.opened import OpenedMessage
+    from campaign.preview.page import Previewed
     from campaign.preview.variety import Chosen
+    from campaign.recipients.list import Recipients
 
 
 @click.command("preview")
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 @click.option(
     "--open", "opens", is_flag=True, help="Open the page, or the first .eml file; alone, a temporary page."
 )
+@click.option("--load-images", is_flag=True, help="Let the page load images from the network.")
 @FORCE
 def command(
     file: Path,
@@ -61,12 +63,14 @@ def command(
     page: Path | None,
     folder: Path | None,
     opens: bool,
+    load_images: bool,
     force: bool,
 ) -> int:
     """Show real messages of real recipients: by default the first row's, on the terminal.
 
     Nothing is sent, no connection is opened, and no password, token or secret command is run. A
-    message that needs such a secret shows a placeholder, and a note says so.
+    message that needs such a secret shows a placeholder, and a note says so. --pick looks at the list's
+    first 20,000 rows.
 
     Pages and .eml files of an earlier preview are overwritten; any other file only with --force, and
     the campaign's own files never.
@@ -76,9 +80,11 @@ def command(
     if page is not None and folder is not None:
         raise click.UsageError("--html and --eml each say where the messages go; name one of them")
     from campaign.campaignfile.load import load
+    from campaign.outfile import is_regular
     from campaign.ownfiles import OwnFiles
     from campaign.preparation import Tally, compile_campaign
     from campaign.preview.choice import ON_A_PAGE, Choice, choose
+    from campaign.preview.page import page as build_page
 
     campaign = load(file)
     own = OwnFiles(campaign.file)
@@ -96,7 +102,11 @@ def command(
         count, shown = _write(folder, messages, own, force=force)
         said = f"{counted(count, 'message')} written to {folder}"
     elif page is not None:
-        count, shown = _page(campaign, page, list(messages), notes, own, force=force), page
+        page = page if page.suffix or not is_regular(page) else page.with_suffix(".html")
+        previewed = _examined(campaign, recipients, renderer, list(messages))
+        text = build_page(campaign.name, previewed, notes, load_images=load_images) if previewed else ""
+        count, shown = len(previewed), page
+        _write_page(page, text, own, force=force)
         said = f"{counted(count, 'message')} on {page}"
     else:
         count, said, shown = _show(recipients.file, messages, output), "", None
@@ -120,7 +130,7 @@ def _secrets(campaign: CampaignFile) -> tuple[Secrets, list[str]]:
     from campaign.message.tokens import Secrets
 
     secrets, notes = Secrets.placeholder(), []
-    if campaign.ledger.exists():
+    if Ledger.exists(campaign.ledger):
         ledger = Ledger.open(campaign.ledger, campaign.name, campaign.file, create=False, read_only=True)
         secrets = Secrets(ledger.secret, secrets.unsubscribe)
         ledger.close()
@@ -175,27 +185,40 @@ def _write(
     return count, first
 
 
-def _page(
+def _examined(
     campaign: CampaignFile,
-    path: Path,
+    recipients: Recipients,
+    renderer: Renderer,
     messages: Sequence[tuple[Chosen, Message]],
-    notes: Sequence[str],
-    own: OwnFiles,
-    *,
-    force: bool,
-) -> int:
-    from campaign.outfile import writing
+) -> list[Previewed]:
+    """Return the rows with what `check` finds in each one's message."""
+    from campaign.checks.rules import Checks
+    from campaign.preparation import Survey
     from campaign.preview.opened import open_message
-    from campaign.preview.page import PREVIEW, page
+    from campaign.preview.page import Previewed
 
-    opened: list[tuple[Chosen, OpenedMessage]] = [
-        (chosen, open_message(message)) for chosen, message in messages
+    checks = Checks(campaign)
+    checks.begin(recipients, renderer, Survey())
+    for chosen, message in messages:
+        checks.see(chosen.recipient, message)
+    found = [problem for problem in checks.report() if problem.rows is not None]
+    return [
+        Previewed(
+            chosen,
+            open_message(message),
+            tuple(p for p in found if p.rows is not None and chosen.recipient.number in p.rows),
+        )
+        for chosen, message in messages
     ]
-    if opened:
-        text = page(campaign.name, opened, notes)
+
+
+def _write_page(path: Path, text: str, own: OwnFiles, *, force: bool) -> None:
+    from campaign.outfile import writing
+    from campaign.preview.page import PREVIEW
+
+    if text:
         with writing(path, PREVIEW, own, force=force) as out:
             out.write(text.encode())
-    return len(opened)
 
 
 def _say(said: str, page: Path | None) -> None:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from campaign.cli.codes import OK
-from campaign.cli.output import echo
+from campaign.cli.codes import OK, UNFINISHED
+from campaign.cli.output import ask, echo
 from campaign.errors import UserError
 from campaign.wording import counted
 
 if TYPE_CHECKING:
     from campaign.ledger import Entry, Ledger
+
+_TIMES = ("%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S")
 
 
 @click.command("resolve")
@@ -28,6 +34,10 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, dir_okay=False),
     help="A Postfix or Exim log; what it says was sent is accepted.",
 )
+@click.option("--by-address", is_flag=True, help="The ledger is lost: look for addresses in the log.")
+@click.option("--since", type=click.DateTime(_TIMES), help="With --by-address: when it was sent, from …")
+@click.option("--until", type=click.DateTime(_TIMES), help="… until, in local time.")
+@click.option("--yes", is_flag=True, help="With --by-address: do not ask.")
 @click.option(
     "--nothing-missing", is_flag=True, help="This copy of the ledger is complete: nothing was sent since."
 )
@@ -38,6 +48,10 @@ def command(
     pending: bool,
     everybody: bool,
     from_log: Path | None,
+    by_address: bool,
+    since: datetime | None,
+    until: datetime | None,
+    yes: bool,
     nothing_missing: bool,
 ) -> int:
     """List or settle what is in doubt in FILE's campaign: sent, but no answer was read.
@@ -47,30 +61,38 @@ def command(
     campaign resolve FILE --accepted anna@example.com ben@example.com
     campaign resolve FILE --pending --all
     campaign resolve FILE --from-log /var/log/mail.log
+    campaign resolve FILE --from-log mail.log --by-address --since 2026-03-20 --until 2026-03-21
     """
     from campaign.campaignfile.identity import identify
     from campaign.ledger import Ledger
     from campaign.ledger.doubt import doubtful, named
 
-    if accepted + pending + (from_log is not None) > 1:
-        raise UserError("give one of --accepted, --pending and --from-log")
+    if accepted + pending + (from_log is not None) + nothing_missing > 1:
+        raise UserError("give one of --accepted, --pending, --from-log and --nothing-missing")
     if (addresses or everybody) and not (accepted or pending):
         raise UserError("say what became of them: --accepted or --pending")
     if (accepted or pending) and not (addresses or everybody):
         raise UserError("name addresses or keys, or --all")
+    if not by_address and (since or until or yes):
+        raise UserError("--since, --until and --yes belong to --by-address")
+    if by_address:
+        if from_log is None or since is None or until is None:
+            raise UserError("--by-address needs --from-log LOG, --since TIME and --until TIME")
+        return _by_address(file, from_log, since, until, yes=yes)
     campaign = identify(file)
     ledger = Ledger.open(campaign.ledger, campaign.name, create=False)
     try:
-        rows = doubtful(ledger.history, time.time_ns())
         if nothing_missing:
-            ledger.complete()
+            ledger.complete(for_all=True)
             echo("the ledger counts as complete")
         elif from_log is not None:
-            _from_log(ledger, campaign.name, rows, from_log)
-        elif accepted or pending:
-            _settle(ledger, named(rows, addresses) if addresses else rows, accepted=accepted)
+            _from_log(ledger, file, from_log)
         else:
-            _list(rows, file)
+            rows = doubtful(ledger.history, time.time_ns())
+            if accepted or pending:
+                _settle(ledger, named(rows, addresses) if addresses else rows, accepted=accepted)
+            else:
+                _list(rows, file)
     finally:
         ledger.close()
     return OK
@@ -101,29 +123,75 @@ def _settle(ledger: Ledger, chosen: list[Entry], *, accepted: bool) -> None:
     echo(f"{count:,} settled as {status}")
 
 
-def _from_log(ledger: Ledger, name: str, doubtful: list[Entry], log: Path) -> None:
+def _from_log(ledger: Ledger, file: Path, log: Path) -> None:
+    from campaign.campaignfile.load import load
     from campaign.feedback.maillog import delivered
-    from campaign.ledger.doubt import sent
+    from campaign.ledger.doubt import doubtful, sent
     from campaign.message.tokens import Secrets, Tokens
     from campaign.model import Status
+    from campaign.sending.recovery import enrol, settle_waiting
 
+    with _opened(log) as lines:
+        found = delivered(lines)
+    if ledger.incomplete:  # the list may have rows that were sent, and the ledger has never seen
+        enrol(load(file), ledger)
+    doubt = doubtful(ledger.history, time.time_ns())
+    tokens = Tokens(ledger.name, Secrets(ledger.secret))
+    words = f"settled by the server's log {log.name}: it was sent"
+    keys = [entry.key for entry in sent(doubt, found, tokens)]
+    count = ledger.settle_doubt(Status.ACCEPTED, keys, words, time.time_ns())
+    more = settle_waiting(ledger, found, words)
+    if more:
+        echo(f"{counted(more, 'row')} that waited had been sent before: settled as accepted")
+    if ledger.incomplete:
+        ledger.complete()
+        echo("the ledger counts as complete for this campaign")
+    left = counted(len(doubt) - count, "is", "are")
+    stay = "stays" if len(doubt) - count == 1 else "stay"
+    echo(f"{count:,} settled as accepted; {left} not in {log.name} and {stay} in doubt")
+
+
+def _by_address(file: Path, log: Path, since: datetime, until: datetime, *, yes: bool) -> int:
+    from campaign.campaignfile.load import load
+    from campaign.feedback.maillog import deliveries
+    from campaign.ledger import Ledger
+    from campaign.sending.recovery import matches, settle_matches, shared
+
+    campaign = load(file)
+    with _opened(log) as lines:
+        between = (one for one in deliveries(lines) if one.at is not None and since <= one.at <= until)
+        found = matches(campaign, between)
+    if not found:
+        raise UserError(
+            f"{log.name} names nobody on the list between {since} and {until}; nothing was changed"
+        )
+    for match in found:
+        echo(f"{match.recipient.email}  " + ", ".join(f"{one.at} {one.queue}" for one in match.deliveries))
+    for address in sorted(shared(found)):
+        echo(
+            f"{address} has more rows than the log has messages to it; all of its rows count as sent",
+            err=True,
+        )
+    question = f"Settle {counted(len(found), 'row')} as accepted?"
+    if not yes and not sys.stdin.isatty():
+        raise UserError(f"{question} There is no terminal to ask on: look at the matches, then add --yes")
+    if not yes and not ask(question):
+        echo("Nothing was changed.")
+        return UNFINISHED
+    ledger = Ledger.open(campaign.ledger, campaign.name, campaign.file)
+    try:
+        words = f"settled by the server's log {log.name}: its address had mail then"
+        count = settle_matches(campaign, ledger, found, words)
+    finally:
+        ledger.close()
+    echo(f"{count:,} settled as accepted; the next send mails the others")
+    return OK
+
+
+@contextmanager
+def _opened(log: Path) -> Iterator[TextIO]:
     try:
         with log.open(encoding="utf-8", errors="replace") as lines:
-            found = delivered(lines)
+            yield lines
     except OSError as error:
         raise UserError(f"{log} cannot be read: {error.strerror}") from None
-    # What a ledger that was restored has never seen leave may have left all the same.
-    tokens = Tokens(name, Secrets(ledger.secret))
-    waiting = ledger.history.entries(time.time_ns(), [Status.PENDING, Status.DEFERRED])
-    unseen = [entry.key for entry in sent(waiting, found, tokens)]
-    keys = [entry.key for entry in sent(doubtful, found, tokens)]
-    words = f"settled by the server's log {log.name}: it was sent"
-    count = ledger.settle_doubt(Status.ACCEPTED, keys, words, time.time_ns())
-    if unseen:
-        more = ledger.settle_doubt(Status.ACCEPTED, unseen, words, time.time_ns(), waiting=True)
-        echo(f"{counted(more, 'row')} that waited had been sent before: settled as accepted")
-    if not ledger.knows_nobody:
-        ledger.complete()
-    left = counted(len(doubtful) - count, "is", "are")
-    stay = "stays" if len(doubtful) - count == 1 else "stay"
-    echo(f"{count:,} settled as accepted; {left} not in {log.name} and {stay} in doubt")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option(
     "--skip-bad-rows", is_flag=True, help="Send the other rows, and record the bad ones as invalid."
 )
-@click.option("--accept", default="", help="Go on all the same: content, keys, name, list, bounces.")
+@click.option("--accept", default="", help="Go on all the same: content, keys, name, list, copy, bounces.")
 @click.option("--accept-changes", is_flag=True, help="The same as --accept content.")
 @click.option("--resend-doubt", is_flag=True, help="Mail those in doubt again; they may get it twice.")
 @click.option("--retry-refused", is_flag=True, help="Try those again that were refused earlier.")

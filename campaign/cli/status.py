@@ -31,7 +31,7 @@ def command(file: Path, as_json: bool, watch: bool) -> int:
     campaign = identify(file)
     ledger = (
         Ledger.open(campaign.ledger, campaign.name, create=False, read_only=True)
-        if campaign.ledger.exists()
+        if Ledger.exists(campaign.ledger)
         else Ledger.temporary(campaign.name)  # nothing was sent yet
     )
     try:

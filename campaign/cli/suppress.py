@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +16,9 @@ from campaign.cli.options import of_a_ledger
 from campaign.cli.output import Data, echo
 from campaign.errors import UserError
 from campaign.wording import counted, visible
+
+if TYPE_CHECKING:
+    from campaign.campaignfile.location import Location
 
 _NAMED = 10  # entries of an import that are named
 _OF_CAMPAIGN = click.argument("campaign", required=False, metavar="[FILE]", type=click.Path(path_type=Path))
@@ -32,7 +36,7 @@ def command() -> None:
 @click.argument("patterns", nargs=-1, required=True, metavar="ADDRESS|DOMAIN...")
 @click.option("--reason", default="by hand", help="Why; kept with the entry.")
 @of_a_ledger
-def add(patterns: tuple[str, ...], reason: str, file: Path | None, ledger: Path | None) -> int:
+def add(patterns: tuple[str, ...], reason: str, file: Path | None, ledger: Location | None) -> int:
     """Add addresses, or whole domains: example.com, or '*@example.com'.
 
     The subdomains of a domain are not meant.
@@ -57,7 +61,7 @@ def add(patterns: tuple[str, ...], reason: str, file: Path | None, ledger: Path 
 @click.option("--reason", help="All whose reason contains this text.")
 @of_a_ledger
 def remove(
-    patterns: tuple[str, ...], run: int | None, reason: str | None, file: Path | None, ledger: Path | None
+    patterns: tuple[str, ...], run: int | None, reason: str | None, file: Path | None, ledger: Location | None
 ) -> int:
     """Remove entries; the next send mails these again."""
     from campaign.ledger.imports import parse_patterns
@@ -81,7 +85,7 @@ def remove(
 @_OF_CAMPAIGN
 @click.option("--reason", default="", help="Only those whose reason contains this text.")
 @of_a_ledger
-def show(campaign: Path | None, reason: str, file: Path | None, ledger: Path | None) -> int:
+def show(campaign: Path | None, reason: str, file: Path | None, ledger: Location | None) -> int:
     """List the entries of the ledger that the campaign in FILE has, with reason and date."""
     from campaign.report.words import clock
 
@@ -99,7 +103,7 @@ def show(campaign: Path | None, reason: str, file: Path | None, ledger: Path | N
 @command.command("export")
 @_OF_CAMPAIGN
 @of_a_ledger
-def export(campaign: Path | None, file: Path | None, ledger: Path | None) -> int:
+def export(campaign: Path | None, file: Path | None, ledger: Location | None) -> int:
     """Write the entries as a CSV that `import` reads.
 
     It is written as it is, in UTF-8; only on a terminal are control characters in it made visible.
@@ -118,7 +122,7 @@ def export(campaign: Path | None, file: Path | None, ledger: Path | None) -> int
 @click.argument("table", metavar="CSV", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--column", metavar="NAME", help="The column that holds the addresses.")
 @of_a_ledger
-def import_(table: Path, column: str | None, file: Path | None, ledger: Path | None) -> int:
+def import_(table: Path, column: str | None, file: Path | None, ledger: Location | None) -> int:
     """Add the entries of a CSV: our own export, or what another tool has exported.
 
     It may have no header, and be separated by commas, semicolons or tabs. The columns reason and

@@ -4,15 +4,14 @@ An intent is on the disk before the last byte of its message can leave, and its 
 as the answer is read. What a dead process left between the two is in doubt, and is not resent without
 a decision. Nothing here assumes that this is the only process.
 
-How it is stored is up to `sqlite`; this module is made of its parts and holds no SQL. A part is loaded when
-it is first asked for: `status` only reads, and must start at once.
+How it is stored is up to `sqlite` or `postgres`; this module holds no SQL, and loads the one that is used.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,29 +20,15 @@ from campaign.errors import Problem, UserError
 from campaign.ledger.history import History
 from campaign.ledger.patterns import Forgotten
 from campaign.ledger.scope import Scope
-from campaign.ledger.sqlite.campaigns import Campaigns
-from campaign.ledger.sqlite.database import Database
-from campaign.ledger.sqlite.file import check_header
-from campaign.ledger.sqlite.history import SqliteHistory
-from campaign.ledger.sqlite.runs import (
-    INCOMPLETE,
-    WAL_LOST,
-    end_dead_runs,
-    end_own_run,
-    lost_its_wal,
-    mark_as_copy,
-)
-from campaign.ledger.sqlite.schema import VERSION
-from campaign.ledger.sqlite.starts import ages
-from campaign.ledger.sqlite.suppression import SqliteSuppressions
 from campaign.ledger.suppressions import Suppressions
 from campaign.model import SECOND, KeyColumn, Status
-from campaign.wording import shown
 
 if TYPE_CHECKING:
+    from campaign.campaignfile.location import Location
     from campaign.ledger.attempted import Attempted, LogNote
     from campaign.ledger.protocols import Choices, Enrolment, Run
     from campaign.ledger.returns import Returns
+    from campaign.ledger.storage import Storage
 
 _UNREGISTERED = -1  # no campaign has this id
 
@@ -55,56 +40,67 @@ class Ledger:
     as a campaign without rows. `secret` keys Message-IDs and tokens, and is this ledger's own.
     """
 
-    def __init__(self, database: Database, name: str, file: Path | None) -> None:
-        self.database = database
-        self._name = name
+    def __init__(self, storage: Storage, name: str, file: Path | None) -> None:
+        self.storage = storage
+        self.name = name
         self._file = file
-        self._campaigns = Campaigns(database)
+        self._campaigns = storage.campaigns
         self.campaign_id = self._campaigns.find(name) or _UNREGISTERED
-        self.secret = database.secret()
-        self.suppressions: Suppressions = SqliteSuppressions(database)
+        self.secret = storage.secret()
+        self.suppressions: Suppressions = storage.suppressions
 
     @classmethod
     def open(
-        cls, path: Path, name: str, file: Path | None = None, *, create: bool = True, read_only: bool = False
+        cls,
+        location: Location,
+        name: str,
+        file: Path | None = None,
+        *,
+        create: bool = True,
+        read_only: bool = False,
     ) -> Ledger:
-        """Open the ledger at `path` for the campaign `name`, whose file is `file`.
+        """Open the ledger at `location` for the campaign `name`, whose file is `file`.
 
         Raises UserError if there is none and `create` is false, if it is not one of ours, newer or
-        damaged, or if it cannot be written.
+        damaged, if it cannot be written, or if its server cannot be reached.
         """
-        if path.exists() and check_header(path) < VERSION:
-            from campaign.ledger.sqlite.upgrade import bring_up_to_date
+        storage: Storage
+        if isinstance(location, Path):
+            from campaign.ledger.sqlite.storage import SqliteStorage
 
-            bring_up_to_date(path)
-        database = Database.open(path, create=create, read_only=read_only)
+            storage = SqliteStorage.open(location, create=create, read_only=read_only)
+        else:
+            raise UserError("a ledger in PostgreSQL cannot be opened yet")
         try:
-            if not read_only:
-                end_dead_runs(database, time.time_ns())
-            return cls(database, name, file)
+            return cls(storage, name, file)
         except BaseException:
-            database.close()
+            storage.close()
             raise
+
+    @staticmethod
+    def exists(location: Location) -> bool:
+        """Whether there is a ledger at `location`. Raises UserError if its server cannot be reached."""
+        if isinstance(location, Path):
+            return location.exists()
+        return False
 
     @classmethod
     def temporary(cls, name: str) -> Ledger:
         """Make a ledger that vanishes with `close`, with the campaign `name` registered."""
-        ledger = cls(Database.temporary(), name, None)
+        from campaign.ledger.sqlite.storage import SqliteStorage
+
+        ledger = cls(SqliteStorage.temporary(), name, None)
         ledger.register()
         return ledger
 
     def close(self) -> None:
-        """Close the ledger; a run that broke off is ended first: the last connection removes the WAL."""
-        try:
-            with suppress(UserError):  # no room, or locked: then it is as if the process had died
-                end_own_run(self.database, time.time_ns())
-        finally:
-            self.database.close()
+        """Close the ledger; a run that broke off is ended first."""
+        self.storage.close()
 
     def register(self) -> None:
         """Make the campaign known to the ledger, if it is not."""
         if self.campaign_id == _UNREGISTERED:
-            self.campaign_id = self._campaigns.register(self._name, self._file, time.time_ns())
+            self.campaign_id = self._campaigns.register(self.name, self._file, time.time_ns())
 
     def adopt(self, key: Sequence[KeyColumn] | None = None) -> None:
         """Register the campaign, and record where its file is now and, unless None, its key columns."""
@@ -123,23 +119,27 @@ class Ledger:
 
     @property
     def incomplete(self) -> str:
-        """Why messages may have been sent that this ledger does not know of, "" if it is complete."""
-        if lost_its_wal(self.database, time.time_ns()):
-            return WAL_LOST
-        return str(self.database.setting(INCOMPLETE) or "")
+        """Why messages of this campaign may have been sent that the ledger does not know of, or ""."""
+        return self.storage.incomplete(self.name, time.time_ns())
 
-    def complete(self) -> None:
-        """Note that this ledger knows of all that was sent."""
-        self.database.set_setting(INCOMPLETE, None)
+    def mark_incomplete(self, why: str) -> None:
+        """Note that messages may have been sent that the ledger does not know of."""
+        self.storage.mark_incomplete(why)
+
+    def complete(self, *, for_all: bool = False) -> None:
+        """Note that the ledger knows of all that was sent of this campaign, or of every one."""
+        self.storage.complete(None if for_all else self.name)
 
     def back_up(self, path: Path, now: int) -> None:
-        """Write a consistent copy to `path`, which knows that it is one; also while a process sends."""
-        self.database.copy_to(path)
-        copy = Database.open(path, create=False)
-        try:
-            mark_as_copy(copy, now)
-        finally:
-            copy.close()
+        """Write a consistent copy to `path`, which knows that it is one; also while a process sends.
+
+        Raises UserError where the ledger is on a server, which has its own tools for that.
+        """
+        self.storage.back_up(path, now)
+
+    def shares_its_secret_with(self, path: Path) -> bool:
+        """Whether another ledger is at `path`, and one of the two is a copy of the other."""
+        return self.storage.is_copy_of(path)
 
     def other_key(self, key: Sequence[KeyColumn]) -> tuple[KeyColumn, ...] | None:
         """Return the key of those who have had a message, if it differs from `key`.
@@ -175,10 +175,7 @@ class Ledger:
 
     def enrolment(self, choices: Choices | None = None) -> Enrolment:
         """Begin a reading of the list. Only `apply` needs the campaign to be registered."""
-        from campaign.ledger.protocols import Choices
-        from campaign.ledger.sqlite.enrolment import SqliteEnrolment
-
-        return SqliteEnrolment(self.database, self.campaign_id, choices or Choices())
+        return self.storage.enrolment(self.campaign_id, choices)
 
     def start(
         self, scope: Scope, now: int, longest_delay: int = 86_400 * SECOND, *, suppress: bool = True
@@ -190,59 +187,45 @@ class Ledger:
         list.
         """
         self.register()
-        from campaign.ledger.sqlite.run import SqliteRun
-
-        return SqliteRun.start(self.database, self.campaign_id, scope, now, longest_delay, suppress=suppress)
+        return self.storage.start(self.campaign_id, scope, now, longest_delay, suppress=suppress)
 
     def at_one_moment(self) -> AbstractContextManager[None]:
         """Let all that is read within be of one moment, whatever another process writes meanwhile."""
-        return self.database.temporary_transaction()
+        return self.storage.at_one_moment()
 
     @property
     def history(self) -> History:
         """What happened in this campaign."""
-        return SqliteHistory(self.database, self.campaign_id)
+        return self.storage.history(self.campaign_id)
 
     def returns(self, *, of_every_campaign: bool = False) -> Returns:
         """What came back of this campaign's messages, or of every campaign's."""
-        from campaign.ledger.sqlite.returning import SqliteReturns
-
-        return SqliteReturns(self.database, None if of_every_campaign else self.campaign_id)
+        return self.storage.returns(None if of_every_campaign else self.campaign_id)
 
     def ages(self, scope: Scope, now: Moment, period: int, places: int) -> list[tuple[int, int]]:
         """Return (age in ns, addresses) of the last starts in `scope`, the oldest first; see `Run.ages`."""
-        return ages(self.database, scope, now, period, places)
+        return self.storage.ages(scope, now, period, places)
 
     def is_suppressed(self, address: str) -> bool:
         """Whether the suppression list covers an address."""
-        from campaign.ledger.sqlite.run import is_suppressed
-
-        return is_suppressed(self.database, self.campaign_id, address)
+        return self.storage.is_suppressed(self.campaign_id, address)
 
     def note_log(self, path: Path, size: int) -> None:
         """Note that this run appends to the log of attempts at `path`, which has so many octets."""
-        from campaign.ledger.sqlite import noted
-
-        noted.note(self.database, self.campaign_id, str(path), size)
+        self.storage.note_log(self.campaign_id, str(path), size)
 
     @property
     def log_note(self) -> LogNote | None:
         """What the last run that had a log of attempts has noted."""
-        from campaign.ledger.sqlite import noted
-
-        return noted.noted(self.database, self.campaign_id)
+        return self.storage.log_note(self.campaign_id)
 
     def log_is_complete(self) -> None:
         """Remove this run's note, unless it still has messages on their way."""
-        from campaign.ledger.sqlite import noted
-
-        noted.complete(self.database, self.campaign_id)
+        self.storage.log_is_complete(self.campaign_id)
 
     def recorded(self, note: LogNote) -> Iterator[Attempted]:
         """Iterate over the attempts of the run that made a note, those in doubt too; forgotten ones not."""
-        from campaign.ledger.sqlite import noted
-
-        return noted.recorded(self.database, self.campaign_id, note)
+        return self.storage.recorded(self.campaign_id, note)
 
     def settle_doubt(
         self, status: Status, keys: Iterable[str], words: str, now: int, *, waiting: bool = False
@@ -250,21 +233,16 @@ class Ledger:
         """Settle rows in doubt as `status` (accepted or pending); return how many there were.
 
         Raises UserError where one would be pending whose process can still be seen: it may send it yet.
-        `waiting`: settle rows that are pending or deferred instead.
+        `waiting`: settle rows that are pending, deferred or refused instead.
         """
-        from campaign.ledger.sqlite import doubt
-
-        of = ("pending", "deferred") if waiting else ("in_doubt",)
-        return doubt.settle_doubt(self.database, self.campaign_id, status, keys, words, now, of)
+        return self.storage.settle_doubt(self.campaign_id, status, keys, words, now, waiting=waiting)
 
     def forget(self, text: str, now: int) -> Forgotten:
         """Remove a person's data from every campaign: those of an address, or of a bad row's exact cell.
 
         Raises UserError where `text` is neither.
         """
-        from campaign.ledger.sqlite import forgetting
-
-        return forgetting.forget(self.database, text, now)
+        return self.storage.forget(text, now)
 
     def scrubbed(self, now: int) -> bool:
         """Remove what is left in the ledger's storage of people who were forgotten.
@@ -272,11 +250,8 @@ class Ledger:
         Returns False while something is left. Raises LeaseHeld while another process is sending: it does
         this itself when its run ends.
         """
-        from campaign.ledger.sqlite import forgetting
-
-        return forgetting.scrubbed(self.database, now)
+        return self.storage.scrubbed(now)
 
     def problem(self, message: str) -> Problem:
         """Return a problem located at the ledger."""
-        path = self.database.path
-        return Problem(message, shown(path) if path else None)
+        return self.storage.problem(message)

@@ -21,6 +21,7 @@ from campaign.message.template_styles import named_sheets
 from campaign.templating.compiled import Text, compile_file, compile_text
 from campaign.templating.loader import FolderLoader
 from campaign.templating.names import Names
+from campaign.templating.sandbox import Environment as SandboxedEnvironment
 from campaign.templating.sandbox import environment
 from campaign.wording import shown
 
@@ -39,6 +40,7 @@ class Bodies:
         self._sheets = self._make_sheets()
         self._inliner = Inliner(self._sheets) if campaign.inline_css else None
         self._file: dict[str, Path] = {}
+        self._from_mjml = ""
         self.problems: list[Problem] = []
         self._text = self._compile("text", names, html=False)
         self._markdown = self._compile("markdown", names, html=False)
@@ -55,6 +57,11 @@ class Bodies:
         """The sources that HTML is made from, by name."""
         texts = (self._markdown, self._html)
         return {name: source for text in texts if text for name, source in text.sources.items()}
+
+    @property
+    def html_templates(self) -> Iterator[str]:
+        """What HTML is rendered from: the HTML sources, or what was made of the MJML."""
+        yield from [self._from_mjml] if self._from_mjml else self.html_sources.values()
 
     def render(
         self, context: Mapping[str, object], subject: str
@@ -116,9 +123,10 @@ class Bodies:
         """Return what reads sheets: beside the HTML's template first, then from the campaign's folder."""
         templates = self._campaign.templates
         named = [template_name(self._campaign, file) for file in (templates.html, templates.mjml) if file]
-        return Sheets(self._sheet, [*(posixpath.dirname(name) for name in named), ""])
+        return Sheets(self._read, [*(posixpath.dirname(name) for name in named), ""])
 
-    def _sheet(self, name: str) -> str:
+    def _read(self, name: str) -> str:
+        """Return the text of a file that a template names, by its path from the campaign's folder."""
         try:
             return self._loader.get_source(Environment(autoescape=True), name)[0]
         except TemplateNotFound as error:
@@ -136,11 +144,43 @@ class Bodies:
         name = template_name(self._campaign, file)
         try:
             if kind == "mjml":
-                source, _, _ = self._loader.get_source(env, name)
-                return compile_text(mjml.to_html(source, file), env=env, place=place, names=names)
+                self._loader.get_source(env, name)
+                return self._compile_mjml(name, env, names)
             return compile_file(name, env=env, place=place, names=names)
         except TemplateNotFound as error:
             self.problems.append(replace(place, message=str(error.message)))
         except UserError as error:
             self.problems += error.problems
         return None
+
+    def _compile_mjml(self, name: str, env: SandboxedEnvironment, names: Names) -> Text:
+        """Return the compiled HTML of an MJML template. Its problems and its sources are the MJML's."""
+
+        def read(name: str) -> tuple[str, str]:
+            return self._read(name), shown(self._loader.path(name))
+
+        converted = mjml.to_html(name, read)
+        self._from_mjml = converted.html
+        place = Problem("", read(name)[1], path="templates.mjml")
+
+        def at_source(found: UserError) -> UserError:
+            return UserError(
+                *(converted.at_source(one) if one.path == place.path else one for one in found.problems)
+            )
+
+        try:
+            text = compile_text(converted.html, env=env, place=place, names=names)
+        except UserError as error:
+            raise at_source(error) from None
+
+        def render(context: Mapping[str, object]) -> str:
+            try:
+                return text.render(context)
+            except UserError as error:
+                raise at_source(error) from error
+
+        included = {name: source for name, source in text.sources.items() if name != place.path}
+        where = {column: converted.at_source(one) for column, one in text.shown.items()}
+        return replace(
+            text, shown=where, sources={**converted.sources, **included}, constant=None, _render=render
+        )

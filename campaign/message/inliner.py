@@ -6,10 +6,11 @@ a condition stays as it is written: at-rules such as `@media`, `a:hover`, sheets
 screens, and those within `<!--[if !mso]><!-->`. So do rules that a conditional comment needs, and
 rules of which a selector matches nothing, as many are about elements that a mail program adds.
 
-Which rule matches which element is css-inline's answer. It is asked with a skeleton of the document,
-its tags with their `class`, `id` and a number, and with rules that set a custom property each; so an
-element comes back with the numbers of its rules. Messages of one template often have the same
-skeleton, and then the answer is known. The cascade is done in `cascade`.
+Which rule matches which element is css-inline's answer. It is asked with a skeleton of the document:
+its tags with their `class`, `id` and a number, and a letter where there is text. Each rule of the
+skeleton sets a custom property, so that an element comes back with the numbers of its rules. Messages
+of one template often have the same skeleton, and then the answer is known. The cascade is done in
+`cascade`.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ _CLOSES = re.compile(r"<!--<!\[endif\]-->|<!\[endif", re.IGNORECASE)
 _UNSEEN = {"head", "meta", "title", "link", "style", "script", "base", "noscript", "template"}
 _MARKED = re.compile(r' _="([0-9]+)"(?: [^\s="]+="[^"]*")*? style="([^"]*)"')
 _OUT = re.compile(r'<([a-z][^\s/>]*)((?: [^\s=]+="[^"]*")*)>')
+_PLACES = re.compile(r' _="([0-9]+)"')
 _NUMBER = re.compile(r"--r([0-9]+):")
 _ENDS_STYLE, _ESCAPED_END = re.compile("</(style)", re.IGNORECASE), r"<\\/\1"
 _ONLY_COMMENTS = re.compile(r"(?:\s|/\*.*?\*/|<!--|-->|@charset[^;]*;)*", re.DOTALL | re.IGNORECASE)
@@ -58,7 +60,8 @@ class Inliner:
         if not any(token[1] != "!" for _, token in about):
             return html
         styles = self._styles(tuple(token for _, token in about))
-        plan = styles.plan(tuple(map(styles.piece, tokens)))
+        texts = tuple("x" if text and not text.isspace() else "" for text in parts[::2])
+        plan = styles.plan(tuple(map(styles.piece, tokens)), texts)
         for place, given in plan.elements:
             parts[2 * place + 1] = _restyled(tokens[place], given)
         for number, text in plan.sheets:
@@ -186,34 +189,35 @@ class _Styles:
                 kept.append(f" {one.name}={quote}{value}{quote}")
         return "".join(kept)
 
-    def _plan(self, pieces: tuple[str, ...]) -> _Plan:
-        elements, implied = self._matches(pieces) if self._rules else ({}, set())
+    def _plan(self, pieces: tuple[str, ...], texts: tuple[str, ...]) -> _Plan:
+        elements, implied = self._matches(pieces, texts) if self._rules else ({}, set())
         everywhere = implied.union(*elements.values())
         used = {number for number, one in enumerate(self._rule_of) if number in everywhere}
         kept = self._needed | {self._rule_of[number] for number in implied}
         kept |= {rule for number, rule in enumerate(self._rule_of) if number not in used}
         strong = frozenset(self._strong & kept)
-        given = tuple((place, self._gives(numbers, strong)) for place, numbers in elements.items())
+        given = tuple((place, self._gives(numbers, strong)) for place, numbers in elements.items() if numbers)
         return _Plan(given, tuple(self._left(kept)))
 
-    def _matches(self, pieces: tuple[str, ...]) -> tuple[dict[int, tuple[int, ...]], set[int]]:
-        """Return the selectors that match tokens, by place, and those that match elements without a tag."""
+    def _matches(
+        self, pieces: tuple[str, ...], texts: tuple[str, ...]
+    ) -> tuple[dict[int, tuple[int, ...]], set[int]]:
+        """Return which selectors match each token, by its place, and which match elements without a tag."""
+        # A text begins elements that nobody closed anew, as <i> in <b><i>a</b>b</i>.
         skeleton = "".join(
-            f"{piece} _={place}>{_end_of_raw(piece)}" if piece[:1] == "<" and piece[1] not in "/!" else piece
-            for place, piece in enumerate(pieces)
+            f"{text}{piece} _={place}>{_end_of_raw(piece)}"
+            if piece[:1] == "<" and piece[1] not in "/!"
+            else text + piece
+            for place, (text, piece) in enumerate(zip(texts, (*pieces, ""), strict=True))
         )
         out = self._matcher.inline(skeleton)
         found = _MARKED.findall(out)
-        elements: dict[int, tuple[int, ...]] = {}
-        for place, style in found:
-            if _name(pieces[int(place)]) not in _UNSEEN:
-                elements.setdefault(int(place), _numbers(style))
-        implied: set[int] = set()
-        if len(found) != out.count(' style="'):
-            for name, written in _OUT.findall(out):
-                if name not in _UNSEEN and ' _="' not in written:
-                    implied.update(_numbers(written))
-        return elements, implied
+        elements = {int(place): _numbers(style) for place, style in found}
+        numbers = _PLACES.findall(out)
+        if len(found) == out.count(' style="') and len(set(numbers)) == len(numbers):
+            seen = {place: own for place, own in elements.items() if _name(pieces[place]) not in _UNSEEN}
+            return seen, set()
+        return _with_implied(out)
 
     def _give(self, selectors: tuple[int, ...], strong: frozenset[int]) -> _Given:
         """Return what rules give an element, in the order of the cascade.
@@ -252,6 +256,23 @@ def _without(text: str, rules: Iterable[Rule]) -> str:
         at = rule.end
     left.append(text[at:])
     return re.sub(r"\n\s*\n", "\n", "".join(left))
+
+
+def _with_implied(out: str) -> tuple[dict[int, tuple[int, ...]], set[int]]:
+    """Return what `_matches` does, for a document with elements of no tag, and tags of two elements."""
+    elements: dict[int, tuple[int, ...]] = {}
+    implied: set[int] = set()
+    for name, written in _OUT.findall(out):
+        numbers, place = _numbers(written), _PLACES.search(written)
+        if name in _UNSEEN:
+            continue
+        if place is None:
+            implied.update(numbers)
+        elif elements.setdefault(int(place[1]), numbers) != numbers:
+            # Of <b><i>a</b>b</i> the parser makes two <i>, for which other rules may hold.
+            implied.update(numbers, elements[int(place[1])])
+            elements[int(place[1])] = ()
+    return elements, implied
 
 
 @lru_cache(maxsize=4096)

@@ -29,6 +29,11 @@ TOKEN = re.compile(
 START = re.compile(rf"<([a-zA-Z][^\s/>]*+){_ATTRIBUTES}>")
 """A start tag and its name."""
 
+VOID = frozenset(
+    ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr")
+)
+"""Elements without an end tag (HTML 13.1.2)."""
+
 _ATTRIBUTE = re.compile(rf"[\s/]*+(=?[^\s/>=]++)({_VALUE})?+")
 _ASSIGNED = re.compile(r"\s*=\s*")
 

@@ -81,7 +81,7 @@ class Renderer:
         self.digest = content_digest(
             campaign,
             self._texts(),
-            self._bodies.html_sources.values(),
+            self._bodies.html_templates,
             self._attachments.static,
             folder,
             self._bodies.sheets,

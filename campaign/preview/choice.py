@@ -58,7 +58,7 @@ def choose(
         return map(Chosen, addressed(campaign, recipients, choice.address))
     if choice.pick is not None:
         # Rows that are not picked are not this preview's to judge: `check` does.
-        return varied(everybody(recipients, Tally(), progress), recipients.columns, choice.pick)
+        return varied(_each_key_once(recipients, progress), recipients.columns, choice.pick)
     if choice.every:
         return map(Chosen, everybody(recipients, bad, progress))
     return [Chosen(first(recipients, bad))]
@@ -130,6 +130,15 @@ def everybody(recipients: Recipients, bad: Tally, progress: Progress) -> Iterato
         enrolment.stage(recipients.columns, _read(recipients, bad, progress))
         bad.add(left_out(double, recipients.file) for double in enrolment.drop_duplicates())
         yield from enrolment.to_send()
+
+
+def _each_key_once(recipients: Recipients, progress: Progress) -> Iterator[Recipient]:
+    """Iterate over rows until the caller has seen enough; their keys are kept in memory."""
+    keys: set[str] = set()
+    for row in _read(recipients, Tally(), progress):
+        if isinstance(row, Recipient) and row.key not in keys:
+            keys.add(row.key)
+            yield row
 
 
 def _read(recipients: Recipients, bad: Tally, progress: Progress) -> Iterator[Recipient | BadRow]:

@@ -1,36 +1,30 @@
 """Messages as one self-contained HTML page: no network, no script, whatever is in them.
 
-A message's HTML is the `srcdoc` of a sandboxed frame. The frame inherits the page's
-Content-Security-Policy, which allows styles and `data:` images and nothing else. The switches are radio
-buttons and CSS.
+A message's HTML is the `srcdoc` of a sandboxed frame (`frame.py`). The frame inherits the page's
+Content-Security-Policy, which allows styles and `data:` images and nothing else, unless images are to be
+loaded. The switches are radio buttons and CSS.
 """
 
 from __future__ import annotations
 
 import re
-from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html.parser import HTMLParser
 from pathlib import Path
 
 import jinja2
 
 from campaign.address import display_address
+from campaign.errors import Problem
 from campaign.outfile import Kind, is_page
+from campaign.preview.frame import framed
+from campaign.preview.inbox import InboxLine, inbox_line
 from campaign.preview.opened import OpenedMessage
 from campaign.preview.variety import Chosen
 from campaign.wording import size, visible, visible_text
 
 PREVIEW = Kind("a page of campaign's", is_page, private=True)
 
-# A click on a link would load it inside the frame. With this base it asks for a new window, which the
-# sandbox denies.
-_INERT = '<meta http-equiv="x-dns-prefetch-control" content="off"><base target="_blank">'
-# Browsers connect for `<link rel=preconnect>`, and for an inner frame before the policy stops it. Mail
-# programs show neither, so both are renamed to elements that do nothing.
-_LINK = re.compile(r"<link\b", re.IGNORECASE)
-_FRAMES = re.compile(r"<(i?frame|frameset|object|embed|fencedframe|portal)\b", re.IGNORECASE)
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{76}\n){8,}(?:[A-Za-z0-9+/]+={0,2}\n)?")
 _SHOWN_LINES = 3
 
@@ -47,6 +41,8 @@ class _Shown:
     sender: str
     to: str
     why: tuple[str, ...]
+    inbox: InboxLine
+    problems: tuple[tuple[str, str], ...]
     return_path: str
     recipients: tuple[str, ...]
     headers: tuple[tuple[str, str], ...]
@@ -59,23 +55,39 @@ class _Shown:
     size: str
 
 
-def page(campaign: str, messages: Sequence[tuple[Chosen, OpenedMessage]], notes: Sequence[str]) -> str:
-    """Return the page for messages of a campaign; `notes` say what will differ when it is sent."""
+@dataclass(frozen=True, slots=True)
+class Previewed:
+    """A row to show: why it was chosen, its message, and what `check` finds in it."""
+
+    chosen: Chosen
+    opened: OpenedMessage
+    problems: tuple[Problem, ...] = ()
+
+
+def page(
+    campaign: str, messages: Sequence[Previewed], notes: Sequence[str], *, load_images: bool = False
+) -> str:
+    """Return the page for messages of a campaign; `notes` say what will differ when it is sent.
+
+    `load_images`: images on the network are loaded when the page is looked at.
+    """
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     template = environment.from_string(Path(__file__).with_name("page.html.j2").read_text(encoding="utf-8"))
-    shown = [_show(chosen, opened) for chosen, opened in messages]
+    shown = [_show(one, load_images=load_images) for one in messages]
     with_html = any(one.html is not None for one in shown)
-    return template.render(campaign=visible(campaign), messages=shown, notes=notes, with_html=with_html)
+    return template.render(
+        campaign=visible(campaign), messages=shown, notes=notes, with_html=with_html, load_images=load_images
+    )
 
 
-def _show(chosen: Chosen, opened: OpenedMessage) -> _Shown:
+def _show(previewed: Previewed, *, load_images: bool) -> _Shown:
+    chosen, opened = previewed.chosen, previewed.opened
     recipient, message = chosen.recipient, opened.message
-    seen = _Seen()
-    if opened.html is not None:
-        seen.feed(opened.html)
-        seen.close()
+    frame = framed(opened, load_images=load_images) if opened.html is not None else None
+    links = frame.links if frame is not None else ()
+    line = inbox_line(opened)
     return _Shown(
         recipient.number,
         recipient.line,
@@ -85,20 +97,31 @@ def _show(chosen: Chosen, opened: OpenedMessage) -> _Shown:
         visible(opened.header("From")),
         visible(opened.header("To")),
         tuple(map(visible, chosen.why)),
+        InboxLine(visible(line.sender), visible(line.subject), visible(line.beginning)),
+        tuple((problem.severity.value, visible(_said(problem))) for problem in previewed.problems),
         visible(message.envelope.sender),
         tuple(map(visible, message.envelope.recipients)),
         tuple((name, visible(value)) for name, value in opened.headers),
         visible_text(opened.text) if opened.text is not None else None,
-        _framed(opened) if opened.html is not None else None,
+        frame.document if frame is not None else None,
         source(message.content),
-        tuple((visible(" ".join(text.split())), visible(address)) for text, address in seen.links),
-        seen.remote,
+        tuple((visible(" ".join(text.split())), visible(address)) for text, address in links),
+        frame.remote if frame is not None else 0,
         tuple(
             (visible(part.name), part.content_type, size(len(part.content)))
             for part in (*opened.attachments, *opened.images)
         ),
         size(message.size),
     )
+
+
+def _said(problem: Problem) -> str:
+    """Return a problem with its place, and without the rows that have it."""
+    place = ":".join(str(part) for part in (problem.file, problem.line) if part is not None)
+    message = (
+        problem.message.removesuffix(f" ({problem.rows})") if problem.rows is not None else problem.message
+    )
+    return f"{place}: {message}" if place else message
 
 
 def source(content: bytes) -> str:
@@ -111,43 +134,3 @@ def source(content: bytes) -> str:
         return f"{''.join(lines[:_SHOWN_LINES])}[… {left_out:,} more lines of base64 …]\n"
 
     return visible_text(_BASE64.sub(cut, text))
-
-
-def _framed(opened: OpenedMessage) -> str:
-    """Return the frame's document: images in it, links inert."""
-    html = _FRAMES.sub(r"<x-\1", _LINK.sub("<meta", opened.html or ""))
-    for image in opened.images:
-        if image.content_type.startswith("image/"):
-            octets = b64encode(image.content).decode("ascii")
-            html = html.replace(f"cid:{image.content_id}", f"data:{image.content_type};base64,{octets}")
-    return _INERT + html
-
-
-class _Seen(HTMLParser):
-    """The links of a message's HTML, and how many of its images are loaded from the network."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.links: list[tuple[str, str]] = []
-        self.remote = 0
-        self._open = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = dict(attrs)
-        if tag == "a" and values.get("href"):
-            self.links.append(("", values["href"] or ""))
-            self._open = True
-        elif tag == "img":
-            self.remote += (values.get("src") or "").lower().startswith(("http:", "https:", "//"))
-            self._add(values.get("alt") or "")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._open = self._open and tag != "a"
-
-    def handle_data(self, data: str) -> None:
-        self._add(data)
-
-    def _add(self, text: str) -> None:
-        if self._open:
-            before, address = self.links[-1]
-            self.links[-1] = (before + text, address)

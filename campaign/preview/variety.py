@@ -1,6 +1,7 @@
 """A few rows that show how much a list varies: most mistakes in a template show with one of them.
 
-The list is read once, and only candidates are kept in memory. The same list gives the same rows.
+The list is read once, at most its first LOOKED_AT rows, and only candidates are kept in memory. The
+same list gives the same rows.
 """
 
 from __future__ import annotations
@@ -13,10 +14,15 @@ from hashlib import blake2b
 
 from campaign.model import Recipient
 
+LOOKED_AT = 20_000
+"""Rows that are looked at: what a list has in store shows in them, and reading a million takes a minute."""
+
 _COLUMNS = 40  # columns that are examined one by one
 _VALUES = 12  # a column with more distinct values is no choice between a few
 _LONG = 40  # characters of a value in a reason
 _REASONS = 4
+_TELLING = 12  # characters from which on a column's longest cell may say something
+_MUCH = 1.5  # and how many times its average it must have
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,12 @@ class _Column:
     blank: Recipient | None = None
     values: dict[str, Recipient] = field(default_factory=dict)
     cells: int = 0
+    characters: int = 0
+
+    @property
+    def varies(self) -> bool:
+        """Whether its longest cell is much longer than others: one date is as long as the next."""
+        return self.longest.score >= max(_TELLING, _MUCH * self.characters / max(1, self.cells))
 
     @property
     def choice(self) -> bool:
@@ -56,6 +68,7 @@ class _Column:
     def see(self, cell: str, row: Recipient) -> None:
         cell = cell.strip()
         self.cells += 1
+        self.characters += len(cell)
         self.longest.see(len(cell), row)
         if not cell:
             self.blank = self.blank or row
@@ -74,7 +87,10 @@ def varied(rows: Iterable[Recipient], columns: tuple[str, ...], most: int) -> li
     best = {trait: _Best() for trait in _TRAITS}
     looked_at = {column: _Column() for column in columns[:_COLUMNS]}
     spread: list[tuple[int, int, Recipient]] = []
-    for row in rows:
+    for count, row in enumerate(rows):
+        if count == LOOKED_AT:
+            del best["last row"]  # there are more
+            break
         for trait, score in _scores(row):
             best[trait].see(score, row)
         for column, seen in looked_at.items():
@@ -146,7 +162,7 @@ def _candidates(
         if seen.blank is not None:
             yield f"no {column}", seen.blank, column
     for column, seen in columns.items():
-        if seen.longest.row is not None and not seen.choice:
+        if seen.longest.row is not None and seen.varies and not seen.choice:
             yield f"longest {column}", seen.longest.row, ""
     for row in spread:
         yield "", row, ""

@@ -9,13 +9,16 @@ The file is itself a valid list: what was refused can be corrected in it and sen
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Protocol
 
 from campaign.ledger import CopyEntry
 from campaign.model import Status
 from campaign.outfile import Kind
 
+_BATCH = 500  # rows that are written at once: most of the time goes into calls
 STATUS, REPLY, COPIES = "campaign_status", "campaign_reply", "campaign_copies"
 RETURNED = "campaign_returned"
 _OURS = (STATUS, REPLY, COPIES, RETURNED)
@@ -53,17 +56,28 @@ def write(
     `copies` has, by key, what became of a row's copies that were not accepted. Where `returned` is given,
     only the rows in it are written, with what came back of them.
     """
-    write_row = csv.writer(out, lineterminator="\n").writerow
     further = [(COPIES, copies)] if copies else []
     further += [(RETURNED, returned)] if returned is not None else []
-    write_row([*columns, STATUS, REPLY, *(column for column, _ in further)])
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*columns, STATUS, REPLY, *(column for column, _ in further)])
     count = 0
-    for key, cells, status, reply in rows:
-        if returned is None or key in returned:
-            count += 1
-            said = [status, " ".join(reply.split())]
-            write_row([*cells, *said, *(by_key.get(key, "") for _, by_key in further)])
-    return count
+    rows = iter(rows) if returned is None else (row for row in rows if row[0] in returned)
+    while True:
+        out.write(text.getvalue())
+        text.seek(0)
+        text.truncate()
+        batch = list(islice(rows, _BATCH))
+        if not batch:
+            return count
+        count += len(batch)
+        if further:
+            writer.writerows(
+                [*cells, status, " ".join(reply.split()), *(by_key.get(key, "") for _, by_key in further)]
+                for key, cells, status, reply in batch
+            )
+        else:
+            writer.writerows([*cells, status, " ".join(reply.split())] for _, cells, status, reply in batch)
 
 
 def original(columns: Iterable[str]) -> tuple[str, ...]:

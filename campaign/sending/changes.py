@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
+from pathlib import Path
 
+from campaign.campaignfile.identity import identify
 from campaign.campaignfile.models import CampaignFile
+from campaign.errors import UserError
 from campaign.ledger import Ledger
 from campaign.ledger.protocols import Plan
 from campaign.model import KeyColumn
 from campaign.preparation import Preparation
 from campaign.sending.reception import judged
-from campaign.wording import counted
+from campaign.wording import counted, shown
 
 
 class Change(StrEnum):
@@ -24,6 +27,7 @@ class Change(StrEnum):
     KEYS = "keys"  # what tells rows apart: people who have had the message are new rows
     NAME = "name"  # the campaign's name, in the same file
     LIST = "list"  # most of the list is gone
+    COPY = "copy"  # the ledger is a copy of another that is still there
     BOUNCES = "bounces"  # many complained of earlier mail, or are dead
 
 
@@ -33,6 +37,10 @@ def changes(campaign: CampaignFile, ledger: Ledger, preparation: Preparation) ->
     if plan.to_send + plan.copies and ledger.digest not in (None, preparation.renderer.digest):
         words = "the content has changed since some had it; those who follow will get something else"
         yield Change.CONTENT, words
+    original = copied_from(campaign, ledger)
+    if original is not None:
+        words = f"this ledger is a copy: {shown(original)} has this campaign too, with a ledger of its own"
+        yield Change.COPY, f"{words}; who was mailed from there since is mailed again from here"
     key = key_of(campaign)
     if words := _by_another_key(ledger.other_key(key), key, plan):
         yield Change.KEYS, words
@@ -45,6 +53,18 @@ def changes(campaign: CampaignFile, ledger: Ledger, preparation: Preparation) ->
         yield Change.LIST, f"the list has {counted(plan.rows, 'row')}, and had {plan.rows_before:,} last time"
     if plan.to_send + plan.copies:
         yield from ((Change.BOUNCES, one.words) for one in judged(ledger.returns().shares()) if one.asks)
+
+
+def copied_from(campaign: CampaignFile, ledger: Ledger) -> Path | None:
+    """Return the campaign file that the ledger knows, if that one still has the ledger this is a copy of."""
+    known = ledger.known_file
+    if known is None or not known.is_file() or known.samefile(campaign.file):
+        return None
+    try:
+        there = identify(known).ledger
+    except UserError:
+        return None
+    return known if isinstance(there, Path) and ledger.shares_its_secret_with(there) else None
 
 
 def key_of(campaign: CampaignFile) -> tuple[KeyColumn, ...]:

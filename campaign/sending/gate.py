@@ -59,6 +59,7 @@ class Gate:
         self._ahead = 0  # addresses whose envelopes may be out, and whose contents have not started
         self._line: list[str] = []  # keys whose intents wait for the pace, first come first served
         self._intended = 0  # addresses whose intents may be committed, and whose contents have not started
+        self._started = 0  # addresses whose contents have started, and whose answers are due
         self._lead = _FIRST_LEAD
         self._last_start = 0
 
@@ -79,9 +80,12 @@ class Gate:
     def outlook(
         self, addresses: int, due: int | None, now: int, utc: int, last_due: int | None = None
     ) -> Outlook:
-        """Return when the next of so many addresses may leave, and when all will have; see `outlook`."""
+        """Return when the next of so many addresses may leave, and when all will have; see `outlook`.
+
+        Those whose answers are due are among them, and have their places already.
+        """
         with self._lock:
-            return outlook(self._pace, addresses, due, now, utc, last_due)
+            return outlook(self._pace, max(0, addresses - self._started), due, now, utc, last_due)
 
     def committed(self, took: int) -> None:
         """Take note of the ns that the commit of an intent has taken."""
@@ -118,7 +122,15 @@ class Gate:
             self._pace.take(now, booking.addresses)
             self._last_start = now
             self._uncount(booking)
+            booking.started_now = booking.addresses
+            self._started += booking.addresses
             return 0
+
+    def _settled(self, booking: Booking) -> None:
+        with self._lock:
+            self._started -= booking.started_now
+            booking.started_now = 0
+            self._uncount(booking)
 
     def _give_back(self, booking: Booking) -> None:
         with self._lock:
@@ -143,7 +155,8 @@ class Gate:
 class Booking:
     """One message's way through the gate. It belongs to one thread at a time.
 
-    `ahead_now` and `intended_now` are the addresses that the gate counts so; only the gate sets them.
+    `ahead_now`, `intended_now` and `started_now` are the addresses that the gate counts so; only the gate
+    sets them.
     """
 
     def __init__(self, gate: Gate, key: str, addresses: int) -> None:
@@ -151,6 +164,7 @@ class Booking:
         self.addresses = addresses
         self.ahead_now = 0
         self.intended_now = 0
+        self.started_now = 0
         self._gate = gate
 
     def __enter__(self) -> Booking:
@@ -183,3 +197,7 @@ class Booking:
     def give_back(self) -> None:
         """Count no longer what has not started."""
         self._gate._give_back(self)
+
+    def settled(self) -> None:
+        """Count it no longer at all: it has its answer, or gets none."""
+        self._gate._settled(self)

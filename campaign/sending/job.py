@@ -6,9 +6,8 @@
 `run` does that in this order for everybody; what differs between the four stands in `Mode`. It prints
 nothing and asks nobody: it tells an `Audience`, which also says whether the person agrees.
 
-What a guard refuses is a UserError: another file of this name in the ledger, a rate that no message
-fits into. What differs from earlier runs (`Change`) is asked about, and is NotAccepted where nobody can
-be asked.
+A guard refuses with a UserError: another file of this name in the ledger, a rate that no message fits
+into. What differs from earlier runs (`Change`) is asked about, or NotAccepted where nobody can be asked.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ from typing import Protocol
 
 from campaign import clock
 from campaign.campaignfile.load import load
+from campaign.campaignfile.location import same_ledger
 from campaign.campaignfile.models import CampaignFile
 from campaign.checks.rules import Checks
 from campaign.delivery import Result
@@ -179,7 +179,8 @@ def run(campaign: CampaignFile, options: Options, audience: Audience) -> Finishe
     may_be_new = options.mode is not Mode.SEND or options.asks or options.new_ledger
     refuse_lost(campaign, may_be_new=may_be_new)
     with _opened(campaign, options.mode) as ledger:
-        refuse_unknowing(campaign, ledger, may_be_new=may_be_new)
+        if options.mode is not Mode.TEST:
+            refuse_unknowing(campaign, ledger, may_be_new=may_be_new)
         match options.mode:
             case Mode.DRY_RUN:
                 _guard_identity(campaign, ledger)
@@ -220,7 +221,8 @@ def _send(
     now = time.time_ns()
     summary = replace(ledger.history.summary(now), sending=None)  # that was us
     replies = tuple(islice(ledger.history.replies(now), _SAID))
-    left = plan.addresses_of(summary.not_started - summary.copies_not_started) + summary.copies_not_started
+    copies = summary.copies_not_started + summary.copies[Status.IN_FLIGHT]
+    left = plan.addresses_of(summary.waiting - copies) + copies
     ahead = sender.outlook(left, summary.next_due, summary.last_due) if left else None
     return Finished(stop, summary, replies, (), took, lease.suppressed_by_it(), ahead)
 
@@ -303,7 +305,7 @@ def other_file(campaign: CampaignFile, known: Path | None) -> Path | None:
         other = load(known)
     except UserError:
         return known  # which it may have been
-    same = other.name == campaign.name and other.ledger.resolve() == campaign.ledger.resolve()
+    same = other.name == campaign.name and same_ledger(other.ledger, campaign.ledger)
     return known if same else None
 
 
@@ -336,7 +338,7 @@ def _opened(campaign: CampaignFile, mode: Mode) -> Iterator[Ledger]:
     match mode:
         case Mode.REHEARSAL:
             ledger = Ledger.temporary(campaign.name)
-        case Mode.DRY_RUN if not campaign.ledger.exists():
+        case Mode.DRY_RUN if not Ledger.exists(campaign.ledger):
             ledger = Ledger.temporary(campaign.name)
         case Mode.DRY_RUN:
             ledger = Ledger.open(campaign.ledger, campaign.name, campaign.file, create=False, read_only=True)

@@ -6,6 +6,7 @@ without its WAL, knows too little.
 
 from __future__ import annotations
 
+from campaign.campaignfile.location import shown_location
 from campaign.campaignfile.models import CampaignFile
 from campaign.errors import Problem, UserError
 from campaign.ledger import Ledger
@@ -14,7 +15,7 @@ from campaign.wording import shown
 
 def refuse_lost(campaign: CampaignFile, *, may_be_new: bool) -> None:
     """Refuse to make a ledger that nobody agreed to."""
-    if not may_be_new and not campaign.ledger.exists():
+    if not may_be_new and not Ledger.exists(campaign.ledger):
         raise _new(campaign)
 
 
@@ -37,4 +38,4 @@ def _new(campaign: CampaignFile) -> UserError:
         "this would be a new ledger: it knows nobody, and everybody on the list would be mailed. If nobody"
         " has had this campaign yet, add --new-ledger; else put the ledger back where it was"
     )
-    return UserError(Problem(what, shown(campaign.ledger)))
+    return UserError(Problem(what, shown_location(campaign.ledger)))

@@ -259,7 +259,7 @@ class Lane:
         done: list[tuple[Work, Answer, Verdict, Result]] = []
         for one in settled:
             work = self._open.pop(one.message.key)
-            work.booking.give_back()
+            work.booking.settled()
             verdict = self._dispatch.judge(one.answers[0])
             claim = work.claim
             standing = Standing(claim.attempts, claim.spared, self._dispatch.others_accepted())

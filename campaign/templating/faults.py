@@ -80,6 +80,8 @@ class Reporting:
             return
         file, line = _template_line(trace)
         place = Problem("", file=shown(Path(file)), line=line) if file else self._sources.place
+        if place.line is None:  # of a template that is no value of the campaign file
+            place = replace(place, line=line)
         if isinstance(error, Unreadable):
             columns = _holding(error, self._sources, line or 1, self._context.get(ROW))
             of = f"{', '.join(columns)}: " if columns else ""

@@ -18,7 +18,7 @@ from campaign.ledger.sqlite.schema import SCHEMA
 from campaign.recipients.list import Recipients
 from tests.bench.pairs import paired, report
 from tests.e2e.folder import CampaignFolder
-from tests.ledger.book import NOW, enrol, intent, people, result, start
+from tests.ledger.book import NOW, database, enrol, intent, people, result, start
 from tests.servers.postfix import Postfix
 
 pytestmark = pytest.mark.bench
@@ -164,7 +164,7 @@ def million(
     began = time.perf_counter()
     enrol(ledger, Recipients(campaign), columns=COLUMNS)
     print(f"\nthe first enrolment of {PEOPLE:,}: {time.perf_counter() - began:.1f} s")
-    ledger.database.change(
+    database(ledger).change(
         "UPDATE messages SET status = 'accepted', attempts = 1, settled_at = ? WHERE number <= ?",
         (NOW, PEOPLE - WAITING),
     )

@@ -30,6 +30,8 @@ smtp: {host: smtp.example.com, rate: 14/second, ca_file: ca.pem}
 TEXT = st.text(st.characters(codec="utf-8", categories=["L", "N", "P"]), min_size=1, max_size=12)
 RATE = st.sampled_from(["14/second", ["2/second", "100/hour"], []])
 
+WRONG_LEDGERS = ["", 7, {"postgresql_env": 1}, "postgresql://news:secret@db.example.com/mail"]
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -70,7 +72,13 @@ def campaigns() -> st.SearchStrategy[dict[str, Any]]:
     }
     optional = {
         "rate": RATE,
-        "ledger": st.sampled_from(["other.db", "/tmp/x.db", "~/x.db", "", 7]),
+        "ledger": st.sampled_from(
+            [
+                *("other.db", "/tmp/x.db", "~/x.db", "postgresql://news@db.example.com/mail"),
+                {"postgresql_env": "CAMPAIGN_LEDGER"},
+                *WRONG_LEDGERS,
+            ]
+        ),
         "attachments": st.just(["terms.pdf", {"path": "{{ file }}.pdf"}]),
         "dkim": st.just({"domain": "example.com", "selector": "s", "key_file": "key.pem"}),
     }
@@ -85,7 +93,7 @@ def test_it_agrees_with_load(folder: Path, values: dict[str, Any], apart: bool) 
         (folder / "smtp" / "server.yaml").write_text(yaml.safe_dump(values["smtp"]), "utf-8")
         values = {**values, "smtp": "smtp/server.yaml"}
     file = of(yaml.safe_dump(values, allow_unicode=True), folder)
-    if values["name"] in ("", " ") or values.get("ledger") in ("", 7):
+    if values["name"] in ("", " ") or values.get("ledger") in WRONG_LEDGERS:
         refusals = []
         for read in (load, identify):
             with pytest.raises(UserError) as caught:

@@ -185,3 +185,13 @@ def test_without_spamassassin_its_absence_is_a_note(
     checked = folder.run("check", "campaign.yaml", "--spam", env={"PATH": str(tmp_path)})
     assert checked.returncode == 0
     assert ": note: templates: SpamAssassin is not installed, so nothing was judged" in checked.stderr
+
+
+def test_one_is_not_many_in_plans_and_rehearsals(run: Run) -> None:
+    Path("list.csv").write_text("email,city\nann@example.com,Oslo\nnobody,Bergen\n")
+    plan = run("send", "campaign.yaml", "--dry-run", "--skip-bad-rows")
+    assert "1 bad row, skipped" in plan
+    said = run("rehearse", "campaign.yaml", "--skip-bad-rows")
+    assert "rehearsing 1 message on localhost" in said
+    assert "the server took 1 message for 1 address in" in said
+    assert "1 session over STARTTLS" in said

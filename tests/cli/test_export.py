@@ -55,7 +55,7 @@ def test_an_exported_list_that_is_exported_again_has_its_columns_once(run: Run, 
     columns = ("email", "city", "campaign_status", "campaign_reply")
     rows = [row(1, ANNA)]
     rows = [type(r)(r.number, r.line, r.key, r.email, r.name, dict.fromkeys(columns, "x")) for r in rows]
-    again = Ledger(ledger.database, "again", None)
+    again = Ledger(ledger.storage, "again", None)
     enrol(again, rows, columns=columns)
     Path("campaign.yaml").write_text(YAML.replace("news", "again", 1))
     assert run("export", "campaign.yaml").splitlines() == [",".join(columns), "x,x,pending,"]

@@ -69,7 +69,7 @@ def test_a_double_whose_file_is_broken_is_noticed_all_the_same(ledger: Ledger, f
 
 
 def test_campaigns_of_a_ledger_and_ledgers_of_a_folder_do_not_mix(run: Run, ledger: Ledger) -> None:
-    other = Ledger(ledger.database, "letters", None)
+    other = Ledger(ledger.storage, "letters", None)
     enrol(other, people(ANNA))
     assert ledger.history.summary(NOW).counts[Status.PENDING] == 0
     assert other.history.summary(NOW).counts == {**dict.fromkeys(Status, 0), Status.PENDING: 1}
@@ -106,6 +106,6 @@ def test_rows_told_apart_by_something_else_are_not_mailed_again_by_mistake(run: 
 
 def test_two_renamed_campaigns_keep_their_rows_apart(ledger: Ledger) -> None:
     """A new `name` is a new campaign: everybody is to be mailed again, and the plan says so."""
-    other = Ledger(ledger.database, "renamed", None)
+    other = Ledger(ledger.storage, "renamed", None)
     assert enrol(other, people(ANNA, BEN, CLEO)).new == 3
     ledger.close()

@@ -43,7 +43,7 @@ def test_resolve_changes_nothing_by_mistake(run: Run, ledger: Ledger) -> None:
 
 def test_a_key_names_a_row_too(run: Run, ledger: Ledger) -> None:
     """As it stands in the list: a key that is no address has no other case."""
-    other = Ledger(ledger.database, "keys", None)
+    other = Ledger(ledger.storage, "keys", None)
     enrol(other, [row(1, CLEO, key="ML-0103"), row(2, CLEO, key="ml-0103"), row(3, BEN, key="X")])
     sending = start(other)
     for key in ("ML-0103", "ml-0103", "X"):

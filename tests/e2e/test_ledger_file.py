@@ -7,14 +7,16 @@ import shutil
 import stat
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from campaign.model import Status
-from tests.e2e.folder import CampaignFolder, kill
+from tests.e2e.folder import CampaignFolder, kill, until
 from tests.ledger.namespace import ROOT
 from tests.need import need
 from tests.servers.postfix import Postfix
@@ -40,12 +42,29 @@ def mailed(folder: CampaignFolder, count: int) -> Counter[str]:
     return Counter(mail.recipient for mail in folder.server.wait_delivered(count))
 
 
-def plainly(folder: CampaignFolder, *arguments: str) -> subprocess.CompletedProcess[str]:
+def plainly(
+    folder: CampaignFolder, *arguments: str, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run a command as it stands: without --new-ledger."""
     command = [sys.executable, "-m", "campaign", *arguments]
     return subprocess.run(
-        command, cwd=folder.folder, env=folder.env, capture_output=True, text=True, stdin=subprocess.DEVNULL
+        command,
+        cwd=cwd or folder.folder,
+        env=folder.env,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
     )
+
+
+def sender(folder: CampaignFolder) -> str:
+    """Return a sender of this test's own: the server's log has the same addresses from other tests."""
+    return f"{folder.folder.stat().st_ino}@example.com"
+
+
+def write_log(folder: CampaignFolder) -> None:
+    folder.server.wait_delivered()
+    (folder.folder / "mail.log").write_text(folder.server.log())
 
 
 SEND = ("send", "campaign.yaml", "--yes")
@@ -67,20 +86,125 @@ def test_a_lost_ledger_does_not_mail_everybody_again(folder: CampaignFolder) -> 
     assert len(folder.server.wait_delivered(21)) == 21
 
 
-@pytest.mark.parametrize("to", ["gone", "another"])
+@pytest.mark.parametrize("to", ["gone", "a copy", "an older one"])
 def test_a_ledger_that_is_lost_during_a_run_ends_it(folder: CampaignFolder, to: str) -> None:
-    folder.write(rate="1/second")
+    ledger, copy = folder.folder / "ledger.db", folder.folder / "copy.db"
+    folder.write(rate="1/second", envelope_from=sender(folder))
+    if to == "an older one":
+        folder.send("--limit", "2")
+        shutil.copy(ledger, copy)
+        folder.send("--limit", "2")
+    before = len(folder.addresses(Status.ACCEPTED))
     process = folder.start(*SEND)
-    folder.wait_for(Status.ACCEPTED)
-    ledger = folder.folder / "ledger.db"
-    if to == "another":
-        shutil.copy(ledger, folder.folder / "copy.db")
-        (folder.folder / "copy.db").replace(ledger)
+    folder.wait_for(Status.ACCEPTED, before + 1)
+    if to == "a copy":
+        shutil.copy(ledger, copy)
+    if copy.exists():
+        copy.replace(ledger)
     else:
         ledger.unlink()
     stderr = process.communicate(timeout=60)[1]
     assert process.returncode == 5, stderr
-    assert "ledger.db is another file than when this run began, or is gone" in stderr
+    assert "another file is here than when the ledger was opened, or none" in stderr
+    assert plainly(folder, *SEND).returncode == 2
+    recovered_by_address(folder)
+    assert set(mailed(folder, 20).values()) == {1}
+
+
+def recovered_by_address(folder: CampaignFolder) -> None:
+    """Begin with a new ledger, tell it what the server's log says, and send to the others."""
+    for file in folder.folder.glob("ledger.db*"):
+        file.unlink()
+    folder.write(envelope_from=sender(folder))
+    write_log(folder)
+    now = datetime.now()
+    since, until = (f"{at:%Y-%m-%d %H:%M:%S}" for at in (now - timedelta(hours=1), now + timedelta(hours=1)))
+    by_address = ("--from-log", "mail.log", "--by-address", "--since", since, "--until", until)
+    asked = plainly(folder, "resolve", "campaign.yaml", *by_address)
+    assert asked.returncode == 2
+    assert "user1@example.test  2" in asked.stdout
+    assert "There is no terminal to ask on: look at the matches, then add --yes" in asked.stderr
+    assert not (folder.folder / "ledger.db").exists()
+    settled = plainly(folder, "resolve", "campaign.yaml", *by_address, "--yes")
+    assert settled.returncode == 0, settled.stderr
+    assert "settled as accepted; the next send mails the others" in settled.stdout
+    assert plainly(folder, *SEND).returncode == 0
+
+
+def test_a_ledger_that_was_deleted_is_rebuilt_from_the_server_s_log(folder: CampaignFolder) -> None:
+    folder.write(rate="10/second", envelope_from=sender(folder))
+    assert folder.send("--limit", "5").returncode == 5
+    recovered_by_address(folder)
+    assert set(mailed(folder, 20).values()) == {1}
+
+
+def test_what_the_log_says_of_other_times_and_senders_settles_nothing(folder: CampaignFolder) -> None:
+    assert folder.send("--limit", "2").returncode == 5
+    (folder.folder / "ledger.db").unlink()
+    write_log(folder)
+    log = ("resolve", "campaign.yaml", "--from-log", "mail.log", "--by-address", "--yes")
+    for change, times in ((None, ("2020-01-01", "2020-01-02")), ("x@y.test", ("2020-01-01", "2099-01-01"))):
+        if change:
+            folder.write(envelope_from=change)
+        said = plainly(folder, *log, "--since", times[0], "--until", times[1])
+        assert said.returncode == 2
+        assert "mail.log names nobody on the list" in said.stderr
+    assert not (folder.folder / "ledger.db").exists()
+
+
+def test_a_copied_folder_is_asked_about(folder: CampaignFolder) -> None:
+    assert folder.send("--limit", "3").returncode == 5
+    copy = folder.folder.with_name("copy")
+    shutil.copytree(folder.folder, copy)
+    refused = plainly(folder, *SEND, cwd=copy)
+    assert refused.returncode == 5, refused.stderr
+    assert "this ledger is a copy" in refused.stderr
+    assert "If that is meant, add --accept copy" in refused.stderr
+    assert "needs --accept copy" in plainly(folder, "send", "campaign.yaml", "--dry-run", cwd=copy).stdout
+    assert folder.send("--limit", "3").returncode == 5  # the original goes on
+    accepted = plainly(folder, *SEND, "--accept", "copy", "--limit", "1", cwd=copy)
+    assert accepted.returncode == 5, accepted.stderr
+    assert "copy" not in plainly(folder, *SEND, "--limit", "1", cwd=copy).stderr  # asked once
+
+
+def test_a_folder_that_was_moved_goes_on(folder: CampaignFolder) -> None:
+    assert folder.send("--limit", "3").returncode == 5
+    moved = folder.folder.with_name("moved")
+    folder.folder.rename(moved)
+    assert plainly(folder, *SEND, cwd=moved).returncode == 0
+    assert set(mailed(folder, 20).values()) == {1}
+
+
+@pytest.mark.parametrize("how", ["in its place", "as another file", "as the folder"])
+def test_what_was_copied_during_a_send_and_restored_later_is_refused(
+    folder: CampaignFolder, how: str
+) -> None:
+    """With its WAL, it looks as if the run had been killed at that moment."""
+    folder.write(rate="5/second")
+    process = folder.start(*SEND)
+    folder.wait_for(Status.ACCEPTED, 3)
+    saved = folder.folder.with_name("saved")
+    with folder.held(process):
+        shutil.copytree(folder.folder, saved)
+    copied = time.monotonic()
+    assert process.wait(60) == 0
+    until(lambda: time.monotonic() > copied + 11)  # a copy of this moment might be a crash of this moment
+    ledger = folder.folder / "ledger.db"
+    if how == "as the folder":
+        shutil.rmtree(folder.folder)
+        saved.rename(folder.folder)
+    else:
+        if how == "as another file":
+            ledger.unlink()
+        for name in ("ledger.db", "ledger.db-wal"):
+            shutil.copy2(saved / name, folder.folder / name)
+    refused = plainly(folder, *SEND)
+    assert refused.returncode == 2, refused.stderr
+    assert "messages may be missing in this ledger: it was copied or restored" in refused.stderr
+    write_log(folder)
+    assert plainly(folder, "resolve", "campaign.yaml", "--from-log", "mail.log").returncode == 0
+    assert plainly(folder, *SEND).returncode == 0
+    assert set(mailed(folder, 20).values()) == {1}
 
 
 def test_a_ledger_with_two_names_is_refused(folder: CampaignFolder) -> None:
@@ -127,6 +251,7 @@ def test_a_ledger_that_is_mounted_by_itself_is_refused(folder: CampaignFolder) -
         ["report", "campaign.yaml", "-o", "page.html"],
         ["resolve", "campaign.yaml"],
         ["resolve", "campaign.yaml", "--pending", "--all"],
+        ["test", "campaign.yaml", "me@example.test"],
         ["suppress", "list"],
         ["suppress", "add", "user20@example.test"],
         ["forget", "user20@example.test"],
@@ -145,6 +270,8 @@ def test_after_kill_9_each_command_leaves_a_ledger_that_send_goes_on_with(
     assert done.returncode == 0, done.stderr
     sent = plainly(folder, *SEND)
     assert sent.returncode in (0, 4), sent.stderr
+    if "--pending" not in command:  # where a person says that it did not arrive
+        assert max(mailed(folder, 18).values()) == 1
 
 
 def test_a_ledger_without_its_wal_is_refused_until_the_server_s_log_has_spoken(
@@ -158,7 +285,7 @@ def test_a_ledger_without_its_wal_is_refused_until_the_server_s_log_has_spoken(
         if command is SEND:
             assert done.returncode == 2
             assert "messages may be missing in this ledger: its -wal file is missing" in done.stderr
-    (folder.folder / "mail.log").write_text(folder.server.log())
+    write_log(folder)
     assert plainly(folder, "resolve", "campaign.yaml", "--from-log", "mail.log").returncode == 0
     assert plainly(folder, *SEND).returncode == 0
     assert set(mailed(folder, 20).values()) == {1}
@@ -180,7 +307,7 @@ def test_a_backup_that_is_restored_knows_that_it_is_old(folder: CampaignFolder) 
     refused = plainly(folder, *SEND)
     assert refused.returncode == 2
     assert "it is a copy of 2" in refused.stderr
-    (folder.folder / "mail.log").write_text(folder.server.log())
+    write_log(folder)
     settled = plainly(folder, "resolve", "campaign.yaml", "--from-log", "mail.log")
     assert "that waited had been sent before: settled as accepted" in settled.stdout
     assert folder.counts() == {"accepted": 20}

@@ -15,6 +15,7 @@ import pytest
 from campaign.ledger import Ledger, Scope
 from campaign.model import Status
 from tests.e2e.folder import CampaignFolder
+from tests.ledger.book import database
 from tests.servers.postfix import Postfix
 
 Folders = Callable[..., CampaignFolder]
@@ -57,7 +58,7 @@ def test_messages_on_their_way_are_not_waited_for_too(folder: CampaignFolder) ->
     ledger = Ledger.open(folder.folder / "ledger.db", "test")
     try:
         lease = ledger.start(Scope("localhost", ""), time.time_ns())
-        ledger.database.change(
+        database(ledger).change(
             "UPDATE messages SET status = 'in_flight', run = (SELECT max(id) FROM runs) WHERE number < 4"
         )
         status = json.loads(folder.run("status", "campaign.yaml", "--json").stdout)

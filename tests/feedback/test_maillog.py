@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import smtplib
 import time
+from datetime import datetime
 
-from campaign.feedback.maillog import delivered
+from campaign.feedback.maillog import delivered, deliveries
 from tests.servers.postfix import Postfix
 
 # Of Postfix 3.7.11 and Exim 4.96 on Debian 12, with other names and addresses.
@@ -48,6 +49,34 @@ id=new@example.com
 <c@x.test>: relay not permitted
 2026-03-20 07:30:06 1rmvKs-0004XY-1A rejected after DATA: id=refused@example.com
 """
+
+
+def test_envelopes_and_times() -> None:
+    now = datetime(2026, 11, 1)
+    postfix = {one.message_id: one for one in deliveries(POSTFIX.splitlines(), now)}
+    sent = postfix["<sent@example.com>"]
+    assert (sent.queue, sent.sender, sent.recipients) == ("7E0C1A0041", "news@example.com", ["ann@x.test"])
+    assert sent.at == datetime(2026, 3, 20, 7, 30, 1)
+    with_zone = datetime.fromisoformat("2026-03-20T07:30:03.123456+01:00").astimezone().replace(tzinfo=None)
+    assert postfix["<deferred@example.com>"].at == with_zone
+    exim = {one.message_id: one for one in deliveries(EXIM.splitlines(), now)}
+    assert exim["<old@example.com>"].sender == "news@example.com"
+    assert exim["<old@example.com>"].recipients == ["ann@x.test"]
+    assert exim["<old@example.com>"].at == datetime(2026, 3, 20, 7, 30, 1)
+    assert exim["<new@example.com>"].recipients == ["b@x.test"]
+
+
+def test_a_date_without_a_year_is_its_last_one() -> None:
+    [late] = [
+        one for one in deliveries(POSTFIX.splitlines(), datetime(2026, 2, 1)) if one.queue == "7E0C1A0041"
+    ]
+    assert late.at == datetime(2025, 3, 20, 7, 30, 1)
+
+
+def test_an_address_that_the_server_rewrites_is_known_by_both_names() -> None:
+    log = POSTFIX.replace("to=<ann@x.test>,", "to=<ann@inside.test>, orig_to=<ann@x.test>,")
+    [sent] = [one for one in deliveries(log.splitlines()) if one.queue == "7E0C1A0041"]
+    assert sent.recipients == ["ann@inside.test", "ann@x.test"]
 
 
 def test_postfix() -> None:

@@ -11,6 +11,8 @@ from campaign.delivery import Outcome, Result, Verdict
 from campaign.errors import Problem
 from campaign.ledger import Ledger, Scope
 from campaign.ledger.protocols import Choices, Intent, Plan, Run
+from campaign.ledger.sqlite.database import Database
+from campaign.ledger.sqlite.storage import SqliteStorage
 from campaign.model import SECOND, BadRow, Recipient, Status
 
 NOW = 1_770_000_000 * SECOND
@@ -31,6 +33,12 @@ def bad(number: int, key: str = "", words: str = "the address is blank", **cells
 def people(*addresses: str) -> list[Recipient | BadRow]:
     """Return a list of rows with these addresses."""
     return [row(number, address) for number, address in enumerate(addresses, 1)]
+
+
+def database(ledger: Ledger) -> Database:
+    """Return the connection of a ledger in a file, for what only SQL can say or do."""
+    assert isinstance(ledger.storage, SqliteStorage)
+    return ledger.storage.database
 
 
 def registered(path: Path, name: str = "news") -> Ledger:
@@ -119,7 +127,9 @@ def send(ledger: Ledger, sending: Run, key: str, status: Status = Status.ACCEPTE
 
 def statuses(ledger: Ledger) -> dict[str, str]:
     """Return the status of every row, by key."""
-    return {str(key): str(status) for key, status in ledger.database.rows("SELECT key, status FROM messages")}
+    return {
+        str(key): str(status) for key, status in database(ledger).rows("SELECT key, status FROM messages")
+    }
 
 
 def files(path: Path) -> bytes:

@@ -10,7 +10,7 @@ import pytest
 from campaign.ledger import Ledger, Suppression
 from campaign.ledger.protocols import Choices, Run, copy_key
 from campaign.model import SECOND, Status
-from tests.ledger.book import NOW, enrol, intent, outcome, people, result, start
+from tests.ledger.book import NOW, database, enrol, intent, outcome, people, result, start
 
 ANNA, BOSS, AUDIT = "anna@example.com", "Boss@example.com", "audit@example.com"
 BUSY = "450 4.2.1 busy"
@@ -36,7 +36,7 @@ def send(run: Run, own: Status, **copies: Status) -> None:
 
 
 def standing(ledger: Ledger) -> dict[str, str]:
-    rows = ledger.database.rows("SELECT address, status FROM copies")
+    rows = database(ledger).rows("SELECT address, status FROM copies")
     return {str(address): str(status) for address, status in rows}
 
 
@@ -124,7 +124,7 @@ def test_what_a_dead_run_had_in_flight_is_in_doubt(ledger: Ledger) -> None:
     send(run, Status.ACCEPTED, boss=Status.DEFERRED, audit=Status.ACCEPTED)
     (claim,) = run.claim(NOW + 60 * SECOND, 10)
     run.record((), (intent(claim.key),))
-    ledger.database.change("UPDATE runs SET host = 'elsewhere', heartbeat = 0")
+    database(ledger).change("UPDATE runs SET host = 'elsewhere', heartbeat = 0")
     assert ledger.history.summary(NOW).in_doubt == 1  # before anybody has written it down
     start(ledger).end(NOW)
     assert standing(ledger)[BOSS] == "in_doubt"

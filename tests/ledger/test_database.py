@@ -15,7 +15,7 @@ from campaign.ledger import Ledger
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.schema import VERSION
 from campaign.model import SECOND, KeyColumn, Status
-from tests.ledger.book import NOW, enrol, people, send, start
+from tests.ledger.book import NOW, database, enrol, people, send, start
 from tests.ledger.namespace import run_on_disk
 
 VERSION_1 = Path(__file__).with_name("version1.sql")
@@ -93,7 +93,7 @@ def said_of(path: Path, *, read_only: bool) -> str:
     try:
         ledger = Ledger.open(path, "news", read_only=read_only)
         for table in ("settings", "campaigns", "layouts", "runs", "messages", "attempts", "events"):
-            ledger.database.rows(f"SELECT * FROM {table}")
+            database(ledger).rows(f"SELECT * FROM {table}")
         enrol(ledger, people("user1@example.com"))
     except UserError as damaged:
         return str(damaged)
@@ -231,12 +231,12 @@ def test_what_another_process_keeps_locked(path: Path, monkeypatch: pytest.Monke
 
 def test_a_full_disk_is_no_bug(path: Path) -> None:
     ledger = Ledger.open(path, "news")
-    pages = ledger.database.rows("PRAGMA page_count")[0][0]
-    ledger.database.rows(f"PRAGMA max_page_count = {pages}")
+    pages = database(ledger).rows("PRAGMA page_count")[0][0]
+    database(ledger).rows(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(LedgerFull, match="Make room on the disk"):
         enrol(ledger, people(*(f"user{n}@example.com" for n in range(500))))
-    ledger.database.rows("PRAGMA max_page_count = 1000000")
-    assert ledger.database.rows("SELECT * FROM messages") == []
+    database(ledger).rows("PRAGMA max_page_count = 1000000")
+    assert database(ledger).rows("SELECT * FROM messages") == []
     assert enrol(ledger, people("anna@example.com")).new == 1
     ledger.close()
 
@@ -248,7 +248,7 @@ def test_readers_and_writers_beside_a_sender_leave_the_checkpoint_to_it(path: Pa
     sending = start(ledger)
     other = Database.open(path, create=False)
     assert other.rows("PRAGMA wal_autocheckpoint") == [(0,)]
-    assert ledger.database.rows("PRAGMA wal_autocheckpoint") == [(1000,)]
+    assert database(ledger).rows("PRAGMA wal_autocheckpoint") == [(1000,)]
     for n in range(10):
         assert send(ledger, sending, f"user{n}@example.com", Status.ACCEPTED)
         other.change(
@@ -260,7 +260,7 @@ def test_readers_and_writers_beside_a_sender_leave_the_checkpoint_to_it(path: Pa
     other.close()
     assert path.read_bytes() == before
     sending.end(NOW)
-    assert ledger.database.rows("PRAGMA wal_autocheckpoint") == [(0,)]
+    assert database(ledger).rows("PRAGMA wal_autocheckpoint") == [(0,)]
     ledger.close()
 
 
@@ -276,11 +276,11 @@ def test_the_secret_is_the_ledger_s_own(tmp_path: Path) -> None:
 
 def test_opening_registers_nothing(path: Path) -> None:
     ledger = Ledger.open(path, "news")
-    assert ledger.database.rows("SELECT * FROM campaigns") == []
+    assert database(ledger).rows("SELECT * FROM campaigns") == []
     assert not any(ledger.history.summary(NOW).counts.values())
     ledger.adopt([KeyColumn("email", addressed=True)])
     ledger.register()
-    assert ledger.database.rows("SELECT name, file FROM campaigns") == [("news", "")]
+    assert database(ledger).rows("SELECT name, file FROM campaigns") == [("news", "")]
     assert ledger.known_file is None
     ledger.close()
 
@@ -302,7 +302,7 @@ def test_a_ledger_of_version_1_opens(path: Path) -> None:
     ledger = Ledger.open(path, "spring", create=False)
     entries = list(ledger.history.entries(1_770_001_000 * SECOND))
     assert {entry.status for entry in entries} == set(Status) - {Status.IN_FLIGHT}  # it is in doubt by now
-    assert {s for (s,) in ledger.database.rows("SELECT status FROM messages")} == set(Status) - {
+    assert {s for (s,) in database(ledger).rows("SELECT status FROM messages")} == set(Status) - {
         Status.IN_FLIGHT
     }
     assert len(entries) == 17

@@ -12,7 +12,7 @@ from campaign.ledger import Ledger, Suppression
 from campaign.ledger.patterns import hashed
 from campaign.ledger.protocols import Choices
 from campaign.model import BadRow, Recipient, Status
-from tests.ledger.book import NOW, bad, intent, result, row, start
+from tests.ledger.book import NOW, bad, database, intent, result, row, start
 
 KEYS = [f"k{n}" for n in range(6)]
 ADDRESSES = ["anna@a.test", "Anna@a.test", "ben@a.test", "cleo@b.test", "dora@b.test", "emil@c.test"]
@@ -265,7 +265,7 @@ class EnrolmentAgainstADict(RuleBasedStateMachine):
         folded = fold(address)
         theirs = [key for key, known in self.known.items() if fold(known.email) == folded]
         # A row may have become a bad one since something was said of its address.
-        told = self.ledger.database.rows("SELECT 1 FROM events WHERE fold(address) = ?", (folded,))
+        told = database(self.ledger).rows("SELECT 1 FROM events WHERE fold(address) = ?", (folded,))
         assert self.ledger.forget(address, NOW).rows == len(theirs)
         for key in theirs:
             if self.known[key].status in (Status.ACCEPTED, Status.IN_DOUBT):
@@ -279,7 +279,7 @@ class EnrolmentAgainstADict(RuleBasedStateMachine):
     def stored(self, key: str) -> str:
         """Return a key as the ledger has it."""
         secret = hashed(self.ledger.secret, key)
-        return secret if self.ledger.database.row("SELECT 1 FROM messages WHERE key = ?", (secret,)) else key
+        return secret if database(self.ledger).row("SELECT 1 FROM messages WHERE key = ?", (secret,)) else key
 
     @invariant()
     def the_ledger_is_the_dict(self) -> None:

@@ -17,6 +17,7 @@ from campaign.model import Status
 from tests.ledger.book import (
     NOW,
     bad,
+    database,
     enrol,
     files,
     intent,
@@ -134,7 +135,7 @@ def test_a_hash_stays_of_what_was_sent(ledger: Ledger, status: Status | None, st
     found = statuses(ledger)
     assert len(found) == stays
     assert all(is_hash(key) and stored == status for key, stored in found.items())
-    assert ledger.database.rows("SELECT * FROM events") == []
+    assert database(ledger).rows("SELECT * FROM events") == []
     ledger.close()
 
 
@@ -150,10 +151,10 @@ def test_who_was_forgotten_and_is_still_listed_is_not_mailed(ledger: Ledger, sta
 
     assert plan.to_send == 0
     assert sending.claim(NOW, 10) == []
-    assert b"anna" not in repr(ledger.database.rows("SELECT * FROM messages")).lower().encode()
-    another = Ledger(ledger.database, "another", None)
+    assert b"anna" not in repr(database(ledger).rows("SELECT * FROM messages")).lower().encode()
+    another = Ledger(ledger.storage, "another", None)
     assert enrol(another, people(ANNA)).suppressed == 1
-    assert another.database.rows("SELECT * FROM messages WHERE campaign = ?", (another.campaign_id,)) == []
+    assert database(another).rows("SELECT * FROM messages WHERE campaign = ?", (another.campaign_id,)) == []
     ledger.close()
 
 
@@ -166,7 +167,7 @@ def test_a_forgotten_address_can_be_mailed_again_on_demand(ledger: Ledger) -> No
 
 
 def test_who_is_forgotten_after_the_list_was_read_is_not_enrolled(ledger: Ledger) -> None:
-    enrol(Ledger(ledger.database, "earlier", None), people(ANNA))
+    enrol(Ledger(ledger.storage, "earlier", None), people(ANNA))
     enrolment = ledger.enrolment()
     enrolment.stage(("email", "city"), people(ANNA, "ben@example.test"))
     list(enrolment.drop_duplicates())
@@ -249,7 +250,7 @@ def test_cleaning_the_files_invents_no_run(path: Path, ledger: Ledger) -> None:
     enrol(ledger, people(ANNA))
     assert ledger.forget(ANNA, NOW).rows == 1
     assert ledger.scrubbed(NOW)
-    assert ledger.database.rows("SELECT * FROM runs") == []
+    assert database(ledger).rows("SELECT * FROM runs") == []
     assert b"anna" not in files(path).lower()
     start(ledger).end(NOW)
     ledger.close()
@@ -257,16 +258,16 @@ def test_cleaning_the_files_invents_no_run(path: Path, ledger: Ledger) -> None:
 
 def test_nobody_sends_while_another_process_cleans_the_files(path: Path, ledger: Ledger) -> None:
     enrol(ledger, people(ANNA))
-    hold_for_scrubbing(ledger.database, NOW)
+    hold_for_scrubbing(database(ledger), NOW)
     other = Ledger.open(path, "news")
     with pytest.raises(LeaseHeld, match="is removing forgotten data from this ledger"):
         start(other)
     assert other.forget(ANNA, NOW).rows == 1
     assert not other.scrubbed(NOW)
-    release_from_scrubbing(ledger.database)
+    release_from_scrubbing(database(ledger))
     assert other.scrubbed(NOW)
     # A process that died on the way holds nobody up.
-    ledger.database.set_setting("scrubber", json.dumps(["elsewhere", 1, "boot 1", NOW]))
+    database(ledger).set_setting("scrubber", json.dumps(["elsewhere", 1, "boot 1", NOW]))
     start(other, NOW + LEASE).end(NOW + LEASE)
     other.close()
     ledger.close()
@@ -277,7 +278,7 @@ def test_nobody_sends_while_another_process_cleans_the_files(path: Path, ledger:
 
 def everything(ledger: Ledger) -> list[object]:
     tables = ("messages", "copies", "events", "attempts", "suppressions", "settings")
-    return [ledger.database.rows(f"SELECT * FROM {table}") for table in tables]
+    return [database(ledger).rows(f"SELECT * FROM {table}") for table in tables]
 
 
 @pytest.mark.parametrize("text", ["", "  ", "\t\n", "anna", "@example.test", "example.test", "[]"])

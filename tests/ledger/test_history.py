@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from campaign.ledger import Ledger
 from campaign.model import SECOND, Status
-from tests.ledger.book import NOW, bad, enrol, intent, people, result, row, send, start
+from tests.ledger.book import NOW, bad, database, enrol, intent, people, result, row, send, start
 
 ANNA, BEN, CLEO = "anna@example.com", "ben@example.com", "cleo@example.org"
 
@@ -44,7 +44,7 @@ def test_a_campaign_that_the_ledger_does_not_know(ledger: Ledger, tmp_path: Path
     reader = Ledger.open(tmp_path / "ledger.db", "another", create=False, read_only=True)
     assert not any(reader.history.summary(NOW).counts.values())
     assert list(reader.history.entries(NOW)) == []
-    assert reader.database.rows("SELECT name FROM campaigns") == [("news",)]
+    assert database(reader).rows("SELECT name FROM campaigns") == [("news",)]
     reader.close()
 
 
@@ -106,7 +106,7 @@ def test_a_reader_works_beside_a_sender_and_sees_each_commit(ledger: Ledger, tmp
     sending.record((result(ANNA),), (intent(BEN),))
     assert reader.history.summary(NOW).counts[Status.ACCEPTED] == 1
     with pytest.raises(sqlite3.DatabaseError):
-        reader.database._connection.execute("DELETE FROM messages")
+        database(reader)._connection.execute("DELETE FROM messages")
     reader.close()
 
 
@@ -131,7 +131,7 @@ def test_pauses_are_no_time_of_sending(gaps: list[int], starts: set[int]) -> Non
         for n, time in enumerate(times):
             if n in starts:
                 start(ledger, time).end(time)
-            ledger.database.change(
+            database(ledger).change(
                 "UPDATE messages SET status = 'accepted', settled_at = ? WHERE number = ?", (time, n + 1)
             )
         summary = ledger.history.summary(NOW)

@@ -11,7 +11,7 @@ from campaign.delivery import Verdict
 from campaign.ledger import Ledger
 from campaign.ledger.protocols import WINDOW, Run
 from campaign.model import Status
-from tests.ledger.book import NOW, enrol, intent, people, result, start
+from tests.ledger.book import NOW, database, enrol, intent, people, result, start
 
 DEAD = "550 5.1.1 no such user"
 
@@ -51,7 +51,7 @@ def released(ledger: Ledger) -> set[str]:
 
 def other(ledger: Ledger) -> Ledger:
     """Another campaign of the same ledger."""
-    autumn = Ledger(ledger.database, "autumn", None)
+    autumn = Ledger(ledger.storage, "autumn", None)
     autumn.register()
     return autumn
 
@@ -129,8 +129,8 @@ def test_what_a_dead_run_left_is_no_result(path: Path, ledger: Ledger) -> None:
     run = start(ledger)
     (claim,) = run.claim(NOW, 1)
     run.record((), (intent(claim.recipient.key),))
-    ledger.database.change("UPDATE runs SET pid = 2147483646, heartbeat = 0, process = ''")
-    ledger.database.change("UPDATE runs SET host = 'elsewhere'")
+    database(ledger).change("UPDATE runs SET pid = 2147483646, heartbeat = 0, process = ''")
+    database(ledger).change("UPDATE runs SET host = 'elsewhere'")
     assert start(ledger).recent_verdicts(WINDOW) == []
 
 

@@ -12,7 +12,7 @@ from campaign.ledger import Ledger, Suppression
 from campaign.ledger.sqlite import opening, runs
 from campaign.ledger.sqlite.runs import LEASE
 from campaign.model import SECOND, Status
-from tests.ledger.book import NOW, enrol, intent, people, result, start, statuses
+from tests.ledger.book import NOW, database, enrol, intent, people, result, start, statuses
 from tests.ledger.lock import locked
 
 ANNA, BEN, CLEO = "anna@example.com", "ben@example.com", "cleo@example.com"
@@ -48,7 +48,7 @@ def test_results_are_kept_until_the_ledger_is_free(path: Path, ledger: Ledger) -
     assert sending.catch_up() == 0
     assert statuses(ledger) == {ANNA: "refused", BEN: "refused", CLEO: "pending"}
     assert sending.next_due(NOW) is None
-    assert ledger.database.rows("SELECT kind FROM events ORDER BY id") == [
+    assert database(ledger).rows("SELECT kind FROM events ORDER BY id") == [
         ("refused",), ("refused",), ("tripped",),
     ]  # fmt: skip
 
@@ -64,7 +64,7 @@ def test_an_intent_gives_up_and_keeps_the_result_beside_it(
         sending.record((result(ANNA),), (intent(BEN),))
     assert sending.record((), (intent(CLEO),)) == {CLEO}
     assert statuses(ledger) == {ANNA: "accepted", BEN: "pending", CLEO: "in_flight"}
-    assert ledger.database.rows("SELECT count(*) FROM attempts") == [(2,)]
+    assert database(ledger).rows("SELECT count(*) FROM attempts") == [(2,)]
 
 
 def test_an_intent_waits_for_a_lock_that_ends(path: Path, ledger: Ledger) -> None:
@@ -90,7 +90,7 @@ def test_a_lock_takes_no_lease_from_who_holds_it(path: Path, ledger: Ledger) -> 
     """Its heartbeats were held up, and so was whoever waits for the lease: one heartbeat passes first."""
     first = start(ledger)
     other = Ledger.open(path, "news")
-    ledger.database.change("UPDATE runs SET host = 'elsewhere'")
+    database(ledger).change("UPDATE runs SET host = 'elsewhere'")
     first.heartbeat(NOW - 2 * LEASE)
     with locked(path, 1.5):
         with pytest.raises(LedgerBusy):
@@ -110,7 +110,7 @@ def test_who_is_dead_is_dead_when_a_heartbeat_has_passed(
 ) -> None:
     start(ledger)
     other = Ledger.open(path, "news")
-    ledger.database.change("UPDATE runs SET host = 'elsewhere', heartbeat = ?", (NOW - 2 * LEASE,))
+    database(ledger).change("UPDATE runs SET host = 'elsewhere', heartbeat = ?", (NOW - 2 * LEASE,))
     with locked(path, 1.5), pytest.raises(LeaseHeld):
         start(other)
     monkeypatch.setattr(runs, "_RENEWED", 0.0)
@@ -120,7 +120,7 @@ def test_who_is_dead_is_dead_when_a_heartbeat_has_passed(
 
 def test_who_opens_a_ledger_after_a_long_lock_calls_nobody_dead(path: Path, ledger: Ledger) -> None:
     first = start(ledger)
-    ledger.database.change("UPDATE runs SET host = 'elsewhere'")
+    database(ledger).change("UPDATE runs SET host = 'elsewhere'")
     first.heartbeat(NOW - 2 * LEASE)
     with locked(path, 1.5):
         other = Ledger.open(path, "news")
@@ -133,7 +133,7 @@ class Watched:
 
     def __init__(self, ledger: Ledger) -> None:
         self.sizes: list[int] = []
-        ledger.database._connection.set_trace_callback(self._told)
+        database(ledger)._connection.set_trace_callback(self._told)
 
     def _told(self, statement: str) -> None:
         if statement.startswith("BEGIN IMMEDIATE"):
@@ -152,7 +152,7 @@ def crowd(path: Path) -> Iterator[tuple[Ledger, list[str]]]:
     book = Ledger.open(path, "news")
     addresses = [f"user{n}@example.com" for n in range(PEOPLE)]
     enrol(book, people(*addresses))
-    book.database.change("UPDATE messages SET status = 'in_doubt', reply = ?", (f"ask {ANNA}",))
+    database(book).change("UPDATE messages SET status = 'in_doubt', reply = ?", (f"ask {ANNA}",))
     yield book, addresses
     book.close()
 
@@ -171,19 +171,19 @@ def test_long_writes_are_in_batches(crowd: tuple[Ledger, list[str]]) -> None:
 def test_who_is_forgotten_is_looked_for_outside_of_transactions(crowd: tuple[Ledger, list[str]]) -> None:
     ledger, _ = crowd
     within: list[bool] = []
-    connection = ledger.database._connection
+    connection = database(ledger)._connection
     connection.set_trace_callback(
         lambda told: within.append(connection.in_transaction) if "LIKE" in told else None
     )
     assert ledger.forget(ANNA, NOW).found
     assert within
     assert not any(within)
-    assert ledger.database.rows("SELECT DISTINCT reply FROM messages") == [("",)]
+    assert database(ledger).rows("SELECT DISTINCT reply FROM messages") == [("",)]
 
 
 def test_a_domain_of_thousands_is_suppressed_in_batches(crowd: tuple[Ledger, list[str]]) -> None:
     ledger, _ = crowd
-    ledger.database.change("UPDATE messages SET status = 'pending'")
+    database(ledger).change("UPDATE messages SET status = 'pending'")
     watched = Watched(ledger)
     assert ledger.suppressions.add([Suppression("@example.com", "asked", NOW)]) == (["@example.com"], PEOPLE)
     assert 0 < max(watched.sizes) <= BATCH

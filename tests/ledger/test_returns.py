@@ -11,7 +11,7 @@ from campaign.ledger import Ledger
 from campaign.ledger.protocols import Intent
 from campaign.ledger.returns import DAY, EVENTS_OF_ONE, Fate, Kind, Mailed, Recorded, Rules, Said, apportioned
 from campaign.model import Status
-from tests.ledger.book import NOW, enrol, message_id, outcome, people, result, start
+from tests.ledger.book import NOW, database, enrol, message_id, outcome, people, result, start
 
 ANNA, BOSS, AUDIT = "anna@example.com", "boss@example.com", "audit@example.com"
 RULES = Rules()
@@ -32,7 +32,7 @@ def mail(
     ledger: Ledger, *addresses: str, campaign: str = "spring", copies: tuple[str, ...] = (), now: int = NOW
 ) -> Ledger:
     """Let a campaign of this ledger be accepted by these people, each with these copies."""
-    book = Ledger(ledger.database, campaign, None)
+    book = Ledger(ledger.storage, campaign, None)
     enrol(book, people(*addresses), now=now)
     run = start(book, now)
     run.claim(now, len(addresses))
@@ -91,7 +91,7 @@ def test_a_token_names_a_row_of_its_campaign_alone(ledger: Ledger) -> None:
     assert autumn.returns(of_every_campaign=True).of_token(token("spring", ANNA)) == mailed
     for wrong in ("", "0" * 20, token("spring", ANNA)[:-1], "%", message_id("spring" + ANNA)):
         assert spring.returns().of_token(wrong) is None
-        assert Ledger(ledger.database, "unknown", None).returns().of_token(wrong) is None
+        assert Ledger(ledger.storage, "unknown", None).returns().of_token(wrong) is None
 
 
 def test_a_row_that_was_never_accepted_is_nobody(ledger: Ledger) -> None:
@@ -208,14 +208,16 @@ def test_a_flood_is_kept_in_bounds_and_a_wish_is_obeyed_all_the_same(ledger: Led
         assert fate == [Fate.NOTED if number < EVENTS_OF_ONE else Fate.TOO_OFTEN]
     for number in range(EVENTS_OF_ONE + 5):
         assert fates(hear(book, "spring", ANNA, Kind.UNSUBSCRIBED, source=f"<{number}>")) == [Fate.SUPPRESSED]
-    assert ledger.database.row("SELECT count(*) FROM events WHERE source IS NOT NULL") == (2 * EVENTS_OF_ONE,)
+    assert database(ledger).row("SELECT count(*) FROM events WHERE source IS NOT NULL") == (
+        2 * EVENTS_OF_ONE,
+    )
 
 
 def test_a_person_who_was_forgotten_is_not_written_down_again(ledger: Ledger) -> None:
     book = mail(ledger, ANNA, BOSS, copies=(AUDIT,))
     hear(book, "spring", ANNA, Kind.BOUNCED, AUDIT)
     ledger.forget(AUDIT, NOW)
-    assert not ledger.database.rows("SELECT 1 FROM events WHERE address = ?", (AUDIT,))
+    assert not database(ledger).rows("SELECT 1 FROM events WHERE address = ?", (AUDIT,))
     returns = book.returns()
     mailed = Mailed(book.campaign_id, BOSS, BOSS, frozenset({BOSS, AUDIT}), alone=False)
     returns.record(mailed, [Said(Kind.COMPLAINED, (AUDIT,), "abuse")], "<late>", NOW, RULES)
@@ -224,9 +226,12 @@ def test_a_person_who_was_forgotten_is_not_written_down_again(ledger: Ledger) ->
 
 def test_waiting_rows_of_other_campaigns_are_suppressed_at_once(ledger: Ledger) -> None:
     book = mail(ledger, ANNA)
-    enrol(Ledger(ledger.database, "autumn", None), people(ANNA))
+    enrol(Ledger(ledger.storage, "autumn", None), people(ANNA))
     hear(book, "spring", ANNA)
-    assert ledger.database.rows("SELECT status FROM messages ORDER BY id") == [("accepted",), ("suppressed",)]
+    assert database(ledger).rows("SELECT status FROM messages ORDER BY id") == [
+        ("accepted",),
+        ("suppressed",),
+    ]
 
 
 def test_the_row_stays_accepted(ledger: Ledger) -> None:
@@ -252,8 +257,8 @@ def test_below_five_percent_the_dead_are_suppressed_and_above_a_person_decides(l
     run.release_held()
     run.end(NOW)
     assert listed(ledger) == {}
-    enrol(Ledger(ledger.database, "autumn", None), people(*everybody[:5]))
-    assert ledger.database.row("SELECT count(*) FROM messages WHERE status = 'pending'") == (5,)
+    enrol(Ledger(ledger.storage, "autumn", None), people(*everybody[:5]))
+    assert database(ledger).row("SELECT count(*) FROM messages WHERE status = 'pending'") == (5,)
 
 
 def test_a_complaint_is_believed_although_too_many_are_dead(ledger: Ledger) -> None:
@@ -352,7 +357,7 @@ def test_the_shares_of_this_campaign_and_of_the_one_before_it(ledger: Ledger) ->
     before = mail(ledger, *crowd(9), campaign="before", now=NOW + DAY)
     hear(before, "before", crowd(1)[0])
     hear(before, "before", crowd(2)[1], Kind.COMPLAINED)
-    [share] = Ledger(ledger.database, "new", None).returns().shares()
+    [share] = Ledger(ledger.storage, "new", None).returns().shares()
     assert (share.campaign, share.accepted, share.complained, share.bounced) == ("before", 9, 1, 1)
     new = mail(ledger, ANNA, campaign="new", now=NOW + 2 * DAY)
     assert [share.campaign for share in new.returns().shares()] == ["new", "before"]

@@ -14,10 +14,11 @@ import pytest
 
 from campaign.errors import LeaseHeld, LeaseLost, UserError
 from campaign.ledger import Ledger, Suppression
+from campaign.ledger.processes import this_process
 from campaign.ledger.protocols import Choices
-from campaign.ledger.sqlite.runs import LEASE, this_process
+from campaign.ledger.sqlite.runs import LEASE
 from campaign.model import SECOND, Status
-from tests.ledger.book import NOW, enrol, intent, people, result, send, start, statuses
+from tests.ledger.book import NOW, database, enrol, intent, people, result, send, start, statuses
 from tests.ledger.namespace import ROOT
 
 ANNA, BEN = "anna@example.com", "ben@example.com"
@@ -82,7 +83,7 @@ def test_what_a_killed_sender_left_is_in_doubt(ledger: Ledger, sender: subproces
     assert ledger.history.summary(NOW).counts[Status.IN_DOUBT] == 1  # before anybody has written it down
     sending = start(ledger)
     assert statuses(ledger) == {ANNA: "in_doubt", BEN: "pending"}
-    events = ledger.database.rows("SELECT key, kind FROM events")
+    events = database(ledger).rows("SELECT key, kind FROM events")
     assert events == [(ANNA, "in_doubt")]
     assert [claim.recipient.key for claim in sending.claim(NOW, 10)] == [BEN]
 
@@ -111,7 +112,7 @@ def test_resolve_and_reading_settle_what_a_dead_sender_left(
 def holder(ledger: Ledger, **values: object) -> None:
     """Make the run that holds the lease another's."""
     for column, value in values.items():
-        ledger.database.change(f"UPDATE runs SET {column} = ?", (value,))
+        database(ledger).change(f"UPDATE runs SET {column} = ?", (value,))
 
 
 def test_a_later_process_with_the_same_pid_is_not_taken_for_it(ledger: Ledger) -> None:
@@ -197,10 +198,10 @@ def test_nobody_is_pending_again_while_who_had_them_on_their_way_can_be_seen(
     ledger: Ledger, sender: subprocess.Popen[str]
 ) -> None:
     """Another machine gave the process up, which was only held up: it may write the rest of the message."""
-    [(host,)] = ledger.database.rows("SELECT host FROM runs")
+    [(host,)] = database(ledger).rows("SELECT host FROM runs")
     holder(ledger, host="elsewhere", heartbeat=NOW - 2 * LEASE)
     start(ledger).end(NOW)
-    ledger.database.change("UPDATE runs SET host = ? WHERE id = 1", (host,))
+    database(ledger).change("UPDATE runs SET host = ? WHERE id = 1", (host,))
     assert statuses(ledger)[ANNA] == "in_doubt"
     with pytest.raises(UserError, match=f"process {sender.pid} on .* it may send it yet; end that process"):
         ledger.settle_doubt(Status.PENDING, [ANNA], "by hand", NOW)

@@ -14,7 +14,20 @@ from campaign.ledger import Ledger, Suppression
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.run import SqliteRun
 from campaign.model import SECOND, Status
-from tests.ledger.book import NOW, SCOPE, enrol, intent, outcome, people, result, row, send, start, statuses
+from tests.ledger.book import (
+    NOW,
+    SCOPE,
+    database,
+    enrol,
+    intent,
+    outcome,
+    people,
+    result,
+    row,
+    send,
+    start,
+    statuses,
+)
 from tests.ledger.namespace import run_on_disk
 
 ANNA, BEN, CLEO = "anna@example.com", "ben@example.com", "cleo@example.com"
@@ -47,12 +60,13 @@ def test_an_intent_is_on_the_disk_when_record_returns(
 ) -> None:
     sending = start(ledger)
     sending.claim(NOW, 10)
-    watched = Watched(ledger.database, monkeypatch)
+    watched = Watched(database(ledger), monkeypatch)
     assert sending.record((), (intent(ANNA),)) == {ANNA}
     assert watched.commits == 1
-    assert ledger.database.rows("PRAGMA synchronous") == [(2,)]  # FULL
-    assert ledger.database.path is not None
-    other = sqlite3.connect(ledger.database.path)
+    assert database(ledger).rows("PRAGMA synchronous") == [(2,)]  # FULL
+    path = database(ledger).path
+    assert path is not None
+    other = sqlite3.connect(path)
     assert other.execute(
         "SELECT key, status, run, message_id IS NOT NULL FROM messages LIMIT 1"
     ).fetchone() == (
@@ -73,7 +87,7 @@ def test_an_answer_and_the_next_intent_share_a_commit(
     sending = start(ledger)
     sending.claim(NOW, 10)
     sending.record((), (intent(ANNA),))
-    watched = Watched(ledger.database, monkeypatch)
+    watched = Watched(database(ledger), monkeypatch)
     assert sending.record((result(ANNA),), (intent(BEN),)) == {BEN}
     assert watched.commits == 1
     sending.record((result(BEN),), ())
@@ -85,7 +99,7 @@ def test_connections_that_wait_share_a_commit(ledger: Ledger, monkeypatch: pytes
     enrol(ledger, people(*(f"user{n}@example.com" for n in range(20))))
     sending = start(ledger)
     sending.claim(NOW, 20)
-    watched = Watched(ledger.database, monkeypatch)
+    watched = Watched(database(ledger), monkeypatch)
     held: list[set[str]] = []
     threads = [
         threading.Thread(
@@ -94,7 +108,7 @@ def test_connections_that_wait_share_a_commit(ledger: Ledger, monkeypatch: pytes
         for n in range(20)
     ]
     assert isinstance(sending, SqliteRun)
-    with ledger.database.lock:
+    with database(ledger).lock:
         for thread in threads:
             thread.start()
         while len(sending._recorder._queue) < 20:
@@ -151,10 +165,10 @@ def test_copies_that_arrived_are_known_when_the_row_is_tried_again(ledger: Ledge
 def test_an_intent_holds_only_for_a_row_that_waits(ledger: Ledger, status: str) -> None:
     sending = start(ledger)
     sending.claim(NOW, 10)
-    ledger.database.change("UPDATE messages SET status = ? WHERE key = ?", (status, ANNA))
+    database(ledger).change("UPDATE messages SET status = ? WHERE key = ?", (status, ANNA))
     assert not sending.is_due(ANNA)
     assert sending.record((), (intent(ANNA), intent(BEN))) == {BEN}
-    assert ledger.database.rows("SELECT count(*) FROM attempts") == [(1,)]
+    assert database(ledger).rows("SELECT count(*) FROM attempts") == [(1,)]
 
 
 def test_a_refusal_before_the_content_needs_no_intent(ledger: Ledger) -> None:
@@ -162,8 +176,8 @@ def test_a_refusal_before_the_content_needs_no_intent(ledger: Ledger) -> None:
     sending.claim(NOW, 1)
     sending.record((result(ANNA, Status.REFUSED, reply="550 5.1.1 no"),), ())
     assert statuses(ledger)[ANNA] == "refused"
-    assert ledger.database.rows("SELECT count(*) FROM attempts") == [(0,)]
-    assert ledger.database.rows("SELECT address, kind, text FROM events") == [
+    assert database(ledger).rows("SELECT count(*) FROM attempts") == [(0,)]
+    assert database(ledger).rows("SELECT address, kind, text FROM events") == [
         (ANNA, "refused", "550 5.1.1 no")
     ]
 
@@ -199,7 +213,7 @@ def test_an_intent_does_not_hold_for_who_is_suppressed(ledger: Ledger) -> None:
     """Whatever else has gone wrong."""
     sending = start(ledger)
     sending.claim(NOW, 10)
-    ledger.database.change(
+    database(ledger).change(
         "INSERT INTO suppressions (pattern, campaign, state, reason, added_at)"
         " VALUES (?, 0, 'released', '', 0)",
         (ANNA,),
@@ -255,15 +269,15 @@ def test_answers_are_recorded_when_nothing_else_can_be(
     enrol(ledger, people(*(f"user{n}@example.com" for n in range(400))))
     sending = start(ledger)
     keys = [claim.recipient.key for claim in sending.claim(NOW, 400)]
-    database = ledger.database
-    database.rows(f"PRAGMA max_page_count = {database.rows('PRAGMA page_count')[0][0] + 1}")
+    book = database(ledger)
+    book.rows(f"PRAGMA max_page_count = {book.rows('PRAGMA page_count')[0][0] + 1}")
     given: list[None] = []
 
     def give_room() -> None:
         given.append(None)
-        database.rows("PRAGMA max_page_count = 1000000")
+        book.rows("PRAGMA max_page_count = 1000000")
 
-    monkeypatch.setattr(database, "use_reserve", give_room)
+    monkeypatch.setattr(book, "use_reserve", give_room)
     before = keys[0]
     sending.record((), (intent(before),))
     full: LedgerFull | None = None
@@ -293,7 +307,7 @@ from pathlib import Path
 from campaign.errors import LedgerFull
 from campaign.ledger import Ledger
 from campaign.model import Status
-from tests.ledger.book import NOW, enrol, intent, people, result, start
+from tests.ledger.book import NOW, database, enrol, intent, people, result, start, statuses
 folder = Path(sys.argv[1])
 ledger = Ledger.open(folder / "ledger.db", "news")
 enrol(ledger, people(*(f"user{n}@example.com" for n in range(3000))))
@@ -314,7 +328,7 @@ try:
         sent += 1
 except LedgerFull as full:
     said["full"] = str(full)
-    if done and ledger.database.row("SELECT status FROM messages WHERE key = ?", (done[0],))[0] == "accepted":
+    if done and statuses(ledger)[done[0]] == "accepted":
         said["answer recorded"] = True
 said["sent"] = sent
 sending.end(NOW)
@@ -332,13 +346,13 @@ except LedgerFull as full:
 (folder / "filler").unlink()
 filler.close()
 again = start(ledger)
-said["counts"] = dict(ledger.database.rows("SELECT status, count(*) FROM messages GROUP BY 1"))
-said["integrity"] = ledger.database.rows("PRAGMA integrity_check")
+said["counts"] = dict(database(ledger).rows("SELECT status, count(*) FROM messages GROUP BY 1"))
+said["integrity"] = database(ledger).rows("PRAGMA integrity_check")
 left = [claim.recipient.key for claim in again.claim(NOW, 3000)]
 for key in left:
     assert again.record((), (intent(key),)) == {key}
     again.record((result(key),), ())
-said["at last"] = dict(ledger.database.rows("SELECT status, count(*) FROM messages GROUP BY 1"))
+said["at last"] = dict(database(ledger).rows("SELECT status, count(*) FROM messages GROUP BY 1"))
 again.end(NOW)
 print(json.dumps(said))
 """
@@ -360,7 +374,7 @@ def test_sending_goes_on_where_a_person_has_settled_a_doubt(ledger: Ledger) -> N
     assert send(ledger, sending, ANNA, Status.IN_DOUBT)
     assert ledger.settle_doubt(Status.PENDING, [ANNA], "by hand", NOW) == 1
     assert [c.recipient.key for c in sending.claim(NOW, 1)] == [ANNA]
-    assert ledger.database.rows("SELECT kind, text FROM events ORDER BY id") == [
+    assert database(ledger).rows("SELECT kind, text FROM events ORDER BY id") == [
         ("in_doubt", "250 2.0.0 Ok"),
         ("pending", "by hand"),
     ]

@@ -12,7 +12,7 @@ from campaign.ledger import Ledger
 from campaign.ledger.protocols import Enrolment, Plan
 from campaign.ledger.sqlite.staging import _Accepted
 from campaign.model import BadRow, Recipient
-from tests.ledger.book import COLUMNS, NOW, bad, enrol, row
+from tests.ledger.book import COLUMNS, NOW, bad, database, enrol, row
 
 COUNT = 9000
 ADDRESSES = [f"user{n}@example.com" for n in range(COUNT)]
@@ -23,7 +23,7 @@ def ledger() -> Iterator[Ledger]:
     """Everybody was accepted but every hundredth."""
     book = Ledger.temporary("news")
     enrol(book, [row(n, address) for n, address in enumerate(ADDRESSES, 1)])
-    book.database.change("UPDATE messages SET status = 'accepted' WHERE number % 100 != 0")
+    database(book).change("UPDATE messages SET status = 'accepted' WHERE number % 100 != 0")
     yield book
     book.close()
 
@@ -187,7 +187,7 @@ def test_a_batch_is_staged_whole_or_not_at_all() -> None:
     enrolment = book.enrolment()
     with pytest.raises(sqlite3.IntegrityError):
         enrolment.stage(COLUMNS, [row(1, "anna@example.com"), row(2, "ben@example.com"), row(2, "b@x.test")])
-    assert book.database.rows("SELECT number FROM temp.staged") == []
+    assert database(book).rows("SELECT number FROM temp.staged") == []
     book.close()
 
 

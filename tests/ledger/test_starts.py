@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from campaign.clock import Moment
 from campaign.ledger import Ledger, Scope
+from campaign.ledger.processes import this_process
 from campaign.ledger.protocols import Intent, Run
-from campaign.ledger.sqlite.runs import this_process
 from campaign.model import SECOND, Window
 from campaign.sending.account import TARDY, load_pace
 from campaign.sending.pacing import LocalPace
-from tests.ledger.book import NOW, SCOPE, enrol, message_id, people
+from tests.ledger.book import NOW, SCOPE, database, enrol, message_id, people
 
 MINUTE, HOUR, DAY = 60 * SECOND, 3600 * SECOND, 86400 * SECOND
 YEAR = 365 * DAY
@@ -41,13 +41,13 @@ def begin(ledger: Ledger, at: Moment, scope: Scope = SCOPE) -> Run:
 def end(ledger: Ledger, sending: Run, at: Moment) -> None:
     sending.heartbeat(at.utc, at.steady)
     sending.end(at.utc)
-    ledger.database.change("UPDATE runs SET steady = ? WHERE id = (SELECT max(id) FROM runs)", (at.steady,))
+    database(ledger).change("UPDATE runs SET steady = ? WHERE id = (SELECT max(id) FROM runs)", (at.steady,))
 
 
 def boot_anew(ledger: Ledger) -> None:
     """Make all runs so far those of an earlier boot."""
     boot = this_process()[2].partition(" ")[0]
-    ledger.database.change("UPDATE runs SET process = replace(process, ?, 'an-earlier-boot')", (boot,))
+    database(ledger).change("UPDATE runs SET process = replace(process, ?, 'an-earlier-boot')", (boot,))
 
 
 def ages(ledger: Ledger, at: Moment, period: int = DAY) -> list[tuple[int, int]]:
@@ -62,14 +62,14 @@ def test_a_clock_that_is_set_during_a_run_makes_nothing_older_or_younger(
     sending = begin(ledger, Moment(0, NOW))
     sending.claim(NOW, 10)
     sending.record((), (Intent(ANNA, NOW + SECOND, (ANNA,), message_id(ANNA), "", SECOND),))
-    before = ledger.database.rows("SELECT * FROM attempts")
+    before = database(ledger).rows("SELECT * FROM attempts")
     end(ledger, sending, Moment(5 * SECOND, NOW + 5 * SECOND + jump))
     later = Moment(HOUR, NOW + HOUR + jump)
     if rebooted:
         boot_anew(ledger)
         later = Moment(7, later.utc)
     assert ages(ledger, later) == [(HOUR - SECOND, 1)]
-    assert ledger.database.rows("SELECT * FROM attempts") == before
+    assert database(ledger).rows("SELECT * FROM attempts") == before
 
 
 @pytest.mark.parametrize("jump", [YEAR, -YEAR, 20 * SECOND])
@@ -86,13 +86,13 @@ def test_starts_of_a_clock_that_was_ahead_count_from_now_and_pass(ledger: Ledger
     sending.note_start(NOW + YEAR, 3, 0)
     end(ledger, sending, Moment(1, NOW + YEAR))
     boot_anew(ledger)
-    before = ledger.database.rows("SELECT * FROM attempts")
+    before = database(ledger).rows("SELECT * FROM attempts")
     assert ages(ledger, Moment(10 * SECOND, NOW)) == [(0, 3)]
     again = begin(ledger, Moment(10 * SECOND, NOW))
     end(ledger, again, Moment(20 * SECOND, NOW + 10 * SECOND))
     assert ages(ledger, Moment(HOUR, NOW + HOUR)) == [(HOUR - 20 * SECOND, 3)]
     assert ages(ledger, Moment(2 * DAY, NOW + 2 * DAY)) == []
-    assert ledger.database.rows("SELECT * FROM attempts") == before
+    assert database(ledger).rows("SELECT * FROM attempts") == before
 
 
 def test_a_ledger_that_knows_no_steady_clock_goes_by_the_time_of_day(ledger: Ledger) -> None:
@@ -108,7 +108,7 @@ def test_the_scope_is_the_account_over_all_campaigns(ledger: Ledger) -> None:
     sending.record((), (Intent(ANNA, NOW, (ANNA, "b@example.com"), message_id(ANNA), "", 0),))
     sending.note_start(NOW + 1, 1, 1)  # a test message
     end(ledger, sending, Moment(2, NOW))
-    other = Ledger(ledger.database, "letters", None)
+    other = Ledger(ledger.storage, "letters", None)
     assert ages(other, Moment(10, NOW + 10)) == [(10, 2), (9, 1)]
     assert other.ages(SCOPE, Moment(10, NOW + 10), DAY, 1) == [(9, 1)]
     for another in (
@@ -152,7 +152,7 @@ def test_new_rows_are_due_at_once_whatever_the_clock(ledger: Ledger) -> None:
 
 
 def test_a_row_that_came_back_is_due_though_the_clock_was_set_back(ledger: Ledger) -> None:
-    ledger.database.change("UPDATE messages SET due_at = ?", (NOW + HOUR,))
+    database(ledger).change("UPDATE messages SET due_at = ?", (NOW + HOUR,))
     sending = ledger.start(SCOPE, NOW)
     assert len(sending.claim(NOW, 10)) == 2
 
@@ -199,7 +199,7 @@ def test_no_window_holds_more_over_restarts_and_clocks(
             pace.take(true, addresses)
             whole.take(true, addresses)
             made += [true] * addresses
-        ledger.database.change("UPDATE runs SET ended_at = 1")
+        database(ledger).change("UPDATE runs SET ended_at = 1")
     ledger.close()
     for window in windows:
         pairs = zip(made, made[window.count :], strict=False)

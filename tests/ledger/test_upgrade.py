@@ -18,9 +18,9 @@ import pytest
 from campaign.address import fold
 from campaign.errors import LeaseHeld, UserError
 from campaign.ledger import Ledger
-from campaign.ledger.sqlite.runs import BROKE_OFF
+from campaign.ledger.processes import BROKE_OFF
 from campaign.model import SECOND, Recipient, Status
-from tests.ledger.book import enrol, intent, result, row, start
+from tests.ledger.book import database, enrol, intent, result, row, start
 
 VERSION_1 = Path(__file__).with_name("version1.sql")
 NOW = 1_770_001_000 * SECOND
@@ -120,7 +120,7 @@ def test_who_was_accepted_under_the_old_fold_is_not_new(path: Path) -> None:
     ledger = Ledger.open(path, "spring", create=False)
     stored = {
         str(key): str(status)
-        for key, status in ledger.database.rows("SELECT key, status FROM messages WHERE email = ?", (email,))
+        for key, status in database(ledger).rows("SELECT key, status FROM messages WHERE email = ?", (email,))
     }
     assert set(stored) == {fold(email)}
     other = email.replace("ß", "ss")

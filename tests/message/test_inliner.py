@@ -168,6 +168,10 @@ class TestWhatIsInlined:
         assert styles(out) == ["<style>tbody{x:y} table > tr{x:z}</style>"]
         assert '<table><tr style="a:b">' in out
 
+    def test_a_tag_of_two_elements_is_given_nothing(self) -> None:
+        html = "<style>b>i{x:y} i{x:z} p{a:b}</style><p>a<b><i>b</b>c</i>"
+        assert inline(html) == '<style>b>i{x:y} i{x:z}</style><p style="a:b">a<b><i>b</b>c</i>'
+
     def test_nothing_is_given_to_what_nobody_sees(self) -> None:
         html = inline("<style>*{x:y}</style><html><head><meta name=a><title>t</title></head><body><p>a")
         assert re.findall(r"<(\w+)[^>]* style", html) == ["html", "body", "p"]

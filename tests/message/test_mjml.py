@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
 from campaign.errors import Problem, UserError
-from campaign.message.mjml import to_html
+from campaign.message.mjml import Converted, to_html
 from campaign.templating.compiled import compile_text
 from campaign.templating.names import Names
 from campaign.templating.sandbox import environment
-
-FILE = Path("/campaign/body.mjml.j2")
 
 
 def mail(column: str, head: str = "") -> str:
@@ -21,14 +20,31 @@ def mail(column: str, head: str = "") -> str:
     return f"<mjml><mj-head>{head}</mj-head>\n<mj-body>\n{section}\n</mj-body></mjml>"
 
 
-def html(source: str) -> str:
+def converted(source: str, **others: str) -> Converted:
+    """Convert `body.mjml`; `others` are files beside it, by their names with `_` for the dot."""
+    files = {
+        "body.mjml": source,
+        **{name.replace("__", "/").replace("_", "."): others[name] for name in others},
+    }
+
+    def read(name: str) -> tuple[str, str]:
+        if name not in files:
+            raise UserError(f"there is no file {name}")
+        return files[name], f"/campaign/{name}"
+
+    return to_html("body.mjml", read)
+
+
+def html(source: str, **others: str) -> str:
+    """The HTML template, with the marks as they were written."""
     pytest.importorskip("mrml")
-    return to_html(source, FILE)
+    return re.sub(r"(\{[{%][-+]?)\n", r"\1", converted(source, **others).html)
 
 
-def refusal(source: str) -> list[str]:
+def refusal(source: str, **others: str) -> list[str]:
+    pytest.importorskip("mrml")
     with pytest.raises(UserError) as caught:
-        html(source)
+        converted(source, **others)
     return [str(problem) for problem in caught.value.problems]
 
 
@@ -80,16 +96,26 @@ def test_loops_in_raw_and_in_tables_render() -> None:
 @pytest.mark.parametrize(
     ("source", "what"),
     [
-        ("", "/campaign/body.mjml.j2:1: this is no MJML: unable to find mjml element"),
-        ("<p>Hi</p>", "/campaign/body.mjml.j2:1: this is no MJML: unexpected token"),
-        ("<mjml>\n<mj-body>\n<mj-section></mj-body></mjml>", "/campaign/body.mjml.j2:3: this is no MJML:"),
+        ("", "/campaign/body.mjml:1: this is no MJML: unable to find mjml element"),
+        ("<p>Hi</p>", "/campaign/body.mjml:1: this is no MJML: unexpected token"),
         (
-            "<mjml><mj-head><mj-title>{{ a\n }}</mj-title></mj-head>\n<mj-body>"
-            "\n<mj-include path='/etc/passwd' /></mj-body></mjml>",
-            "/campaign/body.mjml.j2:4: mj-include is not followed; put what it names into this file",
+            "<mjml>\n<mj-body>\n<mj-section></mj-body></mjml>",
+            "/campaign/body.mjml:3: <mj-section> is not closed",
+        ),
+        (
+            "<mjml><mj-head><mj-title>{{ a\n }} é</mj-title>\n\n<p title='é'>x</p></mj-head></mjml>",
+            "/campaign/body.mjml:4: this is no MJML: unexpected element: <p>",
+        ),
+        (
+            "<mjml>\n<mj-body>\n<mj-text>\n<p>x<br></mj-text></mj-body></mjml>",
+            "/campaign/body.mjml:4: <p> is not",
+        ),
+        (
+            "<mjml><mj-body>\n<mj-section a=b /></mj-body></mjml>",
+            "/campaign/body.mjml:2: the value of a needs",
         ),
     ],
-    ids=range(4),
+    ids=range(6),
 )
 def test_errors_are_sentences_with_their_line(source: str, what: str) -> None:
     (only,) = refusal(source)
@@ -101,7 +127,7 @@ def test_errors_are_sentences_with_their_line(source: str, what: str) -> None:
 def test_a_mark_that_would_vanish_is_an_error() -> None:
     source = mail('<mj-image src="a.png"\n width="{{ width }}" /><mj-text>{{ a }}</mj-text>')
     assert refusal(source) == [
-        "/campaign/body.mjml.j2:4: {{ width }} is lost: MJML has no place for it here,"
+        "/campaign/body.mjml:4: {{ width }} is lost: MJML has no place for it here,"
         " or calculates with what stands here"
     ]
 
@@ -109,4 +135,107 @@ def test_a_mark_that_would_vanish_is_an_error() -> None:
 def test_without_its_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mrml", None)
     with pytest.raises(UserError, match=r"an extra package: pip install 'campaign\[mjml\]'"):
-        to_html(mail(""), FILE)
+        converted(mail(""))
+
+
+def test_line_breaks_in_attributes_are_blanks() -> None:
+    page = html(
+        mail('<mj-text><p style="\n color: red;\n">Hi</p></mj-text><mj-button href="a\n">b</mj-button>')
+    )
+    assert '<p style="  color: red; ">' in page
+    assert 'href="a "' in page
+
+
+def test_attributes_are_not_escaped_as_in_a_program() -> None:
+    page = html(mail("<mj-text><p title='say \"é\" \\ \u200b'>Hi</p></mj-text>"))
+    assert '<p title="say &quot;é&quot; \\ \u200b">' in page
+
+
+def test_unknown_elements_are_named_together() -> None:
+    source = mail(
+        "\n<mj-txt>a</mj-txt><!-- <mj-no> -->\n<mj-text>{{ '<mj-x>' }}<mj-foo /></mj-text>",
+        "<mj-html-attributes/>",
+    )
+    assert refusal(source) == [
+        "/campaign/body.mjml:1: <mj-html-attributes> is not converted here;"
+        " write the attributes into the elements",
+        "/campaign/body.mjml:4: MJML has no <mj-txt>; did you mean <mj-text>?",
+        "/campaign/body.mjml:5: MJML has no <mj-foo>; did you mean <mj-font>?",
+    ]
+
+
+def test_a_line_of_the_html_is_one_of_the_mjml() -> None:
+    source = mail(
+        "<mj-text>{{ a }}</mj-text>\n<mj-text>{{ b }} {{\n c }}</mj-text>\n<mj-image alt='{{ d }}' src='x' />"
+    )
+    made = converted(source)
+    for name, line in (("a", 3), ("b", 4), ("c", 5), ("d", 6)):
+        at = made.html[: re.search(rf"\s{name} }}}}", made.html).end()].count("\n") + 1  # type: ignore[union-attr]
+        assert made.at_source(Problem("x", "body.html", at)).line == line, name
+
+
+def test_what_is_raw_stays_raw() -> None:
+    page = converted(mail("<mj-text>{% raw %}{{ a }}{% endraw %}</mj-text>")).html
+    assert "{{ a }}" in page
+
+
+class TestIncludes:
+    def test_a_part_stands_in_its_place(self) -> None:
+        page = html(
+            mail("<mj-include path='./parts/one' /><mj-text>B</mj-text>"),
+            parts__one_mjml="<mj-text>A</mj-text>",
+        )
+        assert page.index("A</div>") < page.index("B</div>")
+
+    def test_a_document_gives_its_body_here_and_its_head_to_the_head(self) -> None:
+        other = (
+            "<mjml><mj-head><mj-attributes><mj-text color='#123456' /></mj-attributes></mj-head>"
+            "<mj-body><mj-section><mj-column><mj-text>In</mj-text></mj-column></mj-section></mj-body></mjml>"
+        )
+        for head in ("<mj-head></mj-head>", "<mj-head />", ""):
+            page = html(
+                f"<mjml>{head}<mj-body><mj-include path='o.mjml'></mj-include></mj-body></mjml>", o_mjml=other
+            )
+            assert "#123456" in page
+            assert "In</div>" in page
+
+    @pytest.mark.parametrize("where", ["<mj-head>{}</mj-head><mj-body>", "<mj-body>{}"])
+    def test_css_becomes_a_style(self, where: str) -> None:
+        include = where.format("<mj-include path='a.css' type='css' />")
+        page = html(f"<mjml>{include}<mj-section></mj-section></mj-body></mjml>", a_css="p > a{color:red}")
+        assert re.search(r"<style[^>]*>p > a\{color:red\}", page.partition("<body")[0])
+
+    def test_html_stays_raw(self) -> None:
+        page = html(mail("<mj-include path='a.html' type='html' />"), a_html="<p>{{ name }}</p>")
+        assert "<p>{{ name }}</p>" in page
+
+    def test_one_in_a_comment_is_none(self) -> None:
+        html(mail("<!-- <mj-include path='a' /> -->{# <mj-include path='a' /> #}"))
+
+    def test_errors_are_named_in_their_files(self) -> None:
+        part = "<mj-text>\nA</mj-text>\n<mj-foo />"
+        assert refusal(mail("\n<mj-include path='a' />\n<mj-bar/>"), a_mjml=part) == [
+            "/campaign/a.mjml:3: MJML has no <mj-foo>; did you mean <mj-font>?",
+            "/campaign/body.mjml:5: MJML has no <mj-bar>; did you mean <mj-navbar>?",
+        ]
+
+    @pytest.mark.parametrize(
+        ("include", "what"),
+        [
+            ("<mj-include path='no' />", "there is no file no.mjml"),
+            ("<mj-include />", "mj-include needs a path"),
+            ("<mj-include path='{{ a }}' />", "mj-include needs a path, and one that no value changes"),
+            ("<mj-include path='body.mjml' />", "body.mjml includes itself"),
+        ],
+        ids=range(4),
+    )
+    def test_what_cannot_be_included(self, include: str, what: str) -> None:
+        first, second = refusal(mail(f"\n{include}<mj-include path='nor' />"))
+        assert first.startswith(f"/campaign/body.mjml:4: {what}")
+        assert second == "/campaign/body.mjml:4: there is no file nor.mjml"
+
+    def test_jinja_s_errors_are_named_in_their_files(self) -> None:
+        made = converted(mail("\n<mj-include path='a' />"), a_mjml="<mj-text>\n{{ x }}</mj-text>")
+        at = made.html[: made.html.index("x }}")].count("\n") + 1
+        found = made.at_source(Problem("what", "body.html", at))
+        assert (found.file, found.line) == ("/campaign/a.mjml", 2)

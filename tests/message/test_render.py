@@ -150,6 +150,28 @@ class TestParts:
         assert text == "Hi <Ann>\n"
         assert "Hi &lt;Ann&gt;" in (html or "")
 
+    def test_mistakes_in_mjml_are_named_at_its_lines(self, made: Made, tmp_path: Path) -> None:
+        column = "<mj-column>\n<mj-text>A</mj-text>\n<mj-text>{{ PRINTED }}</mj-text></mj-column>"
+        page = f"<mjml><mj-body><mj-section>{column}</mj-section></mj-body></mjml>"
+        (tmp_path / "body.mjml").write_text(page.replace("PRINTED", "frist"))
+        (only,) = refusal(lambda: made(templates={"mjml": "body.mjml"}))
+        assert only.startswith("body.mjml:3: 'frist' is not defined")
+        (tmp_path / "body.mjml").write_text(page.replace("PRINTED", "1 / (first|int)"))
+        (only,) = refusal(lambda: rendered(made(templates={"mjml": "body.mjml"})))
+        assert only.startswith("body.mjml:3: first: 'Ann' is no number")
+        (tmp_path / "body.mjml").write_text(page.replace("PRINTED", "first"))
+        assert made(templates={"mjml": "body.mjml"}).shown["first"].line == 3
+
+    def test_mjml_includes_are_read_inside_the_folder_only(self, made: Made, tmp_path: Path) -> None:
+        (tmp_path / "out.mjml").write_text("<mj-text>A</mj-text>")
+        (tmp_path / "sub").mkdir()
+        (tmp_path / "sub/body.mjml").write_text(
+            "<mjml><mj-body>\n<mj-include path='../out' /></mj-body></mjml>"
+        )
+        values = campaign(tmp_path / "sub", templates={"mjml": "body.mjml"})
+        only = refusal(lambda: Renderer(values, tuple(CELLS), SECRETS))[0]
+        assert only.startswith("sub/body.mjml:2: ../out.mjml lies outside the campaign's folder")
+
     def test_mjml_is_read_inside_the_folder_only(self, made: Made, tmp_path: Path) -> None:
         (tmp_path / "sub").mkdir()
         (tmp_path / "sub" / "list.csv").write_text("email\n")

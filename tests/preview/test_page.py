@@ -174,9 +174,7 @@ def test_a_phone_shows_all_of_it(browser: Browser, hostile_page: Path, view: str
         seen.page.locator(f"#view-{view}").check(force=True)
         for number in range(1, len(HOSTILE) + 2):
             seen.page.locator(f"#m{number}").check(force=True)
-            for width in ("auto", "phone", "desktop"):
-                seen.page.locator(f"#width-{width}").check(force=True)
-                assert not seen.is_too_wide()
+            assert not seen.is_too_wide()
 
 
 def test_light_and_dark_are_legible(browser: Browser, letter_page: Path) -> None:
@@ -199,3 +197,53 @@ def test_the_page_needs_nothing_else(letter_page: Path) -> None:
     # Quotes are escaped where text is shown: what has a plain one is ours.
     assert not re.search(r'\b(?:src|href|action|poster|background)="', text)
     assert letter_page.stat().st_size < 2_000_000
+
+
+def test_the_inbox_line_the_problems_and_the_boxes(browser: Browser, tmp_path: Path) -> None:
+    html = (
+        "<div style='display:none'>Spring begins</div>"
+        "<p>Dear {{ name }}, {% if plan == 'pro' %}{{ '{{' }} name }}{% endif %}</p>"
+        "<img src='https://cdn.example.org/a.png' width='300' height='100' alt='A sale'>"
+    )
+    file = campaign(tmp_path, ["ann@example.com,Ann,pro", "ben@example.com,Ben,free"], html=html)
+    page = tmp_path / "page"
+    assert main(["preview", str(file), "--html", str(page)]) == 0
+    assert not page.exists()
+    with visit(browser, page.with_suffix(".html")) as seen:
+        line = seen.page.locator(".m1 .inbox").inner_text()
+        assert line.split("\n") == [
+            "news@example.com",
+            "For ann@example.com",
+            "Spring begins Dear Ann, {{ name }}",
+        ]
+        image = seen.page.frame_locator(".m1 iframe").locator("img")
+        sizes = image.evaluate("image => [image.clientWidth, image.clientHeight, image.naturalWidth]")
+        assert sizes == [300, 100, 300]
+        assert image.evaluate("image => decodeURIComponent(image.src)").count("A sale") == 1
+        assert "shows {{ or {% to its reader" in seen.page.locator(".m1 .problems").inner_text()
+        seen.page.locator("#m2").check(force=True)
+        assert "shows {{ or" not in "".join(seen.page.locator(".m2 .problems").all_inner_texts())
+
+
+def test_images_are_loaded_where_it_is_asked(browser: Browser, tmp_path: Path, remote: Remote) -> None:
+    html = f"<p>{{{{ name }}}}</p><img src='http://127.0.0.1:{remote.server_port}/pic.png' alt='A'>"
+    file = campaign(tmp_path, ["ann@example.com,Ann,pro"], html=html)
+    page = tmp_path / "page.html"
+    assert main(["preview", str(file), "--html", str(page), "--load-images"]) == 0
+    remote.asked.clear()
+    looked_at = browser.new_page()
+    looked_at.goto(page.as_uri())
+    for _ in range(100):
+        if "/pic.png" in remote.asked:
+            break
+        looked_at.wait_for_timeout(100)
+    looked_at.close()
+    assert "/pic.png" in remote.asked
+
+
+def test_a_phone_has_the_switches_in_one_row(browser: Browser, letter_page: Path) -> None:
+    with visit(browser, letter_page, width=375) as seen:
+        boxes = [one.bounding_box() for one in seen.page.locator(".switches label:visible").all()]
+        assert len({round(box["y"]) for box in boxes if box}) == 1
+        assert all(box and box["x"] >= 0 and box["x"] + box["width"] <= 375 for box in boxes)
+        assert not seen.is_too_wide()

@@ -14,7 +14,7 @@ from campaign.model import Recipient
 from campaign.preparation import compile_campaign
 from campaign.preview.opened import open_message
 from campaign.preview.page import source
-from campaign.preview.variety import varied
+from campaign.preview.variety import LOOKED_AT, varied
 from campaign.wording import size
 from tests.preview.letters import LETTER
 
@@ -44,6 +44,25 @@ def test_the_picked_rows_differ() -> None:
     assert [one.recipient.number for one in varied(people(), columns, 1)] == [1]
     assert len(varied(people(), columns, 500)) == 300
     assert varied(iter(()), columns, 5) == []
+
+
+def test_the_longest_is_named_only_where_it_is_much_longer() -> None:
+    def people() -> Iterator[Recipient]:
+        for number in range(1, 101):
+            note = "a long remark about this person alone" if number == 40 else "short"
+            yield recipient(number, date=f"2026-01-{number % 30:02}", note=f"{note} {number}")
+
+    why = [reason for one in varied(people(), ("email", "date", "note"), 20) for reason in one.why]
+    assert "longest note" in why
+    assert "longest date" not in why
+    assert "longest email" not in why
+
+
+def test_a_long_list_is_not_read_to_its_end() -> None:
+    rows = (recipient(number) for number in range(1, LOOKED_AT + 1000))
+    chosen = varied(rows, ("email",), 5)
+    assert next(rows).number == LOOKED_AT + 2
+    assert "last row" not in [reason for one in chosen for reason in one.why]
 
 
 def test_picking_keeps_memory_flat() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -38,8 +40,13 @@ def campaign(folder: Path, name: str = "letter") -> Path:
     return file
 
 
-def send(ledger: Ledger, addresses: Sequence[str], answer: Callable[[int], Answer | None]) -> None:
-    """Send to people as the sender does, a second each; None leaves the rest of the list unsent."""
+def send(
+    ledger: Ledger,
+    addresses: Sequence[str],
+    answer: Callable[[int], Answer | None],
+    every: int = SECOND,
+) -> None:
+    """Send to people as the sender does, one each `every` ns; None leaves the rest of the list unsent."""
     rows: list[Recipient | BadRow] = [
         Recipient(number, number + 1, address, address, "", {"email": address})
         for number, address in enumerate(addresses, 1)
@@ -59,7 +66,7 @@ def send(ledger: Ledger, addresses: Sequence[str], answer: Callable[[int], Answe
                 return
             status, reply = answered
             assert sending.record([], [Intent(key, now, (claim.recipient.email,), "<1@example.com>")])
-            now += SECOND
+            now += every
             outcome = Outcome(claim.recipient.email, status, reply, True, now + 24 * HOUR)
             sending.record([Result(key, Verdict.UNSENT, (outcome,), now)], [])
     sending.end(now)
@@ -147,6 +154,20 @@ def test_it_can_be_read_on_a_phone_in_the_dark_and_on_paper(browser: Browser, wr
                 assert seen.background() == "rgb(255, 255, 255)"
                 assert [(text, ratio) for text, ratio in seen.contrasts() if ratio < 4.5] == []
     assert grounds["light"] != grounds["dark"]
+
+
+@pytest.mark.parametrize("minutes", [7, 11, 23, 37, 47, 53, 59, 71, 97, 119, 131])
+def test_labels_of_time_do_not_overlap_on_a_phone(browser: Browser, tmp_path: Path, minutes: int) -> None:
+    file = campaign(tmp_path)
+    with closing(Ledger.open(tmp_path / "ledger.db", "letter", file)) as ledger:
+        send(ledger, addresses(60 * minutes // 10), lambda _: (Status.ACCEPTED, "250 Ok"), every=10 * SECOND)
+    assert main(["report", str(file), "-o", str(tmp_path / "report.html")]) == 0
+    for width in (375, 1280):
+        with visit(browser, tmp_path / "report.html", width) as seen:
+            labels = seen.page.locator(".across span:visible")
+            boxes = [box for box in (one.bounding_box() for one in labels.all()) if box]
+            assert len(boxes) >= 2
+            assert all(a["x"] + a["width"] <= b["x"] for a, b in pairwise(boxes)), boxes
 
 
 def test_a_screen_reader_finds_its_way(browser: Browser, written: Path) -> None:

@@ -17,7 +17,7 @@ from campaign.message.tokens import Secrets
 from campaign.model import KeyColumn, Status
 from campaign.preparation import Preparation, prepare
 from campaign.sending.changes import Change, changes, key_of
-from tests.ledger.book import NOW, intent, result, start
+from tests.ledger.book import NOW, database, intent, result, start
 
 BY_INVOICE = {"csv": "list.csv", "key": "invoice"}
 
@@ -201,7 +201,7 @@ class TestKeys:
             ('["the address", "`invoice`"]', [KeyColumn("email", addressed=True), KeyColumn("No")], False),
             ('["`invoice`"]', [KeyColumn("invoice")], True),
         ):
-            ledger.database.change("UPDATE campaigns SET key = ?", (stored,))
+            database(ledger).change("UPDATE campaigns SET key = ?", (stored,))
             assert (ledger.other_key(key) is None) is same
         ledger.close()
 
@@ -268,7 +268,7 @@ class TestList:
     def test_a_ledger_that_does_not_know_how_long_it_was(self, desk: Desk) -> None:
         desk.sends(self.people(10))
         ledger = Ledger.open(Path("ledger.db"), "news")
-        ledger.database.change("UPDATE campaigns SET rows = NULL")
+        database(ledger).change("UPDATE campaigns SET rows = NULL")
         ledger.close()
         assert desk.looks(self.people(1)) == {}
         assert desk.plan.rows_before is None

@@ -139,3 +139,19 @@ class TestBookings:
         assert gate.book("b", 1).may_intend(0) == (True, 0)
         gate.hold(10 * SECOND)
         assert gate.held(0) == 30 * SECOND
+
+
+def test_a_message_whose_answer_is_due_is_not_waited_for_too() -> None:
+    """Three of 3/hour are on their way: the fourth leaves in an hour, and so does the last of the four."""
+    hour = 3600 * SECOND
+    gate = Gate(LocalPace((Window(3, hour),)))
+    bookings = [gate.book(f"{n}", 1) for n in range(3)]
+    for booking in bookings:
+        with booking:
+            assert booking.may_intend(0)[0]
+            assert booking.start(0) == 0
+    ahead = gate.outlook(4, None, 0, 0)
+    assert ahead.next_at == ahead.ends_at == hour
+    for booking in bookings:
+        booking.settled()
+    assert gate.outlook(4, None, 0, 0).ends_at == 2 * hour

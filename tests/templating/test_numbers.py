@@ -145,6 +145,7 @@ def test_what_templates_print(source: str, said: str) -> None:
         ("{{ Betrag|replace('€', '')|trim|float }}", GERMAN.replace(" €", "")),
         ("{{ Betrag|money(decimal=',') }}", GERMAN),
         ("{{ Netto|number }}", "Netto: a blank text is no number"),
+        ("{{ Netto|number }}{{ row['Fällig am']|date }}", "Netto: a blank text is no number"),
         ("{{ email|number }}", "email: 'ann@x.test' is no number"),
         (
             "{% macro eur(x) %}{{ x|number }}{% endmacro %}{{ eur(Betrag) }}",

@@ -24,8 +24,8 @@ HAD = "('accepted', 'in_doubt', 'in_flight')"
 _ANY_HAD = f"EXISTS (SELECT 1 FROM messages WHERE campaign = ?1 AND status IN {HAD})"
 
 
-class Campaigns:
-    """The table `campaigns`."""
+class SqliteCampaigns:
+    """The table `campaigns`; see `storage.Campaigns`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

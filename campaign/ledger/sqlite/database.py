@@ -14,11 +14,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from campaign.errors import LedgerBusy, Problem, UserError
-from campaign.ledger.sqlite import opening
+from campaign.errors import LedgerBusy, LedgerMoved, Problem, UserError
+from campaign.ledger.sqlite import opening, remains
 from campaign.ledger.sqlite.file import Reserve, check_header, disk_full
 from campaign.ledger.sqlite.opening import (
     broken,
@@ -32,7 +33,7 @@ from campaign.ledger.sqlite.opening import (
 from campaign.ledger.sqlite.opening import (
     create as create_file,
 )
-from campaign.ledger.sqlite.place import Place, has_wal
+from campaign.ledger.sqlite.place import Place, has_wal, refuse_orphan
 from campaign.ledger.sqlite.schema import SCHEMA
 from campaign.wording import shown
 
@@ -51,8 +52,6 @@ class Database:
         self.path = path
         self.lock = threading.RLock()
         self.place: Place | None = None
-        self.lacks_wal = False
-        """Whether the file was found without a WAL."""
         self.run: int | None = None
         """The run that was started on this connection."""
         self._connection = connection
@@ -60,6 +59,8 @@ class Database:
         self._full = True
         self._checkpoints = False
         self._patience = opening.BUSY_TIMEOUT
+        # Closed after the connection only: that drops the locks which this process has on it (fcntl(2)).
+        self._file: FileIO | None = None
         self._held_up_at = float("-inf")  # when that ended, by time.monotonic
 
     @classmethod
@@ -78,9 +79,10 @@ class Database:
                         "there is no ledger yet: nothing was sent (`campaign send` makes it)", shown(path)
                     )
                 )
+            refuse_orphan(path)
             create_file(path)
         check_header(path)
-        place, lacks_wal = Place.of(path), not has_wal(path)
+        place = Place.of(path)
         began = time.monotonic()
         try:
             # Read before opening for writing: a damaged file stays as it is.
@@ -94,7 +96,7 @@ class Database:
             raise kind(broken(path, error)) from None
         database = cls(path, connection)
         database._note_wait(began)
-        database.place, database.lacks_wal = place, lacks_wal
+        database.place = place if read_only else place.with_wal()
         return database
 
     @classmethod
@@ -110,6 +112,8 @@ class Database:
         """Close the connection. SQLite folds the WAL into the file when the last one closes."""
         with self.lock:
             self._connection.close()
+            if self._file is not None:
+                self._file.close()
 
     def rows(self, statement: str, parameters: Parameters = ()) -> list[Row]:
         """Return every row of a query."""
@@ -174,10 +178,12 @@ class Database:
     def transaction(self, *, full: bool = True, patience: float | None = None) -> Iterator[None]:
         """Commit what is changed within, or nothing of it. Raises LedgerFull, LedgerBusy.
 
-        With `full`, the commit survives a power loss. Without, it survives the death of the process,
-        and becomes durable with the next full commit. `patience`: seconds to wait for another process's
-        transaction, by default `BUSY_TIMEOUT`.
+        With `full`, the commit survives a power loss; it raises LedgerMoved where nobody would find it
+        again. Without, it survives the death of the process, and becomes durable with the next full
+        commit. `patience`: seconds to wait for another process's transaction, by default `BUSY_TIMEOUT`.
         """
+        if full:
+            self.refuse_moved()
         with self.lock, translated(self.path):
             self._be_patient(opening.BUSY_TIMEOUT if patience is None else patience)
             if full is not self._full:
@@ -234,6 +240,13 @@ class Database:
             self._connection.execute(f"PRAGMA busy_timeout = {seconds * 1000:.0f}")
             self._patience = seconds
 
+    def refuse_moved(self) -> None:
+        """Raise LedgerMoved if the path does not lead to this file any more."""
+        if self.place is not None and not self.place.is_kept():
+            what = "another file is here than when the ledger was opened, or none; nothing more is sent or"
+            what = f"{what} changed. Put the ledger back, with its -wal, before you send again"
+            raise LedgerMoved(Problem(what, shown(self.place.path)))
+
     def may_checkpoint(self, allowed: bool) -> None:
         """Set whether this connection checkpoints; only that of the lease's holder may."""
         with self.lock:
@@ -244,6 +257,27 @@ class Database:
         """Copy the WAL into the file as far as no reader needs it, if this connection may."""
         if self._checkpoints:
             self._at_once("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def overwrite_remains(self) -> bool:
+        """Overwrite what deleted content has left in the file; False if the WAL is not empty.
+
+        To be called in a transaction that changes something: with it, other connections read their pages
+        anew, and write none of the old ones.
+        """
+        if self.path is None:
+            return True
+        with self.lock:
+            if has_wal(self.path):
+                return False
+            if self._file is None:
+                self._file = self.path.open("r+b", buffering=0)
+            done = remains.overwrite(self._file)
+            os.fsync(self._file.fileno())
+            return done
+
+    def drop_cache(self) -> None:
+        """Forget the pages that were read, so that none is written as it was."""
+        self.rows("PRAGMA shrink_memory")
 
     def rewrite(self) -> bool:
         """Rewrite the file without deleted content; False if the disk is full or the file is locked."""

@@ -2,9 +2,9 @@
 
 What stays is a keyed hash: on the suppression list, so that the person is not mailed again by a list
 that still names them, and as the key of rows that were sent. SQLite overwrites what it deletes
-(secure_delete), but not the copies it leaves behind when it moves rows between pages. So the file is
-rewritten and the WAL emptied, but never while a message may wait for it: by the process that forgets, or
-by the one that is sending, when its run has ended.
+(secure_delete), but not the copies it leaves behind when it moves rows between pages (`remains`). So the
+WAL is emptied and they are overwritten, but never while a message may wait for it: by the process that
+forgets, or by the one that is sending, when its run has ended.
 
 A person is looked for outside of any transaction, since that reads the whole ledger; what is found is
 removed in batches. What was written meanwhile is looked for again.
@@ -24,8 +24,7 @@ from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.runs import hold_for_scrubbing, live_runs, release_from_scrubbing
 from campaign.model import Status
 
-_STEP = "forgotten"  # the setting with the next step of `scrub`, absent if there is nothing to do
-_REWRITE, _EMPTY_WAL = "rewrite", "empty"
+_UNCLEAN = "forgotten"  # the setting that is there as long as the files are to be cleaned
 _IN_ANY_CAMPAIGN = "campaign IN (SELECT id FROM campaigns)"  # with which the indexes begin
 _SENT = (Status.ACCEPTED, Status.IN_DOUBT, Status.IN_FLIGHT)
 
@@ -49,7 +48,7 @@ def forget(database: Database, text: str, now: int) -> Forgotten:
             " VALUES (hashed(?), 0, 'released', 'forgotten', ?) ON CONFLICT DO NOTHING",
             (whom, now),
         )
-        database.set_setting(_STEP, _REWRITE)
+        database.set_setting(_UNCLEAN, 1)
     rows, others = _remove_all(database, whom, found), found.others
     while not bad_rows:
         before, read = read, _Read.of(database)
@@ -262,14 +261,14 @@ def scrubbed(database: Database, now: int) -> bool:
     Meanwhile nobody can take the lease: rewriting the file checkpoints the WAL, which only one
     connection at a time may do, and no message waits for it.
     """
-    if database.setting(_STEP) is None:
+    if database.setting(_UNCLEAN) is None:
         return True
     try:
         hold_for_scrubbing(database, now)
     except LeaseHeld:
         if live_runs(database, now):
             raise
-        return database.setting(_STEP) is None
+        return database.setting(_UNCLEAN) is None
     try:
         return _scrub(database)
     finally:
@@ -278,11 +277,14 @@ def scrubbed(database: Database, now: int) -> bool:
 
 def _scrub(database: Database) -> bool:
     """Clean the files if somebody was forgotten; False if that has to wait."""
-    step = database.setting(_STEP)
-    if step == _REWRITE and database.rewrite():
-        step = _EMPTY_WAL
-        database.set_setting(_STEP, step)
-    if step == _EMPTY_WAL and database.empty_wal():
-        step = None
-        database.set_setting(_STEP, step)
-    return step is None
+    if not database.empty_wal():
+        return False
+    with database.transaction():
+        clean = database.overwrite_remains()
+        if clean:
+            database.set_setting(_UNCLEAN, None)
+    database.drop_cache()
+    if not clean and database.rewrite() and database.empty_wal():
+        database.set_setting(_UNCLEAN, None)
+        clean = True
+    return clean

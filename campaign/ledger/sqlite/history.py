@@ -13,8 +13,9 @@ from itertools import islice, pairwise
 
 from campaign.ledger.history import CopyEntry, Entry, Summary
 from campaign.ledger.patterns import HASH_LENGTH
+from campaign.ledger.processes import BROKE_OFF
 from campaign.ledger.sqlite.database import Database
-from campaign.ledger.sqlite.runs import BROKE_OFF, live_runs
+from campaign.ledger.sqlite.runs import live_runs
 from campaign.model import SECOND, Status
 
 ANYBODY = "…@…"
@@ -136,10 +137,14 @@ class SqliteHistory:
         rows = self._database.each(statement, (self._campaign_id,))
         while batch := list(islice(rows, 500)):
             # One call for many rows: most of the time goes into calls.
-            decoded = json.loads(f"[{','.join([row[2] for row in batch])}]")
-            for (key, layout, _, status, reply), cells in zip(batch, decoded, strict=True):
-                order = places(layout)
-                yield key, cells if order is None else [_cell(cells, place) for place in order], status, reply
+            keys, layouts, fields, now_statuses, replies = zip(*batch, strict=True)
+            decoded = json.loads(f"[{','.join(fields)}]")
+            if any(places(layout) is not None for layout in set(layouts)):
+                decoded = [
+                    cells if order is None else [_cell(cells, place) for place in order]
+                    for cells, order in zip(decoded, map(places, layouts), strict=True)
+                ]
+            yield from zip(keys, decoded, now_statuses, replies, strict=True)
 
     def _columns(self, layout: int) -> tuple[str, ...]:
         found = self._database.row("SELECT columns FROM layouts WHERE id = ?", (layout,))
@@ -155,22 +160,28 @@ class SqliteHistory:
     def all_columns(self) -> tuple[str, ...]:
         """Return every column that a row of the campaign has, the newest list's first."""
         columns: dict[str, None] = {}
-        for (layout,) in self._database.rows(
-            "SELECT DISTINCT layout FROM messages WHERE campaign = ? ORDER BY layout DESC",
-            (self._campaign_id,),
-        ):
+        for layout in self._used_layouts():
             columns.update(dict.fromkeys(self._columns(layout)))
         return tuple(columns)
+
+    def _used_layouts(self) -> list[int]:
+        """Return the layouts that rows of the campaign have, the newest first."""
+        known = self._database.rows("SELECT id FROM layouts LIMIT 2")
+        # Of a single one it need not be looked which rows have it.
+        one = "SELECT layout FROM messages WHERE campaign = ? LIMIT 1"
+        every = "SELECT DISTINCT layout FROM messages WHERE campaign = ? ORDER BY layout DESC"
+        rows = self._database.rows(one if len(known) == 1 else every, (self._campaign_id,))
+        return [layout for (layout,) in rows]
 
     def domains(self, now: int, most: int) -> list[tuple[str, Mapping[Status, int]]]:
         """Return the `most` domains with the most rows, and their counts by status."""
         counts: dict[str, dict[Status, int]] = {}
         for domain, status, count in self._database.rows(
-            "SELECT domain, status, count(*) FROM messages"
-            " WHERE campaign = ? AND domain != '' GROUP BY status, domain",
+            "SELECT domain, status, count(*) FROM messages WHERE campaign = ? GROUP BY status, domain",
             (self._campaign_id,),
         ):
-            counts.setdefault(str(domain)[1:], {})[Status(str(status))] = count
+            if domain:  # a person who was forgotten has none
+                counts.setdefault(domain[1:], {})[Status(status)] = count
         ordered = sorted(counts.items(), key=lambda item: (-sum(item[1].values()), item[0]))
         return [(domain, by_status) for domain, by_status in ordered[:most]]
 
@@ -202,9 +213,12 @@ class SqliteHistory:
         total, curve = 0, []
         for start in range(first, last + 1, step):
             # A range of an index is counted in a fraction of the time that grouping takes.
+            within = (
+                "FROM messages WHERE campaign = ?1 AND status = 'accepted'"
+                " AND settled_at >= ?2 AND settled_at < ?3"
+            )
             count, settled = self._database.row(
-                "SELECT count(*), max(settled_at) FROM messages WHERE campaign = ? AND status = 'accepted'"
-                " AND settled_at >= ? AND settled_at < ?",
+                f"SELECT (SELECT count(*) {within}), (SELECT max(settled_at) {within})",
                 (self._campaign_id, start, start + step),
             ) or (0, None)
             total += count

@@ -13,8 +13,8 @@ from itertools import groupby
 
 from campaign.address import fold
 from campaign.ledger.attempted import Answered, Attempted, LogNote
+from campaign.ledger.processes import BROKE_OFF
 from campaign.ledger.sqlite.database import Database
-from campaign.ledger.sqlite.runs import BROKE_OFF
 from campaign.model import Status
 
 _SETTING = "log of attempts {}"

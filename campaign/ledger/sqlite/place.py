@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from campaign.errors import Problem, UserError
@@ -18,13 +18,22 @@ from campaign.wording import shown
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
+File = tuple[int, int]
+"""Device and inode: what tells a file from any other, whatever its name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A path and the file that was there when the ledger was opened."""
+    """A path, and what was there when the ledger was opened.
+
+    `wal_changed_at` is when the WAL was changed last, UTC ns, None if there was none or an empty one.
+    `wal` is the one that this process keeps open.
+    """
 
     path: Path
-    device: int
-    inode: int
+    file: File
+    wal_changed_at: int | None
+    wal: File | None = None
 
     @classmethod
     def of(cls, path: Path) -> Place:
@@ -39,23 +48,41 @@ class Place:
         if why:
             what = f"the ledger {why}; SQLite would keep two journals, and people would be mailed twice"
             raise UserError(Problem(what, shown(path)))
-        return cls(path, found.st_dev, found.st_ino)
+        return cls(path, (found.st_dev, found.st_ino), _wal_changed_at(path))
+
+    def with_wal(self) -> Place:
+        """Return the place with the WAL that is there now: it stays while a connection is open."""
+        return replace(self, wal=_file(wal_of(self.path)))
 
     def is_kept(self) -> bool:
-        """Whether the path still leads to the file that was opened."""
-        try:
-            found = self.path.stat()
-        except OSError:
-            return False
-        return (found.st_dev, found.st_ino) == (self.device, self.inode)
+        """Whether the path still leads to the file that was opened, and to its WAL."""
+        return _file(self.path) == self.file and (self.wal is None or _file(wal_of(self.path)) == self.wal)
+
+
+def wal_of(path: Path) -> Path:
+    """Return where a ledger's WAL is; links are followed, as SQLite does."""
+    return Path(f"{os.path.realpath(path)}-wal")
 
 
 def has_wal(path: Path) -> bool:
-    """Whether a WAL with something in it is beside the ledger; links are followed, as SQLite does."""
+    """Whether a WAL with something in it is beside the ledger."""
+    return _wal_changed_at(path) is not None
+
+
+def _wal_changed_at(path: Path) -> int | None:
     try:
-        return Path(f"{os.path.realpath(path)}-wal").stat().st_size > 0
+        found = wal_of(path).stat()
     except OSError:
-        return False
+        return None
+    return found.st_ctime_ns if found.st_size else None
+
+
+def _file(path: Path) -> File | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _drop_unfinished(path: Path) -> None:
@@ -77,3 +104,14 @@ def _is_mounted(path: Path) -> bool:
         return False  # no Linux
     points = (line.split(" ")[4] for line in mounts.splitlines())
     return any(_OCTAL.sub(lambda octal: chr(int(octal[1], 8)), point) == place for point in points)
+
+
+def refuse_orphan(path: Path) -> None:
+    """Raise UserError where a WAL lies at this place, which SQLite would put into a new file."""
+    wal = wal_of(path)
+    if wal.exists():
+        what = (
+            f"there is no ledger here, but its {wal.name} is: the ledger was moved or deleted without it. Put"
+            f" the ledger back beside it; if it is gone for good, delete {wal.name} too"
+        )
+        raise UserError(Problem(what, shown(path)))

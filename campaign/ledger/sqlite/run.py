@@ -17,22 +17,23 @@ from typing import Any
 from campaign import clock
 from campaign.address import fold
 from campaign.delivery import Result, Verdict
-from campaign.errors import LeaseHeld, LeaseLost, LedgerFull
+from campaign.errors import LeaseHeld, LedgerFull
 from campaign.ledger.patterns import forms, forms_of_version_1
+from campaign.ledger.processes import this_process
 from campaign.ledger.protocols import WINDOW, Claim, Intent, copy_key, row_and_copy
 from campaign.ledger.scope import Scope
+from campaign.ledger.sqlite.completeness import note_file
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.enrolment import recipient
 from campaign.ledger.sqlite.forgetting import scrubbed
 from campaign.ledger.sqlite.functions import SUPPRESSED, suppressed
 from campaign.ledger.sqlite.recording import A_TRY, Recorder, lease_lost
-from campaign.ledger.sqlite.runs import LEASE, reap, refuse_held, this_process
+from campaign.ledger.sqlite.runs import LEASE, reap, refuse_held
 from campaign.ledger.sqlite.starts import ages
 from campaign.ledger.sqlite.upgrade import REFOLDED_AT
 from campaign.ledger.sqlite.watch import Watch
 from campaign.ledger.sqlite.writes import Writes
 from campaign.model import SECOND, Recipient
-from campaign.wording import shown
 
 TRIPPED = "tripped"  # the event with which a new window of results begins
 _RECIPIENT = "m.layout, m.number, m.line, m.key, m.email, m.name, m.fields, m.identity"
@@ -95,20 +96,18 @@ class SqliteRun:
             )
             found = database.row("SELECT max(id) FROM runs")
             database.run = found[0] if found else None
+            note_file(database)
         database.may_checkpoint(True)
         database.checkpoint()  # the file alone says that there is a run, should its WAL get lost
         run_id = found[0] if found else 0
         return cls(database, campaign_id, run_id, longest_delay, steady, suppress=suppress)
 
     def heartbeat(self, now: int, steady: int | None = None) -> None:
-        """Renew the lease. Raises LeaseLost if another process has taken over, LedgerBusy.
+        """Renew the lease. Raises LeaseLost if another process has taken over, LedgerBusy, LedgerMoved.
 
         `steady` is the same moment on `clock.steady`, read before `now`; without it, it is read here.
         """
-        place = self._database.place
-        if place is not None and not place.is_kept():
-            what = f"{shown(place.path)} is another file than when this run began, or is gone"
-            raise LeaseLost(f"{what}; nothing more is sent. Put the ledger back before you send again")
+        self._database.refuse_moved()
         steady = clock.steady() if steady is None else steady
         with self._database.transaction(full=False, patience=A_TRY):
             changed = self._database.change(

@@ -9,14 +9,9 @@ that is wrong, nobody is mailed twice: an intent holds only for the run that has
 from __future__ import annotations
 
 import json
-import os
-import platform
-from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 
 from campaign.errors import LeaseHeld, Problem, UserError
+from campaign.ledger.processes import BROKE_OFF, LiveRun, is_alive, this_process
 from campaign.ledger.sqlite.database import Database
 from campaign.model import SECOND
 from campaign.wording import counted, shown
@@ -26,26 +21,7 @@ from campaign.wording import counted, shown
 LEASE = 60 * SECOND
 # Seconds in which a live one renews its lease: two of its heartbeats.
 _RENEWED = 10.0
-BROKE_OFF = "sending broke off before anybody read the answer"
-INCOMPLETE = "incomplete"  # the setting that says why messages may be missing in this ledger
-WAL_LOST = "its -wal file is missing: it was moved, copied or restored without it"
 _SCRUBBER = "scrubber"  # the setting with the process that cleans the files: [host, pid, process, time]
-
-
-@dataclass(frozen=True, slots=True)
-class LiveRun:
-    """A run that has not ended and whose process is alive; `seen` if this system says so."""
-
-    run_id: int
-    pid: int
-    host: str
-    seen: bool
-
-    def __str__(self) -> str:
-        words = f"process {self.pid} on {self.host} is sending from this ledger"
-        if self.seen:
-            return f"{words}; wait for it, or stop it"
-        return f"{words}; if it is gone, wait: it counts as dead {LEASE // SECOND} s after its last heartbeat"
 
 
 def live_runs(database: Database, now: int) -> list[LiveRun]:
@@ -54,11 +30,11 @@ def live_runs(database: Database, now: int) -> list[LiveRun]:
     for run_id, host, pid, process, heartbeat in database.rows(
         "SELECT id, host, pid, process, heartbeat FROM runs WHERE ended_at IS NULL"
     ):
-        seen = _is_alive(host, pid, process)
+        seen = is_alive(host, pid, process)
         fresh = abs(now - heartbeat) < LEASE
         # Who held this process up may have held up a heartbeat too.
         if seen or (seen is None and (fresh or database.held_up_within(_RENEWED))):
-            runs.append(LiveRun(run_id, pid, str(host), bool(seen)))
+            runs.append(LiveRun(run_id, pid, str(host), bool(seen), LEASE))
     return runs
 
 
@@ -68,7 +44,7 @@ def refuse_held(database: Database, now: int) -> None:
     scrubber = database.setting(_SCRUBBER)
     if scrubber is not None:
         host, pid, process, time = json.loads(str(scrubber))
-        seen = _is_alive(host, pid, process)
+        seen = is_alive(host, pid, process)
         if seen or (seen is None and abs(now - time) < LEASE):
             words.append(f"process {pid} on {host} is removing forgotten data from this ledger; wait for it")
     if words:
@@ -130,8 +106,8 @@ def seen_owner(database: Database, row: str, copy: str, campaign_id: int) -> Liv
         " WHERE m.campaign = ?1 AND m.key = ?2 AND ?4 = CASE WHEN ?3 = '' THEN m.reply ELSE c.reply END",
         (campaign_id, row, copy, BROKE_OFF),
     ):
-        if _is_alive(host, pid, process):
-            return LiveRun(run_id, pid, str(host), True)
+        if is_alive(host, pid, process):
+            return LiveRun(run_id, pid, str(host), True, LEASE)
     return None
 
 
@@ -145,23 +121,9 @@ def refuse_while_seen(database: Database, campaign_id: int) -> None:
         " JOIN runs r ON r.id = d.run GROUP BY r.id",
         (campaign_id, BROKE_OFF),
     ):
-        if (host, pid, process) != this_process() and _is_alive(host, pid, process):
+        if (host, pid, process) != this_process() and is_alive(host, pid, process):
             what = f"process {pid} on {host} had {counted(rows, 'message')} in doubt on its way"
             raise UserError(f"{what}, and is still there: it may send yet; end that process, and try again")
-
-
-def end_dead_runs(database: Database, now: int) -> None:
-    """End runs that died, before this connection is closed: the last to close removes the WAL.
-
-    A dead run without a WAL is a file that was moved, copied or restored without it: what was sent last
-    is missing, and that is noted.
-    """
-    if not _unended(database):
-        return
-    with database.transaction():
-        if lost_its_wal(database, now):
-            database.set_setting(INCOMPLETE, WAL_LOST)
-        reap(database, now)
 
 
 def end_own_run(database: Database, now: int) -> None:
@@ -169,7 +131,7 @@ def end_own_run(database: Database, now: int) -> None:
     run, database.run = database.run, None
     if run is None:
         return
-    with database.transaction():
+    with database.transaction(full=False):  # in a file that was moved, too
         ended = database.change(
             "UPDATE runs SET ended_at = heartbeat WHERE id = ? AND ended_at IS NULL"
             " AND (host, pid, process) = (?, ?, ?)",
@@ -179,64 +141,7 @@ def end_own_run(database: Database, now: int) -> None:
             reap(database, now)
 
 
-def mark_as_copy(database: Database, now: int) -> None:
-    """Note that a ledger is a copy made at `now`, UTC ns, and end its runs: they go on elsewhere."""
-    at = datetime.fromtimestamp(now // SECOND, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    with database.transaction():
-        database.change("UPDATE runs SET host = '', process = '', heartbeat = 0 WHERE ended_at IS NULL")
-        reap(database, now)
-        database.set_setting(INCOMPLETE, f"it is a copy of {at}")
-
-
-def lost_its_wal(database: Database, now: int) -> bool:
-    """Whether a run has died and its WAL is not there."""
-    return database.lacks_wal and len(live_runs(database, now)) < _unended(database)
-
-
-def _unended(database: Database) -> int:
+def unended(database: Database) -> int:
+    """Return how many runs have no end: live ones, and those that died."""
     found = database.row("SELECT count(*) FROM runs WHERE ended_at IS NULL")
     return found[0] if found else 0
-
-
-def this_process() -> tuple[str, int, str]:
-    """Return host, pid, and what distinguishes this process from any other with the same pid."""
-    pid = os.getpid()
-    return platform.node(), pid, f"{_pid_space()} {_started(pid) or ''}"
-
-
-def this_boot() -> str:
-    """Return what tells this boot of the system from any other, "" where it does not say."""
-    return _pid_space().partition(" ")[0]
-
-
-def _is_alive(host: str, pid: int, process: str) -> bool | None:
-    """Whether a process is alive, or None if this system cannot tell."""
-    if host != platform.node() or process.rpartition(" ")[0] != _pid_space():
-        return None
-    started = _started(pid)
-    return None if started is None else bool(started) and process == f"{_pid_space()} {started}"
-
-
-def _pid_space() -> str:
-    """Name the processes that are visible from here: this boot, and the pid namespace."""
-    with suppress(OSError):
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
-    return ""
-
-
-def _started(pid: int) -> str | None:
-    """Return when a process was started, "" if there is none, None if this system does not say."""
-    with suppress(OSError, IndexError):
-        # proc(5): state and start time are fields 3 and 22; field 2 may hold blanks, in parentheses.
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return "" if fields[0] in "ZX" else fields[19]
-    if os.name == "nt":  # there os.kill would terminate it
-        return None
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return ""
-    except OSError:
-        pass  # alive, and another user's
-    return None

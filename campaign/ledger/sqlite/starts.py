@@ -9,9 +9,10 @@ was ahead: it counts as made when a later run was last seen, or now. Nothing of 
 from __future__ import annotations
 
 from campaign.clock import Moment
+from campaign.ledger.processes import this_boot
 from campaign.ledger.scope import Scope
 from campaign.ledger.sqlite.database import Database
-from campaign.ledger.sqlite.runs import LEASE, this_boot
+from campaign.ledger.sqlite.runs import LEASE
 
 # Earlier releases kept the host as the campaign file had it.
 _OF_THE_SCOPE = "rtrim(lower(r.server), '.') = :server AND r.username = :username"

@@ -21,9 +21,10 @@ from pathlib import Path
 from campaign.address import fold, fold_of_version_1
 from campaign.ledger.patterns import forms, is_hash
 from campaign.ledger.sqlite.campaigns import ADDRESS
+from campaign.ledger.sqlite.completeness import end_dead_runs
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.file import check_header
-from campaign.ledger.sqlite.runs import end_dead_runs, refuse_held
+from campaign.ledger.sqlite.runs import refuse_held
 from campaign.ledger.sqlite.schema import SCHEMA, VERSION
 
 REFOLDED_AT = "refolded_at"  # the setting: UTC ns before which suppressions were folded as in schema 1

@@ -1,0 +1,92 @@
+"""Where a ledger is, as the campaign file and `--ledger` name it: a file, or a PostgreSQL database.
+
+    ledger: ledger.db                          a file
+    ledger: postgresql://news@host/mail        a database; its password comes from where libpq looks
+    ledger: {postgresql_env: CAMPAIGN_LEDGER}  the environment variable that holds such an address
+
+A password in the file, or on the command line where every process can read it, is refused.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+from urllib.parse import parse_qsl, urlsplit
+
+from campaign.campaignfile.readers import resolve
+from campaign.errors import UserError
+from campaign.wording import shown
+
+_SCHEMES = ("postgresql://", "postgres://")
+_ENV = "postgresql_env"
+# libpq, "Connection URIs": parameters of an address that are secrets.
+_SECRETS = ("password", "sslpassword", "oauth_client_secret")
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresLocation:
+    """A database: `url` is its address, without a password, or `env` the variable that holds one."""
+
+    url: str = ""
+    env: str = ""
+
+    @property
+    def address(self) -> str:
+        """What psycopg connects to; it may hold a password. Raises UserError where it is not set."""
+        if not self.env:
+            return self.url
+        address = os.environ.get(self.env)
+        if not address:
+            raise UserError(f"ledger.{_ENV}: the environment variable {self.env} is not set")
+        return address
+
+    def __str__(self) -> str:
+        return self.url or f"the PostgreSQL database of {self.env}"
+
+
+Location: TypeAlias = Path | PostgresLocation
+
+
+def read_location(value: object, folder: Path) -> Location:
+    """Return the ledger that `value` names from `folder`. Raises ValueError with a sentence."""
+    if isinstance(value, dict):
+        env = value.get(_ENV)
+        if set(value) != {_ENV} or not isinstance(env, str) or not env.strip():
+            raise ValueError(f"expected a path, postgresql://host/database, or {{{_ENV}: NAME}}")
+        return PostgresLocation(env=env)
+    if isinstance(value, str) and value.startswith(_SCHEMES):
+        _refuse_password(value)
+        return PostgresLocation(url=value)
+    return resolve(value, folder)
+
+
+def _refuse_password(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
+    except ValueError:
+        raise ValueError("this address cannot be read; it is postgresql://user@host:port/database") from None
+    if ":" in parts.netloc.rpartition("@")[0] or any(name in _SECRETS for name in names):
+        raise ValueError(
+            "a password does not belong here: put it into ~/.pgpass or PGPASSWORD, or the whole address into"
+            f" an environment variable that {_ENV} names"
+        )
+
+
+def files_of(location: Location) -> tuple[Path, ...]:
+    """Return the file that a ledger is; none where it is a database."""
+    return (location,) if isinstance(location, Path) else ()
+
+
+def same_ledger(one: Location, other: Location) -> bool:
+    """Whether two locations name one ledger."""
+    if isinstance(one, Path) or isinstance(other, Path):
+        return isinstance(one, Path) and isinstance(other, Path) and one.resolve() == other.resolve()
+    return one == other
+
+
+def shown_location(location: Location) -> str:
+    """Return a location as it is shown to a person."""
+    return shown(location) if isinstance(location, Path) else str(location)

@@ -1,0 +1,204 @@
+"""A ledger in a file: what `Storage` asks, made of the parts in this folder.
+
+A part is loaded when it is first asked for: `status` only reads, and must start at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, closing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from campaign.clock import Moment
+from campaign.errors import Problem, UserError
+from campaign.ledger.patterns import Forgotten
+from campaign.ledger.scope import Scope
+from campaign.ledger.sqlite.campaigns import SqliteCampaigns
+from campaign.ledger.sqlite.completeness import (
+    complete,
+    end_dead_runs,
+    incomplete,
+    mark_as_copy,
+    mark_incomplete,
+)
+from campaign.ledger.sqlite.database import Database
+from campaign.ledger.sqlite.file import check_header
+from campaign.ledger.sqlite.history import SqliteHistory
+from campaign.ledger.sqlite.runs import end_own_run
+from campaign.ledger.sqlite.schema import VERSION
+from campaign.ledger.sqlite.starts import ages
+from campaign.ledger.sqlite.suppression import SqliteSuppressions
+from campaign.model import Status
+from campaign.wording import shown
+
+if TYPE_CHECKING:
+    from campaign.ledger.attempted import Attempted, LogNote
+    from campaign.ledger.protocols import Choices, Enrolment, Run
+    from campaign.ledger.returns import Returns
+
+
+class SqliteStorage:
+    """A ledger in a file, or one in memory; see `storage.Storage`."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.campaigns = SqliteCampaigns(database)
+        self.suppressions = SqliteSuppressions(database)
+        self.secret = database.secret
+
+    @classmethod
+    def open(cls, path: Path, *, create: bool, read_only: bool) -> SqliteStorage:
+        """Open the file at `path`; see `Ledger.open`."""
+        if path.exists() and check_header(path) < VERSION:
+            from campaign.ledger.sqlite.upgrade import bring_up_to_date
+
+            bring_up_to_date(path)
+        database = Database.open(path, create=create, read_only=read_only)
+        try:
+            if not read_only:
+                end_dead_runs(database, time.time_ns())
+            return cls(database)
+        except BaseException:
+            database.close()
+            raise
+
+    @classmethod
+    def temporary(cls) -> SqliteStorage:
+        """Make a ledger that vanishes when it is closed."""
+        return cls(Database.temporary())
+
+    def close(self) -> None:
+        """Close the file; a run that broke off is ended first: the last connection removes the WAL."""
+        try:
+            with suppress(UserError):  # no room, or locked: then it is as if the process had died
+                end_own_run(self.database, time.time_ns())
+        finally:
+            self.database.close()
+
+    def at_one_moment(self) -> AbstractContextManager[None]:
+        """Let all that is read within be of one moment, whatever another process writes meanwhile."""
+        return self.database.temporary_transaction()
+
+    def enrolment(self, campaign_id: int, choices: Choices | None) -> Enrolment:
+        """Begin a reading of a campaign's list."""
+        from campaign.ledger.protocols import Choices
+        from campaign.ledger.sqlite.enrolment import SqliteEnrolment
+
+        return SqliteEnrolment(self.database, campaign_id, choices or Choices())
+
+    def start(self, campaign_id: int, scope: Scope, now: int, longest_delay: int, *, suppress: bool) -> Run:
+        """Take the sender's lease; see `Ledger.start`."""
+        from campaign.ledger.sqlite.run import SqliteRun
+
+        return SqliteRun.start(self.database, campaign_id, scope, now, longest_delay, suppress=suppress)
+
+    def history(self, campaign_id: int) -> SqliteHistory:
+        """Return what happened in a campaign."""
+        return SqliteHistory(self.database, campaign_id)
+
+    def returns(self, campaign_id: int | None) -> Returns:
+        """Return what came back of a campaign's messages, or, without one, of every campaign's."""
+        from campaign.ledger.sqlite.returning import SqliteReturns
+
+        return SqliteReturns(self.database, campaign_id)
+
+    def ages(self, scope: Scope, now: Moment, period: int, places: int) -> list[tuple[int, int]]:
+        """Return (age in ns, addresses) of the last starts in `scope`, the oldest first; see `Run.ages`."""
+        return ages(self.database, scope, now, period, places)
+
+    def is_suppressed(self, campaign_id: int, address: str) -> bool:
+        """Whether the suppression list covers an address in a campaign."""
+        from campaign.ledger.sqlite.run import is_suppressed
+
+        return is_suppressed(self.database, campaign_id, address)
+
+    def note_log(self, campaign_id: int, path: str, size: int) -> None:
+        """Note the log that a run appends to; see `Ledger.note_log`."""
+        from campaign.ledger.sqlite import noted
+
+        noted.note(self.database, campaign_id, path, size)
+
+    def log_note(self, campaign_id: int) -> LogNote | None:
+        """Return what the last run that had a log of attempts has noted."""
+        from campaign.ledger.sqlite import noted
+
+        return noted.noted(self.database, campaign_id)
+
+    def log_is_complete(self, campaign_id: int) -> None:
+        """Remove this run's note, unless it still has messages on their way."""
+        from campaign.ledger.sqlite import noted
+
+        noted.complete(self.database, campaign_id)
+
+    def recorded(self, campaign_id: int, note: LogNote) -> Iterator[Attempted]:
+        """Iterate over the attempts of the run that made a note; see `Ledger.recorded`."""
+        from campaign.ledger.sqlite import noted
+
+        return noted.recorded(self.database, campaign_id, note)
+
+    def settle_doubt(
+        self,
+        campaign_id: int,
+        status: Status,
+        keys: Iterable[str],
+        words: str,
+        now: int,
+        *,
+        waiting: bool = False,
+    ) -> int:
+        """Settle rows in doubt, or those that wait; see `Ledger.settle_doubt`."""
+        from campaign.ledger.sqlite import doubt
+
+        of = ("pending", "deferred", "refused") if waiting else ("in_doubt",)
+        return doubt.settle_doubt(self.database, campaign_id, status, keys, words, now, of)
+
+    def forget(self, text: str, now: int) -> Forgotten:
+        """Remove a person's data from every campaign; see `Ledger.forget`."""
+        from campaign.ledger.sqlite import forgetting
+
+        return forgetting.forget(self.database, text, now)
+
+    def scrubbed(self, now: int) -> bool:
+        """Remove what is left in the file of people who were forgotten; see `Ledger.scrubbed`."""
+        from campaign.ledger.sqlite import forgetting
+
+        return forgetting.scrubbed(self.database, now)
+
+    def incomplete(self, campaign: str, now: int) -> str:
+        """Return why messages of a campaign may be missing in this ledger, "" if none is."""
+        return incomplete(self.database, campaign, now)
+
+    def mark_incomplete(self, why: str) -> None:
+        """Note why messages may be missing, of any campaign."""
+        mark_incomplete(self.database, why)
+
+    def complete(self, campaign: str | None) -> None:
+        """Note that no message of a campaign is missing; None: of any."""
+        complete(self.database, campaign)
+
+    def is_copy_of(self, path: Path) -> bool:
+        """Whether another ledger is at `path`, with the same secret."""
+        if not path.exists() or (self.database.path is not None and path.samefile(self.database.path)):
+            return False
+        try:
+            other = Database.open(path, create=False, read_only=True)
+        except UserError:
+            return False
+        with closing(other):
+            return other.secret() == self.database.secret()
+
+    def back_up(self, path: Path, now: int) -> None:
+        """Write a consistent copy to `path`, which knows that it is one; also while a process sends."""
+        self.database.copy_to(path)
+        copy = Database.open(path, create=False)
+        try:
+            mark_as_copy(copy, now)
+        finally:
+            copy.close()
+
+    def problem(self, message: str) -> Problem:
+        """Return a problem located at the ledger's file."""
+        path = self.database.path
+        return Problem(message, shown(path) if path else None)

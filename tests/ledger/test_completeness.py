@@ -1,0 +1,172 @@
+"""A ledger that was copied, restored, or moved without its WAL says that messages may be missing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from campaign.errors import LedgerMoved, UserError
+from campaign.ledger import Ledger
+from campaign.ledger.sqlite.database import Database
+from campaign.ledger.sqlite.place import Place
+from campaign.model import Status
+from tests.ledger.book import enrol, intent, row, start
+
+# Somebody dies while a message is on its way.
+_DIES = """
+import os, sys, time
+from pathlib import Path
+from campaign.ledger import Ledger
+from tests.ledger.book import enrol, intent, row, start
+ledger = Ledger.open(Path(sys.argv[1]), "spring")
+enrol(ledger, [row(1, "anna@example.com"), row(2, "ben@example.com")])
+run = start(ledger, time.time_ns())
+run.record([], [intent("anna@example.com")])
+run.heartbeat(time.time_ns() - int(sys.argv[2]) * 10**9)
+os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.db"
+
+
+def died(path: Path, silent: int = 0) -> None:
+    """Leave the ledger of a process that was killed, so many seconds after its last heartbeat."""
+    subprocess.run([sys.executable, "-c", _DIES, str(path), str(silent)], check=False)
+    assert path.with_name("ledger.db-wal").stat().st_size
+
+
+def why(path: Path, name: str = "spring") -> str:
+    ledger = Ledger.open(path, name, create=False)
+    try:
+        return ledger.incomplete
+    finally:
+        ledger.close()
+
+
+def test_a_crash_leaves_all_there_is(path: Path) -> None:
+    died(path)
+    assert why(path) == ""
+    assert not path.with_name("ledger.db-wal").exists()
+    assert why(path) == ""
+
+
+def test_without_its_wal_it_is_said_until_it_is_settled(path: Path) -> None:
+    died(path)
+    path.with_name("ledger.db-wal").unlink()
+    reading = Ledger.open(path, "spring", create=False, read_only=True)
+    assert "its -wal file is missing" in reading.incomplete
+    reading.close()
+    assert "its -wal file is missing" in why(path)
+    assert "its -wal file is missing" in why(path)
+    ledger = Ledger.open(path, "spring", create=False)
+    ledger.complete()
+    assert ledger.incomplete == ""
+    ledger.close()
+    assert "its -wal file is missing" in why(path, "another campaign")  # of which nothing was settled
+    ledger = Ledger.open(path, "spring", create=False)
+    ledger.complete(for_all=True)
+    ledger.close()
+    assert why(path, "another campaign") == ""
+
+
+def test_another_file_than_the_run_wrote_to_is_a_copy(path: Path, tmp_path: Path) -> None:
+    died(path)
+    (tmp_path / "copy").mkdir()
+    for name in ("ledger.db", "ledger.db-wal"):
+        shutil.copy2(path.with_name(name), tmp_path / "copy" / name)
+    assert "it was copied or restored while a run had not ended" in why(tmp_path / "copy" / "ledger.db")
+    assert why(path) == ""
+
+
+def test_a_file_that_was_written_long_after_the_run_fell_silent_is_a_copy(path: Path) -> None:
+    died(path, silent=30)
+    # Of the attempt, whose time the helpers make up, nothing is recent either.
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA wal_autocheckpoint = 0")
+    connection.execute("DELETE FROM attempts")
+    reader = sqlite3.connect(f"file:{path}?mode=ro", uri=True)  # keeps the WAL as the writer closes
+    reader.execute("SELECT 1 FROM runs").fetchone()
+    connection.close()
+    assert "it was copied or restored while a run had not ended" in why(path)
+    reader.close()
+
+
+def test_a_file_that_was_put_beside_a_wal_is_not_trusted(path: Path, tmp_path: Path) -> None:
+    died(path)
+    assert why(path) == ""  # which ends the run
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("INSERT INTO settings VALUES ('more', 1)")
+    shutil.copy(path, tmp_path / "ended.db")
+    (tmp_path / "ended.db").replace(path)
+    assert "another one's -wal file" in why(path)
+    connection.close()
+
+
+def test_a_wal_without_its_ledger_is_not_put_into_a_new_one(path: Path) -> None:
+    died(path)
+    path.rename(path.with_name("elsewhere.db"))
+    with pytest.raises(UserError, match=r"there is no ledger here, but its ledger.db-wal is"):
+        Ledger.open(path, "spring")
+    assert not path.exists()
+    path.with_name("elsewhere.db").rename(path)
+    assert why(path) == ""
+
+
+def test_nothing_is_committed_to_a_file_that_is_gone(path: Path, tmp_path: Path) -> None:
+    ledger = Ledger.open(path, "spring")
+    enrol(ledger, [row(1, "anna@example.com")])
+    run = start(ledger, time.time_ns())
+    path.rename(tmp_path / "elsewhere.db")
+    with pytest.raises(LedgerMoved, match="another file is here"):
+        run.heartbeat(time.time_ns())
+    with pytest.raises(LedgerMoved):
+        run.record([], [intent("anna@example.com")])
+    with pytest.raises(LedgerMoved):
+        ledger.settle_doubt(Status.ACCEPTED, ["anna@example.com"], "by hand", time.time_ns())
+    with pytest.raises(LedgerMoved):
+        ledger.forget("anna@example.com", time.time_ns())
+    (tmp_path / "elsewhere.db").rename(path)
+    run.heartbeat(time.time_ns())
+    run.end(time.time_ns())
+    ledger.close()
+    assert why(path) == ""
+
+
+def test_nothing_is_committed_without_the_wal(path: Path) -> None:
+    ledger = Ledger.open(path, "spring")
+    enrol(ledger, [row(1, "anna@example.com")])
+    path.with_name("ledger.db-wal").unlink()
+    with pytest.raises(LedgerMoved):
+        ledger.forget("anna@example.com", time.time_ns())
+    ledger.close()
+
+
+def test_a_file_that_is_mounted_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As proc(5) shows a mount; a real one needs root, or user namespaces."""
+    Database.open(path).close()
+    line = f"36 35 98:0 /ledger.db {str(path).replace(' ', chr(92) + '040')} rw,noatime - ext3 /dev/root rw\n"
+    read_text = Path.read_text
+    monkeypatch.setattr(
+        Path,
+        "read_text",
+        lambda self, *a, **k: line if self == Path("/proc/self/mountinfo") else read_text(self, *a, **k),
+    )
+    with pytest.raises(UserError, match="is itself a mount point: mount its folder instead"):
+        Place.of(path)
+
+
+def test_a_second_name_is_refused(path: Path) -> None:
+    Database.open(path).close()
+    os.link(path, path.with_name("second.db"))
+    with pytest.raises(UserError, match=r"has a second name \(a hard link\)"):
+        Database.open(path)
