@@ -1,39 +1,39 @@
 """HTML → the text part that reads well where a campaign has none of its own.
 
-Headings stand out, lists keep their marks, links keep their addresses, table cells stay in order.
-Scripts, styles, and what is hidden from readers (comments, `display: none`) leave nothing. The tags
-are read here, as what the standard library's parser makes of comments, scripts and `<![if mso]>`
-differs between its releases, or is an AssertionError.
+Headings stand out, lists keep their marks, links keep their addresses, a table's row is a line, and
+what is struck out is marked. Scripts, styles, and what is hidden from readers (comments, `display:
+none`) leave nothing. The standard library's parser is not used: what it makes of comments, scripts and
+`<![if mso]>` differs between its releases, or is an AssertionError.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from html import unescape
+from urllib.parse import unquote
 
-WIDTH = 72  # columns of a line, addresses and long words excepted
+from campaign.message.markup import RAW, TOKEN, VOID, attributes
+from campaign.message.textlines import Block, Cell, columns, row, wrapped
 
-_TOKEN = re.compile(
-    r"""<!--(?:-?>|.*?(?:--!?>|\Z)) | <(?:[!?]|/(?![a-zA-Z]))[^>]*(?:>|\Z)
-    | <(?P<raw>(?i:script|style|title))(?=[\s/>])[^>]*>.*?(?:</(?i:(?P=raw))\s*>|\Z)
-    | <(?P<end>/?)(?P<tag>[a-zA-Z][^\s/>]*)
-      (?P<attributes>(?:[^>"']++|"[^"]*+"|'[^']*+')*+ | [^>]*)(?:>|\Z)""",
-    re.DOTALL | re.VERBOSE,
-)
-_ATTRIBUTE = re.compile(r"""([^\s=/>"']+)(?:\s*=\s*("[^"]*"|'[^']*'|[^\s>]+))?""")
+_TAG = re.compile(r"</?([a-zA-Z][^\s/>]*)")
 
 _SILENT = {"head", "template", "noscript", "object", "svg", "math", "select"}
 _BLOCKS = {
     "address", "article", "aside", "blockquote", "body", "center", "dd", "div", "dl", "dt", "fieldset",
-    "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "html",
+    "caption", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "html",
     "li", "main", "nav", "ol", "p", "pre", "section", "table", "tbody", "tfoot", "thead", "tr", "ul",
 }  # fmt: skip
 _APART = {"blockquote", "dl", "figure", "h1", "h2", "h3", "h4", "h5", "h6", "ol", "p", "pre", "table", "ul"}
-_VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
-_ENDED_BY_THE_NEXT = {"p", "li", "dt", "dd", "td", "th", "tr", "option"}  # HTML 13.1.2.4: optional tags
+_ENDED_BY_THE_NEXT = {"p", "li", "dt", "dd", "option"}
+_OF_ROWS = {"td": ("td", "th"), "th": ("td", "th"), "tr": ("tr",)}
+_OF_TABLES = {"table", "tbody", "tfoot", "thead", "tr", "td", "th", "body", "html"}
+_LAYOUT = {"blockquote", "dl", "h1", "h2", "h3", "h4", "h5", "h6", "ol", "pre", "ul"}
+_STRUCK = {"s", "strike", "del"}
 _UNDERLINES = {"h1": "=", "h2": "-", "h3": "-"}
-_MAYBE_HIDDEN = re.compile(r"hidden|display|max-height|opacity", re.IGNORECASE)
+_MAYBE_STYLED = re.compile(r"hidden|display|max-height|opacity|line-through", re.IGNORECASE)
 _HIDDEN = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*hidden|(?:max-height|opacity)\s*:\s*0(?![.\d])", re.IGNORECASE
 )
@@ -41,79 +41,92 @@ _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u00ad\ufeff\u034f\u2060"))
 # In Persian and others it shapes a word; elsewhere it pads what a client shows beside the subject.
 _PADDING = re.compile(r"(?<!\w)\u200c+|\u200c+(?!\w)")
 _BLANKS = re.compile("[ \t\n\r\f\xa0]{3,}|[ \t\n\r\f]+")
-_LINKED = re.compile(r"https?://|mailto:|tel:", re.IGNORECASE)
-
-# A line of Chinese or Japanese may end after any character, but not before or after some marks.
-_WIDE = "\u2e80-\u2fdf\u3040-\u30ff\u3105-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_OPENING = "「『（〈《【〔［｛"
-_CLOSING = "、。，．・：；！？」』）〉》】〕］｝ーぁぃぅぇぉっゃゅょァィゥェォッャュョ"
-_PIECE = re.compile(f" *(?:[{_OPENING}]*(?:[{_WIDE}]|[^ {_WIDE}{_OPENING}]+)[{_CLOSING}]*|[{_OPENING}]+)")
+_LINKED = re.compile(r"https?://[^/?#\s]|mailto:|tel:", re.IGNORECASE)
 
 
 def from_html(html: str) -> str:
     """Return the text of an HTML document, ending in a line feed."""
     reader = _Reader()
-    at = 0
-    for token in _TOKEN.finditer(html):
-        reader.text(html[at : token.start()])
-        at = token.end()
-        if token["tag"] is None or html[at - 1] != ">":
+    for number, piece in enumerate(TOKEN.split(html)):
+        if number % 2 == 0:
+            reader.text(piece)
             continue
-        tag = token["tag"].lower()
-        if token["end"]:
-            reader.end(tag)
-        else:
-            reader.start(tag, token["attributes"])
-    reader.text(html[at:])
+        tag = _TAG.match(piece)
+        if tag is None or piece[-1] != ">":
+            continue
+        name = tag[1].lower()
+        if piece[1] == "/":
+            reader.end(name)
+        elif name not in RAW:
+            reader.start(name, piece)
     return reader.result()
+
+
+@dataclass(slots=True)
+class _Link:
+    """A link that is open: where its text begins, and whether there is any, or an image."""
+
+    address: str
+    begin: int
+    is_seen: bool = False
 
 
 class _Reader:
     """Collects lines; a line's words are wrapped when its block ends."""
 
     def __init__(self) -> None:
-        self._lines: list[str] = []
+        self._block = Block()
+        self._around: list[Block] = []  # blocks in which this one is a cell
+        self._cells: list[list[Cell]] = []  # of each open row
         self._words = ""
+        self._images = 0  # in the line, if it has nothing else; below 0: it has
+        self._alts: dict[str, int] = {}  # lines that hold nothing but images, and how many
         self._open: list[str] = []  # elements
         self._silent = 0  # how many are open where silence begins
-        self._lists: list[int | None] = []  # the next number of each open list; None: bullets
-        self._quotes = 0
-        self._mark = ""  # of the list item that has begun
-        self._links: list[tuple[str, int]] = []  # address, and where its text begins
-        self._preformatted = 0
+        self._links: list[_Link] = []
+        self._struck: list[tuple[int, int]] = []  # how many are open, and where the words begin
         self._heading = 0  # the line on which it begins
-        self._cells = 0
 
     def result(self) -> str:
         if self._open:
             self.end(self._open[0])
         self._end_line()
-        text = re.sub(r"\n{3,}", "\n\n", "\n".join(line.rstrip() for line in self._lines))
-        return text.strip("\n") + "\n"
+        lines = [line.rstrip() for line in self._block.lines]
+        others = (number for number, line in enumerate(lines) if line and self._alts.get(line, 0) < 2)
+        first = next(others, 0)
+        if any(lines[:first]):  # what a list of mails shows beside the subject is better a sentence
+            lines = [*lines[first:], "", *lines[:first]]
+        return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n") + "\n"
 
     def start(self, tag: str, written: str) -> None:
-        if tag in _ENDED_BY_THE_NEXT and self._open[-1:] == [tag]:
-            self.end(tag)
-        elif tag == "body":
-            self.end("head")
-        if tag not in _VOID:
+        self._end_implied(tag)
+        if tag not in VOID:
             self._open.append(tag)
         if self._silent:
             return
-        attributes = {}
-        if tag in ("a", "img", "ol") or _MAYBE_HIDDEN.search(written):
-            attributes = _attributes(written)
-        hidden = "hidden" in attributes or _HIDDEN.search(attributes.get("style", ""))
-        if tag in _VOID:
-            self._void(tag, "" if hidden else attributes.get("alt", ""))
+        has_some = tag in ("a", "area", "img", "ol") or _MAYBE_STYLED.search(written)
+        found = _values(written) if has_some else {}
+        style = found.get("style", "")
+        hidden = "hidden" in found or _HIDDEN.search(style) is not None
+        if tag in VOID:
+            self._void(tag, {} if hidden else found)
         elif hidden or tag in _SILENT:
             self._silent = len(self._open)
         else:
-            self._enter(tag, attributes)
+            self._enter(tag, found)
+            if tag in _STRUCK or "line-through" in style:
+                self._struck.append((len(self._open), len(self._words)))
 
     def end(self, tag: str) -> None:
         """End an element, and with it those within it that nobody closed."""
-        left = None if tag in self._open else tag
+        for left in reversed(self._open):
+            if left == tag:
+                break
+            if left in ("td", "th") and tag not in _OF_TABLES:
+                return  # HTML 13.2.4.2: it began outside of the cell
+        else:
+            return
+        left = ""
         while left != tag:
             left = self._open.pop()
             if not self._silent:
@@ -125,48 +138,76 @@ class _Reader:
         if not text or self._silent:
             return
         text = (unescape(text) if "&" in text else text).translate(_INVISIBLE)
-        if self._preformatted:
+        if self._block.preformatted:
             *lines, last = text.split("\n")
             for line in lines:
                 self._words += line
                 self._end_line()
             self._words += last
+            self._see(-1)
             return
         text = _BLANKS.sub(" ", _PADDING.sub("", text))
         self._words += text.lstrip(" ") if not self._words or self._words.endswith(" ") else text
+        if text.strip(" \xa0"):
+            self._see(-1)
 
-    def _enter(self, tag: str, attributes: dict[str, str]) -> None:
+    def _see(self, images: int) -> None:
+        """Take note that a line has so many images more, or below 0, that it has text."""
+        self._images = self._images + images if images >= 0 <= self._images else -1
+        for link in self._links:
+            link.is_seen = True
+
+    def _end_implied(self, tag: str) -> None:
+        """End what the start of an element ends (HTML 13.1.2.4, optional tags)."""
+        if tag in ("td", "th", "tr"):
+            for left in reversed(self._open):
+                if left in _OF_ROWS[tag]:
+                    self.end(left)
+                    break
+                if left == "table" or (left == "tr" and tag != "tr"):
+                    break
+        elif tag in _ENDED_BY_THE_NEXT and self._open[-1:] == [tag]:
+            self.end(tag)
+        elif tag == "body":
+            self.end("head")
+
+    def _enter(self, tag: str, found: Mapping[str, str]) -> None:
+        block = self._block
         if tag in _BLOCKS:
-            self._end_line(apart=tag in _APART and not (tag in ("ul", "ol") and self._lists))
+            self._end_line(apart=tag in _APART and not (tag in ("ul", "ol") and block.lists))
+        block.is_layout = block.is_layout or tag in _LAYOUT
         match tag:
             case "ul":
-                self._lists.append(None)
+                block.lists.append(None)
             case "ol":
-                start = attributes.get("start", "")
-                self._lists.append(int(start) if re.fullmatch(r"[0-9]{1,6}", start) else 1)
+                start = found.get("start", "")
+                block.lists.append(int(start) if re.fullmatch(r"[0-9]{1,6}", start) else 1)
             case "li":
                 self._begin_item()
             case "blockquote":
-                self._quotes += 1
+                block.quotes += 1
             case "pre":
-                self._preformatted += 1
+                block.preformatted += 1
             case "h1" | "h2" | "h3":
-                self._heading = len(self._lines)
+                self._heading = len(block.lines)
             case "tr":
-                self._cells = 0
-            case "td" | "th":
-                if self._cells and self._words.strip():
-                    self._words = self._words.rstrip() + "  "
-                self._cells += 1
+                self._cells.append([])
+            case "td" | "th" if self._cells:
+                self._end_line()
+                self._around.append(block)
+                self._block = Block(max(block.width - len(self._block.margins()[0]), 20))
             case "a":
                 self._step_off_link()
-                self._links.append((attributes.get("href", "").strip(), len(self._words)))
+                self._links.append(_Link(found.get("href", "").strip(), len(self._words)))
             case _:
                 pass
 
     def _leave(self, tag: str) -> None:
+        while self._struck and self._struck[-1][0] > len(self._open):
+            self._strike(self._struck.pop()[1])
+        block = self._block
         if tag == "a":
-            self._end_link(*self._links.pop())
+            self._end_link(self._links.pop())
         elif tag in _UNDERLINES:
             self._end_line()
             self._underline(_UNDERLINES[tag])
@@ -174,104 +215,123 @@ class _Reader:
             self._end_line(apart=tag in _APART)
         match tag:
             case "ul" | "ol":
-                self._lists.pop()
+                block.lists.pop()
             case "li":
-                self._mark = ""
+                block.mark = ""
             case "blockquote":
-                self._quotes -= 1
+                block.quotes -= 1
             case "pre":
-                self._preformatted -= 1
+                block.preformatted -= 1
+            case "td" | "th" if self._cells and self._around:
+                self._end_line()
+                self._block = self._around.pop()
+                if any(block.lines):
+                    self._cells[-1].append(Cell(block.lines, block.is_layout or block.rows > 1))
+            case "tr":
+                self._end_row(self._cells.pop())
             case _:
                 pass
 
-    def _void(self, tag: str, alt: str) -> None:
+    def _end_row(self, cells: list[Cell]) -> None:
+        if not cells:
+            return
+        block = self._block
+        block.rows += 1
+        lines = row(cells, block.width - len(self._block.margins()[0]))
+        images = [self._alts.get(line, 0) for cell in cells for line in cell.lines if line]
+        if all(images) and len(cells) > 1:
+            self._alts.update(dict.fromkeys(lines, sum(images)))
+        first, rest = self._block.margins()
+        block.mark = ""
+        for number, line in enumerate(lines):
+            block.lines.append((rest if number else first) + line if line else line)
+
+    def _void(self, tag: str, found: Mapping[str, str]) -> None:
+        lines = self._block.lines
+        alt = " ".join(found.get("alt", "").split())
         match tag:
-            case "br" if self._words.strip() or self._preformatted:
+            case "br" if self._words.strip() or self._block.preformatted:
                 self._end_line()
-            case "br" if self._lines and self._lines[-1]:
-                self._lines.append("")
+            case "br" if lines and lines[-1]:
+                lines.append("")
             case "hr":
                 self._end_line()
-                self._lines += ["", "-" * WIDTH, ""]
+                self._block.is_layout = True
+                lines += ["", "-" * self._block.width, ""]
             case "img":
                 self._step_off_link()
-                self._words += " ".join(alt.split())
+                self._words += alt
+                self._see(1 if alt else 0)
+            case "area":
+                self._step_off_link()
+                begin = len(self._words)
+                self._words += alt
+                self._end_link(_Link(found.get("href", "").strip(), begin, is_seen=True))
             case _:
                 pass
 
     def _begin_item(self) -> None:
-        if not self._lists or self._lists[-1] is None:
-            self._mark = "- "
+        block = self._block
+        if not block.lists or block.lists[-1] is None:
+            block.mark = "- "
         else:
-            self._mark = f"{self._lists[-1]}. "
-            self._lists[-1] += 1
+            block.mark = f"{block.lists[-1]}. "
+            block.lists[-1] += 1
 
-    def _end_link(self, address: str, begin: int) -> None:
-        shown = self._words[begin:].strip()
-        if not _LINKED.match(address) or address in (shown, f"mailto:{shown}", f"tel:{shown}"):
+    def _end_link(self, link: _Link) -> None:
+        shown = self._words[link.begin :].strip()
+        target = link.address
+        if target[:5].lower() not in ("http:", "https"):  # mailto: and tel:, without what follows
+            target = unquote(target.partition(":")[2].partition("?")[0]).strip()
+        if not link.is_seen or not target or not _LINKED.match(link.address):
             return
-        if shown.rstrip("/") == re.sub(r"^https?://", "", address).rstrip("/"):
+        if shown in (target, link.address):
             return
-        target = address.removeprefix("mailto:")
+        if shown.rstrip("/") == re.sub(r"^https?://", "", target).rstrip("/"):
+            return
         self._words = self._words.rstrip() + f" <{target}>" if shown else self._words + f"<{target}>"
 
     def _step_off_link(self) -> None:
         """Keep icons apart that stand side by side."""
-        if self._words.endswith(">"):
+        if self._words.endswith(">") or (self._images > 0 and not self._words.endswith(" ")):
             self._words += " "
+
+    def _strike(self, begin: int) -> None:
+        """Mark words as struck out, as Markdown does it."""
+        words = self._words[begin:]
+        if struck := words.strip():
+            self._words = self._words[:begin] + words.replace(struck, f"~~{struck}~~")
 
     def _end_line(self, *, apart: bool = False) -> None:
         """End the line that is being collected; `apart`: with an empty line behind or before it."""
+        for _, begin in reversed(self._struck):
+            self._strike(begin)
+        block = self._block
         words, self._words = self._words, ""
-        self._links = [(address, 0) for address, _ in self._links]
-        margin = "> " * self._quotes
-        if self._preformatted:
-            self._lines.append(margin + "  " * len(self._lists) + words)
+        images, self._images = self._images, 0
+        self._struck = [(depth, 0) for depth, _ in self._struck]
+        for link in self._links:
+            link.begin = 0
+        if block.preformatted:
+            block.lines.append("> " * block.quotes + "  " * len(block.lists) + words)
         elif words := words.strip():
-            mark, self._mark = self._mark, ""
-            margin += "  " * max(0, len(self._lists) - 1)
-            rest = margin + (" " * len(mark) if mark else "  " if self._lists else "")
-            self._lines += _wrapped(words, margin + mark if mark else rest, rest)
-        if apart and self._lines and self._lines[-1]:
-            self._lines.append("")
+            lines = wrapped(words, *self._block.margins(), block.width)
+            block.mark = ""
+            block.lines += lines
+            if images > 0:
+                self._alts.update(dict.fromkeys(lines, images))
+        if apart and block.lines and block.lines[-1]:
+            block.lines.append("")
 
     def _underline(self, stroke: str) -> None:
-        heading = self._lines[self._heading :]
+        heading = self._block.lines[self._heading :]
         if heading:
-            margin = "> " * self._quotes
-            columns = max(map(_columns, heading)) - len(margin)
-            self._lines.append(margin + stroke * min(WIDTH, columns))
+            margin = "> " * self._block.quotes
+            widest = max(map(columns, heading)) - len(margin)
+            self._block.lines.append(margin + stroke * min(self._block.width, widest))
 
 
-def _attributes(written: str) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name, value in _ATTRIBUTE.findall(written):
-        found.setdefault(name.lower(), unescape(value[1:-1] if value[:1] in ("'", '"') else value))
-    return found
-
-
-def _wrapped(words: str, first: str, rest: str) -> list[str]:
-    """Return words in lines; `first` begins the first of them, and `rest` the others."""
-    if len(first) + _columns(words) <= WIDTH:
-        return [first + words]
-    lines: list[str] = []
-    line, columns = first, len(first)
-    for number, piece in enumerate(_PIECE.findall(words)):
-        more = _columns(piece)
-        if number and columns + more > WIDTH:
-            lines.append(line)
-            piece = piece.lstrip(" ")
-            line, columns, more = rest, len(rest), _columns(piece)
-        line += piece
-        columns += more
-    return [*lines, line]
-
-
-def _columns(text: str) -> int:
-    """Return how wide text stands in a terminal."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if unicodedata.combining(character) else 1 + (unicodedata.east_asian_width(character) in "WF")
-        for character in text
-    )
+@lru_cache(maxsize=4096)
+def _values(tag: str) -> Mapping[str, str]:
+    """Return the attributes of a tag and their values."""
+    return {one.name: unescape(tag[one.start : one.end]) for one in attributes(tag)}

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaign.message.plaintext import WIDTH, from_html
+from campaign.message.plaintext import from_html
+from campaign.message.textlines import WIDTH
 
 
 @pytest.mark.parametrize(
@@ -94,13 +95,24 @@ def test_lists(html: str, text: str) -> None:
         ('<a href="javascript:alert(1)">x</a>', "x\n"),
         ('<a href="https://x.test/"><img alt="Our  logo"></a>', "Our logo <https://x.test/>\n"),
         ('<a href="https://x.test/a"><img></a>', "<https://x.test/a>\n"),
+        ('A<a href="https://x.test/a"> </a><a href="https://x.test/b"></a>B', "A B\n"),
+        ('<a href="mailto:">x</a> <a href="tel:">y</a> <a href="http://">z</a>', "x y z\n"),
+        ('<a href="mailto:a@b.test?subject=Hi%20there">Write</a>', "Write <a@b.test>\n"),
+        ('<a href="mailto:a%2Bb@x.test?subject=Hi">a+b@x.test</a>', "a+b@x.test\n"),
+        ('<a href="mailto:?subject=Hi">Share</a>', "Share\n"),
+        ('<a href="tel:+49%20123">Call</a>', "Call <+49 123>\n"),
+        (
+            '<img usemap="#m" alt="Shops"><map name=m><area href="https://x.test/a" alt="A">'
+            '<area href="https://x.test/b"><area alt="C"></map>',
+            "Shops A <https://x.test/a> <https://x.test/b> C\n",
+        ),
         ('<a href="https://x.test/a"><h2>Title</h2></a>B', "Title\n-----\n\n<https://x.test/a>B\n"),
         (
             "<a href=https://a.test/x><img alt=A></a><a href=https://b.test/x><img alt=B></a>",
             "A <https://a.test/x> B <https://b.test/x>\n",
         ),
     ],
-    ids=range(12),
+    ids=range(19),
 )
 def test_links(html: str, text: str) -> None:
     assert from_html(html) == text
@@ -119,11 +131,68 @@ def test_links(html: str, text: str) -> None:
             "<td>End</td></tr></table>",
             "Logo\n\nA  B\nC\n\nEnd\n",
         ),
-        ("<table><tr><td><p>A</p></td><td><p>B</p></td></tr></table>", "A\n\nB\n"),
+        # A row is a line, whatever stands in its cells.
+        ("<table><tr><td><p>Service</p></td><td><p>$ 19.99</p></td></tr></table>", "Service  $ 19.99\n"),
+        ("<table><tr><td>A<br>B<td><div>C</div><div>D</div></table>", "A B  C D\n"),
+        ("<table><tr><td><p>A<td><p>B<tr><td><p>C<td><p>D</table>E", "A  B\nC  D\n\nE\n"),
+        ("<table><tr><td>A</td><td><table><tr><td>5 €</td></tr></table></td></tr></table>", "A  5 €\n"),
+        ("<table><tr><td><p>A</div></p></td><td></td><td>&nbsp;</td><td>B</td></tr></table>", "A  B\n"),
+        (
+            f"<table><tr><td><p>{'word ' * 20}</p></td><td>9 €</td></tr></table>",
+            f"{('word ' * 14).strip()}\n{'word ' * 6} 9 €\n",
+        ),
+        # What is a layout and no row of values stands below each other.
+        (
+            f"<table><tr><td><p>{'left ' * 20}</p></td><td><p>{'right ' * 15}</p></td></tr></table>",
+            f"{('left ' * 14).strip()}\n{('left ' * 6).strip()}\n\n"
+            f"{('right ' * 12).strip()}\n{('right ' * 3).strip()}\n",
+        ),
+        (
+            "<table><tr><td><h2>A</h2><p>a</p></td><td><h2>B</h2><p>b</p></td></tr></table>",
+            "A\n-\n\na\n\nB\n-\n\nb\n",
+        ),
+        ("<table><tr><td><ul><li>A<li>B</ul></td><td>C</td></tr></table>", "- A\n- B\n\nC\n"),
+        ("<ul><li><table><tr><td>A<td>B<tr><td>C</table><li>D</ul>", "- A  B\n  C\n\n- D\n"),
+        ("<blockquote><table><tr><td><p>A<td>B</table></blockquote>", "> A  B\n"),
     ],
-    ids=range(4),
+    ids=range(14),
 )
 def test_tables_are_read_in_order(html: str, text: str) -> None:
+    assert from_html(html) == text
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("<s>10</s> 5 €", "~~10~~ 5 €\n"),
+        ("Now<del> 10 </del>5 <strike></strike>€", "Now ~~10~~ 5 €\n"),
+        ("<span style='text-decoration: line-through'>10</span> 5", "~~10~~ 5\n"),
+        ("<s><p>A <b>b</b></p><p>B</p></s>C", "~~A b~~\n\n~~B~~\n\nC\n"),
+        ("<s><a href='https://x.test/a'>A</a></s> B", "~~A <https://x.test/a>~~ B\n"),
+        ("<table><tr><td><s>10</s><td>5</table>", "~~10~~  5\n"),
+    ],
+    ids=range(6),
+)
+def test_what_is_struck_out_is_marked(html: str, text: str) -> None:
+    assert from_html(html) == text
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("<img alt=Logo><img alt=Menu><p>Hello</p><p>B</p>", "Hello\n\nB\n\nLogo Menu\n"),
+        (
+            "<table><tr><td><a href='https://f.test/x'><img alt=F></a><td><img alt=T></table><p>Hello",
+            "Hello\n\nF <https://f.test/x>  T\n",
+        ),
+        ("<img alt=Logo><p>Hello", "Logo\n\nHello\n"),
+        ("<img alt=Logo> News <img alt=Menu><p>Hello", "Logo News Menu\n\nHello\n"),
+        ("<img alt=Logo><img alt=Menu>", "Logo Menu\n"),
+        ("<p>Hello<p><img alt=A><img alt=B><p>C", "Hello\n\nA B\n\nC\n"),
+    ],
+    ids=range(6),
+)
+def test_a_list_of_images_is_not_the_first_line(html: str, text: str) -> None:
     assert from_html(html) == text
 
 

@@ -1,0 +1,95 @@
+"""Words → lines of a text part, and cells of a table's row → its line."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+WIDTH = 72  # columns of a line, addresses and long words excepted
+
+# A line of Chinese or Japanese may end after any character, but not before or after some marks.
+_WIDE = "\u2e80-\u2fdf\u3040-\u30ff\u3105-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_OPENING = "「『（〈《【〔［｛"
+_CLOSING = "、。，．・：；！？」』）〉》】〕］｝ーぁぃぅぇぉっゃゅょァィゥェォッャュョ"
+_PIECE = re.compile(f" *(?:[{_OPENING}]*(?:[{_WIDE}]|[^ {_WIDE}{_OPENING}]+)[{_CLOSING}]*|[{_OPENING}]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What a cell shows; `is_layout`: it holds a list, a heading or rows of its own, and is no value."""
+
+    lines: Sequence[str]
+    is_layout: bool
+
+    @property
+    def text(self) -> str:
+        """All of it in one line."""
+        return " ".join(line.strip() for line in self.lines if line.strip())
+
+
+@dataclass(slots=True)
+class Block:
+    """The document, or a cell of a table: its lines, and how the next one is set."""
+
+    width: int = WIDTH
+    lines: list[str] = field(default_factory=list)
+    lists: list[int | None] = field(default_factory=list)  # the next number of each open list; None: bullets
+    quotes: int = 0
+    mark: str = ""  # of the list item that has begun
+    preformatted: int = 0
+    rows: int = 0
+    is_layout: bool = False
+
+    def margins(self) -> tuple[str, str]:
+        """Return what begins the next line, and those after it that belong to it."""
+        margin = "> " * self.quotes + "  " * max(0, len(self.lists) - 1)
+        rest = margin + (" " * len(self.mark) if self.mark else "  " if self.lists else "")
+        return margin + self.mark if self.mark else rest, rest
+
+
+def row(cells: Sequence[Cell], width: int) -> list[str]:
+    """Return the lines of a table's row: one that has all cells, wrapped where it must be.
+
+    Cells that are no values, or of which several are long, stand below each other.
+    """
+    if len(cells) == 1:
+        return list(cells[0].lines)
+    texts = [cell.text for cell in cells]
+    joined = "  ".join(texts)
+    short = columns(joined) - max(map(columns, texts), default=0)
+    fits = columns(joined) <= width or short <= width // 2
+    if fits and not any(cell.is_layout for cell in cells):
+        return wrapped(joined, "", "", width)
+    lines: list[str] = []
+    for cell in cells:
+        lines += ["", *cell.lines] if lines and lines[-1] else cell.lines
+    return lines
+
+
+def wrapped(words: str, first: str, rest: str, width: int = WIDTH) -> list[str]:
+    """Return words in lines; `first` begins the first of them, and `rest` the others."""
+    if len(first) + columns(words) <= width:
+        return [first + words]
+    lines: list[str] = []
+    line, taken = first, len(first)
+    for number, piece in enumerate(_PIECE.findall(words)):
+        more = columns(piece)
+        if number and taken + more > width:
+            lines.append(line)
+            piece = piece.lstrip(" ")
+            line, taken, more = rest, len(rest), columns(piece)
+        line += piece
+        taken += more
+    return [*lines, line]
+
+
+def columns(text: str) -> int:
+    """Return how wide text stands in a terminal."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(character) else 1 + (unicodedata.east_asian_width(character) in "WF")
+        for character in text
+    )
