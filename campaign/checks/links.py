@@ -39,7 +39,9 @@ class Check(Rule):
         if message.page is not None:
             for link in message.page.links:
                 for severity, what, kind in _judged(link):
-                    place = self.in_html(link.tag.raw["href"])
+                    # An empty address stands everywhere; what is inside the link, more rarely.
+                    written = f">{link.inside}<" if kind == "empty" and link.inside else link.tag.raw["href"]
+                    place = self.in_html(written)
                     key = (place.file, place.line, kind) if kind == "elsewhere" else None
                     self.find(recipient, self.at(place, what, severity), key)
         text = message.text or ""

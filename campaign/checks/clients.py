@@ -1,0 +1,119 @@
+"""What mail programs that many people use do not support, each with the programs and the lines.
+
+The facts are caniemail.com's, by Rémi Parmentier and many testers, under the MIT licence; what we use
+of them stands in `caniemail.json` beside this file, with the licence. A program is named where the latest
+version that was tested does not support a feature: each sentence's page is caniemail.com/features/ and the
+feature's name. Only what can spoil a layout or hides something is looked for: not rounded corners,
+shadows or web fonts, of which nothing is missed where they are missing, and not what stands under `@media`
+or `@supports`, or in comments for Outlook. A note, as a fallback may stand beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
+from pathlib import Path
+
+import tinycss2
+from tinycss2.ast import AtRule, QualifiedRule
+
+from campaign.checks.checked import Checked
+from campaign.checks.page import Tag
+from campaign.checks.rule import Rule
+from campaign.checks.seen import Seen
+from campaign.errors import Problem, Severity
+from campaign.model import Recipient
+from campaign.preparation import RowRanges
+
+DATA = Path(__file__).with_name("caniemail.json")
+_MOST_LINES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """A feature, where it is looked for (`declaration`, `sheet` or `tag`), and who lacks it."""
+
+    name: str
+    title: str
+    kind: str
+    pattern: re.Pattern[str]
+    clients: tuple[str, ...]
+
+
+class Check(Rule):
+    """See the module."""
+
+    def __init__(self, checked: Checked, name: str) -> None:
+        super().__init__(checked, name)
+        self._rows: dict[str, RowRanges] = {}
+
+    def see(self, recipient: Recipient, message: Seen) -> None:
+        page = message.page
+        if page is None:
+            return
+        found = set(_of_styles(page.styles)) if page.styles else set()
+        for tag in page.tags:
+            found.update(_of_tag(tag))
+        for name in found:
+            self._rows.setdefault(name, RowRanges()).add(recipient.number)
+
+    def report(self) -> Iterator[Problem]:
+        """Yield a note for each feature."""
+        for name, feature in features().items():
+            if name in self._rows:
+                rows = self._rows[name].rows
+                places = list(dict.fromkeys(self._places(feature)))
+                place = places[0] if places else self.checked.sources.template("html", "mjml", "markdown")
+                lines = [str(other.line) for other in places[1:_MOST_LINES] if other.file == place.file]
+                lines += ["…"] if len(places) > _MOST_LINES else []
+                also = f"; also in line {', '.join(lines)}" if lines else ""
+                few = "" if rows.count == self.checked.survey.messages else f" ({rows})"
+                what = f"{feature.title} is not supported by {', '.join(feature.clients)}{also}{few}"
+                yield replace(self.at(place, what, Severity.NOTE), rows=rows)
+
+    def _places(self, feature: Feature) -> Iterator[Problem]:
+        for name, source in self.checked.sources.html.items():
+            for found in feature.pattern.finditer(source):
+                yield self.checked.sources.at(name, found.start())
+
+
+@cache
+def features() -> Mapping[str, Feature]:
+    """Return what is looked for, by its name at caniemail.com."""
+    read = json.loads(DATA.read_text("utf-8"))["features"]
+    return {
+        name: Feature(
+            name, one["title"], one["in"], re.compile(one["pattern"], re.IGNORECASE), tuple(one["clients"])
+        )
+        for name, one in read.items()
+    }
+
+
+@lru_cache(maxsize=4096)
+def _of_tag(tag: Tag) -> tuple[str, ...]:
+    return tuple(
+        feature.name
+        for feature in features().values()
+        if (feature.kind == "declaration" and tag.style and feature.pattern.search(tag.style))
+        or (feature.kind == "tag" and feature.pattern.match(tag.written))
+    )
+
+
+@lru_cache(maxsize=64)
+def _of_styles(styles: tuple[str, ...]) -> tuple[str, ...]:
+    """What style elements use, but for what stands under a condition."""
+    sheet = "".join(
+        tinycss2.serialize([node])
+        for style in styles
+        for node in tinycss2.parse_stylesheet(style, skip_comments=True, skip_whitespace=True)
+        if isinstance(node, QualifiedRule)
+        or (isinstance(node, AtRule) and node.lower_at_keyword in ("import", "supports"))
+    )
+    return tuple(
+        feature.name
+        for feature in features().values()
+        if feature.kind != "tag" and feature.pattern.search(sheet)
+    )

@@ -1,0 +1,168 @@
+"""A rule under `@media` that an inline style beats: the element looks the same in every window.
+
+A style attribute wins over every selector (CSS Cascading 6.4), and the inliner has put the rules from
+outside `@media` there: with `.m{display:none}` and `@media (max-width:480px){.m{display:block}}`, the
+element stays hidden. `!important` in the rule under `@media` wins. A rule for print is not looked at, and
+neither is one for an element in a state, such as `:hover`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import tinycss2
+from tinycss2.ast import AtRule, Declaration, Node, QualifiedRule
+
+from campaign.checks.page import Tag
+from campaign.checks.rule import Rule
+from campaign.checks.seen import Seen
+from campaign.model import Recipient
+
+_PLAIN = re.compile(r"(?:[a-zA-Z][\w-]*|\*)?(?:[.#][\w-]+)*")
+_PIECE = re.compile(r"([.#]?)([\w-]+|\*)")
+# What a shorthand sets besides what begins with its name and a hyphen.
+_SHORT = {"font": ("line-height",), "border": ()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Compound:
+    """What a plain part of a selector asks of one element."""
+
+    name: str
+    ids: frozenset[str]
+    classes: frozenset[str]
+
+    def matches(self, tag: Tag) -> bool:
+        return (
+            self.name in ("", "*", tag.name)
+            and self.classes <= frozenset(tag.attributes.get("class", "").split())
+            and self.ids <= frozenset({tag.attributes["id"]} if "id" in tag.attributes else ())
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A declaration under `@media` without `!important`; its selector's last compound, and those before."""
+
+    selector: str
+    last: _Compound
+    before: tuple[_Compound, ...]
+    property: str
+    value: str
+    condition: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sheet:
+    """What the style elements of a message want under `@media`; of equal ones there is one object."""
+
+    wanted: tuple[_Wanted, ...]
+
+
+class Check(Rule):
+    """See the module."""
+
+    def see(self, recipient: Recipient, message: Seen) -> None:
+        page = message.page
+        if page is None or "@media" not in "".join(page.styles):
+            return
+        sheet = _read(page.styles)
+        if not sheet.wanted:
+            return
+        beaten: dict[_Wanted, None] = {}
+        for tag in page.tags:
+            if "style" in tag.attributes:
+                beaten.update(dict.fromkeys(_beaten(sheet, tag)))
+        told: dict[tuple[str, str], list[str]] = {}
+        for one in beaten:
+            # Without a tree, that there is such an element is what is known of those above it.
+            if all(any(compound.matches(tag) for tag in page.tags) for compound in one.before):
+                told.setdefault((one.selector, one.condition), []).append(one.property)
+        for (selector, condition), properties in told.items():
+            names = ", ".join(properties)
+            what = f"{names} of `{selector}` under `@media {condition}` has no effect, as the element's style"
+            self.find(recipient, self.at(self.in_html(selector), f"{what} has it too; add !important"))
+
+
+@lru_cache(maxsize=64)
+def _read(styles: tuple[str, ...]) -> _Sheet:
+    return _Sheet(tuple(one for style in styles for one in _wanted(style)))
+
+
+def _wanted(style: str) -> Iterator[_Wanted]:
+    for at in tinycss2.parse_stylesheet(style, skip_comments=True, skip_whitespace=True):
+        if not isinstance(at, AtRule) or at.lower_at_keyword != "media" or at.content is None:
+            continue
+        condition = tinycss2.serialize(at.prelude).strip()
+        if re.match(r"(?:only\s+)?print", condition):
+            continue
+        for rule in tinycss2.parse_rule_list(at.content, skip_comments=True, skip_whitespace=True):
+            if isinstance(rule, QualifiedRule):
+                yield from _of_rule(rule, condition)
+
+
+def _of_rule(rule: QualifiedRule, condition: str) -> Iterator[_Wanted]:
+    content: Sequence[Node] = rule.content
+    declarations = [
+        one
+        for one in tinycss2.parse_blocks_contents(content, skip_comments=True, skip_whitespace=True)
+        if isinstance(one, Declaration) and not one.important and not one.name.startswith(("-", "--"))
+    ]
+    for selector in tinycss2.serialize(rule.prelude).split(",") if declarations else ():
+        selector = " ".join(selector.split())
+        compounds = [_compound(part) for part in re.split(r"\s*[ >+~]\s*", selector)]
+        last, before = compounds[-1], tuple(compound for compound in compounds[:-1] if compound is not None)
+        # `*` is for resets, which are made to be beaten.
+        if last is None or last.name == "*" or len(before) < len(compounds) - 1:
+            continue
+        for one in declarations:
+            value = tinycss2.serialize(one.value).strip()
+            yield _Wanted(selector, last, before, one.lower_name, value, condition)
+
+
+def _compound(text: str) -> _Compound | None:
+    """Read `td.a#b`; None for one with anything else in it, such as `:hover` or `[class]`."""
+    if not text or _PLAIN.fullmatch(text) is None:
+        return None
+    pieces = _PIECE.findall(text)
+    words = {mark: frozenset(word for its, word in pieces if its == mark) for mark in (".", "#")}
+    name = next((word.lower() for mark, word in pieces if not mark), "")
+    return _Compound(name, words["#"], words["."])
+
+
+@lru_cache(maxsize=4096)
+def _beaten(sheet: _Sheet, tag: Tag) -> tuple[_Wanted, ...]:
+    meant = [one for one in sheet.wanted if one.last.matches(tag)]
+    inline = _inline(tag.style) if meant else {}
+    return tuple(
+        one
+        for one in meant
+        if any(_same(one.property, name) and not _equal(value, one.value) for name, value in inline.items())
+    )
+
+
+def _inline(style: str) -> dict[str, str]:
+    parsed = tinycss2.parse_blocks_contents(style, skip_comments=True, skip_whitespace=True)
+    return {
+        one.lower_name: tinycss2.serialize(one.value).strip()
+        for one in parsed
+        if isinstance(one, Declaration)
+    }
+
+
+def _equal(one: str, other: str) -> bool:
+    return one == other or {one, other} == {"0", "0px"}
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two properties are one, or one is a shorthand of the other."""
+    return (
+        one == other
+        or one.startswith(f"{other}-")
+        or other.startswith(f"{one}-")
+        or other in _SHORT.get(one, ())
+        or one in _SHORT.get(other, ())
+    )
