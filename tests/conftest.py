@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, settings
 from tests.e2e.folder import CampaignFolder
 from tests.need import need
 from tests.servers.certificates import Certificates
+from tests.servers.imap import Dovecot
 from tests.servers.postfix import Postfix
 from tests.servers.scripted import Client, Serve
 
@@ -93,6 +94,21 @@ def postfix(shared_postfix: Postfix) -> Postfix:
     """A plain Postfix with an empty mailbox: no login, STARTTLS offered, fault addresses."""
     shared_postfix.empty()
     return shared_postfix
+
+
+@pytest.fixture(scope="session")
+def make_dovecot(certificates: Certificates) -> Iterator[Callable[..., Dovecot]]:
+    """Start a Dovecot with options of its own; all are stopped at the session's end."""
+    need("dovecot")
+    started: list[Dovecot] = []
+
+    def make(**options: Any) -> Dovecot:
+        started.append(Dovecot(certificates, **options))
+        return started[-1]
+
+    yield make
+    for server in started:
+        server.stop()
 
 
 @pytest.fixture

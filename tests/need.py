@@ -13,6 +13,7 @@ import pytest
 PACKAGES = {
     "postfix": "postfix",
     "smtp-sink": "postfix",
+    "dovecot": "dovecot-imapd",
     "chromium": "chromium",
     "spamassassin": "spamassassin",
     "mblaze": "mblaze",

@@ -13,8 +13,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from campaign.model import Status
 from tests.e2e.folder import CampaignFolder, kill, until
-from tests.servers.postfix import Postfix
-from tests.servers.postfix import _free_port as free_port
+from tests.servers.postfix import Postfix, free_port
 
 Folders = Callable[..., CampaignFolder]
 SECOND = 1_000_000_000

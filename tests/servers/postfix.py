@@ -144,7 +144,10 @@ class Delivered:
 
 
 class Postfix:
-    """See the module. `parameters` override main.cf; `auth` asks for a login with one of `users`."""
+    """See the module. `parameters` override main.cf, `services` are added to master.cf.
+
+    `auth` asks for a login with one of `users`.
+    """
 
     host = "localhost"
 
@@ -157,6 +160,7 @@ class Postfix:
         users: Mapping[str, str] | None = None,
         recipient_faults: Mapping[str, str] | None = None,
         sender_faults: Mapping[str, str] | None = None,
+        services: str = "",
         **parameters: str | int,
     ) -> None:
         self.certificates = certificates
@@ -176,6 +180,7 @@ class Postfix:
         if auth:
             parameters = {"mynetworks": "", "smtpd_sasl_auth_enable": "yes", **parameters}
         self._parameters = parameters
+        self._services = services
         self._write_main()
         self._auth = AuthServer(self.folder / "auth.sock", self.users) if auth else None
         self._lock = threading.Lock()
@@ -262,8 +267,9 @@ class Postfix:
 
     def _start(self) -> None:
         for _ in range(5):  # another process may take a port between our look and Postfix's bind
-            self.port, self.tls_port = _free_port(), _free_port()
-            (self.folder / "etc" / "master.cf").write_text(MASTER.format(plain=self.port, tls=self.tls_port))
+            self.port, self.tls_port = free_port(), free_port()
+            services = MASTER.format(plain=self.port, tls=self.tls_port) + self._services
+            (self.folder / "etc" / "master.cf").write_text(services)
             self._run("begin")
             if self._answers():
                 return
@@ -315,7 +321,7 @@ def _start_keeper(folder: Path) -> subprocess.Popen[str]:
     return keeper
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """A port that nobody listens at, below those that the kernel gives to outgoing connections."""
     while True:
         port = random.randrange(20000, 32000)

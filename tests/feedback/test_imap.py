@@ -1,0 +1,190 @@
+"""A real IMAP server: what is understood is moved, nothing else is touched, and a broken run goes on."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from campaign.cli import main
+from campaign.feedback.imap import KEYWORD
+from campaign.ledger.returns import Kind
+from tests.feedback.mails import block, bounce, letter
+from tests.feedback.test_reading import ANN, BEN, Sent
+from tests.ledger.book import database
+from tests.servers.imap import Dovecot
+
+Make = Callable[..., Dovecot]
+
+
+@pytest.fixture(scope="module")
+def shared(make_dovecot: Make) -> Dovecot:
+    return make_dovecot()
+
+
+@pytest.fixture
+def server(shared: Dovecot) -> Dovecot:
+    shared.empty()
+    return shared
+
+
+@pytest.fixture
+def sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sent]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IMAP_PASSWORD", Dovecot.password)
+    sent = Sent(tmp_path / "ledger.db")
+    yield sent
+    sent.ledger.close()
+
+
+def write(server: Dovecot, **settings: object) -> None:
+    imap = {
+        "host": server.host,
+        "port": server.port,
+        "username": server.username,
+        "password_env": "IMAP_PASSWORD",
+        "ca_file": str(server.ca_file),
+        **settings,
+    }
+    imap = {key: value for key, value in imap.items() if value is not None}
+    Path("campaign.yaml").write_text(yaml.safe_dump({"name": "spring", "bounces": {"imap": imap}}))
+
+
+def mails(sent: Sent) -> tuple[bytes, bytes, bytes]:
+    """A bounce that is ours, one that is not, and a letter."""
+    ours = bounce(block(final=ANN), to=sent.to(ANN), returned="<x@y>")
+    return ours, bounce(block(final=BEN), to="x@y.example", returned="<x@y>"), letter()
+
+
+def contents(server: Dovecot, folder: str = "INBOX") -> list[bytes]:
+    return [content for content, _ in server.mails(folder)]
+
+
+def test_what_is_understood_is_moved_and_the_rest_stays_as_it_was(server: Dovecot, sent: Sent) -> None:
+    ours, theirs, note = mails(sent)
+    server.deliver(note, ours, theirs)
+    write(server)
+    assert main(["bounces", "campaign.yaml"]) == 0
+    assert server.mails("Processed")[0][0] == ours
+    assert contents(server) == [note, theirs]
+    assert not any(flags & {"\\Seen", "\\Deleted"} for _, flags in server.mails())
+    assert sent.suppressed == {ANN}
+    # Into the folder that is there by now.
+    server.deliver(ours)
+    assert main(["bounces", "campaign.yaml", "--imap"]) == 0
+    assert contents(server, "Processed") == [ours, ours]
+    assert sent.ledger.returns().counts()[Kind.BOUNCED] == 1
+
+
+def test_without_move_one_mail_is_expunged_and_no_other(make_dovecot: Make, sent: Sent) -> None:
+    server = make_dovecot(capability="IMAP4rev1 UIDPLUS")
+    ours, _, note = mails(sent)
+    server.deliver(letter(subject="deleted by another"), flags="\\Deleted")
+    server.deliver(ours, note)
+    write(server)
+    assert main(["bounces", "campaign.yaml"]) == 0
+    assert contents(server, "Processed") == [ours]
+    assert contents(server) == [letter(subject="deleted by another"), note]
+
+
+def test_without_both_a_keyword_says_that_it_was_read(
+    make_dovecot: Make, sent: Sent, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = make_dovecot(capability="IMAP4rev1")
+    ours, _, note = mails(sent)
+    server.deliver(letter(subject="deleted by another"), flags="\\Deleted")
+    server.deliver(ours, note)
+    write(server)
+    assert main(["bounces", "campaign.yaml"]) == 0
+    assert len(server.mails()) == 3
+    assert [KEYWORD in flags for _, flags in server.mails()] == [False, True, False]
+    assert server.mails("Processed") == []
+    capsys.readouterr()
+    assert main(["bounces", "campaign.yaml"]) == 0
+    assert capsys.readouterr().out.startswith("1 mail read\n")
+
+
+def test_a_dry_run_moves_nothing(server: Dovecot, sent: Sent) -> None:
+    server.deliver(*mails(sent))
+    write(server)
+    assert main(["bounces", "campaign.yaml", "--dry-run"]) == 0
+    assert len(server.mails()) == 3
+    assert server.mails("Processed") == []
+    assert sent.suppressed == set()
+
+
+@pytest.mark.parametrize("name", ["Read by us", "Gelesen & weg", "Zurück/zurück 便り", 'a "b" \\c'])
+def test_folders_of_any_name(server: Dovecot, sent: Sent, name: str) -> None:
+    name = name.replace("/", "-")
+    ours, _, note = mails(sent)
+    server.deliver(ours, note)
+    write(server, done=name)
+    assert main(["bounces", "campaign.yaml"]) == 0
+    assert contents(server) == [note]
+    with server.session() as session:
+        assert len(session.list()[1]) == 2
+    write(server, folder=name, done="INBOX")
+    assert main(["bounces", "campaign.yaml"]) == 0
+    assert len(server.mails()) == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "password", "words"),
+    [
+        ({}, "wrong", "refuses"),
+        ({"ca_file": None}, Dovecot.password, "certificate does not verify"),
+        ({"folder": "nowhere"}, Dovecot.password, "'nowhere' cannot be opened"),
+        ({"port": 9}, Dovecot.password, "localhost:9"),
+    ],
+)
+def test_a_mailbox_that_cannot_be_opened_is_exit_code_6(
+    server: Dovecot,
+    sent: Sent,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    settings: dict[str, object],
+    password: str,
+    words: str,
+) -> None:
+    monkeypatch.setenv("IMAP_PASSWORD", password)
+    write(server, **settings)
+    assert main(["bounces", "campaign.yaml"]) == 6
+    said = capsys.readouterr()
+    assert words in said.err
+    assert "Traceback" not in said.err
+    assert Dovecot.password not in said.err + said.out
+
+
+def test_killed_midway_it_goes_on_and_counts_each_once(server: Dovecot, sent: Sent) -> None:
+    box = [
+        bounce(block("5.7.1", final=ANN), to=sent.to(ANN), returned="<x@y>", identity=f"<{n}@report>")
+        for n in range(8)
+    ]
+    server.deliver(*box)
+    write(server)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "campaign", "bounces", "campaign.yaml"], stdout=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 60
+    while not database(sent.ledger).rows("SELECT 1 FROM events WHERE source IS NOT NULL"):
+        assert time.monotonic() < deadline
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert main(["bounces", "campaign.yaml"]) == 0
+    assert contents(server) == []
+    assert sorted(set(contents(server, "Processed"))) == sorted(box)
+    assert database(sent.ledger).row("SELECT count(*) FROM events WHERE source IS NOT NULL") == (8,)
+
+
+def test_of_a_large_mail_the_beginning_is_fetched(server: Dovecot, sent: Sent) -> None:
+    server.deliver(mails(sent)[0] + b"x" * 5_000_000)
+    write(server)
+    assert main(["bounces", "campaign.yaml"]) == 0
+    assert sent.suppressed == {ANN}
+    assert len(contents(server, "Processed")[0]) > 5_000_000
