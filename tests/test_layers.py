@@ -24,7 +24,7 @@ LAYERS = [
     ["ledger", "preparation", "checks"],
     ["feedback"],
     ["sending"],
-    ["report", "preview", "rehearsal"],
+    ["report", "preview", "unsubscribe", "rehearsal"],
     ["cli", "__main__"],
 ]
 ORDER = [name for layer in LAYERS for name in layer]

@@ -87,6 +87,18 @@ class Attachment(_Model):
     name: str | None = _about("The name that recipients see, a template.", default=None)
 
 
+class UnsubscribeTexts(_Model):
+    """What the page of `campaign.unsubscribe` says, in one language; {address} and {mailto} are filled in."""
+
+    title: str | None = _about("The title.", default=None)
+    question: str | None = _about("The question before the button.", default=None)
+    button: str | None = _about("The button.", default=None)
+    done: str | None = _about("What is said when it is done.", default=None)
+    unknown: str | None = _about("What is said of a link that is not known.", default=None)
+    later: str | None = _about("What is said when it cannot be recorded now.", default=None)
+    write: str | None = _about("How else to unsubscribe.", default=None)
+
+
 class Unsubscribe(_WithSecret):
     """How a recipient leaves the list."""
 
@@ -98,6 +110,9 @@ class Unsubscribe(_WithSecret):
     )
     secret_file: AnyPath | None = _about("A file that holds the token's secret.", default=None)
     one_click: Flag = _about("Whether the URL takes the POST of RFC 8058.", default=False)
+    texts: dict[str, UnsubscribeTexts] = _about(
+        "What our unsubscribe page says, by language: `de: {button: Abmelden}`.", default_factory=dict
+    )
 
     @property
     def secret(self) -> SecretSource | None:

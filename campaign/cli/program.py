@@ -43,6 +43,7 @@ COMMANDS = {
     "resolve": "Settle what is in doubt.",
     "suppress": "Keep the list of addresses that get nothing.",
     "backup": "Write a consistent copy of the ledger, while a send runs too.",
+    "unsubscribe-server": "Run the page that unsubscribes, for a small site.",
     "forget": "Remove a person's data from the ledger.",
     "report": "Write a page about what happened.",
     "schema": "Print the JSON Schema of the campaign file.",
@@ -64,7 +65,7 @@ class _Commands(WholeLines):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"campaign.cli.{cmd_name}").command
+        command: click.Command = import_module(f"campaign.cli.{cmd_name.replace('-', '_')}").command
         command.epilog = FOLLOWING[cmd_name]
         if isinstance(command, click.Group):
             for name, inner in command.commands.items():

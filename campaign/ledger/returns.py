@@ -120,6 +120,9 @@ class Returns(Protocol):
     def of_message_id(self, message_id: str) -> Mailed | None:
         """Return the row that has a Message-ID, which is in angle brackets."""
 
+    def cell(self, mailed: Mailed, column: str) -> str:
+        """Return a cell of a row, "" where its list has no such column."""
+
     def record(
         self, mailed: Mailed, said: Sequence[Said], source: str, now: int, rules: Rules
     ) -> list[Recorded]:

@@ -1,0 +1,8 @@
+"""One-click unsubscribing (RFC 8058): a WSGI application to mount or to run under any WSGI server.
+
+CAMPAIGN_FILE=/srv/news/campaign.yaml gunicorn campaign.unsubscribe:app
+"""
+
+from campaign.unsubscribe.web import Application, app
+
+__all__ = ["Application", "app"]

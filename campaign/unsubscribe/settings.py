@@ -1,0 +1,48 @@
+"""A campaign file → what the unsubscribe page needs of it: the ledger, an address, texts.
+
+It reads few values, as `campaignfile.identity` does: the web server needs neither the list nor the
+templates, and no key or password.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from campaign.campaignfile.identity import identify
+from campaign.campaignfile.location import Location
+from campaign.campaignfile.readers import is_template
+from campaign.campaignfile.yamlmarks import read
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`mailto` is the address to write to where the page cannot help, "" for none.
+
+    `texts` are, by language, those that the campaign file has in the place of ours (see `pages`).
+    """
+
+    name: str
+    ledger: Location
+    mailto: str
+    texts: Mapping[str, Mapping[str, str]]
+
+
+def read_settings(file: Path) -> Settings:
+    """Read the campaign file. Raises UserError where it cannot be read."""
+    identity = identify(file)
+    values = read(identity.file).value
+    unsubscribe = values.get("unsubscribe") if isinstance(values, dict) else None
+    unsubscribe = unsubscribe if isinstance(unsubscribe, dict) else {}
+    mailto, texts = unsubscribe.get("mailto"), unsubscribe.get("texts")
+    return Settings(
+        identity.name,
+        identity.ledger,
+        mailto if isinstance(mailto, str) and not is_template(mailto) else "",
+        {
+            str(language).lower(): {name: text for name, text in own.items() if isinstance(text, str)}
+            for language, own in (texts.items() if isinstance(texts, dict) else ())
+            if isinstance(own, dict)
+        },
+    )

@@ -1,0 +1,146 @@
+"""The WSGI application: a token in the URL → a page (GET), or the end of a subscription (POST, RFC 8058 3.2).
+
+GET never acts: mail scanners follow links. The ledger is opened for each request, so that the file is
+always the one at its path. What was not committed is never said to be done: a ledger that is locked,
+missing or unwritable is 503.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import time
+from collections.abc import Iterable
+from contextlib import closing
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
+
+from campaign.errors import UserError
+from campaign.ledger import Ledger
+from campaign.ledger.returns import Fate, Kind, Mailed, Rules, Said
+from campaign.unsubscribe.pages import Pages
+from campaign.unsubscribe.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+    from campaign.ledger.returns import Returns
+
+FILE = "CAMPAIGN_FILE"
+"""The environment variable that names the campaign file of `app`."""
+
+_TOKEN = re.compile(r"[0-9a-f]{20}")
+_MOST_READ = 64 * 1024  # octets of a request's body, which says nothing that the URL does not
+_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "style-src 'unsafe-inline'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+_HEADERS = [
+    ("Content-Type", "text/html; charset=utf-8"),
+    ("Content-Security-Policy", _POLICY),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Robots-Tag", "noindex"),
+    ("Cache-Control", "no-store"),
+]
+_REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
+_log = logging.getLogger(__name__)
+
+
+class Application:
+    """Unsubscribes those who have a token of any campaign in the ledger of `file`'s campaign.
+
+    `file` may be None: then the environment variable CAMPAIGN_FILE names it. `unknown` counts tokens that
+    the ledger does not know.
+    """
+
+    def __init__(self, file: Path | None = None) -> None:
+        self._file = file
+        self.unknown = 0
+
+    @cached_property
+    def _settings(self) -> Settings:
+        file = self._file or os.environ.get(FILE)
+        if not file:
+            raise UserError(f"the environment variable {FILE} names no campaign file")
+        return read_settings(Path(file))
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        method = environ["REQUEST_METHOD"]
+        accepted = environ.get("HTTP_ACCEPT_LANGUAGE", "")
+        pages, extra = Pages({}, ""), []
+        if method == "POST":
+            _drain(environ)
+        try:
+            settings = self._settings
+            pages = Pages(settings.texts, settings.mailto)
+            if method not in ("GET", "HEAD", "POST"):
+                code, page, extra = 405, "", [("Allow", "GET, HEAD, POST")]
+            else:
+                code, page = self._answer(settings, pages, _token(environ), accepted, acts=method == "POST")
+        except UserError as error:
+            _log.error("nobody was unsubscribed: %s", error)
+            code, page, extra = 503, pages.failed(pages.language(accepted), "later"), [("Retry-After", "60")]
+        body = page.encode()
+        length = [("Content-Length", str(len(body)))]
+        start_response(f"{code} {_REASONS[code]}", [*_HEADERS, *extra, *length])
+        return [] if method == "HEAD" else [body]
+
+    def _answer(
+        self, settings: Settings, pages: Pages, token: str, accepted: str, *, acts: bool
+    ) -> tuple[int, str]:
+        """Return the status code and the page. Raises UserError where nothing could be recorded."""
+        ledger = Ledger.open(settings.ledger, settings.name, create=False, read_only=not acts)
+        with closing(ledger):
+            returns = ledger.returns(of_every_campaign=True)
+            mailed = returns.of_token(token) if token else None
+            if mailed is None or mailed.own not in mailed.addresses:
+                self.unknown += 1
+                _log.warning("an unknown token (%s so far): nobody was unsubscribed", self.unknown)
+                return 404, pages.failed(pages.language(accepted), "unknown")
+            language = pages.language(returns.cell(mailed, "language"), accepted)
+            if not acts:
+                return 200, pages.question(language, mailed.own)
+            _record(returns, mailed)
+            _log.info("unsubscribed a row of campaign %s", mailed.campaign)
+            return 200, pages.done(language, mailed.own)
+
+
+def _record(returns: Returns, mailed: Mailed) -> None:
+    """Record the wish, each request as one of its own: after an undo by hand, it is obeyed again."""
+    now = time.time_ns()
+    said = [Said(Kind.UNSUBSCRIBED, (mailed.own,), "one click")]
+    recorded = returns.record(mailed, said, f"one-click {now}", now, Rules())
+    if [one.fate for one in recorded] != [Fate.SUPPRESSED]:
+        raise UserError(f"the ledger did not take it: {', '.join(one.fate for one in recorded)}")
+
+
+def _token(environ: WSGIEnvironment) -> str:
+    """Return the token: the path's last segment, or the parameter `token`; "" where there is none."""
+    path: str = environ.get("PATH_INFO", "")
+    segment = path.rstrip("/").rpartition("/")[2]
+    query = parse_qs(environ.get("QUERY_STRING", "")).get("token", [""])[0]
+    for text in (segment.lower(), query.lower()):
+        if _TOKEN.fullmatch(text):
+            return text
+    return ""
+
+
+def _drain(environ: WSGIEnvironment) -> None:
+    """Read the body, as far as it is small: some servers answer nothing before that."""
+    try:
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        length = 0
+    environ["wsgi.input"].read(min(max(length, 0), _MOST_READ))
+
+
+app = Application()
