@@ -88,7 +88,10 @@ class UserError(CampaignError):
 
 
 class Overrun(UserError):
-    """A template took more time or memory than one row may; no other row would fare better."""
+    """A template took more time or memory than one row may, or is another one than it was.
+
+    No other row would fare better.
+    """
 
 
 class ConnectFailed(CampaignError):

@@ -11,12 +11,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Protocol
 
 from campaign.campaignfile.models import CampaignFile
 from campaign.delivery import Message
-from campaign.errors import Problem, Rows, UserError
+from campaign.errors import Overrun, Problem, Rows, UserError
 from campaign.ledger.protocols import Enrolment, Plan
 from campaign.message.render import Renderer
 from campaign.message.tokens import Secrets
@@ -24,6 +23,7 @@ from campaign.model import BadRow, Double, Recipient
 from campaign.recipients.doubles import differing, left_out
 from campaign.recipients.list import Recipients
 from campaign.templating.names import Names
+from campaign.templating.processes.pool import cores
 from campaign.wording import counted
 
 MOST_SHOWN = 50
@@ -195,7 +195,7 @@ def _compiled(campaign: CampaignFile, secrets: Secrets) -> tuple[Recipients, Ren
     recipients = Recipients(campaign, problems)
     renderer = None
     try:
-        renderer = Renderer(campaign, recipients.columns, secrets)
+        renderer = Renderer(campaign, recipients.columns, secrets, jobs=cores())
     except UserError as error:
         problems += error.problems
     return recipients, renderer, list(_columns_once(problems, recipients))
@@ -251,10 +251,12 @@ def prepare(
     enrolment.recognise()
     total = survey.rows
     bad: list[tuple[int, str]] = []
-    for done, recipient in enumerate(enrolment.to_send()):
+    for done, (recipient, made) in enumerate(renderer.each(enrolment.to_send())):
         if done % 100 == 0:
             progress("rendering", done, total)
-        wrong = _render(renderer, recipient, survey, examiner)
+        if isinstance(made, Overrun):  # no other row would fare better
+            raise Overrun(*_told(survey.bad, recipients), *made.problems)
+        wrong = _see(made, recipient, survey, examiner)
         if wrong:
             survey.bad.add(wrong)
             bad.append((recipient.number, "; ".join(problem.message for problem in wrong)))
@@ -313,13 +315,11 @@ def _sort_doubles(
         survey.bad.add_unseen(more)
 
 
-def _render(
-    renderer: Renderer, recipient: Recipient, survey: Survey, examiner: Examiner | None
+def _see(
+    message: Message | UserError, recipient: Recipient, survey: Survey, examiner: Examiner | None
 ) -> list[Problem]:
-    try:
-        message = renderer.render(recipient, date=datetime.now(UTC))
-    except UserError as error:
-        return list(error.problems)
+    if isinstance(message, UserError):
+        return list(message.problems)
     survey.messages += 1
     survey.addresses += len(message.envelope.recipients)
     survey.largest = max(survey.largest, message.size)

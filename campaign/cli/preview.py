@@ -11,7 +11,7 @@ import click
 from campaign.cli.codes import OK, USAGE
 from campaign.cli.options import FORCE
 from campaign.cli.output import Output, echo
-from campaign.errors import Problem, UserError
+from campaign.errors import Overrun, Problem, UserError
 from campaign.wording import counted
 
 if TYPE_CHECKING:
@@ -152,6 +152,8 @@ def _rendered(
     for one in chosen:
         try:
             yield one, renderer.render(one.recipient, date=datetime.now(UTC))
+        except Overrun:  # no other row would fare better
+            raise
         except UserError as error:
             problems.add(error.problems)
 

@@ -9,20 +9,20 @@ from pathlib import Path
 
 from jinja2 import Environment, TemplateNotFound
 
-from campaign.campaignfile.models import CampaignFile
 from campaign.errors import Problem, UserError
 from campaign.message import markdown, mjml, plaintext
+from campaign.message.content import Content
 from campaign.message.html import ImageError, Images
-from campaign.message.inline import template_name
 from campaign.message.inliner import Inliner
 from campaign.message.mime import File
 from campaign.message.sheets import SheetError, Sheets
 from campaign.message.template_styles import named_sheets
-from campaign.templating.compiled import Text, compile_file, compile_text
+from campaign.templating.compiled import compile_file, compile_text
 from campaign.templating.loader import FolderLoader
 from campaign.templating.names import Names
 from campaign.templating.sandbox import Environment as SandboxedEnvironment
 from campaign.templating.sandbox import environment
+from campaign.templating.text import Text
 from campaign.wording import shown
 
 
@@ -33,35 +33,35 @@ class Bodies:
     the local style sheets that they name.
     """
 
-    def __init__(self, campaign: CampaignFile, names: Names, images: Images) -> None:
-        self._campaign = campaign
+    def __init__(self, content: Content, names: Names, images: Images) -> None:
+        self._content = content
         self._images = images
-        self._loader = FolderLoader(campaign.folder, campaign.private)
+        self._loader = FolderLoader(content.folder, content.private)
         self._sheets = self._make_sheets()
-        self._inliner = Inliner(self._sheets) if campaign.inline_css else None
+        self._inliner = Inliner(self._sheets) if content.inline_css else None
         self._file: dict[str, Path] = {}
         self._from_mjml = ""
         self.problems: list[Problem] = []
         self._text = self._compile("text", names, html=False)
         self._markdown = self._compile("markdown", names, html=False)
         self._html = self._compile("html", names, html=True) or self._compile("mjml", names, html=True)
-        self.sheets = tuple(self._read_sheets()) if campaign.inline_css else ()
+        self.sheets = tuple(self._read_sheets()) if content.inline_css else ()
 
     @property
-    def texts(self) -> Iterator[Text]:
-        """The compiled templates."""
-        return (text for text in (self._text, self._markdown, self._html) if text is not None)
-
-    @property
-    def html_sources(self) -> Mapping[str, str]:
-        """The sources that HTML is made from, by name."""
-        texts = (self._markdown, self._html)
-        return {name: source for text in texts if text for name, source in text.sources.items()}
+    def texts(self) -> dict[str, Text]:
+        """The compiled templates, by their keys in the campaign file; MJML's is that of its HTML."""
+        made = (self._text, self._markdown, self._html)
+        kinds = ("text", "markdown", "html")
+        return {kind: text for kind, text in zip(kinds, made, strict=True) if text is not None}
 
     @property
     def html_templates(self) -> Iterator[str]:
         """What HTML is rendered from: the HTML sources, or what was made of the MJML."""
-        yield from [self._from_mjml] if self._from_mjml else self.html_sources.values()
+        if self._from_mjml:
+            yield self._from_mjml
+            return
+        for kind, text in self.texts.items():
+            yield from text.sources.values() if kind != "text" else ()
 
     def render(
         self, context: Mapping[str, object], subject: str
@@ -96,7 +96,7 @@ class Bodies:
         file = next(self._file[kind] for kind in ("html", "mjml", "markdown") if kind in self._file)
         for text in (self._markdown, self._html):
             for name, source in text.sources.items() if text is not None and written else ():
-                path = self._campaign.folder / name
+                path = self._content.folder / name
                 if written in source and path.is_file():
                     return Problem("", shown(path), source.partition(written)[0].count("\n") + 1)
         return Problem("", shown(file))
@@ -104,7 +104,7 @@ class Bodies:
     def _html_files(self) -> Iterator[tuple[str, str]]:
         """Yield the name and the source of each template file that the HTML is made from."""
         for name, source in self._html.sources.items() if self._html is not None else ():
-            yield shown(self._campaign.folder / name), source
+            yield shown(self._content.folder / name), source
 
     def _read_sheets(self) -> Iterator[str]:
         """Yield the text of each local style sheet that a template names; what is wrong is a problem."""
@@ -121,8 +121,9 @@ class Bodies:
 
     def _make_sheets(self) -> Sheets:
         """Return what reads sheets: beside the HTML's template first, then from the campaign's folder."""
-        templates = self._campaign.templates
-        named = [template_name(self._campaign, file) for file in (templates.html, templates.mjml) if file]
+        content = self._content
+        files = [content.files.get(f"templates.{kind}") for kind in ("html", "mjml")]
+        named = [content.template_name(file) for file in files if file is not None]
         return Sheets(self._read, [*(posixpath.dirname(name) for name in named), ""])
 
     def _read(self, name: str) -> str:
@@ -133,15 +134,15 @@ class Bodies:
             raise UserError(str(error.message)) from None
 
     def _compile(self, kind: str, names: Names, *, html: bool) -> Text | None:
-        file: Path | None = getattr(self._campaign.templates, kind)
+        file = self._content.files.get(f"templates.{kind}")
         if file is None:
             return None
         self._file[kind] = file
         env = environment(
-            self._campaign.folder, html=html, markdown=kind == "markdown", private=self._campaign.private
+            self._content.folder, html=html, markdown=kind == "markdown", private=self._content.private
         )
-        place = self._campaign.problem(f"templates.{kind}", "")
-        name = template_name(self._campaign, file)
+        place = self._content.problem(f"templates.{kind}", "")
+        name = self._content.template_name(file)
         try:
             if kind == "mjml":
                 self._loader.get_source(env, name)
@@ -164,7 +165,7 @@ class Bodies:
         place = Problem("", read(name)[1], path="templates.mjml")
 
         def at_source(found: UserError) -> UserError:
-            return UserError(
+            return type(found)(
                 *(converted.at_source(one) if one.path == place.path else one for one in found.problems)
             )
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from campaign.campaignfile.models import CampaignFile
-from campaign.message.tokens import Tokens
-from campaign.model import RESERVED, Recipient
-from campaign.templating.compiled import Text
+from campaign.message.content import Content
+from campaign.model import RESERVED
 from campaign.templating.names import ROW, Names, trimmed
+from campaign.templating.text import Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,41 +37,47 @@ class _Bounce:
     token: str
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A recipient as templates see one: the cells in the columns' order, and the tokens, made elsewhere."""
+
+    cells: tuple[str, ...]
+    email: str
+    name: str
+    number: int
+    bounce: str
+    unsubscribe: str
+
+
 class Contexts:
     """Makes the contexts of one campaign's templates. `names` are the names in them."""
 
-    def __init__(self, campaign: CampaignFile, columns: tuple[str, ...], tokens: Tokens) -> None:
-        self._campaign = campaign
-        self._tokens = tokens
-        self._own = MappingProxyType({"campaign": _Campaign(campaign.name)})
+    def __init__(self, content: Content) -> None:
+        self._content = content
+        self._own = MappingProxyType({"campaign": _Campaign(content.name)})
+        columns = content.columns
         self._columns = tuple(c for c in columns if c.isidentifier() and c not in RESERVED)
-        absent = set() if campaign.unsubscribe is not None else {"unsubscribe"}
-        self.names = Names(columns, frozenset(RESERVED - {ROW} - absent) | frozenset(campaign.vars))
+        absent = set() if content.has_unsubscribe else {"unsubscribe"}
+        self.names = Names(columns, frozenset(RESERVED - {ROW} - absent) | frozenset(content.vars))
 
-    def of(
-        self, recipient: Recipient, url: Text, mailto: Text, test_to: str | None = None
-    ) -> dict[str, object]:
+    def of(self, given: Row, url: Text, mailto: Text) -> dict[str, object]:
         """Return one recipient's context; `url` and `mailto` are templates of the ways to unsubscribe.
 
-        In a test message to `test_to` the tokens are made for that address: following its
-        unsubscribe link does not unsubscribe the recipient. Raises UserError where one of the two fails.
+        Raises UserError where one of the two fails.
         """
-        row = trimmed(recipient.row)
-        context: dict[str, object] = dict(self._campaign.vars)
+        content = self._content
+        row = trimmed(dict(zip(content.columns, given.cells, strict=True)))
+        context: dict[str, object] = dict(content.vars)
         for column in self._columns:
             context[column] = row[column]
         context.update(self._own)
         context[ROW] = row
-        context["recipient"] = _Addressee(recipient.email, recipient.name, recipient.number)
-        tokens = self._tokens
-        context["bounce"] = _Bounce(
-            tokens.bounce(recipient.token_key) if test_to is None else tokens.test_bounce(test_to)
-        )
-        unsubscribe = self._campaign.unsubscribe
-        if unsubscribe is not None:
-            token = tokens.unsubscribe(recipient.email if test_to is None else test_to)
+        context["recipient"] = _Addressee(given.email, given.name, given.number)
+        context["bounce"] = _Bounce(given.bounce)
+        if content.has_unsubscribe:
             address = mailto.render(context).strip()
             # The template of the page sees the token.
-            context["unsubscribe"] = Unsubscribe(token, "", address)
-            context["unsubscribe"] = Unsubscribe(token, url.render(context).strip(), address)
+            context["unsubscribe"] = Unsubscribe(given.unsubscribe, "", address)
+            page = url.render(context).strip()
+            context["unsubscribe"] = Unsubscribe(given.unsubscribe, page, address)
         return context

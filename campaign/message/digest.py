@@ -13,7 +13,7 @@ from campaign.errors import UserError
 from campaign.message.files import Folder
 from campaign.message.html import local_images
 from campaign.message.mime import File
-from campaign.templating.compiled import Text
+from campaign.templating.text import Text
 
 
 def content_digest(

@@ -14,16 +14,14 @@ from email.utils import format_datetime
 from functools import lru_cache
 from urllib.parse import quote
 
-from campaign.address import AddressError, Mailbox, domain_of, parse_address, parse_mailbox
+from campaign.address import AddressError, Mailbox, parse_address, parse_mailbox
 from campaign.campaignfile.models import CampaignFile
 from campaign.errors import UserError
 from campaign.message import headers
-from campaign.message.context import Unsubscribe
 from campaign.message.files import read_from
 from campaign.message.headers import HeaderError
-from campaign.message.inline import InlineTemplates
 from campaign.model import Recipient
-from campaign.templating.compiled import Text
+from campaign.templating.text import Text, is_constant
 
 _URL = re.compile(r"https?://[!#-;=?-\[\]^-z|~]+", re.IGNORECASE)  # no white space, quotes, <, >
 _LIST_ID = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+")
@@ -31,6 +29,9 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _UNQUOTED_IN_MAILTO = "@!$'*+-./=^_`{|}~"  # characters of an address that a mailto link need not encode
 
 Context = Mapping[str, object]
+"""What the templates are rendered with: here, the texts of one draft by their places."""
+
+_BLANK = Text(constant="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,38 +47,20 @@ class Heading:
 
 
 class Fields:
-    """The compiled templates of a campaign's header fields. May be shared by threads.
+    """The templates of a campaign's header fields, by their places in its file. May be shared by threads."""
 
-    What is wrong with them is added to the problems of `inline`, in which they are compiled.
-    """
-
-    def __init__(self, campaign: CampaignFile, inline: InlineTemplates) -> None:
+    def __init__(self, campaign: CampaignFile, texts: Mapping[str, Text]) -> None:
         self._campaign = campaign
-        self._from = inline.text("from", campaign.from_)
-        self._reply_to = inline.text("reply_to", campaign.reply_to)
-        self._envelope_from = inline.text("envelope_from", campaign.envelope_from)
-        self._cc = [inline.text(f"cc.{index}", text) for index, text in enumerate(campaign.cc)]
-        self._bcc = [inline.text(f"bcc.{index}", text) for index, text in enumerate(campaign.bcc)]
-        file = campaign.templates.subject
-        self.subject = (
-            inline.text("subject", campaign.subject)
-            if file is None
-            else inline.file("templates.subject", file)
-        )
-        self.own = {name: inline.text(f"headers.{name}", text) for name, text in campaign.headers.items()}
-        self._list_id = inline.text("list_id", campaign.list_id)
-        unsubscribe = campaign.unsubscribe
-        self.unsubscribe_url = inline.text(
-            "unsubscribe.url", unsubscribe.url if unsubscribe is not None else None
-        )
-        self.unsubscribe_mailto = inline.text(
-            "unsubscribe.mailto", unsubscribe.mailto if unsubscribe is not None else None
-        )
-        if self.unsubscribe_mailto.constant:
-            try:
-                parse_address(self.unsubscribe_mailto.constant)
-            except AddressError as error:
-                inline.problems.append(campaign.problem("unsubscribe.mailto", str(error)))
+        self._from = texts["from"]
+        self._reply_to = texts.get("reply_to", _BLANK)
+        self._envelope_from = texts.get("envelope_from", _BLANK)
+        self._cc = [texts[f"cc.{index}"] for index, _ in enumerate(campaign.cc)]
+        self._bcc = [texts[f"bcc.{index}"] for index, _ in enumerate(campaign.bcc)]
+        self.subject = texts["subject"]
+        self.own = {name: texts[f"headers.{name}"] for name in campaign.headers}
+        self._list_id = texts.get("list_id", _BLANK)
+        self.unsubscribe_url = texts.get("unsubscribe.url", _BLANK)
+        self.unsubscribe_mailto = texts.get("unsubscribe.mailto", _BLANK)
         self._line = lru_cache(maxsize=64)(_line)
 
     @property
@@ -85,14 +68,6 @@ class Fields:
         """The templates of everything that a message's header shows."""
         yield from (self._from, self._reply_to, self.subject, self._list_id, self.unsubscribe_url)
         yield from (*self._cc, *self._bcc, *self.own.values())
-
-    @property
-    def constant_domain(self) -> str:
-        """The domain in From, "" where a template decides it."""
-        try:
-            return domain_of(parse_mailbox(self._from.constant or "").address)
-        except AddressError:
-            return ""
 
     def sender(self, context: Context) -> Mailbox:
         """Return the mailbox in From. Raises UserError."""
@@ -138,18 +113,18 @@ class Fields:
     def _list_fields(self, recipient: Recipient, context: Context) -> Iterator[bytes]:
         unsubscribe = self._campaign.unsubscribe
         if unsubscribe is not None:
-            ways = context["unsubscribe"]
-            assert isinstance(ways, Unsubscribe)  # noqa: S101
-            if ways.url and (_URL.fullmatch(ways.url) is None or not ways.url.isascii()):
-                what = f"{ways.url[:80]!r} is not a web address; percent-encode values with |urlencode"
+            url = self.unsubscribe_url.render(context).strip()
+            mailto = self.unsubscribe_mailto.render(context).strip()
+            if url and (_URL.fullmatch(url) is None or not url.isascii()):
+                what = f"{url[:80]!r} is not a web address; percent-encode values with |urlencode"
                 raise UserError(self._campaign.problem("unsubscribe.url", what))
             # RFC 2369 3.6 and RFC 8058 3.1: the page before the address, each in angle brackets.
-            links = [f"<{ways.url}>"] if ways.url else []
-            links += [f"<mailto:{self._quoted(ways.mailto)}>"] if ways.mailto else []
+            links = [f"<{url}>"] if url else []
+            links += [f"<mailto:{self._quoted(mailto)}>"] if mailto else []
             if not links:
                 raise UserError(self._campaign.problem("unsubscribe.url", "is blank, and there is no mailto"))
             yield self._field(recipient, "unsubscribe", headers.exact, "List-Unsubscribe", ", ".join(links))
-            if unsubscribe.one_click and ways.url.lower().startswith("https:"):
+            if unsubscribe.one_click and url.lower().startswith("https:"):
                 yield headers.exact("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
         if self._campaign.list_id is not None:
             yield self._list_id_field(recipient, self._list_id.render(context).strip())
@@ -214,3 +189,13 @@ class Fields:
 
 def _line(make: Callable[..., bytes], name: str, value: object) -> bytes:
     return make(name, value)
+
+
+def check_mailto(campaign: CampaignFile) -> None:
+    """Raise UserError where `unsubscribe.mailto` is the same for all rows, and no address."""
+    unsubscribe = campaign.unsubscribe
+    if unsubscribe is not None and unsubscribe.mailto and is_constant(unsubscribe.mailto):
+        try:
+            parse_address(unsubscribe.mailto)
+        except AddressError as error:
+            raise UserError(campaign.problem("unsubscribe.mailto", str(error))) from None

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from campaign.campaignfile.models import CampaignFile
 from campaign.campaignfile.octets import MOST_OF_AN_ATTACHMENT, PRIVATE_KEY, is_same_file, read_file
 from campaign.campaignfile.spelling import existing, meant
 from campaign.errors import UserError
 from campaign.message import mime
 from campaign.message.headers import HeaderError
-from campaign.templating.compiled import Text
+from campaign.templating.text import Text
 from campaign.wording import shown
+
+if TYPE_CHECKING:  # its library is slow to load, and templates run without it
+    from campaign.campaignfile.models import CampaignFile
 
 _BEGINNING = 10_000  # octets in which a private key is looked for
 
@@ -83,22 +86,27 @@ class Folder:
 class Attachments:
     """A campaign's attachments: `static` are those of every message, and `of` gives a row's own.
 
-    `texts` are the templates of each one's path and name; `named_by` are, by the attachment's number,
-    the columns that its path prints. Raises UserError with a static one's problem.
+    `texts` has the templates of each one's path and name, by their places; `named_by` are, by the
+    attachment's number, the columns that its path prints. Raises UserError with a static one's problem.
     """
 
-    def __init__(self, campaign: CampaignFile, folder: Folder, texts: Sequence[tuple[Text, Text]]) -> None:
+    def __init__(self, campaign: CampaignFile, folder: Folder, texts: Mapping[str, Text]) -> None:
         self._campaign = campaign
         self._folder = folder
         self._read = lru_cache(maxsize=16)(self._attachment)
+        blank = Text(constant="")
+        each = [
+            (texts[f"attachments.{number}.path"], texts.get(f"attachments.{number}.name", blank))
+            for number, _ in enumerate(campaign.attachments)
+        ]
         self._per_row = [
             (number, path, name)
-            for number, (path, name) in enumerate(texts)
+            for number, (path, name) in enumerate(each)
             if path.constant is None or name.constant is None
         ]
         self.named_by = {number: frozenset(path.shown) for number, path, _ in self._per_row}
         own = [number for number, _, _ in self._per_row]
-        every = (self._file(n, path, name, {}) for n, (path, name) in enumerate(texts) if n not in own)
+        every = (self._file(n, path, name, {}) for n, (path, name) in enumerate(each) if n not in own)
         self.static = [file for file in every if file is not None]
         self._stamps = array("q")  # by row number: a hash of its files' stamps when it was first rendered
 

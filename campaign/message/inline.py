@@ -1,53 +1,35 @@
-"""Templates written in the campaign file itself → compiled texts.
+"""Templates of header fields and file names → compiled texts, by their places in the campaign file.
 
 Their problems are collected, so that all of a campaign's can be raised together.
 """
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
-from campaign.campaignfile.models import CampaignFile
 from campaign.errors import Problem, UserError
-from campaign.templating.compiled import Text, compile_file, compile_text
+from campaign.message.content import Content
+from campaign.templating.compiled import compile_file, compile_text
 from campaign.templating.names import Names
 from campaign.templating.sandbox import environment
+from campaign.templating.text import Text
 
-BLANK = Text(constant="")
+SUBJECT = "templates.subject"
+"""The place of a subject that stands in a file of its own."""
 
 
 class InlineTemplates:
-    """Compiles for contexts with these names. `problems` grows with each template that is wrong."""
+    """`texts` are those that are right, in the campaign file's order; `problems` is what is wrong."""
 
-    def __init__(self, campaign: CampaignFile, names: Names) -> None:
+    def __init__(self, content: Content, names: Names) -> None:
         self.problems: list[Problem] = []
-        self._campaign = campaign
-        self._names = names
-        self._env = environment(campaign.folder, html=False, private=campaign.private)
-
-    def text(self, path: str, source: str | None) -> Text:
-        """Return the template at `path` of the campaign file; BLANK where there is none, or it is wrong."""
-        if source is None:
-            return BLANK
-        try:
-            place = self._campaign.problem(path, "")
-            return compile_text(source, env=self._env, place=place, names=self._names)
-        except UserError as error:
-            self.problems += error.problems
-            return BLANK
-
-    def file(self, path: str, file: Path) -> Text:
-        """Return the template in a file that `path` names; BLANK where it is wrong."""
-        try:
-            place = self._campaign.problem(path, "")
-            name = template_name(self._campaign, file)
-            return compile_file(name, env=self._env, place=place, names=self._names)
-        except UserError as error:
-            self.problems += error.problems
-            return BLANK
-
-
-def template_name(campaign: CampaignFile, file: Path) -> str:
-    """Return a template file's path from the campaign's folder; the loader decides whether to read it."""
-    return Path(os.path.relpath(file, campaign.folder)).as_posix()
+        self.texts: dict[str, Text] = {}
+        env = environment(content.folder, html=False, private=content.private)
+        for path in (*content.inline, *([SUBJECT] if SUBJECT in content.files else [])):
+            place = content.problem(path, "")
+            try:
+                if path == SUBJECT:
+                    name = content.template_name(content.files[path])
+                    self.texts["subject"] = compile_file(name, env=env, place=place, names=names)
+                else:
+                    self.texts[path] = compile_text(content.inline[path], env=env, place=place, names=names)
+            except UserError as error:
+                self.problems += error.problems

@@ -133,7 +133,6 @@ class Skeleton:
 
     def __init__(self, attachments: Sequence[File], boundary: str) -> None:
         self._attachments = tuple(attachments)
-        self._mark = f"--=_{boundary}".encode("ascii")
         self._mixed = _Multipart("mixed", f"=_{boundary}_m")
         self._related = _Multipart("related", f"=_{boundary}_r", '; type="text/html"')
         self._alternative = _Multipart("alternative", f"=_{boundary}_a")
@@ -141,8 +140,8 @@ class Skeleton:
     def assemble(
         self,
         lines: Sequence[bytes],
-        text: str | None,
-        html: str | None,
+        text: bytes | None,
+        html: bytes | None,
         images: Sequence[File] = (),
         attachments: Sequence[File] = (),
     ) -> list[bytes]:
@@ -157,23 +156,15 @@ class Skeleton:
         attachments = (*self._attachments, *attachments)
         body: list[bytes] = []
         if html is not None:
-            body = [self._text("html", html)]
+            body = [html]
             if images:
                 body = self._related.wrap([body, *([file.octets] for file in images)])
         if text is not None:
-            plain = [self._text("plain", text)]
+            plain = [text]
             body = self._alternative.wrap([plain, body]) if body else plain
         if attachments:
             body = self._mixed.wrap([body, *([file.octets] for file in attachments)])
         return [head + body[0], *body[1:]]
-
-    def _text(self, kind: str, value: str) -> bytes:
-        encoding, body = encode_text(value, self._mark)
-        charset = "us-ascii" if encoding == "7bit" else "utf-8"
-        start = (
-            f"Content-Type: text/{kind}; charset={charset}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
-        )
-        return start.encode("ascii") + body
 
 
 class _Multipart:
@@ -194,6 +185,24 @@ class _Multipart:
                 chunks.append(self._between)
             chunks += part
         return [*chunks, self._end]
+
+
+def mark_of(boundary: str) -> bytes:
+    """Return what begins every delimiter of messages whose boundaries hold this word."""
+    return f"--=_{boundary}".encode("ascii")
+
+
+def text_part(kind: str, value: str, mark: bytes) -> bytes:
+    """Return a text part, plain or html, from its header on; `mark` must not stand in it as it is."""
+    encoding, body = encode_text(value, mark)
+    charset = "us-ascii" if encoding == "7bit" else "utf-8"
+    start = f"Content-Type: text/{kind}; charset={charset}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
+    return start.encode("ascii") + body
+
+
+def is_whole_lines(part: bytes) -> bool:
+    """Whether a part has CRLF line ends only, and ends in one (RFC 5321 2.3.8)."""
+    return part.endswith(b"\r\n") and part.count(b"\n") == part.count(b"\r\n") == part.count(b"\r")
 
 
 def encode_text(value: str, mark: bytes = b"--=_") -> tuple[str, bytes]:

@@ -20,6 +20,7 @@ from campaign.address import AddressError, fold, parse_address
 from campaign.campaignfile.models import CampaignFile
 from campaign.errors import Problem, Severity, UserError
 from campaign.model import RESERVED, BadRow, Recipient
+from campaign.recipients.asking import ListTemplates, Named, Record
 from campaign.recipients.encoding import Encoding, is_text
 from campaign.recipients.records import (
     CUT_LINE,
@@ -31,9 +32,6 @@ from campaign.recipients.records import (
     named_delimiter,
     records,
 )
-from campaign.templating.compiled import Condition, Text, compile_condition, compile_text
-from campaign.templating.names import Names, row_context
-from campaign.templating.sandbox import environment
 from campaign.wording import counted, shown
 
 MAX_COLUMNS = 1000
@@ -71,20 +69,8 @@ class Recipients:
         self.columns, self._places, self._width = self._header(sample)
         self.warnings = tuple(self._odd_columns())
         problems = [*self._missing_columns(), *self._ambiguous()]
-        names = Names(self.columns, frozenset(campaign.vars))
-        env = environment(campaign.folder, html=False, private=campaign.private)
-        self._where: Condition | None = None
-        self._name = Text(constant="")
         try:
-            if self.settings.where is not None:
-                place = campaign.problem("recipients.where", "")
-                self._where = compile_condition(self.settings.where, env=env, place=place, names=names)
-        except UserError as error:
-            problems += error.problems
-        try:
-            if self.settings.name is not None:
-                place = campaign.problem("recipients.name", "")
-                self._name = compile_text(self.settings.name, env=env, place=place, names=names)
+            self._templates = ListTemplates(campaign, self.columns)
         except UserError as error:
             problems += error.problems
         self.is_readable = not problems
@@ -92,7 +78,6 @@ class Recipients:
             found += problems
         elif problems:
             raise UserError(*problems)
-        self._is_plain = self._where is None and self._name.constant is not None
 
     @contextmanager
     def _opened(self) -> Iterator[TextIOWrapper[BufferedReader]]:
@@ -109,19 +94,33 @@ class Recipients:
     @property
     def name_columns(self) -> frozenset[str]:
         """The columns that the display name is made from."""
-        return self._name.columns
+        return self._templates.name_columns
 
     def __iter__(self) -> Iterator[Recipient | BadRow]:
         self.excluded = 0
         with self._opened() as file:
             rows = records(self._lines(file), self.delimiter, self._width)
             next(rows, None)  # the header
-            for number, (line, record) in enumerate(rows, 1):
-                if not number & 255:
-                    self.position = file.buffer.tell()
-                row = self._recipient(number, line, record)
-                if row is not None:
-                    yield row
+            for named in self._templates.ask(self._read(rows, file)):
+                if named.kept:
+                    yield self._recipient(named)
+                else:
+                    self.excluded += 1
+
+    def _read(
+        self, rows: Iterator[tuple[int, list[str] | str]], file: TextIOWrapper[BufferedReader]
+    ) -> Iterator[Record]:
+        """Yield the records, without a look at what their cells say."""
+        for number, (line, cells) in enumerate(rows, 1):
+            if not number & 255:
+                self.position = file.buffer.tell()
+            wrong = cells if isinstance(cells, str) else self._unreadable(cells)
+            if isinstance(cells, str) or (wrong and not is_text("".join(cells))):
+                yield Record(number, line, wrong=wrong)
+                continue
+            if len(cells) == self._width > len(self.columns):
+                cells = [cells[place] for place in self._places]
+            yield Record(number, line, dict(zip(self.columns, cells, strict=not wrong)), wrong)
 
     def row(self, number: int) -> Recipient:
         """Return the row of this number. Raises UserError where it is bad, or not to be mailed."""
@@ -134,36 +133,22 @@ class Recipients:
                 break
         raise UserError(f"row {number} is not among those to be mailed")
 
-    def _recipient(self, number: int, line: int, cells: list[str] | str) -> Recipient | BadRow | None:
-        """Return the row's recipient, what is wrong with it, or None where `where` leaves it out."""
-        wrong = cells if isinstance(cells, str) else self._unreadable(cells)
-        if wrong:
-            legible = not isinstance(cells, str) and is_text("".join(cells))
-            if legible and len(cells) == self._width:
-                cells = [cells[place] for place in self._places]
-            row = dict(zip(self.columns, cells, strict=False)) if legible else {}
-            return BadRow(number, line, "", (Problem(wrong, self.file, line, row=number),), row)
-        if len(cells) > len(self.columns):
-            cells = [cells[place] for place in self._places]
-        row = dict(zip(self.columns, cells, strict=True))
-        email = name = ""
+    def _recipient(self, named: Named) -> Recipient | BadRow:
+        """Return the record's recipient, or what is wrong with it."""
+        record, wrong, email = named.record, named.wrong, ""
+        number, line, row = record.number, record.line, record.row
+        if record.wrong:
+            return BadRow(number, line, "", (Problem(record.wrong, self.file, line, row=number),), row)
         try:
-            context = row if self._is_plain else {**self._campaign.vars, **row_context(row)}
-            if self._where is not None and not self._where(context):
-                self.excluded += 1
-                return None
             email = parse_address(row[self.settings.email])
-            name = self._name.render(context).strip()
         except AddressError as error:
             wrong = f"{self.settings.email}: {error}"
-        except UserError as error:
-            wrong = "; ".join(f"{p.path}: {p.message}" if p.path else str(p) for p in error.problems)
         key = self._key(row, email)
         if not key and not wrong:
             wrong = f"the key is blank ({', '.join(self.settings.key)})"
         if wrong:
             return BadRow(number, line, key, (Problem(wrong, self.file, line, row=number),), row)
-        return Recipient(number, line, key, email, name, row)
+        return Recipient(number, line, key, email, named.name, row)
 
     def _unreadable(self, cells: list[str]) -> str:
         """Say what is wrong with a record as a whole, "" for nothing."""

@@ -19,20 +19,19 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 from campaign import clock
 from campaign.campaignfile.models import CampaignFile
 from campaign.delivery import Answer, Fate, Result, Settled, Verdict
-from campaign.errors import ConnectFailed, UserError
+from campaign.errors import ConnectFailed, Overrun, UserError
 from campaign.ledger.protocols import Claim, Intent, Run
 from campaign.model import SECOND
 from campaign.sending.account import TARDY
 from campaign.sending.connection import Connection, Opener, Waits
-from campaign.sending.dispatch import Dispatch, Later
+from campaign.sending.dispatch import Dispatch, Ending, Later, Stop
 from campaign.sending.gate import Booking
 from campaign.sending.retry import Standing, decide
-from campaign.sending.work import Renders, Work, owed, unmade
+from campaign.sending.work import Renders, Work, made, owed, unmade
 from campaign.smtp import BodyDue, Closed, Event
 
 _SLICE = 0.25  # seconds after which a waiting thread looks whether it should stop
@@ -280,7 +279,12 @@ class Lane:
     def _render(self, claim: Claim) -> Work | None:
         """Make a row's message. One that can no longer be made is put aside, and the others go on."""
         try:
-            message = self._shared.renderer.render(claim.recipient, date=datetime.now(UTC))
+            message = made(self._shared.renderer, claim.recipient)
+        except Overrun as error:  # no other row would fare better
+            self._dispatch.give_back()
+            self._ledger.release([claim.key])
+            self._dispatch.stop(Stop(Ending.PAUSED, "; ".join(map(str, error.problems))))
+            return None
         except UserError as error:
             self._put_aside(claim, error)
             return None

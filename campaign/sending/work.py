@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 from campaign.address import fold
 from campaign.delivery import Message, Outcome, Result, Verdict
+from campaign.errors import Overrun
 from campaign.ledger.protocols import Claim, Run
 from campaign.model import Recipient, Status
 from campaign.sending.gate import Booking
@@ -46,6 +47,17 @@ def owed(message: Message, claim: Claim, ledger: Run) -> Message:
         if fold(address) not in claim.settled and not ledger.is_suppressed(address)
     )
     return replace(message, envelope=replace(message.envelope, recipients=(own, *keep)))
+
+
+def made(renderer: Renders, recipient: Recipient) -> Message:
+    """Return a row's message; one that took too much is made once more.
+
+    Raises UserError with what is wrong with the row, and Overrun where it took too much again.
+    """
+    try:
+        return renderer.render(recipient, date=datetime.now(UTC))
+    except Overrun:
+        return renderer.render(recipient, date=datetime.now(UTC))
 
 
 def unmade(claim: Claim, words: str, utc: int) -> Result:

@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import functools
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import jinja2
 from jinja2 import meta, nodes
+from jinja2.exceptions import SecurityError
 from jinja2.parser import Parser
 
 from campaign.errors import Problem, UserError
@@ -26,32 +25,14 @@ from campaign.templating.faults import FAULTS, Reporting, Sources, say, syntax, 
 from campaign.templating.loader import FolderLoader
 from campaign.templating.marks import SIGNS
 from campaign.templating.names import ROW, Names
+from campaign.templating.processes.page import encoded, here
 from campaign.templating.sandbox import Environment
+from campaign.templating.text import Text, is_constant
 from campaign.templating.uses import Uses
 from campaign.wording import shown
 
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A compiled template. `constant` is its text where no expression stands in it.
-
-    `columns` are the list's columns that it reads, by name or through `row`; `shown` are those of
-    them that it prints with no `if`, `or` or `default` for a blank one, and where. `whole_row`: it may
-    read other columns too, such as `row.values()`. `sources` are all the sources that it is made of, by
-    name.
-    """
-
-    columns: frozenset[str] = frozenset()
-    shown: Mapping[str, Problem] = field(default_factory=dict)
-    sources: Mapping[str, str] = field(default_factory=dict)
-    whole_row: bool = False
-    constant: str | None = None
-    _render: Callable[[Mapping[str, object]], str] = field(default=lambda context: "", repr=False)
-
-    def render(self, context: Mapping[str, object]) -> str:
-        """Return the text for one context. Raises UserError with one Problem at the template's line."""
-        return self.constant if self.constant is not None else self._render(context)
-
+LARGEST_OUTPUT = 10_000_000
+"""Characters that one rendering of one template may give."""
 
 Condition = Callable[[Mapping[str, object]], bool]
 """Raises UserError where the expression fails or gives neither true nor false."""
@@ -62,7 +43,7 @@ def compile_text(source: str, *, env: Environment, place: Problem, names: Names)
 
     Raises UserError with every problem: syntax, unknown names and columns, unreadable includes.
     """
-    if not env.markdown and not any(mark in source for mark in ("{{", "{%", "{#")):
+    if not env.markdown and is_constant(source):
         return Text(sources={place.path: source}, constant=source)
     found = _Closure(env, names)
     found.read(None, source, place)
@@ -88,11 +69,14 @@ def compile_condition(source: str, *, env: Environment, place: Problem, names: N
     found.read_expression(source, place)
     if found.problems:
         raise UserError(*found.problems)
-    ask = env.compile_expression(source, undefined_to_none=False)
-    sources = found.sources(place)
+    sources, noted = found.sources(place), encoded(place)
+    here.note(noted)
+    with Reporting(sources, {}):
+        ask = env.compile_expression(source, undefined_to_none=False)
 
     def condition(context: Mapping[str, object]) -> bool:
-        with Reporting(env.budget, sources, context):
+        here.note(noted)
+        with Reporting(sources, context):
             answer = ask(context)
             if isinstance(answer, jinja2.Undefined):
                 str(answer)  # a strict undefined raises what it lacks
@@ -135,6 +119,7 @@ class _Closure:
         key = name or place.path
         self._sources[key] = source
         self._places[key] = place
+        here.note(encoded(place))
         try:
             tree = self._env.parse(source, name)
             if misnamed := list(_misnamed(self._env, tree)):
@@ -168,6 +153,7 @@ class _Closure:
 
     def read_expression(self, source: str, place: Problem) -> None:
         """Parse one expression; else as `read`."""
+        here.note(encoded(place))
         try:
             parser = Parser(self._env, source, state="variable")
             expression = parser.parse_expression()
@@ -198,15 +184,20 @@ class _Closure:
         self.problems += self._unknown()
         if self.problems:
             raise UserError(*self.problems)
-        reporting = functools.partial(Reporting, self._env.budget, self.sources(place))
-        with reporting({}):
+        own = next(iter(self._places.values()), place)  # a file's, or that of the campaign file
+        sources, noted = self.sources(place), encoded(own)
+        here.note(noted)
+        with Reporting(sources, {}):
             template = load()
         check = _check_signs if self._env.markdown else _no_check
 
         def render(context: Mapping[str, object]) -> str:
-            with reporting(context):
+            here.note(noted)
+            with Reporting(sources, context):
                 check(context)
                 text = template.render(context)
+                if len(text) > LARGEST_OUTPUT:
+                    raise SecurityError(f"the template gives more than {LARGEST_OUTPUT:,} characters")
                 if not text.isascii():
                     text.encode()  # half of a surrogate pair, from "\ud83d", cannot be
                 return text

@@ -14,11 +14,11 @@ from types import TracebackType
 
 import jinja2
 
-from campaign.errors import Problem, UserError
-from campaign.templating.budget import Budget
+from campaign.errors import Overrun, Problem, UserError
 from campaign.templating.dialects import explained, unclosed_comment
 from campaign.templating.names import ROW, Names
 from campaign.templating.numbers import Unreadable
+from campaign.templating.processes.limits import MUCH_MEMORY
 from campaign.templating.uses import Uses
 from campaign.wording import shown
 
@@ -63,15 +63,15 @@ class Sources:
 
 
 class Reporting:
-    """Turns what a rendering raises into a UserError at the template's line; refills the budget."""
+    """Turns what a rendering raises into a UserError at the template's line."""
 
-    __slots__ = ("_budget", "_context", "_sources")
+    __slots__ = ("_context", "_sources")
 
-    def __init__(self, budget: Budget, sources: Sources, context: Mapping[str, object]) -> None:
-        self._budget, self._sources, self._context = budget, sources, context
+    def __init__(self, sources: Sources, context: Mapping[str, object]) -> None:
+        self._sources, self._context = sources, context
 
     def __enter__(self) -> None:
-        self._budget.refill()
+        pass
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -86,7 +86,8 @@ class Reporting:
             columns = _holding(error, self._sources, line or 1, self._context.get(ROW))
             of = f"{', '.join(columns)}: " if columns else ""
             raise UserError(replace(place, message=f"{of}{error}", same=f"{of}{error.what}")) from error
-        raise UserError(replace(place, message=say(error, self._sources, line or 1))) from error
+        kind = Overrun if isinstance(error, MemoryError) else UserError
+        raise kind(replace(place, message=say(error, self._sources, line or 1))) from error
 
 
 def say(error: BaseException, sources: Sources, line: int = 1) -> str:
@@ -102,7 +103,7 @@ def say(error: BaseException, sources: Sources, line: int = 1) -> str:
         case RecursionError():
             return "the template includes or calls itself without end, or is nested too deeply"
         case MemoryError():
-            return "the template needs more memory than there is"
+            return MUCH_MEMORY
         case SyntaxError():
             return f"the template is nested too deeply ({error.msg})"
         case UnicodeEncodeError():

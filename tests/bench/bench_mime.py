@@ -104,6 +104,7 @@ _html = jinja2.Environment(autoescape=True).from_string(HTML)
 LIST = [person(number) for number in range(PEOPLE)]
 READY = [(one, _text.render(one), _html.render(one)) for one in LIST]
 SKELETON = mime.Skeleton((), "1f2e3d4c5b6a")
+MARK = mime.mark_of("1f2e3d4c5b6a")
 
 
 def ours(one: dict[str, object], text: str, html: str, skeleton: mime.Skeleton = SKELETON) -> list[bytes]:
@@ -120,7 +121,7 @@ def ours(one: dict[str, object], text: str, html: str, skeleton: mime.Skeleton =
         headers.exact("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
         headers.exact("Auto-Submitted", "no"),
     ]
-    return skeleton.assemble(lines, text, html)
+    return skeleton.assemble(lines, mime.text_part("plain", text, MARK), mime.text_part("html", html, MARK))
 
 
 def modern(one: dict[str, object], text: str, html: str) -> bytes:

@@ -173,7 +173,12 @@ def test_the_field_is_folded_and_says_what_it_signs(signers: dict[str, Signer]) 
         headers.text("X-Campaign", "spring"),
         headers.text("Subject", "Grüße " * 20),
     ]
-    chunks = skeleton.assemble(lines, "Hi  there\n\n", "<p>\thi \n")
+    mark = mime.mark_of("b")
+    text, html = (
+        mime.text_part("plain", "Hi  there\n\n", mark),
+        mime.text_part("html", "<p>\thi \n", mark),
+    )
+    chunks = skeleton.assemble(lines, text, html)
     for signer in signers.values():
         field = signer.sign(chunks, NOW)
         assert verifies(field + b"".join(chunks))

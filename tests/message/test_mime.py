@@ -42,6 +42,16 @@ CONTENTS = st.binary(max_size=300) | _UTF8
 FILES = st.lists(st.tuples(NAMES, CONTENTS), max_size=3)
 
 
+def plain(text: str | None) -> bytes | None:
+    """A text as a part."""
+    return None if text is None else mime.text_part("plain", text, mime.mark_of(BOUNDARY))
+
+
+def page(html: str | None) -> bytes | None:
+    """A page as a part."""
+    return None if html is None else mime.text_part("html", html, mime.mark_of(BOUNDARY))
+
+
 def normal(text: str) -> bytes:
     """A text as it must arrive: RFC 2045 2.1's line ends, and one at its end."""
     text = re.sub("\r\n|\r", "\n", text)
@@ -138,7 +148,9 @@ def test_a_message_comes_out_as_it_went_in(
         html = ""
     skeleton = Skeleton([mime.attachment(*file) for file in static], BOUNDARY)
     shown = [mime.image(name, content, f"{number}@x") for number, (name, content) in enumerate(images)]
-    chunks = skeleton.assemble([FROM, SUBJECT], text, html, shown, [mime.attachment(*file) for file in own])
+    chunks = skeleton.assemble(
+        [FROM, SUBJECT], plain(text), page(html), shown, [mime.attachment(*file) for file in own]
+    )
     octets = checked(b"".join(chunks))
     # What parsers see, in their order: the text, the HTML and its images, the attachments.
     bodies = [("text/plain", text)] if text is not None else []
@@ -159,7 +171,9 @@ def test_a_message_comes_out_as_it_went_in(
 
 def test_the_whole_shape() -> None:
     skeleton = Skeleton([mime.attachment("a.pdf", b"%PDF")], BOUNDARY)
-    chunks = skeleton.assemble([FROM, SUBJECT], "t", "<p>h", [mime.image("l.png", b"\x89PNG", "logo@x")])
+    chunks = skeleton.assemble(
+        [FROM, SUBJECT], plain("t"), page("<p>h"), [mime.image("l.png", b"\x89PNG", "logo@x")]
+    )
     message = message_from_bytes(b"".join(chunks), policy=policy.default)
     assert [part.get_content_type() for part in message.walk()] == [
         "multipart/mixed",
@@ -183,7 +197,7 @@ def test_a_message_comes_out_of_mblaze(
     folder = tmp_path_factory.mktemp("mblaze")
     files = [mime.attachment(f"{number}.bin", content) for number, content in enumerate(contents)]
     named = [mime.attachment(name, b"x") for name in names]
-    octets = b"".join(Skeleton(files, BOUNDARY).assemble([FROM, SUBJECT], text, html, (), named))
+    octets = b"".join(Skeleton(files, BOUNDARY).assemble([FROM, SUBJECT], plain(text), page(html), (), named))
     (folder / "m.eml").write_bytes(octets)
 
     def mshow(*arguments: str) -> bytes:
@@ -199,7 +213,9 @@ def test_a_message_comes_out_of_mblaze(
 
 @given(TEXTS, TEXTS)
 def test_a_dot_at_the_start_of_a_line_survives(text: str, html: str) -> None:
-    octets = b"".join(Skeleton([], BOUNDARY).assemble([FROM, SUBJECT], f".{text}", f".\n..{html}"))
+    octets = b"".join(
+        Skeleton([], BOUNDARY).assemble([FROM, SUBJECT], plain(f".{text}"), page(f".\n..{html}"))
+    )
     sent = commands.body((octets,))
     assert sent.count(b"\r\n.\r\n") == 1
     received = sent.removesuffix(b".\r\n").replace(b"\r\n.", b"\r\n")  # RFC 5321 4.5.2
@@ -222,7 +238,7 @@ def test_a_7bit_message_is_attached_as_it_is(content: bytes, expected: bytes) ->
     head, _, body = octets.partition(b"\r\n\r\n")
     assert b"Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 7bit\r\n" in head
     assert body == expected
-    chunks = Skeleton([File(octets)], BOUNDARY).assemble([FROM, SUBJECT], "t", None)
+    chunks = Skeleton([File(octets)], BOUNDARY).assemble([FROM, SUBJECT], plain("t"), None)
     part = message_from_bytes(b"".join(chunks)).get_payload(1)
     assert isinstance(part, Message)
     inner = part.get_payload(0)
@@ -296,9 +312,9 @@ def test_names_and_content_ids_cannot_end_their_line() -> None:
 )
 def test_a_header_that_is_not_what_was_built_is_refused(line: bytes) -> None:
     with pytest.raises(ValueError, match="other fields than were built"):
-        Skeleton([], BOUNDARY).assemble([FROM, line, b"To: a@example.com\r\n"], "t", None)
+        Skeleton([], BOUNDARY).assemble([FROM, line, b"To: a@example.com\r\n"], plain("t"), None)
     with pytest.raises(ValueError, match="other fields than were built"):
-        Skeleton([], BOUNDARY).assemble([line, FROM, SUBJECT], "t", None)
+        Skeleton([], BOUNDARY).assemble([line, FROM, SUBJECT], plain("t"), None)
 
 
 class TestWhereTheStandardLibraryIsWrong:

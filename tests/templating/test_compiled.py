@@ -9,9 +9,10 @@ import pytest
 
 from campaign.errors import Problem, UserError
 from campaign.model import RESERVED
-from campaign.templating.compiled import Condition, Text, compile_condition, compile_file, compile_text
+from campaign.templating.compiled import Condition, compile_condition, compile_file, compile_text
 from campaign.templating.names import ROW, Names, row_context
 from campaign.templating.sandbox import environment
+from campaign.templating.text import Text
 
 PLACE = Problem("", file="spring.yaml", line=7, column=10, path="templates.html")
 COLUMNS = ("email", "first_name", "city", "First Name", "plan")
@@ -400,7 +401,6 @@ class TestConditions:
             ("plan.x", "a cell is text, and plan has no 'x'"),
             ("plan.x == 'pro'", "a cell is text, and plan has no 'x'"),
             ("plan > 5", "cells are text"),
-            ("'a' * 300000000 == plan", "too much work"),
             ("plan.upper", "the condition gives <"),
         ],
     )

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from campaign.errors import Problem
 from campaign.templating.processes.frames import Frame, Reader
-from campaign.templating.processes.limits import DEADLINE, MEMORY, SECONDS
+from campaign.templating.processes.limits import DEADLINE, MUCH_MEMORY, SECONDS
 from campaign.templating.processes.starting import Doing, ServerGone, forked
 from campaign.templating.processes.work import Row, Task
 from campaign.templating.processes.worker import LENGTH, OUT_OF_MEMORY
@@ -19,7 +19,6 @@ from campaign.templating.processes.worker import LENGTH, OUT_OF_MEMORY
 _AT_ONCE = 1 << 18  # octets of one read
 
 MUCH_WORK = f"the template makes too much work: more than {SECONDS} s of processor time"
-MUCH_MEMORY = f"the template needs more than {MEMORY} MB"
 LONG = f"the template takes more than {DEADLINE:g} s"
 
 

@@ -1,6 +1,6 @@
 """How a parent speaks with its fork server: a request, an answer, each a line of JSON, never two at once.
 
-    {"do": "fork", "modules": […], "folder": "…"} with the worker's socket   → {"pid": 17}
+    {"do": "fork", "modules": […], "folder": "…", "seconds": 5} with the worker's socket   → {"pid": 17}
     {"do": "look", "pid": 17}                          → {"begun": 3, "place": "…"}
     {"do": "end", "pid": 17}                           → {"begun": 3, "place": "…", "status": -9}
 

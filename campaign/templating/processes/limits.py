@@ -22,6 +22,8 @@ SECONDS = 5
 MEMORY = 512
 """MiB that a row may take, beyond what the process has."""
 
+MUCH_MEMORY = f"the template needs more than {MEMORY} MB"
+
 DEADLINE = 60.0
 """Seconds of wall time after which a row is given up, where no limit of the kernel has ended it."""
 

@@ -19,7 +19,7 @@ from campaign.templating.processes.frames import Frame, Plain
 from campaign.templating.processes.succession import Answer, Succession
 from campaign.templating.processes.work import Row, Task
 
-_SMALLEST, _LARGEST = 2, 64  # rows of a batch: a short list is shared out too
+_SMALLEST, _LARGEST = 8, 64  # rows of a batch: for a very short list one worker is enough
 _UNDER_WAY = 2  # batches of each worker: while one is read, the next is made
 _OCTETS = 50_000  # of text in a row's cells, from which on a batch is full
 

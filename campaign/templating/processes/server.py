@@ -49,8 +49,13 @@ class _Server:
         while (request := receive(self._control)) is not None:
             words, descriptors = request
             match words:
-                case {"do": "fork", "modules": list() as modules, "folder": str() as folder}:
-                    answer = self._fork(modules, folder, descriptors[0])
+                case {
+                    "do": "fork",
+                    "modules": list() as modules,
+                    "folder": str() as folder,
+                    "seconds": int() as seconds,
+                }:
+                    answer = self._fork(modules, folder, seconds, descriptors[0])
                 case {"do": "look", "pid": int() as pid}:
                     answer = self._look(pid)
                 case {"do": "end", "pid": int() as pid}:
@@ -66,7 +71,7 @@ class _Server:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
 
-    def _fork(self, modules: Iterable[str], folder: str, descriptor: int) -> dict[str, object]:
+    def _fork(self, modules: Iterable[str], folder: str, seconds: int, descriptor: int) -> dict[str, object]:
         for module in modules:
             import_module(module)
         gc.collect()
@@ -76,13 +81,13 @@ class _Server:
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
         pid = os.fork()
         if pid == 0:
-            self._become_worker(page, folder, descriptor)
+            self._become_worker(page, folder, seconds, descriptor)
         self._children[pid] = _Child(page)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
         os.close(descriptor)
         return {"pid": pid}
 
-    def _become_worker(self, page: mmap, folder: str, descriptor: int) -> NoReturn:
+    def _become_worker(self, page: mmap, folder: str, seconds: int, descriptor: int) -> NoReturn:
         status = 1
         try:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -91,6 +96,7 @@ class _Server:
             here.memory = page
             with suppress(OSError):  # it may be gone
                 os.chdir(folder)
+            limits.SECONDS = seconds
             limits.confine()
             read, write = io.FileIO(descriptor, "r", closefd=False), io.FileIO(descriptor, "w", closefd=False)
             with suppress(ConnectionError):

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import campaign
 from campaign.errors import Problem
+from campaign.templating.processes import limits
 from campaign.templating.processes.control import receive, send
 from campaign.templating.processes.page import decoded
 
@@ -70,7 +71,12 @@ class ForkServer:
         ours, theirs = socket.socketpair()
         with closing(theirs):
             try:
-                words: dict[str, object] = {"do": "fork", "modules": list(modules), "folder": _folder()}
+                words: dict[str, object] = {
+                    "do": "fork",
+                    "modules": list(modules),
+                    "folder": _folder(),
+                    "seconds": limits.SECONDS,
+                }
                 answer = self._ask(words, theirs)
             except BaseException:
                 ours.close()

@@ -40,7 +40,7 @@ class _Asked(Generic[Tag]):
 class Succession(Generic[Tag]):
     """Workers that open the same task, one after another; `head` is what the first said of it.
 
-    Raises UserError for what is wrong with the task, or where a later one says something else.
+    Raises UserError for what is wrong with the task, and Overrun where a later one says something else.
     """
 
     def __init__(self, task: Task, expected: Plain = None) -> None:
@@ -100,7 +100,7 @@ class Succession(Generic[Tag]):
                 raise answer
             if self.head is not None and answer.head != self.head:
                 self.channel.close()
-                raise UserError("the templates have changed since they were read; begin again")
+                raise Overrun("the templates have changed since they were read; begin again")
             self.head = answer.head
             return
 

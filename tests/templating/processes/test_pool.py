@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from campaign.errors import Overrun, UserError
+from campaign.errors import Overrun
 from campaign.templating.processes import starting
 from campaign.templating.processes.frames import Frame
 from campaign.templating.processes.page import SIZE
@@ -213,7 +213,7 @@ class TestConfinement:
         (tmp_path / "source").write_text("one")
         pool = Pool(Deeds(file=str(tmp_path / "source")))
         (tmp_path / "source").write_text("other")
-        with pytest.raises(UserError, match="the templates have changed since they were read"):
+        with pytest.raises(Overrun, match="the templates have changed since they were read"):
             pool.ask(("signal", int(signal.SIGKILL)))
 
 

@@ -1,0 +1,137 @@
+"""Recipients → drafts, through the processes in which templates run.
+
+    drafts = Drafts(content, tokens, jobs)     raises UserError with every problem of the templates
+    drafts.of(recipient)                       one, from any thread
+    drafts.each(recipients)                    many, in order, on all jobs
+
+Tokens are made here, and go in as values: their secrets are never where a template runs. What comes
+back is looked at before it is used.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from operator import itemgetter
+
+from campaign.errors import UserError
+from campaign.message.content import Content
+from campaign.message.drafting import Drafting, Wanted
+from campaign.message.mime import File, is_whole_lines
+from campaign.message.tokens import Tokens
+from campaign.model import Recipient
+from campaign.templating.processes.frames import Frame, Garbled, Plain
+from campaign.templating.processes.pool import Pool
+from campaign.templating.processes.work import Row
+from campaign.templating.text import Text, known
+
+_KEPT_IMAGES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What the templates gave for one row.
+
+    `texts` are those that differ from row to row, by their places in the campaign file; `text` and
+    `html` are parts from their headers on; `images` are those that the HTML shows.
+    """
+
+    texts: Mapping[str, str]
+    text: bytes | None
+    html: bytes | None
+    images: tuple[File, ...]
+
+
+class Drafts:
+    """`inline` are the templates of header fields and file names, `bodies` those of the parts.
+
+    `html_templates` are what HTML is rendered from, and `sheets` the texts of the style sheets it names.
+    """
+
+    def __init__(self, content: Content, tokens: Tokens, jobs: int = 1) -> None:
+        self._content = content
+        self._tokens = tokens
+        self._images: OrderedDict[str, File] = OrderedDict()
+        self._pool = Pool(Drafting(content), jobs)
+        inline, bodies, self.html_templates, self.sheets = _known(self._pool.head)
+        self.inline = {path: known(made, itemgetter(path)) for path, made in inline.items()}
+        self.bodies = {kind: known(made, _elsewhere) for kind, made in bodies.items()}
+        self._varying = [path for path, text in self.inline.items() if text.constant is None]
+
+    @property
+    def html(self) -> Iterator[Text]:
+        """The templates that HTML is made from."""
+        return (text for kind, text in self.bodies.items() if kind != "text")
+
+    def of(self, recipient: Recipient, test_to: str | None = None) -> Draft:
+        """Return one row's draft. Raises UserError.
+
+        In a test message to `test_to` the tokens are made for that address: following its
+        unsubscribe link does not unsubscribe the recipient.
+        """
+        return self._draft(recipient, test_to, self._pool.ask(self._row(Wanted.DRAFT, recipient, test_to)))
+
+    def each(self, recipients: Iterable[Recipient]) -> Iterator[tuple[Recipient, Draft | UserError]]:
+        """Yield the drafts in the recipients' order."""
+        rows = ((recipient, self._row(Wanted.DRAFT, recipient, None)) for recipient in recipients)
+        for recipient, answer in self._pool.each(rows):
+            made = answer if isinstance(answer, UserError) else self._draft(recipient, None, answer)
+            yield recipient, made
+
+    def parts(self, recipient: Recipient) -> tuple[str | None, str | None]:
+        """Return the text and the HTML of one row, before any encoding. Raises UserError."""
+        match self._pool.ask(self._row(Wanted.PARTS, recipient, None)).head:
+            case [str() | None as text, str() | None as html]:
+                return text, html
+            case _:
+                raise Garbled("these are no parts")
+
+    def _row(self, wanted: Wanted, recipient: Recipient, test_to: str | None) -> Row:
+        tokens, row = self._tokens, recipient.row
+        if test_to is None:
+            bounce, address = tokens.bounce(recipient.token_key), recipient.email
+        else:
+            bounce, address = tokens.test_bounce(test_to), test_to
+        unsubscribe = tokens.unsubscribe(address) if self._content.has_unsubscribe else ""
+        cells = tuple([row[column] for column in self._content.columns])
+        return int(wanted), cells, recipient.email, recipient.name, recipient.number, bounce, unsubscribe
+
+    def _draft(self, recipient: Recipient, test_to: str | None, frame: Frame) -> Draft:
+        texts, has_text, has_html, named, new = _head(frame.head, len(self._varying))
+        parts, octets = list(frame.blobs[: has_text + has_html]), frame.blobs[has_text + has_html :]
+        if len(parts) + len(new) != len(frame.blobs) or not all(map(is_whole_lines, frame.blobs)):
+            raise Garbled("these are no parts of a message")
+        for content_id, part in zip(new, octets, strict=True):
+            self._images[content_id] = File(part, content_id)
+        images = [self._images.get(content_id) for content_id in named]
+        if None in images:  # a worker that has shown it long ago thinks that it is still known
+            frame = self._pool.ask(self._row(Wanted.WITH_IMAGES, recipient, test_to))
+            return self._draft(recipient, test_to, frame)
+        while len(self._images) > _KEPT_IMAGES:
+            self._images.popitem(last=False)
+        text = parts.pop(0) if has_text else None
+        html = parts.pop(0) if has_html else None
+        shown = tuple(image for image in images if image is not None)
+        return Draft(dict(zip(self._varying, texts, strict=True)), text, html, shown)
+
+
+def _elsewhere(context: Mapping[str, object]) -> str:
+    raise Garbled("a body is rendered where templates run")
+
+
+def _known(head: Plain) -> tuple[dict[str, Plain], dict[str, Plain], list[str], list[str]]:
+    match head:
+        case [dict() as inline, dict() as bodies, list() as html, list() as sheets]:
+            return inline, bodies, [*map(str, html)], [*map(str, sheets)]
+        case _:
+            raise Garbled("this is not what is known of templates")
+
+
+def _head(head: Plain, varying: int) -> tuple[list[str], bool, bool, list[str], list[str]]:
+    match head:
+        case [list() as texts, bool() as has_text, bool() as has_html, list() as named, list() as new]:
+            words = [*texts, *named, *new]
+            if len(texts) == varying and all(type(word) is str for word in words):
+                return texts, has_text, has_html, named, new
+    raise Garbled("this is no draft")

@@ -1,0 +1,77 @@
+"""A template as others know it: what it reads and shows, and its text for one context.
+
+`compiled` makes it where templates run. Elsewhere the same is known of it, and its texts come from
+there (`plain`, `known`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from campaign.errors import Problem
+from campaign.templating.processes.frames import Garbled, Plain, plain_problem, problem_of
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A template. `constant` is its text where no expression stands in it.
+
+    `columns` are the list's columns that it reads, by name or through `row`; `shown` are those of
+    them that it prints with no `if`, `or` or `default` for a blank one, and where. `whole_row`: it may
+    read other columns too, such as `row.values()`. `sources` are all the sources that it is made of, by
+    name.
+    """
+
+    columns: frozenset[str] = frozenset()
+    shown: Mapping[str, Problem] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
+    whole_row: bool = False
+    constant: str | None = None
+    _render: Callable[[Mapping[str, object]], str] = field(default=lambda context: "", repr=False)
+
+    def render(self, context: Mapping[str, object]) -> str:
+        """Return the text for one context. Raises UserError with one Problem at the template's line."""
+        return self.constant if self.constant is not None else self._render(context)
+
+
+def is_constant(source: str) -> bool:
+    """Whether a template has nothing in it that is rendered."""
+    return not any(mark in source for mark in ("{{", "{%", "{#"))
+
+
+def plain(text: Text) -> Plain:
+    """Return what is known of a template, as plain data."""
+    shown: list[Plain] = [[column, plain_problem(place)] for column, place in text.shown.items()]
+    columns: list[Plain] = [*sorted(text.columns)]
+    return [columns, shown, dict(text.sources), text.whole_row, text.constant]
+
+
+def known(made: Plain, render: Callable[[Mapping[str, object]], str]) -> Text:
+    """Return the template that `plain` told of; `render` gives its text. Raises Garbled."""
+    match made:
+        case [
+            list() as columns,
+            list() as shown,
+            dict() as sources,
+            bool() as whole_row,
+            str() | None as constant,
+        ]:
+            return Text(
+                frozenset(map(str, columns)),
+                dict(map(_shown, shown)),
+                {name: str(source) for name, source in sources.items()},
+                whole_row,
+                constant,
+                render,
+            )
+        case _:
+            raise Garbled("this is not what is known of a template")
+
+
+def _shown(made: Plain) -> tuple[str, Problem]:
+    match made:
+        case [str() as column, place]:
+            return column, problem_of(place)
+        case _:
+            raise Garbled("this is no column that is shown")
