@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _LOCKS = """
-import sqlite3, sys, time
+import os, signal, sqlite3, sys, time
 connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=60)
 connection.execute("BEGIN IMMEDIATE")
 print("locked", flush=True)
 time.sleep(float(sys.argv[2]))
+os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
