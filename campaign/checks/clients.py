@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
+from itertools import chain
 from pathlib import Path
 
 import tinycss2
@@ -54,10 +55,7 @@ class Check(Rule):
         page = message.page
         if page is None:
             return
-        found = set(_of_styles(page.styles)) if page.styles else set()
-        for tag in page.tags:
-            found.update(_of_tag(tag))
-        for name in found:
+        for name in {*_of_styles(page.styles), *chain.from_iterable(map(_of_tag, page.tags))}:
             self._rows.setdefault(name, RowRanges()).add(recipient.number)
 
     def report(self) -> Iterator[Problem]:

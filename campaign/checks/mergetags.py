@@ -10,9 +10,9 @@ name, a link to unsubscribe): people write brackets and quotation marks for othe
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from functools import lru_cache
 from html import unescape
+from itertools import chain
 
 from campaign.checks.checked import Checked
 from campaign.checks.rule import Rule
@@ -69,8 +69,8 @@ class Check(Rule):
 
     def see(self, recipient: Recipient, message: Seen) -> None:
         body = message.page.body if message.page is not None else ""
-        everything = "\n".join((*message.headers.values(), message.text or "", body))
-        for tag, name, language in _tags(everything):
+        lines = [*message.headers.values(), *(message.text or "").split("\n"), *body.split("\n")]
+        for tag, name, language in dict.fromkeys(chain.from_iterable(map(_tags, lines))):
             problem = self._judged(tag, name, language)
             if problem is not None:
                 self.find(recipient, problem)
@@ -95,8 +95,12 @@ class Check(Rule):
         )
 
 
-def _tags(text: str) -> Iterator[tuple[str, str, str]]:
-    """Yield each tag once, with its name and its language."""
-    for language, pattern in _TAGS:
-        for match in pattern.finditer(text):
-            yield match[0], (match[1] or "name").strip(), language
+# Most lines are the same in all messages of a campaign.
+@lru_cache(maxsize=4096)
+def _tags(line: str) -> tuple[tuple[str, str, str], ...]:
+    """Return each tag of a line, with its name and its language."""
+    return tuple(
+        (match[0], (match[1] or "name").strip(), language)
+        for language, pattern in _TAGS
+        for match in pattern.finditer(line)
+    )
