@@ -215,3 +215,34 @@ def test_held_bounces_say_what_to_do(run: Run, folder: Path) -> None:
     shown = run("suppress", "list", "campaign.yaml", "--reason", "bounced:")
     assert shown.count("(held: for news alone)") == 4
     assert run("suppress", "remove", "--reason", "bounced:", "--campaign", "campaign.yaml") == "4 removed\n"
+
+
+LARGE = """
+import resource, sys
+from campaign.cli import main
+main(["bounces", "campaign.yaml", "--mbox", "small"])
+before = resource.getrusage(resource.RUSAGE_SELF)
+code = main(["bounces", "campaign.yaml", *sys.argv[1:]])
+after = resource.getrusage(resource.RUSAGE_SELF)
+print("kB", after.ru_maxrss - before.ru_maxrss, file=sys.stderr)
+raise SystemExit(code)
+"""
+
+
+@pytest.mark.parametrize("way", ["maildir", "mbox", "alias"])
+def test_a_mail_of_100_mb_takes_less_than_50(sent: Ledger, way: str) -> None:
+    """By the kernel's count of the whole process; the mail in one line, and a report before it."""
+    Path("small").write_bytes(b"From x\n" + letter())
+    mail = DEAD + b"x" * 1000
+    for name in ("new", "cur"):
+        (Path("maildir") / name).mkdir(parents=True)
+    large = Path("maildir/new/large")
+    with large.open("wb") as file:
+        file.write((b"From x\n" if way == "mbox" else b"") + mail)
+        file.truncate(100_000_000)
+    arguments = {"maildir": ["--maildir", "maildir"], "mbox": ["--mbox", str(large)], "alias": ["-"]}[way]
+    with large.open("rb") as stdin:
+        done = subprocess.run([sys.executable, "-c", LARGE, *arguments], stdin=stdin, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert listed(sent) == {ANNA}
+    assert int(done.stderr.split()[-1]) < 50_000

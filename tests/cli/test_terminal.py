@@ -77,6 +77,7 @@ ON_A_FILE = [
     "export FILE -o EVIL.csv",
     "export FILE -o list.csv",
     "bounces FILE --mbox EVIL",
+    "bounces FILE --mbox mbox",
     "bounces FILE --maildir . --dry-run",
     "bounces FILE",
     "bounces FILE EVIL",
@@ -126,6 +127,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("campaign.yaml").write_text(YAML, "utf-8")
     Path("list.csv").write_text(LIST, "utf-8")
     Path(f"body{EVIL}.txt").write_text(BODY, "utf-8")
+    Path("mbox").write_text(f"From x\nFrom: {EVIL} <{EVIL}>\nSubject: {EVIL}\n\n{EVIL}\n", "utf-8")
     Path(f"part{EVIL}.txt").write_text("part\n", "utf-8")
     ledger = Ledger.open(Path(f"ledger{EVIL}.db"), "news", folder / "campaign.yaml")
     enrol(ledger, [row(1, "cy@example.com", city=EVIL), row(2, "di@example.com")], columns=("email", "city"))

@@ -139,6 +139,17 @@ class TestUnsubscribe:
         assert f"List-Unsubscribe: <mailto:{link}>" in found
         assert not any(field.startswith("List-Unsubscribe-Post") for field in found)
 
+    def test_mailto_may_hold_the_row_s_token(self, made: Made, tmp_path: Path) -> None:
+        (tmp_path / "body.txt").write_text("{{ unsubscribe.mailto }}\n")
+        renderer = made(unsubscribe={"mailto": "leave+{{ bounce.token }}@example.com"})
+        message = rendered(renderer)
+        assert len(message.bounce_token) == 20
+        link = f"leave+{message.bounce_token}@example.com"
+        assert f"List-Unsubscribe: <mailto:{link}>" in fields(message)
+        assert octets(message).endswith(f"{link}\r\n".encode())
+        # A test message takes nobody off the list.
+        assert message.bounce_token.encode() not in octets(rendered(renderer, test_to="me@example.com"))
+
     def test_mailto_is_an_address(self, made: Made) -> None:
         (what,) = refusal(lambda: made(unsubscribe={"mailto": "out+{{ first }}@example.com"}))
         assert "unsubscribe.mailto: " in what
