@@ -56,7 +56,7 @@ class Bodies:
 
     @property
     def html_templates(self) -> Iterator[str]:
-        """What HTML is rendered from: the HTML sources, or what was made of the MJML."""
+        """The templates that give HTML: the HTML sources, or the HTML that MJML was converted to."""
         if self._from_mjml:
             yield self._from_mjml
             return
@@ -82,7 +82,7 @@ class Bodies:
         try:
             if self._inliner is not None:
                 html = self._inliner.inline(html)
-            if text is None:  # from what is inlined, which says of its elements whether they are shown
+            if text is None:  # inlined, each element says itself whether it is shown
                 text = plaintext.from_html(html)
             html, images = self._images.attach(html)
         except UserError as error:
@@ -92,7 +92,7 @@ class Bodies:
         return text, html, images
 
     def _place_of(self, written: str) -> Problem:
-        """Return where the HTML's sources have `written`; the body's file if none has, as it was made."""
+        """Return where a source has `written`, or the body's file without a line if none has."""
         file = next(self._file[kind] for kind in ("html", "mjml", "markdown") if kind in self._file)
         for text in (self._markdown, self._html):
             for name, source in text.sources.items() if text is not None and written else ():
@@ -107,7 +107,7 @@ class Bodies:
             yield shown(self._content.folder / name), source
 
     def _read_sheets(self) -> Iterator[str]:
-        """Yield the text of each local style sheet that a template names; what is wrong is a problem."""
+        """Yield the text of each local style sheet that a template names; add to `problems`."""
         for file, source in self._html_files():
             for sheet in named_sheets(source):
                 try:

@@ -1,9 +1,9 @@
 """The declarations that rules give an element → its `style` attribute, so that it looks the same.
 
-They stand in the order of the cascade, the strongest last, and what is in the attribute already stays
-where it was, as written. Each mail program then skips what it does not know and takes what stands
-before it, as it would have done with the rules. Only a declaration that a later one replaces for
-certain is left out.
+They stand in the order of the cascade, the strongest last; what the attribute has already stays as it
+is written. A mail program skips a declaration that it does not understand and uses the one before it,
+as it would do with the rules. A declaration is left out only if a later one has a value that every
+program understands.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _COLOUR = (
     r"|blue|navy|fuchsia|purple|orange|transparent"
 )
 _STYLE = "none|solid|dotted|dashed|double"
-# Values that every mail program understands, by property; a later one replaces what stands before it.
+# Values that every mail program understands, by property.
 _UNDERSTOOD = {
     name: re.compile(values, re.IGNORECASE)
     for names, values in (

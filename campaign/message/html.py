@@ -13,9 +13,9 @@ from campaign.errors import UserError
 from campaign.message.files import Folder
 from campaign.message.mime import File, image
 
-# An image's address, in quotes or bare; comments too, since Outlook reads those. What stands in the
-# quotes of another attribute is none. Written with classes, as the search for `<` is fast only where
-# no case is ignored.
+# An image's address, in quotes or bare. Comments are searched too, as Outlook reads conditional ones;
+# the values of other attributes are not. Both cases are written out because re.IGNORECASE makes the
+# search for `<` slow.
 _BEFORE = r"""[\s/](?:[^>"']|"[^"]*"|'[^']*')*?(?<=[\s/"'])"""
 _VALUE = r"""\s*=\s*)("[^"]*"|'[^']*'|[^\s"'>]+)"""
 _IMAGE = re.compile(rf"(<(?:[iI][mM][gG]|v:(?:fill|image|imagedata)){_BEFORE}[sS][rR][cC]{_VALUE}")
@@ -29,7 +29,7 @@ _SHOWN = {".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg", ".bmp", ".ico"}
 
 
 class ImageError(UserError):
-    """An image that cannot be shown; `written` is its address as the HTML has it."""
+    """An image that cannot be attached; `written` is its address as the HTML has it, with any quotes."""
 
     def __init__(self, written: str, error: UserError) -> None:
         self.written = written
@@ -37,7 +37,7 @@ class ImageError(UserError):
 
 
 class Images:
-    """The local images that HTML parts show. The latest files stay read and encoded."""
+    """The local images that HTML parts show. The 64 used last stay in memory, encoded."""
 
     def __init__(self, folder: Folder, domain: str) -> None:
         self._folder = folder

@@ -1,6 +1,6 @@
 """Templates of header fields and file names → compiled texts, by their places in the campaign file.
 
-Their problems are collected, so that all of a campaign's can be raised together.
+Problems are collected, so that all of a campaign's are raised together.
 """
 
 from __future__ import annotations

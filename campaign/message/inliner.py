@@ -1,16 +1,16 @@
 """A rendered HTML part → the same with the rules of its style sheets in the `style` attributes.
 
-Many mail programs read styles only there. Nothing else changes, to the octet: `style` attributes are
-added or grow, and rules that stand in all of their elements leave the `<style>`. What holds only under
-a condition stays as it is written: at-rules such as `@media`, `a:hover`, sheets for other media than
-screens, and those within `<!--[if !mso]><!-->`. So do rules that a conditional comment needs, and
-rules of which a selector matches nothing, as many are about elements that a mail program adds.
+Many mail programs read styles only there. `style` attributes are added or grow, and a rule leaves its
+`<style>` when all of its elements have it; every other octet stays. What holds only under a condition
+is left as it is written: at-rules such as `@media`, `a:hover`, sheets for media other than screens, and
+those within `<!--[if !mso]><!-->`. So are rules that a conditional comment needs, and rules with a
+selector that matches nothing: many of these are for elements that a mail program adds.
 
-Which rule matches which element is css-inline's answer. It is asked with a skeleton of the document:
-its tags with their `class`, `id` and a number, and a letter where there is text. Each rule of the
-skeleton sets a custom property, so that an element comes back with the numbers of its rules. Messages
-of one template often have the same skeleton, and then the answer is known. The cascade is done in
-`cascade`.
+css-inline is used only to learn which rule matches which element. It is given a skeleton of the
+document: its tags with their `class`, `id` and a number, and a letter where there is text. In place of
+its declarations each rule sets a custom property, so that an element comes back with the numbers of its
+rules. Messages of one template often have the same skeleton, for which the answer is kept. `cascade`
+makes the `style` attributes.
 """
 
 from __future__ import annotations
@@ -287,10 +287,12 @@ def _tag_of(token: str) -> str:
     return named[0] if named else token
 
 
+@lru_cache(maxsize=4096)
 def _end_of_raw(piece: str) -> str:
     name = _name(piece)
     return f"</{name}>" if name in RAW else ""
 
 
+@lru_cache(maxsize=4096)
 def _name(piece: str) -> str:
     return piece[1:].partition(" ")[0].lower()

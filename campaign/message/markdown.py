@@ -1,4 +1,4 @@
-"""Markdown → HTML, through mistune, for templates whose values are never Markdown (`templating.marks`)."""
+"""Rendered Markdown → an HTML page, through mistune. Values are never Markdown (`templating.marks`)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")  # such as de, or d
 
 
 def to_html(rendered: str, *, title: str = "", language: str = "") -> str:
-    """Return the HTML page for what a Markdown template gave; values are escaped text in it.
+    """Return the HTML page for a rendered Markdown template; values are escaped.
 
-    Its title is its first heading, or `title` where it has none. `language` such as `de-AT` is
-    named where one is given: a wrong one is worse than none to those who listen to their mail.
+    The page's title is its first heading, or `title` if it has none. `language`, such as `de-AT`,
+    becomes its `lang`. If it is blank there is none: screen readers do worse with a wrong one.
     """
     body = as_html(str(_to_html(markup(rendered))))
     heading = _HEADING.search(body)

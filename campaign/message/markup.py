@@ -13,7 +13,8 @@ RAW = ("script", "style", "title", "textarea", "xmp", "iframe", "noembed", "nofr
 """Elements that hold text alone, whatever stands in it."""
 
 _RAW_ELEMENTS = "|".join(
-    rf"<{name}(?=[\s/>]){_ATTRIBUTES}>.*?(?:</{name}(?:[\s/][^>]*)?>|\Z)" for name in RAW
+    rf"<{name}(?=[\s/>]){_ATTRIBUTES}>[^<]*+(?:<(?!/{name}[\s/>])[^<]*+)*+(?:</{name}[^>]*(?:>|\Z)|\Z)"
+    for name in RAW
 )
 
 TOKEN = re.compile(

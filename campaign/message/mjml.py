@@ -1,9 +1,9 @@
 """MJML → an HTML template, once for a campaign, through mrml (the extra `campaign[mjml]`).
 
-Jinja2's marks travel through as words and come back as they were. A block that stands between MJML
-elements belongs into `<mj-raw>`, as MJML's own documentation says. Every mistake is named at its line
-of the MJML, those too that Jinja2 finds in the HTML: there, what a mark says begins on a line of its
-own, inside the mark, so that a line of the HTML stands for one of the MJML.
+Jinja2's tags are replaced by words for the conversion, and put back afterwards. A block that stands
+between MJML elements belongs into `<mj-raw>`, as MJML's own documentation says. Every mistake is named
+at its line of the MJML. For those that Jinja2 finds in the HTML, each tag gets a line break behind its
+opening: so it begins a line of the HTML, of which the line in the MJML is known.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""HTML → the text part that reads well where a campaign has none of its own.
+"""HTML → the text part, for campaigns that have none of their own.
 
 Headings stand out, lists keep their marks, links keep their addresses, a table's row is a line, and
 what is struck out is marked. Scripts, styles, and what is hidden from readers (comments, `display:
@@ -38,7 +38,7 @@ _HIDDEN = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*hidden|(?:max-height|opacity)\s*:\s*0(?![.\d])", re.IGNORECASE
 )
 _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u00ad\ufeff\u034f\u2060"))
-# In Persian and others it shapes a word; elsewhere it pads what a client shows beside the subject.
+# U+200C shapes words in Persian and other languages; outside of words it only pads a preheader.
 _PADDING = re.compile(r"(?<!\w)\u200c+|\u200c+(?!\w)")
 _BLANKS = re.compile("[ \t\n\r\f\xa0]{3,}|[ \t\n\r\f]+")
 _LINKED = re.compile(r"https?://[^/?#\s]|mailto:|tel:", re.IGNORECASE)
@@ -94,7 +94,7 @@ class _Reader:
         lines = [line.rstrip() for line in self._block.lines]
         others = (number for number, line in enumerate(lines) if line and self._alts.get(line, 0) < 2)
         first = next(others, 0)
-        if any(lines[:first]):  # what a list of mails shows beside the subject is better a sentence
+        if any(lines[:first]):  # an inbox shows the first line beside the subject
             lines = [*lines[first:], "", *lines[:first]]
         return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n") + "\n"
 
@@ -152,7 +152,7 @@ class _Reader:
             self._see(-1)
 
     def _see(self, images: int) -> None:
-        """Take note that a line has so many images more, or below 0, that it has text."""
+        """Take note of images in the line, or with -1 of text."""
         self._images = self._images + images if images >= 0 <= self._images else -1
         for link in self._links:
             link.is_seen = True

@@ -90,6 +90,7 @@ class Sheet:
     imports: tuple[Import, ...]
 
 
+@lru_cache(maxsize=128)
 def read_sheet(text: str) -> Sheet:
     """Return what is in a style sheet. What browsers skip is skipped; nothing is raised."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n").replace("\0", "\ufffd")
