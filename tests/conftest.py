@@ -20,6 +20,7 @@ from tests.need import need
 from tests.servers.certificates import Certificates
 from tests.servers.imap import Dovecot
 from tests.servers.postfix import Postfix
+from tests.servers.postgresql import PostgreSQL
 from tests.servers.scripted import Client, Serve
 
 # Slow machines and other workers must not decide a test: no deadlines, no health check on speed.
@@ -109,6 +110,14 @@ def make_dovecot(certificates: Certificates) -> Iterator[Callable[..., Dovecot]]
     yield make
     for server in started:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """The worker's one private PostgreSQL."""
+    server = PostgreSQL(need("postgres").resolve().parent, fsync="off")
+    yield server
+    server.remove()
 
 
 @pytest.fixture

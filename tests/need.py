@@ -12,6 +12,7 @@ import pytest
 
 PACKAGES = {
     "postfix": "postfix",
+    "postgres": "postgresql",
     "smtp-sink": "postfix",
     "dovecot": "dovecot-imapd",
     "chromium": "chromium",
@@ -19,6 +20,8 @@ PACKAGES = {
     "mblaze": "mblaze",
     "tidy": "tidy",
 }
+# Debian keeps the server's programs off the PATH; the newest first.
+_POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
 PROGRAMS = {"mblaze": "mshow"}
 
 
@@ -27,7 +30,8 @@ def need(name: str) -> Path:
 
     With CAMPAIGN_REQUIRE_ALL=1 a skipped test fails the run (conftest).
     """
-    found = shutil.which(PROGRAMS.get(name, name), path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    places = [os.environ.get("PATH", ""), "/usr/sbin", *map(str, _POSTGRES)]
+    found = shutil.which(PROGRAMS.get(name, name), path=":".join(places))
     if found is None:
         pytest.skip(f"needs {name}: apt-get install {PACKAGES[name]}")
     if name == "postfix" and not _may_run_postfix():

@@ -95,6 +95,7 @@ def test_imports_point_to_lower_layers_or_leftwards() -> None:
                 "templating/processes/server.py",
             },
         ),
+        ("psycopg", {"ledger/postgres/database.py"}),
         ("sqlite3", {"ledger/sqlite/database.py", "ledger/sqlite/opening.py"}),
         (
             "subprocess",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
+from campaign.address import fold
 from campaign.model import Status
 
 if TYPE_CHECKING:
@@ -50,3 +53,16 @@ class LogNote:
     size: int
     run: int
     event: int
+
+
+def grouped(events: Iterable[Sequence[Any]]) -> Iterator[Attempted]:
+    """Yield the attempts that events tell of: (key, address, kind, text, time, the row's folded address)."""
+    for (key, time), group in groupby(events, key=lambda event: (str(event[0]), int(event[4]))):
+        said = list(group)
+        answers = [
+            Answered(str(address), Status(str(kind)), str(text)) for _, address, kind, text, *_ in said
+        ]
+        if fold(answers[0].address) == said[0][5]:
+            yield Attempted(key, tuple(answers), time)
+        else:  # copies that were owed, each an attempt of its own
+            yield from (Attempted(key, (answer,), time) for answer in answers)

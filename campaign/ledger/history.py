@@ -12,6 +12,9 @@ from typing import Protocol
 from campaign.ledger.patterns import is_hash
 from campaign.model import Status
 
+ANYBODY = "…@…"
+"""Stands for a row's address in what was said of it, so that what was said of many is one reply."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from campaign.clock import Moment
-from campaign.errors import Problem, UserError
+from campaign.errors import Problem
 from campaign.ledger.history import History
 from campaign.ledger.patterns import Forgotten
 from campaign.ledger.scope import Scope
@@ -70,7 +70,9 @@ class Ledger:
 
             storage = SqliteStorage.open(location, create=create, read_only=read_only)
         else:
-            raise UserError("a ledger in PostgreSQL cannot be opened yet")
+            from campaign.ledger.postgres.storage import PostgresStorage
+
+            storage = PostgresStorage.open(location, create=create)
         try:
             return cls(storage, name, file)
         except BaseException:
@@ -82,7 +84,9 @@ class Ledger:
         """Whether there is a ledger at `location`. Raises UserError if its server cannot be reached."""
         if isinstance(location, Path):
             return location.exists()
-        return False
+        from campaign.ledger.postgres.storage import PostgresStorage
+
+        return PostgresStorage.exists(location)
 
     @classmethod
     def temporary(cls, name: str) -> Ledger:

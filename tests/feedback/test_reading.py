@@ -18,7 +18,7 @@ from campaign.ledger.protocols import Intent
 from campaign.ledger.returns import Fate, Kind, Rules
 from campaign.message.tokens import Secrets, Tokens
 from tests.feedback.mails import FAILED, block, bounce, complaint, letter, lines
-from tests.ledger.book import NOW, database, enrol, outcome, people, result, start
+from tests.ledger.book import NOW, enrol, outcome, people, result, sqlite, start
 
 ANN, BEN, BOSS = "ann@example.net", "ben@example.net", "boss@example.net"
 MAILTO = "unsubscribe+{{ bounce.token }}@example.com"
@@ -253,7 +253,7 @@ def test_no_forgery_suppresses_anybody(sent: Sent, tmp_path: Path) -> None:
 
 
 def test_a_token_of_another_campaign_of_the_ledger_matches_nothing(sent: Sent) -> None:
-    other = Sent(database(sent.ledger).path or Path(), "autumn")
+    other = Sent(sqlite(sent.ledger).path or Path(), "autumn")
     try:
         account = sent.read(Letters(bounce(FAILED, to=other.to(ANN), returned=other.id(ANN))))
         assert account.others == {Other.NOT_OURS: 1}

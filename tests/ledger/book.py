@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 from campaign.address import fold
+from campaign.campaignfile.location import Location
 from campaign.delivery import Outcome, Result, Verdict
 from campaign.errors import Problem
 from campaign.ledger import Ledger, Scope
+from campaign.ledger.postgres.database import Database as PostgresDatabase
+from campaign.ledger.postgres.storage import PostgresStorage
 from campaign.ledger.protocols import Choices, Intent, Plan, Run
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.storage import SqliteStorage
@@ -18,6 +23,7 @@ from campaign.model import SECOND, BadRow, Recipient, Status
 NOW = 1_770_000_000 * SECOND
 SCOPE = Scope("mail.example.com", "news")
 COLUMNS = ("email", "city")
+TABLES = ("messages", "copies", "events", "attempts", "suppressions", "settings")
 
 
 def row(number: int, email: str, *, key: str = "", name: str = "", city: str = "Oslo") -> Recipient:
@@ -35,15 +41,46 @@ def people(*addresses: str) -> list[Recipient | BadRow]:
     return [row(number, address) for number, address in enumerate(addresses, 1)]
 
 
-def database(ledger: Ledger) -> Database:
-    """Return the connection of a ledger in a file, for what only SQL can say or do."""
+class Sql(Protocol):
+    """Statements of a ledger of either kind, for what only SQL can say or do; their parameters are `?`."""
+
+    def rows(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]: ...
+
+    def row(self, statement: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...] | None: ...
+
+    def change(self, statement: str, parameters: Sequence[Any] = ()) -> int: ...
+
+
+@dataclass(frozen=True)
+class _PostgresSql:
+    database: PostgresDatabase
+
+    def rows(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        return self.database.rows(statement.replace("?", "%s"), parameters)
+
+    def row(self, statement: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...] | None:
+        return self.database.row(statement.replace("?", "%s"), parameters)
+
+    def change(self, statement: str, parameters: Sequence[Any] = ()) -> int:
+        return self.database.change(statement.replace("?", "%s"), parameters)
+
+
+def database(ledger: Ledger) -> Sql:
+    """Return the statements of a ledger."""
+    if isinstance(ledger.storage, PostgresStorage):
+        return _PostgresSql(ledger.storage.database)
+    return sqlite(ledger)
+
+
+def sqlite(ledger: Ledger) -> Database:
+    """Return the connection of a ledger in a file."""
     assert isinstance(ledger.storage, SqliteStorage)
     return ledger.storage.database
 
 
-def registered(path: Path, name: str = "news") -> Ledger:
-    """Open the ledger at `path` for a campaign, and register it."""
-    ledger = Ledger.open(path, name)
+def registered(location: Location, name: str = "news") -> Ledger:
+    """Open the ledger at `location` for a campaign, and register it."""
+    ledger = Ledger.open(location, name)
     ledger.register()
     return ledger
 
@@ -132,7 +169,15 @@ def statuses(ledger: Ledger) -> dict[str, str]:
     }
 
 
-def files(path: Path) -> bytes:
-    """Return the bytes of a ledger's files, one after another, without the reserve's random ones."""
-    found = sorted(path.parent.glob(f"{path.name}*"))
+def files(location: Location) -> bytes:
+    """Return the bytes of a ledger's files, one after another, without the reserve's random ones.
+
+    Of a database, return all that its tables hold.
+    """
+    if not isinstance(location, Path):
+        ledger = Ledger.open(location, "")
+        held = [database(ledger).rows(f"SELECT * FROM {table}") for table in TABLES]
+        ledger.close()
+        return repr(held).encode()
+    found = sorted(location.parent.glob(f"{location.name}*"))
     return b"".join(file.read_bytes() for file in found if not file.name.endswith("-reserve"))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
+from campaign.campaignfile.location import Location
 from campaign.ledger import Ledger, Suppression
 from campaign.ledger.protocols import Choices, Run, copy_key
 from campaign.model import SECOND, Status
@@ -17,8 +17,8 @@ BUSY = "450 4.2.1 busy"
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    ledger = Ledger.open(tmp_path / "ledger.db", "spring")
+def ledger(location: Location) -> Iterator[Ledger]:
+    ledger = Ledger.open(location, "spring")
     enrol(ledger, people(ANNA))
     yield ledger
     ledger.close()
@@ -124,7 +124,7 @@ def test_what_a_dead_run_had_in_flight_is_in_doubt(ledger: Ledger) -> None:
     send(run, Status.ACCEPTED, boss=Status.DEFERRED, audit=Status.ACCEPTED)
     (claim,) = run.claim(NOW + 60 * SECOND, 10)
     run.record((), (intent(claim.key),))
-    database(ledger).change("UPDATE runs SET host = 'elsewhere', heartbeat = 0")
+    database(ledger).change("UPDATE runs SET process = process || '1'")  # it is gone
     assert ledger.history.summary(NOW).in_doubt == 1  # before anybody has written it down
     start(ledger).end(NOW)
     assert standing(ledger)[BOSS] == "in_doubt"

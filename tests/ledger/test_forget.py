@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from campaign.campaignfile.location import Location
 from campaign.errors import LeaseHeld, UserError
 from campaign.ledger import Forgotten, Ledger, Suppression
 from campaign.ledger.patterns import is_hash
@@ -16,6 +17,7 @@ from campaign.ledger.sqlite.runs import LEASE, hold_for_scrubbing, release_from_
 from campaign.model import Status
 from tests.ledger.book import (
     NOW,
+    TABLES,
     bad,
     database,
     enrol,
@@ -28,6 +30,7 @@ from tests.ledger.book import (
     result,
     row,
     send,
+    sqlite,
     start,
     statuses,
 )
@@ -36,19 +39,14 @@ ANNA = "Anna.Person@example.test"
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "ledger.db"
+def ledger(location: Location) -> Ledger:
+    return registered(location)
 
 
-@pytest.fixture
-def ledger(path: Path) -> Ledger:
-    return registered(path)
-
-
-def test_no_byte_of_those_who_are_forgotten_stays(path: Path) -> None:
+def test_no_byte_of_those_who_are_forgotten_stays(location: Location) -> None:
     """Among thousands of rows that were written, moved, changed and deleted in every way there is."""
     chance = random.Random(1)
-    ledger = Ledger.open(path, "news")
+    ledger = Ledger.open(location, "news")
     addresses = [f"{chance.randrange(16**6):06x}.person{n}@example.test" for n in range(2000)]
     listed = [row(n, a, city="x" * chance.randrange(400)) for n, a in enumerate(addresses, 1)]
     enrol(ledger, listed)
@@ -65,44 +63,49 @@ def test_no_byte_of_those_who_are_forgotten_stays(path: Path) -> None:
     ledger.suppressions.add([Suppression(a, "asked", NOW) for a in chance.sample(addresses, 200)])
     ledger.close()
 
-    ledger = Ledger.open(path, "news")
+    ledger = Ledger.open(location, "news")
     gone = chance.sample(addresses, 200)
     assert sum(ledger.forget(address, NOW).rows for address in gone) == 200
     assert ledger.scrubbed(NOW)
 
-    left = files(path)
+    left = files(location)
     assert [address for address in gone if address.encode() in left] == []
     assert all(address.encode() in left for address in set(addresses) - set(gone))
     ledger.close()
 
 
-def test_forgetting_during_a_send_cleans_the_files_when_its_run_has_ended(path: Path, ledger: Ledger) -> None:
+@pytest.mark.kinds("sqlite")
+def test_forgetting_during_a_send_cleans_the_files_when_its_run_has_ended(
+    location: Location, ledger: Ledger
+) -> None:
     enrol(ledger, people(ANNA, "ben@example.test"))
     sending = start(ledger)
     assert send(ledger, sending, ANNA.casefold())
 
-    other = Ledger.open(path, "", create=False)
+    other = Ledger.open(location, "", create=False)
     assert other.forget(ANNA, NOW).rows == 1
     with pytest.raises(LeaseHeld):
         other.scrubbed(NOW)
-    size = path.stat().st_size
+    assert isinstance(location, Path)
+    size = location.stat().st_size
     sending.heartbeat(NOW)
-    assert path.stat().st_size == size  # which a rewriting would change, and messages would wait for it
+    assert location.stat().st_size == size  # which a rewriting would change, and messages would wait for it
     with pytest.raises(LeaseHeld):
         other.scrubbed(NOW)
     assert send(ledger, sending, "ben@example.test")
     sending.end(NOW)
     assert other.scrubbed(NOW)
 
-    assert b"anna" not in files(path).lower()
+    assert b"anna" not in files(location).lower()
     other.close()
     ledger.close()
 
 
-def test_a_reader_delays_it_until_the_end_of_the_next_run(path: Path, ledger: Ledger) -> None:
+@pytest.mark.kinds("sqlite")
+def test_a_reader_delays_it_until_the_end_of_the_next_run(location: Location, ledger: Ledger) -> None:
     enrol(ledger, people(ANNA, *(f"user{n}@example.test" for n in range(2000))))
     sending = start(ledger)
-    reader = Ledger.open(path, "news", create=False, read_only=True)
+    reader = Ledger.open(location, "news", create=False, read_only=True)
     entries = reader.history.entries(NOW)
     next(entries)
     ledger.forget(ANNA, NOW)
@@ -111,7 +114,7 @@ def test_a_reader_delays_it_until_the_end_of_the_next_run(path: Path, ledger: Le
     assert len(list(entries)) == 2000
     start(ledger).end(NOW)
     assert ledger.scrubbed(NOW)
-    assert b"anna" not in files(path).lower()
+    assert b"anna" not in files(location).lower()
     reader.close()
     ledger.close()
 
@@ -179,7 +182,7 @@ def test_who_is_forgotten_after_the_list_was_read_is_not_enrolled(ledger: Ledger
     ledger.close()
 
 
-def test_a_row_on_its_way_keeps_its_answer_and_no_address(path: Path, ledger: Ledger) -> None:
+def test_a_row_on_its_way_keeps_its_answer_and_no_address(location: Location, ledger: Ledger) -> None:
     enrol(ledger, people(ANNA, "ben@example.test"))
     sending = start(ledger)
     sending.claim(NOW, 10)
@@ -190,11 +193,13 @@ def test_a_row_on_its_way_keeps_its_answer_and_no_address(path: Path, ledger: Le
     assert list(statuses(ledger).values()) == ["accepted"]
     sending.end(NOW)
     ledger.close()
-    assert b"anna" not in files(path).lower()
-    assert b"ben@" not in files(path).lower()
+    assert b"anna" not in files(location).lower()
+    assert b"ben@" not in files(location).lower()
 
 
-def test_the_address_is_forgotten_as_a_copy_and_in_what_servers_say(path: Path, ledger: Ledger) -> None:
+def test_the_address_is_forgotten_as_a_copy_and_in_what_servers_say(
+    location: Location, ledger: Ledger
+) -> None:
     enrol(ledger, [*people("ben@example.test"), bad(2, words=f"{ANNA} has a bad cell")])
     sending = start(ledger)
     sending.claim(NOW, 10)
@@ -204,11 +209,11 @@ def test_the_address_is_forgotten_as_a_copy_and_in_what_servers_say(path: Path, 
     assert ledger.forget(ANNA, NOW).rows == 0
     sending.end(NOW)
     ledger.close()
-    assert b"anna" not in files(path).lower()
-    assert b"ben@example.test" in files(path)
+    assert b"anna" not in files(location).lower()
+    assert b"ben@example.test" in files(location)
 
 
-def test_a_bad_row_in_which_the_address_stands_is_hash(path: Path, ledger: Ledger) -> None:
+def test_a_bad_row_in_which_the_address_stands_is_hash(location: Location, ledger: Ledger) -> None:
     rows = [*people("ben@example.test"), bad(2, words="two addresses", email=f"x@example.test; {ANNA}.")]
     enrol(ledger, rows)
     assert list(statuses(ledger).values()) == ["pending", "invalid"]
@@ -217,7 +222,7 @@ def test_a_bad_row_in_which_the_address_stands_is_hash(path: Path, ledger: Ledge
     assert list(statuses(ledger).values()) == ["pending"]
     assert ledger.scrubbed(NOW)
     ledger.close()
-    assert b"anna" not in files(path).lower()
+    assert b"anna" not in files(location).lower()
 
 
 def test_a_bad_row_of_somebody_forgotten_is_not_recorded_again(ledger: Ledger) -> None:
@@ -246,28 +251,29 @@ def test_readers_take_what_is_left(ledger: Ledger) -> None:
     ledger.close()
 
 
-def test_cleaning_the_files_invents_no_run(path: Path, ledger: Ledger) -> None:
+def test_cleaning_the_files_invents_no_run(location: Location, ledger: Ledger) -> None:
     enrol(ledger, people(ANNA))
     assert ledger.forget(ANNA, NOW).rows == 1
     assert ledger.scrubbed(NOW)
     assert database(ledger).rows("SELECT * FROM runs") == []
-    assert b"anna" not in files(path).lower()
+    assert b"anna" not in files(location).lower()
     start(ledger).end(NOW)
     ledger.close()
 
 
-def test_nobody_sends_while_another_process_cleans_the_files(path: Path, ledger: Ledger) -> None:
+@pytest.mark.kinds("sqlite")
+def test_nobody_sends_while_another_process_cleans_the_files(location: Location, ledger: Ledger) -> None:
     enrol(ledger, people(ANNA))
-    hold_for_scrubbing(database(ledger), NOW)
-    other = Ledger.open(path, "news")
+    hold_for_scrubbing(sqlite(ledger), NOW)
+    other = Ledger.open(location, "news")
     with pytest.raises(LeaseHeld, match="is removing forgotten data from this ledger"):
         start(other)
     assert other.forget(ANNA, NOW).rows == 1
     assert not other.scrubbed(NOW)
-    release_from_scrubbing(database(ledger))
+    release_from_scrubbing(sqlite(ledger))
     assert other.scrubbed(NOW)
     # A process that died on the way holds nobody up.
-    database(ledger).set_setting("scrubber", json.dumps(["elsewhere", 1, "boot 1", NOW]))
+    sqlite(ledger).set_setting("scrubber", json.dumps(["elsewhere", 1, "boot 1", NOW]))
     start(other, NOW + LEASE).end(NOW + LEASE)
     other.close()
     ledger.close()
@@ -277,8 +283,7 @@ def test_nobody_sends_while_another_process_cleans_the_files(path: Path, ledger:
 
 
 def everything(ledger: Ledger) -> list[object]:
-    tables = ("messages", "copies", "events", "attempts", "suppressions", "settings")
-    return [database(ledger).rows(f"SELECT * FROM {table}") for table in tables]
+    return [database(ledger).rows(f"SELECT * FROM {table}") for table in TABLES]
 
 
 @pytest.mark.parametrize("text", ["", "  ", "\t\n", "anna", "@example.test", "example.test", "[]"])
@@ -299,7 +304,7 @@ def test_what_is_neither_an_address_nor_a_cell_of_a_bad_row_is_refused(ledger: L
     ledger.close()
 
 
-def test_a_bad_row_is_forgotten_by_its_exact_cell(path: Path, ledger: Ledger) -> None:
+def test_a_bad_row_is_forgotten_by_its_exact_cell(location: Location, ledger: Ledger) -> None:
     rows = [
         *people("ben@example.test"),
         bad(2, email="anna.person(at)example.test", city="Oslo"),
@@ -316,7 +321,7 @@ def test_a_bad_row_is_forgotten_by_its_exact_cell(path: Path, ledger: Ledger) ->
     assert sorted(statuses(ledger).values()) == ["invalid", "pending"]
     assert ledger.scrubbed(NOW)
     ledger.close()
-    assert b"person(at)" not in files(path).lower()
+    assert b"person(at)" not in files(location).lower()
 
 
 def test_where_nothing_matches_nothing_is_changed_and_nobody_suppressed(ledger: Ledger) -> None:
@@ -335,14 +340,16 @@ def test_where_nothing_matches_nothing_is_changed_and_nobody_suppressed(ledger: 
     ledger.close()
 
 
-def test_who_is_on_the_suppression_list_alone_stays_on_it_as_a_hash(path: Path, ledger: Ledger) -> None:
+def test_who_is_on_the_suppression_list_alone_stays_on_it_as_a_hash(
+    location: Location, ledger: Ledger
+) -> None:
     ledger.suppressions.add([Suppression(ANNA.casefold(), "asked", NOW)])
     assert ledger.forget(ANNA, NOW) == Forgotten(0, 0, found=True, earlier=False)
     assert [is_hash(entry.pattern) for entry in ledger.suppressions] == [True]
     assert ledger.is_suppressed(ANNA)
     assert ledger.scrubbed(NOW)
     ledger.close()
-    assert b"anna" not in files(path).lower()
+    assert b"anna" not in files(location).lower()
 
 
 @pytest.mark.parametrize(

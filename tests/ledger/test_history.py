@@ -11,16 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from campaign.campaignfile.location import Location
 from campaign.ledger import Ledger
 from campaign.model import SECOND, Status
-from tests.ledger.book import NOW, bad, database, enrol, intent, people, result, row, send, start
+from tests.ledger.book import NOW, bad, database, enrol, intent, people, result, row, send, sqlite, start
 
 ANNA, BEN, CLEO = "anna@example.com", "ben@example.com", "cleo@example.org"
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    book = Ledger.open(tmp_path / "ledger.db", "news")
+def ledger(location: Location) -> Iterator[Ledger]:
+    book = Ledger.open(location, "news")
     yield book
     book.close()
 
@@ -39,9 +40,9 @@ def test_an_empty_ledger(ledger: Ledger) -> None:
     assert ledger.digest is None
 
 
-def test_a_campaign_that_the_ledger_does_not_know(ledger: Ledger, tmp_path: Path) -> None:
+def test_a_campaign_that_the_ledger_does_not_know(ledger: Ledger, location: Location) -> None:
     enrol(ledger, people(ANNA))
-    reader = Ledger.open(tmp_path / "ledger.db", "another", create=False, read_only=True)
+    reader = Ledger.open(location, "another", create=False, read_only=True)
     assert not any(reader.history.summary(NOW).counts.values())
     assert list(reader.history.entries(NOW)) == []
     assert database(reader).rows("SELECT name FROM campaigns") == [("news",)]
@@ -96,17 +97,18 @@ def test_entries_come_in_the_order_of_the_list_with_their_columns(ledger: Ledger
     assert list(ledger.history.entries(NOW, [Status.REFUSED])) == []
 
 
-def test_a_reader_works_beside_a_sender_and_sees_each_commit(ledger: Ledger, tmp_path: Path) -> None:
+def test_a_reader_works_beside_a_sender_and_sees_each_commit(ledger: Ledger, location: Location) -> None:
     enrol(ledger, people(ANNA, BEN))
     sending = start(ledger)
-    reader = Ledger.open(tmp_path / "ledger.db", "news", create=False, read_only=True)
+    reader = Ledger.open(location, "news", create=False, read_only=True)
     sending.claim(NOW, 10)
     sending.record((), (intent(ANNA),))
     assert reader.history.summary(NOW).counts[Status.IN_FLIGHT] == 1
     sending.record((result(ANNA),), (intent(BEN),))
     assert reader.history.summary(NOW).counts[Status.ACCEPTED] == 1
-    with pytest.raises(sqlite3.DatabaseError):
-        database(reader)._connection.execute("DELETE FROM messages")
+    if isinstance(location, Path):
+        with pytest.raises(sqlite3.DatabaseError):
+            sqlite(reader)._connection.execute("DELETE FROM messages")
     reader.close()
 
 

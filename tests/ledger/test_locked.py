@@ -12,7 +12,7 @@ from campaign.ledger import Ledger, Suppression
 from campaign.ledger.sqlite import opening, runs
 from campaign.ledger.sqlite.runs import LEASE
 from campaign.model import SECOND, Status
-from tests.ledger.book import NOW, database, enrol, intent, people, result, start, statuses
+from tests.ledger.book import NOW, database, enrol, intent, people, result, sqlite, start, statuses
 from tests.ledger.lock import locked
 
 ANNA, BEN, CLEO = "anna@example.com", "ben@example.com", "cleo@example.com"
@@ -133,7 +133,7 @@ class Watched:
 
     def __init__(self, ledger: Ledger) -> None:
         self.sizes: list[int] = []
-        database(ledger)._connection.set_trace_callback(self._told)
+        sqlite(ledger)._connection.set_trace_callback(self._told)
 
     def _told(self, statement: str) -> None:
         if statement.startswith("BEGIN IMMEDIATE"):
@@ -171,7 +171,7 @@ def test_long_writes_are_in_batches(crowd: tuple[Ledger, list[str]]) -> None:
 def test_who_is_forgotten_is_looked_for_outside_of_transactions(crowd: tuple[Ledger, list[str]]) -> None:
     ledger, _ = crowd
     within: list[bool] = []
-    connection = database(ledger)._connection
+    connection = sqlite(ledger)._connection
     connection.set_trace_callback(
         lambda told: within.append(connection.in_transaction) if "LIKE" in told else None
     )

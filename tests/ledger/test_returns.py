@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
+from campaign.campaignfile.location import Location
 from campaign.ledger import Ledger
 from campaign.ledger.protocols import Intent
 from campaign.ledger.returns import DAY, EVENTS_OF_ONE, Fate, Kind, Mailed, Recorded, Rules, Said, apportioned
@@ -18,8 +18,8 @@ RULES = Rules()
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    ledger = Ledger.open(tmp_path / "ledger.db", "spring")
+def ledger(location: Location) -> Iterator[Ledger]:
+    ledger = Ledger.open(location, "spring")
     yield ledger
     ledger.close()
 

@@ -18,7 +18,7 @@ from campaign.sending.account import scope_of
 from campaign.sending.dispatch import Ending
 from campaign.sending.sender import Sender
 from tests.e2e.folder import CampaignFolder
-from tests.ledger.book import database
+from tests.ledger.book import sqlite
 from tests.sending.heard import Heard
 from tests.servers.postfix import Postfix
 
@@ -41,7 +41,7 @@ def test_at_most_two_commits_for_a_round_trip(
     preparation.enrolment.apply(time.time_ns())
     sending = ledger.start(scope_of(campaign), time.time_ns())
     told: Counter[str] = Counter()
-    database(ledger)._connection.set_trace_callback(lambda statement: told.update([statement.split()[0]]))
+    sqlite(ledger)._connection.set_trace_callback(lambda statement: told.update([statement.split()[0]]))
 
     stop = Sender(campaign, preparation.renderer, sending, lambda: None, Heard()).run()
 

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from campaign.campaignfile.location import Location
 from campaign.errors import LeaseHeld, LeaseLost, UserError
 from campaign.ledger import Ledger, Suppression
+from campaign.ledger.postgres.runs import LEASE as POSTGRES_LEASE
 from campaign.ledger.processes import this_process
 from campaign.ledger.protocols import Choices
 from campaign.ledger.sqlite.runs import LEASE
@@ -26,9 +28,10 @@ ANNA, BEN = "anna@example.com", "ben@example.com"
 SENDER = """
 import sys, time
 from pathlib import Path
+from campaign.campaignfile.location import read_location
 from campaign.ledger import Ledger, Scope
 from tests.ledger.book import NOW, intent
-ledger = Ledger.open(Path(sys.argv[1]), "news")
+ledger = Ledger.open(read_location(sys.argv[1], Path()), "news")
 sending = ledger.start(Scope("mail.example.com", "news"), time.time_ns())
 sending.claim(time.time_ns(), 10)
 print(sending.record((), (intent("anna@example.com"),)), flush=True)
@@ -37,23 +40,18 @@ time.sleep(60)
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "ledger.db"
-
-
-@pytest.fixture
-def ledger(path: Path) -> Iterator[Ledger]:
-    book = Ledger.open(path, "news")
+def ledger(location: Location) -> Iterator[Ledger]:
+    book = Ledger.open(location, "news")
     enrol(book, people(ANNA, BEN))
     yield book
     book.close()
 
 
 @pytest.fixture
-def sender(path: Path, ledger: Ledger) -> Iterator[subprocess.Popen[str]]:
+def sender(location: Location, ledger: Ledger) -> Iterator[subprocess.Popen[str]]:
     """Another process that has a message on its way."""
     process = subprocess.Popen(
-        [sys.executable, "-c", SENDER, path], stdout=subprocess.PIPE, text=True, cwd=ROOT
+        [sys.executable, "-c", SENDER, str(location)], stdout=subprocess.PIPE, text=True, cwd=ROOT
     )
     assert process.stdout is not None
     assert ANNA in process.stdout.readline()
@@ -122,6 +120,7 @@ def test_a_later_process_with_the_same_pid_is_not_taken_for_it(ledger: Ledger) -
     start(ledger)
 
 
+@pytest.mark.kinds("sqlite")
 @pytest.mark.parametrize(
     ("column", "value"),
     [("host", "elsewhere"), ("process", "another-boot pid:[1] 77"), ("process", "")],
@@ -174,12 +173,12 @@ def test_another_user_s_process_lives_where_proc_hides_it(
         start(ledger)
 
 
-def test_whose_lease_was_taken_sends_nothing_more(path: Path, ledger: Ledger) -> None:
+def test_whose_lease_was_taken_sends_nothing_more(location: Location, ledger: Ledger) -> None:
     first = start(ledger)
     first.claim(NOW, 10)
     first.record((), (intent(ANNA),))
     holder(ledger, host="elsewhere", heartbeat=NOW - 2 * LEASE)
-    other = Ledger.open(path, "news")
+    other = Ledger.open(location, "news")
     second = start(other)
     assert statuses(ledger) == {ANNA: "in_doubt", BEN: "pending"}
     second.claim(NOW, 10)
@@ -216,19 +215,20 @@ def test_nobody_is_pending_again_while_who_had_them_on_their_way_can_be_seen(
     assert ledger.settle_doubt(Status.PENDING, [ANNA], "by hand", NOW) == 1
 
 
-def test_a_lease_holds_for_half_its_time_after_it_was_renewed(ledger: Ledger) -> None:
+def test_a_lease_holds_for_half_its_time_after_it_was_renewed(kind: str, ledger: Ledger) -> None:
+    lease = LEASE if kind == "sqlite" else POSTGRES_LEASE
     sending = start(ledger)
     sending.heartbeat(NOW, 1000)
-    assert sending.holds(1000 + LEASE // 2 - 1)
-    assert not sending.holds(1000 + LEASE // 2)
+    assert sending.holds(1000 + lease // 2 - 1)
+    assert not sending.holds(1000 + lease // 2)
 
 
-def test_a_late_answer_does_not_undo_what_was_decided_meanwhile(path: Path, ledger: Ledger) -> None:
+def test_a_late_answer_does_not_undo_what_was_decided_meanwhile(location: Location, ledger: Ledger) -> None:
     first = start(ledger)
     first.claim(NOW, 10)
     first.record((), (intent(ANNA),))
     holder(ledger, host="elsewhere", heartbeat=NOW - 2 * LEASE)
-    other = Ledger.open(path, "news")
+    other = Ledger.open(location, "news")
     second = start(other)
     other.settle_doubt(Status.PENDING, [ANNA], "by hand", NOW)
     assert send(other, second, ANNA, Status.REFUSED)
@@ -237,8 +237,8 @@ def test_a_late_answer_does_not_undo_what_was_decided_meanwhile(path: Path, ledg
     other.close()
 
 
-def test_two_campaigns_of_a_ledger_do_not_send_at_once(path: Path, ledger: Ledger) -> None:
-    other = Ledger.open(path, "letters")
+def test_two_campaigns_of_a_ledger_do_not_send_at_once(location: Location, ledger: Ledger) -> None:
+    other = Ledger.open(location, "letters")
     enrol(other, people(ANNA))
     sending = start(ledger)
     sending.claim(NOW, 10)

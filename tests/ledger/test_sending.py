@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from campaign.campaignfile.location import Location
 from campaign.errors import LedgerFull
 from campaign.ledger import Ledger, Suppression
 from campaign.ledger.sqlite.database import Database
@@ -25,6 +26,7 @@ from tests.ledger.book import (
     result,
     row,
     send,
+    sqlite,
     start,
     statuses,
 )
@@ -36,8 +38,8 @@ DAY = 24 * HOUR
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    book = Ledger.open(tmp_path / "ledger.db", "news")
+def ledger(location: Location) -> Iterator[Ledger]:
+    book = Ledger.open(location, "news")
     enrol(book, people(ANNA, BEN, CLEO))
     yield book
     book.close()
@@ -55,16 +57,17 @@ class Watched:
         return sum(statement == "COMMIT" for statement in self.told)
 
 
+@pytest.mark.kinds("sqlite")
 def test_an_intent_is_on_the_disk_when_record_returns(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sending = start(ledger)
     sending.claim(NOW, 10)
-    watched = Watched(database(ledger), monkeypatch)
+    watched = Watched(sqlite(ledger), monkeypatch)
     assert sending.record((), (intent(ANNA),)) == {ANNA}
     assert watched.commits == 1
     assert database(ledger).rows("PRAGMA synchronous") == [(2,)]  # FULL
-    path = database(ledger).path
+    path = sqlite(ledger).path
     assert path is not None
     other = sqlite3.connect(path)
     assert other.execute(
@@ -81,13 +84,14 @@ def test_an_intent_is_on_the_disk_when_record_returns(
     other.close()
 
 
+@pytest.mark.kinds("sqlite")
 def test_an_answer_and_the_next_intent_share_a_commit(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sending = start(ledger)
     sending.claim(NOW, 10)
     sending.record((), (intent(ANNA),))
-    watched = Watched(database(ledger), monkeypatch)
+    watched = Watched(sqlite(ledger), monkeypatch)
     assert sending.record((result(ANNA),), (intent(BEN),)) == {BEN}
     assert watched.commits == 1
     sending.record((result(BEN),), ())
@@ -95,11 +99,12 @@ def test_an_answer_and_the_next_intent_share_a_commit(
     assert statuses(ledger) == {ANNA: "accepted", BEN: "accepted", CLEO: "pending"}
 
 
+@pytest.mark.kinds("sqlite")
 def test_connections_that_wait_share_a_commit(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     enrol(ledger, people(*(f"user{n}@example.com" for n in range(20))))
     sending = start(ledger)
     sending.claim(NOW, 20)
-    watched = Watched(database(ledger), monkeypatch)
+    watched = Watched(sqlite(ledger), monkeypatch)
     held: list[set[str]] = []
     threads = [
         threading.Thread(
@@ -108,7 +113,7 @@ def test_connections_that_wait_share_a_commit(ledger: Ledger, monkeypatch: pytes
         for n in range(20)
     ]
     assert isinstance(sending, SqliteRun)
-    with database(ledger).lock:
+    with sqlite(ledger).lock:
         for thread in threads:
             thread.start()
         while len(sending._recorder._queue) < 20:
@@ -185,10 +190,10 @@ def test_a_refusal_before_the_content_needs_no_intent(ledger: Ledger) -> None:
 # Suppression: from the next message on, whichever way it came.
 
 
-def test_who_is_suppressed_meanwhile_gets_nothing(ledger: Ledger, tmp_path: Path) -> None:
+def test_who_is_suppressed_meanwhile_gets_nothing(ledger: Ledger, location: Location) -> None:
     sending = start(ledger)
     sending.claim(NOW, 10)
-    other = Ledger.open(tmp_path / "ledger.db", "")
+    other = Ledger.open(location, "")
     both = [ANNA, BEN]
     assert other.suppressions.add(Suppression(address, "asked", NOW) for address in both) == (both, 2)
     other.close()
@@ -223,8 +228,8 @@ def test_an_intent_does_not_hold_for_who_is_suppressed(ledger: Ledger) -> None:
     assert sending.claim(NOW, 10) == []
 
 
-def test_a_dead_address_is_not_written_to_again_by_another_row(tmp_path: Path) -> None:
-    ledger = Ledger.open(tmp_path / "two.db", "news")
+def test_a_dead_address_is_not_written_to_again_by_another_row(location: Location) -> None:
+    ledger = Ledger.open(location, "news")
     enrol(ledger, [row(1, ANNA, key="1"), row(2, "ANNA@example.com", key="2")])
     sending = start(ledger)
     sending.claim(NOW, 10)
@@ -263,13 +268,14 @@ def test_a_clock_set_back_does_not_starve_what_is_deferred(ledger: Ledger) -> No
 # A disk that is full.
 
 
+@pytest.mark.kinds("sqlite")
 def test_answers_are_recorded_when_nothing_else_can_be(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enrol(ledger, people(*(f"user{n}@example.com" for n in range(400))))
     sending = start(ledger)
     keys = [claim.recipient.key for claim in sending.claim(NOW, 400)]
-    book = database(ledger)
+    book = sqlite(ledger)
     book.rows(f"PRAGMA max_page_count = {book.rows('PRAGMA page_count')[0][0] + 1}")
     given: list[None] = []
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from campaign.address import AddressError
+from campaign.campaignfile.location import Location
 from campaign.ledger import Ledger, Suppression, parse_pattern
 from tests.e2e.folder import CampaignFolder
 from tests.ledger.book import NOW, enrol, people, registered, row, send, start, statuses
@@ -16,8 +17,8 @@ from tests.servers.postfix import Postfix
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    book = registered(tmp_path / "ledger.db")
+def ledger(location: Location) -> Iterator[Ledger]:
+    book = registered(location)
     yield book
     book.close()
 

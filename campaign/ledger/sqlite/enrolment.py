@@ -8,15 +8,15 @@ Nothing is written to the ledger before `apply`, and memory stays flat for any l
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 
+from campaign.ledger.planning import Tally, recipient
 from campaign.ledger.protocols import Choices, Plan
 from campaign.ledger.sqlite.campaigns import HAD
-from campaign.ledger.sqlite.database import Database, Row
+from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.runs import refuse_while_seen
 from campaign.ledger.sqlite.staging import Staging
-from campaign.model import BadRow, Recipient, Status
+from campaign.model import BadRow, Recipient
 
 _BECOMES = """
 CASE
@@ -31,7 +31,6 @@ CASE
 END
 """
 
-_HAD = (Status.ACCEPTED, Status.IN_DOUBT, Status.IN_FLIGHT)
 _CHANGED = "(m.email != s.email OR m.name != s.name OR m.fields != s.fields OR m.layout != :layout)"
 
 _JOINED = "FROM temp.staged s LEFT JOIN messages m ON m.campaign = :campaign AND m.key = s.key"
@@ -66,53 +65,26 @@ class SqliteEnrolment:
         """Count what `apply` will do; see `protocols.Enrolment`."""
         if self._choices.resend_doubt:
             refuse_while_seen(self._database, self._campaign_id)
-        counts: dict[str, int] = {Status.ACCEPTED: self._staging.met}
-        barred = 0
-        twice = 0
-        listed = self._staging.met
-        to_send: Counter[str] = Counter()
+        tally = Tally(self._staging.met)
         for becomes, was, differs, suppressed, count in self._database.rows(
             f"SELECT {_BECOMES}, m.status, {_CHANGED}, s.suppressed, count(*) {_JOINED} GROUP BY 1, 2, 3, 4",
             self._parameters,
         ):
-            counts[str(becomes)] = counts.get(str(becomes), 0) + count
-            barred += count if becomes == Status.REFUSED and suppressed else 0
-            listed += count if was in _HAD else 0
-            if becomes in (Status.PENDING, Status.DEFERRED):
-                to_send[_kind(str(becomes), None if was is None else str(was), bool(differs))] += count
-                twice += count if was in (Status.IN_DOUBT, Status.IN_FLIGHT) else 0
-        withdrawn = self._count(f"messages m WHERE {_LEAVES}")
+            tally.add(str(becomes), None if was is None else str(was), bool(differs), bool(suppressed), count)
         before = self._database.row("SELECT rows FROM campaigns WHERE id = :campaign", self._parameters)
         ends = self._database.row(
             f"SELECT (SELECT s.email {_SENDABLE} ORDER BY s.number LIMIT 1),"
             f" (SELECT s.email {_SENDABLE} ORDER BY s.number DESC LIMIT 1)",
             self._parameters,
-        )
+        ) or ("", "")
         owed = self._database.row(_OWED, self._parameters)
         had = self._count(f"messages WHERE campaign = :campaign AND status IN {HAD}")
-        rekeyed, further = self._again_by_another_key() if had and to_send["new"] else (0, 0)
-        return Plan(
-            to_send=to_send.total(),
+        return tally.plan(
             copies=owed[0] if owed else 0,
-            new=to_send["new"],
-            waiting=to_send["waiting"],
-            changed=to_send["changed"],
-            returned=to_send["returned"],
-            again=to_send["again"],
-            deferred=to_send["deferred"],
-            withdrawn=withdrawn,
-            accepted=counts.get(Status.ACCEPTED, 0),
-            refused=counts.get(Status.REFUSED, 0),
-            barred=barred,
-            in_doubt=counts.get(Status.IN_DOUBT, 0),
-            suppressed=counts.get(Status.SUPPRESSED, 0),
-            invalid=counts.get(Status.INVALID, 0),
-            twice=twice,
-            first=str(ends[0] or "") if ends else "",
-            last=str(ends[1] or "") if ends else "",
-            rekeyed=rekeyed,
-            further=further,
-            gone=had - listed,
+            withdrawn=self._count(f"messages m WHERE {_LEAVES}"),
+            ends=(str(ends[0] or ""), str(ends[1] or "")),
+            again=self._again_by_another_key() if had and tally.to_send["new"] else (0, 0),
+            had=had,
             rows=self._staging.met + self._count("temp.staged"),
             rows_before=before[0] if before else None,
         )
@@ -174,19 +146,6 @@ class SqliteEnrolment:
             "resend_doubt": self._choices.resend_doubt,
             "retry_refused": self._choices.retry_refused,
         }
-
-
-def _kind(becomes: str, was: str | None, differs: bool) -> str:
-    """Return which count of the plan a row to be sent belongs to."""
-    if was is None:
-        return "new"
-    if was == Status.WITHDRAWN:
-        return "returned"
-    if differs:
-        return "changed"
-    if becomes == Status.DEFERRED:
-        return "deferred"
-    return "waiting" if was == Status.PENDING else "again"
 
 
 _LEAVES = """
@@ -264,11 +223,3 @@ _OWED = f"""
 SELECT count(*) FROM copies WHERE {_OF_THE_LIST} AND (status IN ('pending', 'deferred', 'withdrawn')
     OR status = 'refused' AND :retry_refused OR status = 'in_doubt' AND :resend_doubt)
 """
-
-
-def recipient(columns: tuple[str, ...], row: Row) -> Recipient:
-    """Make a Recipient from (number, line, key, email, name, fields[, identity])."""
-    number, line, key, email, name, fields, *identity = row
-    cells: Mapping[str, str] = dict(zip(columns, json.loads(str(fields)), strict=True))
-    made_of = str(identity[0] or "") if identity else ""
-    return Recipient(number, line, str(key), str(email), str(name), cells, made_of)

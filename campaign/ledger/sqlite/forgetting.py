@@ -13,15 +13,15 @@ removed in batches. What was written meanwhile is looked for again.
 from __future__ import annotations
 
 import json
-import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from campaign.address import AddressError, display_domain, domain_of, fold, parse_address
+from campaign.address import AddressError, fold, parse_address
 from campaign.errors import LeaseHeld, UserError
 from campaign.ledger.patterns import Forgotten, addresses_in
 from campaign.ledger.sqlite.batches import batches
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.runs import hold_for_scrubbing, live_runs, release_from_scrubbing
+from campaign.ledger.traces import Found, like, parts_of, quotes
 from campaign.model import Status
 
 _UNCLEAN = "forgotten"  # the setting that is there as long as the files are to be cleaned
@@ -61,7 +61,7 @@ def forget(database: Database, text: str, now: int) -> Forgotten:
     return Forgotten(rows, others, found=True, earlier=known)
 
 
-def _remove_all(database: Database, whom: str, found: _Found) -> int:
+def _remove_all(database: Database, whom: str, found: Found) -> int:
     """Remove what was found of a person; return how many rows that were."""
     rows = 0
     for some in batches(database, found.rows):
@@ -105,26 +105,6 @@ class _Read:
 _NOTHING_READ = _Read()
 
 
-@dataclass(slots=True)
-class _Found:
-    """What the ledger holds of a person, by ids. `others` counts rows of other people that name them."""
-
-    rows: list[int] = field(default_factory=list)
-    events: list[tuple[int]] = field(default_factory=list)
-    texts: list[tuple[int]] = field(default_factory=list)
-    replies: list[tuple[int]] = field(default_factory=list)
-    copy_replies: list[tuple[int]] = field(default_factory=list)
-    others: int = 0
-    listed: bool = False  # as a copy, or on the suppression list
-
-    @property
-    def nothing(self) -> bool:
-        return (
-            not (self.rows or self.events or self.texts or self.replies or self.copy_replies or self.others)
-            and not self.listed
-        )
-
-
 def _whom(database: Database, text: str) -> tuple[str, list[int]]:
     """Return the address that `text` is, or the cell, and the bad rows that it is a cell of."""
     try:
@@ -143,7 +123,7 @@ def _whom(database: Database, text: str) -> tuple[str, list[int]]:
         return cell, rows
 
 
-def _find(database: Database, whom: str, bad_rows: list[int], read: _Read) -> _Found:
+def _find(database: Database, whom: str, bad_rows: list[int], read: _Read) -> Found:
     """Look for a person in what was not `read` of the tables, each of which is read once."""
     folded = fold(whom)
     rows = set(bad_rows)
@@ -155,10 +135,10 @@ def _find(database: Database, whom: str, bad_rows: list[int], read: _Read) -> _F
             (folded,),
         )
     )
-    found = _Found()
+    found = Found()
     if not bad_rows:  # a cell that is no address stands for its own rows alone
         # As JSON, in which cells are stored; LIKE reads 100 MB in half the time that lower() takes.
-        written = [_like(part) for part in _parts(whom)]
+        written = [like(part) for part in parts_of(whom)]
         mentioned = " OR ".join(f"{{0}} LIKE ?{n} ESCAPE '^'" for n in range(1, len(written) + 1))
         for row_id, status, fields, reply in database.each(
             "SELECT id, status, fields, reply FROM messages"
@@ -170,7 +150,7 @@ def _find(database: Database, whom: str, bad_rows: list[int], read: _Read) -> _F
                 rows.add(row_id)
             elif row_id not in rows:
                 found.others += named
-                if _quotes(str(reply), whom):
+                if quotes(str(reply), whom):
                     found.replies.append((row_id,))
         for event_id, address, text in database.each(
             "SELECT id, address, text FROM events"
@@ -179,13 +159,13 @@ def _find(database: Database, whom: str, bad_rows: list[int], read: _Read) -> _F
         ):
             if fold(str(address)) == folded:
                 found.events.append((event_id,))
-            elif _quotes(str(text), whom):
+            elif quotes(str(text), whom):
                 found.texts.append((event_id,))
         for copy_id, reply in database.each(
             f"SELECT id, reply FROM copies WHERE id > {read.copies} AND ({mentioned.format('reply')})",
             written,
         ):
-            if _quotes(str(reply), whom):
+            if quotes(str(reply), whom):
                 found.copy_replies.append((copy_id,))
         if read is not _NOTHING_READ:
             _add_answers(database, found)
@@ -200,7 +180,7 @@ def _find(database: Database, whom: str, bad_rows: list[int], read: _Read) -> _F
     return found
 
 
-def _add_answers(database: Database, found: _Found) -> None:
+def _add_answers(database: Database, found: Found) -> None:
     """Add the rows and copies, read before, whose answer an event has quoted since."""
     for (event_id,) in found.texts:
         of_the_event = (
@@ -210,27 +190,6 @@ def _add_answers(database: Database, found: _Found) -> None:
         found.copy_replies += database.rows(
             f"SELECT id FROM copies WHERE message IN (SELECT m.id {of_the_event})", (event_id,)
         )
-
-
-def _parts(address: str) -> list[str]:
-    """Return what each text that names an address contains, in whatever case: the address, if ASCII decides.
-
-    Otherwise its domain, in both its forms: SQLite knows no case beyond ASCII.
-    """
-    domain = domain_of(address)
-    if address.isascii() and "xn--" not in domain:
-        return [address]
-    return list(dict.fromkeys([f"@{domain}", f"@{display_domain(domain)}"]))
-
-
-def _like(text: str) -> str:
-    escaped = re.sub("[%_^]", r"^\g<0>", json.dumps(text, ensure_ascii=False)[1:-1])
-    return f"%{escaped}%"
-
-
-def _quotes(words: str, address: str) -> bool:
-    """Whether the words of a server contain an address, whatever stands around it."""
-    return fold(address) in fold(words) or fold(address) in addresses_in(words)
 
 
 def _remove(database: Database, row_id: int) -> bool:

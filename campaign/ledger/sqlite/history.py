@@ -11,16 +11,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import islice, pairwise
 
-from campaign.ledger.history import CopyEntry, Entry, Summary
+from campaign.ledger.history import ANYBODY, CopyEntry, Entry, Summary
 from campaign.ledger.patterns import HASH_LENGTH
 from campaign.ledger.processes import BROKE_OFF
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.runs import live_runs
 from campaign.model import SECOND, Status
-
-ANYBODY = "…@…"
-"""Stands for a row's address in what was said of it, so that what was said of many is one reply."""
-
 
 _PAUSE = 30 * SECOND  # without an acceptance
 _NEVER = (1 << 63) - 1

@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from itertools import groupby
 
-from campaign.address import fold
-from campaign.ledger.attempted import Answered, Attempted, LogNote
+from campaign.ledger.attempted import Attempted, LogNote, grouped
 from campaign.ledger.processes import BROKE_OFF
 from campaign.ledger.sqlite.database import Database
-from campaign.model import Status
 
 _SETTING = "log of attempts {}"
 
@@ -53,20 +50,14 @@ def recorded(database: Database, campaign_id: int, one: LogNote) -> Iterator[Att
     )
     until = following[0] if following and following[0] is not None else (1 << 63) - 1
     # What was left in doubt has no run; it is told of rows first, and then of copies.
-    events = database.each(
-        "SELECT e.key, e.address, e.kind, e.text, e.time, m.folded FROM events e"
-        " JOIN messages m ON m.campaign = e.campaign AND m.key = e.key WHERE e.campaign = ?1 AND e.id > ?2"
-        " AND (e.run = ?3 OR e.run IS NULL AND e.kind = 'in_doubt' AND e.text = ?4 AND e.id < ?5)"
-        " AND e.source IS NULL"
-        " ORDER BY e.run IS NULL, CASE WHEN e.run IS NULL THEN m.number ELSE 0 END, e.id",
-        (campaign_id, one.event, one.run, BROKE_OFF, until),
+    yield from grouped(
+        database.each(
+            "SELECT e.key, e.address, e.kind, e.text, e.time, m.folded FROM events e"
+            " JOIN messages m ON m.campaign = e.campaign AND m.key = e.key"
+            " WHERE e.campaign = ?1 AND e.id > ?2 AND (e.run = ?3"
+            " OR e.run IS NULL AND e.kind = 'in_doubt' AND e.text = ?4 AND e.id < ?5)"
+            " AND e.source IS NULL"
+            " ORDER BY e.run IS NULL, CASE WHEN e.run IS NULL THEN m.number ELSE 0 END, e.id",
+            (campaign_id, one.event, one.run, BROKE_OFF, until),
+        )
     )
-    for (key, time), group in groupby(events, key=lambda event: (str(event[0]), int(event[4]))):
-        said = list(group)
-        answers = [
-            Answered(str(address), Status(str(kind)), str(text)) for _, address, kind, text, *_ in said
-        ]
-        if fold(answers[0].address) == said[0][5]:
-            yield Attempted(key, tuple(answers), time)
-        else:  # copies that were owed, each an attempt of its own
-            yield from (Attempted(key, (answer,), time) for answer in answers)

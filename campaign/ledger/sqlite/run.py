@@ -19,12 +19,12 @@ from campaign.address import fold
 from campaign.delivery import Result, Verdict
 from campaign.errors import LeaseHeld, LedgerFull
 from campaign.ledger.patterns import forms, forms_of_version_1
+from campaign.ledger.planning import recipient
 from campaign.ledger.processes import this_process
 from campaign.ledger.protocols import WINDOW, Claim, Intent, copy_key, row_and_copy
 from campaign.ledger.scope import Scope
 from campaign.ledger.sqlite.completeness import note_file
 from campaign.ledger.sqlite.database import Database
-from campaign.ledger.sqlite.enrolment import recipient
 from campaign.ledger.sqlite.forgetting import scrubbed
 from campaign.ledger.sqlite.functions import SUPPRESSED, suppressed
 from campaign.ledger.sqlite.recording import A_TRY, Recorder, lease_lost

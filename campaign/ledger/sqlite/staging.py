@@ -13,8 +13,8 @@ import json
 from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 
-from campaign.address import fold
 from campaign.ledger.patterns import addresses_in, forms, forms_of_version_1
+from campaign.ledger.planning import bad_cells, bad_words, encoded, looks
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.upgrade import REFOLDED_AT
 from campaign.model import BadRow, Double, Recipient
@@ -40,7 +40,6 @@ CREATE TEMP TABLE later (
 # What a staged row becomes whose person was forgotten.
 _UNNAMED = "suppressed = 2, email = '', name = '', fields = '[]', folded = '', domain = '', hash = ''"
 _EFFECTIVE = "(state = 'released' OR campaign = ?1)"
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class Staging:
@@ -98,22 +97,26 @@ class Staging:
 
     def _good(self, row: Recipient) -> tuple[object, ...]:
         one = forms(self._secret, row.email)
-        cells = _encode(list(row.row.values()))
+        cells = encoded(list(row.row.values()))
         return (
             row.number, row.line, row.key, row.email, row.name, cells, None, one.folded, one.domain, one.hash,
-            self._looks(row),
+            looks(row, self._shown),
         )  # fmt: skip
 
     def _bad(self, row: BadRow) -> tuple[object, ...]:
-        return (row.number, row.line, row.key, "", "", self._cells(row), _words(row), "", "", "", 0)
-
-    def _looks(self, row: Recipient) -> int:
-        """Return a number that two rows share whose messages go to one address, and say the same."""
-        return hash((fold(row.email), row.name, *(row.row[column].strip() for column in self._shown)))
-
-    def _cells(self, row: BadRow) -> str:
-        """Return the cells of a bad row, blank where it is too short."""
-        return _encode([row.row.get(column, "") for column in self._columns] if row.row else [])
+        return (
+            row.number,
+            row.line,
+            row.key,
+            "",
+            "",
+            bad_cells(row, self._columns),
+            bad_words(row),
+            "",
+            "",
+            "",
+            0,
+        )
 
     def _meet(self, batch: list[Recipient | BadRow]) -> tuple[set[int], int]:
         """Find the rows of a batch that were accepted.
@@ -122,7 +125,7 @@ class Staging:
         """
         found = self._accepted.find([row.key if isinstance(row, Recipient) else "" for row in batch])
         met = [
-            (row_id, row.line, self._looks(row))
+            (row_id, row.line, looks(row, self._shown))
             for row, row_id in ((batch[place], row_id) for place, row_id in found)
             if isinstance(row, Recipient)
         ]
@@ -132,7 +135,7 @@ class Staging:
                 "INSERT INTO temp.later SELECT ?1, ?2, ?3, ?4, line, looks != ?5 FROM temp.met"
                 " WHERE row_id = ?6 AND line != ?2",
                 (
-                    (row.number, row.line, row.key, row.email, self._looks(row), row_id)
+                    (row.number, row.line, row.key, row.email, looks(row, self._shown), row_id)
                     for row, row_id in ((batch[place], row_id) for place, row_id in found)
                     if isinstance(row, Recipient)
                 ),
@@ -233,7 +236,7 @@ class Staging:
             "SELECT number, fields, bad FROM temp.staged WHERE bad IS NOT NULL"
         ):
             cells = [cell.strip() for cell in json.loads(str(fields))]
-            words = _encode([*addresses_in(f"{fields} {said}"), *filter(None, cells)])
+            words = encoded([*addresses_in(f"{fields} {said}"), *filter(None, cells)])
             if self._has("suppressions WHERE pattern IN (SELECT hashed(value) FROM json_each(?))", words):
                 named.append((number,))
         self._database.change_many(
@@ -296,7 +299,7 @@ class _Accepted:
         return sorted(found + far)
 
     def _look_up(self, keys: list[str], places: list[int]) -> list[tuple[int, int]]:
-        asked = _encode([keys[place] for place in places])
+        asked = encoded([keys[place] for place in places])
         found = self._database.rows(self.ASKED, (asked, self._campaign_id))
         return [(places[place], row_id) for place, row_id in found]
 
@@ -311,7 +314,3 @@ class _Accepted:
             " WHERE campaign = ? AND id >= ? AND status = 'accepted' ORDER BY id",
             (self._campaign_id, first),
         )
-
-
-def _words(row: BadRow) -> str:
-    return "; ".join(problem.message for problem in row.problems)

@@ -1,0 +1,1 @@
+"""A ledger in PostgreSQL, which several machines can send from."""

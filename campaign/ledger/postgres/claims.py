@@ -1,0 +1,166 @@
+"""Claims: rows and copies that a run holds until they are sent.
+
+A claim is in the ledger, so that other runs leave the row alone: it is given back with `release`, with
+the result, or when the run ends. It is committed without waiting for the disk: where a crash of the
+server forgets it, another run may claim the row too, and only the intent of one holds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from campaign.address import fold
+from campaign.ledger.planning import recipient
+from campaign.ledger.postgres.database import Database
+from campaign.ledger.postgres.recording import lease_lost
+from campaign.ledger.protocols import Claim, row_and_copy
+from campaign.model import Recipient
+
+_RECIPIENT = "m.layout, m.number, m.line, m.key, m.email, m.name, m.fields, m.identity"
+_WAITS = "status IN ('pending', 'deferred')"
+
+
+class Claims:
+    """The claims of one run. Times are of the database's clock."""
+
+    def __init__(self, database: Database, campaign_id: int, run_id: int, longest_delay: int) -> None:
+        self._database = database
+        self._run_id = run_id
+        self._of = {"campaign": campaign_id, "run": run_id}
+        self._longest_delay = longest_delay
+        self._claimed: set[str] = set()
+        self._connected = database.connected  # when all that was claimed was known
+        self._layouts: dict[int, tuple[str, ...]] = {}
+
+    def claim(self, now: int, count: int, *, again_first: bool = False) -> list[Claim]:
+        """Return up to `count` copies and rows that are due, and hold them. Raises LeaseLost."""
+        claims = self._claim_copies(now, count)
+        # Due rows by the index; then rows that are due so late only because a clock was set back.
+        wanted = [("due_at <= %(moment)s", now), ("due_at > %(moment)s", now + self._longest_delay)]
+        if again_first:
+            wanted.insert(0, ("status = 'deferred' AND due_at <= %(moment)s", now))
+        for due, moment in wanted:
+            if len(claims) == count:
+                break
+            parameters = {**self._of, "moment": moment, "count": count - len(claims)}
+            rows = sorted(self._held(_CLAIM_ROWS.format(due=due), parameters), key=lambda row: row[:2])
+            settled = self._settled([row[2] for row in rows if row[5]])
+            for _, _, row_id, attempts, spared, _, *rest in rows:
+                claim = Claim(self._recipient(rest), attempts, spared, frozenset(settled.get(row_id, ())))
+                self._claimed.add(claim.key)
+                claims.append(claim)
+        return claims
+
+    def _held(self, statement: str, parameters: dict[str, Any]) -> list[Any]:
+        """Claim by a statement, and return its rows."""
+
+        def act() -> list[list[Any]]:
+            if self._connected != self._database.connected:
+                self._connected = self._database.connected
+                self._forget_lost_claims()
+            return self._database.together([(_ALIVE, self._of), (statement, parameters)], durable=False)
+
+        alive, rows = self._database.patiently(act)
+        if not alive:
+            raise lease_lost()
+        return rows
+
+    def _forget_lost_claims(self) -> None:
+        """Give back what was claimed by a statement whose answer was lost."""
+        rows = [key for key in self._claimed if not row_and_copy(key)[1]]
+        self._database.change(
+            "UPDATE messages SET claim = NULL WHERE claim = %s AND key != ALL(%s)", (self._run_id, rows)
+        )
+
+    def _claim_copies(self, now: int, count: int) -> list[Claim]:
+        """Return the copies that are due, of rows that were accepted."""
+        rows = self._held(_CLAIM_COPIES, {**self._of, "moment": now, "count": count})
+        claims = [
+            Claim(self._recipient(rest), attempts, copy=str(address))
+            for _, address, attempts, *rest in sorted(rows, key=lambda row: row[0])
+        ]
+        self._claimed.update(claim.key for claim in claims)
+        return claims
+
+    def _recipient(self, columns: Sequence[Any]) -> Recipient:
+        layout, *rest = columns
+        return recipient(self._layout(layout), tuple(rest))
+
+    def _settled(self, row_ids: list[int]) -> dict[int, set[str]]:
+        """Return, by row, the folded addresses of its copies that nothing is owed to."""
+        settled: dict[int, set[str]] = {}
+        if row_ids:
+            for message, folded in self._database.rows(
+                f"SELECT message, folded FROM copies WHERE message = ANY(%s) AND NOT {_WAITS}", (row_ids,)
+            ):
+                settled.setdefault(message, set()).add(str(folded))
+        return settled
+
+    def release(self, keys: Sequence[str]) -> None:
+        """Let go of rows that were claimed and not sent."""
+        self._claimed.difference_update(keys)
+        split = [row_and_copy(key) for key in keys]
+        rows = [row for row, copy in split if not copy]
+        copies = [(row, fold(copy)) for row, copy in split if copy]
+        statements: list[tuple[str, dict[str, Any]]] = []
+        if rows:
+            statements.append((_RELEASE_ROWS, {**self._of, "rows": rows}))
+        if copies:
+            parameters = {"rows": [row for row, _ in copies], "folded": [copy for _, copy in copies]}
+            statements.append((_RELEASE_COPIES, {**self._of, **parameters}))
+        if statements:
+            self._database.patiently(lambda: self._database.together(statements, durable=False))
+
+    def settled(self, keys: Iterable[str]) -> None:
+        """Forget claims that results have given back."""
+        self._claimed.difference_update(keys)
+
+    def next_due(self) -> int | None:
+        """Return when the next unclaimed row or copy is due, UTC ns, or None if there is none."""
+        found = self._database.patiently(lambda: self._database.row(_NEXT_DUE, self._of))
+        return found[0] if found else None
+
+    def _layout(self, layout: int) -> tuple[str, ...]:
+        if layout not in self._layouts:
+            found = self._database.row("SELECT columns FROM layouts WHERE id = %s", (layout,))
+            self._layouts[layout] = tuple(json.loads(str(found[0]))) if found else ()
+        return self._layouts[layout]
+
+
+# Whoever ends the run waits for the claim, and gives it back.
+_ALIVE = "SELECT 1 FROM runs WHERE id = %(run)s AND ended_at IS NULL FOR SHARE"
+_UNENDED = "EXISTS (SELECT 1 FROM runs WHERE id = %(run)s AND ended_at IS NULL)"
+_CLAIM_ROWS = f"""
+WITH due AS (
+    SELECT id FROM messages WHERE campaign = %(campaign)s AND {_WAITS} AND claim IS NULL AND {{due}}
+        AND {_UNENDED} ORDER BY due_at, number LIMIT %(count)s FOR UPDATE SKIP LOCKED
+)
+UPDATE messages m SET claim = %(run)s FROM due WHERE m.id = due.id
+RETURNING m.due_at, m.number, m.id, m.attempts, m.spared, m.message_id IS NOT NULL, {_RECIPIENT}
+"""
+_CLAIM_COPIES = f"""
+WITH due AS (
+    SELECT c.id FROM copies c JOIN messages m ON m.id = c.message WHERE c.{_WAITS} AND c.claim IS NULL
+        AND c.due_at <= %(moment)s AND m.campaign = %(campaign)s AND m.status = 'accepted' AND {_UNENDED}
+        ORDER BY c.due_at LIMIT %(count)s FOR UPDATE OF c SKIP LOCKED
+)
+UPDATE copies c SET claim = %(run)s FROM due, messages m WHERE c.id = due.id AND m.id = c.message
+RETURNING c.due_at, c.address, c.attempts, {_RECIPIENT}
+"""
+_RELEASE_ROWS = """
+UPDATE messages SET claim = NULL WHERE campaign = %(campaign)s AND claim = %(run)s AND key = ANY(%(rows)s)
+"""
+_RELEASE_COPIES = """
+UPDATE copies c SET claim = NULL
+FROM unnest(%(rows)s::text[], %(folded)s::text[]) AS r(key, folded)
+JOIN messages m ON m.campaign = %(campaign)s AND m.key = r.key
+WHERE c.message = m.id AND c.folded = r.folded AND c.claim = %(run)s
+"""
+_NEXT_DUE = f"""
+SELECT least(
+    (SELECT min(due_at) FROM messages WHERE campaign = %(campaign)s AND {_WAITS} AND claim IS NULL),
+    (SELECT min(c.due_at) FROM copies c JOIN messages m ON m.id = c.message WHERE c.{_WAITS}
+        AND c.claim IS NULL AND m.campaign = %(campaign)s AND m.status = 'accepted'))
+"""

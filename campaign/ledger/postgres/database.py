@@ -1,0 +1,313 @@
+"""The connection to a ledger in PostgreSQL: statements, transactions, errors in words.
+
+Each process has one connection, behind one lock. Where nothing else is said, every statement is a
+transaction of its own, committed as durably as the server is set up to. The only importer of psycopg.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import count
+from typing import Any, TypeVar
+
+from campaign.campaignfile.location import PostgresLocation
+from campaign.errors import LedgerFull, Problem, UserError
+from campaign.ledger.postgres.schema import NAMESPACE, SCHEMA, VERSION
+
+try:
+    import psycopg
+    from psycopg import errors
+except ImportError:
+    # psycopg without libpq says the same with other words.
+    raise UserError("a ledger in PostgreSQL needs psycopg: pip install 'campaign[postgres]'") from None
+
+_CONNECT_TIMEOUT = 10  # seconds
+_MAKING = 0x43414D50  # the advisory lock of whoever makes the tables
+_CHUNK = 500  # rows
+PATIENCE = 120.0  # seconds that a run waits for a server that is away
+_PAUSE = 0.5  # seconds between two tries to connect
+_AGAIN = 10  # times that a transaction is tried which PostgreSQL gave up to end a deadlock
+
+Row = tuple[Any, ...]  # PostgreSQL's types are what the schema says
+Parameters = Sequence[Any] | Mapping[str, Any]
+Result = TypeVar("Result")
+
+
+class LedgerAway(UserError):
+    """The connection to the ledger's server broke, or there is none."""
+
+
+class Database:
+    """A connection. Its methods may be called from any thread; a transaction holds `lock`."""
+
+    def __init__(self, location: PostgresLocation) -> None:
+        self.location = location
+        self.lock = threading.RLock()
+        self.connected = 0
+        """How often it was connected: what was in temporary tables is gone with each."""
+        self._names = count()
+        self._beside: list[Database] = []
+        self._secret: bytes | None = None
+        self._connection = self._connect()
+
+    @classmethod
+    def open(cls, location: PostgresLocation, *, create: bool) -> Database:
+        """Connect; if there are no tables, `create` makes them.
+
+        Raises UserError if the server cannot be reached, if there is no ledger, or a newer one.
+        """
+        database = cls(location)
+        try:
+            if not database._has_tables():
+                if not create:
+                    raise UserError(database.problem("there is no ledger yet: nothing was sent"))
+                database._make()
+            version = int(database.setting("version") or 0)
+            if version > VERSION:
+                what = f"this ledger was written by a newer campaign (schema {version}, known is {VERSION})"
+                raise UserError(database.problem(f"{what}; upgrade"))
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    @classmethod
+    def exists(cls, location: PostgresLocation) -> bool:
+        """Whether the database has a ledger. Raises UserError if the server cannot be reached."""
+        database = cls(location)
+        try:
+            return database._has_tables()
+        finally:
+            database.close()
+
+    def _connect(self) -> psycopg.Connection[Row]:
+        with self._translated():
+            connection = psycopg.connect(
+                self.location.address,
+                autocommit=True,
+                connect_timeout=_CONNECT_TIMEOUT,
+                application_name="campaign",
+                # A connection whose other end is gone without a word is noticed within half a minute.
+                keepalives_idle=10,
+                keepalives_interval=5,
+                keepalives_count=3,
+                tcp_user_timeout=20_000,
+            )
+            try:
+                connection.execute(f"SET search_path TO {NAMESPACE}")
+                # An intent must outlive a crash, whatever the role is set to; `remote_apply` is more.
+                connection.execute(
+                    "SELECT set_config('synchronous_commit', 'on', false)"
+                    " WHERE current_setting('synchronous_commit') = 'off'"
+                )
+            except BaseException:
+                connection.close()
+                raise
+        self.connected += 1
+        return connection
+
+    def reconnect(self) -> None:
+        """Connect again. Raises LedgerAway."""
+        with self.lock:
+            self._connection.close()
+            self._connection = self._connect()
+
+    def beside(self) -> Database:
+        """Open another connection to the same ledger, which is closed with this one at the latest."""
+        other = Database(self.location)
+        self._beside.append(other)
+        return other
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the connection was closed, or broke."""
+        return self._connection.closed
+
+    def close(self) -> None:
+        """Close the connection."""
+        for other in self._beside:
+            other.close()
+        with self.lock:
+            self._connection.close()
+
+    def _has_tables(self) -> bool:
+        return self.row("SELECT to_regclass(%s)", (f"{NAMESPACE}.settings",)) != (None,)
+
+    def _make(self) -> None:
+        with self.transaction():
+            self.change("SELECT pg_advisory_xact_lock(%s)", (_MAKING,))
+            if self._has_tables():
+                return  # another process was faster
+            self.change(f"CREATE SCHEMA IF NOT EXISTS {NAMESPACE}")
+            self.change(SCHEMA)
+            self.set_setting("secret", secrets.token_bytes(32).hex())
+            self.set_setting("version", str(VERSION))
+
+    def rows(self, statement: str, parameters: Parameters = ()) -> list[Row]:
+        """Return every row of a query."""
+        with self.lock, self._translated():
+            return self._execute(statement, parameters).fetchall()
+
+    def row(self, statement: str, parameters: Parameters = ()) -> Row | None:
+        """Return the first row of a query, or None."""
+        with self.lock, self._translated():
+            return self._execute(statement, parameters).fetchone()
+
+    def each(self, statement: str, parameters: Parameters = ()) -> Iterator[Row]:
+        """Iterate over a query's rows in chunks, without holding the lock between them.
+
+        They are of one moment, and the server keeps them until they were read.
+        """
+        name = f"each_{next(self._names)}"
+        with self.lock, self._translated():
+            connected = self.connected
+            self._execute(f"DECLARE {name} NO SCROLL CURSOR WITH HOLD FOR {statement}", parameters)
+        try:
+            while True:
+                with self.lock, self._translated():
+                    some = self._execute(f"FETCH {_CHUNK} FROM {name}", ()).fetchall()
+                if not some:
+                    return
+                yield from some
+        finally:
+            with self.lock:
+                if connected == self.connected and not self._connection.closed:
+                    self._execute(f"CLOSE {name}", ())
+
+    def change(self, statement: str, parameters: Parameters = ()) -> int:
+        """Execute a statement and return how many rows it changed."""
+        with self.lock, self._translated():
+            return self._execute(statement, parameters).rowcount
+
+    def change_many(self, statement: str, parameters: Iterable[Sequence[object]]) -> int:
+        """Execute a statement for each of many parameter lists; return how many rows it changed."""
+        with self.lock, self._translated(), self._connection.cursor() as cursor:
+            cursor.executemany(statement, parameters)
+            return max(0, cursor.rowcount)
+
+    def together(
+        self, statements: Sequence[tuple[str, Parameters]], *, durable: bool = True
+    ) -> list[list[Row]]:
+        """Execute statements in one transaction and one round trip; return each one's rows.
+
+        `durable`: it survives a crash of the server; without, only the next durable commit makes it so.
+        """
+        with self.lock, self._translated():
+            with self._connection.pipeline(), self._connection.transaction():
+                if not durable:
+                    self._execute("SET LOCAL synchronous_commit = off", ())
+                cursors = [self._execute(statement, parameters) for statement, parameters in statements]
+            return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+
+    def copy(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
+        """Send rows to a COPY … FROM STDIN."""
+        with (
+            self.lock,
+            self._translated(),
+            self._connection.cursor() as cursor,
+            cursor.copy(statement) as copy,
+        ):
+            for row in rows:
+                copy.write_row(row)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit what is changed within, or nothing of it. Raises LedgerFull, LedgerAway."""
+        with self.lock, self._translated(), self._connection.transaction():
+            yield
+
+    @contextmanager
+    def at_one_moment(self) -> Iterator[None]:
+        """Let all that is read within be of one moment."""
+        with self.transaction():
+            if self._connection.info.transaction_status.name == "INTRANS":
+                self._execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY", ())
+            yield
+
+    def repeated(self, act: Callable[[], Result]) -> Result:
+        """Do a transaction, and again where PostgreSQL gave it up to end a deadlock."""
+        for _ in range(_AGAIN):
+            try:
+                return act()
+            except errors.DeadlockDetected:
+                continue
+        return act()
+
+    def patiently(self, act: Callable[[], Result]) -> Result:
+        """Do what may be done twice, and again while the server is away. Raises LedgerAway at last."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                with self.lock:
+                    if self.is_closed:
+                        self.reconnect()
+                return self.repeated(act)
+            except LedgerAway:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(_PAUSE)
+
+    def _execute(self, statement: str, parameters: Parameters) -> psycopg.Cursor[Row]:
+        # Statements are put together from our own constants only; an empty list of parameters would
+        # make psycopg look for placeholders.
+        return self._connection.execute(statement, parameters or None)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except errors.DeadlockDetected:
+            raise
+        except (errors.DiskFull, errors.IoError, errors.OutOfMemory) as error:
+            what = f"the ledger's server cannot write: {_words(error)}. Make room there, then send again"
+            raise LedgerFull(self.problem(what)) from error
+        except (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction) as error:
+            raise UserError(self.problem(f"the ledger cannot be written: {_words(error)}")) from error
+        except psycopg.OperationalError as error:
+            raise LedgerAway(
+                self.problem(f"the ledger's server cannot be reached: {_words(error)}")
+            ) from error
+        except psycopg.ProgrammingError as error:
+            if error.sqlstate is not None:
+                raise
+            # What libpq says of an address that it cannot read.
+            raise UserError(self.problem("this address of a PostgreSQL database cannot be read")) from None
+
+    def secret(self) -> bytes:
+        """Return the key of this ledger's HMACs."""
+        if self._secret is None:
+            value = self.setting("secret")
+            if value is None:
+                raise UserError(self.problem("the ledger is damaged (it has no secret)"))
+            self._secret = bytes.fromhex(value)
+        return self._secret
+
+    def setting(self, name: str) -> str | None:
+        """Return a value of `settings`, or None."""
+        found = self.row("SELECT value FROM settings WHERE name = %s", (name,))
+        return None if found is None else str(found[0])
+
+    def set_setting(self, name: str, value: str | None) -> None:
+        """Store a value in `settings`; None removes it."""
+        if value is None:
+            self.change("DELETE FROM settings WHERE name = %s", (name,))
+        else:
+            self.change(
+                "INSERT INTO settings VALUES (%s, %s)"
+                " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                (name, value),
+            )
+
+    def problem(self, message: str) -> Problem:
+        """Return a problem located at the ledger."""
+        return Problem(message, str(self.location))
+
+
+def _words(error: psycopg.Error) -> str:
+    """Return what PostgreSQL says, in one line; libpq lists every address that it tried."""
+    said = error.diag.message_primary or str(error)
+    return "; ".join(line.strip() for line in said.splitlines() if line.strip()).rstrip(".")

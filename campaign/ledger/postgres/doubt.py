@@ -1,0 +1,86 @@
+"""Settling what is in doubt, by a person's decision or a server's log; also while other processes send."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from campaign.address import fold
+from campaign.errors import UserError
+from campaign.ledger.postgres.database import Database
+from campaign.ledger.postgres.runs import reap, seen_owner
+from campaign.ledger.postgres.schema import suppressed
+from campaign.ledger.protocols import row_and_copy
+from campaign.model import Status
+
+
+def settle_doubt(
+    database: Database,
+    campaign_id: int,
+    status: Status,
+    keys: Iterable[str],
+    words: str,
+    now: int,
+    of: tuple[str, ...] = ("in_doubt",),
+) -> int:
+    """Settle rows and copies in doubt, or rows `of` other statuses; see `Ledger.settle_doubt`.
+
+    A row takes the copies with it that are in doubt too: one answer was due for all of them. `words`
+    name who decided; they become the reply and an event. What would be pending becomes suppressed if its
+    person is suppressed or was forgotten.
+    """
+    chosen = list(keys)
+
+    def settle() -> int:
+        with database.transaction():
+            reap(database)
+            return sum(_settle(database, campaign_id, status, key, words, now, of) for key in chosen)
+
+    return database.repeated(settle)
+
+
+def _settle(
+    database: Database, campaign_id: int, status: Status, key: str, words: str, now: int, of: tuple[str, ...]
+) -> bool:
+    row, copy = row_and_copy(key)
+    if status is Status.PENDING:
+        owner = seen_owner(database, row, fold(copy), campaign_id)
+        if owner is not None:
+            what = f"process {owner.pid} on {owner.host} had this message on its way, and is still there"
+            raise UserError(f"{copy or row}: {what}: it may send it yet; end that process first")
+    parameters = {
+        "status": str(status),
+        "words": words,
+        "now": now,
+        "campaign": campaign_id,
+        "row": row,
+        "copy": fold(copy),
+        "of": list(of),
+    }
+    changed = 0
+    if not copy:
+        changed = database.change(_SETTLE_ROW, parameters)
+    copies = database.change(_SETTLE_COPIES, parameters)
+    if not changed and not (copy and copies):
+        return False
+    database.change(_TELL, parameters)
+    return True
+
+
+_SETTLE_ROW = f"""
+UPDATE messages SET reply = %(words)s, due_at = %(now)s, settled_at = coalesce(settled_at, %(now)s),
+    claim = NULL, status = CASE WHEN %(status)s = 'pending'
+    AND (email = '' OR {suppressed("messages", "messages.campaign")}) THEN 'suppressed' ELSE %(status)s END
+WHERE campaign = %(campaign)s AND key = %(row)s AND status = ANY(%(of)s)
+"""
+_SETTLE_COPIES = f"""
+UPDATE copies SET reply = %(words)s, due_at = %(now)s, settled_at = coalesce(settled_at, %(now)s),
+    claim = NULL, status = CASE WHEN %(status)s = 'pending'
+    AND {suppressed("copies", "%(campaign)s")} THEN 'suppressed' ELSE %(status)s END
+WHERE message = (SELECT id FROM messages WHERE campaign = %(campaign)s AND key = %(row)s)
+    AND status = 'in_doubt' AND (%(copy)s = '' OR folded = %(copy)s)
+"""
+_TELL = """
+INSERT INTO events (campaign, key, address, kind, time, text)
+SELECT campaign, key, CASE WHEN %(copy)s = '' THEN email ELSE %(copy)s END, %(status)s, %(now)s, %(words)s
+FROM messages WHERE campaign = %(campaign)s AND key = %(row)s
+"""

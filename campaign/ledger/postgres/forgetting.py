@@ -1,0 +1,171 @@
+"""Forgetting a person: their data leaves every campaign of a ledger.
+
+What stays is a keyed hash: on the suppression list, so that the person is not mailed again by a list
+that still names them, and as the key of rows that were sent. It is committed first: from then on nobody
+sends to them, and no list that names them is stored with their data. What was removed is out of every
+table with the next VACUUM (`scrubbed`); what the server keeps in its WAL, its archives and its backups
+is its administrator's.
+"""
+
+from __future__ import annotations
+
+import json
+
+from campaign.address import AddressError, fold, parse_address
+from campaign.errors import UserError
+from campaign.ledger.patterns import Forgotten, addresses_in, hashed
+from campaign.ledger.postgres.database import Database
+from campaign.ledger.traces import Found, like, parts_of, quotes
+from campaign.model import Status
+
+_STEP = "forgotten"  # the setting that is there while something is to be cleaned
+_SENT = (Status.ACCEPTED, Status.IN_DOUBT, Status.IN_FLIGHT)
+
+
+def forget(database: Database, text: str, now: int) -> Forgotten:
+    """Remove a person's data; see `Ledger.forget`.
+
+    `text` is an address, or the exact cell of a bad row, which may hold anything. Raises UserError for
+    anything else. Where nothing is found, nothing is changed, and nobody suppressed.
+    """
+    whom, bad_rows = _whom(database, text)
+    pattern = hashed(database.secret(), whom)
+    known = database.row("SELECT 1 FROM suppressions WHERE pattern = %s", (pattern,)) is not None
+    found = _find(database, whom, bad_rows)
+    if found.nothing:
+        return Forgotten(0, 0, found=False, earlier=known)
+    with database.transaction():
+        database.change(
+            "INSERT INTO suppressions (pattern, campaign, state, reason, added_at)"
+            " VALUES (%s, 0, 'released', 'forgotten', %s) ON CONFLICT DO NOTHING",
+            (pattern, now),
+        )
+        database.set_setting(_STEP, "vacuum")
+    rows, others = 0, found.others
+    while not found.nothing:
+        rows += database.repeated(lambda removed=found: _remove_all(database, whom, removed))  # type: ignore[misc]
+        if bad_rows:
+            break
+        found = _find(database, whom, [])  # what was written meanwhile
+        found.others = 0  # they stay
+    return Forgotten(rows, others, found=True, earlier=known)
+
+
+def _remove_all(database: Database, whom: str, found: Found) -> int:
+    """Remove what was found of a person; return how many rows that were."""
+    with database.transaction():
+        rows = sum(_remove(database, row_id) for row_id in found.rows)
+        for statement, ids in (
+            ("DELETE FROM events WHERE id = ANY(%s)", found.events),
+            # Servers quote addresses.
+            ("UPDATE events SET text = '' WHERE id = ANY(%s)", found.texts),
+            ("UPDATE messages SET reply = '' WHERE id = ANY(%s)", found.replies),
+            ("UPDATE copies SET reply = '' WHERE id = ANY(%s)", found.copy_replies),
+        ):
+            if ids:
+                database.change(statement, ([one for (one,) in ids],))
+        database.change("DELETE FROM copies WHERE folded = %s", (fold(whom),))
+        database.change("DELETE FROM suppressions WHERE pattern = %s", (fold(whom),))
+    return rows
+
+
+def _whom(database: Database, text: str) -> tuple[str, list[int]]:
+    """Return the address that `text` is, or the cell, and the bad rows that it is a cell of."""
+    try:
+        return parse_address(text), []
+    except AddressError as error:
+        cell = text.strip()
+        rows = [
+            row_id
+            for row_id, fields in database.each("SELECT id, fields FROM messages WHERE status = 'invalid'")
+            if cell and cell in (value.strip() for value in json.loads(str(fields)))
+        ]
+        if not rows:
+            raise UserError(f"{error}; nor is it a cell of a bad row. Nothing was changed") from None
+        return cell, rows
+
+
+def _find(database: Database, whom: str, bad_rows: list[int]) -> Found:
+    """Look for a person in every table."""
+    folded = fold(whom)
+    rows = set(bad_rows)
+    rows.update(
+        row_id
+        for (row_id,) in database.rows(
+            "SELECT id FROM messages WHERE folded = %(folded)s UNION SELECT id FROM messages"
+            " WHERE campaign IN (SELECT id FROM campaigns) AND key = %(folded)s",
+            {"folded": folded},
+        )
+    )
+    found = Found()
+    if not bad_rows:  # a cell that is no address stands for its own rows alone
+        written = {"parts": [like(part) for part in parts_of(whom)]}
+        for row_id, status, fields, reply in database.each(
+            f"SELECT id, status, fields, reply FROM messages WHERE {_mentioned('fields', 'reply')}", written
+        ):
+            named = row_id not in rows and folded in addresses_in(str(fields))
+            if named and status == Status.INVALID:
+                rows.add(row_id)
+            elif row_id not in rows:
+                found.others += named
+                if quotes(str(reply), whom):
+                    found.replies.append((row_id,))
+        for event_id, address, text in database.each(
+            f"SELECT id, address, text FROM events WHERE {_mentioned('address', 'text')}", written
+        ):
+            if fold(str(address)) == folded:
+                found.events.append((event_id,))
+            elif quotes(str(text), whom):
+                found.texts.append((event_id,))
+        for copy_id, reply in database.each(
+            f"SELECT id, reply FROM copies WHERE {_mentioned('reply')}", written
+        ):
+            if quotes(str(reply), whom):
+                found.copy_replies.append((copy_id,))
+    found.rows = sorted(rows)
+    found.listed = (
+        database.row(
+            "SELECT 1 FROM copies WHERE folded = %(folded)s"
+            " UNION ALL SELECT 1 FROM suppressions WHERE pattern = %(folded)s",
+            {"folded": folded},
+        )
+        is not None
+    )
+    return found
+
+
+def _mentioned(*columns: str) -> str:
+    """Return the condition that one of the columns may name the person."""
+    # `like` escapes with ^, and LIKE ANY knows \ alone.
+    part = "(SELECT 1 FROM unnest(%(parts)s::text[]) AS p(part) WHERE {} ILIKE p.part ESCAPE '^')"
+    return " OR ".join(f"EXISTS {part.format(column)}" for column in columns)
+
+
+def _remove(database: Database, row_id: int) -> bool:
+    """Remove a row, or all but the fact that somebody was mailed; return whether it was there."""
+    found = database.row("SELECT campaign, key, status FROM messages WHERE id = %s FOR UPDATE", (row_id,))
+    if found is None:
+        return False
+    campaign_id, key, status = found
+    database.change("DELETE FROM events WHERE campaign = %s AND key = %s", (campaign_id, key))
+    if status in _SENT:
+        # The Message-ID is a hash too; a server's log can still settle a row in doubt by it.
+        database.change(
+            "UPDATE messages SET key = %s, identity = NULL, email = '', folded = '',"
+            " domain = '', hash = '', name = '', fields = '[]', reply = '', bounce_token = NULL,"
+            " message_id = CASE WHEN status = 'accepted' THEN NULL ELSE message_id END WHERE id = %s",
+            (hashed(database.secret(), str(key)), row_id),
+        )
+        return True
+    database.change("UPDATE attempts SET message = NULL WHERE message = %s", (row_id,))
+    database.change("DELETE FROM copies WHERE message = %s", (row_id,))
+    database.change("DELETE FROM messages WHERE id = %s", (row_id,))
+    return True
+
+
+def scrubbed(database: Database) -> bool:
+    """Take what was removed out of the tables, also while others send; return whether that is done."""
+    if database.setting(_STEP) is not None:
+        database.change("VACUUM messages, copies, events, attempts, suppressions")
+        database.set_setting(_STEP, None)
+    return True

@@ -1,0 +1,284 @@
+"""The history of a campaign: counts, rows by status, domains, replies, progress over time.
+
+Rows that a dead run left in flight are shown as in doubt, before any process has written that down. What
+is iterated over is of one moment.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cache
+from itertools import islice, pairwise
+
+from campaign.ledger.history import ANYBODY, CopyEntry, Entry, Summary
+from campaign.ledger.patterns import HASH_LENGTH
+from campaign.ledger.postgres.database import Database
+from campaign.ledger.postgres.runs import live_runs
+from campaign.ledger.processes import BROKE_OFF
+from campaign.model import SECOND, Status
+
+_PAUSE = 30 * SECOND  # without an acceptance
+_NEVER = (1 << 63) - 1
+
+# From an acceptance it goes to the last one of the next half minute, and without any to the next one: a
+# million rows take as many steps as there were half minutes.
+_ACCEPTED = "FROM messages WHERE campaign = %(campaign)s AND status = 'accepted' AND settled_at"
+_NEAR = (
+    f"(SELECT max(settled_at) {_ACCEPTED} > time AND settled_at <= least(time + %(pause)s, %(until)s - 1))"
+)
+_NEXT = f"(SELECT min(settled_at) {_ACCEPTED} > time AND settled_at < %(until)s)"
+_STRETCHES = f"""
+WITH RECURSIVE walk(time, active, stretches) AS (
+    SELECT (SELECT min(settled_at) {_ACCEPTED} >= %(since)s AND settled_at < %(until)s), 0::bigint, 1::bigint
+    UNION ALL
+    SELECT coalesce({_NEAR}, {_NEXT}), active + coalesce({_NEAR} - time, 0),
+           stretches + CASE WHEN {_NEAR} IS NULL THEN 1 ELSE 0 END
+    FROM walk WHERE time IS NOT NULL AND {_NEXT} IS NOT NULL
+)
+SELECT active, stretches FROM walk WHERE time IS NOT NULL ORDER BY time DESC LIMIT 1
+"""
+
+
+class PostgresHistory:
+    """The history of one campaign; see `protocols.History`."""
+
+    def __init__(self, database: Database, campaign_id: int) -> None:
+        self._database = database
+        self._of = {"campaign": campaign_id}
+
+    def summary(self, now: int) -> Summary:
+        """Count the rows by status."""
+        counts = dict.fromkeys(Status, 0)
+        for status in Status:  # counting a range of an index takes half the time of grouping
+            found = self._database.row(
+                "SELECT count(*) FROM messages WHERE campaign = %(campaign)s AND status = %(status)s",
+                {**self._of, "status": str(status)},
+            )
+            counts[status] = found[0] if found else 0
+        first, last = self._accepted_between()
+        copies = dict.fromkeys(Status, 0)
+        for status, count in self._database.rows(
+            f"SELECT {self._status(now, 'c')}, count(*)"
+            " FROM copies c JOIN messages m ON m.id = c.message"
+            " WHERE c.status IN ('pending', 'deferred', 'in_flight', 'in_doubt', 'refused')"
+            " AND m.campaign = %(campaign)s AND m.status = 'accepted' GROUP BY 1",
+            self._of,
+        ):
+            copies[Status(str(status))] = count
+        broken = self._database.row(
+            "SELECT count(*) FROM messages m"
+            f" WHERE campaign = %(campaign)s AND status = 'in_flight' AND {self._dead(now)}",
+            self._of,
+        ) or (0,)
+        counts[Status.IN_FLIGHT] -= broken[0]
+        counts[Status.IN_DOUBT] += broken[0]
+        # Each alone: over both together, every waiting row would be read.
+        due = [
+            found
+            for found in self._database.rows(
+                # Each alone: over both together, every waiting row would be read.
+                "SELECT (SELECT min(due_at) FROM messages WHERE campaign = %(campaign)s"
+                " AND status IN ('pending', 'deferred')), (SELECT max(due_at) FROM messages"
+                " WHERE campaign = %(campaign)s AND status IN ('pending', 'deferred')) UNION ALL"
+                " SELECT min(c.due_at), max(c.due_at) FROM copies c JOIN messages m ON m.id = c.message"
+                " WHERE c.status IN ('pending', 'deferred') AND m.campaign = %(campaign)s"
+                " AND m.status = 'accepted'",
+                self._of,
+            )
+            if found[0] is not None
+        ]
+        next_due = min((first for first, _ in due), default=0)
+        last_due = max((last for _, last in due), default=0)
+        active, stretches = self._active()
+        run = next(iter(live_runs(self._database)), None)
+        sending = (run.pid, run.host) if run else None
+        return Summary(
+            counts, first, last, next_due or None, last_due or None, active, stretches, sending, copies
+        )
+
+    def entries(self, now: int, statuses: Collection[Status] = tuple(Status)) -> Iterator[Entry]:
+        """Iterate over the rows of these statuses, in list order."""
+        statement = f"""
+            SELECT number, key, email, name, now_status, attempts, words, message_id,
+                   (SELECT max(started_at) FROM attempts a WHERE a.message = n.id), settled_at, layout, fields
+            FROM ({self._as_of(now, statuses)}) n ORDER BY number, id
+        """
+        columns = cache(self._columns)
+        for (
+            number, key, email, name, status, attempts, reply, message_id, started, settled, layout, fields,
+        ) in self._database.each(statement, self._of):  # fmt: skip
+            yield Entry(
+                number,
+                str(key),
+                str(email),
+                str(name),
+                Status(str(status)),
+                attempts,
+                str(reply),
+                str(message_id or ""),
+                started,
+                settled,
+                dict(zip(columns(layout), json.loads(str(fields)), strict=False)),
+            )
+
+    def cells(
+        self, now: int, statuses: Collection[Status], columns: Sequence[str]
+    ) -> Iterator[tuple[str, list[str], str, str]]:
+        """Iterate over (key, cells of these columns, status, reply); see `protocols.History`."""
+        statement = f"""
+            SELECT key, layout, fields, now_status, words FROM ({self._as_of(now, statuses)}) n
+            WHERE length(key) != {HASH_LENGTH} OR left(key, 1) != '#' ORDER BY number, id
+        """
+        places = cache(lambda layout: self._places(layout, tuple(columns)))
+        rows = self._database.each(statement, self._of)
+        while batch := list(islice(rows, 500)):
+            # One call for many rows: most of the time goes into calls.
+            decoded = json.loads(f"[{','.join([row[2] for row in batch])}]")
+            for (key, layout, _, status, reply), cells in zip(batch, decoded, strict=True):
+                order = places(layout)
+                yield key, cells if order is None else [_cell(cells, place) for place in order], status, reply
+
+    def _columns(self, layout: int) -> tuple[str, ...]:
+        found = self._database.row("SELECT columns FROM layouts WHERE id = %s", (layout,))
+        return tuple(json.loads(str(found[0]))) if found else ()
+
+    def _places(self, layout: int, columns: tuple[str, ...]) -> list[int | None] | None:
+        """Return where the cells of `columns` are in a row of a layout; None if it has just these."""
+        known = self._columns(layout)
+        if known == columns:
+            return None
+        return [known.index(column) if column in known else None for column in columns]
+
+    def all_columns(self) -> tuple[str, ...]:
+        """Return every column that a row of the campaign has, the newest list's first."""
+        columns: dict[str, None] = {}
+        for (layout,) in self._database.rows(
+            "SELECT DISTINCT layout FROM messages WHERE campaign = %(campaign)s ORDER BY layout DESC",
+            self._of,
+        ):
+            columns.update(dict.fromkeys(self._columns(layout)))
+        return tuple(columns)
+
+    def domains(self, now: int, most: int) -> list[tuple[str, Mapping[Status, int]]]:
+        """Return the `most` domains with the most rows, and their counts by status."""
+        counts: dict[str, dict[Status, int]] = {}
+        for domain, status, count in self._database.rows(
+            "SELECT domain, status, count(*) FROM messages"
+            " WHERE campaign = %(campaign)s AND domain != '' GROUP BY status, domain",
+            self._of,
+        ):
+            counts.setdefault(str(domain)[1:], {})[Status(str(status))] = count
+        ordered = sorted(counts.items(), key=lambda item: (-sum(item[1].values()), item[0]))
+        return [(domain, by_status) for domain, by_status in ordered[:most]]
+
+    def replies(self, now: int) -> Iterator[tuple[Status, str, int]]:
+        """Iterate over (status, reply, count) of rows that were not accepted, the most frequent first.
+
+        In a reply that names the row's address, a sign stands for it.
+        """
+        statuses = (Status.REFUSED, Status.DEFERRED, Status.IN_DOUBT, Status.INVALID)
+        status = self._status(now, "c")
+        for found, reply, count in self._database.rows(
+            "SELECT now_status, said, count(*) FROM"
+            f" (SELECT now_status, replace(words, email, '{ANYBODY}') AS said"
+            f"  FROM ({self._as_of(now, statuses)}) a"
+            f" UNION ALL SELECT {status}, replace(c.reply, c.address, '{ANYBODY}') FROM copies c"
+            " JOIN messages m ON m.id = c.message WHERE c.status IN ('refused', 'deferred', 'in_doubt',"
+            " 'in_flight') AND m.campaign = %(campaign)s AND m.status = 'accepted') r WHERE said != ''"
+            " GROUP BY 1, 2 ORDER BY 3 DESC",
+            self._of,
+        ):
+            yield Status(str(found)), str(reply), count
+
+    def accepted_by_time(self, places: int) -> list[tuple[int, int]]:
+        """Return at most `places` points (time, accepted until then) over the campaign's course."""
+        first, last = self._accepted_between()
+        if first is None or last is None:
+            return []
+        step = (last - first) // places + 1
+        total, curve = 0, []
+        for start in range(first, last + 1, step):
+            # A range of an index is counted in a fraction of the time that grouping takes.
+            count, settled = self._database.row(
+                "SELECT count(*), max(settled_at) FROM messages WHERE campaign = %(campaign)s"
+                " AND status = 'accepted' AND settled_at >= %(start)s AND settled_at < %(end)s",
+                {**self._of, "start": start, "end": start + step},
+            ) or (0, None)
+            total += count
+            if count:
+                curve.append((settled, total))
+        return curve
+
+    def _active(self) -> tuple[int, int]:
+        """Return the ns in which messages were accepted without a pause, and in how many stretches."""
+        starts = [
+            started
+            for (started,) in self._database.rows(
+                "SELECT started_at FROM runs WHERE campaign = %(campaign)s ORDER BY started_at", self._of
+            )
+        ]
+        active = stretches = 0
+        for begin, end in pairwise([0, *starts, _NEVER]):
+            found = self._database.row(
+                _STRETCHES, {**self._of, "pause": _PAUSE, "since": begin, "until": end}
+            )
+            if found is not None:
+                active, stretches = active + found[0], stretches + found[1]
+        return active, stretches
+
+    def _accepted_between(self) -> tuple[int | None, int | None]:
+        """Return when the first and the last row was accepted."""
+        ends = "FROM messages WHERE campaign = %(campaign)s AND status = 'accepted'"
+        first, last = self._database.row(
+            f"SELECT (SELECT min(settled_at) {ends}), (SELECT max(settled_at) {ends})", self._of
+        ) or (None, None)
+        return first, last
+
+    def _as_of(self, now: int, statuses: Collection[Status]) -> str:
+        """Return a query for the campaign's rows of these statuses: `now_status`, and its reply, `words`."""
+        status = self._status(now)
+        words = f"CASE WHEN {status} != m.status THEN '{BROKE_OFF}' ELSE m.reply END"
+        which = self._which(now, statuses)
+        return f"SELECT m.*, {status} AS now_status, {words} AS words FROM messages m WHERE {which}"
+
+    def _which(self, now: int, statuses: Collection[Status]) -> str:
+        """Return the condition for the campaign's rows, `m`, that are of these statuses now."""
+        if set(statuses) == set(Status):
+            return "m.campaign = %(campaign)s"
+        # By the stored status, so that the index finds them; a dead run's are stored as in flight.
+        stored = {*statuses, *((Status.IN_FLIGHT,) if Status.IN_DOUBT in statuses else ())}
+        return (
+            f"m.campaign = %(campaign)s AND m.status IN ({_listed(stored)})"
+            f" AND {self._status(now)} IN ({_listed(statuses)})"
+        )
+
+    def copies(self, now: int, statuses: Collection[Status]) -> Iterator[CopyEntry]:
+        """Iterate over the copies of these statuses, of rows that were accepted or are in doubt."""
+        for key, email, address, status, reply, message_id in self._database.each(
+            "SELECT * FROM (SELECT m.key, m.email, c.address,"
+            f" {self._status(now, 'c')} AS now_status, c.reply, coalesce(m.message_id, '')"
+            " FROM copies c JOIN messages m ON m.id = c.message WHERE m.campaign = %(campaign)s"
+            " AND m.status IN ('accepted', 'in_doubt', 'in_flight') ORDER BY m.number, c.id) n"
+            f" WHERE now_status IN ({_listed(statuses)})",
+            self._of,
+        ):
+            yield CopyEntry(
+                str(key), str(email), str(address), Status(str(status)), str(reply), str(message_id)
+            )
+
+    def _status(self, now: int, table: str = "m") -> str:
+        dead = f"{table}.status = 'in_flight' AND {self._dead(now, table)}"
+        return f"CASE WHEN {dead} THEN 'in_doubt' ELSE {table}.status END"
+
+    def _dead(self, now: int, table: str = "m") -> str:
+        live = ",".join(str(run.run_id) for run in live_runs(self._database))
+        return f"{table}.run != ALL (ARRAY[{live}]::bigint[])"
+
+
+def _listed(statuses: Collection[Status]) -> str:
+    return ",".join(f"'{status}'" for status in sorted(statuses))
+
+
+def _cell(cells: list[str], place: int | None) -> str:
+    return "" if place is None or place >= len(cells) else cells[place]

@@ -1,0 +1,58 @@
+"""Which results a log of attempts (`send --log`) lacks after a crash; see `Ledger.recorded`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from campaign.ledger.attempted import Attempted, LogNote, grouped
+from campaign.ledger.postgres.database import Database
+from campaign.ledger.processes import BROKE_OFF
+
+_SETTING = "log of attempts {}"
+
+
+def note(database: Database, campaign_id: int, path: str, size: int) -> None:
+    """Note that the run that holds the lease appends to a log of so many octets."""
+    found = database.row(
+        "SELECT (SELECT max(id) FROM runs WHERE campaign = %s), (SELECT coalesce(max(id), 0) FROM events)",
+        (campaign_id,),
+    )
+    run, event = found or (0, 0)
+    database.set_setting(_SETTING.format(campaign_id), json.dumps([path, size, run, event]))
+
+
+def noted(database: Database, campaign_id: int) -> LogNote | None:
+    """Return what a run of the campaign noted last."""
+    found = database.setting(_SETTING.format(campaign_id))
+    return None if found is None else LogNote(*json.loads(found))
+
+
+def complete(database: Database, campaign_id: int) -> None:
+    """Remove the note of the run that holds the lease, unless it still has messages on their way."""
+    database.change(
+        "DELETE FROM settings WHERE name = %s AND NOT EXISTS (SELECT 1 FROM messages WHERE campaign = %s"
+        " AND status = 'in_flight') AND NOT EXISTS (SELECT 1 FROM copies WHERE status = 'in_flight')",
+        (_SETTING.format(campaign_id), campaign_id),
+    )
+
+
+def recorded(database: Database, campaign_id: int, one: LogNote) -> Iterator[Attempted]:
+    """Iterate over what the run that made a note has recorded, and what it left in doubt, in order."""
+    parameters = {"campaign": campaign_id, "event": one.event, "run": one.run, "words": BROKE_OFF}
+    following = database.row(
+        "SELECT min(id) FROM events WHERE campaign = %(campaign)s AND id > %(event)s AND run > %(run)s",
+        parameters,
+    )
+    until = following[0] if following and following[0] is not None else (1 << 63) - 1
+    # What was left in doubt has no run; it is told of rows first, and then of copies.
+    yield from grouped(
+        database.each(
+            "SELECT e.key, e.address, e.kind, e.text, e.time, m.folded FROM events e"
+            " JOIN messages m ON m.campaign = e.campaign AND m.key = e.key WHERE e.campaign = %(campaign)s"
+            " AND e.id > %(event)s AND (e.run = %(run)s OR e.run IS NULL AND e.kind = 'in_doubt'"
+            " AND e.text = %(words)s AND e.id < %(until)s) AND e.source IS NULL"
+            " ORDER BY e.run IS NULL, CASE WHEN e.run IS NULL THEN m.number ELSE 0 END, e.id",
+            {**parameters, "until": until},
+        )
+    )

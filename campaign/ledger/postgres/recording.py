@@ -1,0 +1,153 @@
+"""Intents and results: when they are committed, and what is done where the connection breaks meanwhile.
+
+Several connections call `record` at once: the one that gets the lock commits for all that wait, in one
+transaction and one round trip, so they share a commit. It waits for the disk where it has intents; a
+result that a crash of the server forgets leaves doubt when the run ends.
+
+Each transaction leaves its number in its run's row, whose lock it takes first. So if the connection
+breaks while it commits, the number tells afterwards whether it was committed: all of it or nothing.
+Only then is it tried again. To look, the lock is taken too: a server that is still at it is waited for.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from campaign.delivery import Result
+from campaign.errors import LeaseLost
+from campaign.ledger.postgres.database import Database, Row
+from campaign.ledger.postgres.writes import JUDGED, Statement, Writes
+from campaign.ledger.protocols import Intent
+
+_RELEASE_EVERY = 25  # results after which it is looked for suppressions that may be released
+_MARK = "UPDATE runs SET recorded = %s WHERE id = %s RETURNING ended_at IS NULL"
+_LOOK = "SELECT recorded FROM runs WHERE id = %s FOR UPDATE"
+
+
+@dataclass(eq=False, slots=True)
+class _Ticket:
+    """What one connection wants committed."""
+
+    results: Sequence[Result]
+    intents: Sequence[Intent]
+    granted: set[str] = field(default_factory=set)
+    done: bool = False
+    failure: BaseException | None = None
+
+
+class Recorder:
+    """Writes for one run of one campaign. Its methods may be called from any thread."""
+
+    def __init__(self, database: Database, campaign_id: int, run_id: int, writes: Writes) -> None:
+        self._database = database
+        self._run_id = run_id
+        self._writes = writes
+        found = database.row(
+            "SELECT count(*) FROM suppressions WHERE campaign = %s AND state = 'held'", (campaign_id,)
+        )
+        self._held = found[0] if found else 0
+        self._since_release = 0
+        self._number = 0  # of the last transaction
+        self._queue: list[_Ticket] = []
+        self._queue_lock = threading.Lock()
+
+    def record(self, results: Sequence[Result], intents: Sequence[Intent]) -> set[str]:
+        """Commit results and intents together with those of waiting threads; see `protocols.Run`."""
+        ticket = _Ticket(results, intents)
+        with self._queue_lock:
+            self._queue.append(ticket)
+        with self._database.lock:
+            if not ticket.done:
+                with self._queue_lock:
+                    batch, self._queue = self._queue, []
+                self._commit(batch)
+                for one in batch:
+                    one.done = True
+        if ticket.failure is not None:
+            raise ticket.failure
+        return ticket.granted
+
+    def _commit(self, batch: list[_Ticket]) -> None:
+        """Commit a batch, and set the outcome of every ticket."""
+        results = [result for ticket in batch for result in ticket.results]
+        intents = [intent for ticket in batch for intent in ticket.intents]
+        try:
+            granted, alive = self._write(results, intents)
+        except BaseException as failure:
+            for ticket in batch:
+                ticket.failure = failure
+            return
+        for ticket in batch:
+            ticket.granted = {intent.key for intent in ticket.intents} & granted
+            if not alive and ticket.intents:
+                ticket.failure = lease_lost()
+
+    def _write(self, results: Sequence[Result], intents: Sequence[Intent]) -> tuple[set[str], bool]:
+        """Commit results and intents; return the keys whose intents hold, and whether the run lives."""
+        self._number += 1
+        tried = False
+
+        def act() -> tuple[set[str], bool]:
+            nonlocal tried
+            if tried:
+                found = self._database.row(_LOOK, (self._run_id,))
+                if found is not None and found[0] >= self._number:
+                    return self._standing(intents), True
+            tried = True
+            return self._try(results, intents)
+
+        return self._database.patiently(act)
+
+    def _standing(self, intents: Sequence[Intent]) -> set[str]:
+        found = self._database.together(list(self._writes.stand(intents)))
+        return {intents[place].key for rows in found for (place,) in rows}
+
+    def _try(self, results: Sequence[Result], intents: Sequence[Intent]) -> tuple[set[str], bool]:
+        settle = list(self._writes.settle(results)) if results else []
+        intend = list(self._writes.intend(intents))
+        release = self._aged(results)
+        mark = (_MARK, (self._number, self._run_id))
+        found = self._database.together([mark, *settle, *intend, *release], durable=bool(intents))
+        alive = bool(found[0] and found[0][0][0])
+        self._count_held(settle, found[1 : 1 + len(settle)])
+        if release:
+            self._since_release = 0
+            self._held -= len(found[-1])
+        granted = {
+            intents[place].key
+            for rows in found[1 + len(settle) : 1 + len(settle) + len(intend)]
+            for (place,) in rows
+        }
+        self._follow_up(results, found[len(settle)] if settle else [], intents, granted)
+        return granted, alive
+
+    def _aged(self, results: Sequence[Result]) -> list[Statement]:
+        self._since_release += sum(result.verdict in JUDGED for result in results)
+        return [self._writes.release_aged()] if self._held and self._since_release >= _RELEASE_EVERY else []
+
+    def _count_held(self, statements: Sequence[Statement], found: Sequence[list[Row]]) -> None:
+        # The events come before the unknown keys, and give a row for each suppression.
+        if len(statements) > 1 and "held" in statements[-2][1]:
+            self._held += len(found[-2])
+
+    def _follow_up(
+        self, results: Sequence[Result], unknown: list[Row], intents: Sequence[Intent], granted: set[str]
+    ) -> None:
+        """Do what is rare: settle rows of people who were forgotten, and mark who is suppressed by now."""
+        keys = {str(key) for (key,) in unknown}
+        forgotten = [result for result in results if result.key.partition("\0")[0] in keys]
+        statements = list(self._writes.settle_forgotten(forgotten)) if forgotten else []
+        statements += [self._writes.suppress(intent.key) for intent in intents if intent.key not in granted]
+        if statements:
+            self._database.together(statements, durable=False)
+
+    def suppress(self, key: str) -> None:
+        """Mark a waiting row or copy as suppressed if the suppression list covers it by now."""
+        self._database.together([self._writes.suppress(key)], durable=False)
+
+
+def lease_lost() -> LeaseLost:
+    """Return the error of a run that another process has ended."""
+    return LeaseLost("another process has taken this ledger over; nothing more is sent from here")

@@ -1,0 +1,291 @@
+"""A sending run: it claims rows, and records intents and results.
+
+    start → (claim → record(intent) → record(result))… → end
+
+The lease is renewed by a connection of its own, which waits for no statement of the other. What is
+compared over machines is told by the database's clock: times of this machine are taken for the same
+where they differ by less than a second, and are corrected otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from itertools import takewhile
+from typing import Concatenate, ParamSpec, TypeVar
+
+from campaign import clock
+from campaign.address import fold
+from campaign.delivery import Result, Verdict
+from campaign.errors import UserError
+from campaign.ledger.patterns import forms
+from campaign.ledger.postgres.claims import Claims
+from campaign.ledger.postgres.database import Database, LedgerAway
+from campaign.ledger.postgres.recording import Recorder, lease_lost
+from campaign.ledger.postgres.runs import LEASE, reap, refuse_held
+from campaign.ledger.postgres.schema import NOW, suppressed
+from campaign.ledger.postgres.starts import ages
+from campaign.ledger.postgres.writes import Writes
+from campaign.ledger.processes import this_process
+from campaign.ledger.protocols import WINDOW, Claim, Intent, row_and_copy
+from campaign.ledger.scope import Scope
+from campaign.model import SECOND
+
+TRIPPED = "tripped"  # the event with which a new window of results begins
+_STARTING = 0x53544152  # the advisory lock of whoever begins a run
+Arguments = ParamSpec("Arguments")
+Returned = TypeVar("Returned")
+_WAITS = "status IN ('pending', 'deferred')"
+
+
+def _patiently(
+    method: Callable[Concatenate[PostgresRun, Arguments], Returned],
+) -> Callable[Concatenate[PostgresRun, Arguments], Returned]:
+    """Let a method of a run wait for a server that is away."""
+
+    def patient(run: PostgresRun, /, *arguments: Arguments.args, **named: Arguments.kwargs) -> Returned:
+        return run.database.patiently(lambda: method(run, *arguments, **named))
+
+    return patient
+
+
+class PostgresRun:
+    """One run; see `protocols.Run`."""
+
+    def __init__(
+        self,
+        database: Database,
+        beating: Database,
+        campaign_id: int,
+        run_id: int,
+        longest_delay: int,
+        *,
+        suppress: bool,
+    ) -> None:
+        self.database = database
+        self._beating = beating
+        self._campaign_id = campaign_id
+        self._run_id = run_id
+        self._of = {"campaign": campaign_id, "run": run_id}
+        self._longest_delay = longest_delay
+        self._claims = Claims(database, campaign_id, run_id, longest_delay)
+        self._writes = Writes(campaign_id, run_id, database.secret(), suppress=suppress)
+        self._recorder = Recorder(database, campaign_id, run_id, self._writes)
+        self._renewed_at = 0  # of the lease, on `clock.steady`
+        self.has_sent = False
+
+    @classmethod
+    def start(
+        cls,
+        database: Database,
+        campaign_id: int,
+        scope: Scope,
+        now: int,
+        longest_delay: int,
+        *,
+        suppress: bool,
+    ) -> PostgresRun:
+        """Take the lease; see `Ledger.start`. What dead runs left in flight becomes in doubt."""
+        beating = database.beside()
+        try:
+            with database.transaction():
+                database.row("SELECT pg_advisory_xact_lock(%s)", (_STARTING,))
+                refuse_held(database)
+                reap(database)
+                # What waits for nothing is due at once, also where a clock was ahead when that was said.
+                database.change(
+                    "UPDATE messages SET due_at = %s"
+                    " WHERE campaign = %s AND status = 'pending' AND due_at > %s",
+                    (now, campaign_id, now),
+                )
+                found = database.row(
+                    "INSERT INTO runs (campaign, host, pid, process, server, username, started_at, heartbeat)"
+                    f" VALUES (%s, %s, %s, %s, %s, %s, {NOW}, {NOW}) RETURNING id",
+                    (campaign_id, *this_process(), scope.host, scope.username),
+                )
+            run_id = found[0] if found else 0
+            run = cls(database, beating, campaign_id, run_id, longest_delay, suppress=suppress)
+            run._renew()
+            return run
+        except BaseException:
+            beating.close()
+            raise
+
+    def catch_up(self) -> int:
+        """Nothing is kept back: `record` waits for the server."""
+        return 0
+
+    def heartbeat(self, now: int, steady: int | None = None) -> None:
+        """Renew the lease, and end the runs that have died. Raises LeaseLost if this run was ended.
+
+        A server that is away is no reason to stop: `holds` says how long nobody can have ended the run.
+        """
+        try:
+            if self._beating.is_closed:
+                self._beating.reconnect()
+            self._renew(steady)
+            with self._beating.transaction():
+                reap(self._beating)
+        except LedgerAway:
+            self._beating.close()
+
+    def _renew(self, steady: int | None = None) -> None:
+        before = clock.moment()
+        found = self._beating.row(
+            f"UPDATE runs SET heartbeat = {NOW} WHERE id = %s AND ended_at IS NULL RETURNING heartbeat",
+            (self._run_id,),
+        )
+        if found is None:
+            raise lease_lost()
+        self._renewed_at = before.steady if steady is None else steady
+        skew = found[0] - (before.utc + clock.moment().utc) // 2
+        self._writes.skew = skew if abs(skew) > SECOND else 0
+
+    def holds(self, steady: int) -> bool:
+        """Whether the lease was renewed less than half its time before `steady`: nobody has taken it."""
+        return steady - self._renewed_at < LEASE // 2
+
+    def end(self, now: int) -> None:
+        """Give the lease back, and what was claimed. Where the server is away, others end the run."""
+        with suppress(UserError):
+            if self.database.is_closed:
+                self.database.reconnect()
+            self.database.together(
+                [
+                    ("UPDATE messages SET claim = NULL WHERE claim = %(run)s", self._of),
+                    ("UPDATE copies SET claim = NULL WHERE claim = %(run)s", self._of),
+                    (
+                        f"UPDATE runs SET ended_at = {NOW}, heartbeat = {NOW}"
+                        " WHERE id = %(run)s AND ended_at IS NULL",
+                        self._of,
+                    ),
+                ]
+            )
+        self._beating.close()
+
+    def claim(self, now: int, count: int, *, again_first: bool = False) -> list[Claim]:
+        """Return up to `count` copies and rows that are due, and hold them. Raises LeaseLost."""
+        return self._claims.claim(now + self._writes.skew, count, again_first=again_first)
+
+    def release(self, keys: Sequence[str]) -> None:
+        """Let go of rows that were claimed and not sent."""
+        self._claims.release(keys)
+
+    @_patiently
+    def is_due(self, key: str) -> bool:
+        """Whether a claimed row or copy is still to be sent. Only an intent that holds makes that certain."""
+        row, copy = row_and_copy(key)
+        found = self.database.row(
+            _COPY_IS_DUE if copy else _ROW_IS_DUE, {**self._of, "row": row, "copy": fold(copy)}
+        )
+        if found is not None and found[0]:
+            self._recorder.suppress(key)
+        return found is not None and not found[0]
+
+    def next_due(self, now: int) -> int | None:
+        """Return when the next unclaimed row or copy is due, UTC ns, or None if there is none."""
+        due = self._claims.next_due()
+        return None if due is None else min(due - self._writes.skew, now + self._longest_delay)
+
+    @_patiently
+    def recent_verdicts(self, count: int) -> list[Verdict]:
+        """Return the verdicts on the campaign's last results since the breaker tripped, oldest first."""
+        rows = self.database.rows(
+            "SELECT verdict FROM events WHERE campaign = %s AND verdict IS NOT NULL"
+            " ORDER BY id DESC LIMIT %s",
+            (self._campaign_id, count),
+        )
+        recent = list(takewhile(lambda verdict: verdict != TRIPPED, (str(verdict) for (verdict,) in rows)))
+        return [Verdict(verdict) for verdict in reversed(recent)]
+
+    @_patiently
+    def trip(self, now: int, *, take_back: bool) -> None:
+        """Begin a new window of results; `take_back`: remove the suppressions that are held in this one."""
+        parameters = {**self._of, "window": WINDOW, "kind": TRIPPED, "now": now + self._writes.skew}
+        with self.database.transaction():
+            if take_back:
+                self.database.change(_TAKE_BACK, parameters)
+            self.database.change(_TRIP, parameters)
+
+    @_patiently
+    def release_held(self) -> None:
+        """Let the suppressions that are held for this campaign hold for all."""
+        self.database.change(
+            "UPDATE suppressions SET state = 'released' WHERE campaign = %s AND state = 'held'",
+            (self._campaign_id,),
+        )
+
+    @_patiently
+    def suppressed_by_it(self) -> int:
+        """Return how many addresses this run has put on the suppression list."""
+        found = self.database.row("SELECT count(*) FROM suppressions WHERE run = %s", (self._run_id,))
+        return found[0] if found else 0
+
+    @_patiently
+    def ages(self, scope: Scope, now: clock.Moment, period: int, places: int) -> list[tuple[int, int]]:
+        """Return (age in ns, addresses) of the last starts in `scope`; see `starts.ages`."""
+        return ages(self.database, scope, now, period, places)
+
+    @_patiently
+    def note_start(self, started_at: int, addresses: int, steady: int | None = None) -> None:
+        """Count a test message, which belongs to no row, towards the rate."""
+        self.has_sent = True
+        self.database.change(
+            "INSERT INTO attempts (run, started_at, addresses) VALUES (%s, %s, %s)",
+            (self._run_id, started_at + self._writes.skew, addresses),
+        )
+
+    @_patiently
+    def put_off(self, intent: Intent) -> None:
+        """Record the later start of a content whose intent holds: the one that `intent` now says."""
+        key, _ = row_and_copy(intent.key)
+        self.database.change(
+            _PUT_OFF, {**self._of, "row": key, "started": intent.started_at + self._writes.skew}
+        )
+
+    @_patiently
+    def is_suppressed(self, address: str) -> bool:
+        """Whether the suppression list covers an address in this campaign."""
+        return is_suppressed(self.database, self._campaign_id, address)
+
+    def record(self, results: Sequence[Result], intents: Sequence[Intent]) -> set[str]:
+        """Commit results and intents, and return the keys whose intents hold."""
+        granted = self._recorder.record(results, intents)
+        self.has_sent = self.has_sent or bool(granted)
+        self._claims.settled(result.key for result in results)
+        return granted
+
+
+def is_suppressed(database: Database, campaign_id: int, address: str) -> bool:
+    """Whether the suppression list covers an address in a campaign."""
+    one = forms(database.secret(), address)
+    found = database.row(
+        "SELECT 1 FROM suppressions WHERE pattern = ANY(%s) AND (state = 'released' OR campaign = %s)",
+        ([one.folded, one.domain, one.hash], campaign_id),
+    )
+    return found is not None
+
+
+_ROW_IS_DUE = f"""
+SELECT {suppressed("m", "%(campaign)s")} FROM messages m
+WHERE m.campaign = %(campaign)s AND m.key = %(row)s AND m.{_WAITS}
+"""
+_COPY_IS_DUE = f"""
+SELECT {suppressed("c", "%(campaign)s")} FROM copies c JOIN messages m ON m.id = c.message
+WHERE m.campaign = %(campaign)s AND m.key = %(row)s AND m.status = 'accepted' AND c.folded = %(copy)s
+    AND c.{_WAITS}
+"""
+_TAKE_BACK = """
+DELETE FROM suppressions WHERE campaign = %(campaign)s AND state = 'held' AND event >= (SELECT
+    coalesce(min(id), 0) FROM (SELECT id FROM events WHERE campaign = %(campaign)s
+    AND verdict IS NOT NULL ORDER BY id DESC LIMIT %(window)s) w)
+"""
+_TRIP = """
+INSERT INTO events (campaign, key, address, kind, time, text, run, verdict)
+VALUES (%(campaign)s, '', '', %(kind)s, %(now)s, '', %(run)s, %(kind)s)
+"""
+_PUT_OFF = """
+UPDATE attempts SET started_at = %(started)s WHERE id = (SELECT max(id) FROM attempts
+    WHERE run = %(run)s AND message = (SELECT id FROM messages WHERE campaign = %(campaign)s
+    AND key = %(row)s))
+"""

@@ -1,0 +1,125 @@
+"""Which runs are alive, and what dead ones left behind, by the database's clock.
+
+A run is dead where its last heartbeat is older than the lease, or where this system can say that its
+process is gone. Whoever comes next ends it: `reap`. What it had in flight is in doubt then, and its
+claims go back. Nobody is mailed twice by a run that was held up longer than that: an intent holds only
+for a run without an end, and takes the lock of its row in `runs` as `reap` does.
+
+After the server was started, nobody could renew a lease while it was down: no heartbeat counts as old
+before one lease has passed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from campaign.errors import LeaseHeld, UserError
+from campaign.ledger.postgres.database import Database
+from campaign.ledger.postgres.schema import NOW, UP_SINCE
+from campaign.ledger.processes import BROKE_OFF, LiveRun, is_alive, this_process
+from campaign.model import SECOND
+from campaign.wording import counted
+
+LEASE = 30 * SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class _Unended:
+    """The runs without an end: those that live, and the ids of those whose process is gone, or silent."""
+
+    live: list[LiveRun]
+    gone: list[int]
+    silent: list[int]
+
+
+def _unended(database: Database) -> _Unended:
+    found = _Unended([], [], [])
+    for run_id, host, pid, process, silent in database.rows(
+        f"SELECT id, host, pid, process, {NOW} - greatest(heartbeat, {UP_SINCE})"
+        " FROM runs WHERE ended_at IS NULL ORDER BY id"
+    ):
+        seen = is_alive(host, pid, process)
+        # One that is seen may be stopped: others cannot see it, and go by its heartbeat.
+        if seen is False:
+            found.gone.append(run_id)
+        elif silent > LEASE:
+            found.silent.append(run_id)
+        else:
+            found.live.append(LiveRun(run_id, pid, str(host), bool(seen), LEASE))
+    return found
+
+
+def live_runs(database: Database) -> list[LiveRun]:
+    """Return the live runs, of all campaigns."""
+    return _unended(database).live
+
+
+def refuse_held(database: Database) -> None:
+    """Raise LeaseHeld if a live process sends. Call within a transaction, behind `hold_starts`."""
+    for run in live_runs(database):
+        raise LeaseHeld(database.problem(str(run)))
+
+
+def reap(database: Database) -> None:
+    """End dead runs, put what they left in flight in doubt, and give their claims back.
+
+    Call within a transaction. It takes two steps: an intent that was about to commit when a run is
+    ended has its lock, and only the statement after that sees it.
+    """
+    found = _unended(database)
+    if found.gone or found.silent:
+        # Meanwhile a silent one may have renewed its lease.
+        database.change(
+            "UPDATE runs SET ended_at = heartbeat WHERE ended_at IS NULL"
+            f" AND (id = ANY(%s) OR id = ANY(%s) AND heartbeat + %s < {NOW})",
+            (found.gone, found.silent, LEASE),
+        )
+    ended = "r.ended_at IS NOT NULL"
+    for statement in (
+        "WITH left_behind AS (UPDATE messages m SET status = 'in_doubt', reply = %(words)s,"
+        f" settled_at = {NOW} FROM runs r WHERE m.run = r.id AND {ended} AND m.status = 'in_flight'"
+        " RETURNING m.campaign, m.key, m.email, m.settled_at)"
+        " INSERT INTO events (campaign, key, address, kind, time, text)"
+        " SELECT campaign, key, email, 'in_doubt', settled_at, %(words)s FROM left_behind",
+        "WITH left_behind AS (UPDATE copies c SET status = 'in_doubt', reply = %(words)s,"
+        f" settled_at = {NOW} FROM runs r WHERE c.run = r.id AND {ended} AND c.status = 'in_flight'"
+        " RETURNING c.message, c.address, c.settled_at)"
+        " INSERT INTO events (campaign, key, address, kind, time, text)"
+        " SELECT m.campaign, m.key, l.address, 'in_doubt', l.settled_at, %(words)s"
+        " FROM left_behind l JOIN messages m ON m.id = l.message",
+        f"UPDATE messages m SET claim = NULL FROM runs r WHERE m.claim = r.id AND {ended}",
+        f"UPDATE copies c SET claim = NULL FROM runs r WHERE c.claim = r.id AND {ended}",
+    ):
+        database.change(statement, {"words": BROKE_OFF})
+
+
+def seen_owner(database: Database, row: str, copy: str, campaign_id: int) -> LiveRun | None:
+    """Return the run that had this row, or its copy, in flight when others gave it up, if it can be seen.
+
+    A process that was suspended may be about to write the last of a message whose lease it has lost.
+    """
+    for run_id, pid, host, process in database.rows(
+        "SELECT r.id, r.pid, r.host, r.process FROM messages m LEFT JOIN copies c ON c.message = m.id"
+        " AND c.folded = %(copy)s JOIN runs r ON r.id = CASE WHEN %(copy)s = '' THEN m.run ELSE c.run END"
+        " WHERE m.campaign = %(campaign)s AND m.key = %(row)s"
+        " AND %(words)s = CASE WHEN %(copy)s = '' THEN m.reply ELSE c.reply END",
+        {"campaign": campaign_id, "row": row, "copy": copy, "words": BROKE_OFF},
+    ):
+        if is_alive(host, pid, process):
+            return LiveRun(run_id, pid, str(host), True, LEASE)
+    return None
+
+
+def refuse_while_seen(database: Database, campaign_id: int) -> None:
+    """Raise UserError where the process that had some of a campaign's doubt in flight can still be seen."""
+    for pid, host, process, rows in database.rows(
+        "SELECT r.pid, r.host, r.process, count(*) FROM"
+        " (SELECT run FROM messages WHERE campaign = %(campaign)s AND status = 'in_doubt'"
+        "  AND reply = %(words)s UNION ALL SELECT c.run FROM copies c JOIN messages m ON m.id = c.message"
+        "  WHERE m.campaign = %(campaign)s AND c.status = 'in_doubt' AND c.reply = %(words)s) d"
+        " JOIN runs r ON r.id = d.run GROUP BY r.id",
+        {"campaign": campaign_id, "words": BROKE_OFF},
+    ):
+        if (host, pid, process) != this_process() and is_alive(host, pid, process):
+            what = f"process {pid} on {host} had {counted(rows, 'message')} in doubt on its way"
+            raise UserError(f"{what}, and is still there: it may send yet; end that process, and try again")

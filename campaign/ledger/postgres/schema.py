@@ -1,0 +1,203 @@
+"""The tables of a ledger in PostgreSQL, in a schema of their own. Times are UTC, in integer ns since 1970.
+
+They mean what those of `sqlite/schema.py` mean. Beside these:
+
+    campaigns   `state` says whether workers send it, and `why` it stopped; `generation` changes with
+                each agreement to send, and `bundle` names what a message needs, by blobs
+    runs        many may be without an end; `heartbeat` is of the database's clock; `recorded` is the
+                number of the last `record` that was committed, by which an interrupted commit is known
+    messages    `claim` is the run that holds a row that waits
+    pace        when the next message of a scope may start, and the last starts of each window
+
+What several machines compare (heartbeats, starts, due times) is told by the database's clock. What is
+written for each message has no foreign keys: they would be checked for each row.
+"""
+
+from __future__ import annotations
+
+VERSION = 1
+NAMESPACE = "campaign"  # the schema that the tables are in
+
+# Equality and order of octets, whatever the database's locale is.
+_TEXT = 'text COLLATE "C"'
+
+SCHEMA = f"""
+CREATE TABLE settings (
+    name {_TEXT} PRIMARY KEY,
+    value text NOT NULL
+);
+
+CREATE TABLE campaigns (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name {_TEXT} NOT NULL UNIQUE,
+    file text NOT NULL,
+    digest text,
+    key text,
+    rows bigint,
+    created_at bigint NOT NULL,
+    state text NOT NULL DEFAULT 'idle' CHECK (state IN ('idle', 'sending', 'paused', 'stopped')),
+    why text NOT NULL DEFAULT '',
+    generation bigint NOT NULL DEFAULT 0,
+    bundle jsonb
+);
+
+CREATE TABLE layouts (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    sha256 bytea NOT NULL UNIQUE,  -- of `columns`, which may be too long for an index
+    columns text NOT NULL
+);
+
+CREATE TABLE runs (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    campaign bigint NOT NULL REFERENCES campaigns,
+    host text NOT NULL,
+    pid bigint NOT NULL,
+    process text NOT NULL,
+    server text NOT NULL,
+    username text NOT NULL,
+    started_at bigint NOT NULL,
+    heartbeat bigint NOT NULL,
+    ended_at bigint,
+    recorded bigint NOT NULL DEFAULT 0
+) WITH (fillfactor = 50);
+CREATE INDEX runs_unended ON runs (campaign) WHERE ended_at IS NULL;
+CREATE INDEX runs_scope ON runs (server, username, heartbeat);
+
+CREATE TABLE messages (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    campaign bigint NOT NULL,
+    key {_TEXT} NOT NULL,
+    identity text,
+    number bigint NOT NULL,
+    line bigint NOT NULL,
+    email text NOT NULL,
+    folded {_TEXT} NOT NULL,
+    domain {_TEXT} NOT NULL,
+    hash {_TEXT} NOT NULL,
+    name text NOT NULL,
+    layout bigint NOT NULL,
+    fields text NOT NULL,
+    status {_TEXT} NOT NULL,
+    left_as text,
+    due_at bigint NOT NULL,
+    attempts bigint NOT NULL,
+    spared bigint NOT NULL,
+    claim bigint,
+    run bigint,
+    message_id {_TEXT},
+    bounce_token {_TEXT},
+    reply text NOT NULL,
+    settled_at bigint,
+    UNIQUE (campaign, key)
+) WITH (fillfactor = 80);
+CREATE INDEX messages_due ON messages (campaign, due_at, number)
+    WHERE status IN ('pending', 'deferred') AND claim IS NULL;
+CREATE INDEX messages_claim ON messages (claim) WHERE claim IS NOT NULL;
+CREATE INDEX messages_in_flight ON messages (run) WHERE status = 'in_flight';
+CREATE INDEX messages_status ON messages (campaign, status, domain, settled_at);
+CREATE INDEX messages_folded ON messages (folded);
+CREATE INDEX messages_message_id ON messages (message_id) WHERE message_id IS NOT NULL;
+CREATE INDEX messages_bounce_token ON messages (bounce_token) WHERE bounce_token IS NOT NULL;
+
+CREATE TABLE copies (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    message bigint NOT NULL,
+    address text NOT NULL,
+    folded {_TEXT} NOT NULL,
+    domain {_TEXT} NOT NULL,
+    hash {_TEXT} NOT NULL,
+    status {_TEXT} NOT NULL,
+    due_at bigint NOT NULL,
+    attempts bigint NOT NULL,
+    claim bigint,
+    run bigint,
+    reply text NOT NULL,
+    settled_at bigint,
+    UNIQUE (message, folded)
+);
+CREATE INDEX copies_status ON copies (status, due_at);
+CREATE INDEX copies_folded ON copies (folded);
+CREATE INDEX copies_claim ON copies (claim) WHERE claim IS NOT NULL;
+
+CREATE TABLE attempts (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    run bigint NOT NULL,
+    message bigint,
+    started_at bigint NOT NULL,
+    addresses bigint NOT NULL
+);
+CREATE INDEX attempts_run ON attempts (run, started_at);
+CREATE INDEX attempts_message ON attempts (message);
+
+CREATE TABLE events (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    campaign bigint NOT NULL,
+    key {_TEXT} NOT NULL,
+    address text NOT NULL,
+    kind text NOT NULL,
+    time bigint NOT NULL,
+    text text NOT NULL,
+    run bigint,
+    verdict text,
+    source text
+);
+CREATE INDEX events_key ON events (campaign, key);
+CREATE INDEX events_verdict ON events (campaign, id) WHERE verdict IS NOT NULL;
+CREATE INDEX events_kind ON events (campaign, kind, address) WHERE source IS NOT NULL;
+CREATE INDEX events_address ON events (address, kind) WHERE source IS NOT NULL;
+CREATE UNIQUE INDEX events_source ON events (campaign, key, source) WHERE source IS NOT NULL;
+
+CREATE TABLE suppressions (
+    pattern {_TEXT} NOT NULL,
+    campaign bigint NOT NULL,
+    state text NOT NULL CHECK (state IN ('released', 'held', 'disputed')),
+    reason text NOT NULL,
+    added_at bigint NOT NULL,
+    run bigint,
+    event bigint,
+    PRIMARY KEY (pattern, campaign)
+);
+CREATE INDEX suppressions_held ON suppressions (campaign, event) WHERE state = 'held';
+
+CREATE TABLE blobs (
+    sha256 bytea PRIMARY KEY,
+    content bytea NOT NULL
+);
+
+CREATE TABLE pace (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    server text NOT NULL,
+    username text NOT NULL,
+    last bigint NOT NULL DEFAULT 0,   -- the last slot that was given out
+    quiet_until bigint NOT NULL DEFAULT 0,
+    booted_at bigint NOT NULL DEFAULT 0,  -- when the database that the windows are known of had started
+    UNIQUE (server, username)
+) WITH (fillfactor = 50);
+
+CREATE TABLE pace_slots (  -- the last `n` slots of a window, as a ring
+    scope bigint NOT NULL REFERENCES pace,
+    n bigint NOT NULL,
+    period bigint NOT NULL,
+    i bigint NOT NULL,
+    s bigint NOT NULL,
+    PRIMARY KEY (scope, n, period, i)
+) WITH (fillfactor = 50);
+"""
+
+NOW = "(extract(epoch FROM clock_timestamp()) * 1000000000)::bigint"
+"""The database's clock, UTC ns; it has microseconds."""
+
+UP_SINCE = "(extract(epoch FROM pg_postmaster_start_time()) * 1000000000)::bigint"
+"""When the server was started, UTC ns."""
+
+
+def suppressed(table: str, campaign: str) -> str:
+    """Return the condition that the suppression list covers a row of `table` in a campaign.
+
+    What is held for another campaign does not.
+    """
+    return (
+        "EXISTS (SELECT 1 FROM suppressions s"
+        f" WHERE s.pattern IN ({table}.folded, {table}.domain, {table}.hash)"
+        f" AND (s.state = 'released' OR s.campaign = {campaign}))"
+    )

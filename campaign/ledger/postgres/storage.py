@@ -1,0 +1,147 @@
+"""A ledger in PostgreSQL: what `Storage` asks, made of the parts in this folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from campaign.campaignfile.location import PostgresLocation
+from campaign.clock import Moment
+from campaign.errors import UserError
+from campaign.ledger.attempted import Attempted, LogNote
+from campaign.ledger.patterns import Forgotten
+from campaign.ledger.postgres import doubt, forgetting, noted
+from campaign.ledger.postgres.campaigns import PostgresCampaigns
+from campaign.ledger.postgres.database import Database
+from campaign.ledger.postgres.enrolment import PostgresEnrolment
+from campaign.ledger.postgres.history import PostgresHistory
+from campaign.ledger.postgres.returning import PostgresReturns
+from campaign.ledger.postgres.run import PostgresRun, is_suppressed
+from campaign.ledger.postgres.starts import ages
+from campaign.ledger.postgres.suppression import PostgresSuppressions
+from campaign.ledger.protocols import Choices
+from campaign.ledger.scope import Scope
+from campaign.model import Status
+
+_INCOMPLETE, _COMPLETE = "incomplete", "complete campaigns"  # settings
+
+
+class PostgresStorage:
+    """A ledger in a database; see `storage.Storage`."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.campaigns = PostgresCampaigns(database)
+        self.suppressions = PostgresSuppressions(database)
+        self.secret = database.secret
+        self.close = database.close
+        self.problem = database.problem
+
+    @classmethod
+    def open(cls, location: PostgresLocation, *, create: bool) -> PostgresStorage:
+        """Connect to the database; see `Ledger.open`."""
+        return cls(Database.open(location, create=create))
+
+    @staticmethod
+    def exists(location: PostgresLocation) -> bool:
+        """Whether the database has a ledger. Raises UserError if its server cannot be reached."""
+        return Database.exists(location)
+
+    def at_one_moment(self) -> AbstractContextManager[None]:
+        """Let all that is read within be of one moment, whatever another process writes meanwhile."""
+        return self.database.at_one_moment()
+
+    def enrolment(self, campaign_id: int, choices: Choices | None) -> PostgresEnrolment:
+        """Begin a reading of a campaign's list."""
+        return PostgresEnrolment(self.database, campaign_id, choices or Choices())
+
+    def start(
+        self, campaign_id: int, scope: Scope, now: int, longest_delay: int, *, suppress: bool
+    ) -> PostgresRun:
+        """Take the sender's lease; see `Ledger.start`."""
+        return PostgresRun.start(self.database, campaign_id, scope, now, longest_delay, suppress=suppress)
+
+    def history(self, campaign_id: int) -> PostgresHistory:
+        """Return what happened in a campaign."""
+        return PostgresHistory(self.database, campaign_id)
+
+    def returns(self, campaign_id: int | None) -> PostgresReturns:
+        """Return what came back of a campaign's messages, or, without one, of every campaign's."""
+        return PostgresReturns(self.database, campaign_id)
+
+    def ages(self, scope: Scope, now: Moment, period: int, places: int) -> list[tuple[int, int]]:
+        """Return (age in ns, addresses) of the last starts in `scope`, the oldest first; see `Run.ages`."""
+        return ages(self.database, scope, now, period, places)
+
+    def is_suppressed(self, campaign_id: int, address: str) -> bool:
+        """Whether the suppression list covers an address in a campaign."""
+        return is_suppressed(self.database, campaign_id, address)
+
+    def note_log(self, campaign_id: int, path: str, size: int) -> None:
+        """Note the log that a run appends to; see `Ledger.note_log`."""
+        noted.note(self.database, campaign_id, path, size)
+
+    def log_note(self, campaign_id: int) -> LogNote | None:
+        """Return what the last run that had a log of attempts has noted."""
+        return noted.noted(self.database, campaign_id)
+
+    def log_is_complete(self, campaign_id: int) -> None:
+        """Remove this run's note, unless it still has messages on their way."""
+        noted.complete(self.database, campaign_id)
+
+    def recorded(self, campaign_id: int, note: LogNote) -> Iterator[Attempted]:
+        """Iterate over the attempts of the run that made a note; see `Ledger.recorded`."""
+        return noted.recorded(self.database, campaign_id, note)
+
+    def settle_doubt(
+        self,
+        campaign_id: int,
+        status: Status,
+        keys: Iterable[str],
+        words: str,
+        now: int,
+        *,
+        waiting: bool = False,
+    ) -> int:
+        """Settle rows in doubt, or those that wait; see `Ledger.settle_doubt`."""
+        of = ("pending", "deferred") if waiting else ("in_doubt",)
+        return doubt.settle_doubt(self.database, campaign_id, status, keys, words, now, of)
+
+    def forget(self, text: str, now: int) -> Forgotten:
+        """Remove a person's data from every campaign; see `Ledger.forget`."""
+        return forgetting.forget(self.database, text, now)
+
+    def scrubbed(self, now: int) -> bool:
+        """Take what was removed of people who were forgotten out of the tables."""
+        return forgetting.scrubbed(self.database)
+
+    def incomplete(self, campaign: str, now: int) -> str:
+        """Return why messages of a campaign may be missing in this ledger, "" if none is."""
+        complete = json.loads(self.database.setting(_COMPLETE) or "[]")
+        return "" if campaign in complete else self.database.setting(_INCOMPLETE) or ""
+
+    def mark_incomplete(self, why: str) -> None:
+        """Note why messages may be missing, of any campaign."""
+        with self.database.transaction():
+            self.database.set_setting(_INCOMPLETE, why)
+            self.database.set_setting(_COMPLETE, None)
+
+    def is_copy_of(self, path: Path) -> bool:
+        """Return False: a database is no copy of a file."""
+        return False
+
+    def complete(self, campaign: str | None) -> None:
+        """Note that this ledger knows of all that was sent of a campaign, or of any where it is None."""
+        with self.database.transaction():
+            complete = json.loads(self.database.setting(_COMPLETE) or "[]")
+            if campaign is None:
+                self.database.set_setting(_INCOMPLETE, None)
+            self.database.set_setting(
+                _COMPLETE, None if campaign is None else json.dumps([*complete, campaign])
+            )
+
+    def back_up(self, path: Path, now: int) -> None:
+        """Raise UserError: PostgreSQL has its own programs for that."""
+        raise UserError(self.problem("pg_dump copies a ledger in PostgreSQL, while a send runs too"))
