@@ -12,17 +12,22 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from html.parser import HTMLParser
 
 import tinycss2
 from tinycss2.ast import AtRule, Declaration, Node, QualifiedRule
 
-from campaign.checks.page import Tag
+from campaign.checks.checked import Checked
+from campaign.checks.page import Tag, tag
 from campaign.checks.rule import Rule
 from campaign.checks.seen import Seen
 from campaign.model import Recipient
 
 _PLAIN = re.compile(r"(?:[a-zA-Z][\w-]*|\*)?(?:[.#][\w-]+)*")
 _PIECE = re.compile(r"([.#]?)([\w-]+|\*)")
+_VOID = frozenset(
+    {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
+)
 # What a shorthand sets besides what begins with its name and a hyphen.
 _SHORT = {"font": ("line-height",), "border": ()}
 
@@ -65,6 +70,10 @@ class _Sheet:
 class Check(Rule):
     """See the module."""
 
+    def __init__(self, checked: Checked, name: str) -> None:
+        super().__init__(checked, name)
+        self._below: dict[_Wanted, bool] = {}
+
     def see(self, recipient: Recipient, message: Seen) -> None:
         page = message.page
         if page is None or "@media" not in "".join(page.styles):
@@ -73,18 +82,52 @@ class Check(Rule):
         if not sheet.wanted:
             return
         beaten: dict[_Wanted, None] = {}
-        for tag in page.tags:
-            if "style" in tag.attributes:
-                beaten.update(dict.fromkeys(_beaten(sheet, tag)))
+        for each in page.tags:
+            if "style" in each.attributes:
+                beaten.update(dict.fromkeys(_beaten(sheet, each)))
         told: dict[tuple[str, str], list[str]] = {}
         for one in beaten:
-            # Without a tree, that there is such an element is what is known of those above it.
-            if all(any(compound.matches(tag) for tag in page.tags) for compound in one.before):
+            if not one.before or self._lies_below(one, sheet, page.body):
                 told.setdefault((one.selector, one.condition), []).append(one.property)
         for (selector, condition), properties in told.items():
             names = ", ".join(properties)
             what = f"{names} of `{selector}` under `@media {condition}` has no effect, as the element's style"
             self.find(recipient, self.at(self.in_html(selector), f"{what} has it too; add !important"))
+
+    def _lies_below(self, one: _Wanted, sheet: _Sheet, body: str) -> bool:
+        """Whether an element that is beaten lies below what the selector asks for.
+
+        Read as a tree, which is slow, and so for the first message alone that has such an element.
+        """
+        if one not in self._below:
+            reader = _Reader(one, sheet)
+            reader.feed(body)
+            self._below[one] = reader.found
+        return self._below[one]
+
+
+class _Reader(HTMLParser):
+    """Looks for an element whose style beats a declaration, below the elements that it is meant for."""
+
+    def __init__(self, wanted: _Wanted, sheet: _Sheet) -> None:
+        super().__init__()
+        self.found = False
+        self._wanted, self._sheet = wanted, sheet
+        self._above: list[Tag] = []
+
+    def handle_starttag(self, name: str, attrs: object) -> None:
+        read = tag(self.get_starttag_text() or f"<{name}>")
+        if self._wanted in _beaten(self._sheet, read):
+            above = iter(self._above)
+            self.found |= all(any(compound.matches(one) for one in above) for compound in self._wanted.before)
+        if name not in _VOID:
+            self._above.append(read)
+
+    def handle_endtag(self, name: str) -> None:
+        for depth in range(len(self._above) - 1, -1, -1):
+            if self._above[depth].name == name:
+                del self._above[depth:]
+                return
 
 
 @lru_cache(maxsize=64)

@@ -46,6 +46,15 @@ def test_a_media_rule_that_holds(said: Said, inline: str, rule: str) -> None:
     assert said("media", html=MEDIA.format(inline=inline, rule=rule)) == []
 
 
+@pytest.mark.parametrize(("above", "times"), [("x", 1), ("y", 0)])
+def test_a_selector_with_something_above(said: Said, above: str, times: int) -> None:
+    """The same class stands elsewhere too."""
+    style = "<style>.m{display:none}@media (max-width:480px){.x td.m{display:block}}</style>"
+    table = "<table class='{}'><tr><td class='m'>Hi<br></table>"
+    html = f"{style}{table.format(above)}<p class='x'>Hi</p>{table.format('z')}"
+    assert len(said("media", html=html)) == times
+
+
 def test_a_rule_for_print_is_not_looked_at(said: Said) -> None:
     html = "<style>.m{display:block}@media print{.m{display:none}}</style><p class='m'>Hi"
     assert said("media", html=html) == []
