@@ -1,0 +1,56 @@
+"""`python -m tests.bench [--quick] [--million] [--json] [WORKLOAD ...]`: campaign beside its peers.
+
+Needs Debian's postfix and the extra `bench`. It measures, and judges nothing: figures are ratios of
+medians in one run, and mean something only beside their workload.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator
+
+from tests.bench import table
+from tests.bench.place import Place, opened
+from tests.bench.turns import Comparison
+from tests.bench.workloads import commands, rows, sends, stages
+
+WORKLOADS: dict[str, Callable[[Place], Iterator[Comparison]]] = {
+    "stages": stages.stages,
+    "sends": sends.sends,
+    "attachments": sends.attachments,
+    "rows": rows.rows,
+    "resume": rows.resume,
+    "start": commands.start,
+    "ledger": commands.ledger,
+}
+
+
+def main() -> None:
+    """Run the workloads that are named, or all."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=", ".join(WORKLOADS))
+    parser.add_argument("--quick", action="store_true", help="a look at everything, in two minutes")
+    parser.add_argument("--million", action="store_true", help="lists of a million rows too: an hour")
+    parser.add_argument("--json", action="store_true", help="one JSON document, in place of tables")
+    wanted = parser.parse_args()
+    unknown = [name for name in wanted.workloads if name not in WORKLOADS]
+    if unknown:
+        parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(WORKLOADS)}")
+    found: list[Comparison] = []
+    if not wanted.json:
+        print(json.dumps(table.machine(), indent=1))
+    with opened(quick=wanted.quick, million=wanted.million) as place:
+        for name in wanted.workloads or WORKLOADS:
+            for comparison in WORKLOADS[name](place):
+                found.append(comparison)
+                if not wanted.json:
+                    print("\n".join(table.lines(comparison)), flush=True)
+    if wanted.json:
+        one = {"machine": table.machine(), "comparisons": list(map(table.machine_readable, found))}
+        json.dump(one, sys.stdout, indent=1)
+
+
+if __name__ == "__main__":
+    main()
