@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from campaign.clock import Moment
 from campaign.ledger.scope import Scope
-from campaign.model import BadRow, Double, Recipient
+from campaign.ledger.slots import Slots
+from campaign.model import BadRow, Double, Recipient, Window
 
 if TYPE_CHECKING:
     from campaign.delivery import Result, Verdict
@@ -223,6 +224,9 @@ class Run(Protocol):
         The oldest comes first; at most the last `places` are returned. A start that the clocks put into
         the future counts as now.
         """
+
+    def slots(self, windows: Sequence[Window]) -> Slots | None:
+        """Return where places in these windows are booked, or None where no other machine can take any."""
 
     def note_start(self, started_at: int, addresses: int, steady: int | None = None) -> None:
         """Count a test message, which belongs to no row, towards the rate."""

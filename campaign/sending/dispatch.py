@@ -19,7 +19,7 @@ from campaign.delivery import Answer, Stage, Verdict
 from campaign.ledger.protocols import Claim, Run
 from campaign.model import SECOND
 from campaign.sending.breaker import Breaker
-from campaign.sending.gate import Gate, Pace
+from campaign.sending.gate import Gate
 from campaign.verdict import judge, words
 from campaign.wording import counted
 
@@ -59,9 +59,9 @@ class Dispatch:
     """See the module. Every method may be called from any connection's thread."""
 
     def __init__(
-        self, ledger: Run, pace: Pace, policy: RetryPolicy, breaker: Breaker, *, limit: int | None = None
+        self, ledger: Run, gate: Gate, policy: RetryPolicy, breaker: Breaker, *, limit: int | None = None
     ) -> None:
-        self.gate = Gate(pace)
+        self.gate = gate
         self.stopped: Stop | None = None
         self.finished = False  # nothing is left to send, and no connection holds a row
         self.at_once = threading.Event()  # do not even wait for answers

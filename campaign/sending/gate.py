@@ -20,8 +20,8 @@ from typing import Protocol
 from campaign.model import SECOND, Window
 from campaign.sending.outlook import Outlook, outlook
 
-# An envelope goes out early only if its content may follow within this time: the server waits.
-_AHEAD = 2 * SECOND
+AHEAD = 2 * SECOND
+"""An envelope goes out early only if its content may follow within this time: the server waits."""
 # How long before its content may leave an intent is committed: what commits have taken lately, and
 # little more, since those that a crash leaves behind are in doubt. The initial and the maximum lead.
 _FIRST_LEAD, _MOST_LEAD = SECOND // 100, SECOND // 10
@@ -95,8 +95,8 @@ class Gate:
     def _ask_ahead(self, now: int, booking: Booking) -> int:
         with self._lock:
             delay = max(self._pace.finish(now, self._ahead + booking.addresses), self._held_until - now)
-            if delay > _AHEAD:
-                return delay - _AHEAD // 2
+            if delay > AHEAD:
+                return delay - AHEAD // 2
             booking.ahead_now = booking.addresses
             self._ahead += booking.addresses
             return 0

@@ -222,11 +222,16 @@ class Lane:
             if not held:
                 self._abandon("the row was withdrawn, suppressed or settled meanwhile")
                 return
-            self._start(booking, intent)
+            if not self._start(booking, intent):
+                self._abandon("the run was stopped before this message")
+                return
             connection.session.release(work.message)
 
-    def _start(self, booking: Booking, intent: Intent) -> None:
-        """Wait for a place in the pace. A start much later than the intent says is recorded first."""
+    def _start(self, booking: Booking, intent: Intent) -> bool:
+        """Wait for a place in the pace. A start much later than the intent says is recorded first.
+
+        Returns False where the run is stopped, and the place would be a long time coming.
+        """
         planned, delay = intent.steady or 0, 0
         while True:
             now = clock.moment()
@@ -234,9 +239,11 @@ class Lane:
                 planned = now.steady + delay
                 self._ledger.put_off(replace(intent, started_at=now.utc + delay, steady=planned))
             elif delay := booking.start(now.steady):
+                if delay > SECOND and self._dispatch.stopped is not None:
+                    return False
                 time.sleep(min(delay / SECOND, _SLICE))
             else:
-                return
+                return True
 
     def _may_write(self) -> bool:
         """Whether the lease is certainly ours still: a process that was suspended cannot know."""

@@ -27,9 +27,11 @@ from campaign.sending.account import load_pace, scope_of
 from campaign.sending.breaker import Breaker
 from campaign.sending.connection import LoginRefused, Opener, Patience, Waits
 from campaign.sending.dispatch import Dispatch, Ending, Stop
+from campaign.sending.gate import Gate
 from campaign.sending.lane import Lane, Shared
 from campaign.sending.outlook import Outlook
 from campaign.sending.pacing import LocalPace
+from campaign.sending.sharedgate import SharedGate
 from campaign.sending.work import Renders
 from campaign.smtp import Login
 from campaign.wording import counted
@@ -68,7 +70,10 @@ class Sender:
         self.ledger = ledger
         self._pace = LocalPace(campaign.windows)
         self._breaker = self._armed_breaker()
-        self.dispatch = Dispatch(ledger, self._pace, campaign.retry, self._breaker, limit=limit)
+        # A rate that machines share is booked in the ledger.
+        self._slots = ledger.slots(campaign.windows) if campaign.windows else None
+        gate = Gate(self._pace) if self._slots is None else SharedGate(self._pace, self._slots)
+        self.dispatch = Dispatch(ledger, gate, campaign.retry, self._breaker, limit=limit)
         self._waits = waits = Waits(listener.waiting)
         opener = Opener(campaign.smtp, login, patience, waits, self.dispatch.ended)
         self._opened = threading.Event()  # a first session
@@ -97,6 +102,13 @@ class Sender:
 
         Raises what a thread could not handle: LeaseLost, or a bug.
         """
+        try:
+            return self._run()
+        finally:
+            if self._slots is not None:
+                self._slots.close()
+
+    def _run(self) -> Stop:
         load_pace(self._pace, scope_of(self.campaign), self.campaign.windows, self.ledger, clock.moment())
         self._beat()
         # They may hang in the system's connect(); who must stop at once does not wait for that.

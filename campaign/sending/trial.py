@@ -16,8 +16,9 @@ from campaign.clock import Moment
 from campaign.delivery import Message, Result, Verdict
 from campaign.ledger import Scope
 from campaign.ledger.protocols import Claim, Intent, Run
+from campaign.ledger.slots import Slots
 from campaign.message.render import Renderer
-from campaign.model import Recipient
+from campaign.model import Recipient, Window
 
 
 class Trial:
@@ -94,6 +95,10 @@ class Trial:
     def ages(self, scope: Scope, now: Moment, period: int, places: int) -> list[tuple[int, int]]:
         """See `Run`."""
         return self._ledger.ages(scope, now, period, places)
+
+    def slots(self, windows: Sequence[Window]) -> Slots | None:
+        """See `Run`."""
+        return self._ledger.slots(windows)
 
     def note_start(self, started_at: int, addresses: int, steady: int | None = None) -> None:
         """See `Run`."""

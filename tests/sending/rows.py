@@ -8,7 +8,7 @@ from campaign.clock import Moment
 from campaign.delivery import Result, Verdict
 from campaign.ledger import Scope
 from campaign.ledger.protocols import Claim, Intent
-from campaign.model import Recipient, Status
+from campaign.model import Recipient, Status, Window
 
 _WAITING = (Status.PENDING, Status.DEFERRED)
 
@@ -93,6 +93,9 @@ class Rows:
     def ages(self, scope: Scope, now: Moment, period: int, places: int) -> list[tuple[int, int]]:
         ages = [(now.utc - intent.started_at, len(intent.addresses)) for intent in self.intended]
         return [(age, addresses) for age, addresses in ages if age < period]
+
+    def slots(self, windows: Sequence[Window]) -> None:
+        return None
 
     def note_start(self, started_at: int, addresses: int, steady: int | None = None) -> None:
         self.intended.append(Intent("", started_at, ("",) * addresses, ""))

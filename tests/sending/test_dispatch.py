@@ -11,6 +11,7 @@ from campaign.delivery import Answer, EnhancedCode, Envelope, Fate, Message, Rep
 from campaign.model import Status
 from campaign.sending.breaker import Breaker
 from campaign.sending.dispatch import Dispatch
+from campaign.sending.gate import Gate
 from campaign.sending.pacing import LocalPace
 from campaign.sending.retry import Standing, decide
 from tests.sending.rows import Rows
@@ -18,7 +19,7 @@ from tests.sending.rows import Rows
 
 @pytest.fixture
 def dispatch() -> Dispatch:
-    return Dispatch(Rows(), LocalPace(()), RetryPolicy(), Breaker(None, None))
+    return Dispatch(Rows(), Gate(LocalPace(())), RetryPolicy(), Breaker(None, None))
 
 
 def answer(code: int, enhanced: tuple[int, int, int] | None, stage: Stage = Stage.RCPT) -> Answer:

@@ -24,12 +24,13 @@ from campaign.ledger.postgres.database import Database, LedgerAway
 from campaign.ledger.postgres.recording import Recorder, lease_lost
 from campaign.ledger.postgres.runs import LEASE, reap, refuse_held
 from campaign.ledger.postgres.schema import NOW, suppressed
+from campaign.ledger.postgres.slots import PostgresSlots
 from campaign.ledger.postgres.starts import ages
 from campaign.ledger.postgres.writes import Writes
 from campaign.ledger.processes import this_process
 from campaign.ledger.protocols import WINDOW, Claim, Intent, row_and_copy
 from campaign.ledger.scope import Scope
-from campaign.model import SECOND
+from campaign.model import SECOND, Window
 
 TRIPPED = "tripped"  # the event with which a new window of results begins
 _STARTING = 0x53544152  # the advisory lock of whoever begins a run
@@ -58,6 +59,7 @@ class PostgresRun:
         beating: Database,
         campaign_id: int,
         run_id: int,
+        scope: Scope,
         longest_delay: int,
         *,
         suppress: bool,
@@ -66,6 +68,7 @@ class PostgresRun:
         self._beating = beating
         self._campaign_id = campaign_id
         self._run_id = run_id
+        self._scope = scope
         self._of = {"campaign": campaign_id, "run": run_id}
         self._longest_delay = longest_delay
         self._claims = Claims(database, campaign_id, run_id, longest_delay)
@@ -104,7 +107,7 @@ class PostgresRun:
                     (campaign_id, *this_process(), scope.host, scope.username),
                 )
             run_id = found[0] if found else 0
-            run = cls(database, beating, campaign_id, run_id, longest_delay, suppress=suppress)
+            run = cls(database, beating, campaign_id, run_id, scope, longest_delay, suppress=suppress)
             run._renew()
             return run
         except BaseException:
@@ -225,6 +228,10 @@ class PostgresRun:
     def ages(self, scope: Scope, now: clock.Moment, period: int, places: int) -> list[tuple[int, int]]:
         """Return (age in ns, addresses) of the last starts in `scope`; see `starts.ages`."""
         return ages(self.database, scope, now, period, places)
+
+    def slots(self, windows: Sequence[Window]) -> PostgresSlots:
+        """Return where places in these windows are booked, which all machines share."""
+        return PostgresSlots(self.database.location, self._scope, windows)
 
     @_patiently
     def note_start(self, started_at: int, addresses: int, steady: int | None = None) -> None:

@@ -7,13 +7,15 @@ They mean what those of `sqlite/schema.py` mean. Beside these:
     runs        many may be without an end; `heartbeat` is of the database's clock; `recorded` is the
                 number of the last `record` that was committed, by which an interrupted commit is known
     messages    `claim` is the run that holds a row that waits
-    pace        when the next message of a scope may start, and the last starts of each window
+    pace        the slots in which contents start; see `pace.py`
 
 What several machines compare (heartbeats, starts, due times) is told by the database's clock. What is
 written for each message has no foreign keys: they would be checked for each row.
 """
 
 from __future__ import annotations
+
+from campaign.ledger.postgres.pace import PACE
 
 VERSION = 1
 NAMESPACE = "campaign"  # the schema that the tables are in
@@ -164,25 +166,7 @@ CREATE TABLE blobs (
     content bytea NOT NULL
 );
 
-CREATE TABLE pace (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    server text NOT NULL,
-    username text NOT NULL,
-    last bigint NOT NULL DEFAULT 0,   -- the last slot that was given out
-    quiet_until bigint NOT NULL DEFAULT 0,
-    booted_at bigint NOT NULL DEFAULT 0,  -- when the database that the windows are known of had started
-    UNIQUE (server, username)
-) WITH (fillfactor = 50);
-
-CREATE TABLE pace_slots (  -- the last `n` slots of a window, as a ring
-    scope bigint NOT NULL REFERENCES pace,
-    n bigint NOT NULL,
-    period bigint NOT NULL,
-    i bigint NOT NULL,
-    s bigint NOT NULL,
-    PRIMARY KEY (scope, n, period, i)
-) WITH (fillfactor = 50);
-"""
+{PACE}"""
 
 NOW = "(extract(epoch FROM clock_timestamp()) * 1000000000)::bigint"
 """The database's clock, UTC ns; it has microseconds."""

@@ -33,7 +33,7 @@ from campaign.ledger.sqlite.starts import ages
 from campaign.ledger.sqlite.upgrade import REFOLDED_AT
 from campaign.ledger.sqlite.watch import Watch
 from campaign.ledger.sqlite.writes import Writes
-from campaign.model import SECOND, Recipient
+from campaign.model import SECOND, Recipient, Window
 
 TRIPPED = "tripped"  # the event with which a new window of results begins
 _RECIPIENT = "m.layout, m.number, m.line, m.key, m.email, m.name, m.fields, m.identity"
@@ -247,8 +247,7 @@ class SqliteRun:
         free += [due for key, address, due in copies if copy_key(key, address) not in self._claimed]
         if self._recorder.behind:  # one that is deferred may be among what is kept
             free.append(now + SECOND)
-        due = min(free, default=None)
-        return None if due is None else min(due, now + self._longest_delay)
+        return min([*free, now + self._longest_delay]) if free else None
 
     def recent_verdicts(self, count: int) -> list[Verdict]:
         """Return the verdicts on the campaign's last results since the breaker tripped, oldest first."""
@@ -256,8 +255,8 @@ class SqliteRun:
             "SELECT verdict FROM events WHERE campaign = ? AND verdict IS NOT NULL ORDER BY id DESC LIMIT ?",
             (self._campaign_id, count),
         )
-        recent = list(takewhile(lambda verdict: verdict != TRIPPED, (str(verdict) for (verdict,) in rows)))
-        return [Verdict(verdict) for verdict in reversed(recent)]
+        recent = takewhile(lambda verdict: verdict != TRIPPED, (str(verdict) for (verdict,) in rows))
+        return [Verdict(verdict) for verdict in reversed([*recent])]
 
     def trip(self, now: int, *, take_back: bool) -> None:
         """Begin a new window of results; `take_back`: remove the suppressions that are held in this one."""
@@ -291,6 +290,9 @@ class SqliteRun:
     def ages(self, scope: Scope, now: clock.Moment, period: int, places: int) -> list[tuple[int, int]]:
         """Return (age in ns, addresses) of the last starts in `scope`; see `starts.ages`."""
         return ages(self._database, scope, now, period, places)
+
+    def slots(self, windows: Sequence[Window]) -> None:
+        """Return None: who has the lease of a file has all places."""
 
     def note_start(self, started_at: int, addresses: int, steady: int | None = None) -> None:
         """Count a test message, which belongs to no row, towards the rate."""

@@ -1,0 +1,134 @@
+"""The tables and the function with which slots are booked; `ledger/slots.py` has the proof.
+
+`pace` has a row for each account, whose lock makes bookings one after the other, and `pace_slots` the
+ends of its last `kept` slots as a ring: slot k is at k mod kept. One ring does for all windows, also for
+those of campaigns with other rates: slot k−N is looked up where a window of N asks for it.
+
+A booking is committed without waiting for the disk, so that a crash of the server may forget the last
+ones. Whatever they were used for has an intent on the disk before. So after the server was started, or
+where its clock was set back, or where a wider or longer window is asked for than is kept, nothing is
+booked until every slot that is still about has ended; then the ring is made anew from `attempts`.
+"""
+
+from __future__ import annotations
+
+from campaign.ledger.slots import HORIZON
+from campaign.model import SECOND
+
+QUIET = HORIZON + 3 * SECOND
+"""How long nothing is booked then: slots are booked HORIZON ahead, and end within a guard."""
+
+_LATE = 2 * SECOND
+"""By how much a start may be later than its attempt says: two clocks, a slow disk, and its guard."""
+
+_BEATS = 120 * SECOND
+"""How long after a heartbeat of its run something may have started, and more."""
+
+PACE = f"""
+CREATE TABLE pace (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    server text NOT NULL,
+    username text NOT NULL,
+    places bigint NOT NULL DEFAULT 0,       -- slots that were numbered; the next has this number
+    kept bigint NOT NULL DEFAULT 0,
+    reach bigint NOT NULL DEFAULT 0,        -- the longest period for which the slots are known, ns
+    last bigint NOT NULL DEFAULT 0,         -- the start of the last slot
+    quiet_until bigint NOT NULL DEFAULT 0,
+    booted_at bigint NOT NULL DEFAULT 0,    -- start of the server whose slots these are; 0: make them anew
+    UNIQUE (server, username)
+) WITH (fillfactor = 50);
+
+CREATE TABLE pace_slots (
+    scope bigint NOT NULL REFERENCES pace,
+    i bigint NOT NULL,
+    ends bigint NOT NULL,
+    PRIMARY KEY (scope, i)
+) WITH (fillfactor = 50);
+
+CREATE FUNCTION pace_now() RETURNS bigint LANGUAGE sql AS
+'SELECT (extract(epoch FROM clock_timestamp()) * 1000000000)::bigint';
+
+-- Make the ring of an account anew from its attempts.
+CREATE FUNCTION pace_rebuild(account pace, wanted bigint, longest bigint) RETURNS pace
+LANGUAGE plpgsql AS $$
+DECLARE
+    present bigint := pace_now();
+BEGIN
+    DELETE FROM pace_slots WHERE scope = account.id;
+    INSERT INTO pace_slots (scope, i, ends)
+        SELECT account.id, row_number() OVER (ORDER BY started) - 1, started + {_LATE}
+        FROM (
+            SELECT least(a.started_at, present) AS started
+            FROM runs r JOIN attempts a ON a.run = r.id CROSS JOIN generate_series(1, a.addresses)
+            WHERE r.server = account.server AND r.username = account.username
+                AND r.heartbeat > present - longest - {_BEATS} AND a.started_at > present - longest - {_LATE}
+            ORDER BY a.started_at DESC LIMIT wanted
+        ) latest;
+    GET DIAGNOSTICS account.places = ROW_COUNT;
+    account.kept := wanted;
+    account.reach := longest;
+    account.last := 0;
+    account.booted_at := (extract(epoch FROM pg_postmaster_start_time()) * 1000000000)::bigint;
+    RETURN account;
+END $$;
+
+-- Book a slot for `addresses` places, or say from when on one could be had: `booked` tells which.
+-- `taking`: false to ask only. `at` and `present` are UTC ns.
+CREATE FUNCTION pace_book(
+    of_server text, of_username text, counts bigint[], periods bigint[], spacing bigint,
+    addresses bigint, guard bigint, taking boolean, OUT at bigint, OUT booked boolean, OUT present bigint
+) LANGUAGE plpgsql AS $$
+DECLARE
+    account pace;
+    up bigint := (extract(epoch FROM pg_postmaster_start_time()) * 1000000000)::bigint;
+    widest bigint := (SELECT max(count) FROM unnest(counts) AS count);
+    longest bigint := (SELECT max(period) FROM unnest(periods) AS period);
+    known bigint;
+    ended bigint;
+    fresh boolean := false;  -- nobody has booked here before: this commit alone waits for the disk
+BEGIN
+    SELECT * INTO account FROM pace WHERE server = of_server AND username = of_username FOR UPDATE;
+    IF NOT FOUND THEN
+        INSERT INTO pace (server, username) VALUES (of_server, of_username) ON CONFLICT DO NOTHING;
+        fresh := FOUND;
+        SELECT * INTO account FROM pace WHERE server = of_server AND username = of_username FOR UPDATE;
+    END IF;
+    IF NOT fresh THEN
+        PERFORM set_config('synchronous_commit', 'off', true);
+    END IF;
+    present := pace_now();
+    booked := false;
+    IF account.booted_at != 0 AND (account.last > present + {HORIZON + SECOND} OR widest > account.kept
+            OR longest > account.reach) THEN
+        UPDATE pace SET booted_at = 0, quiet_until = present + {QUIET} WHERE id = account.id
+            RETURNING * INTO account;
+    END IF;
+    IF account.booted_at != up THEN
+        at := least(greatest(up + {QUIET}, account.quiet_until), present + {QUIET});
+        IF at > present AND NOT fresh THEN
+            RETURN;
+        END IF;
+        account := pace_rebuild(account, greatest(widest, account.kept), greatest(longest, account.reach));
+        UPDATE pace SET places = account.places, kept = account.kept, reach = account.reach,
+            last = account.last, booted_at = account.booted_at WHERE id = account.id;
+        present := pace_now();
+    END IF;
+    at := greatest(present, account.last + spacing);
+    known := greatest(0, account.places - account.kept);
+    FOR w IN 1 .. cardinality(counts) LOOP
+        SELECT max(ends) INTO ended FROM pace_slots WHERE scope = account.id AND i = ANY (ARRAY(
+            SELECT k % account.kept FROM generate_series(greatest(known, account.places - counts[w]),
+                account.places + addresses - 1 - counts[w]) AS k));
+        at := greatest(at, ended + periods[w]);
+    END LOOP;
+    booked := taking AND at <= present + {HORIZON};
+    IF booked THEN
+        INSERT INTO pace_slots (scope, i, ends)
+            SELECT account.id, k % account.kept, at + guard
+            FROM generate_series(account.places, account.places + addresses - 1) AS k
+            ON CONFLICT (scope, i) DO UPDATE SET ends = excluded.ends;
+        UPDATE pace SET places = account.places + addresses, last = at WHERE id = account.id;
+    END IF;
+    present := pace_now();
+END $$;
+"""
