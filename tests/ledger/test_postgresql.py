@@ -1,0 +1,253 @@
+"""What only a ledger on a server must do: leases by its clock, claims of many runs, cut connections."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from campaign.campaignfile.location import Location, PostgresLocation
+from campaign.errors import LeaseHeld, LeaseLost, UserError
+from campaign.ledger import Ledger
+from campaign.ledger.postgres.database import Database, LedgerAway
+from campaign.ledger.postgres.enrolment import _ENROLLING
+from campaign.ledger.postgres.runs import LEASE, reap
+from campaign.ledger.postgres.storage import PostgresStorage
+from campaign.model import SECOND, Status
+from tests.ledger.book import (
+    NOW,
+    database,
+    enrol,
+    intent,
+    people,
+    registered,
+    result,
+    row,
+    start,
+    statuses,
+)
+
+ANNA, BEN, CLEO = "anna@example.com", "ben@example.com", "cleo@example.com"
+
+pytestmark = pytest.mark.kinds("postgres")
+
+
+@pytest.fixture
+def ledger(location: Location) -> Iterator[Ledger]:
+    book = registered(location)
+    enrol(book, people(ANNA, BEN, CLEO))
+    yield book
+    book.close()
+
+
+@pytest.fixture
+def elsewhere(location: Location) -> Iterator[Ledger]:
+    """The same ledger, opened by another machine."""
+    book = registered(location)
+    yield book
+    book.close()
+
+
+def connection_of(ledger: Ledger) -> Database:
+    assert isinstance(ledger.storage, PostgresStorage)
+    return ledger.storage.database
+
+
+def silent_for(ledger: Ledger, seconds: int) -> None:
+    """Let the run be another machine's that has not been heard of for so long."""
+    database(ledger).change(
+        "UPDATE runs SET host = 'elsewhere', heartbeat = heartbeat - ?", (seconds * SECOND,)
+    )
+
+
+@pytest.mark.parametrize(("seconds", "lives"), [(0, True), (25, True), (31, False), (86_400, False)])
+def test_a_run_elsewhere_lives_by_its_heartbeat(ledger: Ledger, seconds: int, lives: bool) -> None:
+    start(ledger)
+    silent_for(ledger, seconds)
+    if lives:
+        with pytest.raises(LeaseHeld, match="counts as dead 30 s after its last heartbeat"):
+            start(ledger)
+    else:
+        start(ledger)
+
+
+def test_nobody_is_given_up_before_a_lease_has_passed_since_the_server_came_back(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(ledger)
+    silent_for(ledger, 600)
+    up = f"{time.time_ns() - LEASE + 20 * SECOND}"
+    monkeypatch.setattr("campaign.ledger.postgres.runs.UP_SINCE", up)
+    with pytest.raises(LeaseHeld):
+        start(ledger)
+
+
+def test_runs_of_several_machines_claim_different_rows(
+    ledger: Ledger, elsewhere: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("campaign.ledger.postgres.run.refuse_held", lambda database: None)
+    first, second = start(ledger), start(elsewhere)
+    assert [claim.key for claim in first.claim(NOW, 2)] == [ANNA, BEN]
+    assert [claim.key for claim in second.claim(NOW, 2)] == [CLEO]
+    assert second.record((), (intent(ANNA), intent(CLEO))) == {CLEO}  # Anna is the other's
+    assert first.record((), (intent(ANNA),)) == {ANNA}
+    first.end(NOW)  # which gives Ben back
+    assert [claim.key for claim in second.claim(NOW, 2)] == [BEN]
+
+
+def test_a_row_that_the_list_changed_is_taken_from_who_holds_it(ledger: Ledger, elsewhere: Ledger) -> None:
+    run = start(ledger)
+    run.claim(NOW, 10)
+    enrol(elsewhere, [row(1, ANNA, city="Bergen"), row(2, BEN), row(3, CLEO)])
+    assert run.record((), (intent(ANNA), intent(BEN))) == {BEN}
+    (claim,) = run.claim(NOW, 10)
+    assert claim.recipient.row["city"] == "Bergen"
+    assert run.record((), (intent(ANNA),)) == {ANNA}
+
+
+def test_what_is_on_its_way_stays_so_while_the_list_is_enrolled_again(
+    ledger: Ledger, elsewhere: Ledger
+) -> None:
+    run = start(ledger)
+    run.claim(NOW, 10)
+    run.record((), (intent(ANNA),))
+    enrol(elsewhere, people(ANNA, BEN, CLEO))
+    enrol(elsewhere, people(BEN))
+    assert statuses(ledger) == {ANNA: "in_flight", BEN: "pending", CLEO: "withdrawn"}
+
+
+# The run is ended by others while it is about to send.
+
+
+def test_who_ends_a_run_waits_for_its_intent_and_then_sees_it(
+    ledger: Ledger, location: PostgresLocation, elsewhere: Ledger
+) -> None:
+    start(ledger).claim(NOW, 10)
+    with psycopg.connect(location.address) as sending:
+        sending.execute("UPDATE campaign.runs SET recorded = 1")  # as `record` does first
+        sending.execute("UPDATE campaign.messages SET status = 'in_flight', run = 1 WHERE key = %s", (ANNA,))
+        with psycopg.connect(location.address) as ending:
+            ending.execute("SET lock_timeout = '100ms'")
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                ending.execute("UPDATE campaign.runs SET ended_at = heartbeat")
+    silent_for(ledger, 31)
+    ended(elsewhere)
+    assert statuses(ledger)[ANNA] == "in_doubt"
+
+
+def ended(ledger: Ledger) -> None:
+    with connection_of(ledger).transaction():
+        reap(connection_of(ledger))
+
+
+def test_no_intent_holds_once_the_run_was_ended_and_answers_still_count(
+    ledger: Ledger, elsewhere: Ledger
+) -> None:
+    run = start(ledger)
+    run.claim(NOW, 10)
+    run.record((), (intent(ANNA),))
+    silent_for(ledger, 31)
+    ended(elsewhere)
+    assert statuses(ledger)[ANNA] == "in_doubt"
+    with pytest.raises(LeaseLost):
+        run.record((result(ANNA),), (intent(BEN),))
+    assert statuses(ledger) == {ANNA: "accepted", BEN: "pending", CLEO: "pending"}
+    with pytest.raises(LeaseLost):
+        run.heartbeat(NOW)
+    with pytest.raises(LeaseLost):
+        run.claim(NOW, 1)
+
+
+# The connection breaks.
+
+
+@pytest.mark.parametrize("committed", [True, False], ids=["after the commit", "before the commit"])
+def test_a_connection_that_breaks_in_a_commit_is_looked_into(
+    ledger: Ledger, committed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = start(ledger)
+    run.claim(NOW, 10)
+    run.record((), (intent(ANNA),))
+    connection = connection_of(ledger)
+    real = connection.together
+    broken: list[bool] = []
+
+    def together(statements: list[tuple[str, object]], *, durable: bool = True) -> object:
+        if broken:
+            return real(statements, durable=durable)  # type: ignore[arg-type]
+        broken.append(True)
+        if committed:
+            real(statements, durable=durable)  # type: ignore[arg-type]
+        connection._connection.close()
+        raise LedgerAway("cut")
+
+    monkeypatch.setattr(connection, "together", together)
+    assert run.record((result(ANNA, Status.DEFERRED),), (intent(BEN),)) == {BEN}
+    assert statuses(ledger) == {ANNA: "deferred", BEN: "in_flight", CLEO: "pending"}
+    assert database(ledger).rows("SELECT attempts FROM messages WHERE key = ?", (ANNA,)) == [(1,)]
+    assert database(ledger).rows("SELECT count(*) FROM attempts") == [(2,)]
+    assert database(ledger).rows("SELECT count(*) FROM events") == [(1,)]
+    assert run.record((result(BEN),), (intent(CLEO),)) == {CLEO}
+
+
+def test_a_run_goes_on_when_its_connections_were_cut(ledger: Ledger, location: PostgresLocation) -> None:
+    run = start(ledger)
+    run.claim(NOW, 1)
+    cut(location)
+    assert [claim.key for claim in run.claim(NOW, 1)] == [BEN]
+    cut(location)
+    run.heartbeat(NOW)
+    run.heartbeat(NOW)
+    assert run.holds(0)
+    assert run.record((), (intent(ANNA), intent(BEN))) == {ANNA, BEN}
+
+
+def cut(location: PostgresLocation) -> None:
+    with psycopg.connect(location.address, autocommit=True) as other:
+        other.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid != pg_backend_pid()"
+        )
+
+
+def test_an_enrolment_waits_for_another_and_writes_nothing_where_it_is_cut(
+    ledger: Ledger, location: PostgresLocation
+) -> None:
+    enrolment = ledger.enrolment()
+    enrolment.stage(("email", "city"), people(*(f"user{n}@example.com" for n in range(3000))))
+    enrolment.drop_duplicates()
+    enrolment.recognise()
+    assert enrolment.plan().new == 3000
+    failed: list[UserError] = []
+
+    def apply() -> None:
+        try:
+            enrolment.apply(NOW)
+        except UserError as error:
+            failed.append(error)
+
+    with psycopg.connect(location.address) as other:
+        other.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_ENROLLING, ledger.campaign_id))
+        applying = threading.Thread(target=apply)
+        applying.start()
+        time.sleep(0.3)
+        assert applying.is_alive()
+        other.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        )
+        applying.join()
+    assert failed
+    connection_of(ledger).reconnect()
+    assert set(statuses(ledger)) == {ANNA, BEN, CLEO}
+    with pytest.raises(UserError, match="the connection to the ledger's server broke"):
+        enrolment.apply(NOW)
+    assert enrol(ledger, people(*(f"user{n}@example.com" for n in range(3000)))).new == 3000
+    assert len(statuses(ledger)) == 3003
+
+
+def test_a_key_that_no_index_holds_is_refused(ledger: Ledger) -> None:
+    with pytest.raises(UserError, match="line 2: the key is too long"):
+        ledger.enrolment().stage(("email", "city"), [row(1, ANNA, key="k" * 3000)])
