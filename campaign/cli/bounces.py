@@ -68,6 +68,9 @@ def command(
     rules = Rules(count, int(seconds * SECOND), found.suppress)
     ledger = Ledger.open(identity.ledger, identity.name, create=False, read_only=dry_run)
     try:
+        if not ledger.knows_campaign:  # its name was changed, perhaps: every report would pass for another's
+            what = f"the ledger has no campaign {identity.name!r}: nothing was sent"
+            raise UserError(ledger.problem(what))
         reader = Reader(ledger.returns(), rules, found.mailto, dry=dry_run)
         try:
             reader.read(mailbox, time.time_ns())

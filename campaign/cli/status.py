@@ -93,7 +93,7 @@ def _show(campaign: Identity, ledger: Ledger, summary: Summary, outlook: Outlook
         *terminal.outlook_lines(outlook, campaign.windows, now),
         *terminal.domain_lines(ledger.history, now),
         *terminal.reply_lines(ledger.history.replies(now)),
-        *returned_lines(ledger.returns()),
+        *returned_lines(ledger.returns(), shown(campaign.file)),
         *terminal.next_lines(shown(campaign.file), summary),
     ):
         echo(line)

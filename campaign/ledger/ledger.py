@@ -117,6 +117,11 @@ class Ledger:
         return self._campaigns.file(self.campaign_id)
 
     @property
+    def knows_campaign(self) -> bool:
+        """Whether this campaign was ever registered here."""
+        return self.campaign_id != _UNREGISTERED
+
+    @property
     def knows_nobody(self) -> bool:
         """Whether no campaign has ever enrolled a row here, as in a new ledger."""
         return self._campaigns.knows_nobody()

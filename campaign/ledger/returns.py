@@ -135,6 +135,9 @@ class Returns(Protocol):
     def counts(self) -> Mapping[Kind, int]:
         """Return how many addresses of the campaign each kind came back of."""
 
+    def held(self) -> int:
+        """Return how many dead addresses are suppressed for this campaign alone, until a person decides."""
+
     def shares(self) -> list[Shares]:
         """Return how this campaign was received, and the one that was mailed last before it."""
 

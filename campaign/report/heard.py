@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from campaign.feedback.reading import Account
-from campaign.ledger.returns import TOO_MANY_DEAD, Fate
-from campaign.report.returned import WORDS
+from campaign.ledger.returns import Fate
+from campaign.report.returned import WORDS, held_lines
 from campaign.wording import counted, visible
 
 _SHOWN = 20  # mails for a person that are named
@@ -27,7 +27,7 @@ def account_lines(account: Account, file: str, *, dry: bool) -> Iterator[str]:
     if account.fates[Fate.TOO_OFTEN]:
         yield f"{account.fates[Fate.TOO_OFTEN]:,} left out: so many of the same were recorded already"
     if account.fates[Fate.HELD]:
-        yield from _held_lines(account.fates[Fate.HELD], file)
+        yield from held_lines(account.fates[Fate.HELD], file)
     if account.listed:
         yield "For a person; these mails were left as they are:"
         for one in account.listed[:_SHOWN]:
@@ -36,15 +36,3 @@ def account_lines(account: Account, file: str, *, dry: bool) -> Iterator[str]:
         more = len(account.listed) - _SHOWN + account.unlisted
         if more > 0:
             yield f"  and {more:,} more"
-
-
-def _held_lines(count: int, file: str) -> Iterator[str]:
-    """Yield that bounces are not believed, and what to do."""
-    are = counted(count, "address that bounced for good is", "addresses that bounced for good are")
-    yield (
-        f"{are} suppressed for this campaign alone: {TOO_MANY_DEAD:.0%} of it or more bounced, as where a"
-        " relay or the list is wrong"
-    )
-    yield f'  to see them: campaign suppress list {file} --reason "bounced:"'
-    yield f"  if they are dead: campaign suppress add ADDRESS... --campaign {file}"
-    yield f'  if they are not: campaign suppress remove --reason "bounced:" --campaign {file}'

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from campaign.address import display_domain
-from campaign.ledger.returns import Kind, Returns
+from campaign.ledger.returns import TOO_MANY_DEAD, Kind, Returns
 from campaign.report.words import explain
-from campaign.wording import visible
+from campaign.wording import counted, visible
 
 WORDS = {
     Kind.BOUNCED: "bounced for good",
@@ -23,8 +23,8 @@ def summed_up(counts: Mapping[Kind, int]) -> str:
     return ", ".join(f"{counts[kind]:,} {words}" for kind, words in WORDS.items() if counts.get(kind))
 
 
-def returned_lines(returns: Returns, most: int = 8) -> Iterator[str]:
-    """Yield what came back of a campaign, and by which domains and codes."""
+def returned_lines(returns: Returns, file: str, most: int = 8) -> Iterator[str]:
+    """Yield what came back of the campaign in `file`, by which domains and codes, and what is held."""
     said = summed_up(returns.counts())
     if not said:
         return
@@ -33,3 +33,18 @@ def returned_lines(returns: Returns, most: int = 8) -> Iterator[str]:
         meaning = explain(code)
         shown = f" ({meaning})" if meaning else ""
         yield visible(f"    {count:,} × {display_domain(domain)}: {WORDS[kind]}, {code}{shown}")
+    held = returns.held()
+    if held:
+        yield from (f"  {line}" for line in held_lines(held, file))
+
+
+def held_lines(count: int, file: str) -> Iterator[str]:
+    """Yield that bounces are not believed, and what to do."""
+    are = counted(count, "address that bounced for good is", "addresses that bounced for good are")
+    yield (
+        f"{are} suppressed for this campaign alone: {TOO_MANY_DEAD:.0%} of it or more bounced, as where a"
+        " relay or the list is wrong"
+    )
+    yield f'  to see them: campaign suppress list {file} --reason "bounced:"'
+    yield f"  if they are dead: campaign suppress add ADDRESS... --campaign {file}"
+    yield f'  if they are not: campaign suppress remove --reason "bounced:" --campaign {file}'

@@ -130,6 +130,7 @@ FAULTS: dict[str, Callable[[Path], object]] = {
     "a typo in the YAML": lambda folder: (folder / "campaign.yaml").write_text("name: [news"),
     "an unknown key": lambda folder: (folder / "campaign.yaml").write_text("name: news\nbouncse: {}"),
     "no campaign file": lambda folder: (folder / "campaign.yaml").unlink(),
+    "another name": lambda folder: (folder / "campaign.yaml").write_text("name: newz"),
     "no ledger": lambda folder: (folder / "ledger.db").unlink(),
     "a newer ledger": _newer,
     "no ledger of ours": lambda folder: (folder / "ledger.db").write_bytes(b"something else"),
@@ -212,6 +213,8 @@ def test_held_bounces_say_what_to_do(run: Run, folder: Path) -> None:
     Path("mbox").write_bytes(b"".join(b"From x\n" + mail + b"\n" for mail in mails))
     said = run("bounces", "campaign.yaml", "--mbox", "mbox")
     assert "2 addresses that bounced for good are suppressed for this campaign alone" in said
+    status = run("status", "campaign.yaml")
+    assert "4 addresses that bounced for good are suppressed for this campaign alone" in status
     shown = run("suppress", "list", "campaign.yaml", "--reason", "bounced:")
     assert shown.count("(held: for news alone)") == 4
     assert run("suppress", "remove", "--reason", "bounced:", "--campaign", "campaign.yaml") == "4 removed\n"

@@ -252,6 +252,7 @@ def test_below_five_percent_the_dead_are_suppressed_and_above_a_person_decides(l
     assert fates(hear(book, "spring", everybody[4])) == [Fate.HELD]
     assert listed(ledger) == {}
     assert held(ledger) == set(everybody[:5])
+    assert book.returns().held() == 5
     # For this campaign they hold, and no end of a run releases them.
     run = start(book)
     run.release_held()

@@ -217,6 +217,16 @@ class SqliteReturns:
         """Return how many addresses of the campaign each kind came back of."""
         return {kind: self._addresses(self._campaign_id or 0, kind) for kind in Kind}
 
+    def held(self) -> int:
+        """Return how many dead addresses are suppressed for this campaign alone, until a person decides."""
+        found = self._database.row(
+            "SELECT count(*) FROM events e JOIN suppressions s"
+            " ON s.pattern = e.address AND s.campaign = e.campaign AND s.event = e.id"
+            " WHERE e.campaign = ? AND e.kind = ? AND e.source IS NOT NULL AND s.state = 'disputed'",
+            (self._campaign_id, Kind.BOUNCED),
+        )
+        return found[0] if found else 0
+
     def shares(self) -> list[Shares]:
         """Return how this campaign was received, and the one that was mailed last before it."""
         campaigns = self._database.rows(
