@@ -196,6 +196,7 @@ def _compiled(campaign: CampaignFile, secrets: Secrets) -> tuple[Recipients, Ren
     renderer = None
     try:
         renderer = Renderer(campaign, recipients.columns, secrets, jobs=cores())
+        problems += recipients.repeated_in(renderer.columns)
     except UserError as error:
         problems += error.problems
     return recipients, renderer, list(_columns_once(problems, recipients))

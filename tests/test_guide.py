@@ -51,6 +51,11 @@ email,first_name,last_name,plan,invoice,assistant,time,date,amount,price
 ann@example.com,Ann,Lee,pro,17,cy@example.com,9:00,2026-03-20,1234.5,"1.234,50 €"
 ben@example.com,,,free,18,,,2026-11-01,7,7
 """
+CONTACTS = """\
+First Name,Last Name,E-mail 1 - Value
+Ann,Lee,ann@example.com ::: ann@example.org
+Ben,,
+"""
 
 
 def ask(*arguments: str) -> tuple[int, str]:
@@ -127,7 +132,8 @@ def folder(path: Path) -> Path:
             for name in re.findall(r"[\w./-]+\.(?:csv|j2|pdf|pem|key|txt)\b", block):
                 file = path / name
                 file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_text(LIST if name.endswith(".csv") else "Hello\n")
+                known = {"contacts.csv": CONTACTS}.get(name, LIST)
+                file.write_text(known if name.endswith(".csv") else "Hello\n")
     for number in (17, 18):
         (path / "invoices").mkdir(exist_ok=True)
         (path / f"invoices/{number}.pdf").write_bytes(b"%PDF-1.4 %%EOF")

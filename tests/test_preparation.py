@@ -240,6 +240,14 @@ def test_one_key_of_two_people_is_an_error(prepared: Prepare) -> None:
     assert "`key: [first, email]`" in str(only)
 
 
+def test_one_key_of_two_people_whose_address_is_a_template(prepared: Prepare) -> None:
+    people = "mail,first\nann@x.test,A\nben@x.test,A\n"
+    found = prepared(people, recipients={"csv": "list.csv", "key": "first", "email": "{{ mail|trim }}"})
+    (only,) = found.errors
+    assert str(only).startswith("list.csv:3: 'A' stands in line 2 already, with another mail; ")
+    assert prepared(people, recipients={"csv": "list.csv", "email": "{{ mail|trim }}"}).errors == []
+
+
 def test_many_letters_are_counted(prepared: Prepare) -> None:
     found = prepared("email,first\n" + "".join(f"ann@x.test,{n}\n" for n in range(60)))
     assert len(found.errors) == 51

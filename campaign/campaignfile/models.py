@@ -56,7 +56,7 @@ class RecipientList(_Model):
     """Where the people stand."""
 
     csv: ListFile = _about("The CSV file with a row for each person.")
-    email: str = _about("The column that holds the address.", default="email")
+    email: str = _about("The column that holds the address, or a template of it.", default="email")
     name: str | None = _about("The display name, a template.", default=None)
     key: Texts = _about(
         "The column, or columns, that make a row its own message; the email column if it is not named.",

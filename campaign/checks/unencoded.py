@@ -35,9 +35,12 @@ _PARSER = jinja2.Environment(autoescape=True)
 
 @dataclass(frozen=True, slots=True)
 class _Printed:
-    """A column that is printed into an address: what it prints, what must not be in it, where."""
+    """What is printed into an address: a column, or None for who is written to, and where.
 
-    column: str
+    `harmful` must not be in it.
+    """
+
+    column: str | None
     written: str
     harmful: re.Pattern[str]
     place: Problem
@@ -53,7 +56,8 @@ class Check(Rule):
 
     def see(self, recipient: Recipient, message: Seen) -> None:
         for printed in self._printed:
-            found = printed.harmful.search(recipient.row[printed.column])
+            cell = recipient.email if printed.column is None else recipient.row[printed.column]
+            found = printed.harmful.search(cell)
             if found is not None:
                 what = (
                     f"{{{{ {printed.written} }}}} is printed into an address unencoded, and its {found[0]!r}"
@@ -63,7 +67,6 @@ class Check(Rule):
 
 
 def _printed(checked: Checked, columns: frozenset[str]) -> Iterator[_Printed]:
-    email = checked.campaign.recipients.email
     for name, source in checked.sources.all.items():
         for address in _ADDRESS.finditer(source) if "{{" in source else ():
             for tag in _EXPRESSION.finditer(address[0]):
@@ -73,12 +76,12 @@ def _printed(checked: Checked, columns: frozenset[str]) -> Iterator[_Printed]:
                     continue
                 harmful = _IN_QUERY if "?" in before else _IN_PATH
                 place = checked.sources.at(name, address.start() + tag.start())
-                for column in _columns(tag[1], columns, email):
+                for column in _columns(tag[1], columns):
                     yield _Printed(column, tag[1].strip(), harmful, place)
 
 
-def _columns(expression: str, columns: frozenset[str], email: str) -> Iterator[str]:
-    """Yield the columns that an expression prints; none where it encodes them."""
+def _columns(expression: str, columns: frozenset[str]) -> Iterator[str | None]:
+    """Yield the columns that an expression prints, None for the address; none where it encodes them."""
     try:
         tree = _PARSER.parse(f"{{{{{expression}}}}}")
     except jinja2.TemplateSyntaxError:
@@ -88,4 +91,4 @@ def _columns(expression: str, columns: frozenset[str], email: str) -> Iterator[s
     names = Uses(tree).printed
     yield from (name for name in names if name in columns)
     if "recipient" in names and any(node.attr == "email" for node in tree.find_all(nodes.Getattr)):
-        yield email
+        yield None

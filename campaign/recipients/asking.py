@@ -1,4 +1,4 @@
-"""A list's own templates as the list asks them: records → those that `where` keeps, with their names.
+"""A list's own templates as the list asks them: records → those that `where` keeps, named and addressed.
 
     templates = ListTemplates(campaign, columns)       raises UserError with what is wrong with them
     templates.ask(records) → Named, in the records' order
@@ -8,15 +8,17 @@ The templates run elsewhere (`naming`), unless there is nothing in them to ask.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from campaign.campaignfile.models import CampaignFile
+from campaign.campaignfile.readers import is_template
 from campaign.errors import Overrun, Problem, UserError
 from campaign.recipients.naming import Naming
-from campaign.templating.processes.frames import Frame, Garbled, problem_of
+from campaign.templating.processes.frames import Frame, Garbled, Plain, problem_of
 from campaign.templating.processes.pool import Pool
-from campaign.templating.text import is_constant, known
+from campaign.templating.processes.work import Row
+from campaign.templating.text import Text, is_constant, known
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,51 +36,62 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A record as the templates see it; `wrong` is what is wrong with them for it."""
+    """A record as the templates see it; `wrong` is what is wrong with them for it.
+
+    `email` is None where its template fails, and "" where a column holds it.
+    """
 
     record: Record
     name: str
+    email: str | None = ""
     wrong: str = ""
     kept: bool = True
 
 
 class ListTemplates:
-    """The templates `where` and `name` of a list with these columns. Raises UserError with all problems."""
+    """The templates `where`, `name` and `email` of a list with these columns.
+
+    Raises UserError with all problems of them.
+    """
 
     def __init__(self, campaign: CampaignFile, columns: tuple[str, ...]) -> None:
         settings = campaign.recipients
         self._pool: Pool | None = None
         self._constant = (settings.name or "").strip()
-        if settings.where is not None or not is_constant(settings.name or ""):
+        email = settings.email if is_template(settings.email) else None
+        self.where_columns = self.name_columns = self.email_columns = frozenset[str]()
+        if settings.where is not None or email is not None or not is_constant(settings.name or ""):
             task = Naming(
                 settings.where,
                 settings.name,
+                email,
                 columns,
                 dict(campaign.vars),
                 campaign.folder,
                 campaign.private,
                 campaign.problem("recipients.where", ""),
                 campaign.problem("recipients.name", ""),
+                campaign.problem("recipients.email", ""),
             )
             self._pool = Pool(task)
-
-    @property
-    def name_columns(self) -> frozenset[str]:
-        """The columns that the name is made from."""
-        return known(self._pool.head, str).columns if self._pool is not None else frozenset()
+            asked, texts = _known(self._pool.head)
+            self.where_columns = asked
+            self.name_columns, self.email_columns = (
+                frozenset(columns) if text.whole_row else text.columns for text in texts
+            )
 
     def ask(self, records: Iterable[Record]) -> Iterator[Named]:
         """Yield the records, those too that `where` does not keep. Raises Overrun."""
         if self._pool is None:
             yield from (Named(record, self._constant) for record in records)
             return
-        rows = ((record, () if record.wrong else tuple(record.row.values())) for record in records)
+        rows = ((record, () if record.wrong else _asked(record)) for record in records)
         for record, answer in self._pool.each(rows):
             if isinstance(answer, Overrun):
                 number, line = record.number, record.line
                 raise Overrun(*(replace(one, row=number, row_line=line) for one in answer.problems))
             if isinstance(answer, UserError):
-                yield Named(record, "", _said(answer.problems))
+                yield Named(record, "", None, _said(answer.problems))
             else:
                 yield _named(record, answer)
 
@@ -87,11 +100,27 @@ def _said(problems: Iterable[Problem]) -> str:
     return "; ".join(f"{p.path}: {p.message}" if p.path else str(p) for p in problems)
 
 
+def _asked(record: Record) -> Row:
+    return record.number, tuple(record.row.values())
+
+
+def _known(made: Plain) -> tuple[frozenset[str], list[Text]]:
+    match made:
+        case [list() as asked, name, email]:
+            return frozenset(map(str, asked)), [known(name, _elsewhere), known(email, _elsewhere)]
+        case _:
+            raise Garbled("this is not what is known of a list's templates")
+
+
+def _elsewhere(context: Mapping[str, object]) -> str:
+    raise Garbled("a list's templates are rendered where templates run")
+
+
 def _named(record: Record, answer: Frame) -> Named:
     match answer.head:
         case None:
             return Named(record, "")
-        case [bool() as kept, str() as name, list() as wrong]:
-            return Named(record, name, _said(map(problem_of, wrong)), kept)
+        case [bool() as kept, str() | None as name, str() | None as email, list() as wrong]:
+            return Named(record, name or "", email, _said(map(problem_of, wrong)), kept)
         case _:
             raise Garbled("this is no answer of a list's templates")

@@ -48,7 +48,7 @@ def _columns(recipients: Recipients, first: Recipient, later: Recipient, shown: 
     """Return the columns in which two rows' messages differ, in the list's order."""
     looked_at = set(shown)
     if fold(first.email) != fold(later.email):
-        looked_at.add(recipients.settings.email)
+        looked_at |= recipients.email_columns
     return [
         column
         for column in recipients.columns

@@ -1,7 +1,7 @@
-"""A list's own templates, `where` and `name`, run where templates run: cells → kept or not, and the name.
+"""A list's own templates, `where`, `name` and `email`, run where templates run.
 
-A row is its cells, in the columns' order, or nothing where nothing is asked of it. Made is
-[kept, name, what is wrong with the name].
+A row is its number and its cells, in the columns' order, or nothing where nothing is asked of it. Made is
+[kept, name, address, what is wrong with the two]; what failed is null.
 """
 
 from __future__ import annotations
@@ -16,19 +16,32 @@ from campaign.templating.processes.frames import Plain, plain_problem
 from campaign.templating.processes.work import Made, Opened, Row
 from campaign.templating.text import Text, plain
 
+RECIPIENT = "recipient"
+"""What these templates see of the recipient that they are about to make: `recipient.number`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Numbered:
+    number: int
+
 
 @dataclass(frozen=True, slots=True)
 class Naming:
-    """The task of asking a list's templates; None for one that the campaign file does not have."""
+    """The task of asking a list's templates; None for one that the campaign file does not have.
+
+    What is known of it is [where's columns, name, email], of the two as `text.plain` says it.
+    """
 
     where: str | None
     name: str | None
+    email: str | None
     columns: tuple[str, ...]
     vars: Mapping[str, object]
     folder: Path
     private: tuple[Path, ...]
     at_where: Problem
     at_name: Problem
+    at_email: Problem
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -36,39 +49,55 @@ class Naming:
         return ("campaign.templating.compiled", "campaign.templating.sandbox")
 
     def open(self) -> Opened:
-        """Compile both. Raises UserError with all problems."""
-        from campaign.templating.compiled import compile_condition, compile_text
+        """Compile them. Raises UserError with all problems."""
+        from campaign.templating.compiled import Condition, compile_condition, compile_text
         from campaign.templating.sandbox import environment
 
         env = environment(self.folder, html=False, private=self.private)
-        names = Names(self.columns, frozenset(self.vars))
+        names = Names(self.columns, frozenset(self.vars) | {RECIPIENT})
         problems: list[Problem] = []
-        keeps, text = None, Text(constant="")
+        keeps: Condition | None = None
+        texts: list[Text] = []
         try:
             if self.where is not None:
                 keeps = compile_condition(self.where, env=env, place=self.at_where, names=names)
         except UserError as error:
             problems += error.problems
-        try:
-            if self.name is not None:
-                text = compile_text(self.name, env=env, place=self.at_name, names=names)
-        except UserError as error:
-            problems += error.problems
+        for source, place in ((self.name, self.at_name), (self.email, self.at_email)):
+            try:
+                texts.append(compile_text(source or "", env=env, place=place, names=names))
+            except UserError as error:
+                problems += error.problems
         if problems:
             raise UserError(*problems)
 
         def make(row: Row) -> Made:
             if not row:
                 return Made(None)
-            context = {**self.vars, **row_context(dict(zip(self.columns, map(str, row), strict=True)))}
+            number, cells = _number_and_cells(row)
+            context = {**self.vars, **row_context(dict(zip(self.columns, cells, strict=True)))}
+            context[RECIPIENT] = _Numbered(number)
             if keeps is not None and not keeps(context):
-                return Made([False, "", []])
-            try:
-                return Made([True, text.render(context).strip(), []])
-            except Overrun:
-                raise
-            except UserError as error:
-                wrong: list[Plain] = [plain_problem(problem) for problem in error.problems]
-                return Made([True, "", wrong])
+                return Made([False, "", "", []])
+            made: list[Plain] = []
+            wrong: list[Plain] = []
+            for text in texts:
+                try:
+                    made.append(text.render(context).strip())
+                except Overrun:
+                    raise
+                except UserError as error:
+                    made.append(None)
+                    wrong += map(plain_problem, error.problems)
+            return Made([True, *made, wrong])
 
-        return Made(plain(text)), make
+        asked: list[Plain] = [*sorted(keeps.columns)] if keeps is not None else []
+        return Made([asked, *map(plain, texts)]), make
+
+
+def _number_and_cells(row: Row) -> tuple[int, list[str]]:
+    match row:
+        case (int() as number, tuple() as cells):
+            return number, [*map(str, cells)]
+        case _:
+            raise TypeError("a row is its number and its cells")

@@ -34,8 +34,19 @@ from campaign.wording import shown
 LARGEST_OUTPUT = 10_000_000
 """Characters that one rendering of one template may give."""
 
-Condition = Callable[[Mapping[str, object]], bool]
-"""Raises UserError where the expression fails or gives neither true nor false."""
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Condition:
+    """An expression that is asked of a row; `columns` are the list's columns that it reads.
+
+    Raises UserError where the expression fails or gives neither true nor false.
+    """
+
+    columns: frozenset[str]
+    _ask: Callable[[Mapping[str, object]], bool]
+
+    def __call__(self, context: Mapping[str, object]) -> bool:
+        return self._ask(context)
 
 
 def compile_text(source: str, *, env: Environment, place: Problem, names: Names) -> Text:
@@ -85,7 +96,7 @@ def compile_condition(source: str, *, env: Environment, place: Problem, names: N
         what = f"the condition gives {answer!r}, which is neither true nor false; compare it: plan == 'pro'"
         raise UserError(dataclasses.replace(place, message=what))
 
-    return condition
+    return Condition(found.columns, condition)
 
 
 class _Closure:
@@ -175,6 +186,21 @@ class _Closure:
         self._uses[place.path] = Uses(tree)
         self.problems += self._unknown()
 
+    @property
+    def columns(self) -> frozenset[str]:
+        """The list's columns that are read; all, where the whole row may be."""
+        columns = frozenset(self._known.columns)
+        return columns if self.reads_row else columns & self._named()
+
+    @property
+    def reads_row(self) -> bool:
+        """Whether other columns may be read than those that are named."""
+        return any(use.whole_row for use in self._uses.values())
+
+    def _named(self) -> frozenset[str]:
+        by_name = frozenset().union(*self._undeclared.values()) - self._known.others - {ROW}
+        return by_name.union(*(use.columns.keys() for use in self._uses.values()))
+
     def sources(self, place: Problem) -> Sources:
         """What is known of the closure when it is rendered."""
         return Sources(self._known, place, tuple(self._uses.values()))
@@ -202,11 +228,8 @@ class _Closure:
                     text.encode()  # half of a surrogate pair, from "\ud83d", cannot be
                 return text
 
-        names = frozenset().union(*self._undeclared.values())
         uses = list(self._uses.values())
-        columns = frozenset(self._known.columns)
-        by_name = names - self._known.others - {ROW}
-        through_row = frozenset().union(*(use.columns.keys() for use in uses))
+        columns = self._named() & frozenset(self._known.columns)
         handled = frozenset().union(*(use.tested for use in uses))
         printed = {
             name: _at(self._places[key], line)
@@ -214,14 +237,10 @@ class _Closure:
             for name, line in use.printed.items()
         }
         return Text(
-            columns=columns & (by_name | through_row),
-            shown={
-                column: place
-                for column, place in printed.items()
-                if column in (columns & (by_name | through_row)) - handled
-            },
+            columns=columns,
+            shown={column: place for column, place in printed.items() if column in columns - handled},
             sources=self._sources,
-            whole_row=any(use.whole_row for use in uses),
+            whole_row=self.reads_row,
             _render=render,
         )
 

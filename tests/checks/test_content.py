@@ -89,6 +89,13 @@ def test_a_value_in_an_address_that_is_safe(said: Said, html: str) -> None:
     assert said("unencoded", PEOPLE, html=html) == []
 
 
+def test_a_value_in_an_address_where_the_address_is_a_template(found: Found) -> None:
+    html = '<a href="https://x.test/u?e={{ recipient.email }}">x</a>'
+    people = {"csv": "list.csv", "email": "{{ email|trim }}"}
+    (only,) = found("unencoded", PEOPLE, html=html, recipients=people)
+    assert "{{ recipient.email }} is printed" in only.message
+
+
 def test_a_value_in_the_address_to_unsubscribe(said: Said) -> None:
     url = "https://x.test/u?e={{ email }}&c=1"
     (only,) = said("unencoded", PEOPLE, unsubscribe={"url": url})

@@ -11,6 +11,7 @@ import pytest
 from campaign.campaignfile.load import load
 from campaign.errors import UserError
 from campaign.model import Recipient
+from campaign.recipients.csvfile import CsvFile
 from campaign.recipients.list import Recipients
 from tests.folder import write_campaign
 
@@ -36,6 +37,11 @@ def lines(recipients: Recipients) -> list[str]:
         f"{row.number}: {row.email}" if isinstance(row, Recipient) else f"{row.number}: {row.problems[0]}"
         for row in recipients
     ]
+
+
+def delimiter_of(recipients: Recipients) -> str:
+    assert isinstance(recipients.table, CsvFile)
+    return recipients.table.delimiter
 
 
 def refusal(failing: Callable[[], object]) -> str:

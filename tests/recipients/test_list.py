@@ -8,7 +8,7 @@ import pytest
 
 from campaign.errors import Severity
 from campaign.model import BadRow, Recipient
-from campaign.recipients.list import MAX_COLUMNS
+from campaign.recipients.header import MAX_COLUMNS
 from campaign.recipients.records import MAX_LINE
 from tests.recipients.lists import Open, good, lines, refusal
 
@@ -66,8 +66,14 @@ class TestHeader:
         [
             ("", "list.csv: the list is empty; its first row names the columns"),
             ("\n \n,,\n", "list.csv: the list is empty; its first row names the columns"),
-            ("email,name,email\n", "list.csv:1: two columns are named 'email'"),
-            ("email,name, email \n", "list.csv:1: two columns are named 'email'"),
+            (
+                "email,name,email\n",
+                "list.csv:1: columns 1 and 3 have one name, 'email', and `recipients.email`",
+            ),
+            (
+                "email,name, email \n",
+                "list.csv:1: columns 1 and 3 have one name, 'email', and `recipients.em",
+            ),
             ("email,,name\na@x.test,A,B\n", "list.csv:1: column 2 has no name in the header"),
             ("\nemail,name,\na@x.test,A,B\n", "list.csv:2: column 3 has no name in the header"),
             ('email,"name\na@x.test,A\n', "list.csv:1: the header cannot be read: a quote opens here and is"),
@@ -82,10 +88,10 @@ class TestHeader:
         assert refusal(lambda: listed(text)).startswith(what)
 
     def test_everything_at_once(self, listed: Open) -> None:
-        what = refusal(lambda: listed("email,,a,a\na@x.test,1,2,3\n"))
+        what = refusal(lambda: listed("email,,a,\na@x.test,1,2,3\n"))
         assert what.splitlines() == [
             "list.csv:1: column 2 has no name in the header",
-            "list.csv:1: two columns are named 'a'",
+            "list.csv:1: column 4 has no name in the header",
         ]
 
     @pytest.mark.parametrize("text", ["email,name,,\n{},A,,\n", ",email,,name\n,{}, ,A\n"])

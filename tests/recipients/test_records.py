@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from campaign.errors import UserError
 from campaign.model import BadRow, Recipient
 from campaign.recipients.records import MAX_LINE
-from tests.recipients.lists import Open, good, lines, opened, refusal
+from tests.recipients.lists import Open, delimiter_of, good, lines, opened, refusal
 
 
 class TestDelimiter:
@@ -24,24 +24,24 @@ class TestDelimiter:
         text = io.StringIO()
         csv.writer(text, delimiter=delimiter).writerows(rows)
         recipients = listed(text.getvalue())
-        assert recipients.delimiter == delimiter
+        assert delimiter_of(recipients) == delimiter
         assert [list(row.row.values()) for row in good(recipients)] == rows[1:]
 
     def test_numbers_with_commas_do_not_mislead(self, listed: Open) -> None:
         recipients = listed("name, first;email;sum, €\nA, B;a@x.test;1,50\nC, D;c@x.test;2,50\n")
-        assert recipients.delimiter == ";"
+        assert delimiter_of(recipients) == ";"
 
     def test_one_column(self, listed: Open) -> None:
-        assert listed("email\na@x.test\n").delimiter == ","
+        assert delimiter_of(listed("email\na@x.test\n")) == ","
 
     def test_without_the_email_column_the_even_split_decides(self, listed: Open) -> None:
-        assert "did you mean 'mail'?; its columns are mail, name (" in refusal(
+        assert "write `recipients.email: mail`; its columns are mail, name (" in refusal(
             lambda: listed("mail;name\na@x.test;a,b\nb@x.test;c\n")
         )
 
     def test_a_row_cut_off_by_the_sample_does_not_count(self, listed: Open) -> None:
         recipients = listed("email;a\n" + "x@x.test;y\n" * 20_000)
-        assert recipients.delimiter == ";"
+        assert delimiter_of(recipients) == ";"
 
     def test_a_named_one_holds(self, listed: Open) -> None:
         recipients = listed("email;a|b\nx@x.test;y|z\n", email="email;a", delimiter="|", where="false")
@@ -162,7 +162,7 @@ def test_what_is_written_is_read(
     settings = {"encoding": "utf-16"} if encoding == "utf-16" else {}
     recipients = opened(folder, text.getvalue().encode(encoding), **settings)
     read = good(recipients)
-    assert recipients.delimiter == delimiter
+    assert delimiter_of(recipients) == delimiter
     assert [list(row.row.values()) for row in read] == table
     assert [row.number for row in read] == list(range(1, len(table) + 1))
     assert [row.line for row in read] == starts

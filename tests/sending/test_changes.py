@@ -160,6 +160,20 @@ class TestKeys:
             " by that, 1 row of theirs are not on the list, and 2 are new"
         }
 
+    @pytest.mark.parametrize("before", ["work", "{{ work.split(' ')[0] }}"])
+    def test_a_template_for_the_address(self, desk: Desk, before: str) -> None:
+        """It asks like another column; where it gives the same addresses there is nothing to ask."""
+        people = "work,private\na@work.test,a@home.test\nb@work.test,b@home.test\n"
+        desk.recipients = {"csv": "list.csv", "email": before}
+        desk.sends(people, only=1)
+        desk.recipients = {"csv": "list.csv", "email": "{{ work|trim }}"}
+        assert desk.looks(people) == {}
+        desk.recipients = {"csv": "list.csv", "email": "{{ private|trim }}"}
+        assert desk.looks(people) == {
+            Change.KEYS: f"rows were told apart by `{before}` when some were mailed,"
+            " and now by `{{ private|trim }}`; by that, 1 row of theirs are not on the list, and 2 are new"
+        }
+
     def test_a_key_that_is_the_address_no_longer(self, desk: Desk) -> None:
         """Addresses are compared folded, other columns as they are written."""
         people = "work,private\nAnn@work.test,a@home.test\n"

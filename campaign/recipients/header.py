@@ -1,0 +1,181 @@
+"""A table's first row → the columns, and what is wrong or odd about them.
+
+A column without a name is none, if the rows have nothing in it. Of columns of one name the first
+counts; that it is named twice is an error only where the name is used.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+
+from campaign.address import AddressError, parse_address
+from campaign.errors import Problem, Severity, UserError
+from campaign.model import RESERVED
+from campaign.recipients.table import Table
+from campaign.templating.names import plain
+
+MAX_COLUMNS = 1000
+_LOOKED_AT = 100  # records that are read to judge the header
+_LISTED = 20  # columns that a sentence names
+_PLACED = 6  # places of one name
+_BETWEEN = " ::: "  # what Google Contacts writes between several values in one cell
+_PLAIN = re.compile(r"\w[\w .@/()+-]*")  # what YAML needs no quotes for
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The columns of a table.
+
+    `names` are all cells of the header, "" where it has none; `columns` are those that a row has, and
+    `places` where their cells stand, from 0. `addresses` are the columns in which the first rows have
+    addresses; a cell may hold several in `crowded`.
+    """
+
+    line: int
+    names: tuple[str, ...]
+    columns: tuple[str, ...]
+    places: tuple[int, ...]
+    addresses: tuple[str, ...]
+    crowded: frozenset[str]
+
+    @property
+    def width(self) -> int:
+        """How many cells a row has."""
+        return len(self.names)
+
+    @property
+    def repeated(self) -> tuple[str, ...]:
+        """The names that several columns have."""
+        counts = Counter(self.names)
+        return tuple(column for column in self.columns if counts[column] > 1)
+
+    def where(self, name: str) -> str:
+        """Say where the columns of a name stand."""
+        places = [str(place) for place, one in enumerate(self.names, 1) if one == name]
+        *others, last = places if len(places) <= _PLACED else [*places[:_PLACED], "others"]
+        return f"columns {', '.join(others)} and {last}"
+
+    def cells(self, cells: list[str]) -> list[str]:
+        """Return the cells of the columns, where a row has all of them."""
+        if len(cells) != len(self.names) or len(self.columns) == len(self.names):
+            return cells
+        return [cells[place] for place in self.places]
+
+    def stray(self, cells: Sequence[str]) -> int | None:
+        """Return the place of a cell that is not blank and stands under no name."""
+        if len(self.columns) == len(self.names):
+            return None
+        named = zip(self.names, cells, strict=True)
+        return next((place for place, (name, cell) in enumerate(named) if not name and cell.strip()), None)
+
+
+def read_header(table: Table, file: str, email: str) -> Header:
+    """Read the columns of a table. Raises UserError with all that is wrong with them."""
+    with closing(table.rows()) as rows:
+        first = next(rows, None)
+        if first is None:
+            raise UserError(Problem("the list is empty; its first row names the columns", file))
+        line, cells = first
+        if isinstance(cells, str):
+            raise UserError(Problem(f"the header cannot be read: {cells}", file, line))
+        names = tuple(cell.strip() for cell in cells)
+        sample = [row for _, row in islice(rows, _LOOKED_AT) if not isinstance(row, str)]
+    if email not in names:
+        below = table.header_below(email)
+        if below is not None and below > line:
+            above = "the line" if below == 2 else "the lines"
+            raise UserError(Problem(f"this line looks like the header; remove {above} above it", file, below))
+    problems = []
+    if len(names) > MAX_COLUMNS:
+        problems.append(f"the header has more than {MAX_COLUMNS} columns")
+    if unfit := table.unfit_header(names):
+        problems.append(unfit)
+    used = {place for row in sample for place, cell in enumerate(row) if cell.strip()}
+    for place, column in enumerate(names[:MAX_COLUMNS]):
+        if not column and place in used:
+            problems.append(f"column {place + 1} has no name in the header")
+    if problems:
+        raise UserError(*(Problem(what, file, line) for what in problems))
+    first_of = {column: place for place, column in reversed(list(enumerate(names))) if column}
+    places = tuple(sorted(first_of.values()))
+    addresses = {
+        names[place]: several
+        for place in (places if email not in names else ())
+        if (several := _has_addresses(row[place] for row in sample if place < len(row))) is not None
+    }
+    columns = tuple(names[place] for place in places)
+    crowded = frozenset(column for column, several in addresses.items() if several)
+    return Header(line, names, columns, places, tuple(addresses), crowded)
+
+
+def _has_addresses(cells: Iterator[str]) -> bool | None:
+    """Whether cells hold several addresses each, or some of them do; None where they hold none."""
+    several: bool | None = None
+    for cell in filter(None, map(str.strip, cells)):
+        parts = cell.split(_BETWEEN)
+        try:
+            for part in parts:
+                parse_address(part)
+        except AddressError:
+            return None
+        several = bool(several) or len(parts) > 1
+    return several
+
+
+def missing(header: Header, column: str, *, is_email: bool) -> str:
+    """Say that the list has no such column, and which may be meant."""
+    hint = ""
+    if is_email and len(header.addresses) == 1:
+        (only,) = header.addresses
+        hint = f"; write `recipients.email: {_address_of(header, only)}`"
+    else:
+        nearest = _nearest(column, (is_email and header.addresses) or header.columns)
+        hint = f"; did you mean {nearest!r}?" if nearest else ""
+        if is_email and header.addresses:
+            hint += f"; there are addresses in {_listed(header.addresses)}"
+    return f"the list has no column {column!r}{hint}; its columns are {', '.join(header.columns[:_LISTED])}"
+
+
+def _address_of(header: Header, column: str) -> str:
+    """Return what `recipients.email` says for the addresses of a column."""
+    if column in header.crowded:
+        return json.dumps(f"{{{{ row[{column!r}].split({_BETWEEN!r})[0] }}}}", ensure_ascii=False)
+    return column if _PLAIN.fullmatch(column) else json.dumps(column, ensure_ascii=False)
+
+
+def _listed(columns: Sequence[str]) -> str:
+    *others, last = map(repr, columns[:_LISTED])
+    return f"{', '.join(others)} and {last}"
+
+
+def _nearest(column: str, columns: Sequence[str]) -> str:
+    """Return the column whose name is nearest, by letters and digits alone; "" if none is near."""
+    named = {plain(known): known for known in reversed(columns)}
+    near = difflib.get_close_matches(plain(column), named, 1, 0.5)
+    return named[near[0]] if near else ""
+
+
+def repeated(header: Header, used: Collection[str], user: str, file: str) -> Iterator[Problem]:
+    """Yield an error for each name of several columns that `user` uses."""
+    for column in header.repeated:
+        if column in used:
+            what = f"{header.where(column)} have one name, {column!r}, and {user} uses it"
+            yield Problem(f"{what}; give each a name of its own", file, header.line)
+
+
+def odd(header: Header, file: str) -> Iterator[Problem]:
+    """Yield warnings about names."""
+    for column in header.columns:
+        if column in RESERVED:
+            what = f"the column {column!r} has a name that is ours; in templates write row[{column!r}]"
+            yield Problem(what, file, header.line, severity=Severity.WARNING, rule="columns")
+    for column in header.repeated:
+        what = f"{header.where(column)} have one name, {column!r}; nothing uses it, and the first is kept"
+        yield Problem(what, file, header.line, severity=Severity.WARNING, rule="columns")
