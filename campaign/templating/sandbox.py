@@ -17,6 +17,7 @@ from jinja2.ext import Extension
 from jinja2.lexer import Token, TokenStream
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from markupsafe import Markup
 
 from campaign.templating import dates, numbers
 from campaign.templating.loader import FolderLoader
@@ -68,7 +69,8 @@ def _product(value: object, times: object) -> int:
 
 def _printed(value: object) -> object:
     """What `{{ value }}` prints: nothing that is a slip in every template."""
-    if isinstance(value, str | Undefined):
+    kind = type(value)  # quicker than isinstance, which is asked of what is rare
+    if kind is str or kind is Markup or kind is int or isinstance(value, str | Undefined):
         return value
     if value is None:
         raise TemplateRuntimeError("a null value would be printed as None; write: {{ value or '' }}")
