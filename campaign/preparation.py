@@ -183,19 +183,21 @@ Progress = Callable[[str, int, int], None]
 
 def compile_campaign(campaign: CampaignFile, secrets: Secrets) -> tuple[Recipients, Renderer]:
     """Open the list and compile the templates. Raises UserError with the problems of both."""
-    recipients, renderer, problems = _compiled(campaign, secrets)
+    recipients, renderer, problems = _compiled(campaign, secrets, 1)
     if renderer is None or problems:
         raise UserError(*problems)
     return recipients, renderer
 
 
-def _compiled(campaign: CampaignFile, secrets: Secrets) -> tuple[Recipients, Renderer | None, list[Problem]]:
+def _compiled(
+    campaign: CampaignFile, secrets: Secrets, jobs: int
+) -> tuple[Recipients, Renderer | None, list[Problem]]:
     """Return the list, the renderer where the templates can be compiled, and the problems of both."""
     problems: list[Problem] = []
     recipients = Recipients(campaign, problems)
     renderer = None
     try:
-        renderer = Renderer(campaign, recipients.columns, secrets, jobs=cores())
+        renderer = Renderer(campaign, recipients.columns, secrets, jobs)
         problems += recipients.repeated_in(renderer.columns)
     except UserError as error:
         problems += error.problems
@@ -234,12 +236,15 @@ def prepare(
     secrets: Secrets,
     progress: Progress = lambda doing, done, of: None,
     examiner: Examiner | None = None,
+    jobs: int | None = None,
 ) -> Preparation:
     """Read the whole list and render every row that would be sent; `examiner` sees each message.
 
+    At most `jobs` processes render, by default as many as there are cores.
+
     Raises UserError for what makes that impossible; bad rows are in the result.
     """
-    recipients, renderer, problems = _compiled(campaign, secrets)
+    recipients, renderer, problems = _compiled(campaign, secrets, jobs or cores())
     if renderer is None or problems:
         raise UserError(*problems, *_bad_rows(recipients, progress))
     survey = Survey()

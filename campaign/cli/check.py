@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from campaign.cli.codes import DISCONNECTED, OK, USAGE
+from campaign.cli.options import JOBS
 from campaign.cli.output import Output, echo_json, say
 from campaign.errors import ConnectFailed, Problem, Severity, UserError
 from campaign.wording import counted
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 @click.option("--spam", is_flag=True, help="Let SpamAssassin judge messages, where it is installed.")
 @click.option("--strict", is_flag=True, help="Treat warnings as errors.")
 @click.option("--json", "as_json", is_flag=True, help="Write the problems as a JSON list.")
+@JOBS
 @click.option("--quiet", "-q", is_flag=True, help="Say errors only.")
 def command(
     file: Path,
@@ -38,6 +40,7 @@ def command(
     spam: bool,
     strict: bool,
     as_json: bool,
+    jobs: int | None,
     quiet: bool,
 ) -> int:
     """Read FILE, its list and its templates, render every row, and report all that is wrong or odd.
@@ -69,7 +72,7 @@ def command(
 
     output = Output(quiet=quiet or as_json)
     sample = Sample() if spam else None
-    inspection = inspect(file, output.progress, sample)
+    inspection = inspect(file, output.progress, sample, jobs)
     output.end_bar()
     problems, campaign, survey = list(inspection.problems), inspection.campaign, inspection.survey
     negotiated: Negotiated | None = None

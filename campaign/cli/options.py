@@ -34,6 +34,13 @@ class _Duration(click.ParamType[float]):
 
 DURATION = _Duration()
 
+JOBS = click.option(
+    "--jobs",
+    type=click.IntRange(1, 256),
+    metavar="N",
+    help="Render in N processes; by default in as many as there are cores.",
+)
+
 
 class _Location(click.ParamType["Location"]):
     """Where a ledger is: a path, or the address of a PostgreSQL database."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from campaign.cli.options import DURATION, WAIT
+from campaign.cli.options import DURATION, JOBS, WAIT
 from campaign.cli.output import Output
 from campaign.errors import LedgerBusy, LedgerFull, NotAccepted, Problem, UserError
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 )
 @click.option("--new-ledger", is_flag=True, help="Begin with a ledger that knows nobody, without asking.")
 @click.option("--wait", type=DURATION, default=0.0, help=WAIT)
+@JOBS
 @click.option("--quiet", "-q", is_flag=True, help="Say errors only.")
 @click.option("--verbose", "-v", is_flag=True, help="Name every attempt.")
 def command(
@@ -51,6 +52,7 @@ def command(
     log: Path | None,
     new_ledger: bool,
     wait: float,
+    jobs: int | None,
     quiet: bool,
     verbose: bool,
 ) -> int:
@@ -83,6 +85,7 @@ def command(
         accept=frozenset(accepted),
         asks=not yes,
         wait=wait,
+        jobs=jobs,
         new_ledger=new_ledger,
     )
     if dry_run:

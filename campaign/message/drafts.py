@@ -23,6 +23,7 @@ from campaign.message.tokens import Tokens
 from campaign.model import Recipient
 from campaign.templating.processes.frames import Frame, Garbled, Plain
 from campaign.templating.processes.pool import Pool
+from campaign.templating.processes.succession import Succession
 from campaign.templating.processes.work import Row
 from campaign.templating.text import Text, known
 
@@ -53,8 +54,8 @@ class Drafts:
         self._content = content
         self._tokens = tokens
         self._images: OrderedDict[str, File] = OrderedDict()
-        self._pool = Pool(Drafting(content), jobs)
-        inline, bodies, self.html_templates, self.sheets = _known(self._pool.head)
+        self.pool = Pool(Drafting(content), jobs)
+        inline, bodies, self.html_templates, self.sheets = _known(self.pool.head)
         self.inline = {path: known(made, itemgetter(path)) for path, made in inline.items()}
         self.bodies = {kind: known(made, _elsewhere) for kind, made in bodies.items()}
         self._varying = [path for path, text in self.inline.items() if text.constant is None]
@@ -70,24 +71,29 @@ class Drafts:
         In a test message to `test_to` the tokens are made for that address: following its
         unsubscribe link does not unsubscribe the recipient.
         """
-        return self._draft(recipient, test_to, self._pool.ask(self._row(Wanted.DRAFT, recipient, test_to)))
+        return self.draft(recipient, test_to, self.pool.ask(self.row(Wanted.DRAFT, recipient, test_to)))
 
     def each(self, recipients: Iterable[Recipient]) -> Iterator[tuple[Recipient, Draft | UserError]]:
         """Yield the drafts in the recipients' order."""
-        rows = ((recipient, self._row(Wanted.DRAFT, recipient, None)) for recipient in recipients)
-        for recipient, answer in self._pool.each(rows):
-            made = answer if isinstance(answer, UserError) else self._draft(recipient, None, answer)
+        rows = ((recipient, self.row(Wanted.DRAFT, recipient, None)) for recipient in recipients)
+        for recipient, answer in self.pool.each(rows):
+            made = answer if isinstance(answer, UserError) else self.draft(recipient, None, answer)
             yield recipient, made
+
+    def stream(self) -> DraftStream:
+        """Return drafts that are asked for long before they are taken."""
+        return DraftStream(self)
 
     def parts(self, recipient: Recipient) -> tuple[str | None, str | None]:
         """Return the text and the HTML of one row, before any encoding. Raises UserError."""
-        match self._pool.ask(self._row(Wanted.PARTS, recipient, None)).head:
+        match self.pool.ask(self.row(Wanted.PARTS, recipient, None)).head:
             case [str() | None as text, str() | None as html]:
                 return text, html
             case _:
                 raise Garbled("these are no parts")
 
-    def _row(self, wanted: Wanted, recipient: Recipient, test_to: str | None) -> Row:
+    def row(self, wanted: Wanted, recipient: Recipient, test_to: str | None) -> Row:
+        """Return what goes to a worker."""
         tokens, row = self._tokens, recipient.row
         if test_to is None:
             bounce, address = tokens.bounce(recipient.token_key), recipient.email
@@ -97,7 +103,8 @@ class Drafts:
         cells = tuple([row[column] for column in self._content.columns])
         return int(wanted), cells, recipient.email, recipient.name, recipient.number, bounce, unsubscribe
 
-    def _draft(self, recipient: Recipient, test_to: str | None, frame: Frame) -> Draft:
+    def draft(self, recipient: Recipient, test_to: str | None, frame: Frame) -> Draft:
+        """Return the draft that a worker answered. Raises Garbled."""
         texts, has_text, has_html, named, new = _head(frame.head, len(self._varying))
         parts, octets = list(frame.blobs[: has_text + has_html]), frame.blobs[has_text + has_html :]
         if len(parts) + len(new) != len(frame.blobs) or not all(map(is_whole_lines, frame.blobs)):
@@ -106,14 +113,37 @@ class Drafts:
             self._images[content_id] = File(part, content_id)
         images = [self._images.get(content_id) for content_id in named]
         if None in images:  # a worker that has shown it long ago thinks that it is still known
-            frame = self._pool.ask(self._row(Wanted.WITH_IMAGES, recipient, test_to))
-            return self._draft(recipient, test_to, frame)
+            frame = self.pool.ask(self.row(Wanted.WITH_IMAGES, recipient, test_to))
+            return self.draft(recipient, test_to, frame)
         while len(self._images) > _KEPT_IMAGES:
             self._images.popitem(last=False)
         text = parts.pop(0) if has_text else None
         html = parts.pop(0) if has_html else None
         shown = tuple(image for image in images if image is not None)
         return Draft(dict(zip(self._varying, texts, strict=True)), text, html, shown)
+
+
+class DraftStream:
+    """Drafts that a worker makes while others are used, in the order in which they are asked for."""
+
+    def __init__(self, drafts: Drafts) -> None:
+        self._drafts = drafts
+        self._worker: Succession[Recipient] = drafts.pool.take()
+
+    def submit(self, recipients: Iterable[Recipient]) -> None:
+        """Ask for the drafts of these rows."""
+        self._worker.submit((one, self._drafts.row(Wanted.DRAFT, one, None)) for one in recipients)
+
+    def next(self) -> tuple[Recipient, Draft | UserError]:
+        """Return the next draft, and whose it is. Raises UserError where the worker cannot be replaced."""
+        recipient, answer = self._worker.answer()
+        if isinstance(answer, UserError):
+            return recipient, answer
+        return recipient, self._drafts.draft(recipient, None, answer)
+
+    def close(self) -> None:
+        """Let the worker go."""
+        self._drafts.pool.give_back(self._worker)
 
 
 def _elsewhere(context: Mapping[str, object]) -> str:

@@ -22,7 +22,7 @@ from campaign.errors import Problem, UserError
 from campaign.message import mime
 from campaign.message.content import content_of
 from campaign.message.digest import content_digest
-from campaign.message.drafts import Draft, Drafts
+from campaign.message.drafts import Draft, Drafts, DraftStream
 from campaign.message.fields import Fields, Heading, check_mailto
 from campaign.message.files import Attachments, Folder
 from campaign.message.tokens import Secrets, Tokens
@@ -104,15 +104,35 @@ class Renderer:
         signature: bytes | None = None
         for recipient, draft in self._drafts.each(recipients):
             try:
-                if isinstance(draft, UserError):
-                    raise draft
-                message = self._message(recipient, draft, datetime.now(UTC), None, signature)
+                message = self.message(recipient, draft, datetime.now(UTC), signature)
             except UserError as error:
-                yield recipient, _of_row(error, recipient)
+                yield recipient, error
                 continue
             if self._signer is not None:
                 signature = message.chunks[0]
             yield recipient, message
+
+    def stream(self) -> DraftStream:
+        """Return drafts for `message` that are asked for long before they are taken."""
+        return self._drafts.stream()
+
+    def message(
+        self,
+        recipient: Recipient,
+        draft: Draft | UserError,
+        date: datetime,
+        signature: bytes | None = None,
+    ) -> Message:
+        """Return the message that a draft becomes; `signature` stands for its own where it is given.
+
+        Raises UserError with what is wrong, naming the row.
+        """
+        try:
+            if isinstance(draft, UserError):
+                raise draft
+            return self._message(recipient, draft, date, None, signature)
+        except UserError as error:
+            raise _of_row(error, recipient) from error
 
     def parts(self, recipient: Recipient) -> tuple[str | None, str | None]:
         """Return the text and the HTML of one row's message, before any encoding. Raises UserError."""

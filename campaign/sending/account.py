@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from campaign import clock
+from campaign.errors import Problem
 from campaign.ledger import Scope
 from campaign.model import SECOND, Window
 
@@ -82,3 +83,16 @@ def load_pace(
     most = max((window.count for window in windows), default=0)
     ages = ledger.ages(scope, now, longest + TARDY, most)
     pace.load([(age - TARDY, addresses) for age, addresses in ages], now.steady)
+
+
+def too_narrow(campaign: CampaignFile) -> list[Problem]:
+    """Return a problem for each rate in which a message and its copies could never be sent."""
+    addresses = 1 + len(campaign.cc) + len(campaign.bcc)
+    path = "rate" if campaign.rate else "smtp.rate"
+    return [
+        campaign.problem(
+            path, f"{window} is too narrow: with cc and bcc each message has {addresses} addresses at once"
+        )
+        for window in campaign.windows
+        if window.count < addresses
+    ]

@@ -13,11 +13,12 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 
 from campaign.campaignfile.models import RetryPolicy
 from campaign.delivery import Answer, Stage, Verdict
 from campaign.ledger.protocols import Claim, Run
-from campaign.model import SECOND
+from campaign.model import SECOND, Recipient
 from campaign.sending.breaker import Breaker
 from campaign.sending.gate import Gate
 from campaign.verdict import judge, words
@@ -105,6 +106,11 @@ class Dispatch:
                 return self._nothing_due(utc)
             self._out += 1
             return self._claims.popleft()
+
+    def upcoming(self, most: int) -> list[Recipient]:
+        """Return the rows that are claimed and come next, at most so many."""
+        with self._lock:
+            return [claim.recipient for claim in islice(self._claims, most)]
 
     def judge(self, answer: Answer) -> Verdict:
         """Return what a row's own answer means, seen beside those before it.

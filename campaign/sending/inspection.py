@@ -28,9 +28,8 @@ from campaign.errors import Problem, Severity, UserError
 from campaign.ledger import Ledger
 from campaign.message.tokens import Secrets
 from campaign.preparation import Progress, Survey, prepare
-from campaign.sending.account import login_of
+from campaign.sending.account import login_of, too_narrow
 from campaign.sending.connection import Connection
-from campaign.sending.job import too_narrow
 from campaign.sending.transport import TLSInfo
 from campaign.smtp import Login
 from campaign.wording import counted
@@ -82,8 +81,13 @@ class Worst:
     judgement: spam.Judgement
 
 
-def inspect(file: Path, progress: Progress, sample: spam.Sample | None = None) -> Inspection:
-    """Read the campaign file, its list and its templates, and render every row; show them to `sample`."""
+def inspect(
+    file: Path, progress: Progress, sample: spam.Sample | None = None, jobs: int | None = None
+) -> Inspection:
+    """Read the campaign file, its list and its templates, and render every row; show them to `sample`.
+
+    At most `jobs` processes render, by default as many as there are cores.
+    """
     try:
         campaign = load(file)
     except UserError as error:
@@ -91,7 +95,7 @@ def inspect(file: Path, progress: Progress, sample: spam.Sample | None = None) -
     ledger = Ledger.temporary(campaign.name)
     try:
         checks = Checks(campaign, sample)
-        preparation = prepare(campaign, ledger.enrolment(), Secrets.placeholder(), progress, checks)
+        preparation = prepare(campaign, ledger.enrolment(), Secrets.placeholder(), progress, checks, jobs)
         problems = (*too_narrow(campaign), *preparation.errors, *checks.report())
         return Inspection(problems, campaign, preparation.survey)
     except UserError as error:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -34,7 +34,8 @@ from campaign.ledger.protocols import Choices, Run
 from campaign.message.tokens import Secrets
 from campaign.model import SECOND, Status
 from campaign.preparation import Preparation, compile_campaign, prepare
-from campaign.sending.account import Started, load_pace, login_of, scope_of, secrets_of
+from campaign.sending.account import Started, load_pace, login_of, scope_of, secrets_of, too_narrow
+from campaign.sending.ahead import Ahead
 from campaign.sending.changes import Change, changes, key_of
 from campaign.sending.connection import Patience
 from campaign.sending.dispatch import Ending, Stop
@@ -72,6 +73,7 @@ class Options:
 
     `asks`: the audience can be asked; if not, it has said yes, and changes must be in `accept`.
     `wait`: seconds that another process may hold the lease.
+    `jobs` processes render, by default as many as there are cores.
     `login` stands for the campaign's own where it is given. A test sends the message of row `row` to
     `test_to`.
     """
@@ -87,6 +89,7 @@ class Options:
     login: Callable[[], Login | None] | None = None
     row: int = 1
     test_to: tuple[str, ...] = ()
+    jobs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,10 +216,12 @@ def _send(
     ledger.adopt(key_of(campaign) if plan.to_send else None)
     if plan.to_send:
         ledger.set_digest(preparation.renderer.digest)
-    sender = Sender(campaign, preparation.renderer, lease, login, audience, limit=options.limit)
     began = time.monotonic()
-    with audience.sending(sender, plan.to_send):
-        stop = sender.run()
+    with closing(Ahead(preparation.renderer)) as drafted:
+        sender = Sender(campaign, drafted, lease, login, audience, limit=options.limit)
+        drafted.follow(sender.dispatch.upcoming)
+        with audience.sending(sender, plan.to_send):
+            stop = sender.run()
     took = time.monotonic() - began
     now = time.time_ns()
     summary = replace(ledger.history.summary(now), sending=None)  # that was us
@@ -259,7 +264,7 @@ def _plan(
     # A rehearsal shows no plan, so that nothing odd in it would be said.
     checks = Checks(campaign) if options.mode in (Mode.SEND, Mode.DRY_RUN) else None
     enrolment = ledger.enrolment(options.choices)
-    preparation = prepare(campaign, enrolment, secrets, audience.progress, checks)
+    preparation = prepare(campaign, enrolment, secrets, audience.progress, checks, options.jobs)
     if preparation.errors and not options.skip_bad_rows:
         hint = "nothing was sent; correct the list, or leave such rows out with --skip-bad-rows"
         raise UserError(*preparation.errors, Problem(hint))
@@ -317,19 +322,6 @@ def _refuse_long_wait(campaign: CampaignFile, lease: Run, addresses: int) -> Non
     if seconds > _TEST_PATIENCE:
         minutes = counted(round(seconds / 60), "minute")
         raise UserError(f"the rate {pace} is used up: this could be sent in {minutes}; nothing was")
-
-
-def too_narrow(campaign: CampaignFile) -> list[Problem]:
-    """Return a problem for each rate in which a message and its copies could never be sent."""
-    addresses = 1 + len(campaign.cc) + len(campaign.bcc)
-    path = "rate" if campaign.rate else "smtp.rate"
-    return [
-        campaign.problem(
-            path, f"{window} is too narrow: with cc and bcc each message has {addresses} addresses at once"
-        )
-        for window in campaign.windows
-        if window.count < addresses
-    ]
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from campaign.errors import ConnectFailed, Overrun, UserError
 from campaign.ledger.protocols import Claim, Intent, Run
 from campaign.model import SECOND
 from campaign.sending.account import TARDY
+from campaign.sending.ahead import FRESH
 from campaign.sending.connection import Connection, Opener, Waits
 from campaign.sending.dispatch import Dispatch, Ending, Later, Stop
 from campaign.sending.gate import Booking
@@ -123,6 +124,11 @@ class Lane:
             self._end_session()
         if ahead := self._next.booking.ahead(clock.steady()):
             return ahead
+        if clock.steady() - self._next.made_at > FRESH:
+            work, self._next = self._next, None
+            work.booking.give_back()
+            self._next = self._render(work.claim)
+            return 0
         self._submit(self._next)
         self._render_ahead()
         return 0
@@ -301,7 +307,7 @@ class Lane:
             raise
         message = owed(message, claim, self._ledger)
         booking = self._dispatch.gate.book(message.key, len(message.envelope.recipients))
-        return Work(claim, message, booking)
+        return Work(claim, message, booking, clock.steady())
 
     def _put_aside(self, claim: Claim, error: UserError) -> None:
         result = unmade(claim, "; ".join(problem.message for problem in error.problems), time.time_ns())

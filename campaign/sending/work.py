@@ -23,11 +23,12 @@ class Renders(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A claimed row, its message, and its booking."""
+    """A claimed row, its message, and its booking; `made_at` is when the message was made, monotonic ns."""
 
     claim: Claim
     message: Message
     booking: Booking
+    made_at: int
 
 
 def owed(message: Message, claim: Claim, ledger: Run) -> Message:

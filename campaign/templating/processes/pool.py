@@ -48,12 +48,12 @@ class Pool:
 
     def ask(self, row: Row) -> Frame:
         """Return one row's answer. Raises UserError."""
-        worker = self._take()
+        worker = self.take()
         try:
             worker.submit([(None, row)])
             _, answer = worker.answer()
         finally:
-            self._give_back(worker)
+            self.give_back(worker)
         if isinstance(answer, UserError):
             raise answer
         return answer
@@ -68,7 +68,7 @@ class Pool:
             while True:
                 while len(under_way) < _UNDER_WAY * self._jobs and (batch := next(batches, None)):
                     if len(workers) <= turn % self._jobs:
-                        workers.append(self._take())
+                        workers.append(self.take())
                     worker = workers[turn % self._jobs]
                     under_way.append((worker, worker.submit(batch)))
                     turn += 1
@@ -79,9 +79,10 @@ class Pool:
                     yield worker.answer()
         finally:
             for worker in workers:
-                self._give_back(worker)
+                self.give_back(worker)
 
-    def _take(self) -> Succession[Any]:
+    def take(self) -> Succession[Any]:
+        """Return a worker, for whoever asks it for rows and takes its answers."""
         with self._lock:
             if self._of != os.getpid():  # a fork has copied them: they are its parent's
                 self._of = os.getpid()
@@ -90,7 +91,8 @@ class Pool:
                 return self._idle.pop()
         return Succession(self._task, self.head)
 
-    def _give_back(self, worker: Succession[Any]) -> None:
+    def give_back(self, worker: Succession[Any]) -> None:
+        """Take a worker back; one that owes answers is ended."""
         with self._lock:
             if worker.idle and len(self._idle) < self._jobs:
                 self._idle.append(worker)

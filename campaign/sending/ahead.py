@@ -1,0 +1,105 @@
+"""Drafts that are made while the messages before them travel: the sending threads wait for none.
+
+    Dispatch.upcoming → a worker drafts the next few → `render`: Date, header, MIME, signature
+
+A few rows are ahead, and none of them for long: what was drafted more than FRESH ago is drafted anew.
+A row that took too much is drafted alone when it is asked for again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import datetime
+
+from campaign import clock
+from campaign.delivery import Message
+from campaign.errors import Overrun, UserError
+from campaign.message.drafts import Draft, DraftStream
+from campaign.message.render import Renderer
+from campaign.model import SECOND, Recipient
+
+FRESH = 60 * SECOND
+"""Nanoseconds after which what was drafted or rendered, and has not left, is made anew."""
+
+_AHEAD = 16  # rows that are drafted ahead, where they leave fast
+_PATIENCE = 1.0  # seconds that the end of a run waits for a draft
+
+
+class Ahead:
+    """Renders rows (`Renders`), and has the next ones drafted meanwhile. May be shared by threads."""
+
+    def __init__(self, renderer: Renderer) -> None:
+        self._renderer = renderer
+        self._upcoming: Callable[[int], list[Recipient]] = lambda most: []
+        self._lock = threading.Lock()
+        self._stream: DraftStream | None = None
+        self._asked: dict[str, tuple[Recipient, int]] = {}  # by key, and when
+        self._made: dict[str, Draft | UserError] = {}
+        self._most = 1
+        self._overrun = ""  # the key of the row that took too much last
+
+    def follow(self, upcoming: Callable[[int], list[Recipient]]) -> None:
+        """From now on, `upcoming` tells the next rows, at most so many."""
+        self._upcoming = upcoming
+
+    def render(self, recipient: Recipient, *, date: datetime) -> Message:
+        """Return the message for one row. Raises UserError with what is wrong, naming the row."""
+        with self._lock:
+            draft = self._draft(recipient)
+        if draft is None:
+            return self._renderer.render(recipient, date=date)
+        return self._renderer.message(recipient, draft, date)
+
+    def close(self) -> None:
+        """Let the worker go."""
+        if self._lock.acquire(timeout=_PATIENCE):
+            self._forget()
+            self._lock.release()
+
+    def _draft(self, recipient: Recipient) -> Draft | UserError | None:
+        """Return the row's draft, or None where it must be made alone."""
+        key = recipient.key
+        if key == self._overrun:
+            self._overrun = ""
+            return None
+        try:
+            self._ask(recipient)
+            while key not in self._made and self._stream is not None:
+                one, made = self._stream.next()
+                if self._asked.get(one.key, (None, 0))[0] is one:
+                    self._made[one.key] = made
+        except BaseException:  # the worker cannot be replaced: the next row begins with another
+            self._forget()
+            raise
+        draft, (_, since) = self._made.pop(key), self._asked.pop(key)
+        fresh = clock.steady() - since <= FRESH
+        self._most = min(2 * self._most, _AHEAD) if fresh else 1
+        if isinstance(draft, Overrun):
+            self._overrun = key
+        return draft if fresh else None
+
+    def _ask(self, recipient: Recipient) -> None:
+        """Have a row drafted, and the next ones where few are ahead."""
+        asked, _ = self._asked.get(recipient.key, (None, 0))
+        if asked is not recipient:  # not at all, or as it was before
+            self._made.pop(recipient.key, None)
+            batch = [recipient]
+        else:
+            batch = []
+        if batch or len(self._asked) <= self._most // 2:
+            next_ones = [one for one in self._upcoming(self._most) if one.key not in self._asked]
+            batch += [one for one in next_ones if one.key != recipient.key]
+        if batch:
+            if self._stream is None:
+                self._stream = self._renderer.stream()
+            now = clock.steady()
+            self._asked.update((one.key, (one, now)) for one in batch)
+            self._stream.submit(batch)
+
+    def _forget(self) -> None:
+        stream, self._stream = self._stream, None
+        self._asked.clear()
+        self._made.clear()
+        if stream is not None:
+            stream.close()
