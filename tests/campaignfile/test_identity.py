@@ -175,8 +175,11 @@ def loaded(arguments: list[str], folder: Path) -> set[str]:
 @pytest.mark.parametrize(
     ("arguments", "unwanted"),
     [
-        (["status", "campaign.yaml"], {"pydantic", "jinja2", "tenacity"}),
-        (["suppress", "list", "--ledger", "ledger.db"], {"pydantic", "jinja2", "tenacity", "yaml"}),
+        (["status", "campaign.yaml"], {"pydantic", "jinja2", "tenacity", "psycopg"}),
+        (
+            ["suppress", "list", "--ledger", "ledger.db"],
+            {"pydantic", "jinja2", "tenacity", "yaml", "psycopg"},
+        ),
         (["schema"], {"jinja2", "tenacity"}),
     ],
     ids=["status", "suppress", "schema"],
