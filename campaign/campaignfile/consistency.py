@@ -191,6 +191,13 @@ def _subject_and_bodies(values: Values) -> Found:
     for other in ("text", "html", "mjml"):
         if bodies.get("markdown") and bodies.get(other):
             yield ("templates", other), "both parts are made from markdown; keep one of the two"
+    if bodies and not any(bodies.get(k) for k in ("html", "markdown", "mjml")):
+        for key in ("preheader", "utm"):
+            if values.get(key) is not None:
+                yield (key,), "needs an HTML part, and there is none: add html, markdown or mjml"
+    utm = values.get("utm")
+    if isinstance(utm, dict) and not utm.keys() - {"domains"}:
+        yield ("utm",), "names no parameter: add source, medium, campaign, term, content or id"
     if bodies.get("mjml") and bodies.get("html"):
         yield ("templates", "html"), "the HTML part is made from mjml; keep one of the two"
 

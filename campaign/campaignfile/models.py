@@ -80,6 +80,18 @@ class BodyTemplates(_Model):
     mjml: TemplateFile | None = _about("MJML, from which the HTML part is made.", default=None)
 
 
+class Utm(_Model):
+    """Parameters that links to one's own sites get, so that their statistics know the campaign."""
+
+    domains: Texts = _about("The domains whose links get them, such as example.com.", min_length=1)
+    source: str | None = _about("utm_source, a template.", default=None)
+    medium: str | None = _about("utm_medium, a template.", default=None)
+    campaign: str | None = _about("utm_campaign, a template.", default=None)
+    term: str | None = _about("utm_term, a template.", default=None)
+    content: str | None = _about("utm_content, a template.", default=None)
+    id: str | None = _about("utm_id, a template.", default=None)
+
+
 class Attachment(_Model):
     """A file that travels with the message."""
 
@@ -241,6 +253,10 @@ class CampaignFile(_Model):
     envelope_from: str | None = _about("The return path, a template.", default=None)
     subject: str | None = _about("The subject, a template.", default=None)
     templates: BodyTemplates = _about("The template files.")
+    preheader: str | None = _about(
+        "What lists of mails show behind the subject, a template; hidden in the HTML.", default=None
+    )
+    utm: Utm | None = _about("Parameters of links to your own sites.", default=None)
     vars: dict[str, Any] = _about("Constants for the templates.", default_factory=dict)
     headers: dict[str, str] = _about("More header fields, templates.", default_factory=dict)
     list_id: str | None = _about("The List-ID (RFC 2919).", default=None)

@@ -53,6 +53,14 @@ if TYPE_CHECKING:
 @click.option(
     "--open", "opens", is_flag=True, help="Open the page, or the first .eml file; alone, a temporary page."
 )
+@click.option(
+    "--page",
+    "web_row",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Write the Nth row's HTML alone, to put online; with -o PATH.",
+)
+@click.option("--output", "-o", type=click.Path(path_type=Path), metavar="PATH", help="Where --page writes.")
 @click.option("--load-images", is_flag=True, help="Let the page load images from the network.")
 @FORCE
 def command(
@@ -63,6 +71,8 @@ def command(
     page: Path | None,
     folder: Path | None,
     opens: bool,
+    web_row: int | None,
+    output: Path | None,
     load_images: bool,
     force: bool,
 ) -> int:
@@ -72,6 +82,9 @@ def command(
     message that needs such a secret shows a placeholder, and a note says so. --pick looks at the list's
     first 20,000 rows.
 
+    --page writes what a reader of the row's message sees in a browser: its images are in the page, and its
+    unsubscribe link and other tokens are those of a test message, so that they are nobody's.
+
     Pages and .eml files of an earlier preview are overwritten; any other file only with --force, and
     the campaign's own files never.
     """
@@ -79,6 +92,8 @@ def command(
         raise click.UsageError("--row, --to and --pick each choose the rows; name one of them")
     if page is not None and folder is not None:
         raise click.UsageError("--html and --eml each say where the messages go; name one of them")
+    if (web_row is None) != (output is None):
+        raise click.UsageError("--page and -o belong together: --page 1 -o view.html")
     from campaign.campaignfile.load import load
     from campaign.outfile import is_regular
     from campaign.ownfiles import OwnFiles
@@ -90,13 +105,16 @@ def command(
     own = OwnFiles(campaign.file)
     secrets, notes = _secrets(campaign)
     recipients, renderer = compile_campaign(campaign, secrets)
-    output, problems = Output(), Tally()
+    if web_row is not None and output is not None:
+        _web_page(campaign, recipients, renderer, web_row, output, own, force=force)
+        return OK
+    screen, problems = Output(), Tally()
     if page is None and folder is None and opens:
         page = _temporary()
     choice = Choice(row, address, pick, every=folder is not None)
     if page is not None and choice.is_open:
         choice = Choice(pick=ON_A_PAGE)
-    chosen = choose(campaign, recipients, choice, problems, output.progress)
+    chosen = choose(campaign, recipients, choice, problems, screen.progress)
     messages = _rendered(renderer, chosen, problems)
     if folder is not None:
         count, shown = _write(folder, messages, own, force=force)
@@ -109,14 +127,14 @@ def command(
         _write_page(page, text, own, force=force)
         said = f"{counted(count, 'message')} on {page}"
     else:
-        count, said, shown = _show(recipients.file, messages, output), "", None
-    output.end_bar()
+        count, said, shown = _show(recipients.file, messages, screen), "", None
+    screen.end_bar()
     if not count:
         raise UserError(*(problems.shown or [Problem("the list has no row to preview", recipients.file)]))
     _say(said, page)
     for note in notes if page is None else ():
         echo(f"note: {note}", err=True)
-    output.problems(problems.shown)
+    screen.problems(problems.shown)
     if problems.beyond:
         echo(f"error: and {problems.beyond:,} more", err=True)
     if opens and shown is not None:
@@ -221,6 +239,34 @@ def _write_page(path: Path, text: str, own: OwnFiles, *, force: bool) -> None:
     if text:
         with writing(path, PREVIEW, own, force=force) as out:
             out.write(text.encode())
+
+
+def _web_page(
+    campaign: CampaignFile,
+    recipients: Recipients,
+    renderer: Renderer,
+    number: int,
+    path: Path,
+    own: OwnFiles,
+    *,
+    force: bool,
+) -> None:
+    """Write a row's HTML as a page of its own. Raises UserError where it has none."""
+    from datetime import UTC, datetime
+
+    from campaign.outfile import writing
+    from campaign.preview.choice import numbered
+    from campaign.preview.frame import with_images
+    from campaign.preview.opened import open_message
+    from campaign.preview.page import WEB_PAGE
+
+    recipient = numbered(campaign, recipients, number)
+    opened = open_message(renderer.render(recipient, date=datetime.now(UTC), test_to=recipient.email))
+    if opened.html is None:
+        raise UserError(Problem("the message has no HTML part to put online", recipients.file))
+    with writing(path, WEB_PAGE, own, force=force) as out:
+        out.write(with_images(opened.html, opened.images).encode())
+    _say(f"row {number} written to {path}", path)
 
 
 def _say(said: str, page: Path | None) -> None:

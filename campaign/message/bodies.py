@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from jinja2 import Environment, TemplateNotFound
@@ -15,8 +15,10 @@ from campaign.message.content import Content
 from campaign.message.html import ImageError, Images
 from campaign.message.inliner import Inliner
 from campaign.message.mime import File
+from campaign.message.preheader import with_preheader
 from campaign.message.sheets import SheetError, Sheets
 from campaign.message.template_styles import named_sheets
+from campaign.message.utm import with_parameters
 from campaign.templating.compiled import compile_file, compile_text
 from campaign.templating.loader import FolderLoader
 from campaign.templating.names import Names
@@ -24,6 +26,18 @@ from campaign.templating.sandbox import Environment as SandboxedEnvironment
 from campaign.templating.sandbox import environment
 from campaign.templating.text import Text
 from campaign.wording import shown
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What is put into a page that its template does not have.
+
+    `utm` are parameters by their whole names; the link that unsubscribes gets none.
+    """
+
+    preheader: str = ""
+    utm: Mapping[str, str] = field(default_factory=dict)
+    unsubscribe: str = ""
 
 
 class Bodies:
@@ -64,7 +78,7 @@ class Bodies:
             yield from text.sources.values() if kind != "text" else ()
 
     def render(
-        self, context: Mapping[str, object], subject: str
+        self, context: Mapping[str, object], subject: str, extras: Extras
     ) -> tuple[str | None, str | None, list[File]]:
         """Return text, HTML, and the images that the HTML shows. Raises UserError.
 
@@ -80,8 +94,10 @@ class Bodies:
         if html is None:
             return text, None, []
         try:
+            html = with_preheader(html, extras.preheader)
             if self._inliner is not None:
                 html = self._inliner.inline(html)
+            html = with_parameters(html, self._content.utm_domains, extras.utm, extras.unsubscribe)
             if text is None:  # inlined, each element says itself whether it is shown
                 text = plaintext.from_html(html)
             html, images = self._images.attach(html)

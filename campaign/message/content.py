@@ -16,6 +16,9 @@ from campaign.errors import Problem
 if TYPE_CHECKING:
     from campaign.campaignfile.models import CampaignFile
 
+UTM = ("source", "medium", "campaign", "term", "content", "id")
+"""The keys of `utm` that are parameters of links, without their `utm_`."""
+
 BODIES = ("text", "markdown", "html", "mjml")
 """The keys of `templates` that name a body."""
 
@@ -26,7 +29,7 @@ class Content:
 
     `inline` are the templates that stand in the file itself, by their dotted paths, and `files` those
     that it names; `places` is where each of them stands. `has_unsubscribe`: templates may name
-    `unsubscribe`. `mark` begins a MIME boundary.
+    `unsubscribe`. `utm_domains` are those whose links get parameters. `mark` begins a MIME boundary.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Content:
     files: Mapping[str, Path]
     places: Mapping[str, Problem]
     inline_css: bool
+    utm_domains: tuple[str, ...]
     has_unsubscribe: bool
     mark: bytes
 
@@ -68,6 +72,7 @@ def content_of(campaign: CampaignFile, columns: tuple[str, ...], mark: bytes) ->
         files=files,
         places={path: campaign.problem(path, "") for path in (*inline, *files)},
         inline_css=campaign.inline_css,
+        utm_domains=tuple(map(str.lower, campaign.utm.domains)) if campaign.utm is not None else (),
         has_unsubscribe=campaign.unsubscribe is not None,
         mark=mark,
     )
@@ -81,11 +86,15 @@ def _inline(campaign: CampaignFile) -> Iterator[tuple[str, str]]:
         "reply_to": campaign.reply_to,
         "envelope_from": campaign.envelope_from,
         "subject": campaign.subject if campaign.templates.subject is None else None,
+        "preheader": campaign.preheader,
         "list_id": campaign.list_id,
         "unsubscribe.url": unsubscribe.url if unsubscribe is not None else None,
         "unsubscribe.mailto": unsubscribe.mailto if unsubscribe is not None else None,
     }
     yield from ((path, source) for path, source in alone.items() if source is not None)
+    if campaign.utm is not None:
+        named = ((f"utm.{name}", getattr(campaign.utm, name)) for name in UTM)
+        yield from ((path, source) for path, source in named if source is not None)
     yield from ((f"cc.{index}", source) for index, source in enumerate(campaign.cc))
     yield from ((f"bcc.{index}", source) for index, source in enumerate(campaign.bcc))
     yield from ((f"headers.{name}", source) for name, source in campaign.headers.items())

@@ -7,13 +7,13 @@ Date, no Message-ID and no signature: `render` adds those.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from campaign.address import AddressError, domain_of, parse_mailbox
 from campaign.errors import UserError
 from campaign.message import mime
-from campaign.message.bodies import Bodies
-from campaign.message.content import Content
+from campaign.message.bodies import Bodies, Extras
+from campaign.message.content import UTM, Content
 from campaign.message.context import Contexts, Row
 from campaign.message.drafting import Wanted
 from campaign.message.files import Folder
@@ -25,6 +25,7 @@ from campaign.templating.processes.work import Made
 from campaign.templating.text import Text, plain
 
 _KNOWN_IMAGES = 64
+_NO_EXTRAS = Extras()
 
 
 class Drafter:
@@ -44,6 +45,9 @@ class Drafter:
         self._varying = [text for text in self._inline.values() if text.constant is None]
         self._url = self._inline.get("unsubscribe.url", Text(constant=""))
         self._mailto = self._inline.get("unsubscribe.mailto", Text(constant=""))
+        self._preheader = self._inline.get("preheader", Text(constant=""))
+        self._utm = {name: self._inline[f"utm.{name}"] for name in UTM if f"utm.{name}" in self._inline}
+        self._adds = bool(self._utm) or "preheader" in self._inline
         self._known: OrderedDict[str, None] = OrderedDict()  # images that the parent has
 
     def known(self) -> Made:
@@ -61,11 +65,12 @@ class Drafter:
         wanted, *given = row
         context = self._contexts.of(Row(*given), self._url, self._mailto)  # type: ignore[arg-type]
         subject = self._inline["subject"].render(context).strip()
+        extras = self._extras(context)
         if wanted == Wanted.PARTS:
-            text, html, _ = self._bodies.render(context, subject)
+            text, html, _ = self._bodies.render(context, subject, extras)
             return Made([text, html])
         texts: list[Plain] = [text.render(context) for text in self._varying]
-        text, html, images = self._bodies.render(context, subject)
+        text, html, images = self._bodies.render(context, subject, extras)
         parts = [mime.text_part("plain", text, self._mark)] if text is not None else []
         if html is not None:
             parts.append(mime.text_part("html", html, self._mark))
@@ -77,6 +82,13 @@ class Drafter:
         return Made(
             [texts, text is not None, html is not None, named, new], [*parts, *(i.octets for i in news)]
         )
+
+    def _extras(self, context: Mapping[str, object]) -> Extras:
+        """Return what is put into a row's page."""
+        if not self._adds:
+            return _NO_EXTRAS
+        utm = {f"utm_{name}": text.render(context).strip() for name, text in self._utm.items()}
+        return Extras(self._preheader.render(context), utm, self._url.render(context).strip())
 
     def _unknown(self, images: Sequence[mime.File]) -> list[mime.File]:
         """Return the images that the parent has not been given, or may have forgotten."""

@@ -67,7 +67,10 @@ class Renderer:
         self._skeleton = mime.Skeleton(self._attachments.static, self._tokens.boundary)
         self.warnings = self._signer.warnings if self._signer is not None else ()
         bodies = drafts.bodies.values()
-        self._shown = (self._fields.subject, *bodies)
+        extras = [
+            text for path, text in drafts.inline.items() if path == "preheader" or path.startswith("utm.")
+        ]
+        self._shown = (self._fields.subject, *extras, *bodies)
         self.shown = {column: place for text in self._shown for column, place in text.shown.items()}
         self.files_named_by = self._attachments.named_by
         texts = (*drafts.inline.values(), *bodies)

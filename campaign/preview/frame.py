@@ -9,11 +9,12 @@ from __future__ import annotations
 import html as entities
 import re
 from base64 import b64encode
+from collections.abc import Iterable
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from urllib.parse import quote
 
-from campaign.preview.opened import OpenedMessage
+from campaign.preview.opened import OpenedMessage, Part
 
 # A click on a link would load it inside the frame. With this base it asks for a new window, which the
 # sandbox denies.
@@ -48,11 +49,16 @@ def framed(opened: OpenedMessage, *, load_images: bool) -> Framed:
     html = _FRAMES.sub(r"<x-\1", _LINK.sub("<meta", html))
     if not load_images:
         html = _IMAGE.sub(_boxed, html)
-    for image in opened.images:
+    return Framed(_INERT + with_images(html, opened.images), tuple(seen.links), seen.remote)
+
+
+def with_images(html: str, images: Iterable[Part]) -> str:
+    """Return a page that holds the images which travel with the message."""
+    for image in images:
         if image.content_type.startswith("image/"):
             octets = b64encode(image.content).decode("ascii")
             html = html.replace(f"cid:{image.content_id}", f"data:{image.content_type};base64,{octets}")
-    return Framed(_INERT + html, tuple(seen.links), seen.remote)
+    return html
 
 
 def _boxed(tag: re.Match[str]) -> str:

@@ -24,6 +24,8 @@ from campaign.preview.variety import Chosen
 from campaign.wording import size, visible, visible_text
 
 PREVIEW = Kind("a page of campaign's", is_page, private=True)
+# A row's HTML, as its author wrote it: nothing tells it from any other page.
+WEB_PAGE = Kind("a page of campaign's", is_page, private=False)
 
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{76}\n){8,}(?:[A-Za-z0-9+/]+={0,2}\n)?")
 _SHOWN_LINES = 3

@@ -74,6 +74,8 @@ def test_a_cell_does_not_steer_the_terminal(tmp_path: Path, capsys: pytest.Captu
         (["--to", "nobody"], r"--to: 'nobody' has no @"),
         (["--row", "1", "--pick", "2"], r"name one of them"),
         (["--html", "x.html", "--eml", "x"], r"name one of them"),
+        (["--page", "1"], r"--page and -o belong together"),
+        (["--page", "3", "-o", "x.html"], r"list.csv:4: email: 'c@@example.com'"),
     ],
 )
 def test_what_is_not_sent_is_not_shown(
@@ -273,3 +275,24 @@ def test_what_is_picked_would_be_sent(tmp_path: Path, capsys: pytest.CaptureFixt
     assert re.findall(r"^Row (\d)", out, re.MULTILINE) == ["1", "2"]
     code, _, err = run(capsys, campaign(tmp_path, []), "--pick", 2)
     assert (code, "no row to preview" in err) == (2, True)
+
+
+def test_a_page_to_put_online(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    html = "<body><img src='dot.png'><a href='{{ unsubscribe.url }}'>{{ name }}</a></body>"
+    unsubscribe = "unsubscribe: {url: 'https://example.com/u/{{ bounce.token }}'}"
+    file = campaign(tmp_path, PEOPLE, "recipients: list.csv", unsubscribe, html=html)
+    (tmp_path / "dot.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    page = tmp_path / "view.html"
+    code, out, err = run(capsys, file, "--page", 2, "-o", page)
+    assert (code, out, err) == (0, f"row 2 written to {page}\n", "")
+    written = page.read_text()
+    assert 'src="data:image/png;base64,iVBORw0KGgo="' in written
+    recipients, renderer = compile_campaign(load(file), Secrets.placeholder())
+    own = re.search("/u/([0-9a-f]{20})", renderer.parts(recipients.row(2))[1] or "")
+    shown = re.search("/u/([0-9a-f]{20})'>Bo<", written)
+    assert own is not None
+    assert shown is not None
+    assert shown[1] != own[1]
+    assert run(capsys, file, "--page", 2, "-o", page)[0] == 2  # nothing tells it from another page
+    assert run(capsys, file, "--page", 2, "-o", page, "--force")[0] == 0
+    assert run(capsys, file, "--page", 2, "-o", file, "--force")[0] == 2
