@@ -29,11 +29,15 @@ from campaign.recipients.list import Recipients
 
 
 class Checks:
-    """The rules of one campaign, without those that it ignores. `sample` is shown the messages too."""
+    """The rules of one campaign, without those that it ignores.
 
-    def __init__(self, campaign: CampaignFile, sample: Sample | None = None) -> None:
+    `sample` is shown the messages too; the rules see the first `most` of them, or all if that is None.
+    """
+
+    def __init__(self, campaign: CampaignFile, sample: Sample | None = None, most: int | None = None) -> None:
         self._campaign = campaign
         self._sample = sample
+        self._left = most
         self._rules: list[Rule] = []
         self._see: list[Callable[[Recipient, Seen], None]] = []
         self._checked: Checked | None = None
@@ -50,6 +54,10 @@ class Checks:
         """Show a message to each rule."""
         if self._sample is not None:
             self._sample.see(recipient, message)
+        if self._left is not None:
+            if not self._left:
+                return
+            self._left -= 1
         seen = Seen(message)
         for see in self._see:
             see(recipient, seen)

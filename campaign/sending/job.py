@@ -53,6 +53,10 @@ _TEST_PATIENCE = 60.0  # seconds that who tests waits for the rate
 _SAID = 1000  # different replies that are kept for the summary
 
 
+LOOKED_AT = 500
+"""Messages of a run that the rules of `check` see; a look takes as long as all else in making a message."""
+
+
 class Mode(StrEnum):
     """Who asks for the job.
 
@@ -262,7 +266,8 @@ def _plan(
 ) -> Plan:
     """Prepare every row. Raises UserError for bad rows, unless they are to be skipped."""
     # A rehearsal shows no plan, so that nothing odd in it would be said.
-    checks = Checks(campaign) if options.mode in (Mode.SEND, Mode.DRY_RUN) else None
+    planned = options.mode in (Mode.SEND, Mode.DRY_RUN)
+    checks = Checks(campaign, most=LOOKED_AT) if planned else None
     enrolment = ledger.enrolment(options.choices)
     preparation = prepare(campaign, enrolment, secrets, audience.progress, checks, options.jobs)
     if preparation.errors and not options.skip_bad_rows:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from campaign.sending.job import LOOKED_AT
 from tests.checks.dns.server import Zone, serve, txt
 from tests.cli.conftest import Run
 from tests.e2e.folder import CampaignFolder
@@ -195,3 +196,14 @@ def test_one_is_not_many_in_plans_and_rehearsals(run: Run) -> None:
     assert "rehearsing 1 message on localhost" in said
     assert "the server took 1 message for 1 address in" in said
     assert "1 session over STARTTLS" in said
+
+
+def test_check_sees_every_row_and_send_the_first_ones(campaign_for: Folders, postfix: Postfix) -> None:
+    folder = clean(campaign_for(postfix))
+    rows = [f"p{number}@example.test,Ann" for number in range(1, LOOKED_AT + 1)]
+    folder.list([*rows, "last@example.test,{{ who }}"])
+    checked = folder.run("check", "campaign.yaml")
+    assert f"(row {LOOKED_AT + 1})" in checked.stderr
+    assert "shows {{" not in folder.run("send", "campaign.yaml", "--dry-run").stderr
+    folder.list(["first@example.test,{{ who }}", *rows])
+    assert "shows {{" in folder.run("send", "campaign.yaml", "--dry-run").stderr

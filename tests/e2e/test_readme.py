@@ -75,7 +75,7 @@ def _run(
 
 def test_the_table_of_commands_is_whole() -> None:
     table = README[README.index("## Commands") : README.index("## What it guarantees")]
-    assert set(re.findall(r"^\| `campaign (\w+)", table, re.MULTILINE)) == set(COMMANDS)
+    assert set(re.findall(r"^\| `campaign ([\w-]+)", table, re.MULTILINE)) == set(COMMANDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -104,4 +104,4 @@ def test_the_two_commands_stand_on_a_line_each() -> None:
 
 def test_it_is_short_enough_to_be_read() -> None:
     """What is longer stands in the guide."""
-    assert len(README.splitlines()) <= 220
+    assert len(README.splitlines()) <= 240
