@@ -52,6 +52,19 @@ def _ending(endings: Collection[str]) -> str:
 _ANY_TEMPLATE = re.compile(f".*{_ending(SUFFIXES)}", re.IGNORECASE | re.DOTALL)
 
 
+# How the names begin of what messages are made of.
+_OF_TEMPLATES = ("included by ", "shown by ")
+_OF_MESSAGES = ("templates.", "attachments", *_OF_TEMPLATES)
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """`files` that messages are made of, links followed; `unknown` names those that only a row tells."""
+
+    files: tuple[Path, ...]
+    unknown: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class _Pattern:
     """Files below `root` whose paths from there match `path`."""
@@ -93,6 +106,12 @@ class OwnFiles:
         if status is None:
             return ""
         return next((pattern.what for pattern in self._read.patterns if pattern.finds(status)), "")
+
+    def content(self) -> Content:
+        """Return the files that every message may be made of, and what names others that cannot be told."""
+        files = [path for path, what in self._read.named.items() if what.startswith(_OF_MESSAGES)]
+        patterns = [pattern.what for pattern in self._read.patterns]
+        return Content(tuple(files), tuple(what for what in patterns if what.startswith(_OF_TEMPLATES)))
 
     @cached_property
     def _read(self) -> _Reading:

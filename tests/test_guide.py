@@ -224,7 +224,7 @@ def test_defaults_are_what_they_are_said_to_be(tmp_path: Path) -> None:
         if default is None or entry[1] == "recipients.key":
             continue
         base = {**BASE, "unsubscribe": {"mailto": "leave@example.com"}, "retry": {}, "stop_when": {}}
-        base["check"] = {}
+        base["check"] = base["workers"] = {}
         if entry[1].startswith("bounces."):
             base["bounces"] = {"imap": {"host": "i.example.com", "username": "b", "password_env": "P"}}
         before = load(written(path, base, next(numbers)))

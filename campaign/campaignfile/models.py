@@ -218,6 +218,18 @@ class StopWhen(_Model):
     in_doubt: Share = _about("The share of them that may be in doubt; also, five in a row.", default=0.05)
 
 
+class Workers(_Model):
+    """How workers send the campaign, whose ledger is in PostgreSQL."""
+
+    count: Whole = _about(
+        "How many drains at once `send` and beat ask a broker for.", default=1, ge=1, le=1000
+    )
+    drain: Seconds = _about("How long each of them works, such as 45s.", default=45.0)
+    broker_env: str | None = _about(
+        "The environment variable that holds the address of Celery's broker.", default=None
+    )
+
+
 class Checking(_Model):
     """What `check` looks for."""
 
@@ -275,6 +287,7 @@ class CampaignFile(_Model):
     stop_when: StopWhen = _about("When a run stops by itself.", default_factory=StopWhen)
     check: Checking = _about("What `check` looks for.", default_factory=Checking)
     bounces: Bounces = _about("What is done with mail that comes back.", default_factory=Bounces)
+    workers: Workers | None = _about("The workers that send it, from a ledger in PostgreSQL.", default=None)
     suppress: Auto = _about("Whether dead addresses are suppressed.", default=True)
     ledger: LedgerLocation = _about(
         "The ledger: a file, or a PostgreSQL database.", default="ledger.db", validate_default=True

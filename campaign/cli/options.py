@@ -58,7 +58,7 @@ class _Location(click.ParamType["Location"]):
             self.fail(str(error), param, context)
 
 
-_LEDGER = click.option(
+LEDGER = click.option(
     "--ledger",
     type=_Location(),
     help="The ledger, a file or postgresql://host/database; ledger.db here without either.",
@@ -67,4 +67,4 @@ _LEDGER = click.option(
 
 def of_a_ledger(function: click.decorators.FC) -> click.decorators.FC:
     """Add the two options that name a ledger, `file` and `ledger`."""
-    return _CAMPAIGN(_LEDGER(function))
+    return _CAMPAIGN(LEDGER(function))

@@ -14,7 +14,7 @@ from campaign.errors import LedgerBusy, LedgerFull, NotAccepted, Problem, UserEr
 
 if TYPE_CHECKING:
     from campaign.campaignfile.models import CampaignFile
-    from campaign.sending.job import Finished
+    from campaign.sending.job import Finished, Options
 
 
 @click.command("send")
@@ -62,11 +62,9 @@ def command(
     Ctrl-C once waits for the answers that are due, twice stops at once.
     """
     from campaign.campaignfile.load import load
-    from campaign.cli.attemptlog import AttemptLog
-    from campaign.cli.audience import DryRun, Terminal
-    from campaign.cli.codes import UNFINISHED
+    from campaign.cli.audience import DryRun
+    from campaign.cli.watching import is_sending, left, watch
     from campaign.ledger.protocols import Choices
-    from campaign.ownfiles import OwnFiles
     from campaign.sending.changes import Change
     from campaign.sending.job import Mode, Options, run
 
@@ -93,6 +91,31 @@ def command(
         return 0
     if not yes and not sys.stdin.isatty():
         raise UserError("there is no terminal to ask on: look at the plan with --dry-run, then add --yes")
+    if campaign.workers is None:
+        return _send(campaign, options, output, log)
+    if log is not None:
+        raise UserError("--log is for one process, and workers send this campaign")
+    try:
+        if is_sending(campaign):
+            output.lines([f"{campaign.name} is being sent already; this watches"])
+            return watch(campaign, output, lambda: None)
+        return _send(campaign, options, output, None)
+    except KeyboardInterrupt:
+        if not is_sending(campaign):
+            raise
+        return left(campaign, output)
+
+
+def _send(campaign: CampaignFile, options: Options, output: Output, log: Path | None) -> int:
+    """Do the main job, say what it came to, and return the exit code."""
+    from campaign.cli.attemptlog import AttemptLog
+    from campaign.cli.audience import Terminal
+    from campaign.cli.codes import UNFINISHED
+    from campaign.cli.watching import watch
+    from campaign.ownfiles import OwnFiles
+    from campaign.sending.dispatch import Ending
+    from campaign.sending.job import run
+
     attempts = AttemptLog(log, OwnFiles(campaign.file)) if log is not None else None
     try:
         finished = run(campaign, options, Terminal(output, attempts))
@@ -102,6 +125,8 @@ def command(
     finally:
         if attempts is not None:
             attempts.close()
+    if finished.stop.ending is Ending.HANDED_OVER:
+        return watch(campaign, output, lambda: None)
     return _said(campaign, output, finished)
 
 

@@ -26,6 +26,7 @@ from campaign.model import SECOND, KeyColumn, Status
 if TYPE_CHECKING:
     from campaign.campaignfile.location import Location
     from campaign.ledger.attempted import Attempted, LogNote
+    from campaign.ledger.machines import Machines
     from campaign.ledger.protocols import Choices, Enrolment, Run
     from campaign.ledger.returns import Returns
     from campaign.ledger.storage import Storage
@@ -187,16 +188,31 @@ class Ledger:
         return self.storage.enrolment(self.campaign_id, choices)
 
     def start(
-        self, scope: Scope, now: int, longest_delay: int = 86_400 * SECOND, *, suppress: bool = True
+        self,
+        scope: Scope,
+        now: int,
+        longest_delay: int = 86_400 * SECOND,
+        *,
+        suppress: bool = True,
+        shared: bool = False,
     ) -> Run:
         """Register the campaign and take the sender's lease. Raises LeaseHeld, LedgerFull.
+
+        `shared`: other runs may have a share of it at the same time, where machines can share the ledger.
 
         No row can be due later than `longest_delay` ns from now: what seems to be is due now, because
         the clock was set back. `suppress`: addresses that are permanently dead join the suppression
         list.
         """
         self.register()
-        return self.storage.start(self.campaign_id, scope, now, longest_delay, suppress=suppress)
+        return self.storage.start(
+            self.campaign_id, scope, now, longest_delay, suppress=suppress, shared=shared
+        )
+
+    @property
+    def machines(self) -> Machines | None:
+        """What several machines share of this campaign; None where only one can send."""
+        return self.storage.machines(self.campaign_id)
 
     def at_one_moment(self) -> AbstractContextManager[None]:
         """Let all that is read within be of one moment, whatever another process writes meanwhile."""

@@ -14,6 +14,7 @@ from campaign.clock import Moment
 from campaign.errors import Problem
 from campaign.ledger.attempted import Attempted, LogNote
 from campaign.ledger.history import History
+from campaign.ledger.machines import Machines
 from campaign.ledger.patterns import Forgotten
 from campaign.ledger.protocols import Choices, Enrolment, Run
 from campaign.ledger.returns import Returns
@@ -83,8 +84,20 @@ class Storage(Protocol):
     def enrolment(self, campaign_id: int, choices: Choices | None) -> Enrolment:
         """Begin a reading of a campaign's list."""
 
-    def start(self, campaign_id: int, scope: Scope, now: int, longest_delay: int, *, suppress: bool) -> Run:
-        """Take the sender's lease; see `Ledger.start`."""
+    def start(
+        self,
+        campaign_id: int,
+        scope: Scope,
+        now: int,
+        longest_delay: int,
+        *,
+        suppress: bool,
+        shared: bool = False,
+    ) -> Run:
+        """Take the sender's lease, or a share of it; see `Ledger.start`."""
+
+    def machines(self, campaign_id: int) -> Machines | None:
+        """Return what several machines share of a campaign, None where only one can send."""
 
     def history(self, campaign_id: int) -> History:
         """Return what happened in a campaign."""

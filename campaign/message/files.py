@@ -121,6 +121,11 @@ class Attachments:
             self._refuse_changed(context, row)
         return found
 
+    def asked(self, context: Mapping[str, object]) -> list[Path]:
+        """Return the files that a row names, without reading them. Raises UserError."""
+        asked = [path.render(context).strip() for _, path, _ in self._per_row]
+        return [self._folder.find(path) for path in asked if path]
+
     def _refuse_changed(self, context: Mapping[str, object], row: int) -> None:
         asked = [path.render(context).strip() for _, path, _ in self._per_row]
         stamp = hash(tuple(self._folder.stamp(path) for path in asked if path)) or 1

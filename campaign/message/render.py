@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from campaign.address import Mailbox, domain_of, fold, needs_smtputf8
@@ -140,6 +141,19 @@ class Renderer:
     def parts(self, recipient: Recipient) -> tuple[str | None, str | None]:
         """Return the text and the HTML of one row's message, before any encoding. Raises UserError."""
         return self._drafts.parts(recipient)
+
+    def attached(self, recipients: Iterable[Recipient]) -> Iterator[list[Path]]:
+        """Yield the files that each row attaches, without those that every message has.
+
+        Raises UserError, naming the row.
+        """
+        for recipient, draft in self._drafts.each(recipients):
+            try:
+                if isinstance(draft, UserError):
+                    raise draft
+                yield self._attachments.asked(draft.texts)
+            except UserError as error:
+                raise _of_row(error, recipient) from error
 
     def _message(
         self,

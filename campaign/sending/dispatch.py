@@ -38,6 +38,7 @@ class Ending(StrEnum):
     DISCONNECTED = "disconnected"  # could not connect, log in, or stay connected
     INTERRUPTED = "interrupted"
     DECLINED = "declined"  # the person said no
+    HANDED_OVER = "handed over"  # workers send it
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,9 @@ from campaign.errors import Problem, Severity, UserError
 from campaign.ledger import Ledger
 from campaign.message.tokens import Secrets
 from campaign.preparation import Progress, Survey, prepare
-from campaign.sending.account import login_of, too_narrow
+from campaign.sending.account import login_of
 from campaign.sending.connection import Connection
+from campaign.sending.guards import unsendable
 from campaign.sending.transport import TLSInfo
 from campaign.smtp import Login
 from campaign.wording import counted
@@ -96,7 +97,7 @@ def inspect(
     try:
         checks = Checks(campaign, sample)
         preparation = prepare(campaign, ledger.enrolment(), Secrets.placeholder(), progress, checks, jobs)
-        problems = (*too_narrow(campaign), *preparation.errors, *checks.report())
+        problems = (*unsendable(campaign), *preparation.errors, *checks.report())
         return Inspection(problems, campaign, preparation.survey)
     except UserError as error:
         return Inspection(error.problems, campaign)

@@ -19,12 +19,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import islice
-from pathlib import Path
 from typing import Protocol
 
 from campaign import clock
-from campaign.campaignfile.load import load
-from campaign.campaignfile.location import same_ledger
 from campaign.campaignfile.models import CampaignFile
 from campaign.checks.rules import Checks
 from campaign.delivery import Result
@@ -34,11 +31,13 @@ from campaign.ledger.protocols import Choices, Run
 from campaign.message.tokens import Secrets
 from campaign.model import SECOND, Status
 from campaign.preparation import Preparation, compile_campaign, prepare
-from campaign.sending.account import Started, load_pace, login_of, scope_of, secrets_of, too_narrow
+from campaign.sending.account import Started, load_pace, login_of, scope_of, secrets_of
 from campaign.sending.ahead import Ahead
+from campaign.sending.bundle import Packed, pack
 from campaign.sending.changes import Change, changes, key_of
 from campaign.sending.connection import Patience
 from campaign.sending.dispatch import Ending, Stop
+from campaign.sending.guards import refuse_other_file, unsendable
 from campaign.sending.knowing import refuse_lost, refuse_unknowing
 from campaign.sending.lease import leased
 from campaign.sending.outlook import Outlook
@@ -182,7 +181,9 @@ def run(campaign: CampaignFile, options: Options, audience: Audience) -> Finishe
     Raises UserError for what the person can mend, LeaseHeld, LeaseLost, ConnectFailed. UserError is
     raised only before anything has left; after that, it is BrokenOff.
     """
-    raise_errors(too_narrow(campaign))
+    raise_errors(unsendable(campaign))
+    if options.mode is Mode.SEND and options.limit is not None and campaign.workers is not None:
+        raise UserError("--limit is for one process, and workers send this campaign")
     may_be_new = options.mode is not Mode.SEND or options.asks or options.new_ledger
     refuse_lost(campaign, may_be_new=may_be_new)
     with _opened(campaign, options.mode) as ledger:
@@ -190,14 +191,14 @@ def run(campaign: CampaignFile, options: Options, audience: Audience) -> Finishe
             refuse_unknowing(campaign, ledger, may_be_new=may_be_new)
         match options.mode:
             case Mode.DRY_RUN:
-                _guard_identity(campaign, ledger)
+                refuse_other_file(campaign, ledger)
                 secrets = replace(Secrets.placeholder(), ledger=ledger.secret)
                 audience.planned(_plan(campaign, ledger, ledger, secrets, options, audience))
                 return Finished(Stop(Ending.DONE))
             case Mode.TEST:
                 return _test(campaign, ledger, options, audience)
             case Mode.SEND | Mode.REHEARSAL:
-                _guard_identity(campaign, ledger)
+                refuse_other_file(campaign, ledger)
                 with leased(campaign, ledger, options.wait, audience.waiting) as lease:
                     audience.leased(ledger)
                     return _send(campaign, ledger, lease, options, audience)
@@ -214,12 +215,22 @@ def _send(
     if plan.asks and not _agreed(plan, options, audience):
         return Finished(Stop(Ending.DECLINED))
     preparation = plan.preparation
+    machines = None if rehearsal or campaign.workers is None else ledger.machines
+    packed: Packed | None = None
+    if machines is not None and plan.to_send:
+        recipients, rows = preparation.recipients, preparation.enrolment.to_send()
+        packed = pack(campaign, preparation.renderer, recipients.columns, rows, secrets)
     with suppress(LedgerBusy):  # who has it locked has not taken the lease
         lease.heartbeat(time.time_ns())
     preparation.enrolment.apply(time.time_ns())
     ledger.adopt(key_of(campaign) if plan.to_send else None)
     if plan.to_send:
         ledger.set_digest(preparation.renderer.digest)
+    if machines is not None:
+        if packed is not None:
+            machines.begin(packed.document, packed.blobs)
+        summary = replace(ledger.history.summary(time.time_ns()), sending=None)
+        return Finished(Stop(Ending.DONE if packed is None else Ending.HANDED_OVER), summary)
     began = time.monotonic()
     with closing(Ahead(preparation.renderer)) as drafted:
         sender = Sender(campaign, drafted, lease, login, audience, limit=options.limit)
@@ -294,29 +305,6 @@ def _agreed(plan: Plan, options: Options, audience: Audience) -> bool:
         said = "; ".join(sentence for _, sentence in plan.changes)
         raise NotAccepted(f"{said}. If that is meant, add --accept {kinds}")
     return True
-
-
-def _guard_identity(campaign: CampaignFile, ledger: Ledger) -> None:
-    """Refuse another file of this name in the same ledger."""
-    other = other_file(campaign, ledger.known_file)
-    if other is not None:
-        what = f"{other} has this name too, in the same ledger; names are identities: rename one"
-        raise UserError(campaign.problem("name", what))
-
-
-def other_file(campaign: CampaignFile, known: Path | None) -> Path | None:
-    """Return the file that the ledger knows under this name, if it is another one that is still there.
-
-    A file that was renamed or moved takes its history along.
-    """
-    if known is None or not known.is_file() or known.samefile(campaign.file):
-        return None
-    try:
-        other = load(known)
-    except UserError:
-        return known  # which it may have been
-    same = other.name == campaign.name and same_ledger(other.ledger, campaign.ledger)
-    return known if same else None
 
 
 def _refuse_long_wait(campaign: CampaignFile, lease: Run, addresses: int) -> None:

@@ -27,12 +27,14 @@ Told = Callable[[float, str], None]
 
 
 @contextmanager
-def leased(campaign: CampaignFile, ledger: Ledger, wait: float, waiting: Told) -> Iterator[Run]:
-    """Hold the sender's lease, which may be another's for `wait` seconds first.
+def leased(
+    campaign: CampaignFile, ledger: Ledger, wait: float, waiting: Told, *, shared: bool = False
+) -> Iterator[Run]:
+    """Hold the sender's lease, or a share of it; it may be another's for `wait` seconds first.
 
     Raises LeaseHeld, LedgerFull. What is the user's to mend is BrokenOff once a message may have left.
     """
-    lease = _taken(campaign, ledger, wait, waiting)
+    lease = _taken(campaign, ledger, wait, waiting, shared)
     try:
         with _beating(lease):
             yield lease
@@ -45,13 +47,14 @@ def leased(campaign: CampaignFile, ledger: Ledger, wait: float, waiting: Told) -
             lease.end(time.time_ns())
 
 
-def _taken(campaign: CampaignFile, ledger: Ledger, wait: float, waiting: Told) -> Run:
+def _taken(campaign: CampaignFile, ledger: Ledger, wait: float, waiting: Told, shared: bool) -> Run:
     longest = int(campaign.retry.max_delay * 2 * SECOND)
     until = time.monotonic() + wait
     told = False
     while True:
         try:
-            return ledger.start(scope_of(campaign), time.time_ns(), longest, suppress=campaign.suppress)
+            scope = scope_of(campaign)
+            return ledger.start(scope, time.time_ns(), longest, suppress=campaign.suppress, shared=shared)
         except (LeaseHeld, LedgerBusy) as held:
             left = until - time.monotonic()
             if left <= 0:

@@ -12,6 +12,7 @@ import pytest
 from campaign.campaignfile.location import Location, PostgresLocation
 from campaign.errors import LeaseHeld, LeaseLost, UserError
 from campaign.ledger import Ledger
+from campaign.ledger.machines import State
 from campaign.ledger.postgres.database import Database, LedgerAway
 from campaign.ledger.postgres.enrolment import _ENROLLING
 from campaign.ledger.postgres.runs import LEASE, reap
@@ -19,6 +20,7 @@ from campaign.ledger.postgres.storage import PostgresStorage
 from campaign.model import SECOND, Status
 from tests.ledger.book import (
     NOW,
+    SCOPE,
     database,
     enrol,
     intent,
@@ -85,17 +87,22 @@ def test_nobody_is_given_up_before_a_lease_has_passed_since_the_server_came_back
         start(ledger)
 
 
-def test_runs_of_several_machines_claim_different_rows(
-    ledger: Ledger, elsewhere: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("campaign.ledger.postgres.run.refuse_held", lambda database: None)
-    first, second = start(ledger), start(elsewhere)
+def test_runs_of_several_machines_claim_different_rows(ledger: Ledger, elsewhere: Ledger) -> None:
+    machines = ledger.machines
+    assert machines is not None
+    machines.begin(b"", {})
+    first = ledger.start(SCOPE, NOW, shared=True)
+    second = elsewhere.start(SCOPE, NOW, shared=True)
+    with pytest.raises(LeaseHeld):
+        elsewhere.start(SCOPE, NOW)
     assert [claim.key for claim in first.claim(NOW, 2)] == [ANNA, BEN]
     assert [claim.key for claim in second.claim(NOW, 2)] == [CLEO]
     assert second.record((), (intent(ANNA), intent(CLEO))) == {CLEO}  # Anna is the other's
     assert first.record((), (intent(ANNA),)) == {ANNA}
     first.end(NOW)  # which gives Ben back
     assert [claim.key for claim in second.claim(NOW, 2)] == [BEN]
+    machines.end(State.STOPPED, "enough")
+    assert second.record((), (intent(BEN),)) == set()
 
 
 def test_a_row_that_the_list_changed_is_taken_from_who_holds_it(ledger: Ledger, elsewhere: Ledger) -> None:

@@ -87,24 +87,26 @@ class PostgresRun:
         longest_delay: int,
         *,
         suppress: bool,
+        shared: bool,
     ) -> PostgresRun:
         """Take the lease; see `Ledger.start`. What dead runs left in flight becomes in doubt."""
         beating = database.beside()
         try:
             with database.transaction():
                 database.row("SELECT pg_advisory_xact_lock(%s)", (_STARTING,))
-                refuse_held(database)
+                refuse_held(database, campaign_id, shared=shared)
                 reap(database)
                 # What waits for nothing is due at once, also where a clock was ahead when that was said.
-                database.change(
-                    "UPDATE messages SET due_at = %s"
-                    " WHERE campaign = %s AND status = 'pending' AND due_at > %s",
-                    (now, campaign_id, now),
-                )
+                if not shared:
+                    database.change(
+                        "UPDATE messages SET due_at = %s"
+                        " WHERE campaign = %s AND status = 'pending' AND due_at > %s",
+                        (now, campaign_id, now),
+                    )
                 found = database.row(
-                    "INSERT INTO runs (campaign, host, pid, process, server, username, started_at, heartbeat)"
-                    f" VALUES (%s, %s, %s, %s, %s, %s, {NOW}, {NOW}) RETURNING id",
-                    (campaign_id, *this_process(), scope.host, scope.username),
+                    "INSERT INTO runs (campaign, host, pid, process, server, username, shared, started_at,"
+                    f" heartbeat) VALUES (%s, %s, %s, %s, %s, %s, %s, {NOW}, {NOW}) RETURNING id",
+                    (campaign_id, *this_process(), scope.host, scope.username, shared),
                 )
             run_id = found[0] if found else 0
             run = cls(database, beating, campaign_id, run_id, scope, longest_delay, suppress=suppress)

@@ -32,11 +32,12 @@ class _Unended:
     silent: list[int]
 
 
-def _unended(database: Database) -> _Unended:
+def _unended(database: Database, campaign_id: int | None = None) -> _Unended:
     found = _Unended([], [], [])
     for run_id, host, pid, process, silent in database.rows(
         f"SELECT id, host, pid, process, {NOW} - greatest(heartbeat, {UP_SINCE})"
-        " FROM runs WHERE ended_at IS NULL ORDER BY id"
+        " FROM runs WHERE ended_at IS NULL AND campaign = coalesce(%s, campaign) ORDER BY id",
+        (campaign_id,),
     ):
         seen = is_alive(host, pid, process)
         # One that is seen may be stopped: others cannot see it, and go by its heartbeat.
@@ -49,15 +50,23 @@ def _unended(database: Database) -> _Unended:
     return found
 
 
-def live_runs(database: Database) -> list[LiveRun]:
-    """Return the live runs, of all campaigns."""
-    return _unended(database).live
+def live_runs(database: Database, campaign_id: int | None = None) -> list[LiveRun]:
+    """Return the live runs, of one campaign or of all."""
+    return _unended(database, campaign_id).live
 
 
-def refuse_held(database: Database) -> None:
-    """Raise LeaseHeld if a live process sends. Call within a transaction, behind `hold_starts`."""
-    for run in live_runs(database):
-        raise LeaseHeld(database.problem(str(run)))
+def refuse_held(database: Database, campaign_id: int, *, shared: bool) -> None:
+    """Raise LeaseHeld if a live process sends this campaign, unless both share it.
+
+    Call within a transaction in which no other run begins.
+    """
+    for run in live_runs(database, campaign_id):
+        if not (shared and run.run_id in _shared(database)):
+            raise LeaseHeld(database.problem(str(run)))
+
+
+def _shared(database: Database) -> set[int]:
+    return {run_id for (run_id,) in database.rows("SELECT id FROM runs WHERE ended_at IS NULL AND shared")}
 
 
 def reap(database: Database) -> None:

@@ -3,9 +3,10 @@
 They mean what those of `sqlite/schema.py` mean. Beside these:
 
     campaigns   `state` says whether workers send it, and `why` it stopped; `generation` changes with
-                each agreement to send, and `bundle` names what a message needs, by blobs
-    runs        many may be without an end; `heartbeat` is of the database's clock; `recorded` is the
-                number of the last `record` that was committed, by which an interrupted commit is known
+                each agreement to send; `bundle` names the blob that names the others
+    runs        many that are `shared` may be without an end; `heartbeat` is of the database's clock;
+                `recorded` is the number of the last `record` that was committed, by which an
+                interrupted commit is known
     messages    `claim` is the run that holds a row that waits
     pace        the slots in which contents start; see `pace.py`
 
@@ -40,7 +41,7 @@ CREATE TABLE campaigns (
     state text NOT NULL DEFAULT 'idle' CHECK (state IN ('idle', 'sending', 'paused', 'stopped')),
     why text NOT NULL DEFAULT '',
     generation bigint NOT NULL DEFAULT 0,
-    bundle jsonb
+    bundle bytea
 );
 
 CREATE TABLE layouts (
@@ -60,7 +61,8 @@ CREATE TABLE runs (
     started_at bigint NOT NULL,
     heartbeat bigint NOT NULL,
     ended_at bigint,
-    recorded bigint NOT NULL DEFAULT 0
+    recorded bigint NOT NULL DEFAULT 0,
+    shared boolean NOT NULL DEFAULT false
 ) WITH (fillfactor = 50);
 CREATE INDEX runs_unended ON runs (campaign) WHERE ended_at IS NULL;
 CREATE INDEX runs_scope ON runs (server, username, heartbeat);
@@ -165,6 +167,13 @@ CREATE TABLE blobs (
     sha256 bytea PRIMARY KEY,
     content bytea NOT NULL
 );
+
+CREATE TABLE bundle_blobs (  -- those that a campaign's bundle needs
+    campaign bigint NOT NULL,
+    sha256 bytea NOT NULL,
+    PRIMARY KEY (campaign, sha256)
+);
+CREATE INDEX bundle_blobs_sha256 ON bundle_blobs (sha256);
 
 {PACE}"""
 

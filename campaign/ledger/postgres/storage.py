@@ -17,6 +17,7 @@ from campaign.ledger.postgres.campaigns import PostgresCampaigns
 from campaign.ledger.postgres.database import Database
 from campaign.ledger.postgres.enrolment import PostgresEnrolment
 from campaign.ledger.postgres.history import PostgresHistory
+from campaign.ledger.postgres.machines import PostgresMachines
 from campaign.ledger.postgres.returning import PostgresReturns
 from campaign.ledger.postgres.run import PostgresRun, is_suppressed
 from campaign.ledger.postgres.starts import ages
@@ -57,11 +58,24 @@ class PostgresStorage:
         """Begin a reading of a campaign's list."""
         return PostgresEnrolment(self.database, campaign_id, choices or Choices())
 
+    def machines(self, campaign_id: int) -> PostgresMachines:
+        """Return what several machines share of a campaign."""
+        return PostgresMachines(self.database, campaign_id)
+
     def start(
-        self, campaign_id: int, scope: Scope, now: int, longest_delay: int, *, suppress: bool
+        self,
+        campaign_id: int,
+        scope: Scope,
+        now: int,
+        longest_delay: int,
+        *,
+        suppress: bool,
+        shared: bool = False,
     ) -> PostgresRun:
-        """Take the sender's lease; see `Ledger.start`."""
-        return PostgresRun.start(self.database, campaign_id, scope, now, longest_delay, suppress=suppress)
+        """Take the sender's lease, or a share of it; see `Ledger.start`."""
+        return PostgresRun.start(
+            self.database, campaign_id, scope, now, longest_delay, suppress=suppress, shared=shared
+        )
 
     def history(self, campaign_id: int) -> PostgresHistory:
         """Return what happened in a campaign."""

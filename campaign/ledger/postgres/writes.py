@@ -1,8 +1,9 @@
 """What is written while messages are sent: results and intents → statements for one round trip.
 
 Each statement takes all results or intents at once, as arrays. A row becomes `in_flight` only where its
-run has no end (`ALIVE`), has claimed it, and nobody has suppressed it. An answer settles its own attempt
-also where the run was ended meanwhile: the row is `in_doubt` by then, and still says whose it was.
+run has no end, and its campaign is sent (`ALIVE`), has claimed it, and nobody has suppressed it. An
+answer settles its own attempt also where the run was ended meanwhile: the row is `in_doubt` by then, and
+still says whose it was.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ Statement = tuple[str, Parameters]
 JUDGED = (
     Verdict.ACCEPTED, Verdict.REFUSED, Verdict.POLICY, Verdict.SENDER, Verdict.DEFERRED, Verdict.IN_DOUBT,
 )  # fmt: skip
-ALIVE = "EXISTS (SELECT 1 FROM runs WHERE id = %(run)s AND ended_at IS NULL)"
+ALIVE = (
+    "EXISTS (SELECT 1 FROM runs r JOIN campaigns o ON o.id = r.campaign WHERE r.id = %(run)s"
+    " AND r.ended_at IS NULL AND (o.state = 'sending' OR NOT r.shared))"
+)
 
 
 class Writes:

@@ -88,7 +88,19 @@ class SqliteStorage:
 
         return SqliteEnrolment(self.database, campaign_id, choices or Choices())
 
-    def start(self, campaign_id: int, scope: Scope, now: int, longest_delay: int, *, suppress: bool) -> Run:
+    def machines(self, campaign_id: int) -> None:
+        """Return None: a file is no ledger for several machines."""
+
+    def start(
+        self,
+        campaign_id: int,
+        scope: Scope,
+        now: int,
+        longest_delay: int,
+        *,
+        suppress: bool,
+        shared: bool = False,
+    ) -> Run:
         """Take the sender's lease; see `Ledger.start`."""
         from campaign.ledger.sqlite.run import SqliteRun
 

@@ -1,0 +1,36 @@
+"""`campaign stop`: let no worker send a campaign any more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from campaign.cli.codes import OK
+from campaign.cli.output import echo
+
+
+@click.command("stop")
+@click.argument("file", type=click.Path(path_type=Path))
+def command(file: Path) -> int:
+    """Stop the campaign in FILE, which workers send: at most one more message for each connection leaves.
+
+    `campaign send FILE` goes on with it.
+    """
+    from campaign.campaignfile.identity import identify
+    from campaign.ledger import Ledger
+    from campaign.ledger.machines import State
+    from campaign.sending.drain import machines_of
+    from campaign.wording import shown
+
+    campaign = identify(file)
+    ledger = Ledger.open(campaign.ledger, campaign.name, create=False)
+    try:
+        machines = machines_of(ledger)
+        if machines.end(State.STOPPED, "somebody stopped it"):
+            echo(f"{campaign.name} is stopped; `campaign send {shown(campaign.file)}` goes on with it")
+        else:
+            echo(f"{campaign.name} is not being sent: it is {machines.standing().state}")
+    finally:
+        ledger.close()
+    return OK

@@ -1,0 +1,91 @@
+"""What `send` does while workers send: it watches, and leaving it stops nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from campaign.cli.codes import DOUBT, OK, REFUSED, UNFINISHED
+from campaign.cli.output import Output
+from campaign.errors import Problem
+from campaign.wording import shown
+
+if TYPE_CHECKING:
+    from campaign.campaignfile.models import CampaignFile
+    from campaign.ledger import Summary
+
+_LOOK = 2.0  # seconds
+_LONELY = 10.0  # seconds without a worker after which that is said
+
+
+def is_sending(campaign: CampaignFile) -> bool:
+    """Whether workers send this campaign already, from a ledger that machines share."""
+    from campaign.ledger import Ledger
+    from campaign.ledger.machines import State
+
+    if not Ledger.exists(campaign.ledger):
+        return False
+    ledger = Ledger.open(campaign.ledger, campaign.name, create=False)
+    try:
+        machines = ledger.machines
+        return machines is not None and machines.standing().state is State.SENDING
+    finally:
+        ledger.close()
+
+
+def left(campaign: CampaignFile, output: Output) -> int:
+    """Say what goes on when nobody watches any more, and return the exit code."""
+    output.end_bar()
+    stop = f"campaign stop {shown(campaign.file)}"
+    output.lines([f"The workers go on. To stop them: {stop}"])
+    return UNFINISHED
+
+
+def watch(campaign: CampaignFile, output: Output, top_up: Callable[[], None]) -> int:
+    """Show how workers get on until the campaign is sent or stopped, and return the exit code.
+
+    `top_up` is called again and again: it sees to it that there are drains. KeyboardInterrupt ends the
+    watching only; see `left`.
+    """
+    from campaign.ledger import Ledger
+    from campaign.ledger.machines import State
+    from campaign.report import terminal
+    from campaign.sending.drain import machines_of
+
+    lonely_since = time.monotonic()
+    told = False
+    ledger = Ledger.open(campaign.ledger, campaign.name, create=False)
+    try:
+        machines = machines_of(ledger)
+        while True:
+            machines.finish()
+            standing, summary = machines.standing(), ledger.history.summary(time.time_ns())
+            total = sum(summary.counts.values())
+            output.progress("sending", total - summary.waiting, total)
+            if standing.state is not State.SENDING:
+                break
+            top_up()
+            if machines.runs():
+                lonely_since, told = time.monotonic(), False
+            elif not told and time.monotonic() - lonely_since > _LONELY:
+                told = True
+                output.note(f"no worker is there; on any machine: campaign work {shown(campaign.file)}")
+            time.sleep(_LOOK)
+        output.end_bar()
+        if standing.state is not State.IDLE:
+            output.problems([Problem(f"the campaign is {standing.state}: {standing.why}")])
+        output.lines(terminal.summary_lines(campaign.name, summary))
+        output.lines(terminal.reply_lines(ledger.history.replies(time.time_ns())))
+        output.lines(terminal.next_lines(shown(campaign.file), summary))
+    finally:
+        ledger.close()
+    return _code(summary, finished=standing.state is State.IDLE)
+
+
+def _code(summary: Summary, *, finished: bool) -> int:
+    if summary.in_doubt:
+        return DOUBT
+    if summary.waiting or not finished:
+        return UNFINISHED
+    return REFUSED if summary.refused else OK

@@ -1,0 +1,166 @@
+"""`campaign work`: send, with others, what campaigns in a shared ledger have due."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from campaign.cli.codes import DISCONNECTED, INTERRUPTED, OK, UNFINISHED
+from campaign.cli.options import DURATION, LEDGER
+from campaign.cli.output import Output
+from campaign.errors import LeaseHeld, LeaseLost, Problem, UserError
+
+if TYPE_CHECKING:
+    from campaign.campaignfile.location import Location
+    from campaign.delivery import Result
+    from campaign.ledger.protocols import Claim
+    from campaign.sending.accounts import Accounts
+    from campaign.sending.drain import Drained
+
+_AGAIN = 1.0  # seconds after which it is looked again, where others have all that is due
+
+
+@click.command("work")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--all", "every", is_flag=True, help="Every campaign that is sending, of the ledger that --ledger names."
+)
+@LEDGER
+@click.option(
+    "--accounts",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="This machine's file of accounts; CAMPAIGN_ACCOUNTS names it otherwise.",
+)
+@click.option("--drain", "seconds", type=DURATION, help="Work at most so long, such as 45s.")
+@click.option("--quiet", "-q", is_flag=True, help="Say errors only.")
+@click.option("--verbose", "-v", is_flag=True, help="Name every attempt.")
+def command(
+    files: tuple[Path, ...],
+    every: bool,
+    ledger: Location | None,
+    accounts: Path | None,
+    seconds: float | None,
+    quiet: bool,
+    verbose: bool,
+) -> int:
+    """Send what is due in campaigns that `campaign send` has begun, until nothing is left.
+
+    Any number of such processes may run side by side, on any machines: the ledger, in PostgreSQL, says who
+    sends what, and keeps the rate. Of a campaign's FILE only its name and its ledger are read here; what
+    its messages need is in the ledger. The server, the login and the keys are this machine's own, from
+    --accounts: `campaign guide machines` shows such a file.
+
+    Exit code 0 when nothing is left or the time of --drain is over, 5 where a campaign was stopped or
+    paused, 6 if the server cannot be reached.
+    """
+    from campaign.sending.accounts import load_accounts
+
+    if every == bool(files):
+        raise UserError("name the campaigns' files, or --all with --ledger")
+    if every and ledger is None:
+        raise UserError("--all needs --ledger postgresql://host/database")
+    targets = [] if every else list(_named(files))
+    worker = _Worker(load_accounts(accounts), Output(quiet=quiet, verbose=verbose), seconds)
+    code = OK
+    while True:
+        idle = True
+        for location, name in _sending(ledger) if ledger is not None and every else list(targets):
+            found = worker.drain(location, name)
+            idle = idle and not worker.sent
+            if found != UNFINISHED or not every:
+                code = max(code, found)
+            if found in (INTERRUPTED, DISCONNECTED):
+                return found
+            if not worker.is_sending and (location, name) in targets:
+                targets.remove((location, name))
+        if worker.is_over or not (targets or (every and not idle)):
+            return code
+        if idle:
+            time.sleep(_AGAIN)
+
+
+def _named(files: tuple[Path, ...]) -> Iterator[tuple[Location, str]]:
+    from campaign.campaignfile.identity import identify
+
+    for file in files:
+        campaign = identify(file)
+        yield campaign.ledger, campaign.name
+
+
+def _sending(location: Location) -> list[tuple[Location, str]]:
+    from campaign.ledger import Ledger
+    from campaign.sending.drain import machines_of
+
+    ledger = Ledger.open(location, "", create=False)
+    try:
+        return [(location, name) for name in machines_of(ledger).sending()]
+    finally:
+        ledger.close()
+
+
+class _Worker:
+    """Drains one campaign after another, until its time is over. It is told what happens."""
+
+    def __init__(self, accounts: Accounts, output: Output, seconds: float | None) -> None:
+        self._accounts = accounts
+        self._output = output
+        self._until = None if seconds is None else time.monotonic() + seconds
+        self.sent = 0  # attempts of the last drain
+        self.is_sending = False  # the campaign that was drained last
+
+    @property
+    def is_over(self) -> bool:
+        return self._until is not None and time.monotonic() >= self._until
+
+    def attempted(self, claim: Claim, result: Result) -> None:
+        self.sent += 1
+        if self._output.verbose:
+            self._output.note(f"{result.status:<9} {claim.recipient.email}  {result.reply}")
+
+    def waiting(self, seconds: float, why: str) -> None:
+        if why:
+            self._output.waiting(seconds, why)
+
+    def drain(self, location: Location, name: str) -> int:
+        """Drain a campaign once, and return the exit code."""
+        from campaign.cli.signals import interruptible
+        from campaign.ledger import Ledger
+        from campaign.sending.drain import drain
+
+        self.sent, self.is_sending = 0, True
+        left = None if self._until is None else max(0.0, self._until - time.monotonic())
+        ledger = Ledger.open(location, name, create=False)
+        try:
+            drained = drain(ledger, self._accounts, self, seconds=left, sending=interruptible)
+        except LeaseHeld:
+            return OK  # it is being enrolled anew
+        except LeaseLost as lost:
+            self._output.problems([Problem(str(lost))])
+            return OK
+        finally:
+            ledger.close()
+        return self._said(name, drained)
+
+    def _said(self, name: str, drained: Drained) -> int:
+        from campaign.ledger.machines import State
+        from campaign.sending.dispatch import Ending
+        from campaign.wording import counted
+
+        self.is_sending = drained.state is State.SENDING
+        if self.sent or not self.is_sending:
+            self._output.lines([f"{name}: {counted(self.sent, 'attempt')}; {drained.state}"])
+        ending = drained.stop.ending
+        if ending is Ending.DISCONNECTED:
+            self._output.problems([Problem(drained.stop.why)])
+            return DISCONNECTED
+        if ending is Ending.PAUSED:
+            self._output.problems([Problem(drained.stop.why)])
+        if drained.state in (State.PAUSED, State.STOPPED):
+            return UNFINISHED
+        if ending is Ending.INTERRUPTED and self.is_sending and not self.is_over:
+            return INTERRUPTED
+        return OK

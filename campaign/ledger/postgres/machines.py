@@ -1,0 +1,105 @@
+"""States, bundles and runs in PostgreSQL; see `ledger.machines`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+from campaign.ledger.machines import Standing, State, WorkerRun
+from campaign.ledger.postgres.database import Database
+from campaign.ledger.postgres.runs import LEASE
+from campaign.ledger.postgres.schema import NOW, UP_SINCE
+from campaign.model import SECOND
+
+_WAITS = "status IN ('pending', 'deferred')"
+_LEFT = f"""
+EXISTS (SELECT 1 FROM messages WHERE campaign = c.id AND status IN ('pending', 'deferred', 'in_flight'))
+OR EXISTS (SELECT 1 FROM copies o JOIN messages m ON m.id = o.message WHERE m.campaign = c.id
+    AND m.status = 'accepted' AND (o.{_WAITS} OR o.status = 'in_flight'))
+"""
+_DUE = f"""
+EXISTS (SELECT 1 FROM messages WHERE campaign = c.id AND {_WAITS} AND claim IS NULL AND due_at <= {NOW})
+OR EXISTS (SELECT 1 FROM copies o JOIN messages m ON m.id = o.message WHERE m.campaign = c.id
+    AND m.status = 'accepted' AND o.{_WAITS} AND o.claim IS NULL AND o.due_at <= {NOW})
+"""
+
+
+class PostgresMachines:
+    """One campaign's; see `machines.Machines`."""
+
+    def __init__(self, database: Database, campaign_id: int) -> None:
+        self._database = database
+        self._id = campaign_id
+
+    def standing(self) -> Standing:
+        """Return where the campaign stands."""
+        found = self._database.row(
+            "SELECT state, why, generation, bundle FROM campaigns WHERE id = %s", (self._id,)
+        )
+        if found is None:
+            return Standing(State.IDLE, "", 0, b"")
+        state, why, generation, bundle = found
+        return Standing(State(state), str(why), generation, bytes(bundle or b""))
+
+    def begin(self, document: bytes, blobs: Mapping[bytes, bytes]) -> int:
+        """Keep a bundle and its blobs, and let workers send; return the generation."""
+        bundle = hashlib.sha256(document).digest()
+        with self._database.transaction():
+            self._database.change("DELETE FROM bundle_blobs WHERE campaign = %s", (self._id,))
+            for sha256, content in {**blobs, bundle: document}.items():
+                self._database.change(
+                    "INSERT INTO blobs VALUES (%s, %s) ON CONFLICT DO NOTHING", (sha256, content)
+                )
+                self._database.change("INSERT INTO bundle_blobs VALUES (%s, %s)", (self._id, sha256))
+            self._database.change(
+                "DELETE FROM blobs b WHERE NOT EXISTS"
+                " (SELECT 1 FROM bundle_blobs u WHERE u.sha256 = b.sha256)"
+            )
+            found = self._database.row(
+                "UPDATE campaigns SET state = 'sending', why = '', generation = generation + 1, bundle = %s"
+                " WHERE id = %s RETURNING generation",
+                (bundle, self._id),
+            )
+        return found[0] if found else 0
+
+    def end(self, state: State, why: str, generation: int | None = None) -> bool:
+        """Leave `sending`, of that generation if it is given; return whether it was this that did so."""
+        changed = self._database.change(
+            "UPDATE campaigns SET state = %s, why = %s WHERE id = %s AND state = 'sending'"
+            " AND generation = coalesce(%s, generation)",
+            (str(state), why, self._id, generation),
+        )
+        return changed > 0
+
+    def finish(self) -> bool:
+        """Become idle where nothing is waiting or on its way; return whether it is so now."""
+        self._database.change(
+            "UPDATE campaigns c SET state = 'idle', why = '' WHERE c.id = %s AND c.state = 'sending'"
+            f" AND NOT ({_LEFT})",
+            (self._id,),
+        )
+        return self.standing().state is State.IDLE
+
+    def blob(self, sha256: bytes) -> bytes | None:
+        """Return a blob's content."""
+        found = self._database.row("SELECT content FROM blobs WHERE sha256 = %s", (sha256,))
+        return bytes(found[0]) if found else None
+
+    def runs(self) -> list[WorkerRun]:
+        """Return the live runs, the oldest first."""
+        found = self._database.rows(
+            f"SELECT r.host, r.pid, {NOW} - r.started_at, {NOW} - r.heartbeat,"
+            " (SELECT count(*) FROM attempts a WHERE a.run = r.id),"
+            f" (SELECT count(*) FROM attempts a WHERE a.run = r.id AND a.started_at > {NOW} - %s)"
+            " FROM runs r WHERE r.campaign = %s AND r.ended_at IS NULL"
+            f" AND {NOW} - greatest(r.heartbeat, {UP_SINCE}) <= %s ORDER BY r.id",
+            (60 * SECOND, self._id, LEASE),
+        )
+        return [WorkerRun(str(host), *numbers) for host, *numbers in found]
+
+    def sending(self) -> list[str]:
+        """Return the names of all campaigns of this ledger that are sending and have something due."""
+        found = self._database.rows(
+            f"SELECT name FROM campaigns c WHERE state = 'sending' AND ({_DUE}) ORDER BY id"
+        )
+        return [str(name) for (name,) in found]

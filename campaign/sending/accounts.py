@@ -1,0 +1,107 @@
+"""A worker's own file of accounts: what it sends with, signs with, and keys tokens with, by account.
+
+    accounts:
+      news:                                    # smtp.account, or user@host, of the campaign file
+        smtp: {host: mail.example.com, username: news, password_file: /etc/campaign/news}
+        dkim: {domain: example.com, selector: s1, key_file: /etc/campaign/dkim.pem}
+        unsubscribe: {secret_file: /etc/campaign/unsubscribe}
+        attachments_root: /srv/letters         # where rows' own files are too large to travel
+
+The keys are those of the campaign file. Paths are relative to this file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from campaign.campaignfile.yamlmarks import read
+from campaign.errors import Problem, UserError
+from campaign.wording import shown
+
+VARIABLE = "CAMPAIGN_ACCOUNTS"
+"""The environment variable that names the file, where the command line does not."""
+
+_KEYS = {"smtp", "dkim", "unsubscribe", "attachments_root"}
+_PATHS = {
+    "smtp": {"ca_file", "client_cert", "client_key", "password_file"},
+    "dkim": {"key_file"},
+    "unsubscribe": {"secret_file"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What a worker's file says of an account: values of the campaign file, their paths absolute."""
+
+    name: str
+    smtp: Mapping[str, Any] | str
+    dkim: Mapping[str, Any] = field(default_factory=dict)
+    unsubscribe: Mapping[str, Any] = field(default_factory=dict)
+    attachments_root: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """The accounts of a worker's file."""
+
+    file: Path
+    by_name: Mapping[str, Account]
+
+    def named(self, name: str) -> Account:
+        """Return an account. Raises UserError where the file has none of this name."""
+        account = self.by_name.get(name)
+        if account is None:
+            known = ", ".join(self.by_name) or "none"
+            raise UserError(
+                Problem(f"there is no account {name!r} here, which a campaign sends with; {known} are known")
+                if not self.by_name
+                else Problem(f"there is no account {name!r}, which a campaign sends with", shown(self.file))
+            )
+        return account
+
+
+def load_accounts(file: Path | None) -> Accounts:
+    """Read a worker's accounts, of CAMPAIGN_ACCOUNTS where no file is given. Raises UserError."""
+    named = file or (Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None)
+    if named is None:
+        what = f"a worker needs its file of accounts: name it with --accounts, or in {VARIABLE}"
+        raise UserError(f"{what}; `campaign guide machines` shows one")
+    document = read(named.absolute())
+    values = document.mapping("a file of accounts begins with `accounts:`").get("accounts")
+    if not isinstance(values, dict) or not all(isinstance(one, dict) for one in values.values()):
+        raise UserError(document.problem(("accounts",), "expected accounts, each with its `smtp:`"))
+    problems = list(document.problems)
+    for name, account in values.items():
+        problems += [
+            document.problem(("accounts", name, key), "unknown key", at_key=True)
+            for key in account.keys() - _KEYS
+        ]
+        if not isinstance(account.get("smtp"), str | dict):
+            problems.append(document.problem(("accounts", name), "an account has its `smtp:`"))
+    if problems:
+        raise UserError(*problems)
+    folder = named.absolute().parent
+    return Accounts(named, {str(name): _account(str(name), one, folder) for name, one in values.items()})
+
+
+def _account(name: str, values: Mapping[str, Any], folder: Path) -> Account:
+    smtp = values["smtp"]
+    root = values.get("attachments_root")
+    return Account(
+        name,
+        str(folder / smtp) if isinstance(smtp, str) else _absolute(smtp, _PATHS["smtp"], folder),
+        _absolute(values.get("dkim") or {}, _PATHS["dkim"], folder),
+        _absolute(values.get("unsubscribe") or {}, _PATHS["unsubscribe"], folder),
+        folder / root if isinstance(root, str) else None,
+    )
+
+
+def _absolute(values: Mapping[str, Any], paths: set[str], folder: Path) -> dict[str, Any]:
+    return {
+        key: str(folder / Path(value).expanduser()) if key in paths and isinstance(value, str) else value
+        for key, value in values.items()
+    }

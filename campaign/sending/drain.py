@@ -1,0 +1,144 @@
+"""A worker's share of a campaign: it claims, renders and sends until nothing is due, or its time is over.
+
+    drain(ledger, accounts, …) -> Drained      once, on any machine, beside any number of others
+
+What it needs is in the ledger (`bundle.py`) and in its own file of accounts. It starts nothing where the
+campaign is not `sending`. What stops one stops all: a breaker that trips here, or by what all of them
+have seen together, a quota, messages that cannot be made. A person's `stop` is noticed within a second;
+intents stop to hold at once.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from campaign.campaignfile.models import CampaignFile
+from campaign.errors import ConnectFailed, LeaseLost, UserError
+from campaign.ledger import Ledger
+from campaign.ledger.machines import Machines, State
+from campaign.ledger.protocols import WINDOW, Run
+from campaign.sending.account import login_of
+from campaign.sending.accounts import Accounts
+from campaign.sending.ahead import Ahead
+from campaign.sending.breaker import Breaker
+from campaign.sending.bundle import read
+from campaign.sending.dispatch import Ending, Stop
+from campaign.sending.lease import leased
+from campaign.sending.sender import Listener, Sender
+from campaign.sending.unpacking import SharedFiles, Unpacked, unpack
+from campaign.sending.work import Renders
+
+_LOOK = 1.0  # seconds between two looks at what others do
+_ENROLLING = 10.0  # seconds that `send` may take to let go of the campaign that it has begun
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """Why a drain ended, and where the campaign stands then."""
+
+    stop: Stop
+    state: State
+
+
+def machines_of(ledger: Ledger) -> Machines:
+    """Return what machines share of a campaign. Raises UserError where its ledger is a file."""
+    machines = ledger.machines
+    if machines is None:
+        what = "workers share a ledger in PostgreSQL (`ledger: postgresql://…`), and this one is a file"
+        raise UserError(ledger.problem(what))
+    return machines
+
+
+def drain(
+    ledger: Ledger,
+    accounts: Accounts,
+    listener: Listener,
+    *,
+    seconds: float | None = None,
+    generation: int | None = None,
+    sending: Callable[[Sender], AbstractContextManager[None]] = lambda sender: nullcontext(),
+) -> Drained:
+    """Send what is due until nothing is left, or for so many seconds; return why it ended.
+
+    `generation`: return at once where the campaign was begun anew since. `sending` is entered while
+    messages are sent, and may interrupt. Raises UserError, naming it, for what this machine cannot send;
+    LeaseHeld while the campaign is being enrolled; LeaseLost.
+    """
+    machines = machines_of(ledger)
+    standing = machines.standing()
+    if standing.state is not State.SENDING or generation not in (None, standing.generation):
+        return Drained(Stop(Ending.DONE), standing.state)
+    if machines.finish():
+        return Drained(Stop(Ending.DONE), State.IDLE)
+    document = machines.blob(standing.bundle)
+    if document is None:
+        raise UserError(ledger.problem("the campaign's bundle is not in the ledger; send it again"))
+    bundle = read(document)
+    with tempfile.TemporaryDirectory(prefix="campaign-") as folder:
+        unpacked = unpack(bundle, machines.blob, accounts, ledger.secret, Path(folder))
+        campaign, login = unpacked.campaign, login_of(unpacked.campaign)
+        with (
+            leased(campaign, ledger, _ENROLLING, listener.waiting, shared=True) as run,
+            closing(Ahead(unpacked.renderer)) as drafted,
+        ):
+            sender = Sender(campaign, _renders(unpacked, drafted), run, login, listener)
+            drafted.follow(sender.dispatch.upcoming)
+            with (
+                _minded(sender, campaign, run, machines, standing.generation, seconds),
+                sending(sender),
+            ):
+                stop = sender.run()
+    if stop.ending is Ending.PAUSED:  # a server that this machine cannot reach may be reached from others
+        machines.end(State.PAUSED, stop.why, standing.generation)
+    machines.finish()
+    return Drained(stop, machines.standing().state)
+
+
+def _renders(unpacked: Unpacked, drafted: Ahead) -> Renders:
+    if unpacked.attached is None:
+        return drafted
+    root = unpacked.campaign.attachments_root
+    return SharedFiles(drafted, unpacked.renderer, unpacked.attached, root)
+
+
+@contextmanager
+def _minded(
+    sender: Sender,
+    campaign: CampaignFile,
+    run: Run,
+    machines: Machines,
+    generation: int,
+    seconds: float | None,
+) -> Iterator[None]:
+    """Stop the sender where its time is over, somebody says so, or all workers together see too much."""
+    over = threading.Event()
+    until = None if seconds is None else time.monotonic() + seconds
+
+    def look() -> None:
+        while not over.wait(_LOOK):
+            try:
+                standing = machines.standing()
+                limits = campaign.stop_when
+                recent = run.recent_verdicts(WINDOW)
+                trip = Breaker(limits.refused, limits.in_doubt, recent, campaign.smtp.connections).judged()
+                if trip is not None and machines.end(State.PAUSED, trip.why, generation):
+                    run.trip(time.time_ns(), take_back=trip.by_refusals)
+                stopped = standing.state is not State.SENDING or standing.generation != generation
+                if stopped or trip is not None or (until is not None and time.monotonic() > until):
+                    sender.interrupt()
+            except (UserError, LeaseLost, ConnectFailed):
+                continue  # the ledger is away: the sender itself waits for it, or ends
+
+    minding = threading.Thread(target=look, name="minding", daemon=True)
+    minding.start()
+    try:
+        yield
+    finally:
+        over.set()
+        minding.join()

@@ -1,0 +1,44 @@
+"""What is refused before anything is read: another file of this name, a rate that no message fits into."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from campaign.campaignfile.load import load
+from campaign.campaignfile.location import same_ledger
+from campaign.campaignfile.models import CampaignFile
+from campaign.errors import Problem, UserError
+from campaign.ledger import Ledger
+from campaign.sending.account import too_narrow
+
+
+def refuse_other_file(campaign: CampaignFile, ledger: Ledger) -> None:
+    """Refuse another file of this name in the same ledger."""
+    other = other_file(campaign, ledger.known_file)
+    if other is not None:
+        what = f"{other} has this name too, in the same ledger; names are identities: rename one"
+        raise UserError(campaign.problem("name", what))
+
+
+def other_file(campaign: CampaignFile, known: Path | None) -> Path | None:
+    """Return the file that the ledger knows under this name, if it is another one that is still there.
+
+    A file that was renamed or moved takes its history along.
+    """
+    if known is None or not known.is_file() or known.samefile(campaign.file):
+        return None
+    try:
+        other = load(known)
+    except UserError:
+        return known  # which it may have been
+    same = other.name == campaign.name and same_ledger(other.ledger, campaign.ledger)
+    return known if same else None
+
+
+def unsendable(campaign: CampaignFile) -> list[Problem]:
+    """Return what stands against sending a campaign, whatever its list is."""
+    problems = too_narrow(campaign)
+    if campaign.workers is not None and isinstance(campaign.ledger, Path):
+        what = "workers share a ledger in PostgreSQL (`ledger: postgresql://host/database`)"
+        problems.append(campaign.problem("workers", f"{what}, and this one is a file"))
+    return problems

@@ -1,0 +1,147 @@
+"""A bundle on a worker → the campaign that it sends: the same messages, or none.
+
+The files go to a private folder that vanishes afterwards. What says where mail goes and what keys it
+comes from the worker's own accounts. The digest of the content must come out as where the campaign was
+prepared: then templates, files and program say the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from campaign.campaignfile.load import load
+from campaign.campaignfile.models import CampaignFile
+from campaign.campaignfile.octets import MOST_OF_AN_ATTACHMENT, read_file
+from campaign.delivery import Message
+from campaign.errors import UserError
+from campaign.message.render import Renderer
+from campaign.message.tokens import Secrets
+from campaign.model import Recipient
+from campaign.sending.account import scope_of, secrets_of
+from campaign.sending.accounts import Account, Accounts
+from campaign.sending.bundle import Bundle, token_of, too_large
+from campaign.sending.work import Renders
+
+Blobs = Callable[[bytes], bytes | None]
+"""Returns the content with this SHA-256."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """A campaign that a worker can send, and what makes its messages.
+
+    `attached` are the SHA-256 of rows' own files, where machines share a folder of them.
+    """
+
+    campaign: CampaignFile
+    renderer: Renderer
+    attached: Mapping[str, str] | None
+
+
+def unpack(bundle: Bundle, blobs: Blobs, accounts: Accounts, ledger_secret: bytes, folder: Path) -> Unpacked:
+    """Make the campaign of a bundle in an empty folder. Raises UserError where it would differ, by name."""
+    account = accounts.named(bundle.account)
+    root = folder / "campaign" / bundle.root
+    for path, sha256 in bundle.files.items():
+        _write(folder / path, sha256, blobs)
+    for path, sha256 in {} if bundle.shared else bundle.attached.items():
+        _write(root / path, sha256, blobs)
+    root.mkdir(parents=True, exist_ok=True)
+    if bundle.shared and account.attachments_root is None:
+        raise _refused(bundle, f"{too_large(bundle)}; the account {account.name!r} has no attachments_root")
+    campaign = load(_written(bundle, account, folder))
+    if scope_of(campaign) != bundle.scope:
+        ours, theirs = scope_of(campaign), bundle.scope
+        what = f"the account {account.name!r} is {ours.username}@{ours.host} here, and there"
+        raise _refused(bundle, f"{what} {theirs.username}@{theirs.host}: its rate would be another")
+    secrets = secrets_of(campaign, ledger_secret)
+    renderer = Renderer(campaign, bundle.columns, secrets)
+    _refuse_other(bundle, campaign, renderer, secrets)
+    return Unpacked(campaign, renderer, bundle.attached if bundle.shared else None)
+
+
+def _refuse_other(bundle: Bundle, campaign: CampaignFile, renderer: Renderer, secrets: Secrets) -> None:
+    if token_of(campaign.name, secrets) != bundle.token:
+        raise _refused(bundle, "the unsubscribe secret of its account is another one here")
+    if renderer.digest != bundle.digest:
+        raise _refused(
+            bundle, "its content comes out otherwise here: is this another release of the program?"
+        )
+
+
+def _written(bundle: Bundle, account: Account, folder: Path) -> Path:
+    """Write the campaign file that the values and the account make, and return it."""
+    values: dict[str, Any] = dict(bundle.values)
+    values["name"] = bundle.name
+    values["recipients"] = {"csv": "list.csv", **bundle.list}
+    values["smtp"] = account.smtp
+    values["attachments_root"] = str(account.attachments_root) if bundle.shared else bundle.root
+    if bundle.dkim:
+        same = {key: account.dkim.get(key) for key in ("domain", "selector")}
+        if same != dict(bundle.dkim):
+            wanted = f"{bundle.dkim.get('selector')} of {bundle.dkim.get('domain')}"
+            raise _refused(bundle, f"the account {account.name!r} has no DKIM key {wanted}")
+        values["dkim"] = account.dkim
+    if bundle.token:
+        if not account.unsubscribe:
+            raise _refused(bundle, f"the account {account.name!r} has no unsubscribe secret")
+        values["unsubscribe"] = {**values.get("unsubscribe", {}), **account.unsubscribe}
+    home = folder / "campaign"
+    home.mkdir(exist_ok=True)
+    (home / "list.csv").write_text(_header(bundle.columns), "utf-8")
+    file = home / "campaign.yaml"
+    if file.exists() or "campaign/list.csv" in bundle.files:
+        file = home / "campaign.worker.yaml"
+    file.write_text(yaml.safe_dump(values, allow_unicode=True, sort_keys=False), "utf-8")
+    return file
+
+
+def _header(columns: tuple[str, ...]) -> str:
+    return ",".join('"' + column.replace('"', '""') + '"' for column in columns) + "\n"
+
+
+def _write(path: Path, sha256: str, blobs: Blobs) -> None:
+    content = None
+    with suppress(ValueError):
+        content = blobs(bytes.fromhex(sha256))
+    if content is None or hashlib.sha256(content).hexdigest() != sha256:
+        raise UserError(f"{path.name} of the campaign's bundle is not in the ledger; send it again")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    os.chmod(path, 0o600)  # noqa: PTH101
+
+
+def _refused(bundle: Bundle, why: str) -> UserError:
+    return UserError(f"{bundle.name} is not sent from here: {why}")
+
+
+class SharedFiles:
+    """Makes messages whose own attachments are read from a folder that machines share.
+
+    Each must be as it was when the plan was made.
+    """
+
+    def __init__(self, renders: Renders, renderer: Renderer, attached: Mapping[str, str], root: Path) -> None:
+        self._renders = renders
+        self._renderer = renderer
+        self._attached = attached
+        self._root = root.resolve()
+
+    def render(self, recipient: Recipient, *, date: datetime) -> Message:
+        """Return the message for one row. Raises UserError."""
+        message = self._renders.render(recipient, date=date)
+        for path in next(self._renderer.attached([recipient])):
+            name = path.relative_to(self._root).as_posix()
+            content = read_file(path, MOST_OF_AN_ATTACHMENT)
+            if hashlib.sha256(content).hexdigest() != self._attached.get(name):
+                raise UserError(f"{name} is gone, or has changed since the plan was made")
+        return message

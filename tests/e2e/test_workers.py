@@ -1,0 +1,168 @@
+"""Several workers send one campaign: each person once, by whichever of them."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from campaign.model import Status
+from tests.e2e.folder import kill, until
+from tests.e2e.machines import Machines, ended
+from tests.servers.postfix import Postfix
+from tests.servers.postgresql import PostgreSQL
+
+MachinesFor = Callable[..., Machines]
+
+
+@pytest.fixture
+def machines_for(postgresql: PostgreSQL, tmp_path: Path) -> Iterator[MachinesFor]:
+    """Make a campaign whose ledger is in PostgreSQL."""
+    made: list[Machines] = []
+
+    def make(server: Postfix, **changes: Any) -> Machines:
+        folder = tmp_path / f"machines{len(made)}"
+        folder.mkdir()
+        made.append(Machines(folder, server, postgresql.ledger(), **changes))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+        postgresql.drop(one.place)
+
+
+def delivered(postfix: Postfix, count: int) -> list[str]:
+    return sorted(one.recipient for one in postfix.wait_delivered(count))
+
+
+def test_three_workers_send_each_person_one_message(postfix: Postfix, machines_for: MachinesFor) -> None:
+    folder = machines_for(postfix, smtp={"connections": 2})
+    people = folder.people(60)
+    folder.begin()
+    assert ended(folder.workers(3)) == [0, 0, 0]
+    assert delivered(postfix, 60) == sorted(people)
+    assert folder.counts() == {"accepted": 60}
+    assert folder.state() == "idle"
+
+
+def test_send_watches_until_workers_have_sent_all(postfix: Postfix, machines_for: MachinesFor) -> None:
+    folder = machines_for(postfix)
+    folder.people(5)
+    watching = folder.start("send", "campaign.yaml", "--yes")
+    folder.wait_until_sending(watching)
+    attached = folder.start("send", "campaign.yaml", "--yes")
+    assert ended([*folder.workers(1), watching]) == [0, 0]
+    out, _ = attached.communicate(timeout=60)
+    assert (attached.returncode, "5 accepted" in out) == (0, True), out
+    assert len(delivered(postfix, 5)) == 5
+    # Nothing is left: one more send has nothing to do, and one more worker neither.
+    assert folder.send().returncode == 0
+    assert ended(folder.workers(1)) == [0]
+    assert len(delivered(postfix, 5)) == 5
+
+
+def test_a_rate_holds_over_all_workers_and_stop_ends_them_all(
+    postfix: Postfix, machines_for: MachinesFor
+) -> None:
+    folder = machines_for(postfix, rate="5/second", smtp={"connections": 2})
+    folder.people(500)
+    folder.begin()
+    workers = folder.workers(2)
+    folder.wait_for(Status.ACCEPTED, 12)
+    shown = folder.run("workers", "campaign.yaml")
+    assert "sending; 2 workers" in shown.stdout, shown.stdout
+    stopped = folder.run("stop", "campaign.yaml")
+    assert "campaign send campaign.yaml" in stopped.stdout
+    [(at_stop,)] = folder.rows("SELECT count(*) FROM attempts")
+    assert ended(workers) == [5, 5]
+    starts = [at for (at,) in folder.rows("SELECT started_at FROM attempts ORDER BY started_at")]
+    assert len(starts) - at_stop <= 4  # one for each connection
+    # What is written down is a plan, at most 0.1 s before the start itself.
+    assert all(last - first > 0.8e9 for first, last in zip(starts, starts[5:], strict=False))
+    assert folder.counts()["pending"] == 500 - len(starts)
+    assert folder.state() == "stopped"
+
+
+def test_a_worker_that_is_killed_leaves_doubt_and_the_others_send_the_rest(
+    postfix: Postfix, machines_for: MachinesFor
+) -> None:
+    folder = machines_for(postfix, rate="40/second")
+    people = folder.people(120)
+    folder.begin()
+    killed, *others = folder.workers(3)
+    folder.wait_for(Status.ACCEPTED, 20)
+    kill(killed)
+    assert ended(others) == [0, 0]
+    counts = folder.counts()
+    assert counts.get("accepted", 0) + counts.get("in_doubt", 0) == 120
+    assert counts.get("in_doubt", 0) <= 1
+    got = delivered(postfix, counts["accepted"])
+    assert len(set(got)) == len(got)
+    assert set(got) <= set(people)
+
+
+def test_a_drain_ends_when_its_time_is_over(postfix: Postfix, machines_for: MachinesFor) -> None:
+    folder = machines_for(postfix, rate="2/second")
+    folder.people(100)
+    folder.begin()
+    assert ended(folder.workers(1, "--drain", "3s")) == [0]
+    assert folder.state() == "sending"
+    assert folder.counts()["pending"] > 80
+    assert folder.rows("SELECT count(*) FROM messages WHERE claim IS NOT NULL") == [(0,)]
+
+
+def test_every_campaign_of_a_ledger_is_drained(postfix: Postfix, machines_for: MachinesFor) -> None:
+    one = machines_for(postfix)
+    one.people(3)
+    one.begin()
+    other = machines_for(postfix, name="other", ledger=one.place.url)
+    other.people(4, "other.test")
+    watching = other.start("send", "campaign.yaml", "--yes")
+    until(lambda: one.rows("SELECT 1 FROM campaigns WHERE name = 'other' AND state = 'sending'"))
+    worker = one.start("work", "--all", "--ledger", one.place.url)
+    assert ended([worker, watching]) == [0, 0]
+    assert len(delivered(postfix, 7)) == 7
+
+
+def test_what_trips_on_one_worker_stops_all(postfix: Postfix, machines_for: MachinesFor) -> None:
+    folder = machines_for(
+        postfix, stop_when={"refused": "10%"}, rate="10/second", envelope_from="{{ name }}@x.test"
+    )
+    refused = {0: "e554"}  # what Postfix answers to such a sender's content
+    folder.list(f"user{number}@example.test,{refused.get(number % 5, 'ok')}" for number in range(300))
+    folder.begin()
+    assert ended(folder.workers(2)) == [5, 5]
+    assert folder.state() == "paused"
+    assert "stop_when.refused" in folder.run("workers", "campaign.yaml").stdout
+    [(attempts,)] = folder.rows("SELECT count(*) FROM attempts")
+    assert 50 <= attempts < 100  # either of them alone would have seen fewer than the 50 that are judged
+
+
+def test_a_worker_sends_only_with_accounts_of_its_own(postfix: Postfix, machines_for: MachinesFor) -> None:
+    folder = machines_for(postfix)
+    folder.people(2)
+    folder.begin()
+    folder.accounts("another", smtp={"host": "localhost"})
+    refused = folder.run("work", "campaign.yaml")
+    assert refused.returncode == 2
+    assert "there is no account 'localhost'" in refused.stderr
+    folder.env.pop("CAMPAIGN_ACCOUNTS")
+    refused = folder.run("work", "campaign.yaml")
+    assert (refused.returncode, "--accounts" in refused.stderr) == (2, True)
+
+
+def test_ctrl_c_ends_a_worker_after_the_answers_that_are_due(
+    postfix: Postfix, machines_for: MachinesFor
+) -> None:
+    folder = machines_for(postfix, rate="5/second")
+    folder.people(200)
+    folder.begin()
+    [worker] = folder.workers(1)
+    folder.wait_for(Status.ACCEPTED, 3)
+    worker.send_signal(signal.SIGINT)
+    assert ended([worker]) == [130]
+    assert set(folder.counts()) == {"accepted", "pending"}
