@@ -23,12 +23,16 @@ BESIDE = Path(sys.executable).parent  # where pip puts the commands of packages
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """`quick` is a look at everything, in two minutes; `million` adds lists of a million rows."""
+    """`quick` is a look at everything, in two minutes; `sizes` are those of the long lists.
+
+    Turns are taken `rounds` times where one does not take minutes.
+    """
 
     folder: Path
     server: Discarding
     quick: bool = False
-    million: bool = False
+    sizes: tuple[int, ...] = ()
+    rounds: int = 3
     _names: Iterator[int] = field(default_factory=count)
 
     @property
@@ -78,13 +82,13 @@ class Place:
 
 
 @contextmanager
-def opened(*, quick: bool, million: bool) -> Iterator[Place]:
+def opened(*, quick: bool, sizes: tuple[int, ...], rounds: int) -> Iterator[Place]:
     """Make a place with its server, and take both away again."""
     folder = Path(tempfile.mkdtemp(prefix="campaign-bench-"))
     (folder / "certificates").mkdir()
     server = Discarding(folder / "certificates", USER, PASSWORD)
     try:
-        yield Place(folder, server, quick, million)
+        yield Place(folder, server, quick, sizes, rounds)
     finally:
         server.close()
         shutil.rmtree(folder, ignore_errors=True)

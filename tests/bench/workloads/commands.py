@@ -9,7 +9,17 @@ from pathlib import Path
 from tests.bench.measure import Took, run
 from tests.bench.place import CAMPAIGN, PYTHON, ROOT, Place
 from tests.bench.turns import Comparison, Contender, in_turns
-from tests.bench.workloads.rows import SEND, with_ledger
+from tests.bench.workloads.rows import SEND, enrolled
+
+_SENT_TO_ALL = (
+    "UPDATE messages SET status = iif(number % 50, 'accepted', 'refused'), settled_at = due_at + number,"
+    " run = 1, attempts = 1, message_id = '<' || hash || '@example.com>',"
+    " reply = iif(number % 50, '250 2.0.0 Ok', '550 5.1.1 <' || email || '>: no such user')",
+    "INSERT INTO attempts (run, message, started_at, addresses)"
+    " SELECT 1, id, due_at, 1 FROM messages WHERE number > 1",
+    "INSERT INTO events (campaign, key, address, kind, time, text, run, verdict)"
+    " SELECT campaign, key, email, status, settled_at, reply, 1, status FROM messages WHERE number > 1",
+)
 
 
 def start(place: Place) -> Iterator[Comparison]:
@@ -26,14 +36,14 @@ def start(place: Place) -> Iterator[Comparison]:
         _command(place, folder, "campaign check, the sample", check, "347 messages"),
     ]
     wanted = "--help <= 1.5, status <= 3 times click's; check <= 0.8 s of processor time"
-    yield in_turns("start-up", contenders, 3 if place.quick else 11, warm=True, wanted=wanted)
+    yield in_turns("start-up", contenders, 3 * place.rounds, warm=True, wanted=wanted)
 
 
 def ledger(place: Place) -> Iterator[Comparison]:
     """`status` and its kin, on a ledger in which everybody was sent to, a fiftieth refused."""
-    count = 2_000 if place.quick else 1_000_000 if place.million else 100_000
+    count = max(place.sizes)
     folder = place.newsletter(count)
-    _send_to_all(place, folder)
+    enrolled(folder, *_SENT_TO_ALL)
     page, table = folder / "page.html", folder / "all.csv"
 
     def counted(took: Took) -> int:
@@ -67,19 +77,3 @@ def _look(
     name = f"campaign {arguments[0]}"
     command = [*CAMPAIGN, *arguments]
     return Contender(name, count, lambda: run(command, folder, env=place.env, memory=True), done)
-
-
-def _send_to_all(place: Place, folder: Path) -> None:
-    """Enrol everybody by a real run, and let the ledger say that it has sent to all."""
-    run([*SEND, "--limit", "1"], folder, env=place.env, codes=(5,))
-    place.server.arrived()
-    with_ledger(
-        folder,
-        "UPDATE messages SET status = iif(number % 50, 'accepted', 'refused'), settled_at = due_at + number,"
-        " run = 1, attempts = 1, message_id = '<' || hash || '@example.com>',"
-        " reply = iif(number % 50, '250 2.0.0 Ok', '550 5.1.1 <' || email || '>: no such user')",
-        "INSERT INTO attempts (run, message, started_at, addresses)"
-        " SELECT 1, id, due_at, 1 FROM messages WHERE number > 1",
-        "INSERT INTO events (campaign, key, address, kind, time, text, run, verdict)"
-        " SELECT campaign, key, email, status, settled_at, reply, 1, status FROM messages WHERE number > 1",
-    )

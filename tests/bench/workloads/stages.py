@@ -28,7 +28,7 @@ _PAIRS = (
 
 def stages(place: Place) -> Iterator[Comparison]:
     """Rendering first, with and without a style block; then the other parts of a send."""
-    count, rounds = (200, 1) if place.quick else (2000, 5)
+    count, rounds = 200 if place.quick else 2000, place.rounds
     for style, wanted in ((False, "Jinja2's >= 1/2.0 = x0.50 of ours"), (True, "")):
         folder = place.newsletter(count, style=style)
         words = f"rendering, {'with' if style else 'without'} a style block"
