@@ -93,7 +93,7 @@ def parameter(name: str, value: str) -> str:
     Raises HeaderError.
     """
     _check(name, value)
-    if len(name) + len(value) + len(' ="";') <= LINE and _QUOTABLE.fullmatch(value):
+    if _is_quotable(name, value):
         return f';\r\n {name}="{value}"'
     encoded = quote(value, safe=_ATTRIBUTE)
     if len(name) + len(encoded) + len(" *=utf-8'';") <= LINE:
@@ -105,6 +105,26 @@ def parameter(name: str, value: str) -> str:
             pieces.append("")
         pieces[-1] += character
     return "".join(f";\r\n {name}*{number}*={piece}" for number, piece in enumerate(pieces))
+
+
+def name_in_words(value: str) -> str:
+    """Return `; name="…"` of encoded words for Content-Type; "" where `filename` holds the name as it is.
+
+    Raises HeaderError.
+    """
+    _check("filename", value)
+    if _is_quotable("filename", value):
+        return ""
+    # RFC 2047 5 (3) has no encoded word within a quoted-string. This is the one exception: Outlook and QQ
+    # Mail read a file's name from here alone, and who reads RFC 2231's `filename*` does not look here.
+    words = _encoded_words(value, len(' name=""'), _WORD - len('"'))
+    joined = "\r\n ".join(words)
+    return f';\r\n name="{joined}"'
+
+
+def _is_quotable(name: str, value: str) -> bool:
+    """Whether a parameter's value may stand between quotation marks, on one line."""
+    return len(name) + len(value) + len(' ="";') <= LINE and _QUOTABLE.fullmatch(value) is not None
 
 
 def _is_plain(value: str) -> bool:
@@ -171,8 +191,11 @@ def _fold(head: str, pieces: list[str]) -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n"
 
 
-def _encoded_words(value: str, indent: int) -> Iterator[str]:
-    """Yield a value's encoded words; `indent` octets precede the first one on its line."""
+def _encoded_words(value: str, indent: int, most: int = _WORD) -> Iterator[str]:
+    """Yield a value's encoded words; `indent` octets precede the first one on its line.
+
+    `most` are the octets of a word's text.
+    """
     octets = value.encode()
     quoted = len(octets) + 2 * len(octets.translate(None, _Q_ONE))
     coded = -(-len(octets) // 3) * 4
@@ -180,7 +203,7 @@ def _encoded_words(value: str, indent: int) -> Iterator[str]:
     base = quoted > coded
     room = LINE - indent - _AROUND
     # After a long field name, the first word gets its own line.
-    room = min(_WORD, room) if room >= _LEAST else _WORD
+    room = min(most, room) if room >= _LEAST else most
     if min(quoted, coded) <= room:
         yield _encoded(value, base)
         return
@@ -193,7 +216,7 @@ def _encoded_words(value: str, indent: int) -> Iterator[str]:
             end -= 1
         end = end if end > start else fits
         yield _encoded(value[start:end], base)
-        start, room = end, _WORD
+        start, room = end, most
 
 
 def _encoded(word: str, base: bool) -> str:

@@ -123,6 +123,7 @@ def _file(name: str, content: bytes, disposition: bytes, content_id: str = "") -
         encoding, body = "base64", base64(content)
     if content_type.startswith("text/") and _is_utf8(content):
         content_type += "; charset=utf-8"
+    content_type += headers.name_in_words(name)
     start = f"Content-Type: {content_type}\r\nContent-Transfer-Encoding: {encoding}\r\n".encode("ascii")
     end = f"{headers.parameter('filename', name)}\r\n\r\n".encode("ascii")
     return File(b"".join((start, disposition, end, body)), content_id)

@@ -289,6 +289,23 @@ def test_a_parameter_comes_out_as_it_went_in(value: str) -> None:
         re.sub(rb"%([0-9A-F]{2})", lambda m: bytes([int(m[1], 16)]), piece).decode()
 
 
+@given(TEXTS)
+@example("Größe.pdf")
+@example("ж" * 200)
+@example("x" * 70 + ".pdf")
+@example('a "b".pdf')
+def test_the_name_in_words_is_the_name(value: str) -> None:
+    words = headers.name_in_words(value)
+    if f'filename="{value}"' in headers.parameter("filename", value):
+        assert words == ""
+        return
+    field = f"Content-Type: application/pdf{words}\r\n".encode()
+    start, _, quoted = unfolded(field).partition('; name="')
+    assert (start, quoted[-1]) == ("application/pdf", '"')
+    assert strictly(f"X: {quoted[:-1]}\r\n".replace("?= =?", "?=\r\n =?").encode()) == value
+    assert modern(field)["Content-Type"].params["name"] == value
+
+
 class TestWhereTheStandardLibraryIsWrong:
     """Each case fails in `email`; ours does not. A case that begins to pass there is no loss."""
 

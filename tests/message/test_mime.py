@@ -10,7 +10,9 @@ import re
 import subprocess
 import warnings
 from email import message_from_bytes, policy
+from email.header import decode_header, make_header
 from email.message import EmailMessage, Message
+from pathlib import Path
 
 import pytest
 from hypothesis import Phase, example, given, settings
@@ -209,6 +211,30 @@ def test_a_message_comes_out_of_mblaze(
     assert listed == [f"{number}.bin" for number in range(len(files))] + names
     mshow("-x", "./m.eml", "*.bin")
     assert [(folder / f"{number}.bin").read_bytes() for number in range(len(files))] == contents
+
+
+@pytest.mark.parametrize("name", ["Größe 7.pdf", "отчёт за март и апрель, исправленный.pdf", "报告.pdf"])
+def test_a_program_that_knows_no_filename_reads_the_name_of_the_content_type(
+    tmp_path: Path, name: str
+) -> None:
+    octets = mime.attachment(name, b"%PDF").octets
+    old, found = re.subn(rb"Content-Disposition: attachment(;\r\n [^\r]*)*\r\n", b"", octets)
+    assert found
+    assert message_from_bytes(old, policy=policy.default).get_filename() == name
+    program = need("mblaze")
+    for file, part in (("old.eml", old), ("new.eml", octets)):
+        (tmp_path / file).write_bytes(b"MIME-Version: 1.0\r\n" + part)
+        shown = subprocess.run([program, "-t", f"./{file}"], cwd=tmp_path, capture_output=True, check=True)
+        named = re.search(r' name="(.*)"', shown.stdout.decode(), re.DOTALL)
+        assert named is not None
+        # mblaze keeps to RFC 2047 5 (3), and shows the words as they are.
+        assert str(make_header(decode_header(named[1]))) == name
+
+
+def test_an_ascii_name_stands_once() -> None:
+    head = mime.attachment("terms.pdf", b"%PDF").octets
+    assert head.count(b"name=") == 1
+    assert b'\r\n filename="terms.pdf"\r\n' in head
 
 
 @given(TEXTS, TEXTS)
