@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 # People count the entries of a list from 1; `path` counts them from 0, for programs.
-_ENTRY = re.compile(r"\.([0-9]+)(?=\.|$)")
-_AFTER = re.compile(r"(, entry [0-9]+)\.")
+_ENTRY = r"\.([0-9]+)(?=\.|$)"
+_AFTER = r"(, entry [0-9]+)\."
 
 
 class Severity(StrEnum):
@@ -68,7 +68,8 @@ class Problem:
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
         severity = "" if self.severity is Severity.ERROR else self.severity
-        path = _AFTER.sub(r"\1, ", _ENTRY.sub(lambda index: f", entry {int(index[1]) + 1}", self.path))
+        path = re.sub(_ENTRY, lambda index: f", entry {int(index[1]) + 1}", self.path)
+        path = re.sub(_AFTER, r"\1, ", path)
         said = ": ".join(part for part in (place, severity, path, self.message) if part)
         return said if self.row_line is None else f"{said} (row {self.row}, line {self.row_line} of the list)"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,18 +83,22 @@ def _look(campaign: Identity, ledger: Ledger) -> tuple[Summary, Outlook | None, 
 
 def _show(campaign: Identity, ledger: Ledger, summary: Summary, outlook: Outlook | None, now: int) -> None:
     from campaign.report import terminal
-    from campaign.report.returned import returned_lines
     from campaign.wording import shown
 
     if not any(summary.counts.values()):
         echo(f"{campaign.name}: nothing was sent yet")
         return
+    returned: Iterable[str] = ()
+    if summary.came_back:
+        from campaign.report.returned import returned_lines
+
+        returned = returned_lines(ledger.returns(), shown(campaign.file))
     for line in (
         *terminal.summary_lines(campaign.name, summary),
         *terminal.outlook_lines(outlook, campaign.windows, now),
         *terminal.domain_lines(ledger.history, now),
         *terminal.reply_lines(ledger.history.replies(now)),
-        *returned_lines(ledger.returns(), shown(campaign.file)),
+        *returned,
         *terminal.next_lines(shown(campaign.file), summary),
     ):
         echo(line)

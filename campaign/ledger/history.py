@@ -70,6 +70,8 @@ class Summary:
     sending: tuple[int, str] | None
     copies: Mapping[Status, int]
     """Copies of accepted rows that are owed still, in doubt or refused, by status."""
+    came_back: bool
+    """Whether a bounce, complaint or unsubscribe was recorded."""
 
     @property
     def waiting(self) -> int:

@@ -48,7 +48,6 @@ class Ledger:
         self._campaigns = storage.campaigns
         self.campaign_id = self._campaigns.find(name) or _UNREGISTERED
         self.secret = storage.secret()
-        self.suppressions: Suppressions = storage.suppressions
 
     @classmethod
     def open(
@@ -97,6 +96,11 @@ class Ledger:
         ledger = cls(SqliteStorage.temporary(), name, None)
         ledger.register()
         return ledger
+
+    @property
+    def suppressions(self) -> Suppressions:
+        """Who gets nothing from any campaign of the ledger."""
+        return self.storage.suppressions
 
     def close(self) -> None:
         """Close the ledger; a run that broke off is ended first."""

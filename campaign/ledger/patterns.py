@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from campaign.address import AddressError, display_domain, domain_of, fold, fold_of_version_1, parse_address
 
-_WORD = re.compile(r"[^\s,;:<>()\[\]\"'\\]+@[^\s,;:<>()\[\]\"'\\]+")
+_WORD = r"[^\s,;:<>()\[\]\"'\\]+@[^\s,;:<>()\[\]\"'\\]+"
 HASH_LENGTH = 65  # characters
 
 
@@ -37,7 +37,7 @@ def parse_pattern(text: str) -> str:
 def addresses_in(text: str) -> set[str]:
     """Return, folded, the addresses that stand in a text: cells, or what a server says."""
     found = set()
-    for word in _WORD.findall(text):
+    for word in re.findall(_WORD, text):
         try:
             found.add(fold(parse_address(word.strip("."))))
         except AddressError:

@@ -49,12 +49,12 @@ _CODES = {
     "7.26": "neither SPF nor DKIM passes",
 }
 _MOMENT = 2 * SECOND  # shorter waits are not told of
-_ENHANCED = re.compile(r"\b([245])\.(\d{1,3}\.\d{1,3})\b")
+_ENHANCED = r"\b([245])\.(\d{1,3}\.\d{1,3})\b"
 
 
 def explain(reply: str) -> str:
     """Return what a reply's enhanced status code means, "" if it is not known."""
-    found = _ENHANCED.search(reply)
+    found = re.search(_ENHANCED, reply)
     if found is None:
         return ""
     if found[1] == "4" and found[2].startswith("7."):

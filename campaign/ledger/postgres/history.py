@@ -93,8 +93,20 @@ class PostgresHistory:
         active, stretches = self._active()
         run = next(iter(live_runs(self._database)), None)
         sending = (run.pid, run.host) if run else None
+        came_back = self._database.row(
+            "SELECT 1 FROM events WHERE campaign = %(campaign)s AND source IS NOT NULL LIMIT 1", self._of
+        )
         return Summary(
-            counts, first, last, next_due or None, last_due or None, active, stretches, sending, copies
+            counts,
+            first,
+            last,
+            next_due or None,
+            last_due or None,
+            active,
+            stretches,
+            sending,
+            copies,
+            came_back is not None,
         )
 
     def entries(self, now: int, statuses: Collection[Status] = tuple(Status)) -> Iterator[Entry]:

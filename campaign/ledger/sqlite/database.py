@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from campaign.errors import LedgerBusy, LedgerMoved, Problem, UserError
-from campaign.ledger.sqlite import opening, remains
+from campaign.ledger.sqlite import opening
 from campaign.ledger.sqlite.file import Reserve, check_header, disk_full
 from campaign.ledger.sqlite.opening import (
     broken,
@@ -266,6 +266,8 @@ class Database:
         """
         if self.path is None:
             return True
+        from campaign.ledger.sqlite import remains
+
         with self.lock:
             if has_wal(self.path):
                 return False

@@ -88,8 +88,20 @@ class SqliteHistory:
         active, stretches = self._active()
         run = next(iter(live_runs(self._database, now)), None)
         sending = (run.pid, run.host) if run else None
+        came_back = self._database.row(
+            "SELECT 1 FROM events WHERE campaign = ? AND source IS NOT NULL LIMIT 1", (self._campaign_id,)
+        )
         return Summary(
-            counts, first, last, next_due or None, last_due or None, active, stretches, sending, copies
+            counts,
+            first,
+            last,
+            next_due or None,
+            last_due or None,
+            active,
+            stretches,
+            sending,
+            copies,
+            came_back is not None,
         )
 
     def entries(self, now: int, statuses: Collection[Status] = tuple(Status)) -> Iterator[Entry]:

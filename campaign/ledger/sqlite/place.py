@@ -15,7 +15,7 @@ from pathlib import Path
 from campaign.errors import Problem, UserError
 from campaign.wording import shown
 
-_OCTAL = re.compile(r"\\([0-7]{3})")
+_OCTAL = r"\\([0-7]{3})"
 
 
 File = tuple[int, int]
@@ -103,7 +103,7 @@ def _is_mounted(path: Path) -> bool:
     except OSError:
         return False  # no Linux
     points = (line.split(" ")[4] for line in mounts.splitlines())
-    return any(_OCTAL.sub(lambda octal: chr(int(octal[1], 8)), point) == place for point in points)
+    return any(re.sub(_OCTAL, lambda octal: chr(int(octal[1], 8)), point) == place for point in points)
 
 
 def refuse_orphan(path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, closing, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,20 +17,12 @@ from campaign.errors import Problem, UserError
 from campaign.ledger.patterns import Forgotten
 from campaign.ledger.scope import Scope
 from campaign.ledger.sqlite.campaigns import SqliteCampaigns
-from campaign.ledger.sqlite.completeness import (
-    complete,
-    end_dead_runs,
-    incomplete,
-    mark_as_copy,
-    mark_incomplete,
-)
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.file import check_header
 from campaign.ledger.sqlite.history import SqliteHistory
 from campaign.ledger.sqlite.runs import end_own_run
 from campaign.ledger.sqlite.schema import VERSION
 from campaign.ledger.sqlite.starts import ages
-from campaign.ledger.sqlite.suppression import SqliteSuppressions
 from campaign.model import Status
 from campaign.wording import shown
 
@@ -37,6 +30,7 @@ if TYPE_CHECKING:
     from campaign.ledger.attempted import Attempted, LogNote
     from campaign.ledger.protocols import Choices, Enrolment, Run
     from campaign.ledger.returns import Returns
+    from campaign.ledger.suppressions import Suppressions
 
 
 class SqliteStorage:
@@ -45,7 +39,6 @@ class SqliteStorage:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.campaigns = SqliteCampaigns(database)
-        self.suppressions = SqliteSuppressions(database)
         self.secret = database.secret
 
     @classmethod
@@ -58,7 +51,9 @@ class SqliteStorage:
         database = Database.open(path, create=create, read_only=read_only)
         try:
             if not read_only:
-                end_dead_runs(database, time.time_ns())
+                from campaign.ledger.sqlite import completeness
+
+                completeness.end_dead_runs(database, time.time_ns())
             return cls(database)
         except BaseException:
             database.close()
@@ -76,6 +71,13 @@ class SqliteStorage:
                 end_own_run(self.database, time.time_ns())
         finally:
             self.database.close()
+
+    @cached_property
+    def suppressions(self) -> Suppressions:
+        """Who gets nothing from any campaign."""
+        from campaign.ledger.sqlite.suppression import SqliteSuppressions
+
+        return SqliteSuppressions(self.database)
 
     def at_one_moment(self) -> AbstractContextManager[None]:
         """Let all that is read within be of one moment, whatever another process writes meanwhile."""
@@ -180,15 +182,21 @@ class SqliteStorage:
 
     def incomplete(self, campaign: str, now: int) -> str:
         """Return why messages of a campaign may be missing in this ledger, "" if none is."""
-        return incomplete(self.database, campaign, now)
+        from campaign.ledger.sqlite import completeness
+
+        return completeness.incomplete(self.database, campaign, now)
 
     def mark_incomplete(self, why: str) -> None:
         """Note why messages may be missing, of any campaign."""
-        mark_incomplete(self.database, why)
+        from campaign.ledger.sqlite import completeness
+
+        completeness.mark_incomplete(self.database, why)
 
     def complete(self, campaign: str | None) -> None:
         """Note that no message of a campaign is missing; None: of any."""
-        complete(self.database, campaign)
+        from campaign.ledger.sqlite import completeness
+
+        completeness.complete(self.database, campaign)
 
     def is_copy_of(self, path: Path) -> bool:
         """Whether another ledger is at `path`, with the same secret."""
@@ -203,10 +211,12 @@ class SqliteStorage:
 
     def back_up(self, path: Path, now: int) -> None:
         """Write a consistent copy to `path`, which knows that it is one; also while a process sends."""
+        from campaign.ledger.sqlite import completeness
+
         self.database.copy_to(path)
         copy = Database.open(path, create=False)
         try:
-            mark_as_copy(copy, now)
+            completeness.mark_as_copy(copy, now)
         finally:
             copy.close()
 
