@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # prctl(2)
 _SAMPLE_EVERY = 0.1  # seconds
 LINGERING = 5  # seconds for which a child may outlive its command
 
@@ -105,14 +105,21 @@ def _memory(root: int) -> int:
     return octets
 
 
+def _prctl(option: int, value: int) -> None:
+    if ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
 def _main() -> None:
     """Run a command and write what it took to standard error, as the last line."""
     sampling, lingering, command = sys.argv[1] == "1", int(sys.argv[2]), sys.argv[3:]
-    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
-        raise OSError(ctypes.get_errno(), "prctl")
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     peak = 0
     began = time.perf_counter()
-    process = subprocess.Popen(command, start_new_session=True)
+    # Of its own session, so that a password is read from its standard input, and dies with us.
+    process = subprocess.Popen(
+        command, start_new_session=True, preexec_fn=lambda: _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    )
     ended = os.pidfd_open(process.pid)
     while not select.select([ended], [], [], _SAMPLE_EVERY if sampling else None)[0]:
         peak = max(peak, _memory(os.getpid()))

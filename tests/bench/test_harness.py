@@ -5,18 +5,20 @@ from __future__ import annotations
 import itertools
 import smtplib
 import ssl
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.bench import newsletter
+from tests.bench import measure, newsletter
 from tests.bench.measure import CommandFailed, Took, run
 from tests.bench.peers.job import HOST, PASSWORD, USER
 from tests.bench.server import Discarding
 from tests.bench.table import lines, machine_readable
 from tests.bench.turns import Contender, WrongCount, in_turns
+from tests.e2e.folder import until
 from tests.need import need
 
 PYTHON = sys.executable
@@ -85,6 +87,26 @@ def test_a_process_that_stays_is_a_failure(tmp_path: Path, monkeypatch: pytest.M
     stays = f"import subprocess; subprocess.Popen(['sleep', '3'], {null})"
     with pytest.raises(CommandFailed):
         run([PYTHON, "-c", stays], tmp_path)
+
+
+def state(pid: str) -> str:
+    """Return the state of a process (proc_pid_stat(5)), X for one that is not there."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return "X"
+
+
+def test_whoever_ends_the_benchmark_ends_what_it_times(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    sleeps = (
+        f"import os, pathlib, time; pathlib.Path({str(pid)!r}).write_text(str(os.getpid())); time.sleep(60)"
+    )
+    runner = subprocess.Popen([PYTHON, "-I", measure.__file__, "0", "5", PYTHON, "-c", sleeps])
+    until(lambda: pid.exists() and pid.read_text())
+    runner.kill()
+    runner.wait()
+    until(lambda: state(pid.read_text()) in "ZX")
 
 
 def test_memory_is_the_sum_of_all_processes(tmp_path: Path) -> None:
