@@ -12,7 +12,7 @@ from jinja2 import Environment, TemplateNotFound
 from campaign.errors import Problem, UserError
 from campaign.message import markdown, mjml, plaintext
 from campaign.message.content import Content
-from campaign.message.html import ImageError, Images
+from campaign.message.html import ImageError, Images, patterns_of
 from campaign.message.inliner import Inliner
 from campaign.message.mime import File
 from campaign.message.preheader import with_preheader
@@ -60,6 +60,7 @@ class Bodies:
         self._markdown = self._compile("markdown", names, html=False)
         self._html = self._compile("html", names, html=True) or self._compile("mjml", names, html=True)
         self.sheets = tuple(self._read_sheets()) if content.inline_css else ()
+        self._shows = patterns_of(self.html_templates)
 
     @property
     def texts(self) -> dict[str, Text]:
@@ -100,7 +101,7 @@ class Bodies:
             html = with_parameters(html, self._content.utm_domains, extras.utm, extras.unsubscribe)
             if text is None:  # inlined, each element says itself whether it is shown
                 text = plaintext.from_html(html)
-            html, images = self._images.attach(html)
+            html, images = self._images.attach(html, self._shows)
         except UserError as error:
             what = "; ".join(problem.message for problem in error.problems)
             place = self._place_of(error.written if isinstance(error, ImageError | SheetError) else "")

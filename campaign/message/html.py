@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from html import escape, unescape
 from urllib.parse import unquote
@@ -24,6 +24,11 @@ _BACKGROUND = re.compile(
     rf"[bB][aA][cC][kK][gG][rR][oO][uU][nN][dD]{_VALUE}"
 )
 _HAS_BACKGROUND = re.compile(r"background\s*=")
+# What a template has in it whose pages can show an image, or take one for a background. Values are
+# escaped, unless they are marked as `safe`; what a template includes by a computed name is not known.
+_ANYTHING = r"\b(?:safe|autoescape)\b|\{%[-+]?\s*(?:include|extends|import|from)\s+(?![\"'])"
+_MAY_SHOW = re.compile(rf"<img|<v:|!\[|{_ANYTHING}", re.IGNORECASE)
+_MAY_HAVE_BACKGROUND = re.compile(rf"background(?![\w:-])|{_ANYTHING}", re.IGNORECASE)
 _ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|//|#", re.IGNORECASE)
 _SHOWN = {".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg", ".bmp", ".ico"}
 
@@ -44,10 +49,13 @@ class Images:
         self._domain = domain
         self._file = lru_cache(maxsize=64)(self._read)
 
-    def attach(self, html: str) -> tuple[str, list[File]]:
+    def attach(
+        self, html: str, patterns: Sequence[re.Pattern[str]] = (_IMAGE, _BACKGROUND)
+    ) -> tuple[str, list[File]]:
         """Return the HTML with cid addresses, and the files it shows, each once.
 
-        Raises ImageError for a file that is missing, outside the folder, or no image.
+        `patterns` are the `patterns_of` its templates. Raises ImageError for a file that is missing,
+        outside the folder, or no image.
         """
         used: dict[str, File] = {}
 
@@ -62,7 +70,7 @@ class Images:
             used[file.content_id] = file
             return f'{match[1]}"cid:{escape(file.content_id)}"'
 
-        for pattern in _patterns(html):
+        for pattern in patterns:
             html = pattern.sub(replace, html)
         return html, list(used.values())
 
@@ -73,6 +81,13 @@ class Images:
         content = self._folder.read(path)
         identity = hashlib.sha256(path.name.encode() + b"\0" + content).hexdigest()[:24]
         return image(path.name, content, f"{identity}@{self._domain}")
+
+
+def patterns_of(sources: Iterable[str]) -> tuple[re.Pattern[str], ...]:
+    """Return what to look for in the pages that are made from these templates."""
+    sources = tuple(sources)
+    wanted = ((_IMAGE, _MAY_SHOW), (_BACKGROUND, _MAY_HAVE_BACKGROUND))
+    return tuple(pattern for pattern, sign in wanted if any(map(sign.search, sources)))
 
 
 def local_images(sources: Iterable[str]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from campaign.errors import UserError
 from campaign.message.files import Folder
-from campaign.message.html import Images, is_local, local_images
+from campaign.message.html import Images, is_local, local_images, patterns_of
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -160,3 +160,22 @@ class TestImages:
     @pytest.mark.parametrize("address", ["a.png", "/a.png", "a/b.png", "a b:c.png", "?a", "1:2.png"])
     def test_what_is_local(self, address: str) -> None:
         assert is_local(address)
+
+
+@pytest.mark.parametrize(
+    ("source", "count"),
+    [
+        ("<p>Hi {{ name }}</p><td style='background:#fff;background-color:red'>", 0),
+        ("<p><IMG src=a.png>", 1),
+        ("<v:fill src='a.png'>", 1),
+        ("Hi ![a](a.png)", 1),
+        ("<td background=a.png>", 1),
+        ("<td BACKGROUND ='a.png'><img src=b.png>", 2),
+        ("<p>{{ text|safe }}</p>", 2),
+        ("{% include part %}", 2),
+        ("{%- extends base -%}", 2),
+        ("{% include 'part.html' %}{% extends \"base.html\" %}", 0),
+    ],
+)
+def test_what_a_page_may_show_is_known_from_its_templates(source: str, count: int) -> None:
+    assert len(patterns_of(["<p>", source])) == count
