@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import pty
 import re
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import openpyxl
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -134,6 +136,11 @@ def folder(path: Path) -> Path:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 known = {"contacts.csv": CONTACTS}.get(name, LIST)
                 file.write_text(known if name.endswith(".csv") else "Hello\n")
+    book = openpyxl.Workbook()
+    for sheet in (book.worksheets[0], book.create_sheet("Members")):
+        for row in csv.reader(LIST.splitlines()):
+            sheet.append(row)
+    book.save(path / "people.xlsx")
     for number in (17, 18):
         (path / "invoices").mkdir(exist_ok=True)
         (path / f"invoices/{number}.pdf").write_bytes(b"%PDF-1.4 %%EOF")

@@ -55,7 +55,8 @@ class Security(StrEnum):
 class RecipientList(_Model):
     """Where the people stand."""
 
-    csv: ListFile = _about("The CSV file with a row for each person.")
+    csv: ListFile = _about("The CSV file, or the workbook (.xlsx), with a row for each person.")
+    sheet: str | None = _about("The sheet of a workbook; the first, if it is not named.", default=None)
     email: str = _about("The column that holds the address, or a template of it.", default="email")
     name: str | None = _about("The display name, a template.", default=None)
     key: Texts = _about(

@@ -34,6 +34,9 @@ class CsvFile:
             self._encoding = Encoding(self._settings.encoding)
         except LookupError as error:
             raise UserError(campaign.problem("recipients.encoding", str(error))) from None
+        if self._settings.sheet is not None:
+            what = f"names a sheet of a workbook, and the list {self._file} is none; leave it out"
+            raise UserError(campaign.problem("recipients.sheet", what))
         with self._opened() as file:
             self.size = self._settings.csv.stat().st_size
             self._sample = file.read(SAMPLE)

@@ -1,4 +1,4 @@
-"""The list → an iterator of Recipient and BadRow, one row in memory at a time.
+"""The list, CSV or a workbook → an iterator of Recipient and BadRow, one row in memory at a time.
 
 In: the campaign file's `recipients`. The header is read at once and everything wrong with it raised
 together; a bad row becomes a BadRow, whatever is wrong with it, and does not hide the next one. Row
@@ -20,6 +20,7 @@ from campaign.errors import Problem, UserError
 from campaign.model import BadRow, Recipient
 from campaign.recipients.asking import ListTemplates, Named, Record
 from campaign.recipients.csvfile import CsvFile
+from campaign.recipients.excel.workbook import Workbook, is_workbook
 from campaign.recipients.header import missing, odd, read_header, repeated
 from campaign.recipients.table import Table
 from campaign.wording import counted, shown
@@ -39,7 +40,7 @@ class Recipients:
         self.file = shown(self.settings.csv)
         self._campaign = campaign
         self._has_column = not is_template(self.settings.email)  # else `email` is a template
-        self.table: Table = CsvFile(campaign)
+        self.table: Table = Workbook(campaign) if is_workbook(self.settings.csv) else CsvFile(campaign)
         self.excluded = 0
         self._header = read_header(self.table, self.file, self.settings.email)
         self.columns = self._header.columns

@@ -113,6 +113,7 @@ class TestValues:
     def test_the_test_above_misses_no_key(self, folder: Path) -> None:
         written = set(keys(yaml.safe_load(FULL)))
         others = {"templates.subject", "templates.markdown", "templates.mjml", "smtp.token_command"}
+        others |= {"recipients.sheet"}
         others |= {f"smtp.password_{way}" for way in ("command", "file")}
         others |= {f"bounces.imap.password_{way}" for way in ("command", "file")}
         others |= {f"unsubscribe.secret_{way}" for way in ("command", "file")}

@@ -124,7 +124,3 @@ class TestEncoding:
     def test_in_the_header(self, listed: Open) -> None:
         what = refusal(lambda: listed("email,Größe\n".encode("cp1252")))
         assert what.startswith("list.csv:1: the header is not UTF-8; save the list as UTF-8")
-
-    @pytest.mark.parametrize("octets", [b"PK\x03\x04rest", b"\xd0\xcf\x11\xe0\xa1\xb1"])
-    def test_a_workbook(self, listed: Open, octets: bytes) -> None:
-        assert refusal(lambda: listed(octets)) == "list.csv: the list is a workbook; save it as CSV"

@@ -1,0 +1,264 @@
+"""A number in a sheet's cell and its number format → the text that the sheet shows (ECMA-376-1 18.8.30, .31).
+
+What depends on the reader's own settings is written one way: names of months and days in English, a point
+before decimals, and no column is too narrow. A fraction is written as a decimal.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from decimal import ROUND_HALF_UP, Context, Decimal
+from functools import lru_cache
+
+_PIECE = re.compile(
+    r'"[^"]*"|\\.|_.|\*.|\[[^\]]*\]|General|AM/PM|A/P|yyyy|yy|y|mmmmm|mmmm|mmm|mm|m|dddd|ddd|dd|d'
+    r"|hh|h|ss|s|\.0+|E[+-]|[0#?,.%/@]|.",
+    re.IGNORECASE | re.DOTALL,
+)
+_DATE_PIECE = re.compile(r"y+|m+|d+|h+|s+|am/pm|a/p", re.IGNORECASE)
+_ELAPSED = re.compile(r"\[(h+|m+|s+)\]", re.IGNORECASE)
+_CURRENCY = re.compile(r"\[\$([^\]-]*)(?:-[^\]]*)?\]")
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
+_DIGITS = 15  # significant digits that a spreadsheet keeps
+_WIDE = Context(prec=3000)  # the largest number, in a format of 255 characters
+_DAY = 86_400_000  # milliseconds
+_LAST_DAY = 2_958_466  # the day after 9999-12-31
+_1900, _1904 = dt.datetime(1899, 12, 30), dt.datetime(1904, 1, 1)
+
+
+def shown(number: float, number_format: str, *, since_1904: bool = False) -> str:
+    """Return a number's text; days since 1900, or 1904, where the format is one of dates (18.17.4.1)."""
+    pieces = _pieces(_sections(number_format)[0])
+    if any(_ELAPSED.fullmatch(piece) for piece in pieces):
+        return _elapsed(number, pieces)
+    if any(_DATE_PIECE.fullmatch(piece) for piece in pieces):
+        moment = _moment(number, since_1904=since_1904)
+        return _general(number) if moment is None else moment_shown(moment, number_format)
+    return _number(number, number_format)
+
+
+def moment_shown(moment: dt.datetime, number_format: str) -> str:
+    """Return the text of a moment; ISO 8601 where the format is none of dates."""
+    pieces = [piece for piece in _pieces(_sections(number_format)[0]) if not _is_setting(piece)]
+    if not any(_DATE_PIECE.fullmatch(piece) for piece in pieces):
+        return moment.date().isoformat() if moment.time() == dt.time() else moment.isoformat(" ")
+    half = any(piece.upper() in ("AM/PM", "A/P") for piece in pieces)
+    text, last = "", ""
+    for place, piece in enumerate(pieces):
+        name = piece.lower()
+        if name in ("m", "mm") and (last.startswith("h") or _next(pieces, place).startswith("s")):
+            name = "n" * len(name)  # minutes
+        part = _part(moment, name, half=half)
+        text += part if part is not None else _literal((piece,))
+        if part is not None:
+            last = name
+    return text.strip()
+
+
+def _number(value: float, number_format: str) -> str:
+    sections = _sections(number_format)
+    section, signed = sections[0], value
+    if value < 0 and len(sections) > 1:
+        section, signed = sections[1], -value
+    elif value == 0 and len(sections) > 2:
+        section = sections[2]
+    pieces = _pieces(section)
+    if not section and len(sections) > 1:  # `;;;` hides what stands in the cell
+        return ""
+    if not section or "General" in pieces or not any(piece in "0#?" for piece in pieces):
+        literal = _literal(pieces)
+        return literal if section and "General" not in pieces and literal else _general(signed)
+    if "/" in pieces:
+        return _general(signed)
+    return _filled(Decimal(repr(signed)), pieces)
+
+
+def _general(value: float) -> str:
+    """Return a number without a format: all of an integer's digits, at most 15 significant ones else."""
+    number = Decimal(f"{value:.{_DIGITS}g}") if isinstance(value, float) else Decimal(value)
+    if abs(number) >= Decimal("1e21"):
+        return f"{float(number):g}"
+    if number == number.to_integral_value():
+        return str(int(number))
+    return format(number.normalize(), "f") if abs(number) >= Decimal("1e-9") else f"{value:g}"
+
+
+def _filled(number: Decimal, pieces: tuple[str, ...]) -> str:
+    """Put a number's digits into the places of a format."""
+    if any(piece.upper() in ("E+", "E-") for piece in pieces):
+        return _scientific(number, pieces)
+    pattern = "".join(piece for piece in pieces if piece in "0#?,." or piece.startswith(".0"))
+    # Commas behind the last place divide by a thousand each; one between places groups.
+    thousands = len(pattern) - len(pattern.rstrip(","))
+    whole, point, fraction = pattern.rstrip(",").partition(".")
+    number = number.scaleb(2 * pieces.count("%") - 3 * thousands, _WIDE)
+    rounded = number.copy_abs().quantize(Decimal(1).scaleb(-len(fraction)), ROUND_HALF_UP, _WIDE)
+    integer, _, decimals = format(rounded, "f").partition(".")
+    kept = fraction.rfind("0") + 1
+    decimals = decimals[:kept] + decimals[kept:].rstrip("0")
+    minus = "-" if number < 0 and rounded != 0 else ""
+    first, last = _places(pieces)
+    behind = next((place for place in range(first, last) if pieces[place].startswith(".")), last)
+    if "," in whole:
+        text = f"{int(integer):,}" if integer.strip("0") or "0" in whole else ""
+        text = text.rjust(whole.count("0"), "0")
+    else:
+        text = _placed(integer.lstrip("0"), pieces[first:behind])
+    return f"{_literal(pieces[:first])}{minus}{text}{point}{decimals}{_literal(pieces[last:])}".strip()
+
+
+def _placed(digits: str, pieces: tuple[str, ...]) -> str:
+    """Put an integer's digits into places from the right; the first place takes all that are left."""
+    text = ""
+    left = sum(piece in "0#?" for piece in pieces)
+    for piece in reversed(pieces):
+        if piece in "0#?":
+            left -= 1
+            digit = digits if left == 0 else digits[-1:]
+            digits = digits[: len(digits) - len(digit)]
+            text = (digit or {"0": "0", "?": " "}.get(piece, "")) + text
+        elif piece != ",":
+            text = _literal((piece,)) + text
+    return text
+
+
+def _places(pieces: tuple[str, ...]) -> tuple[int, int]:
+    """Return where a number's places begin, and where they have ended."""
+    found = [
+        place
+        for place, piece in enumerate(pieces)
+        if piece in "0#?,." or piece.startswith(".0") or piece.upper() in ("E+", "E-")
+    ]
+    return found[0], found[-1] + 1
+
+
+def _scientific(number: Decimal, pieces: tuple[str, ...]) -> str:
+    mark = next(place for place, piece in enumerate(pieces) if piece.upper() in ("E+", "E-"))
+    first, last = _places(pieces)
+    fraction = "".join(pieces[first:mark]).partition(".")[2]
+    width = sum(piece in "0#?" for piece in pieces[mark:])
+    mantissa, _, power = f"{number:.{len(fraction)}E}".partition("E")
+    sign = "-" if int(power) < 0 else "+" if pieces[mark].endswith("+") else ""
+    digits = f"{mantissa}E{sign}{abs(int(power)):0{width}d}"
+    return f"{_literal(pieces[:first])}{digits}{_literal(pieces[last:])}".strip()
+
+
+def _literal(pieces: tuple[str, ...]) -> str:
+    """Return what pieces that are no places print: text, currencies, blanks."""
+    text = ""
+    for piece in pieces:
+        currency = _CURRENCY.fullmatch(piece)
+        if currency is not None:
+            text += currency[1]
+        elif piece.startswith('"'):
+            text += piece[1:-1] if len(piece) > 1 else piece
+        elif piece.startswith("\\"):
+            text += piece[1:]
+        elif piece.startswith("_"):
+            text += " "
+        elif not piece.startswith(("[", "*")) and piece != "@":
+            text += piece
+    return text
+
+
+def _moment(days: float, *, since_1904: bool) -> dt.datetime | None:
+    """Return the moment so many days after the first; None where there is none, as before 1900."""
+    if not 0 <= days < _LAST_DAY - (1462 if since_1904 else 0):
+        return None
+    # 1900 had no 29th of February, but has one in spreadsheets: days before it count from one later.
+    base = _1904 if since_1904 else _1900 if days >= 60 else _1900 + dt.timedelta(1)
+    return base + dt.timedelta(milliseconds=round(days * _DAY))
+
+
+def _next(pieces: list[str], place: int) -> str:
+    """Return the next piece that prints a part of the moment."""
+    return next((piece.lower() for piece in pieces[place + 1 :] if piece.lower()[:1] in tuple("ymdhs")), "")
+
+
+def _part(moment: dt.datetime, name: str, *, half: bool) -> str | None:
+    """Return one part of a moment, or None where `name` is none."""
+    hour = (moment.hour + 11) % 12 + 1 if half else moment.hour
+    upper = "AM" if moment.hour < 12 else "PM"
+    parts = {
+        "yyyy": f"{moment.year:04}",
+        "yy": f"{moment.year % 100:02}",
+        "y": f"{moment.year % 100:02}",
+        "mmmmm": _MONTHS[moment.month - 1][0],
+        "mmmm": _MONTHS[moment.month - 1],
+        "mmm": _MONTHS[moment.month - 1][:3],
+        "mm": f"{moment.month:02}",
+        "m": str(moment.month),
+        "dddd": _DAYS[moment.weekday()],
+        "ddd": _DAYS[moment.weekday()][:3],
+        "dd": f"{moment.day:02}",
+        "d": str(moment.day),
+        "hh": f"{hour:02}",
+        "h": str(hour),
+        "nn": f"{moment.minute:02}",
+        "n": str(moment.minute),
+        "ss": f"{moment.second:02}",
+        "s": str(moment.second),
+        "am/pm": upper,
+        "a/p": upper[0],
+    }
+    if name.startswith(".0"):
+        return f".{moment.microsecond:06}"[: len(name)]
+    return parts.get(name)
+
+
+def _elapsed(days: float, pieces: tuple[str, ...]) -> str:
+    """Return a duration: of `[h]:mm:ss`, the first counts all hours, and the others what is left."""
+    unit = {"h": 3_600_000, "m": 60_000, "s": 1000}
+    left = abs(round(days * _DAY))
+    if not any(piece.startswith(".0") for piece in pieces):
+        left = (left + 500) // 1000 * 1000
+    text = "-" if days < 0 and left else ""
+    for piece in pieces:
+        elapsed = _ELAPSED.fullmatch(piece)
+        name = (elapsed[1] if elapsed else piece).lower()
+        if re.fullmatch("h+|m+|s+", name):
+            count, left = divmod(left, unit[name[0]])
+            text += f"{count:0{len(name)}}"
+        elif piece.startswith(".0"):
+            text += f".{left:03}"[: len(piece)]
+        elif not _is_setting(piece):
+            text += _literal((piece,))
+    return text.strip()
+
+
+def _is_setting(piece: str) -> bool:
+    """Whether a piece prints nothing: a colour, a language, a condition."""
+    return piece.startswith("[") and _ELAPSED.fullmatch(piece) is None and _CURRENCY.fullmatch(piece) is None
+
+
+@lru_cache(maxsize=256)
+def _pieces(section: str) -> tuple[str, ...]:
+    return tuple(_PIECE.findall(section))
+
+
+@lru_cache(maxsize=256)
+def _sections(number_format: str) -> tuple[str, ...]:
+    """Return a format's sections: positive numbers, negative ones, zero, text."""
+    sections, current = [], ""
+    for piece in _pieces(number_format):
+        if piece == ";":
+            sections.append(current)
+            current = ""
+        else:
+            current += piece
+    return (*sections, current)
