@@ -53,15 +53,19 @@ _ANY_TEMPLATE = re.compile(f".*{_ending(SUFFIXES)}", re.IGNORECASE | re.DOTALL)
 
 
 # How the names begin of what messages are made of.
-_OF_TEMPLATES = ("included by ", "shown by ")
-_OF_MESSAGES = ("templates.", "attachments", *_OF_TEMPLATES)
+_INCLUDED, _SHOWN = "included by ", "shown by "
+_OF_MESSAGES = ("templates.", "attachments", _INCLUDED, _SHOWN)
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """`files` that messages are made of, links followed; `unknown` names those that only a row tells."""
+    """`files` that messages are made of, links followed, and `images` that a row could name.
+
+    `unknown` says what includes templates that only a row names.
+    """
 
     files: tuple[Path, ...]
+    images: tuple[Path, ...]
     unknown: tuple[str, ...]
 
 
@@ -73,14 +77,17 @@ class _Pattern:
     path: re.Pattern[str]
     what: str
 
-    def finds(self, wanted: os.stat_result) -> bool:
-        """Whether one of them is the file with this status."""
+    def files(self) -> Iterator[Path]:
+        """Iterate over them."""
         for folder, _, names in os.walk(self.root):
             for name in names:
                 file = Path(folder, name)
-                if self.path.fullmatch(file.relative_to(self.root).as_posix()) and _is(file, wanted):
-                    return True
-        return False
+                if self.path.fullmatch(file.relative_to(self.root).as_posix()):
+                    yield file
+
+    def finds(self, wanted: os.stat_result) -> bool:
+        """Whether one of them is the file with this status."""
+        return any(_is(file, wanted) for file in self.files())
 
 
 class OwnFiles:
@@ -108,10 +115,12 @@ class OwnFiles:
         return next((pattern.what for pattern in self._read.patterns if pattern.finds(status)), "")
 
     def content(self) -> Content:
-        """Return the files that every message may be made of, and what names others that cannot be told."""
+        """Return the files that messages are made of, as far as no row's own attachments are among them."""
         files = [path for path, what in self._read.named.items() if what.startswith(_OF_MESSAGES)]
-        patterns = [pattern.what for pattern in self._read.patterns]
-        return Content(tuple(files), tuple(what for what in patterns if what.startswith(_OF_TEMPLATES)))
+        images = [pattern for pattern in self._read.patterns if pattern.what.startswith(_SHOWN)]
+        unknown = [pattern.what for pattern in self._read.patterns if pattern.what.startswith(_INCLUDED)]
+        found = {file.resolve() for pattern in images for file in pattern.files()}
+        return Content(tuple(files), tuple(sorted(found.difference(files))), tuple(unknown))
 
     @cached_property
     def _read(self) -> _Reading:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -103,9 +103,9 @@ def pack(
     blobs: dict[bytes, bytes] = {}
     own = OwnFiles(campaign.file).content()
     if own.unknown:
-        what = f"which file it is, only a row tells ({', '.join(own.unknown)}): workers could not have it"
+        what = f"which template it is, only a row tells ({', '.join(own.unknown)}): workers could not have it"
         raise UserError(campaign.problem("templates", what))
-    for path in own.files:
+    for path in (*own.files, *_small(own.images)):
         paths.add(path, _kept(_read(path), blobs))
     attached, shared = _attached(renderer, rows, root, blobs)
     values = read_yaml(campaign.file).value
@@ -126,6 +126,11 @@ def pack(
         "shared": shared,
     }
     return Packed(json.dumps(document, ensure_ascii=False, default=str).encode(), blobs)
+
+
+def _small(images: Sequence[Path]) -> Sequence[Path]:
+    """Return images that rows could name, unless they are too large together to travel."""
+    return images if sum(image.stat().st_size for image in images) <= MOST_ATTACHED else ()
 
 
 def _list(campaign: CampaignFile) -> dict[str, str]:

@@ -1,0 +1,221 @@
+"""What travels to workers makes the same messages there; what must not travel is refused by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from campaign.campaignfile.load import load
+from campaign.campaignfile.models import CampaignFile
+from campaign.errors import UserError
+from campaign.message.render import Renderer
+from campaign.message.tokens import Secrets
+from campaign.model import Recipient
+from campaign.recipients.list import Recipients
+from campaign.sending import bundle as bundles
+from campaign.sending.accounts import Accounts, load_accounts
+from campaign.sending.bundle import Packed, pack, read
+from campaign.sending.unpacking import SharedFiles, unpack
+from tests.folder import write_campaign
+
+LEDGER = b"the ledger's secret"
+DATE = datetime(2026, 3, 20, 7, tzinfo=UTC)
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A campaign with all that travels: an include, an image, a style sheet, attachments, tokens."""
+    folder = tmp_path / "home"
+    (folder / "parts").mkdir(parents=True)
+    (folder / "letters").mkdir()
+    (folder / "body.html.j2").write_text(
+        '<link rel="stylesheet" href="look.css"><p>{% include "parts/hello.j2" %}</p>'
+        '<img src="logo.png" alt=""> <a href="{{ unsubscribe.url }}">leave</a>'
+    )
+    (folder / "parts" / "hello.j2").write_text("Hello {{ name }}, {{ greeting }}")
+    (folder / "look.css").write_text("p { color: green }")
+    (folder / "logo.png").write_bytes(PNG)
+    (folder / "terms.txt").write_text("Terms.")
+    for name in ("ann", "ben"):
+        (folder / "letters" / f"{name}.txt").write_text(f"A letter to {name}.")
+    (folder / "list.csv").write_text("email,name\nann@example.com,ann\nben@example.com,ben\n")
+    (folder / "secret").write_text("tokens")
+    write(folder)
+    return folder
+
+
+def write(folder: Path, **changes: Any) -> None:
+    values: dict[str, Any] = {
+        "name": "spring",
+        "recipients": {"csv": "list.csv", "name": "{{ name }}"},
+        "from": "News <news@example.com>",
+        "subject": "Hello {{ name }}",
+        "templates": {"html": "body.html.j2"},
+        "vars": {"greeting": "welcome"},
+        "attachments": ["terms.txt", "letters/{{ name }}.txt"],
+        "unsubscribe": {"url": "https://example.com/{{ unsubscribe.token }}", "secret_file": "secret"},
+        "smtp": {"host": "mail.example.com", "username": "news", "password_env": "MAIL", "rate": "14/second"},
+    }
+    write_campaign(folder, file="campaign.yaml", **{**values, **changes})
+
+
+def accounts(tmp_path: Path, **changes: Any) -> Accounts:
+    """Return a worker's accounts."""
+    (tmp_path / "token-secret").write_text("tokens")
+    account = {
+        "smtp": {"host": "mail.example.com", "username": "news", "password_env": "OURS"},
+        "unsubscribe": {"secret_file": "token-secret"},
+    }
+    file = tmp_path / "accounts.yaml"
+    file.write_text(yaml.safe_dump({"accounts": {"news@mail.example.com": {**account, **changes}}}))
+    return load_accounts(file)
+
+
+def packed(folder: Path) -> tuple[CampaignFile, Renderer, list[Recipient], Packed]:
+    campaign = load(folder / "campaign.yaml")
+    recipients = Recipients(campaign)
+    secrets = Secrets(LEDGER, b"tokens")
+    renderer = Renderer(campaign, recipients.columns, secrets)
+    rows = [row for row in recipients if isinstance(row, Recipient)]
+    return campaign, renderer, rows, pack(campaign, renderer, recipients.columns, rows, secrets)
+
+
+def changed(packed: Packed, change: Callable[[dict[str, Any]], object]) -> bytes:
+    document = json.loads(packed.document)
+    change(document)
+    return json.dumps(document).encode()
+
+
+def test_a_worker_makes_the_same_messages(home: Path, tmp_path: Path) -> None:
+    campaign, renderer, rows, one = packed(home)
+    theirs = unpack(read(one.document), one.blobs.get, accounts(tmp_path), LEDGER, tmp_path / "worker")
+    for row in rows:
+        assert theirs.renderer.render(row, date=DATE) == renderer.render(row, date=DATE)
+    assert theirs.campaign.windows == campaign.windows
+    assert theirs.campaign.smtp.password_env == "OURS"
+
+
+def test_no_secret_travels_and_not_the_choice_of_one(home: Path) -> None:
+    *_, one = packed(home)
+    everything = one.document + b"".join(one.blobs.values())
+    assert b"MAIL" not in everything
+    assert b"secret_file" not in everything
+    assert b"ann@example.com" not in everything  # the list is in the ledger
+    assert (home / "secret").read_bytes() not in one.blobs.values()
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda d: d["values"].update(smtp={"host": "evil.example"}), "values.smtp"),
+        (lambda d: d["values"].update(dkim={"key_file": "/etc/shadow"}), "values.dkim"),
+        (lambda d: d["values"].update(recipients="/etc/passwd"), "values.recipients"),
+        (lambda d: d["values"].update(ledger="postgresql://evil/x"), "values.ledger"),
+        (lambda d: d["values"].update(bounces={}), "values.bounces"),
+        (lambda d: d["values"]["unsubscribe"].update(secret_env="PATH"), "values.unsubscribe.secret_env"),
+        (
+            lambda d: d["values"]["unsubscribe"].update(secret_command=["id"]),
+            "values.unsubscribe.secret_command",
+        ),
+        (lambda d: d["values"]["templates"].update(text="/etc/passwd"), "values.templates.text: /etc/passwd"),
+        (lambda d: d["values"]["templates"].update(text="../../etc/passwd"), "values.templates.text"),
+        (lambda d: d["files"].update({"campaign/../../x": "00"}), "files: campaign/../../x"),
+        (lambda d: d["files"].update({"/etc/cron.d/x": "00"}), "files: /etc/cron.d/x"),
+        (lambda d: d["attached"].update({"../x": "00"}), "attached: ../x"),
+        (lambda d: d.update(root="/etc"), "root: /etc"),
+        (lambda d: d.update(root="../../etc"), "root: ../../etc"),
+        (lambda d: d["list"].update(csv="/etc/passwd"), "list.csv"),
+        (lambda d: d["dkim"].update(key_file="/etc/shadow"), "dkim.key_file"),
+        (lambda d: d.update(columns=3), "columns"),
+    ],
+)
+def test_what_only_a_worker_may_say_is_refused_by_name(
+    home: Path, change: Callable[[dict[str, Any]], object], named: str
+) -> None:
+    *_, one = packed(home)
+    with pytest.raises(UserError, match="what only a worker's own file may say") as refused:
+        read(changed(one, change))
+    assert named in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda d: d["values"].update(subject="Buy {{ name }}"), "its content comes out otherwise here"),
+        (lambda d: d.update(digest="0" * 64), "its content comes out otherwise here"),
+        (lambda d: d.update(token="0" * 64), "the unsubscribe secret of its account is another one"),
+        (lambda d: d.update(account="other"), "there is no account 'other'"),
+        (lambda d: d.update(scope=["mail.example.com", "someone"]), "its rate would be another"),
+        (
+            lambda d: d.update(dkim={"domain": "example.com", "selector": "s1"}),
+            "has no DKIM key s1 of example.com",
+        ),
+        (lambda d: d["files"].update({"campaign/x.css": "ab" * 32}), "is not in the ledger"),
+        (lambda d: d.update(version=99), "workers and `campaign send` must be of one release"),
+    ],
+)
+def test_a_worker_that_would_send_something_else_refuses(
+    home: Path, tmp_path: Path, change: Callable[[dict[str, Any]], object], why: str
+) -> None:
+    *_, one = packed(home)
+    ours = accounts(tmp_path)
+    with pytest.raises(UserError) as refused:
+        unpack(read(changed(one, change)), one.blobs.get, ours, LEDGER, tmp_path / "worker")
+    assert why in str(refused.value)
+
+
+def test_a_blob_that_is_not_what_it_is_called_is_refused(home: Path, tmp_path: Path) -> None:
+    *_, one = packed(home)
+    with pytest.raises(UserError, match="is not in the ledger"):
+        unpack(read(one.document), lambda sha256: b"else", accounts(tmp_path), LEDGER, tmp_path / "worker")
+
+
+def test_large_attachments_are_read_from_a_folder_that_machines_share(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundles, "MOST_ATTACHED", 30)
+    write(home, attachments=["letters/{{ name }}.txt"], templates={"html": "plain.html.j2"})
+    (home / "plain.html.j2").write_text("{{ greeting }} {{ unsubscribe.url }}")
+    _, renderer, rows, one = packed(home)
+    assert not any(content.startswith(b"A letter") for content in one.blobs.values())
+    with pytest.raises(UserError, match="has no attachments_root"):
+        unpack(read(one.document), one.blobs.get, accounts(tmp_path), LEDGER, tmp_path / "without")
+    own = accounts(tmp_path, attachments_root=str(home))
+    theirs = unpack(read(one.document), one.blobs.get, own, LEDGER, tmp_path / "worker")
+    assert theirs.attached is not None
+    root = theirs.campaign.attachments_root
+    checking = SharedFiles(theirs.renderer, theirs.renderer, theirs.attached, root)
+    assert checking.render(rows[0], date=DATE) == renderer.render(rows[0], date=DATE)
+    (home / "letters" / "ben.txt").write_text("Another letter.")
+    with pytest.raises(UserError, match=r"ben.txt is gone, or has changed"):
+        checking.render(rows[1], date=DATE)
+
+
+def test_images_that_only_a_row_names_travel_and_templates_cannot(home: Path, tmp_path: Path) -> None:
+    (home / "body.html.j2").write_text('<img src="{{ name }}.png" alt=""> {{ unsubscribe.url }}')
+    for name in ("ann", "ben"):
+        (home / f"{name}.png").write_bytes(PNG + name.encode())
+    _, renderer, rows, one = packed(home)
+    theirs = unpack(read(one.document), one.blobs.get, accounts(tmp_path), LEDGER, tmp_path / "worker")
+    assert theirs.renderer.render(rows[0], date=DATE) == renderer.render(rows[0], date=DATE)
+    (home / "body.html.j2").write_text("{% include name + '.j2' %} {{ unsubscribe.url }}")
+    for name in ("ann", "ben"):
+        (home / f"{name}.j2").write_text("Hi")
+    with pytest.raises(UserError, match="only a row tells"):
+        packed(home)
+
+
+def test_a_file_of_accounts_says_what_is_wrong_with_it(tmp_path: Path) -> None:
+    file = tmp_path / "accounts.yaml"
+    file.write_text("accounts:\n  news:\n    smpt: {host: x}\n")
+    with pytest.raises(UserError) as refused:
+        load_accounts(file)
+    assert "unknown key" in str(refused.value)
+    assert "an account has its `smtp:`" in str(refused.value)
