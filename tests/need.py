@@ -13,6 +13,8 @@ import pytest
 PACKAGES = {
     "postfix": "postfix",
     "postgres": "postgresql",
+    "rabbitmq-server": "rabbitmq-server",
+    "redis-server": "redis-server",
     "smtp-sink": "postfix",
     "dovecot": "dovecot-imapd",
     "chromium": "chromium",

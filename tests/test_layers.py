@@ -25,7 +25,7 @@ LAYERS = [
     ["feedback"],
     ["sending"],
     ["report", "preview", "unsubscribe", "rehearsal"],
-    ["cli", "__main__"],
+    ["celery", "cli", "__main__"],
 ]
 ORDER = [name for layer in LAYERS for name in layer]
 
@@ -95,6 +95,7 @@ def test_imports_point_to_lower_layers_or_leftwards() -> None:
                 "templating/processes/server.py",
             },
         ),
+        ("celery", {"celery.py"}),
         ("psycopg", {"ledger/postgres/database.py"}),
         ("sqlite3", {"ledger/sqlite/database.py", "ledger/sqlite/opening.py"}),
         (

@@ -63,7 +63,7 @@ def command(
     """
     from campaign.campaignfile.load import load
     from campaign.cli.audience import DryRun
-    from campaign.cli.watching import is_sending, left, watch
+    from campaign.cli.watching import asking, is_sending, left, watch
     from campaign.ledger.protocols import Choices
     from campaign.sending.changes import Change
     from campaign.sending.job import Mode, Options, run
@@ -95,10 +95,11 @@ def command(
         return _send(campaign, options, output, log)
     if log is not None:
         raise UserError("--log is for one process, and workers send this campaign")
+    top_up = asking(campaign, output)
     try:
         if is_sending(campaign):
             output.lines([f"{campaign.name} is being sent already; this watches"])
-            return watch(campaign, output, lambda: None)
+            return watch(campaign, output, top_up)
         return _send(campaign, options, output, None)
     except KeyboardInterrupt:
         if not is_sending(campaign):
@@ -111,11 +112,12 @@ def _send(campaign: CampaignFile, options: Options, output: Output, log: Path | 
     from campaign.cli.attemptlog import AttemptLog
     from campaign.cli.audience import Terminal
     from campaign.cli.codes import UNFINISHED
-    from campaign.cli.watching import watch
+    from campaign.cli.watching import asking, watch
     from campaign.ownfiles import OwnFiles
     from campaign.sending.dispatch import Ending
     from campaign.sending.job import run
 
+    top_up = asking(campaign, output)
     attempts = AttemptLog(log, OwnFiles(campaign.file)) if log is not None else None
     try:
         finished = run(campaign, options, Terminal(output, attempts))
@@ -126,7 +128,7 @@ def _send(campaign: CampaignFile, options: Options, output: Output, log: Path | 
         if attempts is not None:
             attempts.close()
     if finished.stop.ending is Ending.HANDED_OVER:
-        return watch(campaign, output, lambda: None)
+        return watch(campaign, output, top_up)
     return _said(campaign, output, finished)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from campaign.cli.codes import DOUBT, OK, REFUSED, UNFINISHED
 from campaign.cli.output import Output
-from campaign.errors import Problem
+from campaign.errors import Problem, UserError
 from campaign.wording import shown
 
 if TYPE_CHECKING:
@@ -16,7 +17,39 @@ if TYPE_CHECKING:
     from campaign.ledger import Summary
 
 _LOOK = 2.0  # seconds
+_ASK = 5.0  # seconds between two looks whether drains are missing
 _LONELY = 10.0  # seconds without a worker after which that is said
+
+
+def asking(campaign: CampaignFile, output: Output) -> Callable[[], None]:
+    """Return what asks Celery's broker for the drains that the campaign lacks, where it names one.
+
+    Raises UserError where the broker's variable is not set.
+    """
+    variable = campaign.workers.broker_env if campaign.workers is not None else None
+    if variable is None:
+        return lambda: None
+    broker = os.environ.get(variable)
+    if not broker:
+        raise UserError(campaign.problem("workers.broker_env", f"the variable {variable} is not set"))
+    from campaign.celery import ask, asker
+    from campaign.ledger import Ledger
+
+    app, asked_at = asker(broker), -_ASK
+
+    def ask_now() -> None:
+        nonlocal asked_at
+        if time.monotonic() - asked_at < _ASK:
+            return
+        asked_at = time.monotonic()
+        ledger = Ledger.open(campaign.ledger, campaign.name, create=False)
+        try:
+            if not ask(app, campaign.name, ledger):
+                output.note("the broker cannot be reached; it is tried again")
+        finally:
+            ledger.close()
+
+    return ask_now
 
 
 def is_sending(campaign: CampaignFile) -> bool:

@@ -42,6 +42,7 @@ _TRAVELS = {
     if (info.alias or name) not in _STAYS
 }
 _OF_UNSUBSCRIBE = {"mailto", "url", "one_click"}
+_MOST = 86_400.0  # drains, and seconds of one
 _ANY = "worker@campaign.invalid"  # the address whose token tells whether two secrets are the same
 
 
@@ -50,7 +51,8 @@ class Bundle:
     """A campaign as a worker gets it. `files` and `attached` are by path, with the SHA-256 of each.
 
     `root` is `attachments_root`, from the folder of the campaign file. `attached` are rows' own files;
-    where they do not travel (`shared`), they are read from a folder that machines share.
+    where they do not travel (`shared`), they are read from a folder that machines share. So many `drains`
+    are wanted at once, each for `drain` seconds.
     """
 
     name: str
@@ -66,6 +68,8 @@ class Bundle:
     files: Mapping[str, str]
     attached: Mapping[str, str]
     shared: bool
+    drains: int
+    drain: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,8 @@ def pack(
         "files": paths.found,
         "attached": attached,
         "shared": shared,
+        "drains": campaign.workers.count if campaign.workers is not None else 1,
+        "drain": campaign.workers.drain if campaign.workers is not None else 0.0,
     }
     return Packed(json.dumps(document, ensure_ascii=False, default=str).encode(), blobs)
 
@@ -231,6 +237,13 @@ class _Reader:
             return {}
         return {str(key): one for key, one in value.items()}
 
+    def number(self, name: str) -> float:
+        value = self.given.get(name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MOST:
+            self.wrong.append(name)
+            return 0.0
+        return float(value)
+
     def sequence(self, name: str) -> tuple[str, ...]:
         value = self.given.get(name)
         if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
@@ -265,6 +278,8 @@ def read(document: bytes) -> Bundle:
         files=reader.texts("files"),
         attached=reader.texts("attached"),
         shared=given.get("shared") is True,
+        drains=int(reader.number("drains")),
+        drain=reader.number("drain"),
     )
     wrong = [*reader.wrong, *_misplaced(bundle)]
     if wrong:

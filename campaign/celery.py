@@ -1,0 +1,146 @@
+"""Celery's part: it starts drains, and starts them again; the ledger is the truth.
+
+    celery -A campaign.celery worker       drains what campaigns have due, as `campaign work --drain` does
+    celery -A campaign.celery beat         sees to it every 30 seconds that there are drains
+
+A drain carries a campaign's name and its generation, and nothing secret: where the ledger is, and the
+accounts, a worker is told by its own environment (CAMPAIGN_BROKER, CAMPAIGN_LEDGER, CAMPAIGN_ACCOUNTS).
+It is short, and never starts the next: `campaign send` and beat ask for more, so that a broker that loses
+everything stops nothing. What is asked for expires soon: none pile up while no worker is there. One too
+many returns at once, and one that is delivered twice is one more worker.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from celery import Celery
+from celery.utils.log import get_task_logger
+from kombu.exceptions import OperationalError
+
+from campaign.campaignfile.location import PostgresLocation
+from campaign.delivery import Result
+from campaign.ledger import Ledger
+from campaign.ledger.machines import State
+from campaign.ledger.protocols import Claim
+from campaign.sending.accounts import load_accounts
+from campaign.sending.bundle import read
+from campaign.sending.drain import drain as drained
+from campaign.sending.drain import machines_of
+
+BROKER = "CAMPAIGN_BROKER"
+LEDGER = "CAMPAIGN_LEDGER"
+_BEAT = 30.0  # seconds
+_EXPIRES = 30  # seconds after which a drain that nobody took is not wanted any more
+# Redis gives a task to another worker when it was not acknowledged for so long: longer than any drain.
+_VISIBILITY = 300
+
+_log = get_task_logger(__name__)
+
+
+def _made(broker: str | None) -> Celery:
+    app = Celery("campaign", broker=broker)
+    app.conf.update(
+        task_serializer="json",
+        accept_content=["json"],
+        task_default_queue="campaign",
+        task_ignore_result=True,
+        task_acks_late=True,
+        worker_prefetch_multiplier=1,
+        broker_connection_retry_on_startup=True,
+        broker_connection_timeout=4,
+        broker_transport_options={"visibility_timeout": _VISIBILITY},
+        beat_schedule={
+            "top-up": {"task": "campaign.top_up", "schedule": _BEAT, "options": {"expires": _EXPIRES}}
+        },
+    )
+    return app
+
+
+app = _made(os.environ.get(BROKER))
+
+
+class _Told:
+    """Is told what a drain does, and counts it."""
+
+    def __init__(self) -> None:
+        self.attempts = 0
+
+    def attempted(self, claim: Claim, result: Result) -> None:
+        self.attempts += 1
+
+    def waiting(self, seconds: float, why: str) -> None:
+        if why:
+            _log.info("nothing is sent for %.0f s: %s", seconds, why)
+
+
+@app.task(name="campaign.drain")
+def drain(campaign: str, generation: int) -> None:
+    """Send what a campaign has due, for as long as it says; at once nothing where that is not needed."""
+    ledger = Ledger.open(PostgresLocation(env=LEDGER), campaign, create=False)
+    try:
+        wanted = _wanted(ledger)
+        if wanted is None or wanted.missing <= 0 or wanted.generation != generation:
+            return
+        told = _Told()
+        result = drained(ledger, load_accounts(None), told, seconds=wanted.seconds, generation=generation)
+        _log.info("%s: %d attempts; %s", campaign, told.attempts, result.state)
+    finally:
+        ledger.close()
+
+
+@app.task(name="campaign.top_up")
+def top_up() -> None:
+    """Ask for the drains that the campaigns of the ledger lack."""
+    location = PostgresLocation(env=LEDGER)
+    ledger = Ledger.open(location, "", create=False)
+    try:
+        names = list(machines_of(ledger).sending())
+    finally:
+        ledger.close()
+    for name in names:
+        ledger = Ledger.open(location, name, create=False)
+        try:
+            ask(app, name, ledger)
+        finally:
+            ledger.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """So many drains are missing of a campaign; each works for so many seconds."""
+
+    missing: int
+    seconds: float
+    generation: int
+
+
+def _wanted(ledger: Ledger) -> _Wanted | None:
+    machines = machines_of(ledger)
+    standing = machines.standing()
+    document = machines.blob(standing.bundle) if standing.state is State.SENDING else None
+    if document is None:
+        return None
+    bundle = read(document)
+    return _Wanted(bundle.drains - len(machines.runs()), bundle.drain, standing.generation)
+
+
+def ask(asking: Celery, name: str, ledger: Ledger) -> bool:
+    """Ask for the drains that a campaign lacks; return whether the broker could be told."""
+    wanted = _wanted(ledger)
+    if wanted is None:
+        return True
+    try:
+        for _ in range(wanted.missing):
+            arguments = (name, wanted.generation)
+            asking.send_task("campaign.drain", arguments, expires=_EXPIRES, retry=False)
+    except (OperationalError, OSError) as error:
+        _log.warning("the broker cannot be told: %s", error)
+        return False
+    return True
+
+
+def asker(broker: str) -> Celery:
+    """Return what asks a broker for drains, for whoever is no worker."""
+    return _made(broker)

@@ -1,0 +1,93 @@
+"""Celery starts the drains: whatever becomes of it or of its broker, nobody is mailed twice or lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from campaign.model import Status
+from tests.e2e.folder import until
+from tests.e2e.machines import Machines, ended
+from tests.servers.brokers import RabbitMQ, Redis
+from tests.servers.postfix import Postfix
+from tests.servers.postgresql import PostgreSQL
+
+Workers = Callable[[Machines], "subprocess.Popen[str]"]
+
+
+@pytest.fixture(scope="module", params=[Redis, RabbitMQ], ids=["redis", "rabbitmq"])
+def broker(request: pytest.FixtureRequest) -> Iterator[Redis | RabbitMQ]:
+    """A broker of each kind."""
+    started: Redis | RabbitMQ = request.param()
+    yield started
+    started.remove()
+
+
+@pytest.fixture
+def folder(
+    postgresql: PostgreSQL, postfix: Postfix, tmp_path: Path, broker: Redis | RabbitMQ
+) -> Iterator[Machines]:
+    """A campaign whose workers Celery starts."""
+    workers = {"count": 2, "drain": "10s", "broker_env": "CAMPAIGN_BROKER"}
+    made = Machines(tmp_path, postfix, postgresql.ledger(), workers=workers, rate="40/second")
+    made.env |= {"CAMPAIGN_BROKER": broker.url, "CAMPAIGN_LEDGER": made.place.url}
+    yield made
+    made.close()
+    postgresql.drop(made.place)
+
+
+@pytest.fixture
+def celery() -> Iterator[Workers]:
+    """Starts `celery -A campaign.celery worker`, a process group each."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(folder: Machines) -> subprocess.Popen[str]:
+        options = ["--concurrency", "2", "--loglevel", "WARNING", "--without-mingle", "--without-gossip"]
+        with (folder.folder / "celery.log").open("a") as said:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "celery", "-A", "campaign.celery", "worker", *options],
+                cwd=folder.folder,
+                env=folder.env,
+                stdout=said,
+                stderr=said,
+                text=True,
+                start_new_session=True,
+            )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_drains_are_started_killed_and_started_again(
+    folder: Machines, celery: Workers, broker: Redis | RabbitMQ, postfix: Postfix
+) -> None:
+    everybody = folder.people(160)
+    first = celery(folder)
+    watching = folder.start("send", "campaign.yaml", "--yes")
+    folder.wait_for(Status.ACCEPTED, 40)
+    os.killpg(first.pid, signal.SIGKILL)  # the whole group: what was asked for is gone or delivered again
+    second = celery(folder)
+    folder.wait_for(Status.ACCEPTED, 80)
+    broker.kill()  # and what it held with it
+    broker.start()
+    [code] = ended([watching], timeout=150)
+    counts = folder.counts()
+    assert code == (4 if counts.get("in_doubt") else 0), (folder.folder / "celery.log").read_text()
+    assert counts["accepted"] + counts.get("in_doubt", 0) == 160
+    assert counts.get("in_doubt", 0) <= 2  # one for each connection of the killed drains
+    got = [mail.recipient for mail in postfix.wait_delivered(counts["accepted"])]
+    assert len(set(got)) == len(got)
+    assert set(got) <= set(everybody)
+    second.terminate()
+    until(lambda: second.poll() is not None)
