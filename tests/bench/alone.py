@@ -26,6 +26,8 @@ from campaign.campaignfile.models import CampaignFile
 from campaign.delivery import Message, Result, Settled, Verdict
 from campaign.ledger import Ledger
 from campaign.message import headers, mime
+from campaign.message.content import content_of
+from campaign.message.drafting import Drafting, Wanted
 from campaign.message.render import Renderer
 from campaign.message.tokens import Secrets
 from campaign.model import Recipient
@@ -102,6 +104,24 @@ def render_singly(job: Job) -> Work:
 
     def work() -> int:
         return sum(isinstance(renderer.render(one, date=WHEN), Message) for one in recipients)
+
+    return work
+
+
+def bodies(job: Job) -> Work:
+    """Render subject, text and HTML as a process for templates does, and nothing else."""
+    campaign = _campaign(job)
+    columns = Recipients(campaign).columns
+    _, make = Drafting(content_of(campaign, columns, b"--=_")).open()
+    rows = [
+        (int(Wanted.PARTS), tuple(one.row.values()), one.email, one.name, one.number, "", "")
+        for one in _recipients(job)
+    ]
+
+    def work() -> int:
+        for row in rows:
+            make(row)
+        return len(rows)
 
     return work
 
@@ -336,6 +356,7 @@ PARTS: dict[str, Callable[[Job], Work]] = {
     "render": render,
     "render-on-two": render_on_two,
     "render-singly": render_singly,
+    "bodies": bodies,
     "jinja": jinja,
     "assemble": assemble,
     "email-message": email_message,

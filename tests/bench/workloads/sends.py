@@ -34,13 +34,13 @@ def sends(place: Place) -> Iterator[Comparison]:
     quick = place.quick
     everybody = [*list(MODULES)[1:], MAILMERGE, SMTP_SOURCE]
     # Each has its start in its figures, ours the longest: so few messages say little of it.
-    count = 1000 if quick else 3000
+    count = 1000 if quick else 2000
     yield _compare(
         place, 0, 1, {"campaign": count, STDLIB: count, **dict.fromkeys(everybody, 200 if quick else count)},
         wanted="wall >= 4.5 times smtplib's and >= 6 times mailmerge's, processor >= 4 times smtplib's",
     )  # fmt: skip
     yield _compare(place, 0, 8, {"campaign": count, AIO: count, SMTP_SOURCE: count})
-    few = 30 if quick else 400
+    few = 30 if quick else 200
     yield _compare(place, 20, 1, {"campaign": 5 * few, STDLIB: few, AIO: few}, "wall >= 3.6 times smtplib's")
     yield _compare(
         place, 20, 8, {"campaign": 10 * few, STDLIB: few, AIO: 4 * few}, "wall >= 24 times smtplib's"
