@@ -18,7 +18,7 @@ def shown(file: Path) -> str:
     file = Path(os.path.normpath(file))
     try:
         return str(file.relative_to(Path.cwd()))
-    except ValueError:
+    except (ValueError, OSError):  # the working directory may have been removed meanwhile
         return str(file)
 
 

@@ -146,9 +146,21 @@ def _run(arguments: list[str] | None) -> int:
             silence(sys.stdout)
             echo(f"error: {error.filename or 'the output'} cannot be written: {error.strerror}", err=True)
             return USAGE
+        if isinstance(error, FileNotFoundError) and not _stands_somewhere():
+            echo("error: the folder in which this runs was removed; go into another one", err=True)
+            return USAGE
         import traceback
 
         echo(traceback.format_exc().rstrip(), err=True)
         echo("This is a bug in campaign, not a mistake of yours. Nothing is lost: the ledger", err=True)
         echo("knows what was sent, and `campaign status` shows it.", err=True)
         return BUG
+
+
+def _stands_somewhere() -> bool:
+    """Whether the working directory is there; paths are relative to it."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return False
+    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -109,3 +110,12 @@ def test_two_renamed_campaigns_keep_their_rows_apart(ledger: Ledger) -> None:
     other = Ledger(ledger.storage, "renamed", None)
     assert enrol(other, people(ANNA, BEN, CLEO)).new == 3
     ledger.close()
+
+
+def test_a_working_directory_that_is_gone_is_a_sentence(run: Run, folder: Path) -> None:
+    other = folder / "other"
+    other.mkdir()
+    os.chdir(other)
+    other.rmdir()
+    assert "the folder in which this runs was removed" in run("send", "campaign.yaml", "--yes", code=2)
+    assert "2 to send" in run("send", str(folder / "campaign.yaml"), "--dry-run")

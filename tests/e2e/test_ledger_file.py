@@ -175,6 +175,20 @@ def test_a_folder_that_was_moved_goes_on(folder: CampaignFolder) -> None:
     assert set(mailed(folder, 20).values()) == {1}
 
 
+def test_a_whole_file_that_was_copied_and_put_back_later_is_refused(folder: CampaignFolder) -> None:
+    assert folder.send("--limit", "3").returncode == 5
+    ledger = folder.folder / "ledger.db"
+    kept = ledger.read_bytes()
+    assert folder.send("--limit", "3").returncode == 5
+    ledger.write_bytes(kept)
+    later = time.time() + 3600
+    os.utime(ledger, (later, later))  # as if an hour had passed
+    refused = plainly(folder, *SEND)
+    assert refused.returncode == 2
+    assert "copied or restored since it was used last" in refused.stderr
+    assert max(mailed(folder, 6).values()) == 1
+
+
 @pytest.mark.parametrize("how", ["in its place", "as another file", "as the folder"])
 def test_what_was_copied_during_a_send_and_restored_later_is_refused(
     folder: CampaignFolder, how: str

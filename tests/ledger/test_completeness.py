@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from campaign.errors import LedgerMoved, UserError
-from campaign.ledger import Ledger
+from campaign.ledger import Ledger, Suppression
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.place import Place
-from campaign.model import Status
+from campaign.model import SECOND, Status
 from tests.ledger.book import enrol, intent, row, start
 
 # Somebody dies while a message is on its way.
@@ -77,6 +77,32 @@ def test_without_its_wal_it_is_said_until_it_is_settled(path: Path) -> None:
     ledger.complete(for_all=True)
     ledger.close()
     assert why(path, "another campaign") == ""
+
+
+def test_a_file_that_another_program_wrote_is_a_copy(path: Path) -> None:
+    began = time.time_ns()
+    ledger = Ledger.open(path, "spring")
+    enrol(ledger, [row(1, "anna@example.com")])
+    start(ledger, began).end(began)
+    ledger.close()
+    assert why(path) == ""
+    ledger = Ledger.open(path, "spring", create=False)
+    ledger.suppressions.add([Suppression("ben@example.com", "asked", began)])
+    ledger.close()
+    assert why(path) == ""
+    os.utime(path, ns=(began, began + 30 * SECOND))  # a slow disk
+    assert why(path) == ""
+    os.utime(path, ns=(began, began + 3600 * SECOND))  # cp, of a file that was whole
+    reading = Ledger.open(path, "spring", create=False, read_only=True)
+    assert "copied or restored since it was used last" in reading.incomplete
+    reading.close()
+    assert "copied or restored since it was used last" in why(path)
+    assert "copied or restored since it was used last" in why(path)  # until a person has settled it
+    ledger = Ledger.open(path, "spring", create=False)
+    ledger.complete(for_all=True)
+    assert ledger.incomplete == ""
+    ledger.close()
+    assert why(path) == ""
 
 
 def test_another_file_than_the_run_wrote_to_is_a_copy(path: Path, tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ WAL as it closes; therefore whoever opens a ledger for writing ends dead runs fi
 
 What a run notes of the file when it starts, a copy of the file says too, and is another file. Of the WAL
 the file system says when it was changed last (ctime, which no program can set): a run that lived then has
-just written its heartbeat.
+just written its heartbeat. Of a file without a WAL it says when it was written last: if that was long after
+this program did, another one has put it there.
 """
 
 from __future__ import annotations
@@ -16,15 +17,17 @@ from datetime import UTC, datetime
 
 from campaign.errors import Problem, UserError
 from campaign.ledger.sqlite.database import Database
-from campaign.ledger.sqlite.runs import live_runs, reap, unended
+from campaign.ledger.sqlite.runs import WRITTEN, live_runs, reap, unended
 from campaign.model import SECOND
 from campaign.wording import shown
 
 WAL_LOST = "its -wal file is missing: it was moved, copied or restored without it"
 COPIED = "it was copied or restored while a run had not ended"
 REPLACED = "it was copied or restored while it was open, or was put beside another one's -wal file"
+RESTORED = "its file was copied or restored since it was used last"
 # A run writes its heartbeat every 5 s; its last write may have waited for the disk, or for another process.
 _SILENCE = 10 * SECOND
+_FOLDING = 60 * SECOND  # for which the last connection may be folding the WAL into the file
 _INCOMPLETE = "incomplete"  # the setting that says why messages may be missing
 _SETTLED = "settled"  # the setting with the names of campaigns that miss none since, as JSON
 _FILE = "file"  # the setting with the inode that the last run has written to
@@ -34,6 +37,7 @@ def note_file(database: Database) -> None:
     """Note in the ledger which file it is, for a run that starts. Call within a transaction."""
     if database.place is not None:
         database.set_setting(_FILE, database.place.file[1])
+        database.set_setting(WRITTEN, database.place.written_at)
 
 
 def incomplete(database: Database, campaign: str, now: int) -> str:
@@ -64,6 +68,8 @@ def end_dead_runs(database: Database, now: int) -> None:
     if why == REPLACED and (found := database.row("PRAGMA quick_check(1)")) != ("ok",):
         place = shown(database.path) if database.path else None
         raise UserError(Problem(f"the ledger is damaged ({found}): {why}; restore it, without a -wal", place))
+    if why == RESTORED:
+        why = str(database.setting(_INCOMPLETE) or why)  # a backup says when it was made
     with database.transaction():
         if why:
             _mark(database, why)
@@ -97,10 +103,22 @@ def _seen(database: Database, now: int) -> str:
         return ""
     died = len(live_runs(database, now)) < unended(database)
     if place.wal_changed_at is None:
-        return WAL_LOST if died else ""
+        if died:
+            return WAL_LOST
+        return RESTORED if _is_put_there(database, place.written_at) else ""
     if database.setting(_FILE) not in (None, place.file[1]):
         return COPIED if died else REPLACED
     return COPIED if died and place.wal_changed_at - _last_sign(database) > _SILENCE else ""
+
+
+def _is_put_there(database: Database, written_at: int) -> bool:
+    """Whether a file without a WAL was written long after this program wrote to it."""
+    noted = database.setting(WRITTEN)
+    if noted is None:  # by an earlier version of this program
+        return False
+    found = database.row("SELECT coalesce(max(heartbeat), 0) FROM runs")
+    last_beat: int = found[0] if found else 0
+    return written_at - max(int(str(noted)), last_beat) > _FOLDING
 
 
 def _last_sign(database: Database) -> int:

@@ -26,13 +26,14 @@ File = tuple[int, int]
 class Place:
     """A path, and what was there when the ledger was opened.
 
-    `wal_changed_at` is when the WAL was changed last, UTC ns, None if there was none or an empty one.
-    `wal` is the one that this process keeps open.
+    `wal_changed_at` is when the WAL was changed last, UTC ns, None if there was none or an empty one;
+    `written_at` is when the file was written last. `wal` is the one that this process keeps open.
     """
 
     path: Path
     file: File
     wal_changed_at: int | None
+    written_at: int
     wal: File | None = None
 
     @classmethod
@@ -48,7 +49,7 @@ class Place:
         if why:
             what = f"the ledger {why}; SQLite would keep two journals, and people would be mailed twice"
             raise UserError(Problem(what, shown(path)))
-        return cls(path, (found.st_dev, found.st_ino), _wal_changed_at(path))
+        return cls(path, (found.st_dev, found.st_ino), _wal_changed_at(path), found.st_mtime_ns)
 
     def with_wal(self) -> Place:
         """Return the place with the WAL that is there now: it stays while a connection is open."""

@@ -13,6 +13,7 @@ import json
 from campaign.errors import LeaseHeld, Problem, UserError
 from campaign.ledger.processes import BROKE_OFF, LiveRun, is_alive, this_process
 from campaign.ledger.sqlite.database import Database
+from campaign.ledger.sqlite.place import has_wal
 from campaign.model import SECOND
 from campaign.wording import counted, shown
 
@@ -21,6 +22,8 @@ from campaign.wording import counted, shown
 LEASE = 60 * SECOND
 # Seconds in which a live one renews its lease: two of its heartbeats.
 _RENEWED = 10.0
+WRITTEN = "written"
+"""The setting that says when this program wrote to the file last, UTC ns, if no run of a later time does."""
 _SCRUBBER = "scrubber"  # the setting with the process that cleans the files: [host, pid, process, time]
 
 
@@ -56,6 +59,7 @@ def hold_for_scrubbing(database: Database, now: int) -> None:
     with database.transaction():
         refuse_held(database, now)
         database.set_setting(_SCRUBBER, json.dumps([*this_process(), now]))
+        database.set_setting(WRITTEN, now)  # should it be killed at its work
 
 
 def release_from_scrubbing(database: Database) -> None:
@@ -139,6 +143,14 @@ def end_own_run(database: Database, now: int) -> None:
         )
         if ended:
             reap(database, now)
+
+
+def note_written(database: Database, now: int) -> None:
+    """Note that the file is ours as it is: for `close`, which folds the WAL into it."""
+    place = database.place
+    if place is not None and place.wal is not None and place.is_kept() and has_wal(place.path):
+        with database.transaction(full=False, patience=0.0):
+            database.set_setting(WRITTEN, now)
 
 
 def unended(database: Database) -> int:

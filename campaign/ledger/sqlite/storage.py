@@ -20,7 +20,7 @@ from campaign.ledger.sqlite.campaigns import SqliteCampaigns
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.file import check_header
 from campaign.ledger.sqlite.history import SqliteHistory
-from campaign.ledger.sqlite.runs import end_own_run
+from campaign.ledger.sqlite.runs import end_own_run, note_written
 from campaign.ledger.sqlite.schema import VERSION
 from campaign.ledger.sqlite.starts import ages
 from campaign.model import Status
@@ -69,6 +69,7 @@ class SqliteStorage:
         try:
             with suppress(UserError):  # no room, or locked: then it is as if the process had died
                 end_own_run(self.database, time.time_ns())
+                note_written(self.database, time.time_ns())
         finally:
             self.database.close()
 
