@@ -22,6 +22,9 @@ PERIODS = {"second": SECOND, "minute": 60 * SECOND, "hour": 3600 * SECOND, "day"
 RESERVED = frozenset({"row", "campaign", "recipient", "unsubscribe", "bounce"})
 """Names that the program defines in templates; a column of such a name is reached through `row`."""
 
+ITEM = "item"
+"""What templates beside `each` have for the items of its list; a column of this name is hidden there."""
+
 
 class Status(StrEnum):
     """Where a row of the ledger stands; `campaign guide architecture` shows what leads where."""

@@ -169,7 +169,7 @@ class _Reading:
             if "{%" in text:
                 self._templates[what] = text
             if _JINJA.search(text):
-                if what.startswith("attachments"):
+                if what.startswith("attachments") and not what.endswith(": each"):
                     self.patterns.append(_Pattern(self._root, _pattern(text), what))
                 continue
             for base in (folder, self._root):

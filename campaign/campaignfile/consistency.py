@@ -15,7 +15,7 @@ from campaign.address import AddressError, parse_mailbox
 from campaign.campaignfile.readers import absent, is_folder, is_template, unfit_name
 from campaign.campaignfile.spelling import existing, meant
 from campaign.campaignfile.yamlmarks import Path as ValuePath
-from campaign.model import RESERVED
+from campaign.model import ITEM, RESERVED
 from campaign.wording import shown
 
 Found = Iterator[tuple[ValuePath, str]]
@@ -38,6 +38,7 @@ _DOMAIN = rf"(?!.{{254}}){_LABEL}(?:\.{_LABEL})*"
 _CLIENT_NAME = re.compile(rf"{_DOMAIN}|\[(?:[0-9.]+|IPv6:[0-9A-Fa-f:.]+)\]")
 _SERVER_NAME = re.compile(rf"{_DOMAIN}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*")
 _TOKEN = re.compile(r"\{\{-?\s*bounce\.token\s*-?\}\}")
+_ITEM = re.compile(rf"\b{ITEM}\b")
 _LIST_ID = re.compile(r"[^<>]*<[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+>|[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+")
 
 
@@ -132,6 +133,11 @@ def attachments(values: Values, folder: Path) -> Found:
     root = folder / given if isinstance(given, str) else folder
     items = values.get("attachments") if is_folder(root) else ()
     for index, item in enumerate(items if isinstance(items, list) else []):
+        each = item.get("each") if isinstance(item, dict) else None
+        if isinstance(each, str) and isinstance(item.get("path"), str) and not _ITEM.search(item["path"]):
+            what = "names the same file for each item; write {{ item }} where they differ"
+            yield ("attachments", index, "path"), what
+            continue
         path = item.get("path") if isinstance(item, dict) else item
         where: ValuePath = (
             ("attachments", index, "path") if isinstance(item, dict) else ("attachments", index)
@@ -231,9 +237,9 @@ def _is_list(text: str) -> bool:
 def _addresses(values: Values) -> Found:
     fields: list[tuple[ValuePath, object]] = [
         (("from",), values.get("from")),
-        (("reply_to",), values.get("reply_to")),
+        (("sender",), values.get("sender")),
     ]
-    for key in ("cc", "bcc"):
+    for key in ("reply_to", "cc", "bcc"):
         given = values.get(key)
         if isinstance(given, list):
             fields += [((key, index), item) for index, item in enumerate(given)]
@@ -244,7 +250,7 @@ def _addresses(values: Values) -> Found:
         fields.append((("unsubscribe", "mailto"), unsubscribe.get("mailto")))
     fields.append((("envelope_from",), values.get("envelope_from")))
     for path, text in fields:
-        if path[0] in ("cc", "bcc") and isinstance(text, str) and _is_list(text):
+        if path[0] in ("cc", "bcc", "reply_to") and isinstance(text, str) and _is_list(text):
             yield path, "holds several addresses; write a list, one address an entry: [ADDRESS, ADDRESS]"
             continue
         null_path = path == ("envelope_from",) and text == "<>"  # RFC 5321 4.5.5: bounces go nowhere

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PrivateAttr, model_validator
 
 from campaign.campaignfile.bounces import Bounces
+from campaign.campaignfile.each import Answers, Attachments, Copies
 from campaign.campaignfile.location import files_of
 from campaign.campaignfile.part import Model as _Model
 from campaign.campaignfile.part import WithSecret as _WithSecret
@@ -91,13 +92,6 @@ class Utm(_Model):
     term: str | None = _about("utm_term, a template.", default=None)
     content: str | None = _about("utm_content, a template.", default=None)
     id: str | None = _about("utm_id, a template.", default=None)
-
-
-class Attachment(_Model):
-    """A file that travels with the message."""
-
-    path: str = _about("The file, a template, inside attachments_root.")
-    name: str | None = _about("The name that recipients see, a template.", default=None)
 
 
 class UnsubscribeTexts(_Model):
@@ -237,13 +231,6 @@ class Checking(_Model):
     ignore: RuleNames = _about("Rules whose findings are meant.", default=())
 
 
-def _attachments(value: object) -> object:
-    """A path stands for the attachment at it."""
-    if not isinstance(value, list):
-        return value
-    return tuple({"path": item} if isinstance(item, str) else item for item in value)
-
-
 def _recipients(value: object) -> object:
     """A path stands for the list at it; the key is the email column where none is named."""
     if isinstance(value, str):
@@ -260,9 +247,10 @@ class CampaignFile(_Model):
     name: str = _about("Its identity in the ledger.", min_length=1, max_length=MAX_NAME)
     recipients: Annotated[RecipientList, BeforeValidator(_recipients)] = _about("The list.")
     from_: str = _about("The sender, a template.", alias="from", min_length=1)
-    reply_to: str | None = _about("Where answers go, a template.", default=None)
-    cc: Texts = _about("Copies, templates.", default=())
-    bcc: Texts = _about("Blind copies, templates.", default=())
+    sender: str | None = _about("Who sends it, where that is not who writes; a template.", default=None)
+    reply_to: Answers = _about("Where answers go, a template, or several.", default=None)
+    cc: Copies = _about("Copies, templates.", default=())
+    bcc: Copies = _about("Blind copies, templates.", default=())
     envelope_from: str | None = _about("The return path, a template.", default=None)
     subject: str | None = _about("The subject, a template.", default=None)
     templates: BodyTemplates = _about("The template files.")
@@ -274,9 +262,7 @@ class CampaignFile(_Model):
     headers: dict[str, str] = _about("More header fields, templates.", default_factory=dict)
     list_id: str | None = _about("The List-ID (RFC 2919).", default=None)
     inline_css: Flag = _about("Whether style blocks are inlined after rendering.", default=True)
-    attachments: Annotated[tuple[Attachment, ...], BeforeValidator(_attachments)] = _about(
-        "The files.", default=()
-    )
+    attachments: Attachments = _about("The files.", default=())
     attachments_root: ExistingFolder = _about(
         "The folder that attachments and images lie in.", default=".", validate_default=True
     )

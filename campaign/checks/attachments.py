@@ -27,7 +27,10 @@ class Check(Rule):
     def report(self) -> Iterator[Problem]:
         """Yield a warning for each such file, and for each column that is blank where it names one."""
         for (number, column), blank in self.checked.survey.no_file.items():
-            if not _EXPRESSIONS.fullmatch(self.checked.campaign.attachments[number].path.strip()):
+            entry = self.checked.campaign.attachments[number]
+            if entry.each is not None:
+                continue  # a list may be empty
+            if not _EXPRESSIONS.fullmatch(entry.path.strip()):
                 continue  # `files/.pdf`, which is not there, is an error of the row
             yield self.warn_list(
                 f"{column} is blank in {counted(blank.rows, 'row')}, and entry {number + 1} of attachments is"

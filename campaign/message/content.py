@@ -6,7 +6,7 @@ It holds no server, no key and no secret: hostile templates run beside it.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from campaign.errors import Problem
 
 if TYPE_CHECKING:
+    from campaign.campaignfile.each import Each
     from campaign.campaignfile.models import CampaignFile
 
 UTM = ("source", "medium", "campaign", "term", "content", "id")
@@ -28,7 +29,8 @@ class Content:
     """The part of a campaign file that its messages show.
 
     `inline` are the templates that stand in the file itself, by their dotted paths, and `files` those
-    that it names; `places` is where each of them stands. `has_unsubscribe`: templates may name
+    that it names; `places` is where each of them stands. `lists` are those of `inline` that give a list,
+    each with those that are rendered for each item of it. `has_unsubscribe`: templates may name
     `unsubscribe`. `utm_domains` are those whose links get parameters. `mark` begins a MIME boundary.
     """
 
@@ -39,6 +41,7 @@ class Content:
     columns: tuple[str, ...]
     vars: Mapping[str, object]
     inline: Mapping[str, str]
+    lists: Mapping[str, tuple[str, ...]]
     files: Mapping[str, Path]
     places: Mapping[str, Problem]
     inline_css: bool
@@ -49,6 +52,18 @@ class Content:
     def problem(self, path: str, message: str) -> Problem:
         """Return a problem at the dotted `path` of the campaign file."""
         return replace(self.places[path], message=message)
+
+    @property
+    def listed(self) -> list[str]:
+        """The places of what a row may have several of, in the order in which they are drafted."""
+        return [place for each, members in self.lists.items() for place in members or (each,)]
+
+    @property
+    def single(self) -> list[str]:
+        """The places of the other templates in `inline`, and of a subject in a file."""
+        members = {place for members in self.lists.values() for place in members}
+        subject = ["subject"] if "templates.subject" in self.files else []
+        return [path for path in (*self.inline, *subject) if path not in members | self.lists.keys()]
 
     def template_name(self, file: Path) -> str:
         """Return a template's path from the campaign's folder; the loader decides whether to read it."""
@@ -69,6 +84,7 @@ def content_of(campaign: CampaignFile, columns: tuple[str, ...], mark: bytes) ->
         columns=columns,
         vars=dict(campaign.vars),
         inline=inline,
+        lists=dict(_lists(campaign)),
         files=files,
         places={path: campaign.problem(path, "") for path in (*inline, *files)},
         inline_css=campaign.inline_css,
@@ -83,7 +99,7 @@ def _inline(campaign: CampaignFile) -> Iterator[tuple[str, str]]:
     unsubscribe = campaign.unsubscribe
     alone = {
         "from": campaign.from_,
-        "reply_to": campaign.reply_to,
+        "sender": campaign.sender,
         "envelope_from": campaign.envelope_from,
         "subject": campaign.subject if campaign.templates.subject is None else None,
         "preheader": campaign.preheader,
@@ -95,10 +111,39 @@ def _inline(campaign: CampaignFile) -> Iterator[tuple[str, str]]:
     if campaign.utm is not None:
         named = ((f"utm.{name}", getattr(campaign.utm, name)) for name in UTM)
         yield from ((path, source) for path, source in named if source is not None)
-    yield from ((f"cc.{index}", source) for index, source in enumerate(campaign.cc))
-    yield from ((f"bcc.{index}", source) for index, source in enumerate(campaign.bcc))
+    yield from answers(campaign)
+    for path, source in (*copies("cc", campaign.cc), *copies("bcc", campaign.bcc)):
+        yield path, source if isinstance(source, str) else source.source
     yield from ((f"headers.{name}", source) for name, source in campaign.headers.items())
     for index, one in enumerate(campaign.attachments):
         yield f"attachments.{index}.path", one.path
         if one.name is not None:
             yield f"attachments.{index}.name", one.name
+        if one.each is not None:
+            yield f"attachments.{index}.each", one.each
+
+
+def answers(campaign: CampaignFile) -> Iterator[tuple[str, str]]:
+    """Yield the templates of Reply-To, with their places in the campaign file."""
+    given = campaign.reply_to
+    if isinstance(given, str):
+        yield "reply_to", given
+    elif given is not None:
+        yield from ((f"reply_to.{index}", source) for index, source in enumerate(given))
+
+
+def copies(key: str, given: Sequence[str | Each]) -> Iterator[tuple[str, str | Each]]:
+    """Yield the entries of `cc` or `bcc`, with the places of their templates."""
+    for index, source in enumerate(given):
+        yield f"{key}.{index}" if isinstance(source, str) else f"{key}.{index}.each", source
+
+
+def _lists(campaign: CampaignFile) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the templates that give a list, with those that are rendered for each item."""
+    for path, source in (*copies("cc", campaign.cc), *copies("bcc", campaign.bcc)):
+        if not isinstance(source, str):
+            yield path, ()
+    for index, one in enumerate(campaign.attachments):
+        if one.each is not None:
+            name = (f"attachments.{index}.name",) if one.name is not None else ()
+            yield f"attachments.{index}.each", (f"attachments.{index}.path", *name)

@@ -37,7 +37,8 @@ def content_digest(
         seen += [campaign.unsubscribe.url, campaign.unsubscribe.mailto, campaign.unsubscribe.one_click]
     seen += [[one.path, one.name] for one in campaign.attachments]
     # Only where they are there: those who were mailed without them have had the same content.
-    seen += [part for part in (campaign.preheader, campaign.utm) if part is not None]
+    seen += [part for part in (campaign.preheader, campaign.utm, campaign.sender) if part is not None]
+    seen += [["each", number, one.each] for number, one in enumerate(campaign.attachments) if one.each]
     digest = hashlib.sha256(repr(seen).encode())
     for file in attachments:
         digest.update(file.octets)

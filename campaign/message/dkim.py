@@ -32,6 +32,7 @@ from campaign.wording import shown
 # RFC 6376 5.4.1, in the order of h=.
 _SIGNED = (
     "From",
+    "Sender",
     "To",
     "Cc",
     "Subject",

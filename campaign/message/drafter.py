@@ -7,7 +7,7 @@ Date, no Message-ID and no signature: `render` adds those.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from campaign.address import AddressError, domain_of, parse_mailbox
 from campaign.errors import UserError
@@ -19,6 +19,7 @@ from campaign.message.drafting import Wanted
 from campaign.message.files import Folder
 from campaign.message.html import Images
 from campaign.message.inline import InlineTemplates
+from campaign.model import ITEM
 from campaign.templating.processes import work
 from campaign.templating.processes.frames import Plain
 from campaign.templating.processes.work import Made
@@ -42,7 +43,12 @@ class Drafter:
         if problems:
             raise UserError(*dict.fromkeys(problems))
         self._inline = inline.texts
-        self._varying = [text for text in self._inline.values() if text.constant is None]
+        own = [inline.texts[path] for path in content.single]
+        self._varying = [text for text in own if text.constant is None]
+        self._lists = [
+            (inline.lists[each], [inline.texts[place] for place in members])
+            for each, members in content.lists.items()
+        ]
         self._url = self._inline.get("unsubscribe.url", Text(constant=""))
         self._mailto = self._inline.get("unsubscribe.mailto", Text(constant=""))
         self._preheader = self._inline.get("preheader", Text(constant=""))
@@ -70,6 +76,7 @@ class Drafter:
             text, html, _ = self._bodies.render(context, subject, extras)
             return Made([text, html])
         texts: list[Plain] = [text.render(context) for text in self._varying]
+        lists: list[Plain] = [*self._listed(context)]
         text, html, images = self._bodies.render(context, subject, extras)
         parts = [mime.text_part("plain", text, self._mark)] if text is not None else []
         if html is not None:
@@ -80,8 +87,18 @@ class Drafter:
         named: list[Plain] = [image.content_id for image in images]
         new: list[Plain] = [image.content_id for image in news]
         return Made(
-            [texts, text is not None, html is not None, named, new], [*parts, *(i.octets for i in news)]
+            [texts, lists, text is not None, html is not None, named, new],
+            [*parts, *(i.octets for i in news)],
         )
+
+    def _listed(self, context: Mapping[str, object]) -> Iterator[list[Plain]]:
+        """Yield what a row has several of, in the order of `Content.listed`."""
+        for items, members in self._lists:
+            found = items.of(context)
+            if not members:
+                yield [*found]
+            for text in members:
+                yield [text.render({**context, ITEM: item}) for item in found]
 
     def _extras(self, context: Mapping[str, object]) -> Extras:
         """Return what is put into a row's page."""

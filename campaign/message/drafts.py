@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from operator import itemgetter
 
 from campaign.errors import UserError
@@ -25,7 +26,7 @@ from campaign.templating.processes.frames import Frame, Garbled, Plain
 from campaign.templating.processes.pool import Pool
 from campaign.templating.processes.succession import Succession
 from campaign.templating.processes.work import Row
-from campaign.templating.text import Text, known
+from campaign.templating.text import Items, Text, known
 
 _KEPT_IMAGES = 256
 
@@ -34,11 +35,12 @@ _KEPT_IMAGES = 256
 class Draft:
     """What the templates gave for one row.
 
-    `texts` are those that differ from row to row, by their places in the campaign file; `text` and
-    `html` are parts from their headers on; `images` are those that the HTML shows.
+    `texts` are those that differ from row to row, by their places in the campaign file, and lists of
+    them where the row may have several; `text` and `html` are parts from their headers on; `images` are
+    those that the HTML shows.
     """
 
-    texts: Mapping[str, str]
+    texts: Mapping[str, str | list[str]]
     text: bytes | None
     html: bytes | None
     images: tuple[File, ...]
@@ -46,6 +48,8 @@ class Draft:
 
 class Drafts:
     """`inline` are the templates of header fields and file names, `bodies` those of the parts.
+
+    `lists` are what a row may have several of, by the places of their templates.
 
     `html_templates` are what HTML is rendered from, and `sheets` the texts of the style sheets it names.
     """
@@ -58,7 +62,8 @@ class Drafts:
         inline, bodies, self.html_templates, self.sheets = _known(self.pool.head)
         self.inline = {path: known(made, itemgetter(path)) for path, made in inline.items()}
         self.bodies = {kind: known(made, _elsewhere) for kind, made in bodies.items()}
-        self._varying = [path for path, text in self.inline.items() if text.constant is None]
+        self._varying = [path for path in content.single if self.inline[path].constant is None]
+        self.lists = {place: Items(self.inline[place], itemgetter(place)) for place in content.listed}
 
     @property
     def html(self) -> Iterator[Text]:
@@ -105,7 +110,7 @@ class Drafts:
 
     def draft(self, recipient: Recipient, test_to: str | None, frame: Frame) -> Draft:
         """Return the draft that a worker answered. Raises Garbled."""
-        texts, has_text, has_html, named, new = _head(frame.head, len(self._varying))
+        texts, lists, has_text, has_html, named, new = _head(frame.head, len(self._varying), len(self.lists))
         parts, octets = list(frame.blobs[: has_text + has_html]), frame.blobs[has_text + has_html :]
         if len(parts) + len(new) != len(frame.blobs) or not all(map(is_whole_lines, frame.blobs)):
             raise Garbled("these are no parts of a message")
@@ -120,7 +125,9 @@ class Drafts:
         text = parts.pop(0) if has_text else None
         html = parts.pop(0) if has_html else None
         shown = tuple(image for image in images if image is not None)
-        return Draft(dict(zip(self._varying, texts, strict=True)), text, html, shown)
+        given: dict[str, str | list[str]] = dict(zip(self._varying, texts, strict=True))
+        given.update(zip(self.lists, lists, strict=True))
+        return Draft(given, text, html, shown)
 
 
 class DraftStream:
@@ -158,10 +165,19 @@ def _known(head: Plain) -> tuple[dict[str, Plain], dict[str, Plain], list[str], 
             raise Garbled("this is not what is known of templates")
 
 
-def _head(head: Plain, varying: int) -> tuple[list[str], bool, bool, list[str], list[str]]:
+def _head(
+    head: Plain, varying: int, listed: int
+) -> tuple[list[str], list[list[str]], bool, bool, list[str], list[str]]:
     match head:
-        case [list() as texts, bool() as has_text, bool() as has_html, list() as named, list() as new]:
-            words = [*texts, *named, *new]
-            if len(texts) == varying and all(type(word) is str for word in words):
-                return texts, has_text, has_html, named, new
+        case [
+            list() as texts,
+            list() as lists,
+            bool() as has_text,
+            bool() as has_html,
+            list() as named,
+            list() as new,
+        ] if len(texts) == varying and len(lists) == listed and all(type(one) is list for one in lists):
+            words = [*texts, *chain.from_iterable(lists), *named, *new]
+            if all(type(word) is str for word in words):
+                return texts, lists, has_text, has_html, named, new
     raise Garbled("this is no draft")

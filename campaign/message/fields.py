@@ -14,14 +14,15 @@ from email.utils import format_datetime
 from functools import lru_cache
 from urllib.parse import quote
 
-from campaign.address import AddressError, Mailbox, parse_address, parse_mailbox
+from campaign.address import AddressError, Mailbox, fold, parse_address, parse_mailbox
 from campaign.campaignfile.models import CampaignFile
 from campaign.errors import UserError
 from campaign.message import headers
+from campaign.message.content import answers, copies
 from campaign.message.files import read_from
 from campaign.message.headers import HeaderError
 from campaign.model import Recipient
-from campaign.templating.text import Text, is_constant
+from campaign.templating.text import Items, Text, is_constant
 
 _URL = re.compile(r"https?://[!#-;=?-\[\]^-z|~]+", re.IGNORECASE)  # no white space, quotes, <, >
 _LIST_ID = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+")
@@ -47,15 +48,21 @@ class Heading:
 
 
 class Fields:
-    """The templates of a campaign's header fields, by their places in its file. May be shared by threads."""
+    """The templates of a campaign's header fields, by their places in its file. May be shared by threads.
 
-    def __init__(self, campaign: CampaignFile, texts: Mapping[str, Text]) -> None:
+    `lists` are those that give several addresses.
+    """
+
+    def __init__(self, campaign: CampaignFile, texts: Mapping[str, Text], lists: Mapping[str, Items]) -> None:
         self._campaign = campaign
         self._from = texts["from"]
-        self._reply_to = texts.get("reply_to", _BLANK)
+        self._sender = texts.get("sender")
+        self._reply_to = [(path, texts[path]) for path, _ in answers(campaign)]
         self._envelope_from = texts.get("envelope_from", _BLANK)
-        self._cc = [texts[f"cc.{index}"] for index, _ in enumerate(campaign.cc)]
-        self._bcc = [texts[f"bcc.{index}"] for index, _ in enumerate(campaign.bcc)]
+        self._cc, self._bcc = (
+            [(path, lists.get(path, texts[path])) for path, _ in copies(key, given)]
+            for key, given in (("cc", campaign.cc), ("bcc", campaign.bcc))
+        )
         self.subject = texts["subject"]
         self.own = {name: texts[f"headers.{name}"] for name in campaign.headers}
         self._list_id = texts.get("list_id", _BLANK)
@@ -66,20 +73,23 @@ class Fields:
     @property
     def texts(self) -> Iterator[Text]:
         """The templates of everything that a message's header shows."""
-        yield from (self._from, self._reply_to, self.subject, self._list_id, self.unsubscribe_url)
-        yield from (*self._cc, *self._bcc, *self.own.values())
+        yield from (self._from, self.subject, self._list_id, self.unsubscribe_url)
+        yield from [self._sender] if self._sender is not None else []
+        for _, one in (*self._reply_to, *self._cc, *self._bcc):
+            yield one.text if isinstance(one, Items) else one
+        yield from self.own.values()
 
     def sender(self, context: Context) -> Mailbox:
         """Return the mailbox in From. Raises UserError."""
-        return self._mailbox("from", self._from, context)
+        return self._mailbox("from", self._from, self._from.render(context))
 
     def copies(self, context: Context) -> tuple[Mailbox, ...]:
         """Return the mailboxes in Cc, without the blank ones. Raises UserError."""
-        return self._mailboxes("cc", self._cc, context)
+        return self._mailboxes(self._cc, context)
 
     def blind_copies(self, context: Context) -> tuple[Mailbox, ...]:
         """Return the mailboxes of bcc, without the blank ones. Raises UserError."""
-        return self._mailboxes("bcc", self._bcc, context)
+        return self._mailboxes(self._bcc, context)
 
     def return_path(self, sender: Mailbox, context: Context) -> str:
         """Return the envelope's reverse-path: `sender`'s where none is given. Raises UserError."""
@@ -87,19 +97,20 @@ class Fields:
             return sender.address
         text = self._envelope_from.render(context).strip()
         # RFC 5321 4.5.5: the null reverse-path, to which no bounce is sent.
-        return "" if text == "<>" else self._mailbox("envelope_from", self._envelope_from, context).address
+        return "" if text == "<>" else self._mailbox("envelope_from", self._envelope_from, text).address
 
     def lines(self, recipient: Recipient, context: Context, heading: Heading) -> list[bytes]:
         """Return all fields that stand before MIME's, each folded, with its CRLF. Raises UserError."""
         lines = [
             self._field(recipient, "from", headers.mailboxes, "From", (heading.sender,)),
+            *self._sender_field(recipient, context, heading.sender),
             self._field(recipient, "recipients.name", headers.mailboxes, "To", (heading.to,)),
         ]
         if heading.copies:
             lines.append(self._field(recipient, "cc", headers.mailboxes, "Cc", heading.copies))
         if self._campaign.reply_to is not None:
-            reply_to = self._mailbox("reply_to", self._reply_to, context)
-            lines.append(self._field(recipient, "reply_to", headers.mailboxes, "Reply-To", (reply_to,)))
+            boxes = self._answers(context)
+            lines.append(self._field(recipient, "reply_to", headers.mailboxes, "Reply-To", boxes))
         lines.append(self._field(recipient, "subject", headers.text, "Subject", heading.subject))
         lines.append(headers.exact("Date", format_datetime(heading.date)))
         lines.append(headers.exact("Message-ID", heading.message_id))
@@ -109,6 +120,19 @@ class Fields:
             if value:
                 lines.append(self._field(recipient, f"headers.{name}", headers.text, name, value))
         return lines
+
+    def _sender_field(self, recipient: Recipient, context: Context, author: Mailbox) -> Iterator[bytes]:
+        if self._sender is not None:
+            box = self._mailbox("sender", self._sender, self._sender.render(context))
+            # RFC 5322 3.6.2: where both are the same, Sender SHOULD NOT be used.
+            if fold(box.address) != fold(author.address):
+                yield self._field(recipient, "sender", headers.mailboxes, "Sender", (box,))
+
+    def _answers(self, context: Context) -> tuple[Mailbox, ...]:
+        """Return the mailboxes in Reply-To, of a list those that are not blank."""
+        if isinstance(self._campaign.reply_to, str):
+            return tuple(self._mailbox(path, text, text.render(context)) for path, text in self._reply_to)
+        return self._mailboxes(self._reply_to, context)
 
     def _list_fields(self, recipient: Recipient, context: Context) -> Iterator[bytes]:
         unsubscribe = self._campaign.unsubscribe
@@ -171,20 +195,22 @@ class Fields:
             blamed = [column for column, cell in wrong if cell in said] or [column for column, _ in wrong]
             raise UserError(self._campaign.problem(path, f"{error}{read_from(blamed)}")) from None
 
-    def _mailbox(self, path: str, text: Text, context: Context) -> Mailbox:
+    def _mailbox(self, path: str, text: Text, written: str) -> Mailbox:
         try:
-            return parse_mailbox(text.render(context))
+            return parse_mailbox(written)
         except AddressError as error:
             what = f"{error}{read_from(text.columns)}"
             raise UserError(self._campaign.problem(path, what)) from None
 
-    def _mailboxes(self, path: str, texts: Sequence[Text], context: Context) -> tuple[Mailbox, ...]:
+    def _mailboxes(self, texts: Sequence[tuple[str, Text | Items]], context: Context) -> tuple[Mailbox, ...]:
         """Blank ones are left out: not every row has an assistant to copy."""
-        return tuple(
-            self._mailbox(f"{path}.{index}", text, context)
-            for index, text in enumerate(texts)
-            if text.render(context).strip()
-        )
+        found: list[Mailbox] = []
+        for path, one in texts:
+            text, given = (
+                (one.text, one.of(context)) if isinstance(one, Items) else (one, [one.render(context)])
+            )
+            found += (self._mailbox(path, text, written) for written in given if written.strip())
+        return tuple(found)
 
 
 def _line(make: Callable[..., bytes], name: str, value: object) -> bytes:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,12 +20,13 @@ from campaign.campaignfile.spelling import existing, meant
 from campaign.errors import UserError
 from campaign.message import mime
 from campaign.message.headers import HeaderError
-from campaign.templating.text import Text
+from campaign.templating.text import Items, Text
 from campaign.wording import shown
 
 if TYPE_CHECKING:  # its library is slow to load, and templates run without it
     from campaign.campaignfile.models import CampaignFile
 
+_BLANK = Text(constant="")
 _BEGINNING = 10_000  # octets in which a private key is looked for
 
 
@@ -83,31 +86,63 @@ class Folder:
         return any(path.name.startswith(f"{private.name}-") for private in self._private)
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One entry of `attachments`: a file, or one for each item of a list.
+
+    `named_by` are the columns that name its files, and `columns` those that their names too come from.
+    """
+
+    number: int
+    path: Text | Items
+    name: Text | Items
+    named_by: frozenset[str]
+    columns: frozenset[str]
+
+    @classmethod
+    def of(cls, number: int, texts: Mapping[str, Text], lists: Mapping[str, Items]) -> _Entry:
+        """Return entry number `number`, of the templates by their places."""
+        at = f"attachments.{number}"
+        path, name = texts[f"{at}.path"], texts.get(f"{at}.name", _BLANK)
+        each = texts.get(f"{at}.each", _BLANK).columns
+        files, names = lists.get(f"{at}.path", path), lists.get(f"{at}.name", name)
+        return cls(number, files, names, frozenset(path.shown) | each, path.columns | name.columns | each)
+
+    @property
+    def is_static(self) -> bool:
+        """Whether it is the same for every row."""
+        return all(isinstance(one, Text) and one.constant is not None for one in (self.path, self.name))
+
+    def asked(self, context: Mapping[str, object]) -> list[tuple[str, str]]:
+        """Return a row's paths and the names they are given, "" for the file's own; no blank path."""
+        paths = self.path.of(context) if isinstance(self.path, Items) else [self.path.render(context)]
+        names = repeat(self.name.render(context)) if isinstance(self.name, Text) else self.name.of(context)
+        pairs = ((path.strip(), name.strip()) for path, name in zip(paths, names, strict=False))
+        return [(path, name) for path, name in pairs if path]
+
+
 class Attachments:
     """A campaign's attachments: `static` are those of every message, and `of` gives a row's own.
 
-    `texts` has the templates of each one's path and name, by their places; `named_by` are, by the
-    attachment's number, the columns that its path prints. Raises UserError with a static one's problem.
+    `texts` has the templates of each one's path and name, by their places, and `lists` those of several
+    files; `named_by` are, by the attachment's number, the columns that its path prints. Raises UserError
+    with a static one's problem.
     """
 
-    def __init__(self, campaign: CampaignFile, folder: Folder, texts: Mapping[str, Text]) -> None:
+    def __init__(
+        self,
+        campaign: CampaignFile,
+        folder: Folder,
+        texts: Mapping[str, Text],
+        lists: Mapping[str, Items],
+    ) -> None:
         self._campaign = campaign
         self._folder = folder
         self._read = lru_cache(maxsize=16)(self._attachment)
-        blank = Text(constant="")
-        each = [
-            (texts[f"attachments.{number}.path"], texts.get(f"attachments.{number}.name", blank))
-            for number, _ in enumerate(campaign.attachments)
-        ]
-        self._per_row = [
-            (number, path, name)
-            for number, (path, name) in enumerate(each)
-            if path.constant is None or name.constant is None
-        ]
-        self.named_by = {number: frozenset(path.shown) for number, path, _ in self._per_row}
-        own = [number for number, _, _ in self._per_row]
-        every = (self._file(n, path, name, {}) for n, (path, name) in enumerate(each) if n not in own)
-        self.static = [file for file in every if file is not None]
+        entries = [_Entry.of(number, texts, lists) for number, _ in enumerate(campaign.attachments)]
+        self._per_row = [entry for entry in entries if not entry.is_static]
+        self.named_by = {entry.number: entry.named_by for entry in self._per_row}
+        self.static = [file for entry in entries if entry.is_static for file in self._files(entry, {})]
         self._stamps = array("q")  # by row number: a hash of its files' stamps when it was first rendered
 
     def of(self, context: Mapping[str, object], row: int) -> list[mime.File]:
@@ -115,37 +150,36 @@ class Attachments:
 
         Raises UserError; also if a file has changed since the row was first rendered.
         """
-        files = [self._file(number, path, name, context) for number, path, name in self._per_row]
-        found = [file for file in files if file is not None]
+        found = [file for entry in self._per_row for file in self._files(entry, context)]
         if found:
             self._refuse_changed(context, row)
         return found
 
     def asked(self, context: Mapping[str, object]) -> list[Path]:
         """Return the files that a row names, without reading them. Raises UserError."""
-        asked = [path.render(context).strip() for _, path, _ in self._per_row]
-        return [self._folder.find(path) for path in asked if path]
+        return [self._folder.find(path) for path in self._asked(context)]
+
+    def _asked(self, context: Mapping[str, object]) -> list[str]:
+        return [path for entry in self._per_row for path, _ in entry.asked(context)]
 
     def _refuse_changed(self, context: Mapping[str, object], row: int) -> None:
-        asked = [path.render(context).strip() for _, path, _ in self._per_row]
-        stamp = hash(tuple(self._folder.stamp(path) for path in asked if path)) or 1
+        asked = self._asked(context)
+        stamp = hash(tuple(map(self._folder.stamp, asked))) or 1
         if len(self._stamps) <= row:
             self._stamps.frombytes(bytes(self._stamps.itemsize * (row + 1 - len(self._stamps))))
         if self._stamps[row] not in (0, stamp):
-            what = f"{' or '.join(filter(None, asked))} is gone, or has changed since the plan was made"
+            what = f"{' or '.join(asked)} is gone, or has changed since the plan was made"
             raise UserError(self._campaign.problem("attachments", what))
         self._stamps[row] = stamp
 
-    def _file(self, number: int, path: Text, name: Text, context: Mapping[str, object]) -> mime.File | None:
-        asked, named = path.render(context).strip(), name.render(context).strip()
-        if not asked:
-            return None
-        try:
-            return self._read(asked, named)
-        except (UserError, HeaderError) as error:
-            what = error.problems[0].message if isinstance(error, UserError) else str(error)
-            what += read_from(path.columns | name.columns)
-            raise UserError(self._campaign.problem(f"attachments.{number}", what)) from None
+    def _files(self, entry: _Entry, context: Mapping[str, object]) -> Iterator[mime.File]:
+        for path, name in entry.asked(context):
+            try:
+                yield self._read(path, name)
+            except (UserError, HeaderError) as error:
+                what = error.problems[0].message if isinstance(error, UserError) else str(error)
+                what += read_from(entry.columns)
+                raise UserError(self._campaign.problem(f"attachments.{entry.number}", what)) from None
 
     def _attachment(self, path: str, name: str) -> mime.File:
         file = self._folder.find(path)

@@ -62,9 +62,9 @@ class Renderer:
         if drafts is None or problems:
             raise UserError(*dict.fromkeys(problems))
         self._drafts = drafts
-        self._fields = Fields(campaign, drafts.inline)
+        self._fields = Fields(campaign, drafts.inline, drafts.lists)
         folder = Folder(campaign.attachments_root, campaign.private)
-        self._attachments = Attachments(campaign, folder, drafts.inline)
+        self._attachments = Attachments(campaign, folder, drafts.inline, drafts.lists)
         self._skeleton = mime.Skeleton(self._attachments.static, self._tokens.boundary)
         self.warnings = self._signer.warnings if self._signer is not None else ()
         bodies = drafts.bodies.values()
@@ -183,6 +183,11 @@ class Renderer:
         addresses: dict[str, str] = {}
         for box in (to, *copies, *blind):
             addresses.setdefault(fold(box.address), box.address)
+        most = min((window.count for window in self._campaign.windows), default=len(addresses))
+        if len(addresses) > most:
+            path = "rate" if self._campaign.rate else "smtp.rate"
+            what = f"the message goes to {len(addresses)} addresses at once, more than the rate allows"
+            raise UserError(self._campaign.problem(path, what))
         return_path = fields.return_path(sender, context)
         envelope = Envelope(
             return_path,

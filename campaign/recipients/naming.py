@@ -50,7 +50,8 @@ class Naming:
 
     def open(self) -> Opened:
         """Compile them. Raises UserError with all problems."""
-        from campaign.templating.compiled import Condition, compile_condition, compile_text
+        from campaign.templating.compiled import compile_text
+        from campaign.templating.expressions import Condition, compile_condition
         from campaign.templating.sandbox import environment
 
         env = environment(self.folder, html=False, private=self.private)

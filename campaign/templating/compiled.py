@@ -1,7 +1,7 @@
-"""Template sources → compiled texts and conditions, with everything that is wrong in them.
+"""Template sources → compiled texts, with everything that is wrong in them.
 
 In: a template file's name or a source written inline, the names that its context will have, and the
-place to report. Out: a `Text` to render per recipient, or a `Condition` to ask per row. Compiled
+place to report. Out: a `Text` to render per recipient. Compiled
 once; syntax errors, unknown names and unknown columns are found here, before any row, includes and
 parents followed. What only shows with a row's values is a UserError from `render`, with the
 template and its line; the caller adds the row.
@@ -35,20 +35,6 @@ LARGEST_OUTPUT = 10_000_000
 """Characters that one rendering of one template may give."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Condition:
-    """An expression that is asked of a row; `columns` are the list's columns that it reads.
-
-    Raises UserError where the expression fails or gives neither true nor false.
-    """
-
-    columns: frozenset[str]
-    _ask: Callable[[Mapping[str, object]], bool]
-
-    def __call__(self, context: Mapping[str, object]) -> bool:
-        return self._ask(context)
-
-
 def compile_text(source: str, *, env: Environment, place: Problem, names: Names) -> Text:
     """Compile a source that stands inline in the campaign file, at `place`.
 
@@ -56,7 +42,7 @@ def compile_text(source: str, *, env: Environment, place: Problem, names: Names)
     """
     if not env.markdown and is_constant(source):
         return Text(sources={place.path: source}, constant=source)
-    found = _Closure(env, names)
+    found = Closure(env, names)
     found.read(None, source, place)
     return found.text(lambda: env.from_string(source), place)
 
@@ -66,40 +52,12 @@ def compile_file(name: str, *, env: Environment, place: Problem, names: Names) -
 
     Raises UserError with every problem of it and of what it includes or extends.
     """
-    found = _Closure(env, names)
+    found = Closure(env, names)
     found.load(name, place)
     return found.text(lambda: env.get_template(name), place)
 
 
-def compile_condition(source: str, *, env: Environment, place: Problem, names: Names) -> Condition:
-    """Compile an expression that yields true or false; raises UserError as `compile_text` does.
-
-    An unknown name is an error even where another operand hides it.
-    """
-    found = _Closure(env, names)
-    found.read_expression(source, place)
-    if found.problems:
-        raise UserError(*found.problems)
-    sources, noted = found.sources(place), encoded(place)
-    here.note(noted)
-    with Reporting(sources, {}):
-        ask = env.compile_expression(source, undefined_to_none=False)
-
-    def condition(context: Mapping[str, object]) -> bool:
-        here.note(noted)
-        with Reporting(sources, context):
-            answer = ask(context)
-            if isinstance(answer, jinja2.Undefined):
-                str(answer)  # a strict undefined raises what it lacks
-        if isinstance(answer, bool):
-            return answer
-        what = f"the condition gives {answer!r}, which is neither true nor false; compare it: plan == 'pro'"
-        raise UserError(dataclasses.replace(place, message=what))
-
-    return Condition(found.columns, condition)
-
-
-class _Closure:
+class Closure:
     """A template with all it includes, imports and extends: their problems, names and sources."""
 
     def __init__(self, env: Environment, names: Names) -> None:
@@ -186,18 +144,45 @@ class _Closure:
         self._uses[place.path] = Uses(tree)
         self.problems += self._unknown()
 
+    def expression(
+        self, source: str, place: Problem, take: Callable[[object], object] = lambda answer: answer
+    ) -> Callable[[Mapping[str, object]], object]:
+        """Return what evaluates one expression, after a look at it, and gives what `take` makes of it.
+
+        Raises UserError, and so does what is returned.
+        """
+        self.read_expression(source, place)
+        if self.problems:
+            raise UserError(*self.problems)
+        sources, noted = self.sources(place), encoded(place)
+        here.note(noted)
+        with Reporting(sources, {}):
+            ask = self._env.compile_expression(source, undefined_to_none=False)
+
+        def evaluate(context: Mapping[str, object]) -> object:
+            here.note(noted)
+            with Reporting(sources, context):
+                answer = ask(context)
+                if isinstance(answer, jinja2.Undefined):
+                    str(answer)  # a strict undefined raises what it lacks
+                return take(answer)
+
+        return evaluate
+
     @property
     def columns(self) -> frozenset[str]:
         """The list's columns that are read; all, where the whole row may be."""
         columns = frozenset(self._known.columns)
-        return columns if self.reads_row else columns & self._named()
+        return columns if self.reads_row else columns & self.named
 
     @property
     def reads_row(self) -> bool:
         """Whether other columns may be read than those that are named."""
         return any(use.whole_row for use in self._uses.values())
 
-    def _named(self) -> frozenset[str]:
+    @property
+    def named(self) -> frozenset[str]:
+        """The names that are read and not ours."""
         by_name = frozenset().union(*self._undeclared.values()) - self._known.others - {ROW}
         return by_name.union(*(use.columns.keys() for use in self._uses.values()))
 
@@ -229,7 +214,7 @@ class _Closure:
                 return text
 
         uses = list(self._uses.values())
-        columns = self._named() & frozenset(self._known.columns)
+        columns = self.named & frozenset(self._known.columns)
         handled = frozenset().union(*(use.tested for use in uses))
         printed = {
             name: _at(self._places[key], line)

@@ -35,6 +35,18 @@ class Text:
         return self.constant if self.constant is not None else self._render(context)
 
 
+@dataclass(frozen=True, slots=True)
+class Items:
+    """A template that gives a list: `text` is what is known of it."""
+
+    text: Text
+    _give: Callable[[Mapping[str, object]], list[str]] = field(repr=False)
+
+    def of(self, context: Mapping[str, object]) -> list[str]:
+        """Return the items for one context, without blank ones. Raises UserError as `render` does."""
+        return self._give(context)
+
+
 def is_constant(source: str) -> bool:
     """Whether a template has nothing in it that is rendered."""
     return not any(mark in source for mark in ("{{", "{%", "{#"))

@@ -36,6 +36,7 @@ recipients:
   delimiter: ";"
   where: "plan == 'pro'"
 from: "Example News <news@example.com>"
+sender: desk@example.com
 reply_to: help@example.com
 cc: ["{{ boss }}"]
 bcc: archive@example.com
@@ -44,6 +45,8 @@ subject: "{{ first_name }}, what is new this spring"
 templates:
   text: body.txt.j2
   html: body.html.j2
+preheader: "{{ teaser }}"
+utm: {domains: example.com, source: a, medium: b, campaign: c, term: d, content: e, id: f}
 vars: {product: Example, year: 2026}
 headers: {X-Campaign: "{{ campaign.name }}"}
 list_id: "Example News <news.example.com>"
@@ -51,6 +54,7 @@ inline_css: false
 attachments:
   - assets/terms.pdf
   - {path: "invoices/{{ invoice }}.pdf", name: "Invoice {{ invoice }}.pdf"}
+  - {path: "letters/{{ item }}", each: "{{ letters.split(';') }}"}
 attachments_root: files
 unsubscribe:
   mailto: unsubscribe@example.com

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from campaign.campaignfile.each import Each
 from campaign.campaignfile.load import load
 from campaign.campaignfile.models import DkimAlgorithm, Security, Smtp
 from campaign.campaignfile.schema import json_schema
@@ -58,7 +59,7 @@ class TestValues:
         assert people.name == "{{ first_name }} {{ last_name }}"
         assert (people.encoding, people.delimiter, people.where) == ("cp1252", ";", "plan == 'pro'")
         assert campaign.from_ == "Example News <news@example.com>"
-        assert campaign.reply_to == "help@example.com"
+        assert (campaign.sender, campaign.reply_to) == ("desk@example.com", "help@example.com")
         assert (campaign.cc, campaign.bcc) == (("{{ boss }}",), ("archive@example.com",))
         assert campaign.envelope_from == "bounces+{{ bounce.token }}@example.com"
         assert campaign.subject == "{{ first_name }}, what is new this spring"
@@ -71,9 +72,10 @@ class TestValues:
         assert campaign.headers == {"X-Campaign": "{{ campaign.name }}"}
         assert campaign.list_id == "Example News <news.example.com>"
         assert campaign.inline_css is False
-        assert [(one.path, one.name) for one in campaign.attachments] == [
-            ("assets/terms.pdf", None),
-            ("invoices/{{ invoice }}.pdf", "Invoice {{ invoice }}.pdf"),
+        assert [(one.path, one.name, one.each) for one in campaign.attachments] == [
+            ("assets/terms.pdf", None, None),
+            ("invoices/{{ invoice }}.pdf", "Invoice {{ invoice }}.pdf", None),
+            ("letters/{{ item }}", None, "{{ letters.split(';') }}"),
         ]
         assert campaign.attachments_root == folder / "files"
         unsubscribe = campaign.unsubscribe
@@ -110,6 +112,13 @@ class TestValues:
         assert imap.ca_file == folder / "ca.pem"
         assert campaign.ledger == folder / "../ledgers/spring.db"
 
+    def test_several_of_one_kind(self, folder: Path) -> None:
+        copies = 'cc: {each: "{{ a }}"}\nbcc: [x@x.test, {each: "{{ b }}"}]\nreply_to: [x@x.test, y@x.test]\n'
+        campaign = read(MINIMAL + copies, folder)
+        assert campaign.cc == (Each("{{ a }}"),)
+        assert campaign.bcc == ("x@x.test", Each("{{ b }}"))
+        assert campaign.reply_to == ("x@x.test", "y@x.test")
+
     def test_the_test_above_misses_no_key(self, folder: Path) -> None:
         written = set(keys(yaml.safe_load(FULL)))
         others = {"templates.subject", "templates.markdown", "templates.mjml", "smtp.token_command"}
@@ -117,6 +126,9 @@ class TestValues:
         others |= {f"smtp.password_{way}" for way in ("command", "file")}
         others |= {f"bounces.imap.password_{way}" for way in ("command", "file")}
         others |= {f"unsubscribe.secret_{way}" for way in ("command", "file")}
+        others |= {
+            key for key in schema_keys(json_schema()) if key.startswith(("workers", "unsubscribe.texts"))
+        }
         assert written | others == set(schema_keys(json_schema()))
 
     def test_defaults(self, folder: Path) -> None:
@@ -297,10 +309,10 @@ class TestPlaces:
             ("recipients", "3:3"),
             ("recipients.where", "9:10"),
             ("recipients.nothing", "3:3"),
-            ("attachments.1.path", "25:12"),
-            ("attachments.7", "24:3"),
-            ("headers.X-Campaign", "20:23"),
-            ("dkim.key_file", "32:53"),
+            ("attachments.1.path", "28:12"),
+            ("attachments.7", "27:3"),
+            ("headers.X-Campaign", "23:23"),
+            ("dkim.key_file", "36:53"),
             ("nothing.at.all", "1:1"),
             ("", "1:1"),
         ],

@@ -9,7 +9,8 @@ import pytest
 
 from campaign.errors import Problem, UserError
 from campaign.model import RESERVED
-from campaign.templating.compiled import Condition, compile_condition, compile_file, compile_text
+from campaign.templating.compiled import compile_file, compile_text
+from campaign.templating.expressions import Condition, compile_condition
 from campaign.templating.names import ROW, Names, row_context
 from campaign.templating.sandbox import environment
 from campaign.templating.text import Text
