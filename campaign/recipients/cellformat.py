@@ -194,31 +194,31 @@ def _part(moment: dt.datetime, name: str, *, half: bool) -> str | None:
     """Return one part of a moment, or None where `name` is none."""
     hour = (moment.hour + 11) % 12 + 1 if half else moment.hour
     upper = "AM" if moment.hour < 12 else "PM"
-    parts = {
-        "yyyy": f"{moment.year:04}",
-        "yy": f"{moment.year % 100:02}",
-        "y": f"{moment.year % 100:02}",
-        "mmmmm": _MONTHS[moment.month - 1][0],
-        "mmmm": _MONTHS[moment.month - 1],
-        "mmm": _MONTHS[moment.month - 1][:3],
-        "mm": f"{moment.month:02}",
-        "m": str(moment.month),
-        "dddd": _DAYS[moment.weekday()],
-        "ddd": _DAYS[moment.weekday()][:3],
-        "dd": f"{moment.day:02}",
-        "d": str(moment.day),
-        "hh": f"{hour:02}",
-        "h": str(hour),
-        "nn": f"{moment.minute:02}",
-        "n": str(moment.minute),
-        "ss": f"{moment.second:02}",
-        "s": str(moment.second),
-        "am/pm": upper,
-        "a/p": upper[0],
-    }
     if name.startswith(".0"):
         return f".{moment.microsecond:06}"[: len(name)]
-    return parts.get(name)
+    match name:
+        case "yyyy":
+            return f"{moment.year:04}"
+        case "yy" | "y":
+            return f"{moment.year % 100:02}"
+        case "mmmmm" | "mmmm" | "mmm":
+            return _MONTHS[moment.month - 1][: {5: 1, 4: None, 3: 3}[len(name)]]
+        case "dddd" | "ddd":
+            return _DAYS[moment.weekday()][: 3 if name == "ddd" else None]
+        case "mm" | "m":
+            return f"{moment.month:0{len(name)}}"
+        case "dd" | "d":
+            return f"{moment.day:0{len(name)}}"
+        case "hh" | "h":
+            return f"{hour:0{len(name)}}"
+        case "nn" | "n":
+            return f"{moment.minute:0{len(name)}}"
+        case "ss" | "s":
+            return f"{moment.second:0{len(name)}}"
+        case "am/pm" | "a/p":
+            return upper if name == "am/pm" else upper[0]
+        case _:
+            return None
 
 
 def _elapsed(days: float, pieces: tuple[str, ...]) -> str:

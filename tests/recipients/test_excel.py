@@ -147,6 +147,11 @@ class TestCells:
             *("2026-11-28", "2026-11-28 9:05", "-"),
         ]
 
+    def test_a_text_that_was_emptied(self, book: OpenBook) -> None:
+        cells = '<c t="inlineStr"><is><t>a@x.test</t></is></c><c t="s"><v></v></c><c t="s"/>'
+        (row,) = good(book(workbook({SHEET: sheet(inline(HEADER) + f"<row>{cells}</row>")})))
+        assert (row.row["x"], row.row["y"]) == ("", "")
+
     def test_numbers_that_are_none_are_as_they_stand(self, book: OpenBook) -> None:
         cells = '<c t="inlineStr"><is><t>a@x.test</t></is></c><c><v>1e999</v></c><c><v>nan</v></c>'
         (row,) = good(book(workbook({SHEET: sheet(inline(HEADER) + f"<row>{cells}</row>")})))

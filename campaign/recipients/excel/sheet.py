@@ -167,6 +167,8 @@ class Sheet:
 
     def _text(self, cell: _Cell, value: str) -> str:
         match cell.kind:
+            case "s" if not value.strip():  # some programs write a text that they have emptied so
+                return ""
             case "s":
                 if not (value.strip().isdecimal() and len(value) < 20):
                     raise Unreadable(f"a cell shows text number {value[:20]!r}")
