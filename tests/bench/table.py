@@ -53,6 +53,8 @@ def lines(comparison: Comparison) -> Iterable[str]:
 
 
 def _time(seconds: float) -> str:
+    if seconds < 1e-5:
+        return f"{seconds * 1e6:.2f} us"
     if seconds < 0.1:
         return f"{seconds * 1e6:,.0f} us"
     return f"{seconds:,.2f} s"
