@@ -54,7 +54,7 @@ _ANY_TEMPLATE = re.compile(f".*{_ending(SUFFIXES)}", re.IGNORECASE | re.DOTALL)
 
 # How the names begin of what messages are made of.
 _INCLUDED, _SHOWN = "included by ", "shown by "
-_OF_MESSAGES = ("templates.", "attachments", _INCLUDED, _SHOWN)
+_OF_MESSAGES = ("templates.", "calendar", "attachments", _INCLUDED, _SHOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ class _Reading:
                     self.patterns.append(_Pattern(self._root, _pattern(text), what))
                 continue
             for base in (folder, self._root):
-                if self._add(base / _expanded(text), what) and what.startswith("templates."):
+                if self._add(base / _expanded(text), what) and what.startswith(("templates.", "calendar")):
                     self._templates[what] = _text(base / _expanded(text))
                     self._beside.add((base / _expanded(text)).parent)
 

@@ -53,6 +53,7 @@ email,first_name,last_name,plan,invoice,assistant,time,date,amount,price
 ann@example.com,Ann,Lee,pro,17,cy@example.com,9:00,2026-03-20,1234.5,"1.234,50 €"
 ben@example.com,,,free,18,,,2026-11-01,7,7
 """
+INVITE = next(block for block in blocks(EVERYTHING, "jinja") if "VCALENDAR" in block)
 CONTACTS = """\
 First Name,Last Name,E-mail 1 - Value
 Ann,Lee,ann@example.com ::: ann@example.org
@@ -134,8 +135,8 @@ def folder(path: Path) -> Path:
             for name in re.findall(r"[\w./-]+\.(?:csv|j2|pdf|pem|key|txt)\b", block):
                 file = path / name
                 file.parent.mkdir(parents=True, exist_ok=True)
-                known = {"contacts.csv": CONTACTS}.get(name, LIST)
-                file.write_text(known if name.endswith(".csv") else "Hello\n")
+                known = {"contacts.csv": CONTACTS, "invite.ics.j2": INVITE}
+                file.write_text(known.get(name, LIST if name.endswith(".csv") else "Hello\n"))
     book = openpyxl.Workbook()
     for sheet in (book.worksheets[0], book.create_sheet("Members")):
         for row in csv.reader(LIST.splitlines()):
@@ -262,7 +263,7 @@ def rendered(source: str, path: Path) -> list[str]:
 
 
 def test_the_snippets_say_what_they_promise(tmp_path: Path) -> None:
-    greeting, friend, amount, price, date, long_date = [
+    greeting, friend, amount, price, date, long_date, invitation = [
         rendered(source, tmp_path) for source in blocks(EVERYTHING, "jinja")
     ]
     assert [text.strip() for text in greeting] == ["Dear Ann,", "Hello,"]
@@ -271,6 +272,7 @@ def test_the_snippets_say_what_they_promise(tmp_path: Path) -> None:
     assert [text.strip() for text in price] == ["1.469,06 €", "8,33 €"]
     assert [text.strip() for text in date] == ["20.03.2026", "01.11.2026"]
     assert [text.strip() for text in long_date] == ["20 March 2026", "1 November 2026"]
+    assert ["SUMMARY:Tea with Ann" in text for text in invitation] == [True, False]
 
 
 def parsed(command: str) -> click.Context:

@@ -263,6 +263,7 @@ class CampaignFile(_Model):
     list_id: str | None = _about("The List-ID (RFC 2919).", default=None)
     inline_css: Flag = _about("Whether style blocks are inlined after rendering.", default=True)
     attachments: Attachments = _about("The files.", default=())
+    calendar: TemplateFile | None = _about("An invitation, a template of a calendar.", default=None)
     attachments_root: ExistingFolder = _about(
         "The folder that attachments and images lie in.", default=".", validate_default=True
     )

@@ -75,6 +75,7 @@ def content_of(campaign: CampaignFile, columns: tuple[str, ...], mark: bytes) ->
     inline = dict(_inline(campaign))
     kinds = ("subject", *BODIES)
     named = {f"templates.{kind}": getattr(campaign.templates, kind) for kind in kinds}
+    named["calendar"] = campaign.calendar
     files = {path: file for path, file in named.items() if file is not None}
     return Content(
         name=campaign.name,

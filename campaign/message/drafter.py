@@ -13,6 +13,7 @@ from campaign.address import AddressError, domain_of, parse_mailbox
 from campaign.errors import UserError
 from campaign.message import mime
 from campaign.message.bodies import Bodies, Extras
+from campaign.message.calendar import CALENDAR, CalendarTemplate
 from campaign.message.content import UTM, Content
 from campaign.message.context import Contexts, Row
 from campaign.message.drafting import Wanted
@@ -39,7 +40,8 @@ class Drafter:
         folder = Folder(content.attachments_root, content.private)
         images = Images(folder, _domain(inline.texts.get("from")) or "campaign.invalid")
         self._bodies = Bodies(content, self._contexts.names, images)
-        problems = [*inline.problems, *self._bodies.problems]
+        self._calendar = CalendarTemplate(content, self._contexts.names)
+        problems = [*inline.problems, *self._bodies.problems, *self._calendar.problems]
         if problems:
             raise UserError(*dict.fromkeys(problems))
         self._inline = inline.texts
@@ -63,7 +65,8 @@ class Drafter:
         sheets that it names.
         """
         inline: Plain = {path: plain(text) for path, text in self._inline.items()}
-        bodies: Plain = {kind: plain(text) for kind, text in self._bodies.texts.items()}
+        invitation = {} if self._calendar.text is None else {CALENDAR: self._calendar.text}
+        bodies: Plain = {kind: plain(text) for kind, text in {**self._bodies.texts, **invitation}.items()}
         return Made([inline, bodies, [*self._bodies.html_templates], [*self._bodies.sheets]])
 
     def make(self, row: work.Row) -> Made:
@@ -81,6 +84,10 @@ class Drafter:
         parts = [mime.text_part("plain", text, self._mark)] if text is not None else []
         if html is not None:
             parts.append(mime.text_part("html", html, self._mark))
+        calendar = self._calendar.render(context)
+        if calendar is not None:
+            parts.append(mime.calendar_part(calendar.method, calendar.text, self._mark))
+            parts.append(mime.invitation(calendar.text.encode()).octets)
         if wanted == Wanted.WITH_IMAGES:
             self._known.clear()
         news = self._unknown(images)

@@ -37,13 +37,15 @@ class Draft:
 
     `texts` are those that differ from row to row, by their places in the campaign file, and lists of
     them where the row may have several; `text` and `html` are parts from their headers on; `images` are
-    those that the HTML shows.
+    those that the HTML shows. `calendar` is an invitation as a part, and `invitation` the same as a file.
     """
 
     texts: Mapping[str, str | list[str]]
     text: bytes | None
     html: bytes | None
     images: tuple[File, ...]
+    calendar: bytes | None = None
+    invitation: File | None = None
 
 
 class Drafts:
@@ -68,7 +70,7 @@ class Drafts:
     @property
     def html(self) -> Iterator[Text]:
         """The templates that HTML is made from."""
-        return (text for kind, text in self.bodies.items() if kind != "text")
+        return (text for kind, text in self.bodies.items() if kind not in ("text", "calendar"))
 
     def of(self, recipient: Recipient, test_to: str | None = None) -> Draft:
         """Return one row's draft. Raises UserError.
@@ -111,8 +113,14 @@ class Drafts:
     def draft(self, recipient: Recipient, test_to: str | None, frame: Frame) -> Draft:
         """Return the draft that a worker answered. Raises Garbled."""
         texts, lists, has_text, has_html, named, new = _head(frame.head, len(self._varying), len(self.lists))
-        parts, octets = list(frame.blobs[: has_text + has_html]), frame.blobs[has_text + has_html :]
-        if len(parts) + len(new) != len(frame.blobs) or not all(map(is_whole_lines, frame.blobs)):
+        has_calendar = "calendar" in self._content.files
+        count = has_text + has_html + 2 * has_calendar
+        parts, octets = list(frame.blobs[:count]), frame.blobs[count:]
+        if (
+            len(parts) != count
+            or count + len(new) != len(frame.blobs)
+            or not all(map(is_whole_lines, frame.blobs))
+        ):
             raise Garbled("these are no parts of a message")
         for content_id, part in zip(new, octets, strict=True):
             self._images[content_id] = File(part, content_id)
@@ -124,10 +132,11 @@ class Drafts:
             self._images.popitem(last=False)
         text = parts.pop(0) if has_text else None
         html = parts.pop(0) if has_html else None
+        calendar, invitation = (parts.pop(0), File(parts.pop(0))) if has_calendar else (None, None)
         shown = tuple(image for image in images if image is not None)
         given: dict[str, str | list[str]] = dict(zip(self._varying, texts, strict=True))
         given.update(zip(self.lists, lists, strict=True))
-        return Draft(given, text, html, shown)
+        return Draft(given, text, html, shown, calendar, invitation)
 
 
 class DraftStream:

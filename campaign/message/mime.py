@@ -1,7 +1,7 @@
 """Rendered parts → the octets of a message (RFC 5322, 2045, 2046).
 
     Skeleton(static attachments, boundary)  once for a campaign
-    skeleton.assemble(headers, text, html, images, attachments)  → chunks of octets, per recipient
+    skeleton.assemble(headers, text, html, images, attachments, calendar)  → chunks of octets, per recipient
 
 Joined, the chunks are the message, with CRLF line ends only; messages share the chunks of files. A
 part is encoded as 7bit, quoted-printable or base64, depending on its content, and never as 8bit, so
@@ -111,9 +111,17 @@ def image(name: str, content: bytes, content_id: str) -> File:
     return _file(name, content, inline, content_id)
 
 
-def _file(name: str, content: bytes, disposition: bytes, content_id: str = "") -> File:
+def invitation(content: bytes) -> File:
+    """Return a calendar as a file; Outlook opens an `application/ics`, and Gmail looks at its name."""
+    kind = 'application/ics; name="invite.ics"'
+    return _file("invite.ics", content, b"Content-Disposition: attachment", content_type=kind)
+
+
+def _file(
+    name: str, content: bytes, disposition: bytes, content_id: str = "", content_type: str = ""
+) -> File:
     _, dot, extension = name.rpartition(".")
-    content_type = _TYPES.get(extension.lower(), _OCTETS) if dot else _OCTETS
+    content_type = content_type or (_TYPES.get(extension.lower(), _OCTETS) if dot else _OCTETS)
     if content_type == _MESSAGE and not _is_7bit_message(content):
         content_type = _OCTETS
     if content_type == _MESSAGE:
@@ -145,11 +153,12 @@ class Skeleton:
         html: bytes | None,
         images: Sequence[File] = (),
         attachments: Sequence[File] = (),
+        calendar: bytes | None = None,
     ) -> list[bytes]:
         """Return a message's chunks; `lines` are its own header fields, from `campaign.message.headers`.
 
-        At least one of `text` and `html` is given. Raises ValueError if the header does not have
-        exactly the fields in `lines`, which would be a bug.
+        At least one of `text` and `html` is given; `calendar` is the last alternative to them. Raises
+        ValueError if the header does not have exactly the fields in `lines`, which would be a bug.
         """
         fields = [_VERSION, *lines]
         head = b"".join(fields)
@@ -160,9 +169,10 @@ class Skeleton:
             body = [html]
             if images:
                 body = self._related.wrap([body, *([file.octets] for file in images)])
-        if text is not None:
-            plain = [text]
-            body = self._alternative.wrap([plain, body]) if body else plain
+        # RFC 2046 5.1.4: the one to be preferred stands last.
+        others = [[part] for part in (calendar,) if part is not None]
+        alternatives = [*([[text]] if text is not None else []), *([body] if body else []), *others]
+        body = self._alternative.wrap(alternatives) if len(alternatives) > 1 else alternatives[0]
         if attachments:
             body = self._mixed.wrap([body, *([file.octets] for file in attachments)])
         return [head + body[0], *body[1:]]
@@ -199,6 +209,13 @@ def text_part(kind: str, value: str, mark: bytes) -> bytes:
     charset = "us-ascii" if encoding == "7bit" else "utf-8"
     start = f"Content-Type: text/{kind}; charset={charset}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
     return start.encode("ascii") + body
+
+
+def calendar_part(method: str, calendar: str, mark: bytes) -> bytes:
+    """Return a calendar as an alternative to the text (RFC 6047 2.4); `method` is the one in it."""
+    encoding, body = encode_text(calendar, mark)
+    kind = f"text/calendar; method={method}; charset=utf-8"
+    return f"Content-Type: {kind}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n".encode("ascii") + body
 
 
 def is_whole_lines(part: bytes) -> bool:

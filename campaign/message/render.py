@@ -175,9 +175,10 @@ class Renderer:
             to, copies, blind, subject = Mailbox("", test_to), (), (), f"[Test] {subject}"
             message_id = tokens.test_message_id(recipient.key, date, domain)
         lines = fields.lines(recipient, context, Heading(sender, to, copies, subject, date, message_id))
-        chunks = self._skeleton.assemble(
-            lines, draft.text, draft.html, draft.images, self._attachments.of(context, recipient.number)
-        )
+        files = self._attachments.of(context, recipient.number)
+        if draft.invitation is not None:
+            files.append(draft.invitation)
+        chunks = self._skeleton.assemble(lines, draft.text, draft.html, draft.images, files, draft.calendar)
         if self._signer is not None:
             chunks.insert(0, signature or self._signer.sign(chunks, int(date.timestamp())))
         addresses: dict[str, str] = {}

@@ -59,7 +59,7 @@ def open_message(message: Message) -> OpenedMessage:
             text = _lines(part)
         elif kind == "text/html" and html is None:
             html = _lines(part)
-        else:
+        elif kind != "text/calendar":  # which is among the files too
             attachments.append(_part(part))
     headers = tuple(
         (name, decoded(value, addresses=name.lower() in _ADDRESSES)) for name, value in parsed.raw_items()

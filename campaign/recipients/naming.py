@@ -46,7 +46,7 @@ class Naming:
     @property
     def modules(self) -> tuple[str, ...]:
         """What compiles."""
-        return ("campaign.templating.compiled", "campaign.templating.sandbox")
+        return ("campaign.templating.expressions", "campaign.templating.sandbox")
 
     def open(self) -> Opened:
         """Compile them. Raises UserError with all problems."""

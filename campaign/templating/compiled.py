@@ -200,7 +200,7 @@ class Closure:
         here.note(noted)
         with Reporting(sources, {}):
             template = load()
-        check = _check_signs if self._env.markdown else _no_check
+        check = _check_signs if self._env.has_signs else _no_check
 
         def render(context: Mapping[str, object]) -> str:
             here.note(noted)
@@ -248,7 +248,7 @@ class Closure:
 
 
 def _check_signs(context: Mapping[str, object]) -> None:
-    """Refuse cells that hold what stands for a Markdown template's own marks (`marks`)."""
+    """Refuse cells that hold what stands for a template's own marks (`marks`)."""
     row = context.get(ROW)
     for column, cell in row.items() if isinstance(row, Mapping) else ():
         found = SIGNS.search(cell)

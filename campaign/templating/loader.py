@@ -11,7 +11,20 @@ from jinja2.environment import Environment
 from campaign.campaignfile.octets import MOST_OF_A_TEMPLATE, PRIVATE_KEY, is_same_file, read_file
 
 SUFFIXES = frozenset(
-    {".j2", ".jinja", ".jinja2", ".txt", ".text", ".html", ".htm", ".md", ".markdown", ".mjml", ".css"}
+    {
+        ".j2",
+        ".jinja",
+        ".jinja2",
+        ".txt",
+        ".text",
+        ".html",
+        ".htm",
+        ".md",
+        ".markdown",
+        ".mjml",
+        ".css",
+        ".ics",
+    }
 )
 """The endings of files that a template may be, include, import or extend."""
 

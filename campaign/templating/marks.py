@@ -21,7 +21,10 @@ _SIGN_TO_HTML = {sign: html.escape(chr(mark)) for sign, mark in _SIGN_TO_MARK.it
 _SIGN_IN_URL = re.compile("%EF%B7%([9A][0-9A-F])", re.IGNORECASE)
 
 SIGNS = re.compile("[\ufdd0-\ufdef]")
-"""What a cell must not hold where it is rendered into Markdown."""
+"""What a cell must not hold where it is rendered into Markdown, or into a calendar."""
+
+LINE_END = "\ufdd0"
+"""A line end of a calendar's template; one of a value stays as it is, and is found after rendering."""
 
 
 def markup(rendered: str) -> str:

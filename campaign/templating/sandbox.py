@@ -19,9 +19,9 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
-from campaign.templating import dates, numbers
+from campaign.templating import dates, ical, numbers
 from campaign.templating.loader import FolderLoader
-from campaign.templating.marks import as_sign
+from campaign.templating.marks import LINE_END, as_sign
 from campaign.templating.processes.limits import is_memory_limited
 
 _LARGEST_PRODUCT = 10_000_000  # characters, items or bits
@@ -30,8 +30,18 @@ _LARGEST_PRODUCT = 10_000_000  # characters, items or bits
 class Environment(ImmutableSandboxedEnvironment):
     """A sandboxed Jinja2 environment for one kind of part."""
 
-    def __init__(self, folder: Path, *, html: bool, markdown: bool, private: Collection[Path]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        html: bool,
+        markdown: bool,
+        private: Collection[Path],
+        calendar: bool = False,
+    ) -> None:
         self.markdown = markdown
+        self.has_signs = markdown or calendar
+        extensions: list[type[Extension]] = [_MarkdownText] if markdown else []
         super().__init__(
             loader=FolderLoader(folder, private),
             undefined=StrictUndefined,
@@ -39,11 +49,12 @@ class Environment(ImmutableSandboxedEnvironment):
             auto_reload=False,
             keep_trailing_newline=True,
             finalize=_printed,
-            extensions=[_MarkdownText] if markdown else [],
+            extensions=[*extensions, *([_CalendarText] if calendar else [])],
         )
         del self.globals["lipsum"]
         del self.filters["random"]  # what is sent is what was previewed
         self.filters.update(number=numbers.number, money=numbers.money, date=dates.date)
+        self.filters.update(ical=ical.ical)
         self.filters.update(datetime=dates.datetime, int=numbers.whole, float=numbers.real)
         if markdown:
             # Values are text here: `e` has nothing to do, and `safe` says that a value is Markdown.
@@ -90,12 +101,29 @@ class _MarkdownText(Extension):
             )
 
 
+class _CalendarText(Extension):
+    """Writes the line ends of a template's own text as LINE_END (`marks`)."""
+
+    def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
+        for token in stream:
+            if token.type == "data":
+                yield Token(token.lineno, token.type, str(token.value).replace("\n", LINE_END))
+            else:
+                yield token
+
+
 def environment(
-    folder: Path, *, html: bool, markdown: bool = False, private: Collection[Path] = ()
+    folder: Path,
+    *,
+    html: bool,
+    markdown: bool = False,
+    calendar: bool = False,
+    private: Collection[Path] = (),
 ) -> Environment:
     """Return the environment for one kind of part; `html` escapes every value for HTML.
 
     Templates are read inside `folder` only; `private` files (list, ledger, secrets, keys) never.
     In Markdown, a value is text and never Markdown; pass what is rendered through `markup`.
+    In a calendar, the line ends of the template itself become LINE_END.
     """
-    return Environment(folder, html=html, markdown=markdown, private=private)
+    return Environment(folder, html=html, markdown=markdown, calendar=calendar, private=private)

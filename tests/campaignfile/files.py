@@ -56,6 +56,7 @@ attachments:
   - {path: "invoices/{{ invoice }}.pdf", name: "Invoice {{ invoice }}.pdf"}
   - {path: "letters/{{ item }}", each: "{{ letters.split(';') }}"}
 attachments_root: files
+calendar: body.txt.j2
 unsubscribe:
   mailto: unsubscribe@example.com
   url: "https://example.com/u/{{ unsubscribe.token }}"

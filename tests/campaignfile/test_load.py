@@ -312,7 +312,7 @@ class TestPlaces:
             ("attachments.1.path", "28:12"),
             ("attachments.7", "27:3"),
             ("headers.X-Campaign", "23:23"),
-            ("dkim.key_file", "36:53"),
+            ("dkim.key_file", "37:53"),
             ("nothing.at.all", "1:1"),
             ("", "1:1"),
         ],

@@ -167,6 +167,7 @@ def test_the_field_is_folded_and_says_what_it_signs(signers: dict[str, Signer]) 
     skeleton = mime.Skeleton([mime.attachment("a.pdf", bytes(300))], "b")
     lines = [
         headers.mailboxes("From", [Mailbox("Zoë", "news@example.com")]),
+        headers.mailboxes("Sender", [Mailbox("", "desk@example.com")]),
         headers.exact("List-Unsubscribe", f"<https://example.com/{'x' * 200}>"),
         headers.exact("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
         headers.exact("List-ID", "<news.example.com>"),
@@ -189,7 +190,9 @@ def test_the_field_is_folded_and_says_what_it_signs(signers: dict[str, Signer]) 
         tags = dict(tag.strip().split("=", 1) for tag in "".join(map(bytes.decode, lines))[16:].split(";"))
         assert list(tags) == ["v", "a", "c", "d", "s", "t", "h", "bh", "b"]
         assert (tags["c"], tags["t"], tags["d"]) == ("relaxed/relaxed", str(NOW), "example.com")
-        expected = "From From To Cc Subject Subject Date Reply-To MIME-Version Content-Type Content-Type"
+        expected = (
+            "From From Sender To Cc Subject Subject Date Reply-To MIME-Version Content-Type Content-Type"
+        )
         expected += " List-Unsubscribe List-Unsubscribe-Post List-ID"
         assert tags["h"].replace(" ", "").split(":") == expected.split()
         assert b" t=" not in signer.sign(chunks)

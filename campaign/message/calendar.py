@@ -1,0 +1,183 @@
+"""A rendered calendar → an invitation as mail programs take it (RFC 5545), or what is wrong with it.
+
+    calendar template → text whose own line ends are marked → content lines, unfolded, looked at, folded
+
+A line end of the template ends a property. One of a value would begin another: an attendee, or a link.
+So the template's are marked before it is rendered (`templating/marks.py`), and any other is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from jinja2 import TemplateNotFound
+
+from campaign.errors import Problem, UserError
+from campaign.message.content import Content
+from campaign.message.files import read_from
+from campaign.templating.compiled import compile_file
+from campaign.templating.marks import LINE_END
+from campaign.templating.names import ROW, Names
+from campaign.templating.sandbox import environment
+from campaign.templating.text import Text
+from campaign.wording import shown
+
+CALENDAR = "calendar"
+"""The key of the campaign file, and the template's name among the bodies."""
+
+_LINE = 75  # octets without the CRLF, RFC 5545 3.1
+# RFC 5545 3.1: no control character but a tab; and what some readers take for a line's end.
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
+_PROPERTY = re.compile(r"([A-Za-z0-9-]+)(?:;[^:\"]*(?:\"[^\"]*\"[^:\"]*)*)?:(.*)", re.DOTALL)
+_METHOD = re.compile(r"[A-Za-z0-9-]+")  # iana-token, RFC 5545 3.7.2
+_OF_EVENTS = ("UID", "DTSTAMP", "DTSTART")
+_OUTER = "VCALENDAR"
+
+
+class CalendarError(ValueError):
+    """The text is no invitation; the message is a sentence for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """An invitation: its METHOD, and its content lines, folded, with CRLF line ends."""
+
+    method: str
+    text: str
+
+
+class CalendarTemplate:
+    """The template of a campaign's invitations, if it has one; `problems` are what is wrong with it."""
+
+    def __init__(self, content: Content, names: Names) -> None:
+        self.problems: list[Problem] = []
+        self.text: Text | None = None
+        file = content.files.get(CALENDAR)
+        if file is None:
+            return
+        self._file = shown(file)
+        env = environment(content.folder, html=False, calendar=True, private=content.private)
+        place = content.problem(CALENDAR, "")
+        try:
+            name = content.template_name(file)
+            self.text = compile_file(name, env=env, place=place, names=names)
+        except TemplateNotFound as error:
+            self.problems.append(replace(place, message=str(error.message)))
+        except UserError as error:
+            self.problems += error.problems
+
+    def render(self, context: Mapping[str, object]) -> Calendar | None:
+        """Return a row's invitation, None where the campaign has none. Raises UserError."""
+        if self.text is None:
+            return None
+        try:
+            return calendar_of(self.text.render(context))
+        except _Broken as error:
+            row = context.get(ROW)
+            cells = row.items() if isinstance(row, Mapping) else ()
+            columns = [column for column, cell in cells if _CONTROL.search(cell)]
+            what = f"{error}{read_from(columns)}"
+            raise UserError(Problem(what, self._file, same=str(error))) from None
+        except CalendarError as error:
+            raise UserError(Problem(str(error), self._file)) from None
+
+
+class _Broken(CalendarError):
+    """A value has a character in it that could end its line."""
+
+
+def calendar_of(rendered: str) -> Calendar:
+    """Return the invitation in a rendered template, whose own line ends are LINE_END.
+
+    Lines are unfolded, blank ones dropped, and folded anew. Raises CalendarError.
+    """
+    found = _CONTROL.search(rendered)
+    if found is not None:
+        line = rendered[: found.start()].rpartition(LINE_END)[2]
+        name = re.match(r"[A-Za-z0-9-]*", line)
+        what = "line break" if found[0] in "\n\r\x85\u2028\u2029" else "control character"
+        raise _Broken(
+            f"{name[0] if name else ''}: a value has a {what} in it, and could begin a property; "
+            "write |ical behind it"
+        )
+    lines = list(_unfolded(rendered.split(LINE_END)))
+    method = _method(lines)
+    return Calendar(method, "".join(f"{_folded(line)}\r\n" for line in lines))
+
+
+def _unfolded(lines: Iterable[str]) -> Iterator[str]:
+    """RFC 5545 3.1: a line that begins with white space goes on with the one before it."""
+    whole = ""
+    for line in lines:
+        if not line.strip():
+            continue  # of a tag such as {% if … %} that stands alone on its line
+        if line[0] in " \t" and whole:
+            whole += line[1:]
+            continue
+        if whole:
+            yield whole
+        whole = line.lstrip()
+    if whole:
+        yield whole
+
+
+def _method(lines: Sequence[str]) -> str:
+    """Return a calendar's METHOD, after a look at what it must have. Raises CalendarError."""
+    if not lines:
+        raise CalendarError(f"BEGIN:{_OUTER} is missing: the calendar is blank")
+    within: list[str] = []
+    method = ""
+    events: list[tuple[str, set[str]]] = []  # each one's kind, and the properties that it has
+    for line in lines:
+        found = _PROPERTY.fullmatch(line)
+        if found is None:
+            raise CalendarError(f"{line[:60]!r} is no property of a calendar, such as SUMMARY:Lunch")
+        name, value = found[1].upper(), found[2].strip()
+        if not within and (name, value.upper()) != ("BEGIN", _OUTER):
+            raise CalendarError(f"BEGIN:{_OUTER} is missing before {line[:60]!r}")
+        if name == "BEGIN":
+            within.append(value.upper())
+            if len(within) == 2:
+                events.append((value.upper(), set()))
+        elif name == "END":
+            if within.pop() != value.upper():
+                raise CalendarError(f"{line[:60]!r} ends what did not begin")
+        elif len(within) == 1 and name == "METHOD":
+            method = value
+        elif len(within) == 2 and value:
+            events[-1][1].add(name)
+    if within:
+        raise CalendarError(f"END:{within[-1]} is missing")
+    _complete(method, events)
+    return method.upper()
+
+
+def _complete(method: str, events: Iterable[tuple[str, set[str]]]) -> None:
+    """RFC 5546 3.2: what an invitation must have. Raises CalendarError."""
+    timed = [(kind, names) for kind, names in events if kind != "VTIMEZONE"]
+    lacks = [] if method else ["METHOD"]
+    if not timed:
+        lacks.append("BEGIN:VEVENT")
+    lacks += [name for name in _OF_EVENTS if any(name not in names for _, names in timed)]
+    if lacks:
+        raise CalendarError(f"the calendar lacks {', '.join(lacks)}")
+    if not _METHOD.fullmatch(method):
+        raise CalendarError(f"METHOD is {method[:60]!r}; an invitation's is REQUEST")
+
+
+def _folded(line: str) -> str:
+    """Return a content line in lines of at most 75 octets; no character is split."""
+    octets = line.encode()
+    if len(octets) <= _LINE:
+        return line
+    pieces: list[bytes] = []
+    start, room = 0, _LINE
+    while start < len(octets):
+        end = min(start + room, len(octets))
+        while end < len(octets) and octets[end] & 0xC0 == 0x80:
+            end -= 1
+        pieces.append(octets[start:end])
+        start, room = end, _LINE - 1  # after the blank that a continued line begins with
+    return b"\r\n ".join(pieces).decode()
