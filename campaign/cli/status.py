@@ -46,11 +46,31 @@ def command(file: Path, as_json: bool, watch: bool) -> int:
                 if watch:
                     clear()
                 _show(campaign, ledger, summary, outlook, now)
-            if not watch or summary.sending is None:
+            if not watch or (summary.sending is None and not _is_shared_out(ledger)):
                 return OK
             time.sleep(_EVERY)
     finally:
         ledger.close()
+
+
+def _is_shared_out(ledger: Ledger) -> bool:
+    """Whether workers send it, who may come and go."""
+    if (machines := ledger.machines) is None:
+        return False
+    from campaign.ledger.machines import State
+
+    return machines.standing().state is State.SENDING
+
+
+def _machine_lines(ledger: Ledger) -> list[str]:
+    """Say what workers do, where they are to send it."""
+    if not _is_shared_out(ledger) or (machines := ledger.machines) is None:
+        return []
+    from campaign.wording import counted
+
+    runs = machines.runs()
+    lately = sum(run.lately for run in runs)
+    return [f"  {counted(len(runs), 'worker')} at it: {counted(lately, 'attempt')} in the last minute"]
 
 
 def _look(campaign: Identity, ledger: Ledger) -> tuple[Summary, Outlook | None, int]:
@@ -95,6 +115,7 @@ def _show(campaign: Identity, ledger: Ledger, summary: Summary, outlook: Outlook
         returned = returned_lines(ledger.returns(), shown(campaign.file))
     for line in (
         *terminal.summary_lines(campaign.name, summary),
+        *_machine_lines(ledger),
         *terminal.outlook_lines(outlook, campaign.windows, now),
         *terminal.domain_lines(ledger.history, now),
         *terminal.reply_lines(ledger.history.replies(now)),

@@ -75,6 +75,7 @@ def test_a_rate_holds_over_all_workers_and_stop_ends_them_all(
     folder.wait_for(Status.ACCEPTED, 12)
     shown = folder.run("workers", "campaign.yaml")
     assert "sending; 2 workers" in shown.stdout, shown.stdout
+    watching = folder.start("status", "campaign.yaml", "--watch")
     stopped = folder.run("stop", "campaign.yaml")
     assert "campaign send campaign.yaml" in stopped.stdout
     [(at_stop,)] = folder.rows("SELECT count(*) FROM attempts")
@@ -85,6 +86,8 @@ def test_a_rate_holds_over_all_workers_and_stop_ends_them_all(
     assert all(last - first > 0.8e9 for first, last in zip(starts, starts[5:], strict=False))
     assert folder.counts()["pending"] == 500 - len(starts)
     assert folder.state() == "stopped"
+    said, _ = watching.communicate(timeout=60)  # which ends when nobody sends any more
+    assert "2 workers at it" in said
 
 
 def test_a_worker_that_is_killed_leaves_doubt_and_the_others_send_the_rest(
