@@ -257,7 +257,8 @@ def _test(campaign: CampaignFile, ledger: Ledger, options: Options, audience: Au
     row = recipients.row(options.row)
     renderer.render(row, date=datetime.now(UTC))  # what is wrong with it is said before anybody connects
     login = options.login or login_of(campaign)
-    with leased(campaign, ledger, options.wait, audience.waiting) as lease:
+    shared = ledger.machines is not None  # a test takes no row from anybody
+    with leased(campaign, ledger, options.wait, audience.waiting, shared=shared) as lease:
         _refuse_long_wait(campaign, lease, len(options.test_to))
         trial = Trial(row, options.test_to, lease)
         once = Patience(openings=1)
