@@ -15,12 +15,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from celery import Celery
-from celery.utils.log import get_task_logger
-from kombu.exceptions import OperationalError
-
 from campaign.campaignfile.location import PostgresLocation
 from campaign.delivery import Result
+from campaign.errors import UserError
 from campaign.ledger import Ledger
 from campaign.ledger.machines import State
 from campaign.ledger.protocols import Claim
@@ -28,6 +25,13 @@ from campaign.sending.accounts import load_accounts
 from campaign.sending.bundle import read
 from campaign.sending.drain import drain as drained
 from campaign.sending.drain import machines_of
+
+try:
+    from celery import Celery
+    from celery.utils.log import get_task_logger
+    from kombu.exceptions import OperationalError
+except ImportError:
+    raise UserError("workers that a broker starts need Celery: pip install 'campaign[celery]'") from None
 
 BROKER = "CAMPAIGN_BROKER"
 LEDGER = "CAMPAIGN_LEDGER"

@@ -160,6 +160,19 @@ def test_a_worker_sends_only_with_accounts_of_its_own(postfix: Postfix, machines
     assert (refused.returncode, "--accounts" in refused.stderr) == (2, True)
 
 
+def test_a_broker_needs_its_variable_and_workers_a_shared_ledger(
+    postfix: Postfix, machines_for: MachinesFor
+) -> None:
+    folder = machines_for(postfix, workers={"broker_env": "NO_SUCH_BROKER"})
+    folder.people(1)
+    refused = folder.send()
+    assert (refused.returncode, "NO_SUCH_BROKER is not set" in refused.stderr) == (2, True)
+    assert folder.state() == ""
+    folder.write(workers={}, ledger="ledger.db")
+    refused = folder.run("check", "campaign.yaml")
+    assert (refused.returncode, "and this one is a file" in refused.stderr) == (2, True), refused
+
+
 def test_ctrl_c_ends_a_worker_after_the_answers_that_are_due(
     postfix: Postfix, machines_for: MachinesFor
 ) -> None:
