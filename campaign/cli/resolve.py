@@ -35,8 +35,10 @@ _TIMES = ("%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "
     help="A Postfix or Exim log; what it says was sent is accepted.",
 )
 @click.option("--by-address", is_flag=True, help="The ledger is lost: look for addresses in the log.")
-@click.option("--since", type=click.DateTime(_TIMES), help="With --by-address: when it was sent, from …")
-@click.option("--until", type=click.DateTime(_TIMES), help="… until, in local time.")
+@click.option(
+    "--since", metavar="DATE", type=click.DateTime(_TIMES), help="With --by-address: when it was sent, from …"
+)
+@click.option("--until", metavar="DATE", type=click.DateTime(_TIMES), help="… until, in local time.")
 @click.option("--yes", is_flag=True, help="With --by-address: do not ask.")
 @click.option(
     "--nothing-missing", is_flag=True, help="This copy of the ledger is complete: nothing was sent since."
@@ -61,7 +63,8 @@ def command(
     campaign resolve FILE --accepted anna@example.com ben@example.com
     campaign resolve FILE --pending --all
     campaign resolve FILE --from-log /var/log/mail.log
-    campaign resolve FILE --from-log mail.log --by-address --since 2026-03-20 --until 2026-03-21
+    campaign resolve FILE --from-log LOG --by-address \\
+      --since 2026-03-20 --until 2026-03-21
     """
     from campaign.campaignfile.identity import identify
     from campaign.ledger import Ledger

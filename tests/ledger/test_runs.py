@@ -237,6 +237,7 @@ def test_a_late_answer_does_not_undo_what_was_decided_meanwhile(location: Locati
     other.close()
 
 
+@pytest.mark.kinds("sqlite")  # in a database, rates are booked by all of them
 def test_two_campaigns_of_a_ledger_do_not_send_at_once(location: Location, ledger: Ledger) -> None:
     other = Ledger.open(location, "letters")
     enrol(other, people(ANNA))
