@@ -19,6 +19,7 @@ LONGEST = 140
 _PADDING = re.compile(
     r"[\u034f\u00ad\u061c\u180e\u200b-\u200f\u2060-\u2064\u2800\u3164\ufeff\u00a0\u2007\u202f]+"
 )
+_FOLDED = re.compile(r"[ \t\r\n\f]+")
 _UNSHOWN = {"style", "script", "title", "head", "template", "noscript"}
 
 
@@ -35,8 +36,9 @@ def inbox_line(opened: OpenedMessage) -> InboxLine:
     """Return a message's line: the sender's name, or the address where there is none."""
     name, address = parseaddr(opened.header("From"))
     text = _first_text(opened.html) if opened.html is not None else opened.text or ""
-    beginning = " ".join(_PADDING.sub(" ", text).split())
-    return InboxLine(name or address, opened.header("Subject"), beginning[:LONGEST])
+    # Padding takes room in the line and shows nothing: what follows it does not fit.
+    room = _FOLDED.sub(" ", text).strip()[:LONGEST]
+    return InboxLine(name or address, opened.header("Subject"), " ".join(_PADDING.sub(" ", room).split()))
 
 
 def _first_text(html: str) -> str:
@@ -67,6 +69,5 @@ class _Text(HTMLParser):
             self._unshown = max(0, self._unshown - 1)
 
     def handle_data(self, data: str) -> None:
-        # Padding takes room too, but shows nothing.
-        if not self._unshown and len(_PADDING.sub("", self.text)) < 2 * LONGEST:
+        if not self._unshown and len(_FOLDED.sub(" ", self.text)) < 2 * LONGEST:
             self.text += data

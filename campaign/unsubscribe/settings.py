@@ -14,6 +14,7 @@ from campaign.campaignfile.identity import identify
 from campaign.campaignfile.location import Location
 from campaign.campaignfile.readers import is_template
 from campaign.campaignfile.yamlmarks import read
+from campaign.errors import UserError
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +31,21 @@ class Settings:
 
 
 def read_settings(file: Path) -> Settings:
-    """Read the campaign file. Raises UserError where it cannot be read."""
+    """Read the campaign file.
+
+    Raises UserError where it cannot be read, and where its links have a token that the ledger does not know.
+    """
     identity = identify(file)
-    values = read(identity.file).value
+    document = read(identity.file)
+    values = document.value
     unsubscribe = values.get("unsubscribe") if isinstance(values, dict) else None
     unsubscribe = unsubscribe if isinstance(unsubscribe, dict) else {}
+    if "unsubscribe.token" in str(unsubscribe.get("url", "")):
+        what = (
+            "links with unsubscribe.token are for a page of your own, which shares its secret; this page"
+            " knows a row by {{ bounce.token }}: write that"
+        )
+        raise UserError(document.problem(("unsubscribe", "url"), what))
     mailto, texts = unsubscribe.get("mailto"), unsubscribe.get("texts")
     return Settings(
         identity.name,

@@ -117,7 +117,7 @@ class Application:
 def _record(returns: Returns, mailed: Mailed) -> None:
     """Record the wish, each request as one of its own: after an undo by hand, it is obeyed again."""
     now = time.time_ns()
-    said = [Said(Kind.UNSUBSCRIBED, (mailed.own,), "one click")]
+    said = [Said(Kind.UNSUBSCRIBED, (mailed.own,), "one-click")]
     recorded = returns.record(mailed, said, f"one-click {now}", now, Rules())
     if [one.fate for one in recorded] != [Fate.SUPPRESSED]:
         raise UserError(f"the ledger did not take it: {', '.join(one.fate for one in recorded)}")

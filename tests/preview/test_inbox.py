@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from campaign.delivery import Envelope, Message
+from campaign.message.preheader import with_preheader
 from campaign.preview.frame import framed
 from campaign.preview.inbox import LONGEST, InboxLine, inbox_line
 from campaign.preview.opened import OpenedMessage
@@ -26,6 +27,7 @@ def opened(html: str | None, text: str | None = None, sender: str = "Ann <ann@ex
         ("<head><title>No</title><style>p{}</style></head><body><!-- no -->Yes<script>no</script>", "Yes"),
         ("<table><tr><td>one</td><td>two</td></tr></table>", "one two"),
         ("<p>a&#847;&#8199;&#65279;b</p>", "a b"),
+        (with_preheader("<body><p>Dear Ann</p></body>", "Spring begins"), "Spring begins"),
         ("", ""),
     ],
 )
@@ -39,7 +41,7 @@ def test_without_html_the_text_begins_it() -> None:
 
 
 def test_it_is_no_longer_than_the_widest_list() -> None:
-    assert len(inbox_line(opened("<p>" + "word " * 1000)).beginning) == LONGEST
+    assert len(inbox_line(opened("<p>" + "word" * 1000)).beginning) == LONGEST
 
 
 def test_an_image_on_the_network_becomes_a_box_with_alt_and_size() -> None:

@@ -93,7 +93,7 @@ def test_a_post_unsubscribes_the_rows_address_alone(file: Path) -> None:
     assert code == 200
     assert "Location" not in headers
     assert "b•••@example.com" in page
-    assert suppressed(file) == {BEN: "unsubscribed: one click"}
+    assert suppressed(file) == {BEN: "unsubscribed: one-click"}
 
 
 def test_a_second_post_is_obeyed_after_an_undo(file: Path) -> None:
@@ -293,3 +293,13 @@ def _click(browser: Browser, file: Path, port: int) -> None:
     assert page.context.cookies() == []
     page.close()
     assert list(suppressed(file)) == [ANNA]
+
+
+def test_links_of_a_page_of_ones_own_are_refused_at_the_start(file: Path) -> None:
+    file.write_text(file.read_text().replace("bounce.token", "unsubscribe.token"))
+    done = subprocess.run(
+        [sys.executable, "-m", "campaign", "unsubscribe-server", str(file)], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "knows a row by {{ bounce.token }}: write that" in done.stderr
+    assert ask(Application(file), "POST", f"/{TOKENS[ANNA]}")[0] == 503
