@@ -12,7 +12,6 @@ import contextlib
 import errno
 import io
 import os
-import signal
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -24,7 +23,7 @@ from campaign.cli.codes import BUG, DISCONNECTED, HELD, INTERRUPTED, OK, TRY_AGA
 from campaign.cli.following import ALL, FOLLOWING
 from campaign.cli.groups import WholeLines
 from campaign.cli.output import echo, echo_error, say, silence
-from campaign.cli.signals import ending_signals
+from campaign.cli.signals import end_by_signals
 from campaign.errors import BrokenOff, ConnectFailed, LeaseHeld, LeaseLost, UserError
 
 _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
@@ -108,8 +107,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(arguments: list[str] | None) -> int:
     # SIGTERM and SIGHUP end a command as Ctrl-C does: what is open is closed, and the exit code is 130.
     with contextlib.suppress(ValueError):  # not in the main thread
-        for number in ending_signals():
-            signal.signal(number, signal.default_int_handler)
+        end_by_signals()
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # it was closed before we began

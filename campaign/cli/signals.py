@@ -22,6 +22,26 @@ def ending_signals() -> list[signal.Signals]:
     return [signal.SIGTERM, hangup]
 
 
+class Interrupted(KeyboardInterrupt):
+    """A signal asked the command to end.
+
+    Of a class of its own: where KeyboardInterrupt itself leaves an `exec` of source, as in the making of a
+    dataclass, CPython notes it, and ends the process by SIGINT whatever code it exits with.
+    """
+
+
+def end_by_signals() -> None:
+    """Let Ctrl-C, SIGTERM and SIGHUP raise Interrupted; main thread only (else ValueError)."""
+    for number in ending_signals():
+        signal.signal(number, _raise)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where the shell turned it off
+        signal.signal(signal.SIGINT, _raise)
+
+
+def _raise(number: int, frame: FrameType | None) -> None:
+    raise Interrupted
+
+
 @contextmanager
 def interruptible(run: Interruptible) -> Iterator[None]:
     """Turn signals into `interrupt` while the context is open."""
