@@ -176,7 +176,7 @@ class Run(Protocol):
         They come in list order; `again_first`: those that were tried before come first.
         """
 
-    def release(self, keys: Sequence[str]) -> None:
+    def unclaim(self, keys: Sequence[str]) -> None:
         """Let go of rows that were claimed and not sent."""
 
     def is_due(self, key: str) -> bool:

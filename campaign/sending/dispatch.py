@@ -61,13 +61,13 @@ class Dispatch:
     """See the module. Every method may be called from any connection's thread."""
 
     def __init__(
-        self, ledger: Run, gate: Gate, policy: RetryPolicy, breaker: Breaker, *, limit: int | None = None
+        self, run: Run, gate: Gate, policy: RetryPolicy, breaker: Breaker, *, limit: int | None = None
     ) -> None:
         self.gate = gate
         self.stopped: Stop | None = None
         self.finished = False  # nothing is left to send, and no connection holds a row
         self.at_once = threading.Event()  # do not even wait for answers
-        self._ledger = ledger
+        self._run = run
         self._policy = policy
         self._breaker = breaker
         self._left = limit
@@ -102,7 +102,7 @@ class Dispatch:
                 return None
             if not self._claims:
                 # Who was greylisted waits for their time, and then goes first: each new row is put off too.
-                self._claims.extend(self._ledger.claim(utc, CLAIMS, again_first=self._throttles > 0))
+                self._claims.extend(self._run.claim(utc, CLAIMS, again_first=self._throttles > 0))
             if not self._claims:
                 return self._nothing_due(utc)
             self._out += 1
@@ -151,7 +151,7 @@ class Dispatch:
             trip = self._breaker.note(verdict, answer)
             if trip is not None and self.stopped is None:
                 self._stop(Stop(Ending.PAUSED, trip.why))
-                self._ledger.trip(utc, take_back=trip.by_refusals)
+                self._run.trip(utc, take_back=trip.by_refusals)
 
     def give_back(self) -> None:
         """Give a row back that was not sent; the ledger is told by whoever holds it."""
@@ -190,10 +190,10 @@ class Dispatch:
 
     def _is_finished(self, utc: int) -> bool:
         """Whether nothing is left to send, now or later."""
-        return not self._out and not self._claims and self._ledger.next_due(utc) is None
+        return not self._out and not self._claims and self._run.next_due(utc) is None
 
     def _nothing_due(self, utc: int) -> Later | None:
-        due = self._ledger.next_due(utc)
+        due = self._run.next_due(utc)
         if due is not None:
             why = "those that are left were put off by the server" if not self._out else ""
             return Later(max(due - utc, SECOND // 100), why)

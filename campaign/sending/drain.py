@@ -93,7 +93,7 @@ def drain(
                 _minded(sender, campaign, run, machines, standing.generation, seconds),
                 sending(sender),
             ):
-                stop = sender.run()
+                stop = sender.send()
     if stop.ending is Ending.PAUSED:  # a server that this machine cannot reach may be reached from others
         machines.end(State.PAUSED, stop.why, standing.generation)
     machines.finish()

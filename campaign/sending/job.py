@@ -199,18 +199,16 @@ def run(campaign: CampaignFile, options: Options, audience: Audience) -> Finishe
                 return _test(campaign, ledger, options, audience)
             case Mode.SEND | Mode.REHEARSAL:
                 refuse_other_file(campaign, ledger)
-                with leased(campaign, ledger, options.wait, audience.waiting) as lease:
+                with leased(campaign, ledger, options.wait, audience.waiting) as run:
                     audience.leased(ledger)
-                    return _send(campaign, ledger, lease, options, audience)
+                    return _send(campaign, ledger, run, options, audience)
 
 
-def _send(
-    campaign: CampaignFile, ledger: Ledger, lease: Run, options: Options, audience: Audience
-) -> Finished:
+def _send(campaign: CampaignFile, ledger: Ledger, run: Run, options: Options, audience: Audience) -> Finished:
     rehearsal = options.mode is Mode.REHEARSAL
     secrets = Secrets.placeholder() if rehearsal else secrets_of(campaign, ledger.secret)
     login = options.login or login_of(campaign)
-    plan = _plan(campaign, ledger, lease, secrets, options, audience)
+    plan = _plan(campaign, ledger, run, secrets, options, audience)
     audience.planned(plan)
     if plan.asks and not _agreed(plan, options, audience):
         return Finished(Stop(Ending.DECLINED))
@@ -221,7 +219,7 @@ def _send(
         recipients, rows = preparation.recipients, preparation.enrolment.to_send()
         packed = pack(campaign, preparation.renderer, recipients.columns, rows, secrets)
     with suppress(LedgerBusy):  # who has it locked has not taken the lease
-        lease.heartbeat(time.time_ns())
+        run.heartbeat(time.time_ns())
     preparation.enrolment.apply(time.time_ns())
     ledger.adopt(key_of(campaign) if plan.to_send else None)
     if plan.to_send:
@@ -233,10 +231,10 @@ def _send(
         return Finished(Stop(Ending.DONE if packed is None else Ending.HANDED_OVER), summary)
     began = time.monotonic()
     with closing(Ahead(preparation.renderer)) as drafted:
-        sender = Sender(campaign, drafted, lease, login, audience, limit=options.limit)
+        sender = Sender(campaign, drafted, run, login, audience, limit=options.limit)
         drafted.follow(sender.dispatch.upcoming)
         with audience.sending(sender, plan.to_send):
-            stop = sender.run()
+            stop = sender.send()
     took = time.monotonic() - began
     now = time.time_ns()
     summary = replace(ledger.history.summary(now), sending=None)  # that was us
@@ -244,7 +242,7 @@ def _send(
     copies = summary.copies_not_started + summary.copies[Status.IN_FLIGHT]
     left = plan.addresses_of(summary.waiting - copies) + copies
     ahead = sender.outlook(left, summary.next_due, summary.last_due) if left else None
-    return Finished(stop, summary, replies, (), took, lease.suppressed_by_it(), ahead)
+    return Finished(stop, summary, replies, (), took, run.suppressed_by_it(), ahead)
 
 
 def _test(campaign: CampaignFile, ledger: Ledger, options: Options, audience: Audience) -> Finished:
@@ -258,13 +256,13 @@ def _test(campaign: CampaignFile, ledger: Ledger, options: Options, audience: Au
     renderer.render(row, date=datetime.now(UTC))  # what is wrong with it is said before anybody connects
     login = options.login or login_of(campaign)
     shared = ledger.machines is not None  # a test takes no row from anybody
-    with leased(campaign, ledger, options.wait, audience.waiting, shared=shared) as lease:
-        _refuse_long_wait(campaign, lease, len(options.test_to))
-        trial = Trial(row, options.test_to, lease)
+    with leased(campaign, ledger, options.wait, audience.waiting, shared=shared) as run:
+        _refuse_long_wait(campaign, run, len(options.test_to))
+        trial = Trial(row, options.test_to, run)
         once = Patience(openings=1)
         sender = Sender(campaign, TrialRenderer(renderer, row), trial, login, audience, patience=once)
         with audience.sending(sender, len(options.test_to)):
-            stop = sender.run()
+            stop = sender.send()
     return Finished(stop, results=tuple(trial.results.values()))
 
 
@@ -308,10 +306,10 @@ def _agreed(plan: Plan, options: Options, audience: Audience) -> bool:
     return True
 
 
-def _refuse_long_wait(campaign: CampaignFile, lease: Run, addresses: int) -> None:
+def _refuse_long_wait(campaign: CampaignFile, run: Run, addresses: int) -> None:
     pace = LocalPace(campaign.windows)
     now = clock.moment()
-    load_pace(pace, scope_of(campaign), campaign.windows, lease, now)
+    load_pace(pace, scope_of(campaign), campaign.windows, run, now)
     seconds = pace.finish(now.steady, addresses) / SECOND
     if seconds > _TEST_PATIENCE:
         minutes = counted(round(seconds / 60), "minute")

@@ -51,7 +51,7 @@ class Shared:
 
     campaign: CampaignFile
     renderer: Renders
-    ledger: Run
+    run: Run
     dispatch: Dispatch
     opener: Opener
     waits: Waits
@@ -65,7 +65,7 @@ class Lane:
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._dispatch = shared.dispatch
-        self._ledger = shared.ledger
+        self._run = shared.run
         self._connection: Connection | None = None
         self._next: Work | None = None  # rendered, and not submitted yet
         self._open: dict[str, Work] = {}  # submitted, by key
@@ -74,7 +74,7 @@ class Lane:
         self._quiet_since = time.monotonic()
         self._random = random.Random()  # noqa: S311  (jitter, no secret)
 
-    def run(self) -> None:
+    def work(self) -> None:
         """Send until there is nothing left to do. Raises ConnectFailed, LedgerFull, LeaseLost."""
         while True:
             wait = self._fill()
@@ -142,7 +142,7 @@ class Lane:
                 self._next = self._render(claim)
 
     def _submit(self, work: Work) -> None:
-        if not self._ledger.is_due(work.message.key):
+        if not self._run.is_due(work.message.key):
             self._drop_next()  # suppressed, forgotten or settled while it waited here
             return
         if self._connection is None:
@@ -243,7 +243,7 @@ class Lane:
             now = clock.moment()
             if now.steady > planned + TARDY:  # a slow disk, or others who were faster
                 planned = now.steady + delay
-                self._ledger.put_off(replace(intent, started_at=now.utc + delay, steady=planned))
+                self._run.put_off(replace(intent, started_at=now.utc + delay, steady=planned))
             elif delay := booking.start(now.steady):
                 if delay > SECOND and self._dispatch.stopped is not None:
                     return False
@@ -253,7 +253,7 @@ class Lane:
 
     def _may_write(self) -> bool:
         """Whether the lease is certainly ours still: a process that was suspended cannot know."""
-        return self._ledger.holds(clock.steady())
+        return self._run.holds(clock.steady())
 
     def _abandon(self, why: str) -> None:
         """End a transaction past 354: only closing the socket does that, never a dot."""
@@ -279,7 +279,7 @@ class Lane:
             result = decide(one, verdict, standing, policy=policy, now=utc, random=self._random)
             done.append((work, one.answers[0], verdict, result))
         try:
-            granted = self._ledger.record([result for *_, result in done], [intent] if intent else [])
+            granted = self._run.record([result for *_, result in done], [intent] if intent else [])
         finally:  # an answer was given, whatever becomes of the intent
             for work, own, verdict, result in done:
                 if verdict not in (Verdict.SESSION, Verdict.UNSENT, Verdict.IN_DOUBT):
@@ -295,7 +295,7 @@ class Lane:
             message = made(self._shared.renderer, claim.recipient)
         except Overrun as error:  # no other row would fare better
             self._dispatch.give_back()
-            self._ledger.release([claim.key])
+            self._run.unclaim([claim.key])
             self._dispatch.stop(Stop(Ending.PAUSED, "; ".join(map(str, error.problems))))
             return None
         except UserError as error:
@@ -303,16 +303,16 @@ class Lane:
             return None
         except BaseException:
             self._dispatch.give_back()
-            self._ledger.release([claim.key])
+            self._run.unclaim([claim.key])
             raise
-        message = owed(message, claim, self._ledger)
+        message = owed(message, claim, self._run)
         booking = self._dispatch.gate.book(message.key, len(message.envelope.recipients))
         return Work(claim, message, booking, clock.steady())
 
     def _put_aside(self, claim: Claim, error: UserError) -> None:
         result = unmade(claim, "; ".join(problem.message for problem in error.problems), time.time_ns())
         if not claim.copy:  # which stays claimed, and owed: the next run tries it again
-            self._ledger.record([result], [])
+            self._run.record([result], [])
         self._dispatch.put_aside("; ".join(map(str, error.problems)))
         self._shared.on_result(claim, result)
 
@@ -321,7 +321,7 @@ class Lane:
         if work is not None:
             work.booking.give_back()
             self._dispatch.give_back()
-            self._ledger.release([work.message.key])
+            self._run.unclaim([work.message.key])
 
     def _worn_out(self) -> bool:
         """Whether the session has carried as many messages as it should (RFC 9422 4.1: MAILMAX)."""

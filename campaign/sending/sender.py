@@ -59,7 +59,7 @@ class Sender:
         self,
         campaign: CampaignFile,
         renderer: Renders,
-        ledger: Run,
+        run: Run,
         login: Callable[[], Login | None],
         listener: Listener,
         *,
@@ -67,18 +67,18 @@ class Sender:
         patience: Patience | None = None,
     ) -> None:
         self.campaign = campaign
-        self.ledger = ledger
+        self._run = run
         self._pace = LocalPace(campaign.windows)
         self._breaker = self._armed_breaker()
         # A rate that machines share is booked in the ledger.
-        self._slots = ledger.slots(campaign.windows) if campaign.windows else None
+        self._slots = run.slots(campaign.windows) if campaign.windows else None
         gate = Gate(self._pace) if self._slots is None else SharedGate(self._pace, self._slots)
-        self.dispatch = Dispatch(ledger, gate, campaign.retry, self._breaker, limit=limit)
+        self.dispatch = Dispatch(run, gate, campaign.retry, self._breaker, limit=limit)
         self._waits = waits = Waits(listener.waiting)
         opener = Opener(campaign.smtp, login, patience, waits, self.dispatch.ended)
         self._opened = threading.Event()  # a first session
         self._shared = Shared(
-            campaign, renderer, ledger, self.dispatch, opener, waits, listener.attempted, self._opened
+            campaign, renderer, run, self.dispatch, opener, waits, listener.attempted, self._opened
         )
         self._lock = threading.Lock()
         self._working = 0  # threads
@@ -88,28 +88,28 @@ class Sender:
     def _armed_breaker(self) -> Breaker:
         """Return the breaker, with what earlier runs of the campaign have seen."""
         limits = self.campaign.stop_when
-        recent = self.ledger.recent_verdicts(WINDOW)
+        recent = self._run.recent_verdicts(WINDOW)
         connections = self.campaign.smtp.connections
         breaker = Breaker(limits.refused, limits.in_doubt, recent, connections)
         if (trip := breaker.judged()) is None:
             return breaker
         # A run died before it could say so.
-        self.ledger.trip(time.time_ns(), take_back=trip.by_refusals)
+        self._run.trip(time.time_ns(), take_back=trip.by_refusals)
         return Breaker(limits.refused, limits.in_doubt, (), connections)
 
-    def run(self) -> Stop:
-        """Send, and return why it ended. `ledger` is a run that holds the lease.
+    def send(self) -> Stop:
+        """Send, and return why it ended. The run that it was given holds the lease.
 
         Raises what a thread could not handle: LeaseLost, or a bug.
         """
         try:
-            return self._run()
+            return self._send()
         finally:
             if self._slots is not None:
                 self._slots.close()
 
-    def _run(self) -> Stop:
-        load_pace(self._pace, scope_of(self.campaign), self.campaign.windows, self.ledger, clock.moment())
+    def _send(self) -> Stop:
+        load_pace(self._pace, scope_of(self.campaign), self.campaign.windows, self._run, clock.moment())
         self._beat()
         # They may hang in the system's connect(); who must stop at once does not wait for that.
         count = max(1, self.campaign.smtp.connections)
@@ -130,9 +130,9 @@ class Sender:
             hurried += _SLICE if self.dispatch.at_once.is_set() else 0
             self._beat()
             self._behind()
-        self.ledger.release(self.dispatch.unclaimed())
+        self._run.unclaim(self.dispatch.unclaimed())
         if self._failure is None and self.dispatch.stopped is None and self._breaker.sound():
-            self.ledger.release_held()
+            self._run.release_held()
         self._write_the_rest()
         if self._failure is not None:
             raise self._failure
@@ -149,7 +149,7 @@ class Sender:
     def _behind(self) -> int:
         """Try to write what the ledger has kept; return how much is left that can be written later."""
         with self._answered_for():
-            return self.ledger.catch_up()
+            return self._run.catch_up()
         return 0
 
     def outlook(self, addresses: int, due: int | None, last_due: int | None) -> Outlook:
@@ -170,7 +170,7 @@ class Sender:
         now = clock.moment()
         if now.steady - self._beaten >= _HEARTBEAT:
             with self._answered_for(), suppress(LedgerBusy):  # tried again in the next slice
-                self.ledger.heartbeat(now.utc, now.steady)
+                self._run.heartbeat(now.utc, now.steady)
                 self._beaten = now.steady
 
     @contextmanager
@@ -189,7 +189,7 @@ class Sender:
         lost: ConnectFailed | None = None
         with self._answered_for():
             try:
-                lane.run()
+                lane.work()
             except ConnectFailed as error:
                 lost = error
         with self._answered_for():

@@ -22,10 +22,10 @@ from campaign.model import Recipient, Window
 
 
 class Trial:
-    """A run of test messages to these addresses; `ledger` holds the lease, and the rate's history."""
+    """A run of test messages to these addresses; `run` holds the lease and knows the rate's history."""
 
-    def __init__(self, row: Recipient, addresses: Sequence[str], ledger: Run) -> None:
-        self._ledger = ledger
+    def __init__(self, row: Recipient, addresses: Sequence[str], run: Run) -> None:
+        self._run = run
         self._lock = threading.Lock()
         self._waiting = [
             replace(row, number=number, key=f"test {number}", email=address, name="")
@@ -42,7 +42,7 @@ class Trial:
             self._claimed.update((row.key, row) for row in taken)
             return [Claim(row, 0) for row in taken]
 
-    def release(self, keys: Sequence[str]) -> None:
+    def unclaim(self, keys: Sequence[str]) -> None:
         """See `Run`."""
         with self._lock:
             self._waiting = [row for key in keys if (row := self._claimed.pop(key, None))] + self._waiting
@@ -62,17 +62,17 @@ class Trial:
                 self._claimed.pop(result.key, None)
                 self.results[result.key] = result
             for intent in intents:
-                self._ledger.note_start(intent.started_at, len(intent.addresses), intent.steady)
+                self._run.note_start(intent.started_at, len(intent.addresses), intent.steady)
             return {intent.key for intent in intents}
 
     def catch_up(self) -> int:
         """See `Run`."""
-        return self._ledger.catch_up()
+        return self._run.catch_up()
 
     @property
     def has_sent(self) -> bool:
         """See `Run`."""
-        return self._ledger.has_sent
+        return self._run.has_sent
 
     def recent_verdicts(self, count: int) -> list[Verdict]:
         """See `Run`. What happens to a test is no result of the campaign."""
@@ -90,35 +90,35 @@ class Trial:
 
     def is_suppressed(self, address: str) -> bool:
         """See `Run`."""
-        return self._ledger.is_suppressed(address)
+        return self._run.is_suppressed(address)
 
     def ages(self, scope: Scope, now: Moment, period: int, places: int) -> list[tuple[int, int]]:
         """See `Run`."""
-        return self._ledger.ages(scope, now, period, places)
+        return self._run.ages(scope, now, period, places)
 
     def slots(self, windows: Sequence[Window]) -> Slots | None:
         """See `Run`."""
-        return self._ledger.slots(windows)
+        return self._run.slots(windows)
 
     def note_start(self, started_at: int, addresses: int, steady: int | None = None) -> None:
         """See `Run`."""
-        self._ledger.note_start(started_at, addresses, steady)
+        self._run.note_start(started_at, addresses, steady)
 
     def put_off(self, intent: Intent) -> None:
         """See `Run`. It is counted once more: no row has its first start."""
-        self._ledger.note_start(intent.started_at, len(intent.addresses), intent.steady)
+        self._run.note_start(intent.started_at, len(intent.addresses), intent.steady)
 
     def heartbeat(self, now: int, steady: int | None = None) -> None:
         """See `Run`."""
-        self._ledger.heartbeat(now, steady)
+        self._run.heartbeat(now, steady)
 
     def holds(self, steady: int) -> bool:
         """See `Run`."""
-        return self._ledger.holds(steady)
+        return self._run.holds(steady)
 
     def end(self, now: int) -> None:
         """See `Run`."""
-        self._ledger.end(now)
+        self._run.end(now)
 
 
 class TrialRenderer:

@@ -62,7 +62,7 @@ def run(campaign: CampaignFile, label: str) -> tuple[Ending, dict[str, Status]]:
         enrolment.apply(time.time_ns())
         sending = ledger.start(scope_of(campaign), time.time_ns())
         renderer = Renderer(campaign, COLUMNS, Secrets.placeholder())
-        stop = Sender(campaign, renderer, sending, lambda: None, Heard()).run()
+        stop = Sender(campaign, renderer, sending, lambda: None, Heard()).send()
         return stop.ending, {entry.email: entry.status for entry in ledger.history.entries(time.time_ns())}
     finally:
         ledger.close()

@@ -239,7 +239,7 @@ class EnrolmentAgainstADict(RuleBasedStateMachine):
             self.sending.record((result(stored, Status(status)),), ())
             known.status = Status(status)
             known.attempts += status != "in_doubt"
-        self.sending.release(list(claims))
+        self.sending.unclaim(list(claims))
 
     @rule(key=st.sampled_from(KEYS), status=st.sampled_from([Status.ACCEPTED, Status.PENDING]))
     def resolve(self, key: str, status: Status) -> None:

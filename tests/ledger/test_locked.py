@@ -42,7 +42,7 @@ def test_results_are_kept_until_the_ledger_is_free(path: Path, ledger: Ledger) -
         assert sending.catch_up() == 3
         assert statuses(ledger) == {ANNA: "in_flight", BEN: "pending", CLEO: "pending"}
         # Whose answer is kept is not mailed again, and the run is not over.
-        sending.release([CLEO])
+        sending.unclaim([CLEO])
         assert [claim.key for claim in sending.claim(NOW, 10)] == [CLEO]
         assert sending.next_due(NOW) == NOW + SECOND
     assert sending.catch_up() == 0

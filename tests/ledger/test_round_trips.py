@@ -43,7 +43,7 @@ def test_at_most_two_commits_for_a_round_trip(
     told: Counter[str] = Counter()
     sqlite(ledger)._connection.set_trace_callback(lambda statement: told.update([statement.split()[0]]))
 
-    stop = Sender(campaign, preparation.renderer, sending, lambda: None, Heard()).run()
+    stop = Sender(campaign, preparation.renderer, sending, lambda: None, Heard()).send()
 
     assert stop.ending is Ending.DONE, stop
     assert ledger.history.summary(time.time_ns()).counts[Status.ACCEPTED] == PEOPLE

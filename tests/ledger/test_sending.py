@@ -131,7 +131,7 @@ def test_nobody_is_claimed_twice(ledger: Ledger) -> None:
     assert first == [ANNA, BEN]
     assert [claim.recipient.key for claim in sending.claim(NOW, 2)] == [CLEO]
     assert sending.claim(NOW, 2) == []
-    sending.release([BEN])
+    sending.unclaim([BEN])
     assert [claim.recipient.key for claim in sending.claim(NOW, 2)] == [BEN]
 
 
@@ -258,7 +258,7 @@ def test_a_clock_set_back_does_not_starve_what_is_deferred(ledger: Ledger) -> No
     for key, delay in ((ANNA, HOUR), (BEN, 30 * DAY)):
         sending.record((), (intent(key),))
         sending.record((result(key, Status.DEFERRED, due_at=NOW + delay),), ())
-    sending.release([CLEO])
+    sending.unclaim([CLEO])
     assert [c.recipient.key for c in sending.claim(NOW, 10)] == [CLEO, BEN]
     assert sending.next_due(NOW) == NOW + HOUR
     assert sending.next_due(NOW - 300 * DAY) == NOW - 300 * DAY + 2 * HOUR

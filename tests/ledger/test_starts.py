@@ -147,7 +147,7 @@ def test_new_rows_are_due_at_once_whatever_the_clock(ledger: Ledger) -> None:
     sending = ledger.start(SCOPE, NOW - YEAR)  # set back since the list was enrolled
     assert sending.next_due(NOW - YEAR) is not None
     assert len(sending.claim(NOW - YEAR, 10)) == 2
-    sending.release([ANNA, BEN])
+    sending.unclaim([ANNA, BEN])
     assert len(sending.claim(NOW - 2 * YEAR, 10)) == 2  # and while it sends
 
 

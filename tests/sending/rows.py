@@ -44,7 +44,7 @@ class Rows:
         self._claimed.update(taken)
         return [Claim(self.rows[key], self.charged[key], self.spared[key]) for key in taken]
 
-    def release(self, keys: Sequence[str]) -> None:
+    def unclaim(self, keys: Sequence[str]) -> None:
         self._claimed.difference_update(keys)
 
     def is_due(self, key: str) -> bool:
@@ -61,7 +61,7 @@ class Rows:
             self.status[result.key], self.due[result.key] = own.status, own.due_at
             self.charged[result.key] += own.charged
             self.spared[result.key] += result.spared
-        self.release([result.key for result in results])
+        self.unclaim([result.key for result in results])
         held = [intent for intent in intents if self.is_due(intent.key)]
         for intent in held:
             self.status[intent.key] = Status.IN_FLIGHT

@@ -98,7 +98,7 @@ class Claims:
                 settled.setdefault(message, set()).add(str(folded))
         return settled
 
-    def release(self, keys: Sequence[str]) -> None:
+    def unclaim(self, keys: Sequence[str]) -> None:
         """Let go of rows that were claimed and not sent."""
         self._claimed.difference_update(keys)
         split = [row_and_copy(key) for key in keys]

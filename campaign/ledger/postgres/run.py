@@ -172,9 +172,9 @@ class PostgresRun:
         """Return up to `count` copies and rows that are due, and hold them. Raises LeaseLost."""
         return self._claims.claim(now + self._writes.skew, count, again_first=again_first)
 
-    def release(self, keys: Sequence[str]) -> None:
+    def unclaim(self, keys: Sequence[str]) -> None:
         """Let go of rows that were claimed and not sent."""
-        self._claims.release(keys)
+        self._claims.unclaim(keys)
 
     @_patiently
     def is_due(self, key: str) -> bool:

@@ -62,7 +62,7 @@ class SqliteRun:
         self._watch = Watch(database)
         self._ids: dict[str, int] = {}  # of the rows that are claimed
         self._writes = Writes(database, campaign_id, run_id, self._ids, self._watch, suppress=suppress)
-        self._recorder = Recorder(database, run_id, self._writes, self._watch, self.release)
+        self._recorder = Recorder(database, run_id, self._writes, self._watch, self.unclaim)
         self._renewed_at = steady  # of the lease, on `clock.steady`
         self.has_sent = False
 
@@ -198,7 +198,7 @@ class SqliteRun:
         )
         return frozenset(str(folded) for (folded,) in rows)
 
-    def release(self, keys: Sequence[str]) -> None:
+    def unclaim(self, keys: Sequence[str]) -> None:
         """Let go of rows that were claimed and not sent, or that are settled."""
         self._claimed.difference_update(keys)
         for key in keys:
