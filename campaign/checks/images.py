@@ -21,7 +21,7 @@ from campaign.checks.page import Tag
 from campaign.checks.rule import Rule
 from campaign.checks.seen import Seen
 from campaign.errors import Severity
-from campaign.message.html import is_local
+from campaign.message.html.images import is_local
 from campaign.model import Recipient
 from campaign.wording import size
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from campaign.checks.rule import Rule
 from campaign.errors import Problem
-from campaign.message.template_styles import malformed_styles, named_sheets
+from campaign.message.html.template_styles import malformed_styles, named_sheets
 
 
 class Check(Rule):

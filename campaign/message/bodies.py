@@ -10,15 +10,15 @@ from pathlib import Path
 from jinja2 import Environment, TemplateNotFound
 
 from campaign.errors import Problem, UserError
-from campaign.message import markdown, mjml, plaintext
 from campaign.message.content import Content
-from campaign.message.html import ImageError, Images, patterns_of
-from campaign.message.inliner import Inliner
+from campaign.message.html import markdown, mjml, plaintext
+from campaign.message.html.images import ImageError, Images, patterns_of
+from campaign.message.html.inliner import Inliner
+from campaign.message.html.preheader import with_preheader
+from campaign.message.html.sheets import SheetError, Sheets
+from campaign.message.html.template_styles import named_sheets
+from campaign.message.html.utm import with_parameters
 from campaign.message.mime import File
-from campaign.message.preheader import with_preheader
-from campaign.message.sheets import SheetError, Sheets
-from campaign.message.template_styles import named_sheets
-from campaign.message.utm import with_parameters
 from campaign.templating.compiled import compile_file, compile_text
 from campaign.templating.loader import FolderLoader
 from campaign.templating.names import Names

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from campaign.campaignfile.models import CampaignFile
 from campaign.errors import UserError
 from campaign.message.files import Folder
-from campaign.message.html import local_images
+from campaign.message.html.images import local_images
 from campaign.message.mime import File
 from campaign.templating.text import Text
 

@@ -18,7 +18,7 @@ from campaign.message.content import UTM, Content
 from campaign.message.context import Contexts, Row
 from campaign.message.drafting import Wanted
 from campaign.message.files import Folder
-from campaign.message.html import Images
+from campaign.message.html.images import Images
 from campaign.message.inline import InlineTemplates
 from campaign.model import ITEM
 from campaign.templating.processes import work

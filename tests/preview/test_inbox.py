@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from campaign.delivery import Envelope, Message
-from campaign.message.preheader import with_preheader
+from campaign.message.html.preheader import with_preheader
 from campaign.preview.frame import framed
 from campaign.preview.inbox import LONGEST, InboxLine, inbox_line
 from campaign.preview.opened import OpenedMessage

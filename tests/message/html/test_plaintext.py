@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaign.message.plaintext import from_html
-from campaign.message.textlines import WIDTH
+from campaign.message.html.plaintext import from_html
+from campaign.message.html.textlines import WIDTH
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from campaign.errors import Problem, UserError
-from campaign.message.mjml import Converted, to_html
+from campaign.message.html.mjml import Converted, to_html
 from campaign.templating.compiled import compile_text
 from campaign.templating.names import Names
 from campaign.templating.sandbox import environment

@@ -13,7 +13,7 @@ from functools import lru_cache
 from urllib.parse import unquote
 
 from campaign.errors import UserError
-from campaign.message.stylesheet import Import, is_for_screens, read_sheet
+from campaign.message.html.stylesheet import Import, is_for_screens, read_sheet
 
 _ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|//", re.IGNORECASE)
 

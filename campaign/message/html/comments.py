@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from campaign.message.markup import TOKEN, attributes
+from campaign.message.html.markup import TOKEN, attributes
 
 _START = re.compile(r"<([a-zA-Z][^\s/>]*)")
 _IN_BRACKETS = re.compile(r"\[[^\]]*\]|:[\w-]+|\([^()]*\)")

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from campaign.errors import Problem
-from campaign.message.markdown import to_html
-from campaign.message.plaintext import from_html
+from campaign.message.html.markdown import to_html
+from campaign.message.html.plaintext import from_html
 from campaign.templating.compiled import compile_text
 from campaign.templating.names import Names
 from campaign.templating.sandbox import environment

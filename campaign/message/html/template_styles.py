@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from html import unescape
 
-from campaign.message.markup import START, TOKEN, attributes
-from campaign.message.sheets import is_local
-from campaign.message.stylesheet import first_fault, read_sheet
+from campaign.message.html.markup import START, TOKEN, attributes
+from campaign.message.html.sheets import is_local
+from campaign.message.html.stylesheet import first_fault, read_sheet
 
 _JINJA = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 _NOT_A_LINE = re.compile(r"[^\n]")

@@ -15,8 +15,8 @@ from functools import lru_cache
 from html import unescape
 from urllib.parse import unquote
 
-from campaign.message.markup import RAW, TOKEN, VOID, attributes
-from campaign.message.textlines import Block, Cell, columns, row, wrapped
+from campaign.message.html.markup import RAW, TOKEN, VOID, attributes
+from campaign.message.html.textlines import Block, Cell, columns, row, wrapped
 
 _TAG = re.compile(r"</?([a-zA-Z][^\s/>]*)")
 

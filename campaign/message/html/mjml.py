@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from campaign.errors import Problem, UserError
-from campaign.message.markup import RAW, START, TOKEN, VOID, attributes
-from campaign.message.mjml_source import Read, Source, read_source
+from campaign.message.html.markup import RAW, START, TOKEN, VOID, attributes
+from campaign.message.html.mjml_source import Read, Source, read_source
 
 _MARKS = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 _OPENING = re.compile(r"\{[{%][-+]?")

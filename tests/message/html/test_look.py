@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from campaign.message import mjml
-from campaign.message.inliner import Inliner
-from campaign.message.sheets import Sheets
+from campaign.message.html import mjml
+from campaign.message.html.inliner import Inliner
+from campaign.message.html.sheets import Sheets
 from tests.browser import launched
 from tests.need import templates
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from html import escape, unescape
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from campaign.message.markup import START, TOKEN, attributes
+from campaign.message.html.markup import START, TOKEN, attributes
 
 _LINKS = {"a", "area"}
 _HTTP = re.compile(r"\s*https?://", re.IGNORECASE)

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from campaign.errors import UserError
-from campaign.message.inliner import Inliner
-from campaign.message.markup import TOKEN, attributes
-from campaign.message.sheets import SheetError, Sheets
+from campaign.message.html.inliner import Inliner
+from campaign.message.html.markup import TOKEN, attributes
+from campaign.message.html.sheets import SheetError, Sheets
 
 FILES = {
     "css/app.css": "p{color:red} a:hover{color:blue}",

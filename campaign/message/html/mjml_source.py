@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from campaign.errors import Problem, UserError
-from campaign.message.markup import attributes
+from campaign.message.html.markup import attributes
 
 _INCLUDE = re.compile(
     r"<!--.*?-->|\{#.*?#\}|(?P<tag><mj-include\b(?:[^>\"']|\"[^\"]*\"|'[^']*')*>)(?:\s*</mj-include\s*>)?",

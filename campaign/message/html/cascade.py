@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from html import unescape
 
-from campaign.message.markup import START, attributes
-from campaign.message.stylesheet import Declaration, read_declarations
+from campaign.message.html.markup import START, attributes
+from campaign.message.html.stylesheet import Declaration, read_declarations
 
 _LENGTH = r"0|\+?(?:\d+|\d*\.\d+)(?:px|pt|em|%)"
 _COLOUR = (

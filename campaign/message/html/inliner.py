@@ -23,11 +23,11 @@ from html import unescape
 
 import css_inline
 
-from campaign.message.cascade import restyled
-from campaign.message.comments import Needed
-from campaign.message.markup import RAW, START, TOKEN, attributes
-from campaign.message.sheets import Sheets, is_local
-from campaign.message.stylesheet import Declaration, Rule, Sheet, is_for_screens, read_sheet
+from campaign.message.html.cascade import restyled
+from campaign.message.html.comments import Needed
+from campaign.message.html.markup import RAW, START, TOKEN, attributes
+from campaign.message.html.sheets import Sheets, is_local
+from campaign.message.html.stylesheet import Declaration, Rule, Sheet, is_for_screens, read_sheet
 
 _ABOUT_STYLES = re.compile(r"<(?:style|link)[\s/>]|<!--\[if|<!--<!\[endif|<!\[(?:if|endif)", re.IGNORECASE)
 _OPENS = re.compile(r"<!--\[if [^\]]*\]>(?:<!)?-->|<!--\[if [^\]]*\]><!-- -->|<!\[if", re.IGNORECASE)

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from campaign.campaignfile.load import load
 from campaign.errors import UserError
-from campaign.message import plaintext
-from campaign.message.preheader import ROOM, with_preheader
+from campaign.message.html import plaintext
+from campaign.message.html.preheader import ROOM, with_preheader
+from campaign.message.html.utm import with_parameters
 from campaign.message.render import Renderer
 from campaign.message.tokens import Secrets
-from campaign.message.utm import with_parameters
 from campaign.preparation import compile_campaign
 from campaign.recipients.list import Recipients
 from tests.folder import write_campaign

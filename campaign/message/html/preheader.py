@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from html import escape
 
-from campaign.message.markup import START, TOKEN
+from campaign.message.html.markup import START, TOKEN
 
 ROOM = 150
 """Characters that are filled."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from campaign.errors import UserError
 from campaign.message.files import Folder
-from campaign.message.html import Images, is_local, local_images, patterns_of
+from campaign.message.html.images import Images, is_local, local_images, patterns_of
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

@@ -1,0 +1,1 @@
+"""An HTML body: its source, its styles, its images, and the text part made from it."""
