@@ -194,6 +194,8 @@ def _by_address(file: Path, log: Path, since: datetime, until: datetime, *, yes:
 @contextmanager
 def _opened(log: Path) -> Iterator[TextIO]:
     try:
+        if log.is_char_device() or log.is_block_device():  # a pipe may be what unpacks a log
+            raise UserError(f"{log} is a device, and a server's log is expected")
         with log.open(encoding="utf-8", errors="replace") as lines:
             yield lines
     except OSError as error:

@@ -63,3 +63,8 @@ def test_one_is_not_many(run: Run, ledger: Ledger) -> None:
     Path("mail.log").write_text("")
     said = run("resolve", "campaign.yaml", "--from-log", "mail.log")
     assert said == "0 settled as accepted; 1 is not in mail.log and stays in doubt\n"
+
+
+def test_a_device_is_no_log(run: Run, ledger: Ledger) -> None:
+    said = run("resolve", "campaign.yaml", "--from-log", "/dev/zero", code=2)
+    assert "/dev/zero is a device, and a server's log is expected" in said
