@@ -25,10 +25,12 @@ from campaign.sending.accounts import load_accounts
 from campaign.sending.bundle import read
 from campaign.sending.drain import drain as drained
 from campaign.sending.drain import machines_of
+from campaign.sending.equipment import answer_questions as answered
 
 try:
     from celery import Celery
     from celery.utils.log import get_task_logger
+    from celery.worker.control import control_command
     from kombu.exceptions import OperationalError
 except ImportError:
     raise UserError("workers that a broker starts need Celery: pip install 'campaign[celery]'") from None
@@ -111,6 +113,19 @@ def top_up() -> None:
             ledger.close()
 
 
+@control_command()
+def answer_questions(state: object) -> None:
+    """Answer what workers are asked: `campaign check --workers` has called."""
+    try:
+        ledger = Ledger.open(PostgresLocation(env=LEDGER), "", create=False)
+        try:
+            answered(ledger, load_accounts(None))
+        finally:
+            ledger.close()
+    except UserError as error:
+        _log.warning("%s", error)
+
+
 @dataclass(frozen=True, slots=True)
 class _Wanted:
     """So many drains are missing of a campaign; each works for so many seconds."""
@@ -141,6 +156,15 @@ def ask(asking: Celery, name: str, ledger: Ledger) -> bool:
             asking.send_task("campaign.drain", arguments, expires=_EXPIRES, retry=False)
     except (OperationalError, OSError) as error:
         _log.warning("the broker cannot be told: %s", error)
+        return False
+    return True
+
+
+def call(asking: Celery) -> bool:
+    """Have the broker's workers look for questions; return whether the broker could be told."""
+    try:
+        asking.control.broadcast("answer_questions")
+    except (OperationalError, OSError):
         return False
     return True
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -45,6 +46,17 @@ class SecretSource:
         if not secret:
             raise UserError(f"{self.what}: {source} gives nothing")
         return secret
+
+    def absent(self) -> str:
+        """Return what is certain to be missing for `read`, or ""; nothing is read, and no command run."""
+        if self.env is not None:
+            return "" if self.env in os.environ else f"the environment variable {self.env} is not set"
+        if self.command is not None:
+            program = self.command[0]
+            found = (self.folder or Path()) / program if os.sep in program else program
+            return "" if shutil.which(found) else f"there is no command {program!r}"
+        file = self.file or Path()
+        return "" if os.access(file, os.R_OK) else f"{file} cannot be read"
 
     def _run(self, command: tuple[str, ...]) -> str:
         name = f"{self.what}_command"

@@ -18,6 +18,7 @@ from campaign.wording import counted
 if TYPE_CHECKING:
     from campaign.campaignfile.models import CampaignFile
     from campaign.checks.dns.domains import Published
+    from campaign.ledger.questions import Answer
     from campaign.preparation import Survey
     from campaign.sending.inspection import Negotiated, Worst
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("--server", is_flag=True, help="Open the session too, and show what was negotiated.")
 @click.option("--dns", is_flag=True, help="Look up what receivers do: MX, SPF, DKIM, DMARC of your domains.")
 @click.option("--nameserver", metavar="ADDRESS[:PORT]", help="The DNS server to ask, not the system's.")
+@click.option("--workers", is_flag=True, help="Ask each worker whether it has the account, keys, secrets.")
 @click.option("--spam", is_flag=True, help="Let SpamAssassin judge messages, where it is installed.")
 @click.option("--strict", is_flag=True, help="Treat warnings as errors.")
 @click.option("--json", "as_json", is_flag=True, help="Write the problems as a JSON list.")
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 def command(
     file: Path,
     server: bool,
+    workers: bool,
     dns: bool,
     nameserver: str | None,
     spam: bool,
@@ -54,20 +57,25 @@ def command(
     A note is what may well be meant. `check: {ignore: [rule]}` in FILE silences a rule; `campaign guide
     checks` tells what each looks for.
 
-    --json writes a list of problems; `rows` counts the rows that have one. What --server, --dns and --spam
-    have found stands behind them: entries whose severity is "info", with an object under "server", "dns"
-    or "spam", which is also their rule.
+    --workers asks the workers that run, whether `campaign work` or Celery has started them, and waits 15 s.
+    Each names what it lacks; secrets are looked for, and not read.
+
+    --json writes a list of problems; `rows` counts the rows that have one. What --server, --dns,
+    --spam and --workers have found stands behind them: entries whose severity is "info", with an object
+    under "server", "dns", "spam" or "workers", which is also their rule.
 
     Exit code 0 with warnings, 2 with errors or, under --strict, with warnings, 6 if no session could be
     opened. No password, token or secret command is run.
     """
     from campaign.checks.spam import Sample
+    from campaign.cli.watching import calling
     from campaign.sending.inspection import (
         certificate_problems,
         inspect,
         inspect_domains,
         inspect_server,
         inspect_spam,
+        inspect_workers,
     )
 
     output = Output(quiet=quiet or as_json)
@@ -78,6 +86,7 @@ def command(
     negotiated: Negotiated | None = None
     published: Published | None = None
     worst: Worst | None = None
+    answers: list[Answer] | None = None
     connected = True
     ready = campaign is not None and not inspection.errors
     if dns and campaign is not None and survey is not None and survey.first is not None:
@@ -101,9 +110,15 @@ def command(
             problems.append(campaign.problem("smtp.host", str(error), rule="server"))
         except UserError as error:
             problems += error.problems
+    if workers and campaign is not None and ready:
+        try:
+            found, answers = inspect_workers(campaign, output.waiting, calling(campaign, output))
+            problems += found
+        except UserError as error:
+            problems += error.problems
     errors, warnings, notes = (sum(p.severity is severity for p in problems) for severity in Severity)
     if as_json:
-        echo_json(_json(problems, campaign, negotiated, published, worst))
+        echo_json(_json(problems, campaign, negotiated, published, worst, answers))
     else:
         for problem in problems:
             wanted = strict and problem.severity is Severity.WARNING
@@ -113,6 +128,7 @@ def command(
         output.lines(_published(published))
         output.lines(_judged(worst))
         output.lines(_negotiated(campaign, negotiated))
+        output.lines(_answered(answers))
         output.lines([_summary(file, errors, warnings, notes)])
     if not connected:
         return DISCONNECTED
@@ -175,12 +191,23 @@ def _negotiated(campaign: CampaignFile | None, negotiated: Negotiated | None) ->
     yield f"  login:      {negotiated.login}"
 
 
+def _answered(answers: list[Answer] | None) -> Iterator[str]:
+    if answers:
+        lack = sum(bool(answer.missing) for answer in answers)
+        has = f"{counted(lack, 'of them lacks', 'of them lack')} something" if lack else "nothing is missing"
+        yield f"{counted(len(answers), 'worker')}: {has}"
+    for answer in answers or ():
+        if not answer.missing:
+            yield f"  {answer.host} {answer.pid} has what it needs"
+
+
 def _json(
     problems: Sequence[Problem],
     campaign: CampaignFile | None,
     negotiated: Negotiated | None,
     published: Published | None,
     worst: Worst | None,
+    answers: list[Answer] | None,
 ) -> list[dict[str, object]]:
     """Return the problems, each with the same keys, and behind them what was looked up and negotiated."""
     from dataclasses import asdict
@@ -210,6 +237,9 @@ def _json(
             "login": negotiated.login,
         }
         entries.append({**asdict(place), "severity": "info", "server": found})
+    if campaign is not None and answers is not None:
+        place = campaign.problem("workers", "workers were asked what they have", rule="workers")
+        entries.append({**asdict(place), "severity": "info", "workers": list(map(asdict, answers))})
     for entry in entries:
         del entry["same"]  # ours, for counting
     return entries

@@ -26,12 +26,9 @@ def asking(campaign: CampaignFile, output: Output) -> Callable[[], None]:
 
     Raises UserError where the broker's variable is not set.
     """
-    variable = campaign.workers.broker_env if campaign.workers is not None else None
-    if variable is None:
+    broker = _broker(campaign)
+    if broker is None:
         return lambda: None
-    broker = os.environ.get(variable)
-    if not broker:
-        raise UserError(campaign.problem("workers.broker_env", f"the variable {variable} is not set"))
     from campaign.celery import ask, asker
     from campaign.ledger import Ledger
 
@@ -50,6 +47,34 @@ def asking(campaign: CampaignFile, output: Output) -> Callable[[], None]:
             ledger.close()
 
     return ask_now
+
+
+def calling(campaign: CampaignFile, output: Output) -> Callable[[], None]:
+    """Return what has Celery's workers look for questions, where the campaign names a broker.
+
+    Raises UserError where the broker's variable is not set.
+    """
+    broker = _broker(campaign)
+    if broker is None:
+        return lambda: None
+
+    def call() -> None:
+        from campaign.celery import asker, call
+
+        if not call(asker(broker)):
+            output.note("the broker cannot be reached: only workers without it are asked")
+
+    return call
+
+
+def _broker(campaign: CampaignFile) -> str | None:
+    variable = campaign.workers.broker_env if campaign.workers is not None else None
+    if variable is None:
+        return None
+    broker = os.environ.get(variable)
+    if not broker:
+        raise UserError(campaign.problem("workers.broker_env", f"the variable {variable} is not set"))
+    return broker
 
 
 def is_sending(campaign: CampaignFile) -> bool:

@@ -64,11 +64,12 @@ def command(
     if every and ledger is None:
         raise UserError("--all needs --ledger postgresql://host/database")
     targets = [] if every else list(_named(files))
-    worker = _Worker(load_accounts(accounts), Output(quiet=quiet, verbose=verbose), seconds)
+    own = load_accounts(accounts)
+    worker = _Worker(own, Output(quiet=quiet, verbose=verbose), seconds)
     code = OK
     while True:
         idle = True
-        for location, name in _sending(ledger) if ledger is not None and every else list(targets):
+        for location, name in _sending(ledger, own) if ledger is not None and every else list(targets):
             found = worker.drain(location, name)
             idle = idle and not worker.sent
             if found != UNFINISHED or not every:
@@ -91,12 +92,14 @@ def _named(files: tuple[Path, ...]) -> Iterator[tuple[Location, str]]:
         yield campaign.ledger, campaign.name
 
 
-def _sending(location: Location) -> list[tuple[Location, str]]:
+def _sending(location: Location, accounts: Accounts) -> list[tuple[Location, str]]:
     from campaign.ledger import Ledger
     from campaign.sending.drain import machines_of
+    from campaign.sending.equipment import answer_questions
 
     ledger = Ledger.open(location, "", create=False)
     try:
+        answer_questions(ledger, accounts)
         return [(location, name) for name in machines_of(ledger).sending()]
     finally:
         ledger.close()

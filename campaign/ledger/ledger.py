@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from campaign.ledger.attempted import Attempted, LogNote
     from campaign.ledger.machines import Machines
     from campaign.ledger.protocols import Choices, Enrolment, Run
+    from campaign.ledger.questions import Questions
     from campaign.ledger.returns import Returns
     from campaign.ledger.storage import Storage
 
@@ -217,6 +218,11 @@ class Ledger:
     def machines(self) -> Machines | None:
         """What several machines share of this campaign; None where only one can send."""
         return self.storage.machines(self.campaign_id)
+
+    @property
+    def questions(self) -> Questions | None:
+        """The questions to workers; None where there can be none."""
+        return self.storage.questions()
 
     def at_one_moment(self) -> AbstractContextManager[None]:
         """Let all that is read within be of one moment, whatever another process writes meanwhile."""

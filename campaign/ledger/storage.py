@@ -17,6 +17,7 @@ from campaign.ledger.history import History
 from campaign.ledger.machines import Machines
 from campaign.ledger.patterns import Forgotten
 from campaign.ledger.protocols import Choices, Enrolment, Run
+from campaign.ledger.questions import Questions
 from campaign.ledger.returns import Returns
 from campaign.ledger.scope import Scope
 from campaign.ledger.suppressions import Suppressions
@@ -98,6 +99,9 @@ class Storage(Protocol):
 
     def machines(self, campaign_id: int) -> Machines | None:
         """Return what several machines share of a campaign, None where only one can send."""
+
+    def questions(self) -> Questions | None:
+        """Return the questions to workers, None where there can be none."""
 
     def history(self, campaign_id: int) -> History:
         """Return what happened in a campaign."""

@@ -20,6 +20,7 @@ from typing import Any
 
 from campaign.campaignfile.yamlmarks import read
 from campaign.errors import Problem, UserError
+from campaign.ledger.scope import Scope
 from campaign.wording import shown
 
 VARIABLE = "CAMPAIGN_ACCOUNTS"
@@ -42,6 +43,12 @@ class Account:
     dkim: Mapping[str, Any] = field(default_factory=dict)
     unsubscribe: Mapping[str, Any] = field(default_factory=dict)
     attachments_root: Path | None = None
+
+    def smtp_of(self, scope: Scope) -> Mapping[str, Any] | str:
+        """Return its `smtp`; where a campaign names its account, this is that account."""
+        if isinstance(self.smtp, str) or scope.host or "account" in self.smtp:
+            return self.smtp
+        return {**self.smtp, "account": self.name}
 
 
 @dataclass(frozen=True, slots=True)

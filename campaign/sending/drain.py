@@ -29,6 +29,7 @@ from campaign.sending.ahead import Ahead
 from campaign.sending.breaker import Breaker
 from campaign.sending.bundle import read
 from campaign.sending.dispatch import Ending, Stop
+from campaign.sending.equipment import answer_questions
 from campaign.sending.lease import leased
 from campaign.sending.sender import Listener, Sender
 from campaign.sending.unpacking import SharedFiles, Unpacked, unpack
@@ -71,6 +72,7 @@ def drain(
     LeaseHeld while the campaign is being enrolled; LeaseLost.
     """
     machines = machines_of(ledger)
+    answer_questions(ledger, accounts)
     standing = machines.standing()
     if standing.state is not State.SENDING or generation not in (None, standing.generation):
         return Drained(Stop(Ending.DONE), standing.state)
@@ -90,7 +92,15 @@ def drain(
             sender = Sender(campaign, _renders(unpacked, drafted), run, login, listener)
             drafted.follow(sender.dispatch.upcoming)
             with (
-                _minded(sender, campaign, run, machines, standing.generation, seconds),
+                _minded(
+                    sender,
+                    campaign,
+                    run,
+                    machines,
+                    standing.generation,
+                    seconds,
+                    lambda: answer_questions(ledger, accounts),
+                ),
                 sending(sender),
             ):
                 stop = sender.send()
@@ -115,8 +125,12 @@ def _minded(
     machines: Machines,
     generation: int,
     seconds: float | None,
+    answer: Callable[[], None],
 ) -> Iterator[None]:
-    """Stop the sender where its time is over, somebody says so, or all workers together see too much."""
+    """Stop the sender where its time is over, somebody says so, or all workers together see too much.
+
+    Meanwhile `answer` answers what workers are asked.
+    """
     over = threading.Event()
     until = None if seconds is None else time.monotonic() + seconds
 
@@ -132,6 +146,7 @@ def _minded(
                 stopped = standing.state is not State.SENDING or standing.generation != generation
                 if stopped or trip is not None or (until is not None and time.monotonic() > until):
                     sender.interrupt()
+                answer()
             except (UserError, LeaseLost, ConnectFailed):
                 continue  # the ledger is away: the sender itself waits for it, or ends
 

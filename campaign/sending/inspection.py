@@ -5,6 +5,7 @@
     certificate_problems(campaign, negotiated) -> a warning for a certificate that ends soon
     inspect_domains(campaign, message) -> Published: what the DNS says of the sender's domains
     inspect_spam(campaign, sample) -> Worst: what SpamAssassin says of the messages in a sample
+    inspect_workers(campaign, …) -> the answers of workers: whether they have what it needs
 
 No password, token or secret command is run.
 """
@@ -26,10 +27,12 @@ from campaign.checks.rules import Checks
 from campaign.delivery import Message
 from campaign.errors import Problem, Severity, UserError
 from campaign.ledger import Ledger
+from campaign.ledger.questions import Answer
 from campaign.message.tokens import Secrets
 from campaign.preparation import Progress, Survey, prepare
 from campaign.sending.account import login_of
 from campaign.sending.connection import Connection
+from campaign.sending.equipment import PATIENCE, ask_workers
 from campaign.sending.guards import unsendable
 from campaign.sending.transport import TLSInfo
 from campaign.smtp import Login
@@ -170,6 +173,31 @@ def inspect_spam(campaign: CampaignFile, sample: spam.Sample) -> tuple[list[Prob
         f" enough; most for {judgement.hits[0].rule}"
     )
     return [campaign.problem("templates", what, Severity.WARNING, "spam")], worst
+
+
+def inspect_workers(
+    campaign: CampaignFile, waiting: Callable[[float, str], None], call: Callable[[], None]
+) -> tuple[list[Problem], list[Answer]]:
+    """Ask the workers of a campaign's ledger whether they have what it needs; see `ask_workers`.
+
+    Raises UserError where there is no ledger yet, or its server cannot be reached.
+    """
+    if campaign.workers is None:
+        what = "it has no `workers:`: `campaign send` sends it by itself, and there is nobody to ask"
+        raise UserError(campaign.problem("workers", what, rule="workers"))
+    ledger = Ledger.open(campaign.ledger, campaign.name, campaign.file, create=False)
+    try:
+        answers = ask_workers(ledger, campaign, waiting, call)
+    finally:
+        ledger.close()
+    if not answers:
+        what = f"no worker has answered within {PATIENCE:.0f} s: `campaign work` does while it runs"
+        return [campaign.problem("workers", what, Severity.WARNING, "workers")], answers
+    return [
+        campaign.problem("workers", f"{answer.host} {answer.pid}: {what}", rule="workers")
+        for answer in answers
+        for what in answer.missing
+    ], answers
 
 
 def _login(campaign: CampaignFile) -> tuple[Login | None, str]:

@@ -83,7 +83,7 @@ def _written(bundle: Bundle, account: Account, folder: Path) -> Path:
     values: dict[str, Any] = dict(bundle.values)
     values["name"] = bundle.name
     values["recipients"] = {"csv": "list.csv", **bundle.list}
-    values["smtp"] = account.smtp
+    values["smtp"] = account.smtp_of(bundle.scope)
     values["attachments_root"] = str(account.attachments_root) if bundle.shared else bundle.root
     if bundle.dkim:
         same = {key: account.dkim.get(key) for key in ("domain", "selector")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -48,7 +49,7 @@ def celery() -> Iterator[Workers]:
     started: list[subprocess.Popen[str]] = []
 
     def start(folder: Machines) -> subprocess.Popen[str]:
-        options = ["--concurrency", "2", "--loglevel", "WARNING", "--without-mingle", "--without-gossip"]
+        options = ["--concurrency", "2", "--loglevel", "INFO", "--without-mingle", "--without-gossip"]
         with (folder.folder / "celery.log").open("a") as said:
             process = subprocess.Popen(
                 [sys.executable, "-m", "celery", "-A", "campaign.celery", "worker", *options],
@@ -67,6 +68,20 @@ def celery() -> Iterator[Workers]:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def test_workers_of_a_broker_are_asked_whether_they_have_what_it_needs(
+    folder: Machines, celery: Workers
+) -> None:
+    folder.people(1)
+    worker = celery(folder)
+    log = folder.folder / "celery.log"
+    until(lambda: " ready." in log.read_text())
+    folder.accounts("another", smtp={"host": "localhost"})  # it is read for each question
+    check = folder.run("check", "campaign.yaml", "--workers", "--json")
+    assert check.returncode == 2, check.stderr
+    [answer] = json.loads(check.stdout)[-1]["workers"]
+    assert (answer["pid"], answer["missing"]) == (worker.pid, ["there is no account 'localhost'"])
 
 
 def test_drains_are_started_killed_and_started_again(

@@ -168,6 +168,21 @@ CREATE TABLE blobs (
     content bytea NOT NULL
 );
 
+CREATE TABLE questions (  -- to workers, before a campaign is sent
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    asked_at bigint NOT NULL,
+    needs text NOT NULL
+);
+
+CREATE TABLE answers (
+    question bigint NOT NULL REFERENCES questions ON DELETE CASCADE,
+    host text NOT NULL,
+    pid bigint NOT NULL,
+    process text NOT NULL,
+    missing text NOT NULL,
+    PRIMARY KEY (question, host, pid, process)
+);
+
 CREATE TABLE bundle_blobs (  -- those that a campaign's bundle needs
     campaign bigint NOT NULL,
     sha256 bytea NOT NULL,

@@ -18,6 +18,7 @@ from campaign.ledger.postgres.database import Database
 from campaign.ledger.postgres.enrolment import PostgresEnrolment
 from campaign.ledger.postgres.history import PostgresHistory
 from campaign.ledger.postgres.machines import PostgresMachines
+from campaign.ledger.postgres.questions import PostgresQuestions
 from campaign.ledger.postgres.returning import PostgresReturns
 from campaign.ledger.postgres.run import PostgresRun, is_suppressed
 from campaign.ledger.postgres.starts import ages
@@ -61,6 +62,10 @@ class PostgresStorage:
     def machines(self, campaign_id: int) -> PostgresMachines:
         """Return what several machines share of a campaign."""
         return PostgresMachines(self.database, campaign_id)
+
+    def questions(self) -> PostgresQuestions:
+        """Return the questions to workers."""
+        return PostgresQuestions(self.database)
 
     def start(
         self,

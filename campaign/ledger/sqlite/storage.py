@@ -94,6 +94,9 @@ class SqliteStorage:
     def machines(self, campaign_id: int) -> None:
         """Return None: a file is no ledger for several machines."""
 
+    def questions(self) -> None:
+        """Return None: nobody could answer."""
+
     def start(
         self,
         campaign_id: int,

@@ -1,0 +1,167 @@
+"""What a worker must have for a campaign, asked before it is sent: `check --workers`.
+
+    ask_workers(ledger, campaign) -> Answers      puts a question, and waits a while for answers
+    answer_questions(ledger, accounts)            on a worker: `campaign work`, a drain, Celery's worker
+
+The question names the account, and the DKIM key and the unsubscribe secret where the campaign has them;
+the answer names what is missing. Secrets are looked for, and not read; no command is run. Nothing of the
+question is used but to look names up in the worker's own file of accounts.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from campaign.campaignfile.load import load
+from campaign.campaignfile.models import CampaignFile
+from campaign.errors import UserError
+from campaign.ledger import Ledger, Scope
+from campaign.ledger.questions import Answer, Questions
+from campaign.message.dkim import load_signer
+from campaign.sending.account import scope_of
+from campaign.sending.accounts import Account, Accounts
+from campaign.sending.bundle import account_of
+
+PATIENCE = 15.0
+"""Seconds for which answers are waited for: workers that systemd starts every ten seconds have theirs."""
+
+_LOOK = 0.5  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a campaign needs on a worker: names, and no value of a secret."""
+
+    account: str
+    host: str
+    username: str
+    domain: str  # of its DKIM key, "" for none
+    selector: str
+    tokens: bool  # whether an unsubscribe secret keys them
+
+    @classmethod
+    def of(cls, campaign: CampaignFile) -> Needs:
+        """Return what a campaign needs."""
+        scope, dkim, unsubscribe = scope_of(campaign), campaign.dkim, campaign.unsubscribe
+        return cls(
+            account_of(campaign),
+            scope.host,
+            scope.username,
+            dkim.domain if dkim is not None else "",
+            dkim.selector if dkim is not None else "",
+            unsubscribe is not None and unsubscribe.secret is not None,
+        )
+
+    @classmethod
+    def read(cls, text: str) -> Needs | None:
+        """Read what another process has asked; None for what no release of ours knows."""
+        try:
+            needs = cls(**json.loads(text))
+        except (ValueError, TypeError):
+            return None
+        texts = (needs.account, needs.host, needs.username, needs.domain, needs.selector)
+        return needs if all(isinstance(one, str) for one in texts) else None
+
+
+def ask_workers(
+    ledger: Ledger, campaign: CampaignFile, waiting: Callable[[float, str], None], call: Callable[[], None]
+) -> list[Answer]:
+    """Ask the workers of a ledger what they lack for a campaign, and wait for their answers.
+
+    `waiting` is told for how long. `call` is called once it is asked: it wakes workers that wait for a
+    broker.
+    """
+    questions = questions_of(ledger)
+    question = questions.ask(json.dumps(asdict(Needs.of(campaign)), ensure_ascii=False))
+    try:
+        call()
+        waiting(PATIENCE, "workers are asked what they have")
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            time.sleep(_LOOK)
+        return questions.answers(question)
+    finally:
+        questions.withdraw(question)
+
+
+def questions_of(ledger: Ledger) -> Questions:
+    """Return the questions to workers. Raises UserError where the ledger is a file."""
+    questions = ledger.questions
+    if questions is None:
+        raise UserError(ledger.problem("workers share a ledger in PostgreSQL, and this one is a file"))
+    return questions
+
+
+def answer_questions(ledger: Ledger, accounts: Accounts) -> None:
+    """Answer what this process has not answered yet."""
+    questions = questions_of(ledger)
+    for question, text in questions.unanswered():
+        needs = Needs.read(text)
+        if needs is not None:
+            questions.answer(question, list(missing(needs, accounts)))
+
+
+def missing(needs: Needs, accounts: Accounts) -> Iterator[str]:
+    """Yield what a worker with these accounts lacks, a sentence for each."""
+    account = accounts.by_name.get(needs.account)
+    if account is None:
+        yield f"there is no account {needs.account!r}"
+        return
+    if needs.domain and (account.dkim.get("domain"), account.dkim.get("selector")) != (
+        needs.domain,
+        needs.selector,
+    ):
+        yield f"the account {account.name!r} has no DKIM key {needs.selector} of {needs.domain}"
+    if needs.tokens and not account.unsubscribe:
+        yield f"the account {account.name!r} has no unsubscribe secret"
+    try:
+        campaign = _loaded(account, needs)
+    except UserError as error:
+        yield from (f"{problem.path}: {problem.message}" for problem in error.problems)
+        return
+    scope = scope_of(campaign)
+    if (scope.host, scope.username) != (needs.host, needs.username):
+        yield f"the account {account.name!r} is {scope.username}@{scope.host} here"
+    unsubscribe = campaign.unsubscribe.secret if campaign.unsubscribe is not None else None
+    for source in (campaign.smtp.secret, unsubscribe if needs.tokens else None):
+        if source is not None and (absent := source.absent()):
+            yield absent
+    if campaign.dkim is not None and needs.domain:
+        dkim = campaign.dkim
+        try:
+            load_signer(dkim.domain, dkim.selector, dkim.key_file, dkim.algorithm)
+        except UserError as error:
+            yield from (problem.message for problem in error.problems)
+    if account.attachments_root is not None and not account.attachments_root.is_dir():
+        yield f"the folder {account.attachments_root} of its attachments is not there"
+
+
+def _loaded(account: Account, needs: Needs) -> CampaignFile:
+    """Return a campaign of an account's own values, and nothing else of anybody's. Raises UserError."""
+    values: dict[str, Any] = {
+        "name": "account",
+        "recipients": "list.csv",
+        "from": "account@example.com",
+        "subject": "-",
+        "templates": {"text": "body.j2"},
+        "smtp": account.smtp_of(Scope(needs.host, needs.username)),
+    }
+    if account.dkim:
+        values["dkim"] = account.dkim
+    if account.unsubscribe:
+        token = "https://example.com/{{ unsubscribe.token }}"  # noqa: S105  (a template)
+        values["unsubscribe"] = {"url": token, **account.unsubscribe}
+    with tempfile.TemporaryDirectory(prefix="campaign-") as place:
+        folder = Path(place)
+        (folder / "list.csv").write_text("email\n", "utf-8")
+        (folder / "body.j2").write_text("-", "utf-8")
+        (folder / "campaign.yaml").write_text(yaml.safe_dump(values, allow_unicode=True), "utf-8")
+        return load(folder / "campaign.yaml")
