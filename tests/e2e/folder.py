@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -206,3 +208,19 @@ def kill(process: subprocess.Popen[str]) -> None:
     """kill -9, and wait until it is gone."""
     process.send_signal(signal.SIGKILL)
     process.communicate()
+
+
+Folders = Callable[..., CampaignFolder]
+
+
+def mails(server: Postfix) -> Counter[str]:
+    """Count what was delivered to each recipient."""
+    return Counter(mail.recipient for mail in server.wait_delivered())
+
+
+def message_ids(server: Postfix) -> list[str]:
+    """Return the Message-IDs of what was delivered, in order."""
+    found = (
+        re.search(rb"^Message-ID: (<.*>)", mail.content, re.MULTILINE) for mail in server.wait_delivered()
+    )
+    return [match[1].decode() for match in found if match is not None]

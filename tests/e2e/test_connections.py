@@ -12,15 +12,10 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from campaign.model import Status
-from tests.e2e.folder import CampaignFolder, kill, until
+from tests.e2e.folder import Folders, kill, mails, until
 from tests.servers.postfix import Postfix, free_port
 
-Folders = Callable[..., CampaignFolder]
 SECOND = 1_000_000_000
-
-
-def mails(server: Postfix) -> Counter[str]:
-    return Counter(mail.recipient for mail in server.wait_delivered())
 
 
 def sessions(server: Postfix) -> list[int]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from campaign.model import Status
-from tests.e2e.folder import CampaignFolder
+from tests.e2e.folder import Folders
 from tests.servers.certificates import Kind
 from tests.servers.postfix import RECIPIENT_FAULTS, SENDER_FAULTS, Postfix
 
@@ -22,8 +22,6 @@ FAULTS = {
     "policy.test": "550 5.7.1 we do not like you",
     "quota.test": "550 5.4.5 daily sending quota exceeded",
 }
-
-Folders = Callable[..., CampaignFolder]
 
 
 @pytest.fixture(scope="module")

@@ -16,10 +16,8 @@ from collections.abc import Callable
 import pytest
 
 from campaign.model import Status
-from tests.e2e.folder import CampaignFolder
+from tests.e2e.folder import CampaignFolder, Folders
 from tests.servers.postfix import Postfix
-
-Folders = Callable[..., CampaignFolder]
 
 
 class Harness:

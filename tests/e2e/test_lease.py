@@ -6,18 +6,15 @@ import signal
 import sqlite3
 import subprocess
 from collections import Counter
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
 from campaign.campaignfile.load import load
 from campaign.model import Status
 from campaign.sending.job import Options, Plan, run
-from tests.e2e.folder import CampaignFolder, until
+from tests.e2e.folder import CampaignFolder, Folders, until
 from tests.sending.test_job import Person
 from tests.servers.postfix import Postfix
-
-Folders = Callable[..., CampaignFolder]
 
 
 def test_who_waits_goes_on_when_the_other_has_ended(postfix: Postfix, campaign_for: Folders) -> None:

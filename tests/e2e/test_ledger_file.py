@@ -9,19 +9,16 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from campaign.model import Status
-from tests.e2e.folder import CampaignFolder, kill, until
+from tests.e2e.folder import CampaignFolder, Folders, kill, until
 from tests.ledger.namespace import ROOT
 from tests.need import need
 from tests.servers.postfix import Postfix
-
-Folders = Callable[..., CampaignFolder]
 
 
 @pytest.fixture

@@ -8,12 +8,10 @@ from collections import Counter
 from collections.abc import Callable
 
 from campaign.model import Status
-from tests.e2e.folder import CampaignFolder, kill, until
+from tests.e2e.folder import CampaignFolder, Folders, kill, until
 from tests.ledger.lock import locked
 from tests.servers.postfix import Postfix
 from tests.servers.proxy import delayed
-
-Folders = Callable[..., CampaignFolder]
 
 # The command, whose intents wait for a moment where they would for thirty seconds, and which beats often.
 _IMPATIENT = """

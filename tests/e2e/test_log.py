@@ -7,17 +7,14 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from campaign.model import Status
-from tests.e2e.folder import CampaignFolder, kill
+from tests.e2e.folder import CampaignFolder, Folders, kill
 from tests.servers.postfix import Postfix
-
-Folders = Callable[..., CampaignFolder]
 
 
 @pytest.fixture

@@ -9,16 +9,14 @@ import signal
 import subprocess
 import sys
 import termios
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from campaign.model import Status
-from tests.e2e.folder import CampaignFolder
+from tests.e2e.folder import CampaignFolder, Folders
 from tests.servers.postfix import Postfix
 
-Folders = Callable[..., CampaignFolder]
 SEND = "send campaign.yaml --yes --new-ledger"
 
 

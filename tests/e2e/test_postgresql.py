@@ -6,18 +6,16 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from campaign.campaignfile.location import PostgresLocation
-from tests.e2e.folder import CampaignFolder, kill, until
+from tests.e2e.folder import CampaignFolder, Folders, kill, mails, until
 from tests.need import need
 from tests.servers.postfix import Postfix
 from tests.servers.postgresql import PostgreSQL
-
-Folders = Callable[..., CampaignFolder]
 
 
 @pytest.fixture
@@ -39,10 +37,6 @@ def statuses(folder: CampaignFolder) -> dict[str, str]:
     """Return the status of each address, as `export` has it."""
     table = csv.DictReader(io.StringIO(said(folder, "export", "campaign.yaml")))
     return {row["email"]: row["campaign_status"] for row in table}
-
-
-def mails(server: Postfix) -> Counter[str]:
-    return Counter(mail.recipient for mail in server.wait_delivered())
 
 
 def test_every_command(

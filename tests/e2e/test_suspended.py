@@ -18,10 +18,8 @@ import pytest
 
 from campaign import clock
 from campaign.model import SECOND, Status
-from tests.e2e.folder import CampaignFolder, _stopped, until
+from tests.e2e.folder import CampaignFolder, Folders, _stopped, until
 from tests.servers.postfix import Postfix
-
-Folders = Callable[..., CampaignFolder]
 
 _LEASE = 8 * SECOND  # in the process that is stopped, so that the test is over soon
 _STOPS = f"""

@@ -7,18 +7,15 @@ import re
 import signal
 import sqlite3
 import time
-from collections.abc import Callable
 from datetime import datetime
 
 import pytest
 
 from campaign.ledger import Ledger, Scope
 from campaign.model import Status
-from tests.e2e.folder import CampaignFolder
+from tests.e2e.folder import CampaignFolder, Folders
 from tests.ledger.book import database
 from tests.servers.postfix import Postfix
-
-Folders = Callable[..., CampaignFolder]
 
 
 @pytest.fixture

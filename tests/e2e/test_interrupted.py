@@ -1,0 +1,111 @@
+"""Signals in a send: once, twice, before it begins, while the server is silent, and a lease that is lost."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from campaign.model import Status
+from tests.e2e.folder import Folders, mails, until
+from tests.servers.postfix import Postfix
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_interrupted_once(postfix: Postfix, campaign_for: Folders, number: signal.Signals) -> None:
+    folder = campaign_for(postfix, rate="100/second", smtp={"connections": 2})
+    everybody = folder.people(150)
+    process = folder.start("send", "campaign.yaml", "--yes")
+    folder.wait_for(Status.ACCEPTED, 20)
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    said = [line for line in stderr.splitlines() if line and "warning" not in line]
+    assert said == ["stopping; waiting for the answers that are due (again: at once)"]
+    assert "to go on: campaign send campaign.yaml" in stdout
+    counts = folder.counts()
+    assert set(counts) == {"accepted", "pending"}
+    assert folder.send().returncode == 0
+    assert mails(postfix) == dict.fromkeys(everybody, 1)
+
+
+def test_interrupted_once_waits_for_the_answer(slow_server: Postfix, campaign_for: Folders) -> None:
+    folder = campaign_for(slow_server)
+    folder.people(3)
+    process = folder.start("send", "campaign.yaml", "--yes")
+    folder.wait_for(Status.IN_FLIGHT)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert folder.counts() == {"accepted": 1, "pending": 2}
+
+
+def test_whose_lease_is_taken_stops(postfix: Postfix, campaign_for: Folders) -> None:
+    folder = campaign_for(postfix, rate="10/second")
+    everybody = folder.people(60)
+    process = folder.start("send", "campaign.yaml", "--yes")
+    folder.wait_for(Status.ACCEPTED, 3)
+    with closing(sqlite3.connect(folder.folder / "ledger.db")) as other, other:
+        other.execute("UPDATE runs SET ended_at = heartbeat")  # as another machine does, taking it for dead
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 5
+    assert "error: another process has taken this ledger over; nothing more is sent from here" in stderr
+    assert "Traceback" not in stderr
+    folder.write()
+    assert folder.send("--resend-doubt").returncode == 0
+    assert set(mails(postfix)) == set(everybody)
+
+
+def test_interrupted_twice_does_not_wait(silent_server: Postfix, campaign_for: Folders) -> None:
+    folder = campaign_for(silent_server)
+    folder.people(3)
+    process = folder.start("send", "campaign.yaml", "--yes")
+    folder.wait_for(Status.IN_FLIGHT)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    assert process.stderr.readline() + process.stderr.readline() != ""  # it has heard the first
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert stderr == ""
+    assert "1 in doubt" in stdout
+    assert folder.counts() == {"in_doubt": 1, "pending": 2}
+
+
+@pytest.fixture
+def mute_port() -> Iterator[int]:
+    """A port that takes connections and never says a word."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        yield listener.getsockname()[1]
+
+
+def test_interrupted_while_the_server_says_nothing(
+    postfix: Postfix, campaign_for: Folders, mute_port: int
+) -> None:
+    folder = campaign_for(postfix, smtp={"port": mute_port})
+    folder.people(3)
+    process = folder.start("send", "campaign.yaml", "--yes")
+    assert process.stdout is not None
+    while "rate:" not in process.stdout.readline():  # the plan ends with it
+        pass
+    folder.wait_for(Status.PENDING)
+    process.send_signal(signal.SIGTERM)  # no answer is due: nothing to wait for
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert folder.counts() == {"pending": 3}
+
+
+def test_stopped_before_anything_is_sent(postfix: Postfix, campaign_for: Folders) -> None:
+    folder = campaign_for(postfix, smtp={"username": "news", "password_command": ["sleep", "20"]})
+    folder.people(3)
+    process = folder.start("send", "campaign.yaml", "--yes")
+    until(lambda: folder.rows("SELECT 1 FROM runs WHERE ended_at IS NULL"))
+    process.terminate()
+    process.wait(60)
+    assert process.returncode != 0
+    folder.write()
+    assert folder.send().returncode == 0  # a dead process holds no lease
