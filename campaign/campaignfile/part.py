@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,5 +39,7 @@ class WithSecret(Model):
     ) -> SecretSource | None:
         if not (env or command or file):
             return None
-        place = self._places.problem(f"{what}_file", "") if self._places is not None else None
-        return SecretSource(what, env, command, file, self._folder, place)
+        source = SecretSource(what, env, command, file, self._folder)
+        if self._places is None:
+            return source
+        return replace(source, place=self._places.problem(source.key, ""))

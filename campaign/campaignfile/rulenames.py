@@ -17,6 +17,7 @@ RULES = (
     "unencoded",
     "links",
     "textpart",
+    "unclosed",
     "comments",
     "styles",
     "style_size",

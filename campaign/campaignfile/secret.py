@@ -29,22 +29,27 @@ class SecretSource:
     folder: Path | None = None
     place: Problem | None = field(
         default=None, repr=False, compare=False
-    )  # where the campaign file names `file`
+    )  # where the campaign file has `key`
+
+    @property
+    def key(self) -> str:
+        """The key of the campaign file that says where the secret comes from: `smtp.password_env`."""
+        kind = "env" if self.env is not None else "command" if self.command is not None else "file"
+        return f"{self.what}_{kind}"
 
     def read(self) -> str:
         """Return the secret without its last line break. Raises UserError, which never quotes it."""
         if self.env is not None:
-            secret = os.environ.get(self.env)
-            if secret is None:
-                raise UserError(f"{self.what}_env: the environment variable {self.env} is not set")
-            source = f"the environment variable {self.env}"
+            if (secret := os.environ.get(self.env)) is None:
+                raise self._wrong(f"the environment variable {self.env} is not set")
+            nothing = f"the environment variable {self.env} is empty"
         elif self.command is not None:
-            secret, source = self._run(self.command), f"the command {self.command[0]}"
+            secret, nothing = self._run(self.command), f"{self.command[0]} prints nothing"
         else:
-            secret, source = self._read_file(), f"the file {self.file}"
+            secret, nothing = self._read_file(), f"{shown(self.file or Path())} is empty"
         secret = secret.removesuffix("\n").removesuffix("\r")
         if not secret:
-            raise UserError(f"{self.what}: {source} gives nothing")
+            raise self._wrong(nothing)
         return secret
 
     def absent(self) -> str:
@@ -59,23 +64,23 @@ class SecretSource:
         return "" if os.access(file, os.R_OK) else f"{file} cannot be read"
 
     def _run(self, command: tuple[str, ...]) -> str:
-        name = f"{self.what}_command"
+        name = command[0]
         try:
             # The person's own command from their own campaign file, without a shell.
             done = subprocess.run(  # noqa: S603
                 command, cwd=self.folder, stdout=subprocess.PIPE, timeout=COMMAND_TIMEOUT, check=False
             )
             if done.returncode != 0:
-                raise UserError(f"{name}: {command[0]} ended with exit code {done.returncode}")
+                raise self._wrong(f"{name} ended with exit code {done.returncode}")
             return done.stdout.decode()
         except FileNotFoundError:
-            raise UserError(f"{name}: there is no command {command[0]!r}") from None
+            raise self._wrong(f"there is no command {name!r}") from None
         except OSError as error:
-            raise UserError(f"{name}: {command[0]} cannot be run: {error.strerror}") from None
+            raise self._wrong(f"{name} cannot be run: {error.strerror}") from None
         except subprocess.TimeoutExpired:
-            raise UserError(f"{name}: {command[0]} took longer than {COMMAND_TIMEOUT:g} seconds") from None
+            raise self._wrong(f"{name} took longer than {COMMAND_TIMEOUT:g} seconds") from None
         except UnicodeDecodeError:
-            raise UserError(f"{name}: what {command[0]} prints is not UTF-8") from None
+            raise self._wrong(f"what {name} prints is not UTF-8") from None
 
     def _read_file(self) -> str:
         try:
@@ -84,13 +89,13 @@ class SecretSource:
             with self.file.open("rb") as file:  # a pipe too, from a password manager
                 octets = file.read(MOST_OF_A_SECRET + 1)
             if len(octets) > MOST_OF_A_SECRET:
-                raise self._unreadable(f" has more than {size(MOST_OF_A_SECRET)}, and is no secret")
+                most = size(MOST_OF_A_SECRET)
+                raise self._wrong(f"{shown(self.file)} has more than {most}, and is no secret")
             return octets.decode()
         except OSError as error:
-            raise self._unreadable(f": {error.strerror}") from None
+            raise self._wrong(f"{shown(self.file or Path())}: {error.strerror}") from None
         except UnicodeDecodeError:
-            raise self._unreadable(" is not UTF-8") from None
+            raise self._wrong(f"{shown(self.file or Path())} is not UTF-8") from None
 
-    def _unreadable(self, why: str) -> UserError:
-        place = self.place or Problem("", path=f"{self.what}_file")
-        return UserError(replace(place, message=f"{shown(self.file or Path())}{why}"))
+    def _wrong(self, what: str) -> UserError:
+        return UserError(replace(self.place or Problem("", path=self.key), message=what))

@@ -19,7 +19,7 @@ from campaign.report import terminal
 from campaign.report.words import going_on
 from campaign.sending.job import Interruptible, Plan
 from campaign.sending.outlook import Outlook
-from campaign.wording import counted
+from campaign.wording import counted, shown
 
 _EVERY = 1.0  # seconds between two looks at how it goes on
 _MINUTE = 60  # seconds; a shorter wait that a connection tells of is said at once, and as so many seconds
@@ -163,5 +163,6 @@ class DryRun(Terminal):
             message = open_message(survey.first)
             file = plan.preparation.recipients.file
             self._output.lines(["", "The first message:", ""])
-            self._output.lines(lines(Chosen(survey.first_recipient), message, file))
+            preview = f"campaign preview {shown(plan.preparation.campaign.file)} --open"
+            self._output.lines(lines(Chosen(survey.first_recipient), message, file, preview))
         self._output.lines(["", "Nothing was sent: this was a dry run."])

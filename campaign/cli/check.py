@@ -71,11 +71,13 @@ def command(
     from campaign.cli.watching import calling
     from campaign.sending.inspection import (
         certificate_problems,
+        connection_problem,
         inspect,
         inspect_domains,
         inspect_server,
         inspect_spam,
         inspect_workers,
+        login_problems,
     )
 
     output = Output(quiet=quiet or as_json)
@@ -104,10 +106,10 @@ def command(
     if server and campaign is not None and ready:
         try:
             negotiated = inspect_server(campaign, output.waiting, time.time())
-            problems += certificate_problems(campaign, negotiated)
+            problems += [*login_problems(campaign), *certificate_problems(campaign, negotiated)]
         except ConnectFailed as error:
             connected = False
-            problems.append(campaign.problem("smtp.host", str(error), rule="server"))
+            problems.append(connection_problem(campaign, error))
         except UserError as error:
             problems += error.problems
     if workers and campaign is not None and ready:

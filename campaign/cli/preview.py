@@ -185,7 +185,7 @@ def _show(file: str, messages: Iterable[tuple[Chosen, Message]], output: Output)
         output.end_bar()
         if count:
             echo("\n" + "─" * 72 + "\n")
-        for line in lines(chosen, open_message(message), file):
+        for line in lines(chosen, open_message(message), file, "--html PAGE or --open"):
             echo(line)
         count += 1
     return count

@@ -19,7 +19,7 @@ from campaign.wording import counted
     help="What the server does to some: refuse, defer, drop, doubt, as refuse:5%,defer.",
 )
 @click.option("--paced", is_flag=True, help="Keep the rates and the waits before a retry.")
-@click.option("--skip-bad-rows", is_flag=True, help="Leave bad rows out.")
+@click.option("--skip-bad-rows", is_flag=True, help="Leave bad rows out; the exit code is 5.")
 @click.option("--quiet", "-q", is_flag=True, help="Say errors only.")
 @click.option("--verbose", "-v", is_flag=True, help="Name every attempt.")
 def command(file: Path, faults: str, paced: bool, skip_bad_rows: bool, quiet: bool, verbose: bool) -> int:

@@ -10,7 +10,7 @@ import click
 
 from campaign.cli.options import DURATION, JOBS, WAIT
 from campaign.cli.output import Output
-from campaign.errors import LedgerBusy, LedgerFull, NotAccepted, Problem, UserError
+from campaign.errors import LedgerBusy, LedgerFull, NotAccepted, UserError
 
 if TYPE_CHECKING:
     from campaign.campaignfile.models import CampaignFile
@@ -90,7 +90,7 @@ def command(
         run(campaign, options, DryRun(output))
         return 0
     if not yes and not sys.stdin.isatty():
-        raise UserError("there is no terminal to ask on: look at the plan with --dry-run, then add --yes")
+        raise UserError(_without_terminal(campaign))
     if campaign.workers is None:
         return _send(campaign, options, output, log)
     if log is not None:
@@ -105,6 +105,16 @@ def command(
         if not is_sending(campaign):
             raise
         return left(campaign, output)
+
+
+def _without_terminal(campaign: CampaignFile) -> str:
+    """Return what to add where nobody can be asked, all of it at once."""
+    from campaign.sending.knowing import would_be_new
+
+    said = "there is no terminal to ask on: look at the plan with --dry-run, then add --yes"
+    if not would_be_new(campaign):
+        return said
+    return f"{said} --new-ledger, if nobody has had this campaign yet: there is no ledger that knows anybody"
 
 
 def _send(campaign: CampaignFile, options: Options, output: Output, log: Path | None) -> int:
@@ -136,7 +146,7 @@ def _said(campaign: CampaignFile, output: Output, finished: Finished) -> int:
     """Say what the run came to, and return its exit code."""
     import time
 
-    from campaign.cli.ending import exit_code
+    from campaign.cli.ending import exit_code, why
     from campaign.model import Status
     from campaign.report import terminal
     from campaign.sending.dispatch import Ending
@@ -146,7 +156,7 @@ def _said(campaign: CampaignFile, output: Output, finished: Finished) -> int:
     if ending is Ending.DECLINED:
         output.lines(["Nothing was sent."])
     if ending in (Ending.PAUSED, Ending.DISCONNECTED):
-        output.problems([Problem(finished.stop.why)])
+        output.problems([why(campaign, finished.stop)])
     if summary is not None:
         now = time.time_ns()
         output.lines(terminal.summary_lines(campaign.name, summary))

@@ -8,7 +8,7 @@ import click
 
 from campaign.cli.options import DURATION, WAIT
 from campaign.cli.output import Output
-from campaign.errors import Problem, UserError
+from campaign.errors import UserError
 
 
 @click.command("test")
@@ -32,7 +32,7 @@ def command(file: Path, addresses: tuple[str, ...], row: int, wait: float) -> in
     from campaign.address import AddressError, parse_address
     from campaign.campaignfile.load import load
     from campaign.cli.audience import Terminal
-    from campaign.cli.ending import exit_code
+    from campaign.cli.ending import exit_code, why
     from campaign.model import Status
     from campaign.sending.dispatch import Ending
     from campaign.sending.job import Mode, Options, run
@@ -48,9 +48,10 @@ def command(file: Path, addresses: tuple[str, ...], row: int, wait: float) -> in
         raise UserError(*wrong)
     output = Output()
     options = Options(mode=Mode.TEST, row=row, test_to=tuple(to), wait=wait)
-    finished = run(load(file), options, Terminal(output))
+    campaign = load(file)
+    finished = run(campaign, options, Terminal(output))
     if finished.stop.ending in (Ending.PAUSED, Ending.DISCONNECTED):
-        output.problems([Problem(finished.stop.why)])
+        output.problems([why(campaign, finished.stop)])
     for result in finished.results:
         taken = "accepted" if result.status is Status.ACCEPTED else "not accepted"
         output.lines([f"{result.outcomes[0].address}: {taken}: {result.reply}"])

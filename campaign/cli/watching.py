@@ -7,14 +7,13 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from campaign.cli.codes import DOUBT, OK, REFUSED, UNFINISHED
+from campaign.cli.codes import UNFINISHED
 from campaign.cli.output import Output
 from campaign.errors import Problem, UserError
 from campaign.wording import shown
 
 if TYPE_CHECKING:
     from campaign.campaignfile.models import CampaignFile
-    from campaign.ledger import Summary
 
 _LOOK = 2.0  # seconds
 _ASK = 5.0  # seconds between two looks whether drains are missing
@@ -106,6 +105,7 @@ def watch(campaign: CampaignFile, output: Output, top_up: Callable[[], None]) ->
     `top_up` is called again and again: it sees to it that there are drains. KeyboardInterrupt ends the
     watching only; see `left`.
     """
+    from campaign.cli.ending import code_of
     from campaign.ledger import Ledger
     from campaign.ledger.machines import State
     from campaign.report import terminal
@@ -138,12 +138,4 @@ def watch(campaign: CampaignFile, output: Output, top_up: Callable[[], None]) ->
         output.lines(terminal.next_lines(shown(campaign.file), summary))
     finally:
         ledger.close()
-    return _code(summary, finished=standing.state is State.IDLE)
-
-
-def _code(summary: Summary, *, finished: bool) -> int:
-    if summary.in_doubt:
-        return DOUBT
-    if summary.waiting or not finished:
-        return UNFINISHED
-    return REFUSED if summary.refused else OK
+    return code_of(summary, unfinished=standing.state is not State.IDLE)

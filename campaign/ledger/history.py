@@ -80,6 +80,11 @@ class Summary:
         return sum(self.counts[status] + self.copies[status] for status in waiting)
 
     @property
+    def left_out(self) -> int:
+        """The number of bad rows that were skipped on request: corrected, they are sent."""
+        return self.counts[Status.INVALID]
+
+    @property
     def not_started(self) -> int:
         """Those of them whose content has not begun to leave: the others have their place in the rate."""
         return self.waiting - self.counts[Status.IN_FLIGHT] - self.copies[Status.IN_FLIGHT]

@@ -9,8 +9,11 @@ from campaign.preview.variety import Chosen
 from campaign.wording import size, visible, visible_text
 
 
-def lines(chosen: Chosen, opened: OpenedMessage, file: str) -> Iterator[str]:
-    """Yield envelope, header, text, files and sizes of a message of the list `file`."""
+def lines(chosen: Chosen, opened: OpenedMessage, file: str, shows_html: str) -> Iterator[str]:
+    """Yield envelope, header, text, files and sizes of a message of the list `file`.
+
+    `shows_html` is what shows the HTML part: an option, or a command.
+    """
     recipient, message = chosen.recipient, opened.message
     why = f" ({', '.join(chosen.why)})" if chosen.why else ""
     yield visible(f"Row {recipient.number}, line {recipient.line} of {file}{why}")
@@ -28,7 +31,7 @@ def lines(chosen: Chosen, opened: OpenedMessage, file: str) -> Iterator[str]:
         yield visible_text(opened.text).rstrip("\n")
     yield ""
     if opened.html is not None:
-        yield f"HTML:       {size(len(opened.html.encode()))}; --html PAGE or --open shows it"
+        yield f"HTML:       {size(len(opened.html.encode()))}; {shows_html} shows it"
     yield from _parts("attachment", opened.attachments)
     yield from _parts("image", opened.images)
     yield f"message:    {size(message.size)}"

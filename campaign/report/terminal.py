@@ -159,3 +159,7 @@ def next_lines(file: str, summary: Summary) -> Iterator[str]:
         yield f"  to settle what is in doubt: campaign resolve {file}"
     if counts[Status.REFUSED]:
         yield f"  the refused ones as a list: campaign export {file} --status refused"
+    if summary.left_out:
+        left = counted(summary.left_out, "bad row")
+        yield f"  {left} left out, to correct: campaign export {file} --status invalid"
+        yield f"  once the list is corrected: campaign send {file}"

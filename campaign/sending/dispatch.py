@@ -43,10 +43,14 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """The end of a run, and the sentence that explains it."""
+    """The end of a run, and the sentence that explains it.
+
+    `path` is the key of the campaign file to look at (`smtp.password_env`), where there is one.
+    """
 
     ending: Ending
     why: str = ""
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
     inspect(file) -> Inspection: the problems of the file, the list, the templates and every row
     inspect_server(campaign) -> Negotiated: a session is opened, looked at, and closed
+    login_problems(campaign) -> a warning where the password is missing
     certificate_problems(campaign, negotiated) -> a warning for a certificate that ends soon
     inspect_domains(campaign, message) -> Published: what the DNS says of the sender's domains
     inspect_spam(campaign, sample) -> Worst: what SpamAssassin says of the messages in a sample
@@ -25,13 +26,13 @@ from campaign.checks.dns.lookup import Lookup
 from campaign.checks.dns.sender import sender_of
 from campaign.checks.rules import Checks
 from campaign.delivery import Message
-from campaign.errors import Problem, Severity, UserError
+from campaign.errors import ConnectFailed, Problem, Severity, UserError
 from campaign.ledger import Ledger
 from campaign.ledger.questions import Answer
 from campaign.message.tokens import Secrets
 from campaign.preparation import Progress, Survey, prepare
 from campaign.sending.account import login_of
-from campaign.sending.connection import Connection
+from campaign.sending.connection import Connection, LoginRefused
 from campaign.sending.equipment import PATIENCE, ask_workers
 from campaign.sending.guards import unsendable
 from campaign.sending.transport import TLSInfo
@@ -133,6 +134,24 @@ def inspect_server(
     return negotiated
 
 
+def connection_problem(campaign: CampaignFile, failed: ConnectFailed) -> Problem:
+    """Return why no session could be opened, at the key that names the server, or the password."""
+    secret = campaign.smtp.secret
+    path = secret.key if isinstance(failed, LoginRefused) and secret is not None else "smtp.host"
+    return campaign.problem(path, str(failed), rule="server")
+
+
+def login_problems(campaign: CampaignFile) -> Iterator[Problem]:
+    """Yield a warning if no login was tried for want of a password."""
+    secret = campaign.smtp.secret
+    if _password_is_missing(campaign) and secret is not None:
+        what = (
+            f"the environment variable {secret.env} is not set or empty, so no login was tried; `send` and"
+            " `test` need it"
+        )
+        yield campaign.problem(secret.key, what, Severity.WARNING, "server")
+
+
 def certificate_problems(campaign: CampaignFile, negotiated: Negotiated) -> Iterator[Problem]:
     """Yield a warning if the server's certificate ends soon."""
     days = negotiated.days_left
@@ -200,6 +219,13 @@ def inspect_workers(
     ], answers
 
 
+def _password_is_missing(campaign: CampaignFile) -> bool:
+    """Whether the password's environment variable is not set, or empty."""
+    smtp = campaign.smtp
+    env = smtp.secret.env if smtp.username is not None and smtp.secret is not None else None
+    return env is not None and not os.environ.get(env)
+
+
 def _login(campaign: CampaignFile) -> tuple[Login | None, str]:
     """Return the login to try, and what to say of it once the session is open."""
     smtp = campaign.smtp
@@ -207,6 +233,6 @@ def _login(campaign: CampaignFile) -> tuple[Login | None, str]:
         return None, "none is configured"
     if smtp.secret.command is not None:
         return None, "not tried: check runs no command; `campaign test` does"
-    if smtp.secret.env is not None and smtp.secret.env not in os.environ:
+    if _password_is_missing(campaign):
         return None, f"not tried: the environment variable {smtp.secret.env} is not set"
     return login_of(campaign)(), f"worked, as {smtp.username}"

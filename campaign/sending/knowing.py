@@ -13,6 +13,17 @@ from campaign.ledger import Ledger
 from campaign.wording import shown
 
 
+def would_be_new(campaign: CampaignFile) -> bool:
+    """Whether the campaign's ledger knows nobody, or is not there; UserError if it cannot be read."""
+    if not Ledger.exists(campaign.ledger):
+        return True
+    ledger = Ledger.open(campaign.ledger, campaign.name, create=False, read_only=True)
+    try:
+        return ledger.knows_nobody
+    finally:
+        ledger.close()
+
+
 def refuse_lost(campaign: CampaignFile, *, may_be_new: bool) -> None:
     """Refuse to make a ledger that nobody agreed to."""
     if not may_be_new and not Ledger.exists(campaign.ledger):

@@ -198,4 +198,6 @@ class Sender:
             self._working -= 1
             last = self._working == 0
         if lost is not None and not self.dispatch.finished and (last or isinstance(lost, LoginRefused)):
-            self.dispatch.stop(Stop(Ending.DISCONNECTED, str(lost)))
+            secret = self.campaign.smtp.secret
+            path = secret.key if isinstance(lost, LoginRefused) and secret is not None else ""
+            self.dispatch.stop(Stop(Ending.DISCONNECTED, str(lost), path))

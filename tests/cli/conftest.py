@@ -38,14 +38,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def run(folder: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command in the folder, and return what it says: on stderr, where it fails."""
+    """Run a command in the folder, and return what it says: on stderr, where it fails, unless `out`."""
 
-    def run(*arguments: str, code: int = 0) -> str:
+    def run(*arguments: str, code: int = 0, out: bool = False) -> str:
         capsys.readouterr()
         found = main([*arguments])
         said = capsys.readouterr()
         assert found == code, said.err
-        return said.err if code else said.out
+        return said.err if code and not out else said.out
 
     return run
 

@@ -192,7 +192,15 @@ def test_one_is_not_many_in_plans_and_rehearsals(run: Run) -> None:
     Path("list.csv").write_text("email,city\nann@example.com,Oslo\nnobody,Bergen\n")
     plan = run("send", "campaign.yaml", "--dry-run", "--skip-bad-rows")
     assert "1 bad row, skipped" in plan
-    said = run("rehearse", "campaign.yaml", "--skip-bad-rows")
+    assert "HTML PAGE" not in plan
+    Path("body.html").write_text("<p>Hello</p>")
+    text = Path("campaign.yaml").read_text()
+    Path("campaign.yaml").write_text(text.replace("{text: body.txt}", "{html: body.html}"))
+    plan = run("send", "campaign.yaml", "--dry-run", "--skip-bad-rows")
+    assert "bytes; campaign preview campaign.yaml --open shows it" in plan
+    Path("campaign.yaml").write_text(text)
+    rehearsal = "campaign.yaml", "--skip-bad-rows"
+    said = run("rehearse", *rehearsal, code=5, out=True)
     assert "rehearsing 1 message on localhost" in said
     assert "the server took 1 message for 1 address in" in said
     assert "1 session over STARTTLS" in said

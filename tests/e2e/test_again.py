@@ -112,8 +112,11 @@ def test_bad_rows_stop_everything_or_are_skipped(postfix: Postfix, campaign_for:
     assert mails(postfix) == {}
 
     skipped = folder.send("--skip-bad-rows")
-    assert skipped.returncode == 0
+    assert skipped.returncode == 5
     assert "2 bad rows, skipped" in skipped.stdout
+    left = "  2 bad rows left out, to correct: campaign export campaign.yaml --status invalid"
+    assert left in skipped.stdout
+    assert folder.send("--skip-bad-rows").returncode == 5  # they are left still
     assert folder.counts() == {"accepted": 2, "invalid": 2}
     to_correct = folder.run("export", "campaign.yaml", "--status", "invalid").stdout.splitlines()
     assert to_correct[1] == "not an address,Ben,invalid,email: 'not an address' has no @"

@@ -72,11 +72,14 @@ def test_a_lost_ledger_does_not_mail_everybody_again(folder: CampaignFolder) -> 
     assert first.returncode == 2
     assert "add --new-ledger" in first.stderr
     assert not (folder.folder / "ledger.db").exists()
+    unasked = plainly(folder, "send", "campaign.yaml")
+    assert "with --dry-run, then add --yes --new-ledger, if nobody has had" in unasked.stderr
     assert "it knows nobody" in plainly(folder, "send", "campaign.yaml", "--dry-run").stdout
     assert plainly(folder, "test", "campaign.yaml", "me@example.test").returncode == 0
     assert plainly(folder, *SEND).returncode == 2  # a test makes a ledger, which knows nobody either
     assert plainly(folder, *SEND, "--new-ledger").returncode == 0
     assert plainly(folder, *SEND).returncode == 0
+    assert plainly(folder, "send", "campaign.yaml").stderr.endswith("then add --yes\n")
     for file in folder.folder.glob("ledger.db*"):
         file.unlink()
     assert plainly(folder, *SEND).returncode == 2

@@ -46,7 +46,6 @@ def test_a_thousand_newsletters_in_one_session(
     (tmp_path / "campaign.yaml").write_text(
         text[: text.index("\nsmtp:")] + f"\nsmtp: {json.dumps(smtp)}\n", "utf-8"
     )
-    folder.env["UNSUBSCRIBE_SECRET"] = "shared"
 
     sent = folder.send("--log", "attempts.jsonl", timeout=300)
 

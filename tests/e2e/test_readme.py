@@ -24,7 +24,7 @@ def test_the_five_steps(postfix: Postfix, tmp_path: Path) -> None:
     assert [command.split()[1] for command in steps] == [
         "init", "check", "preview", "rehearse", "check", "test", "send", "status",
     ]  # fmt: skip
-    env = {**os.environ, "SMTP_PASSWORD": "secret", "UNSUBSCRIBE_SECRET": "shared"}
+    env = {**os.environ, "SMTP_PASSWORD": "secret"}
     for command in steps:
         if command.split()[1] in ("send", "status"):
             continue

@@ -22,11 +22,14 @@ from campaign.ledger import Ledger
 from campaign.ledger.protocols import Intent
 from campaign.ledger.sqlite import opening
 from campaign.model import Recipient
+from campaign.samples import copy
 from campaign.unsubscribe import Application
 from campaign.unsubscribe.pages import TEXTS, Pages, masked
+from campaign.unsubscribe.settings import read_settings
 from tests.browser import launched
 from tests.folder import write_campaign
 from tests.ledger.book import NOW, enrol, message_id, outcome, result, start
+from tests.markdown import README, blocks
 
 ANNA, BEN, COPY = "anna@example.com", "ben@example.com", "boss@example.com"
 TOKENS = {ANNA: "0123456789abcdef0123", BEN: "fedcba98765432100000"}
@@ -293,6 +296,17 @@ def _click(browser: Browser, file: Path, port: int) -> None:
     assert page.context.cookies() == []
     page.close()
     assert list(suppressed(file)) == [ANNA]
+
+
+@pytest.mark.parametrize("example", ["sample", "README"])
+def test_the_page_serves_the_examples(example: str, tmp_path: Path) -> None:
+    file = tmp_path / "campaign.yaml"
+    if example == "sample":
+        copy("newsletter", tmp_path, {})
+    else:
+        file.write_text(blocks(README, "yaml")[0])
+    assert read_settings(file).name.startswith("spring-")
+    assert "{{ bounce.token }}" in file.read_text()
 
 
 def test_links_of_a_page_of_ones_own_are_refused_at_the_start(file: Path) -> None:

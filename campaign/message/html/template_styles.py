@@ -71,10 +71,15 @@ def malformed_styles(source: str) -> Iterator[Malformed]:
             yield Malformed(style, piece[slice(*fault)].strip(), at + one.start)
 
 
+def without_marks(source: str) -> str:
+    """Return the source with Jinja's marks hidden; everything else stands where it stood."""
+    return _JINJA.sub(_hidden, source)
+
+
 def _tokens(source: str) -> Iterator[tuple[int, str, str]]:
     """Yield where tags stand, with Jinja's marks hidden, and as they are written."""
     at = 0
-    for number, token in enumerate(TOKEN.split(_JINJA.sub(_hidden, source))):
+    for number, token in enumerate(TOKEN.split(without_marks(source))):
         if number % 2:
             yield at, token, source[at : at + len(token)]
         at += len(token)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from campaign.campaignfile.load import load
+from campaign.checks import spam
 from campaign.errors import UserError
 from campaign.message.html import plaintext
 from campaign.message.html.preheader import ROOM, with_preheader
@@ -19,6 +21,7 @@ from campaign.message.tokens import Secrets
 from campaign.preparation import compile_campaign
 from campaign.recipients.list import Recipients
 from tests.folder import write_campaign
+from tests.need import need
 
 DOMAINS = ("example.com",)
 UTM = {"utm_source": "news letter", "utm_medium": "email", "utm_term": ""}
@@ -50,6 +53,22 @@ def test_the_block_begins_the_body(before: str, after: str) -> None:
 
 def test_it_is_no_part_of_the_text() -> None:
     assert plaintext.from_html(with_preheader("<body><p>Hi</p></body>", "Hidden")) == "Hi\n"
+
+
+def test_no_filter_counts_it_as_invisible_text(tmp_path: Path) -> None:
+    file = write_campaign(
+        tmp_path,
+        {
+            "list.csv": "email\nann@somewhere.org\n",
+            "body.html": "<body><p>Dear Ann, the swifts are here.</p>",
+        },
+        templates={"html": "body.html"},
+        preheader="Three dates for your diary",
+    )
+    recipients, renderer = compiled(file)
+    message = renderer.render(recipients.row(1), date=datetime.now(UTC))
+    (judged,) = spam.judge([message.content], str(need("spamassassin")))
+    assert [hit for hit in judged.hits if "INVIS" in hit.rule or "FONT" in hit.rule] == []
 
 
 @given(st.text(), st.text(max_size=200))
