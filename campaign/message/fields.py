@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from email.utils import format_datetime
 from functools import lru_cache
 from urllib.parse import quote
@@ -112,7 +112,7 @@ class Fields:
             boxes = self._answers(context)
             lines.append(self._field(recipient, "reply_to", headers.mailboxes, "Reply-To", boxes))
         lines.append(self._field(recipient, "subject", headers.text, "Subject", heading.subject))
-        lines.append(headers.exact("Date", format_datetime(heading.date)))
+        lines.append(_date_line(heading.date.replace(microsecond=0), heading.date.utcoffset()))
         lines.append(headers.exact("Message-ID", heading.message_id))
         lines += self._list_fields(recipient, context)
         for name, text in self.own.items():
@@ -155,7 +155,7 @@ class Fields:
 
     def _quoted(self, mailto: str) -> str:
         try:
-            return quote(parse_address(mailto), _UNQUOTED_IN_MAILTO)
+            return _in_mailto(mailto)
         except AddressError as error:
             raise UserError(self._campaign.problem("unsubscribe.mailto", str(error))) from None
 
@@ -197,7 +197,7 @@ class Fields:
 
     def _mailbox(self, path: str, text: Text, written: str) -> Mailbox:
         try:
-            return parse_mailbox(written)
+            return _parsed(written)
         except AddressError as error:
             what = f"{error}{read_from(text.columns)}"
             raise UserError(self._campaign.problem(path, what)) from None
@@ -215,6 +215,21 @@ class Fields:
 
 def _line(make: Callable[..., bytes], name: str, value: object) -> bytes:
     return make(name, value)
+
+
+# What most messages have in common is made once, and once a second.
+_parsed = lru_cache(maxsize=64)(parse_mailbox)
+
+
+@lru_cache(maxsize=64)
+def _in_mailto(address: str) -> str:
+    return quote(parse_address(address), _UNQUOTED_IN_MAILTO)
+
+
+@lru_cache(maxsize=4)
+def _date_line(date: datetime, offset: timedelta | None) -> bytes:
+    """Return Date; equal dates with different offsets are written differently."""
+    return headers.exact("Date", format_datetime(date))
 
 
 def check_mailto(campaign: CampaignFile) -> None:

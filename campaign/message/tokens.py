@@ -10,6 +10,7 @@ import hmac
 import json
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,12 @@ class Tokens:
     def __init__(self, campaign: str, secrets: Secrets) -> None:
         self._campaign = campaign
         self._secrets = secrets
+        self._quoted = json.JSONEncoder(ensure_ascii=False).encode
+        self._begun = hmac.new(secrets.ledger, digestmod="sha256")
+        self._leaving = hmac.new(secrets.unsubscribe, digestmod="sha256")
+        self._begun.update(f"[{self._quoted(campaign)}, ".encode())
+        # Asked for where a draft is wanted, and again where it becomes a message.
+        self.bounce = lru_cache(maxsize=512)(self._bounce)
 
     def message_id(self, key: str, domain: str) -> str:
         """Return a row's Message-ID with its angle brackets (RFC 5322 3.6.4); a resend has the same."""
@@ -44,7 +51,7 @@ class Tokens:
         """Return the Message-ID of a test message, different for each date."""
         return f"<test.{self._token(f'{key} {date.isoformat()}', 32)}@{domain}>"
 
-    def bounce(self, key: str) -> str:
+    def _bounce(self, key: str) -> str:
         """Return the token that makes a row's envelope sender its own (VERP), 20 digits."""
         return self._token(f"bounce {key}", 20)
 
@@ -54,7 +61,9 @@ class Tokens:
 
     def unsubscribe(self, address: str) -> str:
         """Return HMAC-SHA256(secret, address), 64 digits; the user's server computes the same."""
-        return hmac.new(self._secrets.unsubscribe, address.encode(), "sha256").hexdigest()
+        one = self._leaving.copy()
+        one.update(address.encode())
+        return one.hexdigest()
 
     @property
     def boundary(self) -> str:
@@ -62,5 +71,7 @@ class Tokens:
         return hmac.new(self._secrets.ledger, self._campaign.encode(), "sha256").hexdigest()[:24]
 
     def _token(self, key: str, length: int) -> str:
-        identity = json.dumps([self._campaign, key], ensure_ascii=False).encode()
-        return hmac.new(self._secrets.ledger, identity, "sha256").hexdigest()[:length]
+        """Return digits of HMAC-SHA256 of the JSON list of campaign and key."""
+        one = self._begun.copy()
+        one.update(f"{self._quoted(key)}]".encode())
+        return one.hexdigest()[:length]

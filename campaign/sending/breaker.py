@@ -6,7 +6,7 @@ so that a cron job that sends forty at a time is judged too. A trip begins a new
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -57,7 +57,11 @@ class Breaker:
         self._most_in_doubt = most_in_doubt
         # A server that restarts leaves a doubt on each connection, and means nothing by it.
         self._doubts_in_a_row = max(_DOUBTS_IN_A_ROW, connections + 1)
-        self._recent = deque((v for v in recent if v not in _INDIFFERENT), maxlen=WINDOW)
+        self._recent = deque[Verdict](maxlen=WINDOW)
+        self._counts = Counter[Verdict]()  # of those in the window
+        for verdict in recent:
+            if verdict not in _INDIFFERENT:
+                self._add(verdict)
         self._sender = 0  # without an acceptance between them
         self._policy = 0  # one after another
         self._generic = 0
@@ -71,7 +75,7 @@ class Breaker:
         said = words(answer)
         if verdict is Verdict.QUOTA:
             return Trip(f"the server says that the quota is used up: {said}. Send again once it is renewed.")
-        self._recent.append(verdict)
+        self._add(verdict)
         refused = verdict in _REFUSALS
         if refused:
             self._last_refusal = said
@@ -91,7 +95,7 @@ class Breaker:
         if len(self._recent) < _JUDGED_FROM:
             return None
         refused = self._share(*_REFUSALS)
-        doubtful = sum(verdict is Verdict.IN_DOUBT for verdict in self._recent) / WINDOW
+        doubtful = self._counts[Verdict.IN_DOUBT] / WINDOW
         if self._most_refused is not None and refused > self._most_refused:
             last = f"; the last refusal said: {self._last_refusal}" if self._last_refusal else ""
             why = f"{self._of_window(refused)} were refused, more than `stop_when.refused` allows{last}"
@@ -106,8 +110,7 @@ class Breaker:
         """Whether the refusals in the window can be believed, at the end of a campaign."""
         if self._most_refused is None:
             return True
-        refusals = sum(verdict in _REFUSALS for verdict in self._recent)
-        return refusals <= _FEW or self._share(*_REFUSALS) <= self._most_refused
+        return self._count(*_REFUSALS) <= _FEW or self._share(*_REFUSALS) <= self._most_refused
 
     def _in_a_row(self, said: str) -> Trip | None:
         if self._generic >= _IN_A_ROW:
@@ -126,7 +129,16 @@ class Breaker:
         return None
 
     def _share(self, *verdicts: Verdict) -> float:
-        return sum(verdict in verdicts for verdict in self._recent) / max(1, len(self._recent))
+        return self._count(*verdicts) / max(1, len(self._recent))
+
+    def _count(self, *verdicts: Verdict) -> int:
+        return sum(map(self._counts.__getitem__, verdicts))
+
+    def _add(self, verdict: Verdict) -> None:
+        if len(self._recent) == WINDOW:
+            self._counts[self._recent[0]] -= 1
+        self._recent.append(verdict)
+        self._counts[verdict] += 1
 
     def _of_window(self, share: float) -> str:
         return f"{share:.0%} of the last {len(self._recent)}"

@@ -94,6 +94,7 @@ class Transport:
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._socket, selectors.EVENT_READ)
         self._selected_for = selectors.EVENT_READ
+        self._answers_soon = True
         self._object: ssl.SSLObject | None = None
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._out = memoryview(b"")  # what the kernel has not taken yet, encrypted where TLS is on
@@ -250,10 +251,11 @@ class Transport:
     def _wait(self, now: float, until: float) -> list[tuple[selectors.SelectorKey, int]]:
         """Return what is ready, as soon as something is, or [] at `until`.
 
-        To wake a thread that sleeps takes longer than a server nearby takes to answer, so that the
-        first moment of a wait is spent awake.
+        To wake a thread that sleeps takes longer than a server nearby takes to answer: where it has
+        answered so soon lately, the first moment of a wait is spent awake.
         """
-        asleep_at = min(now + _AWAKE, until)
+        asleep_at = min(now + _AWAKE, until) if self._answers_soon else now
+        began = now
         while now < asleep_at:
             if ready := self._selector.select(0):
                 return ready
@@ -262,7 +264,9 @@ class Transport:
             # The kernel forgets it after each use: without it, replies wait for delayed ACKs.
             with contextlib.suppress(OSError):
                 self._socket.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
-        return self._selector.select(max(0.0, until - now))
+        ready = self._selector.select(max(0.0, until - now))
+        self._answers_soon = time.monotonic() - began < _AWAKE
+        return ready
 
     def _receive(self) -> bytes | None:
         try:

@@ -168,6 +168,28 @@ def test_nothing_is_committed_to_a_file_that_is_gone(path: Path, tmp_path: Path)
     assert why(path) == ""
 
 
+def test_a_link_in_its_place_leads_to_the_wal_of_the_file(path: Path, tmp_path: Path) -> None:
+    """SQLite looks for the WAL beside the file that a link names, and not beside the link."""
+    ledger = Ledger.open(path, "spring")
+    enrol(ledger, [row(1, "anna@example.com")])
+    run = start(ledger, time.time_ns())
+    elsewhere = tmp_path / "elsewhere.db"
+    path.rename(elsewhere)
+    path.symlink_to(elsewhere)
+    with pytest.raises(LedgerMoved):  # its WAL has stayed
+        run.heartbeat(time.time_ns())
+    path.with_name("ledger.db-wal").rename(tmp_path / "elsewhere.db-wal")
+    run.heartbeat(time.time_ns())
+    path.unlink()
+    elsewhere.rename(path)
+    with pytest.raises(LedgerMoved):
+        run.heartbeat(time.time_ns())
+    (tmp_path / "elsewhere.db-wal").rename(path.with_name("ledger.db-wal"))
+    run.end(time.time_ns())
+    ledger.close()
+    assert why(path) == ""
+
+
 def test_nothing_is_committed_without_the_wal(path: Path) -> None:
     ledger = Ledger.open(path, "spring")
     enrol(ledger, [row(1, "anna@example.com")])

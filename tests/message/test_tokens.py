@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import hmac
+import json
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from campaign.message.tokens import Secrets
+from campaign.message.tokens import Secrets, Tokens
 from tests.message.rendering import Made, refusal, rendered, row
+
+NAMES = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+@given(NAMES, NAMES)
+def test_tokens_are_hmacs_that_another_program_can_compute(campaign: str, key: str) -> None:
+    tokens = Tokens(campaign, Secrets(b"of the ledger", b"of the web server"))
+    named = json.dumps([campaign, key], ensure_ascii=False).encode()
+    assert tokens.message_mark(key) == hmac.new(b"of the ledger", named, "sha256").hexdigest()[:32]
+    of_address = hmac.new(b"of the web server", key.encode(), "sha256").hexdigest()
+    assert tokens.unsubscribe(key) == of_address
 
 
 class TestIdentity:

@@ -21,20 +21,9 @@ from typing import Any
 from campaign.errors import LedgerBusy, LedgerMoved, Problem, UserError
 from campaign.ledger.sqlite import opening
 from campaign.ledger.sqlite.file import Reserve, check_header, disk_full
-from campaign.ledger.sqlite.opening import (
-    broken,
-    connect,
-    is_busy,
-    prepare_to_write,
-    readable,
-    set_up,
-    translated,
-)
-from campaign.ledger.sqlite.opening import (
-    create as create_file,
-)
 from campaign.ledger.sqlite.place import Place, has_wal, refuse_orphan
 from campaign.ledger.sqlite.schema import SCHEMA
+from campaign.ledger.sqlite.transaction import Transaction
 from campaign.wording import shown
 
 OLDEST_SQLITE = (3, 37)  # STRICT tables
@@ -55,6 +44,7 @@ class Database:
         self.run: int | None = None
         """The run that was started on this connection."""
         self._connection = connection
+        self.translated = opening.Translated(path)
         self._reserve = Reserve(path) if path is not None else None
         self._full = True
         self._checkpoints = False
@@ -80,20 +70,20 @@ class Database:
                     )
                 )
             refuse_orphan(path)
-            create_file(path)
+            opening.create(path)
         check_header(path)
         place = Place.of(path)
         began = time.monotonic()
         try:
             # Read before opening for writing: a damaged file stays as it is.
-            connection = readable(path)
+            connection = opening.readable(path)
             if not read_only:
                 connection.close()
-                connection = connect(path, "mode=rw")
-                prepare_to_write(connection)
+                connection = opening.connect(path, "mode=rw")
+                opening.prepare_to_write(connection)
         except sqlite3.DatabaseError as error:
-            kind = LedgerBusy if is_busy(error) else UserError
-            raise kind(broken(path, error)) from None
+            kind = LedgerBusy if opening.is_busy(error) else UserError
+            raise kind(opening.broken(path, error)) from None
         database = cls(path, connection)
         database._note_wait(began)
         database.place = place if read_only else place.with_wal()
@@ -105,7 +95,7 @@ class Database:
         connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         connection.executescript(SCHEMA)
         connection.execute("INSERT INTO settings VALUES ('secret', ?)", (os.urandom(32),))
-        set_up(connection)
+        opening.set_up(connection)
         return cls(None, connection)
 
     def close(self) -> None:
@@ -117,21 +107,21 @@ class Database:
 
     def rows(self, statement: str, parameters: Parameters = ()) -> list[Row]:
         """Return every row of a query."""
-        with self.lock, translated(self.path):
+        with self.lock, self.translated:
             return self._connection.execute(statement, parameters).fetchall()
 
     def row(self, statement: str, parameters: Parameters = ()) -> Row | None:
         """Return the first row of a query, or None."""
-        with self.lock, translated(self.path):
+        with self.lock, self.translated:
             found: Row | None = self._connection.execute(statement, parameters).fetchone()
             return found
 
     def each(self, statement: str, parameters: Parameters = ()) -> Iterator[Row]:
         """Iterate over a query's rows in chunks, without holding the lock between them."""
-        with self.lock, translated(self.path):
+        with self.lock, self.translated:
             cursor = self._connection.execute(statement, parameters)
         while True:
-            with self.lock, translated(self.path):
+            with self.lock, self.translated:
                 some = cursor.fetchmany(500)
             if not some:
                 return
@@ -139,14 +129,14 @@ class Database:
 
     def change(self, statement: str, parameters: Parameters = ()) -> int:
         """Execute a statement and return how many rows it changed."""
-        with self.lock, translated(self.path):
+        with self.lock, self.translated:
             if not self._connection.in_transaction:
                 self._be_patient(opening.BUSY_TIMEOUT)
             return self._connection.execute(statement, parameters).rowcount
 
     def insert(self, statement: str, parameters: Parameters) -> int:
         """Insert a row, and return its id."""
-        with self.lock, translated(self.path):
+        with self.lock, self.translated:
             return self._connection.execute(statement, parameters).lastrowid or 0
 
     def others_changes(self) -> int:
@@ -166,32 +156,22 @@ class Database:
 
     def change_many(self, statement: str, parameters: Iterable[Sequence[object]]) -> int:
         """Execute a statement for each of many parameter lists; return how many rows it changed."""
-        with self.lock, translated(self.path):
+        with self.lock, self.translated:
             return self._connection.executemany(statement, parameters).rowcount
 
     def script(self, statements: str) -> None:
         """Execute several statements; an open transaction is committed first."""
-        with self.lock, translated(self.path):
+        with self.lock, self.translated:
             self._connection.executescript(statements)
 
-    @contextmanager
-    def transaction(self, *, full: bool = True, patience: float | None = None) -> Iterator[None]:
+    def transaction(self, *, full: bool = True, patience: float | None = None) -> Transaction:
         """Commit what is changed within, or nothing of it. Raises LedgerFull, LedgerBusy.
 
         With `full`, the commit survives a power loss; it raises LedgerMoved where nobody would find it
         again. Without, it survives the death of the process, and becomes durable with the next full
         commit. `patience`: seconds to wait for another process's transaction, by default `BUSY_TIMEOUT`.
         """
-        if full:
-            self.refuse_moved()
-        with self.lock, translated(self.path):
-            self._be_patient(opening.BUSY_TIMEOUT if patience is None else patience)
-            if full is not self._full:
-                # Cannot be changed inside a transaction.
-                self._connection.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
-                self._full = full
-            with self._begun("BEGIN IMMEDIATE"):
-                yield
+        return Transaction(self, full, opening.BUSY_TIMEOUT if patience is None else patience)
 
     @contextmanager
     def temporary_transaction(self) -> Iterator[None]:
@@ -200,19 +180,36 @@ class Database:
         It takes no lock on the file: it neither waits for another process nor makes one wait, and works
         on a read-only connection.
         """
-        with self.lock, translated(self.path), self._begun("BEGIN"):
-            yield
+        with self.lock, self.translated:
+            self._begin("BEGIN")
+            try:
+                yield
+            except BaseException:
+                self.roll_back()
+                raise
+            self.commit()
 
-    @contextmanager
-    def _begun(self, begin: str) -> Iterator[None]:
-        self._begin(begin)
+    def begin(self, full: bool, patience: float) -> None:
+        """Begin to write; see `transaction`."""
+        self._be_patient(patience)
+        if full is not self._full:
+            # Cannot be changed inside a transaction.
+            self._connection.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
+            self._full = full
+        self._begin("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        """Commit what was begun, or nothing of it."""
         try:
-            yield
             self._connection.execute("COMMIT")
         except BaseException:
-            if self._connection.in_transaction:  # SQLite itself rolls back when the disk is full
-                self._connection.execute("ROLLBACK")
+            self.roll_back()
             raise
+
+    def roll_back(self) -> None:
+        """Undo what was begun."""
+        if self._connection.in_transaction:  # SQLite itself rolls back when the disk is full
+            self._connection.execute("ROLLBACK")
 
     def _begin(self, begin: str) -> None:
         began = time.monotonic()
@@ -292,7 +289,7 @@ class Database:
 
     def _at_once(self, statement: str) -> list[Row] | None:
         """Execute a statement, waiting only a second for locks; None if it failed."""
-        with self.lock, translated(self.path):
+        with self.lock, self.translated:
             self._be_patient(1.0)
             try:
                 return self._connection.execute(statement).fetchall()
@@ -303,7 +300,7 @@ class Database:
 
     def copy_to(self, path: Path) -> None:
         """Write a consistent copy of the file to `path`, also while others write."""
-        with self.lock, translated(self.path), closing(sqlite3.connect(path)) as copy:
+        with self.lock, self.translated, closing(sqlite3.connect(path)) as copy:
             self._connection.backup(copy, pages=-1)
 
     def keep_reserve(self) -> None:

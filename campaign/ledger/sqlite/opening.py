@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 
 from campaign.errors import LedgerBusy, Problem, UserError
 from campaign.ledger.sqlite.file import disk_full, refuse_newer, sync_folder
@@ -138,18 +137,29 @@ def _code(error: sqlite3.Error) -> str:
     return "_".join(name.split("_")[:2])
 
 
-@contextmanager
-def translated(path: Path | None) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
+class Translated:
+    """Within it, SQLite's errors are UserError, LedgerBusy and LedgerFull. It may be entered again."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        """Do nothing: each statement comes by here, and a generator would take longer than most of them."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, sqlite3.DatabaseError):
+            self._translate(error)
+
+    def _translate(self, error: sqlite3.DatabaseError) -> None:
         if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError | sqlite3.InterfaceError):
-            raise
+            return
         code = _code(error)
         if code in ("SQLITE_FULL", "SQLITE_IOERR"):
-            raise disk_full(path, str(error)) from error
+            raise disk_full(self._path, str(error)) from error
         if is_busy(error):
-            raise LedgerBusy(broken(path or Path("temporary"), error)) from error
+            raise LedgerBusy(broken(self._path or Path("temporary"), error)) from error
         if code in (
             "SQLITE_READONLY",
             "SQLITE_CANTOPEN",
@@ -157,5 +167,4 @@ def translated(path: Path | None) -> Iterator[None]:
             "SQLITE_CORRUPT",
             "SQLITE_NOTADB",
         ):
-            raise UserError(broken(path or Path("temporary"), error)) from error
-        raise
+            raise UserError(broken(self._path or Path("temporary"), error)) from error

@@ -57,6 +57,13 @@ class Place:
 
     def is_kept(self) -> bool:
         """Whether the path still leads to the file that was opened, and to its WAL."""
+        # Asked before each commit: where the name is the file's own, nothing needs to be resolved.
+        try:
+            found = self.path.lstat()
+            if (found.st_dev, found.st_ino) == self.file:
+                return self.wal is None or _file(f"{self.path}-wal") == self.wal
+        except OSError:
+            return False
         return _file(self.path) == self.file and (self.wal is None or _file(wal_of(self.path)) == self.wal)
 
 
@@ -78,9 +85,9 @@ def _wal_changed_at(path: Path) -> int | None:
     return found.st_ctime_ns if found.st_size else None
 
 
-def _file(path: Path) -> File | None:
+def _file(path: Path | str) -> File | None:
     try:
-        found = path.stat()
+        found = os.stat(path)  # noqa: PTH116  (before each commit: a Path takes longer to make)
     except OSError:
         return None
     return found.st_dev, found.st_ino
