@@ -206,6 +206,8 @@ def _begun(place: Path, mode: int) -> tuple[Path, BinaryIO]:
 
 def _remove_dead(path: Path) -> None:
     """Remove a temporary file whose writer died."""
+    if sys.platform == "win32":  # there it stays
+        return
     with suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
@@ -219,7 +221,7 @@ def _remove_dead(path: Path) -> None:
 def _locked(descriptor: int, *, wait: bool = True) -> bool:
     """Lock an open file; return whether that was possible, which it always is with `wait`."""
     if sys.platform == "win32":
-        return wait  # what a killed command leaves there stays
+        return True
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError:  # somebody else has it, or this file system has no locks: then nothing is removed

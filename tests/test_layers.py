@@ -93,6 +93,8 @@ def test_imports_point_to_lower_layers_or_leftwards() -> None:
                 "templating/processes/starting.py",
                 "templating/processes/control.py",
                 "templating/processes/server.py",
+                "templating/processes/spawned.py",
+                "templating/processes/alone.py",
             },
         ),
         ("celery", {"celery.py"}),
@@ -100,7 +102,12 @@ def test_imports_point_to_lower_layers_or_leftwards() -> None:
         ("sqlite3", {"ledger/sqlite/database.py", "ledger/sqlite/opening.py"}),
         (
             "subprocess",
-            {"campaignfile/secret.py", "templating/processes/starting.py", "checks/spam.py"},
+            {
+                "campaignfile/secret.py",
+                "templating/processes/starting.py",
+                "templating/processes/spawned.py",
+                "checks/spam.py",
+            },
         ),
         ("multiprocessing", set()),
         ("dns", {"checks/dns/lookup.py"}),

@@ -40,8 +40,9 @@ def open_file(path: Path, most: int) -> BufferedReader:
     Raises OSError, whose `strerror` is for a person: a pipe, a device or a folder, which might never
     end, and a file that is larger.
     """
-    # Opening a pipe would wait for whoever writes into it.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    # Opening a pipe would wait for whoever writes into it. Windows has no such file, and reads texts.
+    flags = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, os.O_RDONLY | flags)
     try:
         found = os.fstat(descriptor)
         if stat.S_ISDIR(found.st_mode):

@@ -6,16 +6,23 @@ import marshal
 import pickle
 import select
 import signal
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
 from campaign.errors import Problem
 from campaign.templating.processes.frames import Frame, Reader
 from campaign.templating.processes.limits import DEADLINE, MUCH_MEMORY, SECONDS
-from campaign.templating.processes.starting import Doing, ServerGone, forked
+from campaign.templating.processes.starting import Doing, ServerGone
 from campaign.templating.processes.work import Row, Task
 from campaign.templating.processes.worker import LENGTH, OUT_OF_MEMORY
 
+if sys.platform == "win32":
+    from campaign.templating.processes.spawned import Spawned as started
+else:
+    from campaign.templating.processes.starting import forked as started
+
+_KILLED = -9  # by SIGKILL, which not every system has a name for
 _AT_ONCE = 1 << 18  # octets of one read
 
 MUCH_WORK = f"the template makes too much work: more than {SECONDS} s of processor time"
@@ -40,10 +47,11 @@ class Channel:
     """A worker that was started with a task. Raises ServerGone where none can be."""
 
     def __init__(self, task: Task) -> None:
-        self._worker = forked([type(task).__module__, *task.modules])
+        self._worker = started([type(task).__module__, *task.modules])
         self._socket = self._worker.socket
         self._socket.setblocking(False)
         self._reader = Reader()
+        self._over = False  # its server has told how it ended, and knows it no more
         self._send(pickle.dumps(task))
 
     def submit(self, rows: Sequence[Row]) -> None:
@@ -64,13 +72,13 @@ class Channel:
 
     def close(self) -> None:
         """Let the worker go; one that is at work is killed."""
-        self._socket.close()
-        with suppress(ServerGone):
-            self._worker.server.look(self._worker.pid, end=True)
+        if not self._over:
+            self._end()
 
     def let_go(self) -> None:
         """Let the worker go when nothing more can be asked of its server."""
-        self._socket.close()
+        if not self._over:
+            self._worker.let_go()
 
     def _send(self, octets: bytes) -> None:
         waiting = memoryview(LENGTH.pack(len(octets)) + octets)
@@ -95,28 +103,29 @@ class Channel:
 
     def _look(self) -> Doing:
         try:
-            return self._worker.server.look(self._worker.pid)
+            return self._worker.look()
         except ServerGone:
             return Doing(0, Problem(""))
 
     def _end(self) -> Doing:
+        self._over = True
         self._socket.close()
         try:
-            return self._worker.server.look(self._worker.pid, end=True)
+            return self._worker.look(end=True)
         except ServerGone:
-            return Doing(0, Problem(""), -signal.SIGKILL)
+            return Doing(0, Problem(""), _KILLED)
 
     def _ended(self) -> Ended:
         doing = self._end()
         status = doing.status or 0
-        if status == -signal.SIGXCPU:
-            return Ended(doing, MUCH_WORK, killed=False)
-        if status in (OUT_OF_MEMORY, -signal.SIGABRT):  # a library that cannot go on aborts
-            return Ended(doing, MUCH_MEMORY, killed=False)
         how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+        if how == "SIGXCPU":
+            return Ended(doing, MUCH_WORK, killed=False)
+        if status == OUT_OF_MEMORY or how == "SIGABRT":  # a library that cannot go on aborts
+            return Ended(doing, MUCH_MEMORY, killed=False)
         why = f"the process that rendered the template has ended twice ({how})"
-        if status in (-signal.SIGSEGV, -signal.SIGBUS):
+        if how in ("SIGSEGV", "SIGBUS"):
             return Ended(doing, f"{why}: it is nested too deeply, or needs too much memory", killed=True)
-        if status == -signal.SIGKILL:
+        if how == "SIGKILL":
             why += ": perhaps the machine's memory is full"
         return Ended(doing, why, killed=True)

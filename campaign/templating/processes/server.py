@@ -25,9 +25,7 @@ from typing import NoReturn
 from campaign.templating.processes import limits, worker
 from campaign.templating.processes.control import receive, send
 from campaign.templating.processes.page import SIZE, Page, here
-
-IGNORED = ("SIGINT", "SIGTERM", "SIGHUP")
-"""Signals that reach the whole group: it is the parent that decides when a worker ends."""
+from campaign.templating.processes.signals import ignore
 
 
 @dataclass(slots=True)
@@ -136,10 +134,7 @@ class _Server:
 
 def main() -> None:
     """Serve the parent at the other end of the socket that is named."""
-    for name in IGNORED:
-        signal.signal(signal.Signals[name], signal.SIG_IGN)
-    # The parent blocked them while this process began.
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.Signals[name] for name in IGNORED])
+    ignore()
     server = _Server(socket.socket(fileno=int(sys.argv[1])))
     try:
         server.run()

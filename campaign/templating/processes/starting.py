@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import atexit
 import os
-import signal
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from campaign.errors import Problem
 from campaign.templating.processes import limits
 from campaign.templating.processes.control import receive, send
 from campaign.templating.processes.page import decoded
+from campaign.templating.processes.signals import blocked
 
 # What Python, the loader of shared libraries and Windows need to begin; no user's variable.
 _INHERITED = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPYCACHEPREFIX", "SYSTEMROOT")
@@ -56,10 +56,10 @@ class ForkServer:
         self._lock = threading.Lock()
         self._control, theirs = socket.socketpair()
         command = [sys.executable, "-P", "-m", "campaign.templating.processes.server", str(theirs.fileno())]
-        with closing(theirs), _signals_blocked():
+        with closing(theirs), blocked():
             self._process = subprocess.Popen(  # noqa: S603
                 command,
-                env=_environment(),
+                env=environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -74,7 +74,7 @@ class ForkServer:
                 words: dict[str, object] = {
                     "do": "fork",
                     "modules": list(modules),
-                    "folder": _folder(),
+                    "folder": folder(),
                     "seconds": limits.SECONDS,
                 }
                 answer = self._ask(words, theirs)
@@ -117,6 +117,14 @@ class Forked:
     socket: socket.socket
     pid: int
 
+    def look(self, *, end: bool = False) -> Doing:
+        """Return what it does; `end` ends it, unless it has ended by itself. Raises ServerGone."""
+        return self.server.look(self.pid, end=end)
+
+    def let_go(self) -> None:
+        """Let it end by itself, when nothing more can be asked of the server."""
+        self.socket.close()
+
 
 _starting = threading.Lock()
 _server: ForkServer | None = None
@@ -150,7 +158,7 @@ def _running() -> ForkServer:
         return _server
 
 
-def _folder() -> str:
+def folder() -> str:
     """Where this process stands, for the names of files in what is told; "/" if that is gone."""
     try:
         return str(Path.cwd())
@@ -158,20 +166,9 @@ def _folder() -> str:
         return "/"
 
 
-def _environment() -> dict[str, str]:
-    """Return the server's environment: the modules of this process can be imported in it."""
+def environment() -> dict[str, str]:
+    """Return a new process's environment: the modules of this process can be imported in it."""
     home = str(Path(campaign.__file__).resolve().parent.parent)
     path = [home, *(entry for entry in sys.path if entry and Path(entry).is_absolute() and entry != home)]
     kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     return {**kept, "PYTHONPATH": os.pathsep.join(path), "PYTHONUTF8": "1"}
-
-
-@contextmanager
-def _signals_blocked() -> Iterator[None]:
-    """Start a process with the signals blocked that it will ignore: none of them may end it before."""
-    blocked = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

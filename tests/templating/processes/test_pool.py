@@ -15,6 +15,7 @@ from campaign.templating.processes import starting
 from campaign.templating.processes.frames import Frame
 from campaign.templating.processes.page import SIZE
 from campaign.templating.processes.pool import Pool
+from campaign.templating.processes.spawned import Spawned
 from campaign.templating.processes.succession import Answer, WorkerBug
 from campaign.templating.processes.work import Row
 from tests.templating.processes.tasks import Deeds
@@ -25,6 +26,13 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="the kernel's li
 @pytest.fixture
 def pool() -> Pool:
     return Pool(Deeds())
+
+
+@pytest.fixture(params=["forked", "spawned"])
+def both(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers that a fork server forks, and such as are started by exec, where nothing can fork."""
+    if request.param == "spawned":
+        monkeypatch.setattr("campaign.templating.processes.channel.started", Spawned)
 
 
 def answers(pool: Pool, rows: list[Row]) -> list[str]:
@@ -46,6 +54,7 @@ def refusal(pool: Pool, deed: str, argument: object = 0) -> str:
     return str(caught.value)
 
 
+@pytest.mark.usefixtures("both")
 class TestOrder:
     @pytest.mark.parametrize("jobs", [1, 2, 3])
     @pytest.mark.parametrize("count", [0, 1, 2, 1000])
@@ -119,6 +128,7 @@ class TestLimits:
             "body.txt: burn: the template makes too much work: more than 5 s of processor time"
         )
 
+    @pytest.mark.usefixtures("both")
     def test_one_call_into_c(self, pool: Pool) -> None:
         assert "too much work: more than 5 s" in refusal(pool, "hang")
         assert pool.ask(("echo", "on")).head == "on"
@@ -126,6 +136,7 @@ class TestLimits:
     def test_time_is_each_row_s_own(self, pool: Pool) -> None:
         assert answers(pool, [("burn", 0.08)] * 80 + [("echo", "end")])[-1] == "end"
 
+    @pytest.mark.usefixtures("both")
     def test_memory(self, pool: Pool) -> None:
         assert refusal(pool, "take", 700_000_000) == "body.txt: take: the template needs more than 512 MB"
         assert answers(pool, [("take", 300_000_000)] * 3) == ["300000000"] * 3
@@ -148,6 +159,7 @@ class TestLimits:
             pool.ask(("open many", 0))
 
 
+@pytest.mark.usefixtures("both")
 class TestDeaths:
     def test_a_row_whose_worker_was_killed_is_made_again(self, tmp_path: Path) -> None:
         rows: list[Row] = [("echo", f"{number}") for number in range(200)]
@@ -172,6 +184,13 @@ class TestDeaths:
     def test_one_that_closes_its_connection_is_ended(self, pool: Pool) -> None:
         assert "has ended twice" in refusal(pool, "close")
 
+    def test_silence_is_given_up(self, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("campaign.templating.processes.channel.DEADLINE", 0.2)
+        assert refusal(pool, "sleep", 50).startswith("body.txt: sleep: the template takes more than")
+        assert answers(pool, [("sleep", 0.1)] * 10) == ["woken"] * 10
+
+
+class TestForkServer:
     def test_the_fork_server_may_be_killed(self, pool: Pool) -> None:
         server = pool.ask(("parent", 0)).head
         os.kill(int(str(server)), signal.SIGKILL)
@@ -182,12 +201,8 @@ class TestDeaths:
         os.kill(int(str(pool.ask(("parent", 0)).head)), signal.SIGKILL)
         assert pool.ask(("kill once", str(tmp_path / "mark"))).head == "lived"
 
-    def test_silence_is_given_up(self, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("campaign.templating.processes.channel.DEADLINE", 0.2)
-        assert refusal(pool, "sleep", 50).startswith("body.txt: sleep: the template takes more than")
-        assert answers(pool, [("sleep", 0.1)] * 10) == ["woken"] * 10
 
-
+@pytest.mark.usefixtures("both")
 class TestConfinement:
     def test_nothing_that_it_prints_is_seen(self, pool: Pool, capfd: pytest.CaptureFixture[str]) -> None:
         pool.ask(("print", 0))
@@ -215,6 +230,15 @@ class TestConfinement:
         (tmp_path / "source").write_text("other")
         with pytest.raises(Overrun, match="the templates have changed since they were read"):
             pool.ask(("signal", int(signal.SIGKILL)))
+
+    def test_such_a_task_ends_nobody_else(self, tmp_path: Path) -> None:
+        (tmp_path / "source").write_text("one")
+        pool, other = Pool(Deeds(file=str(tmp_path / "source"))), Pool(Deeds())
+        at_work = other.ask(("pid", 0)).head
+        (tmp_path / "source").write_text("other")
+        with pytest.raises(Overrun):
+            pool.ask(("signal", int(signal.SIGKILL)))
+        assert other.ask(("pid", 0)).head == at_work
 
 
 def test_a_place_fits_the_page() -> None:
