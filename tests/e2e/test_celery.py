@@ -12,14 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from campaign.celery import asker
 from campaign.model import Status
-from tests.e2e.folder import until
+from tests.e2e.folder import kill, until
 from tests.e2e.machines import Machines, ended
 from tests.servers.brokers import RabbitMQ, Redis
 from tests.servers.postfix import Postfix
 from tests.servers.postgresql import PostgreSQL
 
-Workers = Callable[[Machines], "subprocess.Popen[str]"]
+Workers = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture(scope="module", params=[Redis, RabbitMQ], ids=["redis", "rabbitmq"])
@@ -45,14 +46,15 @@ def folder(
 
 @pytest.fixture
 def celery() -> Iterator[Workers]:
-    """Starts `celery -A campaign.celery worker`, a process group each."""
+    """Starts `celery -A campaign.celery`, by default a worker, a process group each."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(folder: Machines) -> subprocess.Popen[str]:
-        options = ["--concurrency", "2", "--loglevel", "INFO", "--without-mingle", "--without-gossip"]
+    def start(folder: Machines, *command: str) -> subprocess.Popen[str]:
+        options = ["--concurrency", "2", "--without-mingle", "--without-gossip"]
+        command = command or ("worker", *options)
         with (folder.folder / "celery.log").open("a") as said:
             process = subprocess.Popen(
-                [sys.executable, "-m", "celery", "-A", "campaign.celery", "worker", *options],
+                [sys.executable, "-m", "celery", "-A", "campaign.celery", *command, "--loglevel", "INFO"],
                 cwd=folder.folder,
                 env=folder.env,
                 stdout=said,
@@ -106,3 +108,39 @@ def test_drains_are_started_killed_and_started_again(
     assert set(got) <= set(everybody)
     second.terminate()
     until(lambda: second.poll() is not None)
+
+
+def test_a_broker_that_forgets_everything_stops_nothing_and_a_drain_may_come_twice(
+    folder: Machines, celery: Workers, broker: Redis | RabbitMQ, postfix: Postfix
+) -> None:
+    everybody = folder.people(80)
+    watching = folder.start("send", "campaign.yaml", "--yes")
+    until(lambda: broker.queued() == 2)
+    broker.purge()
+    app, (generation,) = asker(broker.url), folder.rows("SELECT generation FROM campaigns")[0]
+    for _ in range(2):
+        app.send_task("campaign.drain", ("test", generation), task_id="the same")
+    worker = celery(folder)
+    folder.wait_for(Status.ACCEPTED, 20)
+    broker.purge()
+    assert ended([watching]) == [0], (folder.folder / "celery.log").read_text()
+    assert folder.counts() == {"accepted": 80}
+    assert sorted(mail.recipient for mail in postfix.wait_delivered(80)) == sorted(everybody)
+    worker.terminate()
+    until(lambda: worker.poll() is not None)
+
+
+@pytest.mark.parametrize("broker", [Redis], indirect=True)
+def test_beat_asks_for_drains_where_whoever_began_the_campaign_is_dead(
+    folder: Machines, celery: Workers, broker: Redis, postfix: Postfix
+) -> None:
+    everybody = folder.people(40)
+    watching = folder.start("send", "campaign.yaml", "--yes")
+    until(lambda: broker.queued() == 2)
+    kill(watching)
+    broker.purge()  # nothing of what it asked for is left
+    celery(folder)
+    celery(folder, "beat", "--schedule", "beat")
+    until(lambda: folder.state() == "idle", timeout=90)
+    assert folder.counts() == {"accepted": 40}
+    assert sorted(mail.recipient for mail in postfix.wait_delivered(40)) == sorted(everybody)

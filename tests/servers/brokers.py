@@ -10,6 +10,9 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+from kombu import Connection, Queue
 
 from tests.need import need
 
@@ -43,8 +46,12 @@ class Redis:
         self._process.kill()
         self._process.wait()
 
+    def queued(self) -> int:
+        """Return how many drains wait."""
+        return _queued(self.url)
+
     def purge(self) -> None:
-        """Lose all that is queued."""
+        """Lose all that is queued, and that there was a queue."""
         with socket.create_connection(("127.0.0.1", self.port)) as connection:
             connection.sendall(b"FLUSHALL\r\n")
             assert connection.recv(16).startswith(b"+OK")
@@ -106,6 +113,15 @@ class RabbitMQ:
         """kill -9, all of it but the port mapper."""
         _kill_session(self._process)
 
+    def queued(self) -> int:
+        """Return how many drains wait."""
+        return _queued(self.url)
+
+    def purge(self) -> None:
+        """Lose all that is queued, and that there was a queue."""
+        with Connection(self.url) as connection:
+            Queue("campaign")(connection.default_channel).delete()
+
     def remove(self) -> None:
         """Stop it for good, its port mapper too."""
         self.kill()
@@ -117,6 +133,15 @@ class RabbitMQ:
             if f"HOME={self.folder}\0".encode() in environment:
                 os.kill(int(process.name), 9)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _queued(url: str) -> int:
+    with Connection(url) as connection:
+        try:
+            queue: Any = Queue("campaign")(connection.default_channel)
+            return int(queue.queue_declare(passive=True).message_count)
+        except connection.channel_errors:  # there is no queue yet
+            return 0
 
 
 def _kill_session(process: subprocess.Popen[bytes]) -> None:

@@ -1,0 +1,105 @@
+"""Workers that are suspended beyond their lease, and a PostgreSQL that is away for longer than one."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from campaign.ledger.postgres.runs import LEASE
+from campaign.model import SECOND, Status
+from tests.e2e.folder import _stopped, until
+from tests.e2e.machines import Machines, ended
+from tests.servers.postfix import Postfix
+from tests.servers.postgresql import PostgreSQL
+from tests.servers.proxy import Proxy
+
+_LEASE = 4 * SECOND  # in the process that is stopped, so that the test is over soon
+_STOPS = f"""
+import os, signal, time
+from campaign.cli import main
+from campaign.ledger.postgres import run
+from campaign.sending.lane import Lane
+run.LEASE = {_LEASE}
+may_write, looks = Lane._may_write, 0
+def stops(self):
+    global looks
+    looks += 1
+    if looks == 3:
+        os.kill(os.getpid(), signal.SIGSTOP)
+        time.sleep(0.5)  # another thread may be the one that takes the signal
+    return may_write(self)
+Lane._may_write = stops
+raise SystemExit(main())
+"""
+
+
+@pytest.fixture
+def folder(postgresql: PostgreSQL, postfix: Postfix, tmp_path: Path) -> Iterator[Machines]:
+    """A campaign for workers, whose server is some way off: messages are on their way for long."""
+    with Proxy(postfix.port, delay=0.05) as proxy:
+        made = Machines(tmp_path, postfix, postgresql.ledger(), smtp={"port": proxy.port})
+        yield made
+        made.close()
+    postgresql.drop(made.place)
+
+
+def once(postfix: Postfix, everybody: list[str]) -> None:
+    """Assert that each has got one message."""
+    time.sleep(1)  # what is on its way arrives
+    got = Counter(mail.recipient for mail in postfix.wait_delivered(len(everybody)))
+    assert got == Counter(everybody), got.most_common(3)
+
+
+def test_doubt_is_not_sent_again_while_its_worker_can_be_seen_and_may_not_finish_it_elsewhere(
+    folder: Machines, postfix: Postfix
+) -> None:
+    everybody = folder.people(12)
+    folder.begin()
+    folder.program = _STOPS
+    [held] = folder.workers(1)
+    folder.program = ""
+    until(lambda: held.poll() is not None or _stopped(held.pid))
+    assert held.poll() is None, held.communicate()
+    stopped_at = time.monotonic()
+    [doubtful] = folder.addresses(Status.IN_FLIGHT)
+    # Others have not heard of it for longer than a lease.
+    folder.change("UPDATE runs SET heartbeat = heartbeat - 60000000000")
+    assert ended(folder.workers(1)) == [0]
+    assert folder.addresses(Status.IN_DOUBT) == {doubtful}
+    refused = folder.run("resolve", "campaign.yaml", "--pending", doubtful)
+    assert (refused.returncode, "is still there" in refused.stderr) == (2, True), refused.stderr
+    # Where it cannot be seen, a person may say so all the same.
+    folder.change("UPDATE runs SET host = 'elsewhere'")
+    resolved = folder.run("resolve", "campaign.yaml", "--pending", doubtful)
+    assert resolved.returncode == 0, resolved.stderr
+    folder.begin()
+    assert ended(folder.workers(1)) == [0]
+    until(lambda: time.monotonic() - stopped_at > _LEASE / SECOND)
+    held.send_signal(signal.SIGCONT)
+    ended([held])
+    once(postfix, everybody)
+    assert folder.counts() == {"accepted": 12}
+
+
+def test_a_server_that_is_away_for_longer_than_a_lease_costs_nobody_anything(
+    folder: Machines, postfix: Postfix, postgresql: PostgreSQL
+) -> None:
+    everybody = folder.people(70)
+    folder.begin()
+    workers = folder.workers(2)
+    folder.wait_for(Status.ACCEPTED, 20)
+    postgresql.stop("fast")
+    time.sleep(LEASE / SECOND + 3)
+    postgresql.start()
+    assert ended(workers) == [0, 0]
+    # The answers that came meanwhile have settled their own attempts; nobody's run was ended by another.
+    assert folder.counts() == {"accepted": 70}
+    assert folder.rows("SELECT 1 FROM events WHERE kind = 'in_doubt'") == []
+    up = "extract(epoch FROM pg_postmaster_start_time()) * 1000000000"
+    assert folder.rows(f"SELECT 1 FROM runs WHERE shared AND ended_at < {up}") == []
+    once(postfix, everybody)
