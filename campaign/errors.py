@@ -131,6 +131,10 @@ class LedgerBusy(UserError):
     """Another process has kept the ledger locked for long."""
 
 
+class LedgerAway(UserError):
+    """The ledger's server cannot be reached, or the connection to it broke."""
+
+
 class LeaseHeld(UserError):
     """Another process is sending from this ledger; the message names its pid and host; exit code 7."""
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from campaign.cli.away import patiently
 from campaign.cli.codes import UNFINISHED
 from campaign.cli.output import Output
 from campaign.errors import Problem, UserError
@@ -106,36 +107,48 @@ def watch(campaign: CampaignFile, output: Output, top_up: Callable[[], None]) ->
     watching only; see `left`.
     """
     from campaign.cli.ending import code_of
-    from campaign.ledger import Ledger
-    from campaign.ledger.machines import State
+    from campaign.ledger import Ledger, Summary
+    from campaign.ledger.machines import Standing, State
     from campaign.report import terminal
     from campaign.sending.drain import machines_of
 
+    def look() -> tuple[Standing, Summary, int]:
+        ledger = Ledger.open(campaign.ledger, campaign.name, create=False)
+        try:
+            machines = machines_of(ledger)
+            machines.finish()
+            if machines.standing().state is State.SENDING:
+                top_up()
+            standing, summary = machines.standing(), ledger.history.summary(time.time_ns())
+            return standing, summary, len(machines.runs())
+        finally:
+            ledger.close()
+
+    def replies() -> list[str]:
+        ledger = Ledger.open(campaign.ledger, campaign.name, create=False)
+        try:
+            return list(terminal.reply_lines(ledger.history.replies(time.time_ns())))
+        finally:
+            ledger.close()
+
     lonely_since = time.monotonic()
     told = False
-    ledger = Ledger.open(campaign.ledger, campaign.name, create=False)
-    try:
-        machines = machines_of(ledger)
-        while True:
-            machines.finish()
-            standing, summary = machines.standing(), ledger.history.summary(time.time_ns())
-            total = sum(summary.counts.values())
-            output.progress("sending", total - summary.waiting, total)
-            if standing.state is not State.SENDING:
-                break
-            top_up()
-            if machines.runs():
-                lonely_since, told = time.monotonic(), False
-            elif not told and time.monotonic() - lonely_since > _LONELY:
-                told = True
-                output.note(f"no worker is there; on any machine: campaign work {shown(campaign.file)}")
-            time.sleep(_LOOK)
-        output.end_bar()
-        if standing.state is not State.IDLE:
-            output.problems([Problem(f"the campaign is {standing.state}: {standing.why}")])
-        output.lines(terminal.summary_lines(campaign.name, summary))
-        output.lines(terminal.reply_lines(ledger.history.replies(time.time_ns())))
-        output.lines(terminal.next_lines(shown(campaign.file), summary))
-    finally:
-        ledger.close()
+    while True:
+        standing, summary, workers = patiently(look, output)
+        total = sum(summary.counts.values())
+        output.progress("sending", total - summary.waiting, total)
+        if standing.state is not State.SENDING:
+            break
+        if workers:
+            lonely_since, told = time.monotonic(), False
+        elif not told and time.monotonic() - lonely_since > _LONELY:
+            told = True
+            output.note(f"no worker is there; on any machine: campaign work {shown(campaign.file)}")
+        time.sleep(_LOOK)
+    output.end_bar()
+    if standing.state is not State.IDLE:
+        output.problems([Problem(f"the campaign is {standing.state}: {standing.why}")])
+    output.lines(terminal.summary_lines(campaign.name, summary))
+    output.lines(patiently(replies, output))
+    output.lines(terminal.next_lines(shown(campaign.file), summary))
     return code_of(summary, unfinished=standing.state is not State.IDLE)

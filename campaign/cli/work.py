@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from campaign.sending.accounts import Accounts
     from campaign.sending.drain import Drained
 
+Returned = TypeVar("Returned")
 _AGAIN = 1.0  # seconds after which it is looked again, where others have all that is due
 
 
@@ -64,12 +65,11 @@ def command(
     if every and ledger is None:
         raise UserError("--all needs --ledger postgresql://host/database")
     targets = [] if every else list(_named(files))
-    own = load_accounts(accounts)
-    worker = _Worker(own, Output(quiet=quiet, verbose=verbose), seconds)
+    worker = _Worker(load_accounts(accounts), Output(quiet=quiet, verbose=verbose), seconds)
     code = OK
     while True:
         idle = True
-        for location, name in _sending(ledger, own) if ledger is not None and every else list(targets):
+        for location, name in worker.sending(ledger) if ledger is not None and every else list(targets):
             found = worker.drain(location, name)
             idle = idle and not worker.sent
             if found != UNFINISHED or not every:
@@ -114,6 +114,7 @@ class _Worker:
         self._until = None if seconds is None else time.monotonic() + seconds
         self.sent = 0  # attempts of the last drain
         self.is_sending = False  # the campaign that was drained last
+        self._reached = False  # whether the ledger's server has ever answered
 
     @property
     def is_over(self) -> bool:
@@ -128,8 +129,23 @@ class _Worker:
         if why:
             self._output.waiting(seconds, why)
 
+    def sending(self, location: Location) -> list[tuple[Location, str]]:
+        """Return the campaigns of a ledger that have something due."""
+        return self._waited(lambda: _sending(location, self._accounts))
+
     def drain(self, location: Location, name: str) -> int:
         """Drain a campaign once, and return the exit code."""
+        return self._waited(lambda: self._drain(location, name))
+
+    def _waited(self, act: Callable[[], Returned]) -> Returned:
+        """Do it; a server that has answered once is waited for when it is away."""
+        from campaign.cli.away import patiently
+
+        done = patiently(act, self._output) if self._reached else act()
+        self._reached = True
+        return done
+
+    def _drain(self, location: Location, name: str) -> int:
         from campaign.cli.signals import interruptible
         from campaign.ledger import Ledger
         from campaign.sending.drain import drain
@@ -137,6 +153,7 @@ class _Worker:
         self.sent, self.is_sending = 0, True
         left = None if self._until is None else max(0.0, self._until - time.monotonic())
         ledger = Ledger.open(location, name, create=False)
+        self._reached = True
         try:
             drained = drain(ledger, self._accounts, self, seconds=left, sending=interruptible)
         except LeaseHeld:

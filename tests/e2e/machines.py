@@ -76,5 +76,5 @@ def ended(processes: Iterable[subprocess.Popen[str]], timeout: float = 120) -> l
         out, err = process.communicate(timeout=timeout)
         assert "Traceback" not in err, err
         codes.append(process.returncode)
-        del out
+        print(out, err)  # pytest shows it where a test fails
     return codes

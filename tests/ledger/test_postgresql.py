@@ -10,10 +10,10 @@ import psycopg
 import pytest
 
 from campaign.campaignfile.location import Location, PostgresLocation
-from campaign.errors import LeaseHeld, LeaseLost, UserError
+from campaign.errors import LeaseHeld, LeaseLost, LedgerAway, UserError
 from campaign.ledger import Ledger
 from campaign.ledger.machines import State
-from campaign.ledger.postgres.database import Database, LedgerAway
+from campaign.ledger.postgres.database import Database
 from campaign.ledger.postgres.enrolment import _ENROLLING
 from campaign.ledger.postgres.runs import LEASE, reap
 from campaign.ledger.postgres.storage import PostgresStorage

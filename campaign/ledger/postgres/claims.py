@@ -92,8 +92,9 @@ class Claims:
         """Return, by row, the folded addresses of its copies that nothing is owed to."""
         settled: dict[int, set[str]] = {}
         if row_ids:
-            for message, folded in self._database.rows(
-                f"SELECT message, folded FROM copies WHERE message = ANY(%s) AND NOT {_WAITS}", (row_ids,)
+            statement = f"SELECT message, folded FROM copies WHERE message = ANY(%s) AND NOT {_WAITS}"
+            for message, folded in self._database.patiently(
+                lambda: self._database.rows(statement, (row_ids,))
             ):
                 settled.setdefault(message, set()).add(str(folded))
         return settled
@@ -124,7 +125,9 @@ class Claims:
 
     def _layout(self, layout: int) -> tuple[str, ...]:
         if layout not in self._layouts:
-            found = self._database.row("SELECT columns FROM layouts WHERE id = %s", (layout,))
+            found = self._database.patiently(
+                lambda: self._database.row("SELECT columns FROM layouts WHERE id = %s", (layout,))
+            )
             self._layouts[layout] = tuple(json.loads(str(found[0]))) if found else ()
         return self._layouts[layout]
 

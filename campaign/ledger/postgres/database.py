@@ -6,6 +6,7 @@ transaction of its own, committed as durably as the server is set up to. The onl
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 import time
@@ -15,7 +16,7 @@ from itertools import count
 from typing import Any, TypeVar
 
 from campaign.campaignfile.location import PostgresLocation
-from campaign.errors import LedgerFull, Problem, UserError
+from campaign.errors import LedgerAway, LedgerFull, Problem, UserError
 from campaign.ledger.postgres.schema import NAMESPACE, SCHEMA, VERSION
 
 try:
@@ -24,6 +25,9 @@ try:
 except ImportError:
     # psycopg without libpq says the same with other words.
     raise UserError("a ledger in PostgreSQL needs psycopg: pip install 'campaign[postgres]'") from None
+
+# It tells of a connection that broke in mid-pipeline; so do we.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 _CONNECT_TIMEOUT = 10  # seconds
 _MAKING = 0x43414D50  # the advisory lock of whoever makes the tables
@@ -35,10 +39,6 @@ _AGAIN = 10  # times that a transaction is tried which PostgreSQL gave up to end
 Row = tuple[Any, ...]  # PostgreSQL's types are what the schema says
 Parameters = Sequence[Any] | Mapping[str, Any]
 Result = TypeVar("Result")
-
-
-class LedgerAway(UserError):
-    """The connection to the ledger's server broke, or there is none."""
 
 
 class Database:

@@ -17,10 +17,10 @@ from typing import Concatenate, ParamSpec, TypeVar
 from campaign import clock
 from campaign.address import fold
 from campaign.delivery import Result, Verdict
-from campaign.errors import UserError
+from campaign.errors import LedgerAway, UserError
 from campaign.ledger.patterns import forms
 from campaign.ledger.postgres.claims import Claims
-from campaign.ledger.postgres.database import Database, LedgerAway
+from campaign.ledger.postgres.database import Database
 from campaign.ledger.postgres.recording import Recorder, lease_lost
 from campaign.ledger.postgres.runs import LEASE, reap, refuse_held
 from campaign.ledger.postgres.schema import NOW, suppressed

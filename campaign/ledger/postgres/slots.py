@@ -7,7 +7,8 @@ from contextlib import suppress
 
 from campaign import clock
 from campaign.campaignfile.location import PostgresLocation
-from campaign.ledger.postgres.database import Database, LedgerAway, Row
+from campaign.errors import LedgerAway
+from campaign.ledger.postgres.database import Database, Row
 from campaign.ledger.scope import Scope
 from campaign.ledger.slots import Slot
 from campaign.model import SECOND, Window
