@@ -20,8 +20,9 @@ _DOUBTS_IN_A_ROW = 5
 # A window that is not full enough to be judged says nothing against so few refusals at a campaign's end.
 _FEW = 2
 
-# What says nothing of how the server likes our mail.
-_INDIFFERENT = (Verdict.UNSENT, Verdict.SESSION, Verdict.THROTTLED)
+# What says nothing of how the server likes our mail, or not yet: a row that was put off four times and is
+# refused at last is one refusal, and no share of a fifth.
+_INDIFFERENT = (Verdict.UNSENT, Verdict.SESSION, Verdict.THROTTLED, Verdict.DEFERRED)
 _REFUSALS = (Verdict.REFUSED, Verdict.POLICY, Verdict.SENDER)
 
 
@@ -98,7 +99,8 @@ class Breaker:
         doubtful = self._counts[Verdict.IN_DOUBT] / WINDOW
         if self._most_refused is not None and refused > self._most_refused:
             last = f"; the last refusal said: {self._last_refusal}" if self._last_refusal else ""
-            why = f"{self._of_window(refused)} were refused, more than `stop_when.refused` allows{last}"
+            of = f"{self._count(*_REFUSALS)} of the last {len(self._recent)}"
+            why = f"{of} were refused, more than `stop_when.refused` allows{last}"
             return Trip(why, by_refusals=True)
         if self._most_in_doubt is not None and doubtful > self._most_in_doubt:
             return Trip(
@@ -139,6 +141,3 @@ class Breaker:
             self._counts[self._recent[0]] -= 1
         self._recent.append(verdict)
         self._counts[verdict] += 1
-
-    def _of_window(self, share: float) -> str:
-        return f"{share:.0%} of the last {len(self._recent)}"

@@ -22,7 +22,7 @@ Statement = tuple[str, Parameters]
 
 # What says something of how the server takes our mail: the breaker judges by these.
 JUDGED = (
-    Verdict.ACCEPTED, Verdict.REFUSED, Verdict.POLICY, Verdict.SENDER, Verdict.DEFERRED, Verdict.IN_DOUBT,
+    Verdict.ACCEPTED, Verdict.REFUSED, Verdict.POLICY, Verdict.SENDER, Verdict.IN_DOUBT,
 )  # fmt: skip
 ALIVE = (
     "EXISTS (SELECT 1 FROM runs r JOIN campaigns o ON o.id = r.campaign WHERE r.id = %(run)s"

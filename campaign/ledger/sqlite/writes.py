@@ -18,7 +18,7 @@ from campaign.model import Status
 
 # What says something of how the server takes our mail: the breaker judges by these.
 _JUDGED = (
-    Verdict.ACCEPTED, Verdict.REFUSED, Verdict.POLICY, Verdict.SENDER, Verdict.DEFERRED, Verdict.IN_DOUBT,
+    Verdict.ACCEPTED, Verdict.REFUSED, Verdict.POLICY, Verdict.SENDER, Verdict.IN_DOUBT,
 )  # fmt: skip
 _RELEASE_EVERY = 25  # results after which it is looked for suppressions that may be released
 _ALIVE = "EXISTS (SELECT 1 FROM runs WHERE id = ?1 AND ended_at IS NULL)"
