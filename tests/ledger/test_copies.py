@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,7 @@ from campaign.campaignfile.location import Location
 from campaign.ledger import Ledger, Suppression
 from campaign.ledger.protocols import Choices, Run, copy_key
 from campaign.model import SECOND, Status
-from tests.ledger.book import NOW, database, enrol, intent, outcome, people, result, start
+from tests.ledger.book import NOW, database, enrol, intent, outcome, people, result, row, start
 
 ANNA, BOSS, AUDIT = "anna@example.com", "Boss@example.com", "audit@example.com"
 BUSY = "450 4.2.1 busy"
@@ -169,6 +170,37 @@ def test_what_a_person_decides_holds_for_copies_too(ledger: Ledger, status: Stat
     run = start(ledger)
     assert [claim.copy for claim in run.claim(NOW, 10)] == [BOSS]
     run.end(NOW)
+
+
+@pytest.mark.parametrize(
+    ("status", "choices", "address"),
+    [
+        (Status.REFUSED, Choices(retry_refused=True), ANNA),
+        (Status.REFUSED, Choices(), "anna.lee@example.com"),  # the address was corrected
+        (Status.IN_DOUBT, Choices(resend_doubt=True), ANNA),
+    ],
+)
+def test_copies_go_with_a_row_that_is_tried_again(
+    ledger: Ledger, status: Status, choices: Choices, address: str
+) -> None:
+    """One dot answers for all of an envelope: what was said of the row was said of its copies."""
+    run = start(ledger)
+    send(run, status, boss=status, audit=status)
+    run.end(NOW)
+    again = replace(row(1, ANNA), email=address)
+    assert enrol(ledger, [again], choices).to_send == 1
+    run = start(ledger)
+    (claim,) = run.claim(NOW, 10)
+    assert (claim.copy, claim.settled) == ("", frozenset())
+    run.end(NOW)
+
+
+def test_a_copy_that_was_refused_stays_so_while_its_row_waits(ledger: Ledger) -> None:
+    run = start(ledger)
+    send(run, Status.DEFERRED, boss=Status.REFUSED, audit=Status.PENDING)
+    run.end(NOW)
+    enrol(ledger, people(ANNA))
+    assert standing(ledger)[BOSS] == "refused"
 
 
 def test_copies_leave_the_list_with_their_row(ledger: Ledger) -> None:

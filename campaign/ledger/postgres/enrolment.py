@@ -147,7 +147,7 @@ class PostgresEnrolment:
             layout = self._known_layout()
             assert layout is not None  # noqa: S101
             parameters = {**self._parameters, "layout": layout, "now": now}
-            for statement in (_WITHDRAW, _UPDATE, _INSERT, *_LEFT, *_COPIES, _ROWS):
+            for statement in (_WITHDRAW, _WITH_THEIR_ROW, _UPDATE, _INSERT, *_LEFT, *_COPIES, _ROWS):
                 self._database.change(statement, parameters)
 
     @property
@@ -216,6 +216,16 @@ SELECT leaves, stays, count(*) FROM (
         AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.campaign = %(campaign)s AND m.key = s.key)
     GROUP BY s.number
 ) g GROUP BY leaves, stays
+"""
+
+# Nobody has had the message of a row that is tried again: its copies go with it, in one envelope.
+_WITH_THEIR_ROW = f"""
+UPDATE copies SET status = 'pending', due_at = %(now)s, attempts = 0, claim = NULL
+WHERE status IN ('refused', 'in_doubt') AND EXISTS (
+    SELECT 1 FROM messages m JOIN staged s ON s.key = m.key
+    WHERE m.id = copies.message AND m.campaign = %(campaign)s AND {_BECOMES} = 'pending'
+    AND (m.status IN ('refused', 'in_doubt', 'in_flight') OR m.left_as = 'refused')
+)
 """
 
 # Copies that are owed of rows in the list; what a person decides for rows holds for copies too.

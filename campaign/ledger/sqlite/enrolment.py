@@ -128,8 +128,7 @@ class SqliteEnrolment:
                 f"UPDATE messages AS m SET status = 'withdrawn', left_as = m.status WHERE {_LEAVES}",
                 parameters,
             )
-            self._database.change(_ENROL, parameters)
-            for statement in (_LEFT, *_COPIES):
+            for statement in (_WITH_THEIR_ROW, _ENROL, _LEFT, *_COPIES):
                 self._database.change(statement, parameters)
             self._database.change(
                 "UPDATE campaigns SET rows = :met + (SELECT count(*) FROM temp.staged) WHERE id = :campaign",
@@ -205,6 +204,16 @@ SELECT leaves, stays, count(*) FROM (
 ) GROUP BY leaves, stays
 """
 
+
+# Nobody has had the message of a row that is tried again: its copies go with it, in one envelope.
+_WITH_THEIR_ROW = f"""
+UPDATE copies SET status = 'pending', due_at = :now, attempts = 0
+WHERE status IN ('refused', 'in_doubt') AND EXISTS (
+    SELECT 1 FROM messages m JOIN temp.staged s ON s.key = m.key
+    WHERE m.id = copies.message AND m.campaign = :campaign AND {_BECOMES} = 'pending'
+    AND (m.status IN ('refused', 'in_doubt', 'in_flight') OR m.left_as = 'refused')
+)
+"""
 
 # Copies that are owed of rows in the list; what a person decides for rows holds for copies too.
 _OF_THE_LIST = (
