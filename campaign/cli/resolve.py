@@ -145,7 +145,7 @@ def _from_log(ledger: Ledger, file: Path, log: Path) -> None:
     count = ledger.settle_doubt(Status.ACCEPTED, keys, words, time.time_ns())
     more = settle_waiting(ledger, found, words)
     if more:
-        echo(f"{counted(more, 'row')} that waited had been sent before: settled as accepted")
+        echo(f"{counted(more, 'message')} that waited had been sent before: settled as accepted")
     if ledger.incomplete:
         ledger.complete()
         echo("the ledger counts as complete for this campaign")

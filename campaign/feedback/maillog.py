@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from campaign.address import fold
+
 _POSTFIX_NAMED = re.compile(r"\]: (?P<queue>[0-9A-Za-z]{6,20}): (?:resent-)?message-id=(?P<id><[^<>\s]+>)")
 _POSTFIX_TAKEN = re.compile(
     r"\]: (?P<queue>[0-9A-Za-z]{6,20}):"
@@ -44,9 +46,16 @@ class Delivery:
     taken: bool = False
 
 
-def delivered(lines: Iterable[str]) -> set[str]:
-    """Return the Message-IDs, in angle brackets, of the messages that the server took."""
-    return {delivery.message_id for delivery in deliveries(lines) if delivery.message_id}
+def delivered(lines: Iterable[str]) -> dict[str, set[str]]:
+    """Return the Message-IDs, in angle brackets, of the messages that the server took, and for whom, folded.
+
+    A copy that is sent later has the Message-ID of its row.
+    """
+    found: dict[str, set[str]] = {}
+    for delivery in deliveries(lines):
+        if delivery.message_id:
+            found.setdefault(delivery.message_id, set()).update(map(fold, delivery.recipients))
+    return found
 
 
 def deliveries(lines: Iterable[str], now: datetime | None = None) -> Iterator[Delivery]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from campaign.address import fold
 from campaign.errors import UserError
 from campaign.ledger.history import CopyEntry, Entry, History
-from campaign.ledger.protocols import copy_key
+from campaign.ledger.protocols import copy_key, row_and_copy
 from campaign.message.tokens import Tokens
 from campaign.model import Status
 
@@ -18,7 +18,7 @@ def doubtful(history: History, now: int) -> list[Entry]:
     rows = list(history.entries(now, [Status.IN_DOUBT]))
     # One answer was due for a row and its copies: what settles the row settles them.
     keys = {entry.key for entry in rows}
-    return rows + [_row(copy) for copy in history.copies(now, [Status.IN_DOUBT]) if copy.key not in keys]
+    return rows + [row_of(copy) for copy in history.copies(now, [Status.IN_DOUBT]) if copy.key not in keys]
 
 
 def named(doubtful: Iterable[Entry], names: Iterable[str]) -> list[Entry]:
@@ -45,20 +45,25 @@ def named(doubtful: Iterable[Entry], names: Iterable[str]) -> list[Entry]:
     return list(chosen.values())
 
 
-def sent(rows: Iterable[Entry], message_ids: Collection[str], tokens: Tokens) -> list[Entry]:
-    """Return the rows whose message is among those that a server's log says were sent.
+def sent(rows: Iterable[Entry], mails: Mapping[str, Collection[str]], tokens: Tokens) -> list[Entry]:
+    """Return the rows and copies whose message is among the `mails` that a server's log says were sent.
 
-    The Message-ID of a row that no intent is known of is computed: without its domain, since the sender
-    may be a template.
+    `mails` are the Message-IDs, each with the addresses that it went to, folded. A copy has its row's, so
+    that it must be named. The Message-ID of a row that no intent is known of is computed: without its
+    domain, since the sender may be a template.
     """
-    marks = {message_id.strip("<>").partition("@")[0] for message_id in message_ids}
-    return [
-        entry
-        for entry in rows
-        if (entry.message_id in message_ids if entry.message_id else tokens.message_mark(entry.key) in marks)
-    ]
+    marks = {message_id.strip("<>").partition("@")[0] for message_id in mails}
+
+    def is_sent(entry: Entry) -> bool:
+        _, copy = row_and_copy(entry.key)
+        if copy:
+            return fold(copy) in mails.get(entry.message_id, ())
+        return entry.message_id in mails if entry.message_id else tokens.message_mark(entry.key) in marks
+
+    return [entry for entry in rows if is_sent(entry)]
 
 
-def _row(copy: CopyEntry) -> Entry:
+def row_of(copy: CopyEntry) -> Entry:
+    """Return a copy as a row of its own."""
     key = copy_key(copy.key, copy.address)
     return Entry(0, key, copy.address, "", copy.status, 0, copy.reply, copy.message_id, None, None, {})

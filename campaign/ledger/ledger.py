@@ -268,7 +268,7 @@ class Ledger:
         """Settle rows in doubt as `status` (accepted or pending); return how many there were.
 
         Raises UserError where one would be pending whose process can still be seen: it may send it yet.
-        `waiting`: settle rows that are pending, deferred or refused instead.
+        `waiting`: settle those that are pending, deferred or refused instead.
         """
         return self.storage.settle_doubt(self.campaign_id, status, keys, words, now, waiting=waiting)
 

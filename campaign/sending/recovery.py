@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from email.utils import parseaddr
 
@@ -20,7 +20,8 @@ from campaign.address import fold
 from campaign.campaignfile.models import CampaignFile
 from campaign.feedback.maillog import Delivery
 from campaign.ledger import Ledger
-from campaign.ledger.doubt import sent
+from campaign.ledger.doubt import row_of, sent
+from campaign.ledger.history import Entry
 from campaign.message.tokens import Secrets, Tokens
 from campaign.model import Recipient, Status
 from campaign.recipients.list import Recipients
@@ -39,13 +40,22 @@ class Match:
     deliveries: tuple[Delivery, ...]
 
 
-def settle_waiting(ledger: Ledger, message_ids: set[str], words: str) -> int:
-    """Settle as accepted the rows that wait although their message is among these; return how many."""
+def settle_waiting(ledger: Ledger, mails: Mapping[str, Collection[str]], words: str) -> int:
+    """Settle as accepted what waits although its message is among these mails; return how many.
+
+    `mails` are Message-IDs, each with whom it went to. First rows, then the copies that they leave owed.
+    """
     # Of the ledger that was restored a row may have been refused, and was tried again since.
     statuses = [Status.PENDING, Status.DEFERRED, *([Status.REFUSED] if ledger.incomplete else [])]
-    waiting = ledger.history.entries(time.time_ns(), statuses)
-    keys = [entry.key for entry in sent(waiting, message_ids, Tokens(ledger.name, Secrets(ledger.secret)))]
-    return ledger.settle_doubt(Status.ACCEPTED, keys, words, time.time_ns(), waiting=True) if keys else 0
+    tokens = Tokens(ledger.name, Secrets(ledger.secret))
+
+    def settle(waiting: Iterable[Entry]) -> int:
+        keys = [entry.key for entry in sent(waiting, mails, tokens)]
+        return ledger.settle_doubt(Status.ACCEPTED, keys, words, now, waiting=True) if keys else 0
+
+    now, history = time.time_ns(), ledger.history
+    rows = settle(history.entries(now, statuses))
+    return rows + settle(map(row_of, history.copies(now, statuses)))
 
 
 def enrol(campaign: CampaignFile, ledger: Ledger) -> None:

@@ -9,7 +9,7 @@ import pytest
 from campaign.ledger import Ledger
 from campaign.model import Status
 from tests.cli.conftest import ANNA, BEN, CLEO, YAML, Run
-from tests.ledger.book import NOW, enrol, message_id, row, send, start, statuses
+from tests.ledger.book import NOW, enrol, intent, message_id, outcome, result, row, send, start, statuses
 
 
 def test_resolve_lists_what_is_in_doubt(run: Run, ledger: Ledger) -> None:
@@ -63,6 +63,39 @@ def test_one_is_not_many(run: Run, ledger: Ledger) -> None:
     Path("mail.log").write_text("")
     said = run("resolve", "campaign.yaml", "--from-log", "mail.log")
     assert said == "0 settled as accepted; 1 is not in mail.log and stays in doubt\n"
+
+
+@pytest.mark.parametrize("status", [Status.IN_DOUBT, Status.DEFERRED, Status.PENDING])
+def test_a_copy_has_its_row_s_message_id_and_is_settled_where_the_log_names_it(
+    run: Run, ledger: Ledger, status: Status
+) -> None:
+    """The log of a ledger that was restored: one copy left since, the other never did."""
+    other = Ledger(ledger.storage, "copies", None)
+    enrol(other, [row(1, ANNA)])
+    sending = start(other)
+    sending.claim(NOW, 1)
+    sending.record((), (intent(ANNA, copies=(BEN, CLEO)),))
+    owed = tuple(outcome(address, status) for address in (BEN, CLEO))
+    sending.record((result(ANNA, copies=owed),), ())
+    sending.end(NOW)
+    Path("campaign.yaml").write_text(YAML.replace("news", "copies", 1))
+    lines = [
+        f"2026-11-28T10:00:0{n} host postfix/{line}"
+        for n, mail in enumerate((ANNA, BEN.upper()))
+        for line in (
+            f"cleanup[1]: 4ABCDE{n}: message-id={message_id(ANNA)}",
+            f"qmgr[2]: 4ABCDE{n}: from=<news@example.com>, size=9, nrcpt=1 (queue active)",
+            f"smtp[3]: 4ABCDE{n}: to=<{mail}>, relay=mx.example.com, dsn=2.0.0, status=sent (250 ok)",
+        )
+    ]
+    Path("mail.log").write_text("\n".join(lines) + "\n")
+    said = run("resolve", "campaign.yaml", "--from-log", "mail.log")
+    if status is Status.IN_DOUBT:
+        assert said == "1 settled as accepted; 1 is not in mail.log and stays in doubt\n"
+    else:
+        assert "1 message that waited had been sent before: settled as accepted" in said
+    left = {copy.address: copy.status for copy in other.history.copies(NOW, tuple(Status))}
+    assert left == {BEN: Status.ACCEPTED, CLEO: status}
 
 
 def test_a_device_is_no_log(run: Run, ledger: Ledger) -> None:

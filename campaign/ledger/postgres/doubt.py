@@ -22,7 +22,7 @@ def settle_doubt(
     now: int,
     of: tuple[str, ...] = ("in_doubt",),
 ) -> int:
-    """Settle rows and copies in doubt, or rows `of` other statuses; see `Ledger.settle_doubt`.
+    """Settle rows and copies in doubt, or those `of` other statuses; see `Ledger.settle_doubt`.
 
     A row takes the copies with it that are in doubt too: one answer was due for all of them. `words`
     name who decided; they become the reply and an event. What would be pending becomes suppressed if its
@@ -77,7 +77,7 @@ UPDATE copies SET reply = %(words)s, due_at = %(now)s, settled_at = coalesce(set
     claim = NULL, status = CASE WHEN %(status)s = 'pending'
     AND {suppressed("copies", "%(campaign)s")} THEN 'suppressed' ELSE %(status)s END
 WHERE message = (SELECT id FROM messages WHERE campaign = %(campaign)s AND key = %(row)s)
-    AND status = 'in_doubt' AND (%(copy)s = '' OR folded = %(copy)s)
+    AND (%(copy)s = '' AND status = 'in_doubt' OR folded = %(copy)s AND status = ANY(%(of)s))
 """
 _TELL = """
 INSERT INTO events (campaign, key, address, kind, time, text)

@@ -25,7 +25,7 @@ def settle_doubt(
 ) -> int:
     """Settle rows and copies in doubt as accepted or pending; return how many of `keys` were in doubt.
 
-    Rows may be those `of` other statuses.
+    They may be those `of` other statuses.
 
     A row takes the copies with it that are in doubt too: one answer was due for all of them. `words`
     name who decided; they become the reply and an event. What would be pending becomes suppressed if its
@@ -70,7 +70,7 @@ def _settle(
             f" WHERE campaign = ?4 AND key = ?5 AND status IN ({listed})",
             parameters[:5],
         )
-    copies = _settle_copies(database, parameters)
+    copies = _settle_copies(database, parameters, listed)
     if not changed and not (copy and copies):
         return False
     database.change(
@@ -90,11 +90,12 @@ def _refuse_while_seen(database: Database, campaign_id: int, key: str) -> None:
         raise UserError(f"{copy or row}: {what}: it may send it yet; end that process first")
 
 
-def _settle_copies(database: Database, parameters: tuple[object, ...]) -> int:
+def _settle_copies(database: Database, parameters: tuple[object, ...], listed: str) -> int:
+    """Settle a copy that has one of these statuses, or the copies in doubt of a row."""
     return database.change(
         "UPDATE copies SET reply = ?2, due_at = ?3, settled_at = coalesce(settled_at, ?3), status ="
         f" CASE WHEN ?1 = 'pending' AND {suppressed('copies', '?4')} THEN 'suppressed' ELSE ?1 END"
         " WHERE message = (SELECT id FROM messages WHERE campaign = ?4 AND key = ?5)"
-        " AND status = 'in_doubt' AND (?6 = '' OR folded = ?6)",
+        f" AND (?6 = '' AND status = 'in_doubt' OR folded = ?6 AND status IN ({listed}))",
         parameters,
     )
