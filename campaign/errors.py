@@ -35,6 +35,12 @@ class Rows:
         """Whether a row is among those that are kept."""
         return any(first <= row <= last for first, last in self.ranges)
 
+    @property
+    def behind_first(self) -> Rows:
+        """The same rows without the first of them."""
+        (first, last), *others = self.ranges
+        return Rows(self.count - 1, ((first + 1, last), *others) if last > first else tuple(others))
+
     def __str__(self) -> str:
         parts = [f"{first}–{last}" if last > first else f"{first}" for first, last in self.ranges]
         more = self.count - sum(last - first + 1 for first, last in self.ranges)

@@ -110,7 +110,8 @@ def _with_rows(problem: Problem, ranges: RowRanges) -> Problem:
     rows = ranges.rows
     if rows.count == 1:
         return replace(problem, rows=rows)
-    return replace(problem, message=f"{problem.message} ({rows})", row_line=None, rows=rows)
+    where = f"row {problem.row}; the like in {rows.behind_first}" if problem.same else str(rows)
+    return replace(problem, message=f"{problem.message} ({where})", row_line=None, rows=rows)
 
 
 @dataclass(slots=True)

@@ -49,6 +49,29 @@ def test_what_is_seen_of_a_list(prepared: Prepare) -> None:
     assert (found.plan.to_send, found.plan.first, found.plan.last) == (3, "ann@x.test", "jürgen@x.test")
 
 
+def test_what_is_alike_but_for_a_cell_is_one_problem(prepared: Prepare) -> None:
+    people = "email,first\n" + "".join(f"p{n}@x.test,{n}\n" for n in (1, 2, 4))
+    people += "a@x ::: b@x,3\nc@x ::: d@x,5\n"
+    found = prepared(people, attachments=["files/{{ first }}.pdf"])
+    listed, missing = found.errors
+    write = "`recipients.email: \"{{ row['email'].split(' ::: ')[0] }}\"`"
+    assert str(listed).endswith(f"{write} (row 4; the like in row 5)")
+    assert str(missing) == (
+        "spring.yaml:10:3: attachments, entry 1: there is no file 'files/1.pdf'; look at the column first"
+        " (row 1; the like in rows 2–3)"
+    )
+    assert missing.rows is not None
+    assert (missing.rows.count, missing.rows.ranges) == (3, ((1, 3),))
+
+
+def test_a_list_that_is_read_wrongly_is_one_problem(prepared: Prepare) -> None:
+    for people in ("email:first\nann@x.test:Ann\n", "ann@x.test,Ann\nben@x.test,Ben\n"):
+        with pytest.raises(UserError) as caught:
+            prepared(people, "{{ first }} {{ last }}", subject="{{ first }}")
+        (only,) = caught.value.problems
+        assert "looks" in only.message
+
+
 def test_bad_rows_are_all_said_and_the_others_prepared(prepared: Prepare) -> None:
     people = "email,first\nann@x.test,1\nnobody,2\nben@x.test,0\ncat@x.test\ndan@x.test,4\n"
     found = prepared(people, "{{ 12 // (first|int) }}", subject="{{ first }}\n" * 2)
@@ -67,7 +90,8 @@ def test_one_fault_in_a_template_is_said_once_with_its_rows(prepared: Prepare) -
     people = "email,Betrag\n" + "".join(f'p{n}@x.test,"{n},50 €"\n' for n in range(400))
     (only,) = prepared(people, "Hi\n{{ Betrag|float }}").errors
     assert str(only) == (
-        "body.txt:2: Betrag: '0,50 €' is no number; |number(decimal=',') reads it (rows 1–400)"
+        "body.txt:2: Betrag: '0,50 €' is no number; |number(decimal=',') reads it"
+        " (row 1; the like in rows 2–400)"
     )
 
 

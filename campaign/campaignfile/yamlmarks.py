@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from campaign.campaignfile.octets import read_file
+from campaign.campaignfile.yamlfaults import syntax_problem
 from campaign.errors import Problem, Severity, UserError
 from campaign.wording import shown
 
@@ -143,7 +144,7 @@ def read(file: FilePath) -> Document:
         if node is not None:
             document.value = _Walk(document, loader, text).value(node, ())
     except yaml.MarkedYAMLError as error:
-        raise UserError(_syntax_problem(error, name, text)) from None
+        raise UserError(syntax_problem(error, name, text)) from None
     except yaml.reader.ReaderError as error:
         what = f"the character U+{error.character:04X} cannot stand in YAML"
         raise UserError(Problem(what, name, *_end(text[: int(error.position)]))) from None
@@ -245,36 +246,3 @@ def _place(node: yaml.Node) -> tuple[int, int]:
 def _end(text: str) -> tuple[int, int]:
     """The line and column of what comes after `text`."""
     return text.count("\n") + 1, len(text) - text.rfind("\n")
-
-
-def _syntax_problem(error: yaml.MarkedYAMLError, name: str, text: str) -> Problem:
-    mark = error.problem_mark or error.context_mark
-    what = error.problem or error.context or "this cannot be read"
-    context = error.context or ""
-    if "found another document" in what:
-        return Problem("a second document begins here; one file holds one campaign", name, *_at(mark))
-    if "end of stream" in what and "quoted scalar" in context:
-        return Problem("the quote that opens here is not closed", name, *_at(error.context_mark))
-    if "stream end" in what and "flow" in context:
-        return Problem("the bracket that opens here is not closed", name, *_at(error.context_mark))
-    line, column = _at(mark)
-    lines = text.splitlines()
-    written = lines[line - 1] if line <= len(lines) else ""
-    opened = error.context_mark.line + 1 if error.context_mark is not None else line
-    if "\t" in written[: len(written) - len(written.lstrip())] or "'\\t'" in what:
-        what += "; YAML is indented with spaces, not tabs"
-    elif "{{" in written or "{%" in written:
-        what += "; a value with {{ or {% in it must be put in quotes"
-    elif "flow" in context and opened < line:
-        what += f"; is the bracket that opens in line {opened} closed, and no comma missing?"
-    elif written.count(": ") > 1:
-        what += "; a value with a colon in it must be put in quotes"
-    elif "%" in what or "@" in what or "`" in what or "*" in written or "&" in written:
-        what += "; put the value in quotes"
-    elif "mapping values" in what:
-        what += "; is the line indented too far?"
-    return Problem(f"this is no YAML: {what}", name, line, column)
-
-
-def _at(mark: yaml.Mark | None) -> tuple[int, int]:
-    return (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)

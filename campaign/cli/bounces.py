@@ -71,11 +71,14 @@ def command(
         if not ledger.knows_campaign:  # its name was changed, perhaps: every report would pass for another's
             what = f"the ledger has no campaign {identity.name!r}: nothing was sent"
             raise UserError(ledger.problem(what))
-        reader = Reader(ledger.returns(), rules, found.mailto, dry=dry_run)
+        returns = ledger.returns()
+        reader = Reader(returns, rules, found.mailto, dry=dry_run)
         try:
             reader.read(mailbox, time.time_ns())
         finally:
-            Output().lines(account_lines(reader.account, shown(identity.file), dry=dry_run))
+            if reader.account.mails or sys.exception() is None:  # else the mailbox could not be read at all
+                name = shown(identity.file)
+                Output().lines(account_lines(reader.account, name, returns.held(), dry=dry_run))
     finally:
         ledger.close()
     return OK

@@ -58,12 +58,14 @@ class Listed:
 
 @dataclass(slots=True)
 class Account:
-    """What reading came to: so many addresses of each kind, and mails of every other; who is listed."""
+    """What reading came to: the addresses of each kind and fate, and mails of every other; who is listed."""
 
     mails: int = 0
-    kinds: Counter[Kind] = field(default_factory=Counter)
+    kinds: dict[Kind, set[str]] = field(default_factory=dict)
     others: Counter[Other] = field(default_factory=Counter)
-    fates: Counter[Fate] = field(default_factory=Counter)
+    fates: dict[Fate, set[tuple[Kind, str]]] = field(default_factory=dict)
+    too_often: int = 0
+    """Reports that were left out, as so many of the same were recorded already."""
     listed: list[Listed] = field(default_factory=list)
     unlisted: int = 0
     """How many more there were for a person than are kept."""
@@ -126,13 +128,14 @@ class Reader:
     def _count(self, letter: Letter, heard: Heard, recorded: list[Recorded]) -> bool:
         done = True
         for one in recorded:
-            self.account.fates[one.fate] += 1
+            self.account.fates.setdefault(one.fate, set()).add((one.kind, one.address))
+            self.account.too_often += one.fate is Fate.TOO_OFTEN
             if one.fate is Fate.UNNAMED:
                 done = self._list(letter, heard, Other.PERSON, "its row went to several addresses; of which?")
             elif one.fate is Fate.KNOWN:
                 self.account.others[Other.EARLIER] += 1
             else:
-                self.account.kinds[one.kind] += 1
+                self.account.kinds.setdefault(one.kind, set()).add(one.address)
         return done
 
     def _list(self, letter: Letter, heard: Heard, other: Other, why: str) -> bool:

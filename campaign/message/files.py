@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import repeat
 from pathlib import Path
@@ -28,6 +28,10 @@ if TYPE_CHECKING:  # its library is slow to load, and templates run without it
 
 _BLANK = Text(constant="")
 _BEGINNING = 10_000  # octets in which a private key is looked for
+
+
+class NoFile(UserError):
+    """There is no file of a name."""
 
 
 class Folder:
@@ -50,7 +54,7 @@ class Folder:
             if not found.is_file() and found.exists() and not found.is_dir():
                 raise UserError(f"{path!r} is a pipe or a device, and no file")
             if not found.is_file():
-                raise UserError(f"there is no file {path!r} in {shown(self.root)}{self._hint(path)}")
+                raise NoFile(f"there is no file {path!r}{self._where}{self._hint(path)}")
             if any(part.startswith(".") for part in found.relative_to(self.root).parts):
                 raise UserError(f"{path!r} is hidden, and not for recipients")
             if is_same_file(found, self._private) or self._is_ledger(found):
@@ -77,6 +81,11 @@ class Folder:
         if PRIVATE_KEY.search(octets, 0, _BEGINNING):
             raise UserError(f"{shown(path)} is not for recipients: it holds a private key")
         return octets
+
+    @property
+    def _where(self) -> str:
+        root = shown(self.root)
+        return "" if root == "." else f" in {root}"
 
     def _hint(self, path: str) -> str:
         near = meant(self.root, path)
@@ -178,8 +187,9 @@ class Attachments:
                 yield self._read(path, name)
             except (UserError, HeaderError) as error:
                 what = error.problems[0].message if isinstance(error, UserError) else str(error)
-                what += read_from(entry.columns)
-                raise UserError(self._campaign.problem(f"attachments.{entry.number}", what)) from None
+                place = self._campaign.problem(f"attachments.{entry.number}", what + read_from(entry.columns))
+                same = "no file" if isinstance(error, NoFile) else ""  # whatever its name is
+                raise UserError(replace(place, same=same)) from None
 
     def _attachment(self, path: str, name: str) -> mime.File:
         file = self._folder.find(path)

@@ -18,6 +18,7 @@ from campaign.recipients.records import (
     header_below,
     named_delimiter,
     records,
+    separator,
 )
 from campaign.recipients.table import Rows
 from campaign.wording import shown
@@ -73,6 +74,16 @@ class CsvFile:
             return f"{wrong!r} is {right!r} in UTF-8; {self._encoding.advice}", True
         return "", True
 
+    def separated_otherwise(self, column: str) -> Problem | None:
+        if (other := separator(self._sample, column)) is None or other == self.delimiter:
+            return None
+        what = f"the list {self._file} looks separated by {_shown(other)}"
+        if self._settings.delimiter is None:
+            write = f'write `delimiter: "{other}"` under `recipients:`'
+            return self._campaign.problem("recipients", f"{what}, which must be said: {write}")
+        said = f"{what}, and this says {self.delimiter!r}; leave it out, or correct it"
+        return self._campaign.problem("recipients.delimiter", said)
+
     def unfit_header(self, names: Sequence[str]) -> str:
         if any("\0" in column or not is_text(column) for column in names):
             return f"the header is not {self._encoding}; {self._encoding.advice}"
@@ -98,3 +109,7 @@ class CsvFile:
         except UnicodeError as error:  # a UTF-16 without its mark, which no character could stand for
             what = f"the list {self._file} is not {self._encoding} ({error}); {self._encoding.advice}"
             raise UserError(self._campaign.problem("recipients.encoding", what)) from None
+
+
+def _shown(delimiter: str) -> str:
+    return "tabs" if delimiter == "\t" else delimiter

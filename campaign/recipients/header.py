@@ -25,8 +25,9 @@ MAX_COLUMNS = 1000
 _LOOKED_AT = 100  # records that are read to judge the header
 _LISTED = 20  # columns that a sentence names
 _PLACED = 6  # places of one name
-_BETWEEN = " ::: "  # what Google Contacts writes between several values in one cell
 _PLAIN = re.compile(r"\w[\w .@/()+-]*")  # what YAML needs no quotes for
+BETWEEN = " ::: "
+"""What Google Contacts writes between several values in one cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,12 @@ def read_header(table: Table, file: str, email: str) -> Header:
         if below is not None and below > line:
             above = "the line" if below == 2 else "the lines"
             raise UserError(Problem(f"this line looks like the header; remove {above} above it", file, below))
+        if (otherwise := table.separated_otherwise(email)) is not None:
+            raise UserError(otherwise)
+        if (address := next(filter(_is_address, names), "")) != "":
+            what = f"the first line looks like data: it has the address {address!r}"
+            above = "a line that names the columns, such as `email`, belongs above it"
+            raise UserError(Problem(f"{what}; {above}", file, line))
     problems = []
     if len(names) > MAX_COLUMNS:
         problems.append(f"the header has more than {MAX_COLUMNS} columns")
@@ -115,11 +122,19 @@ def read_header(table: Table, file: str, email: str) -> Header:
     return Header(line, names, columns, places, tuple(addresses), crowded)
 
 
+def _is_address(cell: str) -> bool:
+    try:
+        parse_address(cell)
+    except AddressError:
+        return False
+    return True
+
+
 def _has_addresses(cells: Iterator[str]) -> bool | None:
     """Whether cells hold several addresses each, or some of them do; None where they hold none."""
     several: bool | None = None
     for cell in filter(None, map(str.strip, cells)):
-        parts = cell.split(_BETWEEN)
+        parts = cell.split(BETWEEN)
         try:
             for part in parts:
                 parse_address(part)
@@ -146,8 +161,13 @@ def missing(header: Header, column: str, *, is_email: bool) -> str:
 def _address_of(header: Header, column: str) -> str:
     """Return what `recipients.email` says for the addresses of a column."""
     if column in header.crowded:
-        return json.dumps(f"{{{{ row[{column!r}].split({_BETWEEN!r})[0] }}}}", ensure_ascii=False)
+        return first_of(column)
     return column if _PLAIN.fullmatch(column) else json.dumps(column, ensure_ascii=False)
+
+
+def first_of(column: str) -> str:
+    """Return what `recipients.email` says for the first of several addresses in a cell."""
+    return json.dumps(f"{{{{ row[{column!r}].split({BETWEEN!r})[0] }}}}", ensure_ascii=False)
 
 
 def _listed(columns: Sequence[str]) -> str:

@@ -21,7 +21,7 @@ from campaign.model import BadRow, Recipient
 from campaign.recipients.asking import ListTemplates, Named, Record
 from campaign.recipients.csvfile import CsvFile
 from campaign.recipients.excel.workbook import Workbook, is_workbook
-from campaign.recipients.header import missing, odd, read_header, repeated
+from campaign.recipients.header import BETWEEN, first_of, missing, odd, read_header, repeated
 from campaign.recipients.table import Table
 from campaign.wording import counted, shown
 
@@ -132,7 +132,11 @@ class Recipients:
         if not key and not wrong:
             wrong = f"the key is blank ({', '.join(self.settings.key)})"
         if wrong:
-            return BadRow(number, line, key, (Problem(wrong, self.file, line, row=number),), row)
+            same = ""
+            if self._has_column and BETWEEN in (written or ""):
+                same = "several addresses"  # whichever they are
+                wrong += f"; for the first of several: `recipients.email: {first_of(self.settings.email)}`"
+            return BadRow(number, line, key, (Problem(wrong, self.file, line, row=number, same=same),), row)
         return Recipient(number, line, key, email, named.name, row)
 
     def _misshapen(self, cells: list[str]) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 MAX_LINE = 1 << 20  # characters
 SAMPLE = 64 * 1024  # characters from which the delimiter is chosen
 _DELIMITERS = ",;\t|"
+_MAY_SEPARATE = ",;\t|:^~!#&"
 _SEP = re.compile('"?sep=([,;\t|])"?[ \t]*(?:\r?\n|$)', re.IGNORECASE)
 _TITLE_LINES = 10  # in which a header is looked for
 CUT_LINE = "\udcfe\n"
@@ -116,6 +117,15 @@ def header_below(sample: str, column: str) -> int | None:
             names = [cell.strip().casefold() for row in _lenient([line], delimiter) for cell in row]
             if column.casefold() in names and "@" not in line:
                 return number
+    return None
+
+
+def separator(sample: str, column: str) -> str | None:
+    """Return the character that stands beside this column in the first line, None where none does."""
+    first = sample.lstrip("\ufeff").split("\n", 1)[0].rstrip("\r")
+    for found in _MAY_SEPARATE:
+        if found in first and any(column in map(str.strip, row) for row in _lenient([first], found)):
+            return found
     return None
 
 

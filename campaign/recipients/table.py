@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Protocol, TypeAlias
 
+from campaign.errors import Problem
+
 Rows: TypeAlias = Generator[tuple[int, list[str] | str], None, None]
 """(line, cells) of each record, or (line, what is wrong with it)."""
 
@@ -26,6 +28,12 @@ class Table(Protocol):
         """Say what is wrong with the text of cells in the columns `names`, "" for nothing.
 
         Also, whether the cells are text all the same.
+        """
+
+    def separated_otherwise(self, column: str) -> Problem | None:
+        """Return what is wrong where the rows seem to be separated otherwise than they were read.
+
+        `column` is one that the header should have, and has not.
         """
 
     def unfit_header(self, names: Sequence[str]) -> str:

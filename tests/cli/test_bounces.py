@@ -17,7 +17,7 @@ from campaign.ledger import Ledger
 from campaign.ledger.protocols import Intent
 from campaign.ledger.sqlite import opening
 from tests.cli.conftest import ANNA, BEN, table
-from tests.feedback.mails import block, bounce, letter
+from tests.feedback.mails import block, bounce, complaint, letter
 from tests.ledger.book import NOW, enrol, people, result, start
 
 TOKEN = "0123456789abcdef0123"
@@ -61,7 +61,7 @@ def test_an_mbox_and_all_that_tells_of_it(run: Run, sent: Ledger) -> None:
     said = run("bounces", "campaign.yaml", "--mbox", "mbox")
     assert said.splitlines()[:4] == [
         "2 mails read",
-        "  1 bounced for good",
+        "  1 address bounced for good",
         "  1 not understood",
         "1 address is suppressed: campaign suppress list campaign.yaml",
     ]
@@ -90,9 +90,31 @@ def test_a_dry_run_changes_nothing(run: Run, sent: Ledger) -> None:
     said = run("bounces", "campaign.yaml", "--mbox", "mbox", "--dry-run")
     assert said.splitlines()[:2] == [
         "1 mail read: nothing was recorded, this was a dry run",
-        "  1 bounced for good",
+        "  1 address bounced for good",
     ]
     assert Path("ledger.db").read_bytes() == before
+
+
+def test_two_mails_about_one_address_are_one_address(run: Run, sent: Ledger) -> None:
+    again = bounce(block(final=ANNA), to=RETURN_PATH, identity="<again@x>", returned="<x@y>")
+    abuse = complaint("abuse", ANNA, to=RETURN_PATH)
+    Path("mbox").write_bytes(b"".join(b"From x\n" + mail + b"\n" for mail in (DEAD, again, abuse)))
+    assert run("bounces", "campaign.yaml", "--mbox", "mbox").splitlines() == [
+        "3 mails read",
+        "  1 address bounced for good",
+        "  1 address complained",
+        "1 address is suppressed: campaign suppress list campaign.yaml",
+    ]
+
+
+@pytest.mark.parametrize("place", ["--maildir", "--mbox"])
+def test_a_place_that_is_not_there(
+    place: str, folder: Path, sent: Ledger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bounces", "campaign.yaml", place, "nix"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "nix" in said.err
 
 
 def test_without_a_place_it_says_what_to_write(run: Run, sent: Ledger) -> None:
@@ -212,7 +234,8 @@ def test_held_bounces_say_what_to_do(run: Run, folder: Path) -> None:
     ]
     Path("mbox").write_bytes(b"".join(b"From x\n" + mail + b"\n" for mail in mails))
     said = run("bounces", "campaign.yaml", "--mbox", "mbox")
-    assert "2 addresses that bounced for good are suppressed for this campaign alone" in said
+    assert "4 addresses that bounced for good are suppressed for this campaign alone" in said
+    assert "campaign suppress list campaign.yaml\n" not in said  # none of them is for all campaigns
     status = run("status", "campaign.yaml")
     assert "4 addresses that bounced for good are suppressed for this campaign alone" in status
     shown = run("suppress", "list", "campaign.yaml", "--reason", "bounced:")

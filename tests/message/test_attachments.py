@@ -48,7 +48,7 @@ class TestAttachments:
             ("list.csv", "is not for recipients: it is the list, the ledger, or a secret"),
             ("spring.yaml", "is not for recipients: it is the list, the ledger, or a secret"),
             ("link.pdf", "lies outside of attachments_root (.)"),
-            ("no.pdf", "there is no file 'no.pdf' in ."),
+            ("no.pdf", "there is no file 'no.pdf'; look"),
             ("a\0b", "a path has a NUL character in it"),
             ("files/7.pdf\r\nBcc: x@x.test", "there is no file"),
             (".env", "is hidden"),

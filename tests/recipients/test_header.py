@@ -13,7 +13,7 @@ from campaign.errors import Severity
 from campaign.message.tokens import Secrets
 from campaign.preparation import compile_campaign
 from tests.folder import write_campaign
-from tests.recipients.lists import Open, good, refusal
+from tests.recipients.lists import Open, good, lines, refusal
 
 GOOGLE = "Name,E-mail 1 - Type,E-mail 1 - Value,Phone 1 - Value\n"
 
@@ -51,6 +51,19 @@ class TestProposals:
         many = ",".join(f"c{n}" for n in range(300))
         assert "did you mean 'E-Mail'?; its columns are c0, c1," in refusal(
             lambda: listed(f"{many},E-Mail\n" + "," * 300 + "x\n")
+        )
+
+    @pytest.mark.parametrize("email", ["email", "{{ row['mail'].split(' ')[0] }}"])
+    def test_a_first_line_of_data_is_named(self, listed: Open, email: str) -> None:
+        what = refusal(lambda: listed("Ann,a@x.test\nBen,b@x.test\n", email=email))
+        said = "list.csv:1: the first line looks like data: it has the address 'a@x.test'; a line that names"
+        assert said in what
+        assert "\n" not in what
+
+    def test_several_in_a_cell_have_a_remedy(self, listed: Open) -> None:
+        found = lines(listed("email,n\na@x.test ::: b@x.test,1\n"))
+        assert found[0].endswith(
+            "; for the first of several: `recipients.email: \"{{ row['email'].split(' ::: ')[0] }}\"`"
         )
 
     def test_a_key_has_no_proposal_of_that_kind(self, listed: Open) -> None:

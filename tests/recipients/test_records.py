@@ -48,9 +48,23 @@ class TestDelimiter:
         assert recipients.columns == ("email;a", "b")
         assert list(recipients) == []
 
-    def test_the_wrong_one_is_suspected(self, listed: Open) -> None:
+    def test_another_one_is_suspected(self, listed: Open) -> None:
         what = refusal(lambda: listed("email:name\nx@x.test:y\n"))
-        assert "its columns are email:name. If they are one by mistake, name the `delimiter`" in what
+        said = 'list.csv looks separated by :, which must be said: write `delimiter: ":"` under `recipients:`'
+        assert said in what
+
+    @pytest.mark.parametrize(
+        ("text", "by"), [("email;name\na@x.test;A\n", ";"), ("x\temail\nA\ta@x.test\n", "tabs")]
+    )
+    def test_the_wrong_one_is_corrected(self, listed: Open, text: str, by: str) -> None:
+        what = refusal(lambda: listed(text, delimiter=","))
+        assert "recipients.delimiter: the list " in what
+        assert what.endswith(
+            f"list.csv looks separated by {by}, and this says ','; leave it out, or correct it"
+        )
+
+    def test_a_word_of_a_column_s_name_is_no_column(self, listed: Open) -> None:
+        assert "has no column 'mail'" in refusal(lambda: listed("my mail\na@x.test\n", email="mail"))
 
 
 class TestBadRows:

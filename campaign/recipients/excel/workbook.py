@@ -73,6 +73,9 @@ class Workbook:
     def unfit(self, cells: Sequence[str], names: Sequence[str]) -> tuple[str, bool]:
         return "", True  # XML says its encoding
 
+    def separated_otherwise(self, column: str) -> Problem | None:
+        return None
+
     def unfit_header(self, names: Sequence[str]) -> str:
         return "the header has a NUL character in it" if any("\0" in name for name in names) else ""
 

@@ -1,0 +1,105 @@
+"""What PyYAML cannot read → where the mistake stands, and what to write.
+
+PyYAML names the place at which it gave up. That is often a line or more behind the mistake: a quote
+that was not closed, a key without its colon, a line that is indented otherwise than those above it.
+"""
+
+from __future__ import annotations
+
+import re
+
+import yaml
+
+from campaign.errors import Problem
+
+
+def syntax_problem(error: yaml.MarkedYAMLError, name: str, text: str) -> Problem:
+    """Return the problem of the file `name`, which holds `text`."""
+    mark = error.problem_mark or error.context_mark
+    what = error.problem or error.context or "this cannot be read"
+    context = error.context or ""
+    if "found another document" in what:
+        return Problem("a second document begins here; one file holds one campaign", name, *_at(mark))
+    if "end of stream" in what and "quoted scalar" in context:
+        return Problem("the quote that opens here is not closed", name, *_at(error.context_mark))
+    if "stream end" in what and "flow" in context:
+        return Problem("the bracket that opens here is not closed", name, *_at(error.context_mark))
+    line, column = _at(mark)
+    if (quote := _quote(text, mark)) is not None:
+        return Problem(quote[0], name, *_at(quote[1]))
+    lines = text.splitlines()
+    written = lines[line - 1] if line <= len(lines) else ""
+    if "could not find expected ':'" in what and error.context_mark is not None:
+        above, place = lines[error.context_mark.line], _at(error.context_mark)
+        missing = "there is no blank behind the colon" if ":" in above else "there is no colon behind the key"
+        return Problem(f"this is no YAML: {missing}; write `key: value`", name, *place)
+    if (indented := _indented(lines, line, column, what)) is not None:
+        return Problem(indented[0], name, indented[1], 1)
+    opened = error.context_mark.line + 1 if error.context_mark is not None else line
+    if "\t" in written[: len(written) - len(written.lstrip())] or "'\\t'" in what:
+        what += "; YAML is indented with spaces, not tabs"
+    elif "{{" in written or "{%" in written:
+        what += "; a value with {{ or {% in it must be put in quotes"
+    elif "flow" in context and opened < line:
+        what += f"; is the bracket that opens in line {opened} closed, and no comma missing?"
+    elif written.count(": ") > 1:
+        what += "; a value with a colon in it must be put in quotes"
+    elif "%" in what or "@" in what or "`" in what or "*" in written or "&" in written:
+        what += "; put the value in quotes"
+    elif "mapping values" in what:
+        what += "; is the line indented too far?"
+    return Problem(f"this is no YAML: {what}", name, line, column)
+
+
+def _quote(text: str, mark: yaml.Mark | None) -> tuple[str, yaml.Mark] | None:
+    """Say that a quoted value ends just before the place `mark`, and where it opens."""
+    quoted = None
+    try:
+        for token in yaml.scan(text, Loader=yaml.SafeLoader):
+            if mark is not None and token.start_mark.index >= mark.index:
+                break
+            if isinstance(token, yaml.ScalarToken) and not token.plain and token.style in ("'", '"'):
+                quoted = token
+    except yaml.MarkedYAMLError:
+        pass
+    if quoted is None or mark is None:
+        return None
+    begins, ends, between = quoted.start_mark, quoted.end_mark, text[quoted.end_mark.index : mark.index]
+    if between.strip(" "):
+        return None
+    if begins.line < ends.line:
+        return f"the quote that opens here is not closed: it runs on into line {ends.line + 1}", begins
+    if between:
+        return None
+    other = "single" if quoted.style == '"' else "double"
+    ended = f"the value ends at the quote in column {ends.column}"
+    return f"{ended}; put a value with such a quote in {other} quotes", begins
+
+
+def _indented(lines: list[str], line: int, column: int, what: str) -> tuple[str, int] | None:
+    """Say that a line is indented otherwise than those above it, and which line that is, from 1."""
+    above = next((number for number in range(line - 1, 0, -1) if _is_said(lines[number - 1])), 0)
+    if not above or line > len(lines) or "\t" in lines[line - 1] + lines[above - 1]:
+        return None
+    here, there = _indent(lines[line - 1]), _indent(lines[above - 1])
+    if "<document start>" in what and there > here:
+        return "this line is indented, and those below it are not; begin it at the left margin", above
+    if re.search("but found '<block (?:mapping|sequence) start>'", what) and here < there:
+        more = f"this line is indented by {here}, and the one above it by {there}"
+    elif "mapping values" in what and here > there and ": " not in lines[line - 1][: column - 1]:
+        more = f"this line is indented by {here}, further than the one above it ({there})"
+    else:
+        return None
+    return f"this is no YAML: {more}; lines that belong together begin in one column", line
+
+
+def _is_said(line: str) -> bool:
+    return bool(line.strip()) and not line.lstrip().startswith("#")
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip(" "))
+
+
+def _at(mark: yaml.Mark | None) -> tuple[int, int]:
+    return (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
