@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 # People count the entries of a list from 1; `path` counts them from 0, for programs.
 _ENTRY = r"\.([0-9]+)(?=\.|$)"
 _AFTER = r"(, entry [0-9]+)\."
+_MOST_RANGES = 8
 
 
 class Severity(StrEnum):
@@ -46,6 +47,32 @@ class Rows:
         more = self.count - sum(last - first + 1 for first, last in self.ranges)
         noun = "row" if self.count == 1 else "rows"
         return f"{noun} {', '.join(parts)}" + (f" and {more:,} more" if more else "")
+
+
+@dataclass(slots=True)
+class RowRanges:
+    """Collects rows by their numbers, which do not fall: the first few ranges, and how many they are."""
+
+    ranges: list[list[int]] = field(default_factory=list)
+    count: int = 0
+    full: bool = False
+
+    def add(self, number: int) -> None:
+        """Take note of a row; the same row again counts once."""
+        if self.ranges and number == self.ranges[-1][1]:
+            return
+        self.count += 1
+        if self.ranges and not self.full and number == self.ranges[-1][1] + 1:
+            self.ranges[-1][1] = number
+        elif len(self.ranges) < _MOST_RANGES:
+            self.ranges.append([number, number])
+        else:
+            self.full = True
+
+    @property
+    def rows(self) -> Rows:
+        """What was collected."""
+        return Rows(self.count, tuple((first, last) for first, last in self.ranges))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,50 +11,27 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Protocol
 
 from campaign.campaignfile.models import CampaignFile
 from campaign.delivery import Message
-from campaign.errors import Overrun, Problem, Rows, UserError
+from campaign.errors import Overrun, Problem, RowRanges, UserError
 from campaign.ledger.protocols import Enrolment, Plan
+from campaign.message.drafting import Looking
+from campaign.message.drafts import Looked
 from campaign.message.render import Renderer
 from campaign.message.tokens import Secrets
 from campaign.model import BadRow, Double, Recipient
 from campaign.recipients.doubles import differing, left_out
 from campaign.recipients.list import Recipients
 from campaign.templating.names import Names
+from campaign.templating.processes.frames import Plain
 from campaign.templating.processes.pool import cores
 from campaign.wording import counted
 
 MOST_SHOWN = 50
-_MOST_RANGES = 8
 _BATCH = 1000  # bad rows that are noted at once
-
-
-@dataclass(slots=True)
-class RowRanges:
-    """Collects rows by their numbers, which do not fall: the first few ranges, and how many they are."""
-
-    ranges: list[list[int]] = field(default_factory=list)
-    count: int = 0
-    full: bool = False
-
-    def add(self, number: int) -> None:
-        """Take note of a row; the same row again counts once."""
-        if self.ranges and number == self.ranges[-1][1]:
-            return
-        self.count += 1
-        if self.ranges and not self.full and number == self.ranges[-1][1] + 1:
-            self.ranges[-1][1] = number
-        elif len(self.ranges) < _MOST_RANGES:
-            self.ranges.append([number, number])
-        else:
-            self.full = True
-
-    @property
-    def rows(self) -> Rows:
-        """What was collected."""
-        return Rows(self.count, tuple((first, last) for first, last in self.ranges))
 
 
 class Tally:
@@ -150,6 +127,14 @@ class Survey:
     first: Message | None = None
     first_recipient: Recipient | None = None
 
+    def see(self, recipient: Recipient, looked: Looked) -> None:
+        """Take note of a row's message."""
+        self.messages += 1
+        self.addresses += looked.addresses
+        self.largest = max(self.largest, looked.size)
+        self.smtputf8 += looked.smtputf8
+        self.first_recipient = self.first_recipient or recipient
+
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
@@ -169,13 +154,20 @@ class Preparation:
 
 
 class Examiner(Protocol):
-    """Looks at every message that is made, and at the list: the rules of `checks`."""
+    """Looks at the first `most` messages that are made, or all, and at the list: the rules of `checks`."""
+
+    @property
+    def most(self) -> int | None:
+        """How many messages are looked at, None for all."""
+
+    def looking(self, recipients: Recipients) -> Looking:
+        """Return what looks at messages where they are made; the list is open."""
 
     def begin(self, recipients: Recipients, renderer: Renderer, survey: Survey) -> None:
-        """Get ready: the list is open and the templates are compiled; `survey` fills as rows are read."""
+        """Get ready: the templates are compiled; `survey` fills as rows are read."""
 
-    def see(self, recipient: Recipient, message: Message) -> None:
-        """Look at one row's message, in the list's order; nothing of it may be kept."""
+    def see(self, recipient: Recipient, found: Plain) -> None:
+        """Take note of a row, in the list's order, and of what `looking` found in its message."""
 
 
 Progress = Callable[[str, int, int], None]
@@ -184,21 +176,22 @@ Progress = Callable[[str, int, int], None]
 
 def compile_campaign(campaign: CampaignFile, secrets: Secrets) -> tuple[Recipients, Renderer]:
     """Open the list and compile the templates. Raises UserError with the problems of both."""
-    recipients, renderer, problems = _compiled(campaign, secrets, 1)
+    recipients, renderer, problems = _compiled(campaign, secrets, 1, None)
     if renderer is None or problems:
         raise UserError(*problems)
     return recipients, renderer
 
 
 def _compiled(
-    campaign: CampaignFile, secrets: Secrets, jobs: int
+    campaign: CampaignFile, secrets: Secrets, jobs: int, examiner: Examiner | None
 ) -> tuple[Recipients, Renderer | None, list[Problem]]:
     """Return the list, the renderer where the templates can be compiled, and the problems of both."""
     problems: list[Problem] = []
     recipients = Recipients(campaign, problems)
     renderer = None
     try:
-        renderer = Renderer(campaign, recipients.columns, secrets, jobs)
+        looking = examiner.looking(recipients) if examiner is not None else None
+        renderer = Renderer(campaign, recipients.columns, secrets, jobs, looking)
         problems += recipients.repeated_in(renderer.columns)
     except UserError as error:
         problems += error.problems
@@ -245,7 +238,7 @@ def prepare(
 
     Raises UserError for what makes that impossible; bad rows are in the result.
     """
-    recipients, renderer, problems = _compiled(campaign, secrets, jobs or cores())
+    recipients, renderer, problems = _compiled(campaign, secrets, jobs or cores(), examiner)
     if renderer is None or problems:
         raise UserError(*problems, *_bad_rows(recipients, progress))
     survey = Survey()
@@ -258,19 +251,26 @@ def prepare(
     enrolment.recognise()
     total = survey.rows
     bad: list[tuple[int, str]] = []
-    for done, (recipient, made) in enumerate(renderer.each(enrolment.to_send())):
+    most = examiner.most if examiner is not None else 0
+    for done, (recipient, looked) in enumerate(renderer.look(enrolment.to_send(), most)):
         if done % 100 == 0:
             progress("rendering", done, total)
-        if isinstance(made, Overrun):  # no other row would fare better
-            raise Overrun(*_told(survey.bad, recipients), *made.problems)
-        wrong = _see(made, recipient, survey, examiner)
-        if wrong:
-            survey.bad.add(wrong)
-            bad.append((recipient.number, "; ".join(problem.message for problem in wrong)))
+        if isinstance(looked, Overrun):  # no other row would fare better
+            raise Overrun(*_told(survey.bad, recipients), *looked.problems)
+        if isinstance(looked, UserError):
+            survey.bad.add(looked.problems)
+            bad.append((recipient.number, "; ".join(problem.message for problem in looked.problems)))
+        else:
+            survey.see(recipient, looked)
+            if examiner is not None:
+                examiner.see(recipient, looked.found)
         if len(bad) == _BATCH:
             enrolment.mark_bad(bad)
             bad.clear()
     enrolment.mark_bad(bad)
+    if survey.first_recipient is not None:
+        survey.first = renderer.render(survey.first_recipient, date=datetime.now(UTC))
+        survey.largest += renderer.signature_of(survey.first)
     progress("rendering", total, total)
     return Preparation(campaign, recipients, renderer, enrolment, enrolment.plan(), survey)
 
@@ -320,19 +320,3 @@ def _sort_doubles(
         attached = frozenset().union(*renderer.files_named_by.values())
         survey.bad.add(differing(recipients, differ, shown, attached))
         survey.bad.add_unseen(more)
-
-
-def _see(
-    message: Message | UserError, recipient: Recipient, survey: Survey, examiner: Examiner | None
-) -> list[Problem]:
-    if isinstance(message, UserError):
-        return list(message.problems)
-    survey.messages += 1
-    survey.addresses += len(message.envelope.recipients)
-    survey.largest = max(survey.largest, message.size)
-    survey.smtputf8 += message.envelope.smtputf8
-    if survey.first is None:
-        survey.first, survey.first_recipient = message, recipient
-    if examiner is not None:
-        examiner.see(recipient, message)
-    return []

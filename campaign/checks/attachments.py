@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
+from campaign.checks.checked import Surveyed
+from campaign.checks.found import Found
 from campaign.checks.rule import Rule
 from campaign.errors import Problem
 from campaign.wording import counted
@@ -24,10 +26,10 @@ _ONE = re.compile(r"\{\{[^}]*\}\}")  # an expression alone, which may give the w
 class Check(Rule):
     """See the module."""
 
-    def report(self) -> Iterator[Problem]:
+    def report(self, surveyed: Surveyed, found: Found) -> Iterator[Problem]:
         """Yield a warning for each such file, and for each column that is blank where it names one."""
-        for (number, column), blank in self.checked.survey.no_file.items():
-            entry = self.checked.campaign.attachments[number]
+        for (number, column), blank in surveyed.survey.no_file.items():
+            entry = surveyed.campaign.attachments[number]
             if entry.each is not None:
                 continue  # a list may be empty
             if not _EXPRESSIONS.fullmatch(entry.path.strip()):
@@ -38,15 +40,16 @@ class Check(Rule):
                 " around the path",
                 blank.line,
             )
-        for number, attachment in enumerate(self.checked.campaign.attachments):
+        for number, attachment in enumerate(surveyed.campaign.attachments):
             path, name = (
                 PurePosixPath(text.rstrip()).suffix.lower()
                 for text in (attachment.path, attachment.name or "")
             )
             suffix = name or path
             if suffix in _REFUSED:
-                yield self.warn(
-                    f"attachments.{number}", f"many receivers refuse {suffix} files; send a link to it"
+                yield self.at(
+                    surveyed.campaign.problem(f"attachments.{number}", ""),
+                    f"many receivers refuse {suffix} files; send a link to it",
                 )
             elif (
                 attachment.name
@@ -54,7 +57,7 @@ class Check(Rule):
                 and name != path
                 and not _ONE.fullmatch(attachment.name)
             ):
-                yield self.warn(
-                    f"attachments.{number}.name",
+                yield self.at(
+                    surveyed.campaign.problem(f"attachments.{number}.name", ""),
                     f"the name does not end in {path} as the file's does; programs go by it",
                 )

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from campaign.checks.checked import Surveyed
+from campaign.checks.found import Found
 from campaign.checks.rule import Rule
 from campaign.errors import Problem
 from campaign.model import RESERVED
@@ -17,11 +19,11 @@ from campaign.wording import counted
 class Check(Rule):
     """See the module."""
 
-    def report(self) -> Iterator[Problem]:
+    def report(self, surveyed: Surveyed, found: Found) -> Iterator[Problem]:
         """Yield a warning for each such column."""
-        for column, blank in self.checked.survey.blank.items():
+        for column, blank in surveyed.survey.blank.items():
             name = column if column.isidentifier() and column not in RESERVED else f"{ROW}[{column!r}]"
-            place = self.checked.renderer.shown[column]
+            place = surveyed.renderer.shown[column]
             where = f"{place.file}:{place.line}" if place.line is not None else place.file
             yield self.warn_list(
                 f"{column} is blank in {counted(blank.rows, 'row')}, and a template prints it ({where});"

@@ -21,13 +21,14 @@ from pathlib import Path
 import tinycss2
 from tinycss2.ast import AtRule, QualifiedRule
 
-from campaign.checks.checked import Checked
+from campaign.checks.checked import Surveyed
+from campaign.checks.finding import Finding
+from campaign.checks.found import Found
 from campaign.checks.page import Tag
 from campaign.checks.rule import Rule
 from campaign.checks.seen import Seen
 from campaign.errors import Problem, Severity
 from campaign.model import Recipient
-from campaign.preparation import RowRanges
 
 DATA = Path(__file__).with_name("caniemail.json")
 _MOST_LINES = 5
@@ -47,28 +48,27 @@ class Feature:
 class Check(Rule):
     """See the module."""
 
-    def __init__(self, checked: Checked, name: str) -> None:
-        super().__init__(checked, name)
-        self._rows: dict[str, RowRanges] = {}
+    most = 1000  # features
 
-    def see(self, recipient: Recipient, message: Seen) -> None:
+    def see(self, recipient: Recipient, message: Seen) -> Iterator[Finding]:
         page = message.page
         if page is None:
             return
         for name in {*_of_styles(page.styles), *chain.from_iterable(map(_of_tag, page.tags))}:
-            self._rows.setdefault(name, RowRanges()).add(recipient.number)
+            yield self.find(Problem(""), name)
 
-    def report(self) -> Iterator[Problem]:
+    def report(self, surveyed: Surveyed, found: Found) -> Iterator[Problem]:
         """Yield a note for each feature."""
         for name, feature in features().items():
-            if name in self._rows:
-                rows = self._rows[name].rows
+            kept = found.by_key.get(name)
+            if kept is not None:
+                rows = kept.ranges.rows
                 places = list(dict.fromkeys(self._places(feature)))
                 place = places[0] if places else self.checked.sources.template("html", "mjml", "markdown")
                 lines = [str(other.line) for other in places[1:_MOST_LINES] if other.file == place.file]
                 lines += ["…"] if len(places) > _MOST_LINES else []
                 also = f"; also in line {', '.join(lines)}" if lines else ""
-                few = "" if rows.count == self.checked.survey.messages else f" ({rows})"
+                few = "" if rows.count == surveyed.survey.messages else f" ({rows})"
                 what = f"{feature.title} is not supported by {', '.join(feature.clients)}{also}{few}"
                 yield replace(self.at(place, what, Severity.NOTE), rows=rows)
 

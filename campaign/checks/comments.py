@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from campaign.checks.checked import Surveyed
+from campaign.checks.found import Found
 from campaign.checks.rule import Rule
 from campaign.errors import Problem
 
@@ -17,13 +19,13 @@ _SWALLOWED = re.compile(r"\{(#[\w-]+)[\s,.>:\w#-]*\{.*?#\}", re.DOTALL)
 class Check(Rule):
     """See the module."""
 
-    def report(self) -> Iterator[Problem]:
+    def report(self, surveyed: Surveyed, found: Found) -> Iterator[Problem]:
         """Yield a warning for each such comment in a template's styles."""
         for name, source in self.checked.sources.html.items():
-            for found in _SWALLOWED.finditer(source):
-                start = source.rfind("<style", 0, found.start())
-                if name.endswith(".css") or start > source.rfind("</style", 0, found.start()):
-                    place = self.checked.sources.at(name, found.start())
-                    lines = found[0].count("\n") + 1
+            for match in _SWALLOWED.finditer(source):
+                start = source.rfind("<style", 0, match.start())
+                if name.endswith(".css") or start > source.rfind("</style", 0, match.start()):
+                    place = self.checked.sources.at(name, match.start())
+                    lines = match[0].count("\n") + 1
                     what = f"`{{#` begins a comment of Jinja2, which swallows {lines} lines of CSS"
-                    yield self.at(place, f"{what}; write a blank between: {{ {found[1]}")
+                    yield self.at(place, f"{what}; write a blank between: {{ {match[1]}")

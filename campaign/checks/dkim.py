@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from campaign.address import domain_of
+from campaign.checks.checked import Surveyed
+from campaign.checks.finding import Finding
+from campaign.checks.found import Found
 from campaign.checks.rule import Rule
 from campaign.checks.seen import Seen
 from campaign.errors import Problem
@@ -17,16 +20,15 @@ from campaign.model import Recipient
 class Check(Rule):
     """See the module."""
 
-    def see(self, recipient: Recipient, message: Seen) -> None:
-        dkim = self.checked.campaign.dkim
-        if dkim is None:
+    def see(self, recipient: Recipient, message: Seen) -> Iterator[Finding]:
+        ours, theirs = self.checked.facts.signs_for, domain_of(message.sender)
+        if ours is None:
             return
-        ours, theirs = dkim.domain.lower(), domain_of(message.sender)
         if theirs and not (ours == theirs or ours.endswith(f".{theirs}") or theirs.endswith(f".{ours}")):
             what = f"{ours} is not the sender's domain, {theirs}: DMARC asks that they align"
-            self.find(recipient, self.warn("dkim.domain", what))
+            yield self.find(self.warn("dkim.domain", what))
 
-    def report(self) -> Iterator[Problem]:
+    def report(self, surveyed: Surveyed, found: Found) -> Iterator[Problem]:
         """Yield what the key's reading warned of, and a warning for a domain that does not align."""
-        yield from self.checked.renderer.warnings
-        yield from super().report()
+        yield from surveyed.renderer.warnings
+        yield from super().report(surveyed, found)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from campaign.checks.checked import Surveyed
+from campaign.checks.found import Found
 from campaign.checks.rule import Rule
 from campaign.errors import Problem
 from campaign.wording import counted
@@ -12,9 +14,9 @@ from campaign.wording import counted
 class Check(Rule):
     """See the module."""
 
-    def report(self) -> Iterator[Problem]:
+    def report(self, surveyed: Surveyed, found: Found) -> Iterator[Problem]:
         """Yield a warning for each later row, up to a number, and one for the others."""
-        duplicates = self.checked.survey.duplicates
+        duplicates = surveyed.survey.duplicates
         for problem in duplicates.shown:
             yield self.warn_list(problem.message, problem.line)
         if duplicates.beyond:

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from campaign.checks.addresses import is_of_this_machine
+from campaign.checks.finding import Finding
 from campaign.checks.page import Tag
 from campaign.checks.rule import Rule
 from campaign.checks.seen import Seen
@@ -36,7 +37,7 @@ _DOT = ("0", "1", "0px", "1px")  # the width of an image that only counts who re
 class Check(Rule):
     """See the module."""
 
-    def see(self, recipient: Recipient, message: Seen) -> None:
+    def see(self, recipient: Recipient, message: Seen) -> Iterator[Finding]:
         page = message.page
         if page is None:
             return
@@ -46,22 +47,22 @@ class Check(Rule):
         for address, tag in named:
             for severity, what in _judged(tag, address):
                 file = carried[address[4:]].name if address[4:] in carried else ""
-                self._tell(recipient, severity, what, file, tag)
+                yield self._told(severity, what, file, tag)
             if address[:4].lower() == "cid:" and address[4:] not in carried:
                 what = f"the message has no image {address[:80]!r}; name its file, and it travels with it"
-                self._tell(recipient, Severity.ERROR, what, "", tag)
+                yield self._told(Severity.ERROR, what, "", tag)
         for address in _brought_by_nothing(page.tags, page.styles):
             what = f"{address[:80]!r} is shown by a style or a srcset, which cannot bring a file along"
             place = self.in_html(address)
-            self.find(recipient, self.at(place, f"{what}; write an https address, or <img src>"))
+            yield self.find(self.at(place, f"{what}; write an https address, or <img src>"))
         weight = sum(image.size for image in carried.values())
         if weight > MOST:
             what = f"the images have {size(weight)} together; phones load them slowly, and filters notice"
-            self.find(recipient, self.at(self.in_html(""), what, same="weight"))
+            yield self.find(self.at(self.in_html(""), what, same="weight"))
 
-    def _tell(self, recipient: Recipient, severity: Severity, what: str, file: str, tag: Tag) -> None:
+    def _told(self, severity: Severity, what: str, file: str, tag: Tag) -> Finding:
         written = file or tag.raw.get("src") or tag.raw.get("background") or ""
-        self.find(recipient, self.at(self.in_html(written), what, severity))
+        return self.find(self.at(self.in_html(written), what, severity))
 
 
 @lru_cache(maxsize=1024)

@@ -6,7 +6,9 @@ A text part that is blank is left over from a template too.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
+from campaign.checks.finding import Finding
 from campaign.checks.rule import Rule
 from campaign.checks.seen import Seen
 from campaign.model import Recipient
@@ -17,12 +19,12 @@ _MARK = re.compile(r"\{(?=[{%])")
 class Check(Rule):
     """See the module."""
 
-    def see(self, recipient: Recipient, message: Seen) -> None:
+    def see(self, recipient: Recipient, message: Seen) -> Iterator[Finding]:
         for kind, part in (("text", message.text), ("html", message.html)):
             if part is not None and _MARK.search(part):
                 place = self.checked.sources.template(kind, "markdown", "html", "mjml")
                 what = f"the {kind} part shows {{{{ or {{% to its reader; look at a preview"
-                self.find(recipient, self.at(place, what))
+                yield self.find(self.at(place, what))
         if message.text is not None and not message.text.strip():
             place = self.checked.sources.template("text", "markdown", "html", "mjml")
-            self.find(recipient, self.at(place, "the text part is blank"))
+            yield self.find(self.at(place, "the text part is blank"))

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from campaign.checks.addresses import host_of, is_of_this_machine, same_site
+from campaign.checks.finding import Finding
 from campaign.checks.page import Link
 from campaign.checks.rule import Rule
 from campaign.checks.seen import Seen
@@ -35,19 +36,19 @@ _SHOWS = re.compile(
 class Check(Rule):
     """See the module."""
 
-    def see(self, recipient: Recipient, message: Seen) -> None:
+    def see(self, recipient: Recipient, message: Seen) -> Iterator[Finding]:
         if message.page is not None:
             for link in message.page.links:
                 for severity, what, kind in _judged(link):
                     # An empty address stands everywhere; what is inside the link, more rarely.
                     written = f">{link.inside}<" if kind == "empty" and link.inside else link.tag.raw["href"]
                     place = self.in_html(written)
-                    key = (place.file, place.line, kind) if kind == "elsewhere" else None
-                    self.find(recipient, self.at(place, what, severity), key)
+                    key = f"{place.file}\0{place.line}\0{kind}" if kind == "elsewhere" else ""
+                    yield self.find(self.at(place, what, severity), key)
         text = message.text or ""
         if "localhost" in text or "127." in text or "file:/" in text:
             for address in filter(is_of_this_machine, _IN_TEXT.findall(text)):
-                self.find(recipient, self.at(self.in_html(address), _ours(address), Severity.ERROR))
+                yield self.find(self.at(self.in_html(address), _ours(address), Severity.ERROR))
 
 
 @lru_cache(maxsize=1024)

@@ -18,7 +18,8 @@ import tinycss2
 from tinycss2.ast import AtRule, Declaration, Node, QualifiedRule
 
 from campaign.checks.checked import Checked
-from campaign.checks.page import Tag, tag
+from campaign.checks.finding import Finding
+from campaign.checks.page import Tag, tag, written_tags
 from campaign.checks.rule import Rule
 from campaign.checks.seen import Seen
 from campaign.model import Recipient
@@ -28,6 +29,7 @@ _PIECE = re.compile(r"([.#]?)([\w-]+|\*)")
 _VOID = frozenset(
     {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 )
+_MOST_KEPT = 256  # answers to whether something lies below something else
 # What a shorthand sets besides what begins with its name and a hyphen.
 _SHORT = {"font": ("line-height",), "border": ()}
 
@@ -72,9 +74,9 @@ class Check(Rule):
 
     def __init__(self, checked: Checked, name: str) -> None:
         super().__init__(checked, name)
-        self._below: dict[_Wanted, bool] = {}
+        self._below: dict[tuple[_Wanted, tuple[str, ...]], bool] = {}
 
-    def see(self, recipient: Recipient, message: Seen) -> None:
+    def see(self, recipient: Recipient, message: Seen) -> Iterator[Finding]:
         page = message.page
         if page is None or "@media" not in "".join(page.styles):
             return
@@ -92,18 +94,30 @@ class Check(Rule):
         for (selector, condition), properties in told.items():
             names = ", ".join(properties)
             what = f"{names} of `{selector}` under `@media {condition}` has no effect, as the element's style"
-            self.find(recipient, self.at(self.in_html(selector), f"{what} has it too; add !important"))
+            yield self.find(self.at(self.in_html(selector), f"{what} has it too; add !important"))
 
     def _lies_below(self, one: _Wanted, sheet: _Sheet, body: str) -> bool:
         """Whether an element that is beaten lies below what the selector asks for.
 
-        Read as a tree, which is slow, and so for the first message alone that has such an element.
+        Read as a tree, which is slow, and so only for the first of the messages whose elements are alike.
         """
-        if one not in self._below:
+        alike = one, tuple(map(_shape, written_tags(body)))
+        if alike not in self._below:
+            if len(self._below) >= _MOST_KEPT:
+                self._below.clear()
             reader = _Reader(one, sheet)
             reader.feed(body)
-            self._below[one] = reader.found
-        return self._below[one]
+            self._below[alike] = reader.found
+        return self._below[alike]
+
+
+@lru_cache(maxsize=4096)
+def _shape(written: str) -> str:
+    """Return what matters of a tag: its name, and for a start tag what selectors and styles ask of it."""
+    if written[1] == "/":
+        return written
+    read = tag(written)
+    return repr((read.name, *(read.attributes.get(name) for name in ("id", "class", "style"))))
 
 
 class _Reader(HTMLParser):

@@ -10,11 +10,13 @@ name, a link to unsubscribe): people write brackets and quotation marks for othe
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from html import unescape
 from itertools import chain
 
 from campaign.checks.checked import Checked
+from campaign.checks.finding import Finding
 from campaign.checks.rule import Rule
 from campaign.checks.seen import Seen
 from campaign.errors import Problem
@@ -64,16 +66,16 @@ class Check(Rule):
 
     def __init__(self, checked: Checked, name: str) -> None:
         super().__init__(checked, name)
-        self._names = Names(checked.recipients.columns)
+        self._names = Names(checked.content.columns)
         self._judged = lru_cache(maxsize=512)(self._judge)
 
-    def see(self, recipient: Recipient, message: Seen) -> None:
+    def see(self, recipient: Recipient, message: Seen) -> Iterator[Finding]:
         body = message.page.body if message.page is not None else ""
         lines = [*message.headers.values(), *(message.text or "").split("\n"), *body.split("\n")]
         for tag, name, language in dict.fromkeys(chain.from_iterable(map(_tags, lines))):
             problem = self._judged(tag, name, language)
             if problem is not None:
-                self.find(recipient, problem)
+                yield self.find(problem)
 
     def _judge(self, tag: str, name: str, language: str) -> Problem | None:
         column = column_for(name, self._names)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from campaign.checks.checked import Surveyed
+from campaign.checks.found import Found
 from campaign.checks.rule import Rule
 from campaign.errors import Problem
 from campaign.wording import counted
@@ -12,14 +14,14 @@ from campaign.wording import counted
 class Check(Rule):
     """See the module."""
 
-    def report(self) -> Iterator[Problem]:
+    def report(self, surveyed: Surveyed, found: Found) -> Iterator[Problem]:
         """Yield a warning at `where`, or at the list."""
-        if self.checked.survey.rows:
+        if surveyed.survey.rows:
             return
-        excluded = self.checked.recipients.excluded
+        excluded = surveyed.recipients.excluded
         if excluded:
             rows = f"all of the list's {counted(excluded, 'row')}"
             what = f"matches nobody: it leaves out {rows}. Cells are text, and compared exactly"
-            yield self.warn("recipients.where", what)
+            yield self.warn_file(surveyed, "recipients.where", what)
         else:
             yield self.warn_list("the list has a header and no rows: nobody is mailed")

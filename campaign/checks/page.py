@@ -8,22 +8,32 @@ out: Outlook alone reads it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from html import unescape
 
 # Classes and not (?i): the search for `<` is fast only where no case is ignored.
 _APART = re.compile(
-    r"<!--.*?-->"
-    r"|<[sS][tT][yY][lL][eE](?:\s[^>]*)?>(.*?)</[sS][tT][yY][lL][eE]\s*>"
-    r"|<[sS][cC][rR][iI][pP][tT](?:\s[^>]*)?>.*?</[sS][cC][rR][iI][pP][tT]\s*>"
-    r"|<[tT][iI][tT][lL][eE](?:\s[^>]*)?>.*?</[tT][iI][tT][lL][eE]\s*>",
-    re.DOTALL,
+    r"<(?:!(--)|([sS][tT][yY][lL][eE])(?:\s[^>]*)?>"
+    r"|([sS][cC][rR][iI][pP][tT])(?:\s[^>]*)?>|([tT][iI][tT][lL][eE])(?:\s[^>]*)?>)"
 )
+_ENDS = tuple(
+    map(
+        re.compile,
+        (
+            r"-->",
+            r"</[sS][tT][yY][lL][eE]\s*>",
+            r"</[sS][cC][rR][iI][pP][tT]\s*>",
+            r"</[tT][iI][tT][lL][eE]\s*>",
+        ),
+    )
+)
+_STYLE = 1  # of these
 _TAG = re.compile(r"""<[a-zA-Z](?:[^<>"']++|"[^"]*+"|'[^']*+')*+>""")
 _ANY_TAG = re.compile(r"""</?[a-zA-Z](?:[^<>"']++|"[^"]*+"|'[^']*+')*+>""")
-_LINK = re.compile(r"""(<[aA]\s(?:[^<>"']++|"[^"]*+"|'[^']*+')*+>)(.*?)</[aA]\s*>""", re.DOTALL)
+_ANCHOR = re.compile(r"""<[aA]\s(?:[^<>"']++|"[^"]*+"|'[^']*+')*+>""")
+_ENDS_ANCHOR = re.compile(r"</[aA]\s*>")
 _NAME = re.compile(r"<([a-zA-Z][^\s/>]*)")
 _ATTRIBUTE = re.compile(r"""([^\s"'<>/=]+)(?:\s*=\s*("[^"]*"|'[^']*'|[^\s"'>]+))?""")
 _BLANKS = re.compile(r"[\s\u00a0\u200b\u200c\u200d\u034f\u00ad\ufeff]+")
@@ -67,19 +77,35 @@ class Page:
         self.html = html
 
     @cached_property
-    def _pieces(self) -> list[str | None]:
-        """What is shown, and in the odd places what a style element between holds, if it is one."""
-        return _APART.split(self.html)
+    def _parted(self) -> tuple[str, tuple[str, ...]]:
+        """Return `body` and `styles`, in time that grows with the length of the page and no faster."""
+        html, at = self.html, 0
+        shown, styles = [], []
+        endless: set[int] = set()  # kinds that begin, and never end
+        begin = _APART.search(html)
+        while begin is not None:
+            kind = begin.lastindex or 0
+            end = None if kind in endless else _ENDS[kind - 1].search(html, begin.end())
+            if end is None:
+                endless.add(kind)
+                begin = _APART.search(html, begin.end())
+                continue
+            shown.append(html[at : begin.start()])
+            if kind - 1 == _STYLE:
+                styles.append(html[begin.end() : end.start()])
+            at = end.end()
+            begin = _APART.search(html, at)
+        return "".join([*shown, html[at:]]), tuple(filter(None, styles))
 
-    @cached_property
+    @property
     def body(self) -> str:
         """The HTML without comments, style elements, scripts and the title."""
-        return "".join(piece for piece in self._pieces[::2] if piece)
+        return self._parted[0]
 
-    @cached_property
+    @property
     def styles(self) -> tuple[str, ...]:
         """What the style elements hold."""
-        return tuple(piece for piece in self._pieces[1::2] if piece)
+        return self._parted[1]
 
     @cached_property
     def tags(self) -> list[Tag]:
@@ -93,7 +119,7 @@ class Page:
     @cached_property
     def links(self) -> list[Link]:
         """The links."""
-        return [link for found in dict.fromkeys(_LINK.findall(self.body)) if (link := _link(*found))]
+        return [link for found in dict.fromkeys(_anchors(self.body)) if (link := _link(*found))]
 
     @cached_property
     def images(self) -> list[Tag]:
@@ -109,6 +135,11 @@ class Page:
 def shown(html: str) -> str:
     """Return the words of a piece of HTML, with single blanks between them."""
     return _BLANKS.sub(" ", unescape(_ANY_TAG.sub(" ", html))).strip()
+
+
+def written_tags(html: str) -> list[str]:
+    """Return the start and end tags as they are written."""
+    return _ANY_TAG.findall(html)
 
 
 # Some hundred tags are the campaign's own; those with a row's values come and go.
@@ -141,6 +172,17 @@ def _begun(piece: str) -> Tag | None:
             raise _Ambiguous
         return None
     return tag(whole[0])
+
+
+def _anchors(html: str) -> Iterator[tuple[str, str]]:
+    """Yield each `<a …>` that has an end, and the HTML inside it."""
+    begin = _ANCHOR.search(html)
+    while begin is not None:
+        end = _ENDS_ANCHOR.search(html, begin.end())
+        if end is None:  # and there is none for those behind it either
+            return
+        yield begin[0], html[begin.end() : end.start()]
+        begin = _ANCHOR.search(html, end.end())
 
 
 @lru_cache(maxsize=1024)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from campaign.checks.checked import Surveyed
+from campaign.checks.found import Found
 from campaign.checks.rule import Rule
 from campaign.errors import Problem
 from campaign.model import SECOND, Window
@@ -30,19 +32,23 @@ _LIMITS = {
 class Check(Rule):
     """See the module."""
 
-    def report(self) -> Iterator[Problem]:
+    def report(self, surveyed: Surveyed, found: Found) -> Iterator[Problem]:
         """Yield a warning where the documented limit is not kept."""
-        host = self.checked.campaign.smtp.host.lower()
+        host = surveyed.campaign.smtp.host.lower()
         for name, (advice, limits) in _LIMITS.items():
             if host != name and not host.endswith(f".{name}"):
                 continue
-            ours = self.checked.campaign.windows
+            ours = surveyed.campaign.windows
             if not ours:
-                yield self.warn("smtp.host", f"{host} limits its users, and no rate is given; write {advice}")
+                yield self.at(
+                    surveyed.campaign.problem("smtp.host", ""),
+                    f"{host} limits its users, and no rate is given; write {advice}",
+                )
             for limit in limits:
                 if ours and not any(_keeps(window, limit) for window in ours):
-                    yield self.warn(
-                        "smtp.rate", f"{host} takes {limit}, which this rate exceeds; write {advice}"
+                    yield self.at(
+                        surveyed.campaign.problem("smtp.rate", ""),
+                        f"{host} takes {limit}, which this rate exceeds; write {advice}",
                     )
 
 

@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
-from campaign.checks.checked import Checked
+from campaign.checks.checked import Checked, Surveyed
+from campaign.checks.finding import Finding
+from campaign.checks.found import Found
 from campaign.checks.rule import Rule
-from campaign.checks.seen import Seen
 from campaign.errors import Problem, Severity
 from campaign.model import Recipient
-from campaign.preparation import RowRanges
 from campaign.wording import counted
 
 _NOBODY = frozenset(
@@ -42,20 +42,19 @@ class Check(Rule):
     def __init__(self, checked: Checked, name: str) -> None:
         super().__init__(checked, name)
         self._counts: Counter[str] = Counter()
-        self._rows = RowRanges()
-        self._line = 0
 
-    def see(self, recipient: Recipient, message: Seen) -> None:
+    def read(self, recipient: Recipient) -> Iterator[Finding]:
         local = recipient.email.partition("@")[0].partition("+")[0].lower()
         if local in _ROLES:
             self._counts[local] += 1
-            self._rows.add(recipient.number)
-            self._line = self._line or recipient.line
+            yield self.find(Problem("", self.checked.facts.list, recipient.line), "roles")
 
-    def report(self) -> Iterator[Problem]:
+    def report(self, surveyed: Surveyed, found: Found) -> Iterator[Problem]:
         """Yield one note for all of them, and one for those that nobody reads."""
-        place = Problem("", self.checked.recipients.file, self._line or None)
-        rows = self._rows.rows
+        kept = found.by_key.get("roles")
+        if kept is None:
+            return
+        place, rows = kept.problem, kept.ranges.rows
         nobody = {name: count for name, count in self._counts.items() if name in _NOBODY}
         if nobody:
             what = f"nobody reads mail to {_named(Counter(nobody))}"

@@ -1,56 +1,53 @@
-"""What a rule is: it sees every message, and reports in the end."""
+"""What a rule is: it looks at every row and every message, and reports in the end."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import ClassVar
 
-from campaign.checks.checked import Checked
+from campaign.checks.checked import Checked, Surveyed
+from campaign.checks.finding import Finding
+from campaign.checks.found import Found
 from campaign.checks.seen import Seen
 from campaign.errors import Problem, Severity
 from campaign.model import Recipient
-from campaign.preparation import RowRanges
 
 MOST_FOUND = 30
-"""Different findings of one rule that are kept; of a million rows, each may have its own."""
+"""Different findings of one rule that are kept."""
 
 
 class Rule:
     """A rule; each file beside this one that `rulenames` names has one, called `Check`.
 
-    What is found in messages is kept once for each place and sentence, with the rows that have it.
+    `see` runs where messages are made, in one of several processes: what it yields follows from the
+    campaign, the row and the message, and from nothing that was seen before. `read` and `report` run in
+    one process. What `see` and `read` find is kept once for each place and sentence, with the rows that
+    have it.
     """
+
+    most: ClassVar[int] = MOST_FOUND
 
     def __init__(self, checked: Checked, name: str) -> None:
         self.checked = checked
         self.name = name
-        self._found: dict[object, tuple[Problem, RowRanges]] = {}
-        self._beyond = 0
 
-    def see(self, recipient: Recipient, message: Seen) -> None:
-        """Look at a row's message."""
+    def see(self, recipient: Recipient, message: Seen) -> Iterator[Finding]:
+        """Look at a row's message; of the recipient only what templates know is there."""
+        yield from ()
 
-    def report(self) -> Iterator[Problem]:
+    def read(self, recipient: Recipient) -> Iterator[Finding]:
+        """Look at a row that has a message, in the list's order."""
+        yield from ()
+
+    def report(self, surveyed: Surveyed, found: Found) -> Iterator[Problem]:
         """Yield what was found."""
-        everywhere = self.checked.survey.messages
-        for problem, ranges in self._found.values():
-            rows = ranges.rows
-            words = "" if rows.count == everywhere else f" ({rows})"
-            yield replace(problem, message=f"{problem.message}{words}", rows=rows)
-        if self._beyond:
-            last, _ = list(self._found.values())[-1]
-            yield self.at(Problem("", last.file), f"and {self._beyond:,} more of this kind", last.severity)
+        yield from found.problems(surveyed.survey.messages)
 
-    def find(self, recipient: Recipient, problem: Problem, key: object = None) -> None:
-        """Take note of what a row's message has; of findings with one `key`, the first is kept."""
-        key = key or (problem.file, problem.line, problem.path, problem.same or problem.message)
-        found = self._found.get(key)
-        if found is None:
-            if len(self._found) >= MOST_FOUND:
-                self._beyond += 1
-                return
-            found = self._found[key] = problem, RowRanges()
-        found[1].add(recipient.number)
+    def find(self, problem: Problem, key: str = "", amount: int = 0) -> Finding:
+        """Return a finding; of those with one `key`, the first is kept."""
+        key = key or f"{problem.file}\0{problem.line}\0{problem.path}\0{problem.same or problem.message}"
+        return Finding(problem, key, amount)
 
     def at(
         self, place: Problem, message: str, severity: Severity = Severity.WARNING, same: str = ""
@@ -64,9 +61,13 @@ class Rule:
         return found if found is not None else self.checked.sources.template("html", "mjml", "markdown")
 
     def warn(self, path: str, message: str) -> Problem:
-        """Return a warning at a place of the campaign file."""
-        return self.checked.campaign.problem(path, message, Severity.WARNING, self.name)
+        """Return a warning at a place of what messages are made from in the campaign file."""
+        return self.checked.content.problem(path, message, Severity.WARNING, self.name)
+
+    def warn_file(self, surveyed: Surveyed, path: str, message: str) -> Problem:
+        """Return a warning at any place of the campaign file."""
+        return self.at(surveyed.campaign.problem(path, ""), message)
 
     def warn_list(self, message: str, line: int | None = None) -> Problem:
         """Return a warning at a line of the list."""
-        return self.at(Problem("", self.checked.recipients.file, line), message)
+        return self.at(Problem("", self.checked.facts.list, line), message)

@@ -1,7 +1,7 @@
 """The rules, and running them.
 
     checks = Checks(campaign)
-    prepare(…, examiner=checks)     every rule sees every message
+    prepare(…, examiner=checks)     every rule sees every row and every message
     checks.report()                 what they found, in the rules' order
 
 What makes sending impossible was found before (`campaignfile`, `templating`, `preparation`); rules tell
@@ -10,14 +10,16 @@ what is odd about a campaign that could be sent.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib import import_module
+from itertools import takewhile
 
 from campaign.campaignfile.models import CampaignFile
 from campaign.campaignfile.rulenames import RULES
-from campaign.checks.checked import Checked
+from campaign.checks.checked import Checked, Facts, Surveyed
+from campaign.checks.finding import Finding, finding_of
+from campaign.checks.found import Found
+from campaign.checks.looking import SPAN, Eyes, RulesLooking, kind
 from campaign.checks.rule import Rule
-from campaign.checks.seen import Seen
 from campaign.checks.sources import Sources
 from campaign.checks.spam import Sample
 from campaign.delivery import Message
@@ -26,57 +28,87 @@ from campaign.message.render import Renderer
 from campaign.model import Recipient
 from campaign.preparation import Survey
 from campaign.recipients.list import Recipients
+from campaign.templating.processes.frames import Garbled, Plain
 
 
 class Checks:
     """The rules of one campaign, without those that it ignores.
 
-    `sample` is shown the messages too; the rules see the first `most` of them, or all if that is None.
+    They see the first `most` messages, or all if that is None; rows are shown to `sample` too.
     """
 
     def __init__(self, campaign: CampaignFile, sample: Sample | None = None, most: int | None = None) -> None:
+        self.most = most
         self._campaign = campaign
         self._sample = sample
-        self._left = most
         self._rules: list[Rule] = []
-        self._see: list[Callable[[Recipient, Seen], None]] = []
-        self._checked: Checked | None = None
+        self._surveyed: Surveyed | None = None
+        self._told: dict[int, list[tuple[str, Finding]]] = {}
+        self._names = tuple(name for name in RULES if name not in campaign.check.ignore)
+        kinds = {name: kind(name) for name in self._names}
+        self._found = {name: Found(one.most) for name, one in kinds.items()}
+        self._seeing = tuple(name for name, one in kinds.items() if one.see is not Rule.see)
+
+    def looking(self, recipients: Recipients) -> RulesLooking:
+        """Return the rules as they go to where messages are made."""
+        return RulesLooking(self._seeing, _facts(self._campaign, recipients))
 
     def begin(self, recipients: Recipients, renderer: Renderer, survey: Survey) -> None:
         """Make the rules."""
-        sources = Sources(self._campaign, renderer)
-        self._checked = Checked(self._campaign, recipients, renderer, survey, sources)
-        ignored = self._campaign.check.ignore
-        self._rules = [rule(name, self._checked) for name in RULES if name not in ignored]
-        self._see = [rule.see for rule in self._rules if type(rule).see is not Rule.see]
+        sources = Sources(renderer.content, renderer.html_sources, renderer.sources)
+        checked = Checked(renderer.content, _facts(self._campaign, recipients), sources)
+        self._surveyed = Surveyed(self._campaign, recipients, renderer, survey)
+        self._rules = [kind(name)(checked, name) for name in self._names]
+        reading = [rule for rule in self._rules if type(rule).read is not Rule.read]
+        self._read = [(self._found[rule.name], rule.read) for rule in reading]
+        self._eyes = Eyes(self._seeing, checked)
 
-    def see(self, recipient: Recipient, message: Message) -> None:
-        """Show a message to each rule."""
+    def see(self, recipient: Recipient, found: Plain) -> None:
+        """Take note of a row, and of what was found where its message was made. Raises Garbled."""
         if self._sample is not None:
-            self._sample.see(recipient, message)
-        if self._left is not None:
-            if not self._left:
-                return
-            self._left -= 1
-        seen = Seen(message)
-        for see in self._see:
-            see(recipient, seen)
+            self._sample.see(recipient)
+        for kept, read in self._read:
+            for finding in read(recipient):
+                kept.add(recipient.number, finding)
+        if found:
+            self._add(recipient, self._in_full(recipient.number, found))
+
+    def look(self, recipient: Recipient, message: Message) -> None:
+        """Show a message that is here to each rule."""
+        self.see(recipient, None)
+        self._add(recipient, self._eyes.findings(recipient, message.chunks))
 
     def report(self) -> list[Problem]:
         """Return what the rules found, behind what the campaign file and the list warned of."""
-        if self._checked is None:
+        if self._surveyed is None:
             return []
-        found = [*self._campaign.warnings, *self._checked.recipients.warnings]
+        found = [*self._campaign.warnings, *self._surveyed.recipients.warnings]
         found = [problem for problem in found if problem.rule not in self._campaign.check.ignore]
         for each in self._rules:
-            found += each.report()
+            found += each.report(self._surveyed, self._found[each.name])
         return found
 
+    def _add(self, recipient: Recipient, findings: list[tuple[str, Finding]]) -> None:
+        for name, finding in findings:
+            self._found[name].add(recipient.number, finding)
 
-def rule(name: str, checked: Checked) -> Rule:
-    """Return a rule by its name, which is its file's."""
-    made: Rule = import_module(f"campaign.checks.{name}").Check(checked, name)
-    return made
+    def _in_full(self, number: int, found: Plain) -> list[tuple[str, Finding]]:
+        """Return what is told of a row, or is said to be that of an earlier one."""
+        if isinstance(found, list):
+            for old in [*takewhile(lambda row: row < number - SPAN, self._told)]:
+                del self._told[old]
+            self._told[number] = [finding_of(one) for one in found]
+            if not {name for name, _ in self._told[number]} <= self._found.keys():
+                raise Garbled("no rule has such a name")
+            return self._told[number]
+        if not isinstance(found, int) or found not in self._told:
+            raise Garbled("nothing was told of such a row")
+        return self._told[found]
+
+
+def _facts(campaign: CampaignFile, recipients: Recipients) -> Facts:
+    signs_for = campaign.dkim.domain.lower() if campaign.dkim is not None else None
+    return Facts(recipients.file, campaign.smtp.host.lower(), signs_for)
 
 
 def documentation(name: str) -> str:

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from campaign.address import AddressError, parse_mailbox
 from campaign.checks.page import Page
-from campaign.delivery import Message
 from campaign.message.encodedwords import decoded
 
 _TEXT_PART = re.compile(
@@ -38,16 +37,16 @@ class Image:
 
 
 class Seen:
-    """One message. Nothing is decoded before it is asked for."""
+    """One message, in its chunks. Nothing is decoded before it is asked for."""
 
-    def __init__(self, message: Message) -> None:
-        self.message = message
+    def __init__(self, chunks: Sequence[bytes]) -> None:
+        self._chunks = chunks
 
     @cached_property
     def headers(self) -> Mapping[str, str]:
         """The header fields, decoded, by their names in lower case; of several, the first."""
         # In the first chunk, or behind a signature in the second.
-        head = b"".join(self.message.chunks[:2]).partition(b"\r\n\r\n")[0].decode("utf-8", "replace")
+        head = b"".join(self._chunks[:2]).partition(b"\r\n\r\n")[0].decode("utf-8", "replace")
         fields: dict[str, str] = {}
         for line in _FOLD.sub("", head).split("\r\n"):
             name, _, value = line.partition(":")
@@ -83,7 +82,7 @@ class Seen:
     def images(self) -> list[Image]:
         """The images that travel with it."""
         found = []
-        for chunk in self.message.chunks:
+        for chunk in self._chunks:
             if chunk.startswith(b"Content-Type: image/") and (named := _CONTENT_ID.search(chunk, 0, _HEAD)):
                 file = _FILE_NAME.search(chunk, 0, _HEAD)
                 name = file[1].decode("utf-8", "replace") if file is not None else ""
@@ -93,7 +92,7 @@ class Seen:
     @cached_property
     def _parts(self) -> Mapping[bytes, str]:
         parts: dict[bytes, str] = {}
-        for number, chunk in enumerate(self.message.chunks):
+        for number, chunk in enumerate(self._chunks):
             # The message's own header may end in a text part's; other chunks begin with their header.
             found = _TEXT_PART.search(chunk) if number < 2 else _TEXT_PART.match(chunk)
             if found is not None:

@@ -8,11 +8,13 @@ then still what spam filters look for (SpamAssassin's FREEMAIL_FROM), and no DKI
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 
 from campaign.address import domain_of
 from campaign.campaignfile.consistency import is_loopback
 from campaign.checks.checked import Checked
+from campaign.checks.finding import Finding
 from campaign.checks.mailboxes import FREE
 from campaign.checks.rule import Rule
 from campaign.checks.seen import Seen
@@ -37,13 +39,13 @@ class Check(Rule):
 
     def __init__(self, checked: Checked, name: str) -> None:
         super().__init__(checked, name)
-        self._host = checked.campaign.smtp.host.lower()
+        self._host = checked.facts.host
         self._judged = lru_cache(maxsize=64)(self._judge)
 
-    def see(self, recipient: Recipient, message: Seen) -> None:
+    def see(self, recipient: Recipient, message: Seen) -> Iterator[Finding]:
         problem = self._judged(domain_of(message.sender))
         if problem is not None:
-            self.find(recipient, problem)
+            yield self.find(problem)
 
     def _judge(self, domain: str) -> Problem | None:
         servers = tuple(f".{name}" for name in _MAILBOX_PROVIDERS.get(domain, ()))

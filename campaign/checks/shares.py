@@ -11,7 +11,9 @@ from collections.abc import Iterator
 
 from campaign.address import display_domain, domain_of
 from campaign.checks.addresses import same_site
-from campaign.checks.checked import Checked
+from campaign.checks.checked import Checked, Surveyed
+from campaign.checks.finding import Finding
+from campaign.checks.found import Found
 from campaign.checks.mailboxes import FREE
 from campaign.checks.rule import Rule
 from campaign.checks.seen import Seen
@@ -31,21 +33,21 @@ class Check(Rule):
     def __init__(self, checked: Checked, name: str) -> None:
         super().__init__(checked, name)
         self._counts: Counter[str] = Counter()
-        self._sender = ""
 
-    def see(self, recipient: Recipient, message: Seen) -> None:
+    def read(self, recipient: Recipient) -> Iterator[Finding]:
         domain = domain_of(recipient.email)
         if domain in self._counts or len(self._counts) < _MOST_KEPT:
             self._counts[domain] += 1
-        self._sender = self._sender or domain_of(message.sender)
+        yield from ()
 
-    def report(self) -> Iterator[Problem]:
+    def report(self, surveyed: Surveyed, found: Found) -> Iterator[Problem]:
         """Yield a note for the domain with the largest share."""
-        messages = self.checked.survey.messages
+        messages, first = surveyed.survey.messages, surveyed.survey.first
+        sender = domain_of(Seen(first.chunks).sender) if first is not None else ""
         for domain, count in self._counts.most_common(3) if messages >= FEWEST else ():
-            if count > SHARE * messages and domain not in FREE and not same_site(domain, self._sender):
+            if count > SHARE * messages and domain not in FREE and not same_site(domain, sender):
                 share = (
                     f"{100 * count // messages} % of the messages ({count:,}) go to {display_domain(domain)}"
                 )
                 what = f"{share}: its server may find them too many at once; a rate helps"
-                yield self.at(Problem("", self.checked.recipients.file), what, Severity.NOTE)
+                yield self.at(Problem("", self.checked.facts.list), what, Severity.NOTE)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from campaign.checks.checked import Surveyed
+from campaign.checks.found import Found
 from campaign.checks.rule import Rule
 from campaign.errors import Problem
 
@@ -14,11 +16,11 @@ MOST = 10_000_000
 class Check(Rule):
     """See the module."""
 
-    def report(self) -> Iterator[Problem]:
+    def report(self, surveyed: Surveyed, found: Found) -> Iterator[Problem]:
         """Yield a warning where the largest message is larger."""
-        if self.checked.survey.largest > MOST:
-            size = self.checked.survey.largest / 1e6
-            yield self.warn(
-                "attachments",
+        if surveyed.survey.largest > MOST:
+            size = surveyed.survey.largest / 1e6
+            yield self.at(
+                surveyed.campaign.problem("attachments", ""),
                 f"the largest message has {size:.1f} MB, and many receivers refuse more than 10; link to it",
             )

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from html import escape, unescape
-from pathlib import Path
 
-from campaign.campaignfile.models import CampaignFile
 from campaign.errors import Problem
-from campaign.message.render import Renderer
+from campaign.message.content import Content
 from campaign.wording import shown
 
 _TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
@@ -21,12 +19,15 @@ _HOLDS_TAG = re.compile(
 
 
 class Sources:
-    """The sources of a campaign's templates, with the files in which they stand."""
+    """The sources of a campaign's templates, with the files in which they stand.
 
-    def __init__(self, campaign: CampaignFile, renderer: Renderer) -> None:
-        self._campaign = campaign
-        self.html = dict(renderer.html_sources)
-        self.all = {**self.html, **renderer.sources}
+    `html` are those that HTML is made from.
+    """
+
+    def __init__(self, content: Content, html: Mapping[str, str], sources: Mapping[str, str]) -> None:
+        self._content = content
+        self.html = dict(html)
+        self.all = {**self.html, **sources}
         self._patterns: list[tuple[re.Pattern[str], str, int]] | None = None
         self.place = lru_cache(maxsize=1024)(self._place)
 
@@ -37,10 +38,10 @@ class Sources:
     def template(self, *kinds: str) -> Problem:
         """Return a problem without words at the first template file of these kinds, such as `html`."""
         for kind in kinds:
-            file: Path | None = getattr(self._campaign.templates, kind)
+            file = self._content.files.get(f"templates.{kind}")
             if file is not None:
                 return Problem("", shown(file))
-        return self._campaign.problem("templates", "")
+        return self._content.problem("templates", "")
 
     def _place(self, written: str) -> Problem | None:
         """Return a problem without words where the sources have what a message has `written`, if they do."""
@@ -67,5 +68,5 @@ class Sources:
                     yield re.compile(pattern, re.DOTALL), name, match.start()
 
     def _in(self, name: str, line: int) -> Problem:
-        path = self._campaign.folder / name
-        return Problem("", shown(path), line) if path.is_file() else self._campaign.problem(name, "")
+        path = self._content.folder / name
+        return Problem("", shown(path), line) if path.is_file() else self._content.problem(name, "")

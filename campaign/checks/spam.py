@@ -13,7 +13,6 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from campaign.delivery import Message
 from campaign.errors import UserError
 from campaign.model import Recipient
 
@@ -51,24 +50,24 @@ class Judgement:
 
 
 class Sample:
-    """Messages spread evenly over a list of unknown length: at most twice MOST are held at a time."""
+    """Rows spread evenly over a list of unknown length: at most twice MOST are held at a time."""
 
     def __init__(self) -> None:
         self._step = 1
         self._seen = 0
-        self._kept: list[tuple[Recipient, Message]] = []
+        self._kept: list[Recipient] = []
 
-    def see(self, recipient: Recipient, message: Message) -> None:
-        """Take note of the next message."""
+    def see(self, recipient: Recipient) -> None:
+        """Take note of the next row that has a message."""
         if self._seen % self._step == 0:
             if len(self._kept) == 2 * MOST:
                 self._kept = self._kept[::2]
                 self._step *= 2
             if self._seen % self._step == 0:
-                self._kept.append((recipient, message))
+                self._kept.append(recipient)
         self._seen += 1
 
-    def chosen(self) -> list[tuple[Recipient, Message]]:
+    def chosen(self) -> list[Recipient]:
         """Return at most MOST of them, in list order."""
         count = min(MOST, len(self._kept))
         return [self._kept[place * len(self._kept) // count] for place in range(count)]

@@ -7,6 +7,9 @@ warning, a block over 8 KB a note. Inlined rules do not count, as they have left
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from campaign.checks.finding import Finding
 from campaign.checks.rule import Rule
 from campaign.checks.seen import Seen
 from campaign.errors import Severity
@@ -22,11 +25,11 @@ MOST_OF_ONE = 8_192
 class Check(Rule):
     """See the module."""
 
-    def see(self, recipient: Recipient, message: Seen) -> None:
+    def see(self, recipient: Recipient, message: Seen) -> Iterator[Finding]:
         sizes = [len(style) for style in message.page.styles] if message.page is not None else []
         if sum(sizes) > MOST:
             what = f"the style elements have {sum(sizes) / 1000:.1f} KB, and Gmail keeps the first 16 alone"
-            self.find(recipient, self.at(self.in_html("<style"), what, same="all"))
+            yield self.find(self.at(self.in_html("<style"), what, same="all"))
         elif max(sizes, default=0) > MOST_OF_ONE:
             what = f"a style element has {max(sizes) / 1000:.1f} KB; some of Gmail's programs kept 8 alone"
-            self.find(recipient, self.at(self.in_html("<style"), what, Severity.NOTE, same="one"))
+            yield self.find(self.at(self.in_html("<style"), what, Severity.NOTE, same="one"))

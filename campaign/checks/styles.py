@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from campaign.checks.checked import Surveyed
+from campaign.checks.found import Found
 from campaign.checks.rule import Rule
 from campaign.errors import Problem
 from campaign.message.html.template_styles import malformed_styles, named_sheets
@@ -19,7 +21,7 @@ from campaign.message.html.template_styles import malformed_styles, named_sheets
 class Check(Rule):
     """See the module."""
 
-    def report(self) -> Iterator[Problem]:
+    def report(self, surveyed: Surveyed, found: Found) -> Iterator[Problem]:
         """Yield what the templates' sources have; no row is asked."""
         for name, source in self.checked.sources.html.items():
             for odd in malformed_styles(source):
@@ -32,7 +34,7 @@ class Check(Rule):
                 if not sheet.is_local:
                     what = f"{what} lies on a server: it is not fetched, and few mail programs fetch it"
                     yield self._at(name, sheet.offset, f"{what}; put its rules into a file here")
-                elif not self.checked.campaign.inline_css:
+                elif not self.checked.content.inline_css:
                     what = f"{what} does not travel with the message"
                     yield self._at(name, sheet.offset, f"{what}; it is read where inline_css is true")
 

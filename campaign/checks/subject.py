@@ -6,7 +6,10 @@ one, and one in capitals, look like spam to people and to filters (SpamAssassin'
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from campaign.checks.checked import Checked
+from campaign.checks.finding import Finding
 from campaign.checks.rule import Rule
 from campaign.checks.seen import Seen
 from campaign.errors import Severity
@@ -23,17 +26,17 @@ class Check(Rule):
 
     def __init__(self, checked: Checked, name: str) -> None:
         super().__init__(checked, name)
-        self._place = checked.campaign.problem("subject", "")
-        if checked.campaign.templates.subject is not None:
+        self._place = checked.content.problem("subject", "")
+        if "templates.subject" in checked.content.files:
             self._place = checked.sources.template("subject")
 
-    def see(self, recipient: Recipient, message: Seen) -> None:
+    def see(self, recipient: Recipient, message: Seen) -> Iterator[Finding]:
         subject, place = message.subject, self._place
         if not subject:
-            self.find(recipient, self.at(place, "the subject is blank"))
+            yield self.find(self.at(place, "the subject is blank"))
         elif len(subject) > LONGEST:
             what = f"the subject is longer than {LONGEST} characters, and what follows is cut: {subject!r}"
-            self.find(recipient, self.at(place, what, Severity.NOTE, same="long"))
+            yield self.find(self.at(place, what, Severity.NOTE, same="long"))
         if subject.isupper() and sum(map(str.isalpha, subject)) >= _FEW:
             what = f"the subject is all in capitals, as spam's is: {subject[:LONGEST]!r}"
-            self.find(recipient, self.at(place, what, same="capitals"))
+            yield self.find(self.at(place, what, same="capitals"))

@@ -9,9 +9,11 @@ it has less than a tenth as many words and no link to a page.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 
 from campaign.checks.checked import Checked
+from campaign.checks.finding import Finding
 from campaign.checks.page import shown
 from campaign.checks.rule import Rule
 from campaign.checks.seen import Seen
@@ -23,7 +25,7 @@ SHARE = 0.4
 _FEWEST = 12  # words of a text part from which on a share means something
 _LONG = 80  # words of an HTML part that a text part of a tenth cannot say
 _WORD = re.compile(r"[^\W\d_]{4,}")
-_ADDRESS = re.compile(r"(?:https?://|mailto:)\S+|\S+@\S+")
+_ADDRESS = re.compile(r"(?:https?://|mailto:)\S+")
 
 
 class Check(Rule):
@@ -31,11 +33,13 @@ class Check(Rule):
 
     def __init__(self, checked: Checked, name: str) -> None:
         super().__init__(checked, name)
-        templates = checked.campaign.templates
-        self._two = templates.text is not None and (templates.html or templates.mjml) is not None
+        files = checked.content.files
+        self._two = "templates.text" in files and not files.keys().isdisjoint(
+            ("templates.html", "templates.mjml")
+        )
         self._place = checked.sources.template("text")
 
-    def see(self, recipient: Recipient, message: Seen) -> None:
+    def see(self, recipient: Recipient, message: Seen) -> Iterator[Finding]:
         if not self._two or message.text is None or message.page is None:
             return
         # Line by line, as most lines are the same in all messages.
@@ -43,14 +47,16 @@ class Check(Rule):
         html = frozenset[str]().union(*map(_words_of_html, message.page.body.split("\n")))
         if len(text) >= _FEWEST and len(text & html) < SHARE * len(text):
             what = "most words of the text part are not in the HTML part: one may be another letter's"
-            self.find(recipient, self.at(self._place, what))
+            yield self.find(self.at(self._place, what))
         elif len(html) >= _LONG and len(text) * 10 < len(html) and "http" not in message.text:
             what = "the text part says next to nothing of what the HTML part says"
-            self.find(recipient, self.at(self._place, f"{what}; without it, one is made from the HTML"))
+            yield self.find(self.at(self._place, f"{what}; without it, one is made from the HTML"))
 
 
 @lru_cache(maxsize=4096)
 def _words(line: str) -> frozenset[str]:
+    if "@" in line:
+        line = " ".join(piece for piece in line.split() if "@" not in piece.strip("@"))
     return frozenset(_WORD.findall(_ADDRESS.sub(" ", line).casefold()))
 
 

@@ -7,12 +7,13 @@ those belong to people who collect what is sent there.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 from campaign.address import display_domain, domain_of
+from campaign.checks.finding import Finding
 from campaign.checks.mailboxes import FREE
 from campaign.checks.rule import Rule
-from campaign.checks.seen import Seen
 from campaign.errors import Problem, Severity
 from campaign.model import Recipient
 
@@ -32,13 +33,13 @@ _SHORT = {"cm": "com", "co": "com", "om": "com", "ne": "net", "d": "de"}
 class Check(Rule):
     """See the module."""
 
-    def see(self, recipient: Recipient, message: Seen) -> None:
+    def read(self, recipient: Recipient) -> Iterator[Finding]:
         domain = domain_of(recipient.email)
         meant = meant_by(domain)
         if meant:
-            place = Problem("", self.checked.recipients.file, recipient.line)
+            place = Problem("", self.checked.facts.list, recipient.line)
             what = f"{display_domain(domain)} may be meant to be {meant}"
-            self.find(recipient, self.at(place, what, Severity.NOTE), domain)
+            yield self.find(self.at(place, what, Severity.NOTE), domain)
 
 
 @lru_cache(maxsize=4096)

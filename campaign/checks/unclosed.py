@@ -7,7 +7,9 @@ what stands inside (HTML 13.2.5).
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
+from campaign.checks.finding import Finding
 from campaign.checks.rule import Rule
 from campaign.checks.seen import Seen
 from campaign.errors import Problem, Severity
@@ -25,7 +27,7 @@ _OPEN = re.compile(
 class Check(Rule):
     """See the module."""
 
-    def see(self, recipient: Recipient, message: Seen) -> None:
+    def see(self, recipient: Recipient, message: Seen) -> Iterator[Finding]:
         page = message.page
         if page is None or (found := _OPEN.search(page.body)) is None:
             return
@@ -34,7 +36,7 @@ class Check(Rule):
         lost = counted(len(page.body) - found.end(), "character")
         what = f"`{begins}` is not closed, so that what follows is not shown ({lost})"
         place = self._place(name) or self.in_html(found[0])
-        self.find(recipient, self.at(place, f"{what}; write `{ends}` behind it", Severity.ERROR, same=begins))
+        yield self.find(self.at(place, f"{what}; write `{ends}` behind it", Severity.ERROR, same=begins))
 
     def _place(self, name: str) -> Problem | None:
         """Return where a template itself leaves it open, if one does."""

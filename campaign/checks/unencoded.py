@@ -16,8 +16,8 @@ import jinja2
 from jinja2 import nodes
 
 from campaign.checks.checked import Checked
+from campaign.checks.finding import Finding
 from campaign.checks.rule import Rule
-from campaign.checks.seen import Seen
 from campaign.errors import Problem
 from campaign.model import Recipient
 from campaign.templating.uses import Uses
@@ -51,10 +51,10 @@ class Check(Rule):
 
     def __init__(self, checked: Checked, name: str) -> None:
         super().__init__(checked, name)
-        columns = frozenset(checked.recipients.columns)
+        columns = frozenset(checked.content.columns)
         self._printed = list(_printed(checked, columns))
 
-    def see(self, recipient: Recipient, message: Seen) -> None:
+    def read(self, recipient: Recipient) -> Iterator[Finding]:
         for printed in self._printed:
             cell = recipient.email if printed.column is None else recipient.row[printed.column]
             found = printed.harmful.search(cell)
@@ -63,7 +63,7 @@ class Check(Rule):
                     f"{{{{ {printed.written} }}}} is printed into an address unencoded, and its {found[0]!r}"
                 )
                 what += f" means something else there; write {{{{ {printed.written}|urlencode }}}}"
-                self.find(recipient, self.at(printed.place, what, same=printed.written))
+                yield self.find(self.at(printed.place, what, same=printed.written))
 
 
 def _printed(checked: Checked, columns: frozenset[str]) -> Iterator[_Printed]:

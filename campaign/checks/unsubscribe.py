@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from campaign.checks.checked import Surveyed
+from campaign.checks.found import Found
 from campaign.checks.rule import Rule
 from campaign.errors import Problem, Severity
 
@@ -18,25 +20,30 @@ MANY = 100
 class Check(Rule):
     """See the module."""
 
-    def report(self) -> Iterator[Problem]:
+    def report(self, surveyed: Surveyed, found: Found) -> Iterator[Problem]:
         """Yield a warning where the header or the body names no way to leave."""
-        unsubscribe = self.checked.campaign.unsubscribe
+        unsubscribe = surveyed.campaign.unsubscribe
         if unsubscribe is None:
-            if self.checked.survey.messages >= MANY:
-                yield self.warn(
-                    "", "there is no `unsubscribe`: receivers ask it of mail to many; add url or mailto"
+            if surveyed.survey.messages >= MANY:
+                yield self.at(
+                    surveyed.campaign.problem("", ""),
+                    "there is no `unsubscribe`: receivers ask it of mail to many; add url or mailto",
                 )
             return
         if unsubscribe.url and unsubscribe.url.startswith("https://") and not unsubscribe.one_click:
-            yield self.warn("unsubscribe", "add `one_click: true` if the page takes a POST (RFC 8058)")
-        if unsubscribe.one_click and self.checked.campaign.dkim is None:
+            yield self.at(
+                surveyed.campaign.problem("unsubscribe", ""),
+                "add `one_click: true` if the page takes a POST (RFC 8058)",
+            )
+        if unsubscribe.one_click and surveyed.campaign.dkim is None:
             what = (
                 "one click counts only under a DKIM signature over List-Unsubscribe and List-Unsubscribe-Post"
                 " (RFC 8058 4), and this campaign signs nothing: let the server sign both, or add `dkim`"
             )
-            place = self.checked.campaign.problem("unsubscribe.one_click", "")
+            place = surveyed.campaign.problem("unsubscribe.one_click", "")
             yield self.at(place, what, Severity.NOTE)
-        if unsubscribe.url is None and self.checked.survey.messages >= MANY:
-            yield self.warn(
-                "unsubscribe", "add `url` with `one_click: true`: Gmail and Yahoo ask it of bulk mail"
+        if unsubscribe.url is None and surveyed.survey.messages >= MANY:
+            yield self.at(
+                surveyed.campaign.problem("unsubscribe", ""),
+                "add `url` with `one_click: true`: Gmail and Yahoo ask it of bulk mail",
             )

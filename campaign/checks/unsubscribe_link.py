@@ -13,7 +13,9 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from campaign.checks.checked import Checked
+from campaign.checks.checked import Checked, Surveyed
+from campaign.checks.finding import Finding
+from campaign.checks.found import Found
 from campaign.checks.page import Link
 from campaign.checks.rule import Rule
 from campaign.checks.seen import Seen
@@ -40,15 +42,12 @@ class Check(Rule):
 
     def __init__(self, checked: Checked, name: str) -> None:
         super().__init__(checked, name)
-        campaign = checked.campaign
-        self._is_list = campaign.unsubscribe is not None or campaign.list_id is not None
-        self._url = campaign.unsubscribe.url if campaign.unsubscribe is not None else None
+        content = checked.content
+        self._is_list = content.has_unsubscribe or "list_id" in content.inline
+        self._has_url = bool(content.inline.get("unsubscribe.url"))
         self._place = checked.sources.template("html", "mjml", "markdown", "text")
 
-    def see(self, recipient: Recipient, message: Seen) -> None:
-        # All rows are counted before the first is rendered.
-        if not self._is_list and self.checked.survey.rows < MANY:
-            return
+    def see(self, recipient: Recipient, message: Seen) -> Iterator[Finding]:
         ways = message.headers.get("list-unsubscribe", "")
         if message.page is not None:
             links = message.page.links
@@ -66,13 +65,13 @@ class Check(Rule):
         ):
             return
         what = "the reader sees no way to leave the list"
-        write = "show {{ unsubscribe.url }}" if self._url else "say how, or show a link"
-        self.find(recipient, self.at(self._place, f"{what}: {write}"))
+        write = "show {{ unsubscribe.url }}" if self._has_url else "say how, or show a link"
+        yield self.find(self.at(self._place, f"{what}: {write}"))
 
-    def report(self) -> Iterator[Problem]:
+    def report(self, surveyed: Surveyed, found: Found) -> Iterator[Problem]:
         """Yield a warning where it is mail of a list."""
-        if self._is_list or self.checked.survey.messages >= MANY:
-            yield from super().report()
+        if self._is_list or surveyed.survey.messages >= MANY:
+            yield from super().report(surveyed, found)
 
 
 # Most lines are the same in all messages of a campaign.

@@ -67,7 +67,6 @@ def command(
     Exit code 0 with warnings, 2 with errors or, under --strict, with warnings, 6 if no session could be
     opened. No password, token or secret command is run.
     """
-    from campaign.checks.spam import Sample
     from campaign.cli.watching import calling
     from campaign.sending.inspection import (
         certificate_problems,
@@ -81,8 +80,7 @@ def command(
     )
 
     output = Output(quiet=quiet or as_json)
-    sample = Sample() if spam else None
-    inspection = inspect(file, output.progress, sample, jobs)
+    inspection = inspect(file, output.progress, jobs, choose=spam)
     output.end_bar()
     problems, campaign, survey = list(inspection.problems), inspection.campaign, inspection.survey
     negotiated: Negotiated | None = None
@@ -97,9 +95,9 @@ def command(
             problems += found
         except UserError as error:
             problems += error.problems
-    if sample is not None and campaign is not None and ready:
+    if spam and campaign is not None and ready:
         try:
-            found, worst = inspect_spam(campaign, sample)
+            found, worst = inspect_spam(campaign, inspection.chosen)
             problems += found
         except UserError as error:
             problems += error.problems

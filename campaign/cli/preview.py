@@ -220,7 +220,7 @@ def _examined(
     checks = Checks(campaign)
     checks.begin(recipients, renderer, Survey())
     for chosen, message in messages:
-        checks.see(chosen.recipient, message)
+        checks.look(chosen.recipient, message)
     found = [problem for problem in checks.report() if problem.rows is not None]
     return [
         Previewed(

@@ -1,6 +1,6 @@
 """What a campaign's messages are made from, and nothing else of it: what goes to where templates run.
 
-It holds no server, no key and no secret: hostile templates run beside it.
+It holds no key and no secret: hostile templates run beside it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from campaign.errors import Problem
+from campaign.errors import Problem, Severity
 
 if TYPE_CHECKING:
     from campaign.campaignfile.each import Each
@@ -23,6 +23,12 @@ UTM = ("source", "medium", "campaign", "term", "content", "id")
 BODIES = ("text", "markdown", "html", "mjml")
 """The keys of `templates` that name a body."""
 
+_BLAMED = (
+    "recipients.name", "from", "subject", "cc", "reply_to", "unsubscribe", "unsubscribe.url",
+    "unsubscribe.mailto", "list_id", "templates", "dkim.domain",
+)  # fmt: skip
+"""Places that are told of, whether or not a template stands there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Content:
@@ -31,7 +37,8 @@ class Content:
     `inline` are the templates that stand in the file itself, by their dotted paths, and `files` those
     that it names; `places` is where each of them stands. `lists` are those of `inline` that give a list,
     each with those that are rendered for each item of it. `has_unsubscribe`: templates may name
-    `unsubscribe`. `utm_domains` are those whose links get parameters. `mark` begins a MIME boundary.
+    `unsubscribe`; `one_click`: its page takes a POST. `utm_domains` are those whose links get parameters.
+    `mark` begins a MIME boundary.
     """
 
     name: str
@@ -47,11 +54,18 @@ class Content:
     inline_css: bool
     utm_domains: tuple[str, ...]
     has_unsubscribe: bool
+    one_click: bool
     mark: bytes
 
-    def problem(self, path: str, message: str) -> Problem:
-        """Return a problem at the dotted `path` of the campaign file."""
-        return replace(self.places[path], message=message)
+    def problem(
+        self, path: str, message: str, severity: Severity = Severity.ERROR, rule: str = ""
+    ) -> Problem:
+        """Return a problem at the dotted `path` of the campaign file, one of `places`."""
+        return replace(self.places[path], message=message, severity=severity, rule=rule)
+
+    def under(self, key: str) -> list[str]:
+        """Return the places of the templates at `key`, or of the entries below it."""
+        return [path for path in self.inline if path == key or path.startswith(f"{key}.")]
 
     @property
     def listed(self) -> list[str]:
@@ -87,10 +101,11 @@ def content_of(campaign: CampaignFile, columns: tuple[str, ...], mark: bytes) ->
         inline=inline,
         lists=dict(_lists(campaign)),
         files=files,
-        places={path: campaign.problem(path, "") for path in (*inline, *files)},
+        places={path: campaign.problem(path, "") for path in (*_BLAMED, *inline, *files)},
         inline_css=campaign.inline_css,
         utm_domains=tuple(map(str.lower, campaign.utm.domains)) if campaign.utm is not None else (),
         has_unsubscribe=campaign.unsubscribe is not None,
+        one_click=campaign.unsubscribe is not None and campaign.unsubscribe.one_click,
         mark=mark,
     )
 

@@ -1,13 +1,15 @@
 """Content + row → draft: every text that a template gives, made where templates run.
 
 A draft has the texts of header fields, attachments' paths and names, and the bodies, encoded. It has no
-Date, no Message-ID and no signature: `render` adds those.
+Date, no Message-ID and no signature: `render` adds those. A message that is only looked at gets some that
+are nobody's, and never leaves the process.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 
 from campaign.address import AddressError, domain_of, parse_mailbox
 from campaign.errors import UserError
@@ -16,7 +18,8 @@ from campaign.message.bodies import Bodies, Extras
 from campaign.message.calendar import CALENDAR, CalendarTemplate
 from campaign.message.content import UTM, Content
 from campaign.message.context import Contexts, Row
-from campaign.message.drafting import Wanted
+from campaign.message.drafting import Looking, Wanted
+from campaign.message.examiner import Drafted, Examiner
 from campaign.message.files import Folder
 from campaign.message.html.images import Images
 from campaign.message.inline import InlineTemplates
@@ -33,7 +36,9 @@ _NO_EXTRAS = Extras()
 class Drafter:
     """The compiled templates of a campaign. Raises UserError with every problem of theirs."""
 
-    def __init__(self, content: Content) -> None:
+    def __init__(self, content: Content, looking: Looking | None = None) -> None:
+        self._content = content
+        self._looking = looking
         self._mark = content.mark
         self._contexts = Contexts(content)
         inline = InlineTemplates(content, self._contexts.names)
@@ -45,8 +50,10 @@ class Drafter:
         if problems:
             raise UserError(*dict.fromkeys(problems))
         self._inline = inline.texts
-        own = [inline.texts[path] for path in content.single]
-        self._varying = [text for text in own if text.constant is None]
+        invitation = {} if self._calendar.text is None else {CALENDAR: self._calendar.text}
+        self._body_texts = {**self._bodies.texts, **invitation}
+        own = {path: inline.texts[path] for path in content.single}
+        self._varying = {path: text for path, text in own.items() if text.constant is None}
         self._lists = [
             (inline.lists[each], [inline.texts[place] for place in members])
             for each, members in content.lists.items()
@@ -65,40 +72,61 @@ class Drafter:
         sheets that it names.
         """
         inline: Plain = {path: plain(text) for path, text in self._inline.items()}
-        invitation = {} if self._calendar.text is None else {CALENDAR: self._calendar.text}
-        bodies: Plain = {kind: plain(text) for kind, text in {**self._bodies.texts, **invitation}.items()}
+        bodies: Plain = {kind: plain(text) for kind, text in self._body_texts.items()}
         return Made([inline, bodies, [*self._bodies.html_templates], [*self._bodies.sheets]])
 
-    def make(self, row: work.Row) -> Made:
+    def make(self, work_row: work.Row) -> Made:
         """Draft one row. Raises UserError."""
-        wanted, *given = row
-        context = self._contexts.of(Row(*given), self._url, self._mailto)  # type: ignore[arg-type]
+        wanted, *given = work_row
+        row = Row(*given)  # type: ignore[arg-type]
+        context = self._contexts.of(row, self._url, self._mailto)
         subject = self._inline["subject"].render(context).strip()
         extras = self._extras(context)
         if wanted == Wanted.PARTS:
             text, html, _ = self._bodies.render(context, subject, extras)
             return Made([text, html])
-        texts: list[Plain] = [text.render(context) for text in self._varying]
-        lists: list[Plain] = [*self._listed(context)]
-        text, html, images = self._bodies.render(context, subject, extras)
-        parts = [mime.text_part("plain", text, self._mark)] if text is not None else []
-        if html is not None:
-            parts.append(mime.text_part("html", html, self._mark))
-        calendar = self._calendar.render(context)
-        if calendar is not None:
-            parts.append(mime.calendar_part(calendar.method, calendar.text, self._mark))
-            parts.append(mime.invitation(calendar.text.encode()).octets)
+        drafted = self._draft(context, subject, extras)
+        if wanted in (Wanted.LOOK, Wanted.MEASURE):
+            return self._examined(row, drafted, look=wanted == Wanted.LOOK)
         if wanted == Wanted.WITH_IMAGES:
             self._known.clear()
-        news = self._unknown(images)
-        named: list[Plain] = [image.content_id for image in images]
+        news = self._unknown(drafted.images)
+        named: list[Plain] = [image.content_id for image in drafted.images]
         new: list[Plain] = [image.content_id for image in news]
+        invitation = drafted.invitation.octets if drafted.invitation is not None else None
+        parts = (drafted.text, drafted.html, drafted.calendar, invitation)
         return Made(
-            [texts, lists, text is not None, html is not None, named, new],
-            [*parts, *(i.octets for i in news)],
+            [[*drafted.texts], [[*one] for one in drafted.lists], drafted.text is not None,
+             drafted.html is not None, named, new],
+            [*(part for part in parts if part is not None), *(i.octets for i in news)],
+        )  # fmt: skip
+
+    def _examined(self, row: Row, drafted: Drafted, *, look: bool) -> Made:
+        """Return what is seen of the message that a draft becomes. Raises UserError."""
+        texts: dict[str, str | list[str]] = dict(zip(self._varying, drafted.texts, strict=True))
+        texts.update(zip(self._content.listed, drafted.lists, strict=True))
+        return self._examiner.examine(row, texts, drafted, look=look)
+
+    @cached_property
+    def _examiner(self) -> Examiner:
+        return Examiner(self._content, self._inline, self._body_texts, self._looking)
+
+    def _draft(self, context: Mapping[str, object], subject: str, extras: Extras) -> Drafted:
+        texts = [text.render(context) for text in self._varying.values()]
+        lists = [*self._listed(context)]
+        text, html, images = self._bodies.render(context, subject, extras)
+        calendar = self._calendar.render(context)
+        return Drafted(
+            texts,
+            lists,
+            mime.text_part("plain", text, self._mark) if text is not None else None,
+            mime.text_part("html", html, self._mark) if html is not None else None,
+            images,
+            mime.calendar_part(calendar.method, calendar.text, self._mark) if calendar is not None else None,
+            mime.invitation(calendar.text.encode()) if calendar is not None else None,
         )
 
-    def _listed(self, context: Mapping[str, object]) -> Iterator[list[Plain]]:
+    def _listed(self, context: Mapping[str, object]) -> Iterator[list[str]]:
         """Yield what a row has several of, in the order of `Content.listed`."""
         for items, members in self._lists:
             found = items.of(context)

@@ -7,10 +7,14 @@ This module is small: who asks for drafts does not load what makes them.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Protocol, TypeAlias
 
 from campaign.message.content import Content
+from campaign.model import Recipient
+from campaign.templating.processes.frames import Plain
 from campaign.templating.processes.work import Opened
 
 
@@ -20,22 +24,41 @@ class Wanted(IntEnum):
     DRAFT = 0
     WITH_IMAGES = 1  # a draft, with all images, those too that were given before
     PARTS = 2  # text and HTML, not encoded
+    MEASURE = 3  # what `Looked` holds, and no octets: the message is made, and stays there
+    LOOK = 4  # the same, and the message is looked at
+
+
+Look: TypeAlias = Callable[[Recipient, Sequence[bytes]], Plain]
+"""Looks at a row's message, in its chunks without attachments → what it found, as plain data."""
+
+
+class Looking(Protocol):
+    """What is to be looked for in messages; it is pickled into each worker, and holds no secret."""
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The modules that it needs."""
+
+    def open(self, content: Content, html: Mapping[str, str], sources: Mapping[str, str]) -> Look:
+        """Get ready; `html` are the sources that HTML is made from, `sources` those of every template."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drafting:
-    """The task of drafting messages that are made from `content`."""
+    """The task of drafting messages that are made from `content`, and of looking at them."""
 
     content: Content
+    looking: Looking | None = None
 
     @property
     def modules(self) -> tuple[str, ...]:
-        """What drafts."""
-        return ("campaign.message.drafter",)
+        """What drafts, and what looks."""
+        looks = self.looking.modules if self.looking is not None else ()
+        return ("campaign.message.drafter", *looks)
 
     def open(self) -> Opened:
         """Compile every template. Raises UserError with all problems."""
         from campaign.message.drafter import Drafter
 
-        drafter = Drafter(self.content)
+        drafter = Drafter(self.content, self.looking)
         return drafter.known(), drafter.make

@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, repeat
 from operator import itemgetter
 
 from campaign.errors import UserError
 from campaign.message.content import Content
-from campaign.message.drafting import Drafting, Wanted
+from campaign.message.drafting import Drafting, Looking, Wanted
 from campaign.message.mime import File, is_whole_lines
 from campaign.message.tokens import Tokens
 from campaign.model import Recipient
@@ -26,7 +26,7 @@ from campaign.templating.processes.frames import Frame, Garbled, Plain
 from campaign.templating.processes.pool import Pool
 from campaign.templating.processes.succession import Succession
 from campaign.templating.processes.work import Row
-from campaign.templating.text import Items, Text, known
+from campaign.templating.text import Items, known
 
 _KEPT_IMAGES = 256
 
@@ -48,6 +48,21 @@ class Draft:
     invitation: File | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What was seen of a row's message where it was made, and left there.
+
+    `size` is in octets, without attachments and a signature; it goes to so many `addresses`. `attached`
+    are the texts of attachments' paths and names, by their places; `found` is what was looked for.
+    """
+
+    size: int
+    addresses: int
+    smtputf8: bool
+    attached: Mapping[str, str | list[str]]
+    found: Plain
+
+
 class Drafts:
     """`inline` are the templates of header fields and file names, `bodies` those of the parts.
 
@@ -56,21 +71,18 @@ class Drafts:
     `html_templates` are what HTML is rendered from, and `sheets` the texts of the style sheets it names.
     """
 
-    def __init__(self, content: Content, tokens: Tokens, jobs: int = 1) -> None:
+    def __init__(
+        self, content: Content, tokens: Tokens, jobs: int = 1, looking: Looking | None = None
+    ) -> None:
         self._content = content
         self._tokens = tokens
         self._images: OrderedDict[str, File] = OrderedDict()
-        self.pool = Pool(Drafting(content), jobs)
+        self.pool = Pool(Drafting(content, looking), jobs)
         inline, bodies, self.html_templates, self.sheets = _known(self.pool.head)
         self.inline = {path: known(made, itemgetter(path)) for path, made in inline.items()}
         self.bodies = {kind: known(made, _elsewhere) for kind, made in bodies.items()}
         self._varying = [path for path in content.single if self.inline[path].constant is None]
         self.lists = {place: Items(self.inline[place], itemgetter(place)) for place in content.listed}
-
-    @property
-    def html(self) -> Iterator[Text]:
-        """The templates that HTML is made from."""
-        return (text for kind, text in self.bodies.items() if kind not in ("text", "calendar"))
 
     def of(self, recipient: Recipient, test_to: str | None = None) -> Draft:
         """Return one row's draft. Raises UserError.
@@ -86,6 +98,18 @@ class Drafts:
         for recipient, answer in self.pool.each(rows):
             made = answer if isinstance(answer, UserError) else self.draft(recipient, None, answer)
             yield recipient, made
+
+    def look(
+        self, recipients: Iterable[Recipient], most: int | None = None
+    ) -> Iterator[tuple[Recipient, Looked | UserError]]:
+        """Yield what is seen of each row's message, in the recipients' order.
+
+        The first `most` messages are looked at, or all if that is None; the others are measured.
+        """
+        wanted = chain(repeat(Wanted.LOOK, *([] if most is None else [most])), repeat(Wanted.MEASURE))
+        rows = ((one, self.row(what, one, None)) for one, what in zip(recipients, wanted, strict=False))
+        for recipient, answer in self.pool.each(rows):
+            yield recipient, answer if isinstance(answer, UserError) else _looked(answer.head)
 
     def stream(self) -> DraftStream:
         """Return drafts that are asked for long before they are taken."""
@@ -172,6 +196,24 @@ def _known(head: Plain) -> tuple[dict[str, Plain], dict[str, Plain], list[str], 
             return inline, bodies, [*map(str, html)], [*map(str, sheets)]
         case _:
             raise Garbled("this is not what is known of templates")
+
+
+def _looked(head: Plain) -> Looked:
+    match head:
+        case [int() as size, int() as addresses, bool() as smtputf8, dict() as attached, found]:
+            return Looked(size, addresses, smtputf8, dict(map(_attached, attached.items())), found)
+        case _:
+            raise Garbled("this is not what is seen of a message")
+
+
+def _attached(entry: tuple[str, Plain]) -> tuple[str, str | list[str]]:
+    match entry:
+        case str() as place, str() as text:
+            return place, text
+        case str() as place, list() as texts:
+            return place, [*map(str, texts)]
+        case _:
+            raise Garbled("this is no text of an attachment")
 
 
 def _head(

@@ -14,11 +14,19 @@ from email.utils import format_datetime
 from functools import lru_cache
 from urllib.parse import quote
 
-from campaign.address import AddressError, Mailbox, fold, parse_address, parse_mailbox
-from campaign.campaignfile.models import CampaignFile
+from campaign.address import (
+    AddressError,
+    Mailbox,
+    domain_of,
+    fold,
+    needs_smtputf8,
+    parse_address,
+    parse_mailbox,
+)
+from campaign.delivery import Envelope
 from campaign.errors import UserError
 from campaign.message import headers
-from campaign.message.content import answers, copies
+from campaign.message.content import Content
 from campaign.message.files import read_from
 from campaign.message.headers import HeaderError
 from campaign.model import Recipient
@@ -33,6 +41,19 @@ Context = Mapping[str, object]
 """What the templates are rendered with: here, the texts of one draft by their places."""
 
 _BLANK = Text(constant="")
+
+
+Identify = Callable[[str], str]
+"""The sender's domain → a Message-ID in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Addressed:
+    """A message's header, as `lines`, and its envelope."""
+
+    lines: list[bytes]
+    envelope: Envelope
+    message_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +74,18 @@ class Fields:
     `lists` are those that give several addresses.
     """
 
-    def __init__(self, campaign: CampaignFile, texts: Mapping[str, Text], lists: Mapping[str, Items]) -> None:
-        self._campaign = campaign
+    def __init__(self, content: Content, texts: Mapping[str, Text], lists: Mapping[str, Items]) -> None:
+        self._content = content
         self._from = texts["from"]
         self._sender = texts.get("sender")
-        self._reply_to = [(path, texts[path]) for path, _ in answers(campaign)]
-        self._envelope_from = texts.get("envelope_from", _BLANK)
+        self._reply_to = [(path, texts[path]) for path in content.under("reply_to")]
+        self._envelope_from = texts.get("envelope_from")
         self._cc, self._bcc = (
-            [(path, lists.get(path, texts[path])) for path, _ in copies(key, given)]
-            for key, given in (("cc", campaign.cc), ("bcc", campaign.bcc))
+            [(path, lists.get(path, texts[path])) for path in content.under(key)] for key in ("cc", "bcc")
         )
         self.subject = texts["subject"]
-        self.own = {name: texts[f"headers.{name}"] for name in campaign.headers}
-        self._list_id = texts.get("list_id", _BLANK)
+        self.own = {path.partition(".")[2]: texts[path] for path in content.under("headers")}
+        self._list_id = texts.get("list_id")
         self.unsubscribe_url = texts.get("unsubscribe.url", _BLANK)
         self.unsubscribe_mailto = texts.get("unsubscribe.mailto", _BLANK)
         self._line = lru_cache(maxsize=64)(_line)
@@ -73,11 +93,40 @@ class Fields:
     @property
     def texts(self) -> Iterator[Text]:
         """The templates of everything that a message's header shows."""
-        yield from (self._from, self.subject, self._list_id, self.unsubscribe_url)
-        yield from [self._sender] if self._sender is not None else []
+        alone = (self._from, self.subject, self._list_id, self.unsubscribe_url, self._sender)
+        yield from (text for text in alone if text is not None)
         for _, one in (*self._reply_to, *self._cc, *self._bcc):
             yield one.text if isinstance(one, Items) else one
         yield from self.own.values()
+
+    def addressed(
+        self,
+        recipient: Recipient,
+        context: Context,
+        date: datetime,
+        identify: Identify,
+        test_to: str | None = None,
+    ) -> Addressed:
+        """Return a row's header and envelope; those of a test to `test_to` alone. Raises UserError."""
+        sender = self.sender(context)
+        copies, blind = self.copies(context), self.blind_copies(context)
+        subject = self.subject.render(context).strip()
+        to = Mailbox(recipient.name, recipient.email)
+        if test_to is not None:
+            to, copies, blind, subject = Mailbox("", test_to), (), (), f"[Test] {subject}"
+        message_id = identify(domain_of(sender.address))
+        lines = self.lines(recipient, context, Heading(sender, to, copies, subject, date, message_id))
+        addresses: dict[str, str] = {}
+        for box in (to, *copies, *blind):
+            addresses.setdefault(fold(box.address), box.address)
+        return_path = self.return_path(sender, context)
+        envelope = Envelope(
+            return_path,
+            tuple(addresses.values()),
+            # RFC 6532 3.2: an address in any header field, Reply-To included, may have UTF-8 in it.
+            any(map(needs_smtputf8, (return_path, *addresses.values()))) or not b"".join(lines).isascii(),
+        )
+        return Addressed(lines, envelope, message_id)
 
     def sender(self, context: Context) -> Mailbox:
         """Return the mailbox in From. Raises UserError."""
@@ -93,7 +142,7 @@ class Fields:
 
     def return_path(self, sender: Mailbox, context: Context) -> str:
         """Return the envelope's reverse-path: `sender`'s where none is given. Raises UserError."""
-        if self._campaign.envelope_from is None:
+        if self._envelope_from is None:
             return sender.address
         text = self._envelope_from.render(context).strip()
         # RFC 5321 4.5.5: the null reverse-path, to which no bounce is sent.
@@ -108,7 +157,7 @@ class Fields:
         ]
         if heading.copies:
             lines.append(self._field(recipient, "cc", headers.mailboxes, "Cc", heading.copies))
-        if self._campaign.reply_to is not None:
+        if self._reply_to:
             boxes = self._answers(context)
             lines.append(self._field(recipient, "reply_to", headers.mailboxes, "Reply-To", boxes))
         lines.append(self._field(recipient, "subject", headers.text, "Subject", heading.subject))
@@ -130,34 +179,33 @@ class Fields:
 
     def _answers(self, context: Context) -> tuple[Mailbox, ...]:
         """Return the mailboxes in Reply-To, of a list those that are not blank."""
-        if isinstance(self._campaign.reply_to, str):
+        if "reply_to" in self._content.inline:
             return tuple(self._mailbox(path, text, text.render(context)) for path, text in self._reply_to)
         return self._mailboxes(self._reply_to, context)
 
     def _list_fields(self, recipient: Recipient, context: Context) -> Iterator[bytes]:
-        unsubscribe = self._campaign.unsubscribe
-        if unsubscribe is not None:
+        if self._content.has_unsubscribe:
             url = self.unsubscribe_url.render(context).strip()
             mailto = self.unsubscribe_mailto.render(context).strip()
             if url and (_URL.fullmatch(url) is None or not url.isascii()):
                 what = f"{url[:80]!r} is not a web address; percent-encode values with |urlencode"
-                raise UserError(self._campaign.problem("unsubscribe.url", what))
+                raise UserError(self._content.problem("unsubscribe.url", what))
             # RFC 2369 3.6 and RFC 8058 3.1: the page before the address, each in angle brackets.
             links = [f"<{url}>"] if url else []
             links += [f"<mailto:{self._quoted(mailto)}>"] if mailto else []
             if not links:
-                raise UserError(self._campaign.problem("unsubscribe.url", "is blank, and there is no mailto"))
+                raise UserError(self._content.problem("unsubscribe.url", "is blank, and there is no mailto"))
             yield self._field(recipient, "unsubscribe", headers.exact, "List-Unsubscribe", ", ".join(links))
-            if unsubscribe.one_click and url.lower().startswith("https:"):
+            if self._content.one_click and url.lower().startswith("https:"):
                 yield headers.exact("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
-        if self._campaign.list_id is not None:
+        if self._list_id is not None:
             yield self._list_id_field(recipient, self._list_id.render(context).strip())
 
     def _quoted(self, mailto: str) -> str:
         try:
             return _in_mailto(mailto)
         except AddressError as error:
-            raise UserError(self._campaign.problem("unsubscribe.mailto", str(error))) from None
+            raise UserError(self._content.problem("unsubscribe.mailto", str(error))) from None
 
     def _list_id_field(self, recipient: Recipient, value: str) -> bytes:
         """RFC 2919 2: an optional phrase and the identifier in angle brackets."""
@@ -165,7 +213,7 @@ class Fields:
         identifier = identifier.rstrip("> ")
         if not _LIST_ID.fullmatch(identifier):
             raise UserError(
-                self._campaign.problem("list_id", f"{value!r} has no identifier such as news.example.com")
+                self._content.problem("list_id", f"{value!r} has no identifier such as news.example.com")
             )
         box = (Mailbox(phrase.strip().strip('"'), identifier),)
         line = self._field(recipient, "list_id", headers.mailboxes, "List-ID", box)
@@ -193,14 +241,14 @@ class Fields:
                 (column, cell.strip()) for column, cell in recipient.row.items() if _CONTROL.search(cell)
             ]
             blamed = [column for column, cell in wrong if cell in said] or [column for column, _ in wrong]
-            raise UserError(self._campaign.problem(path, f"{error}{read_from(blamed)}")) from None
+            raise UserError(self._content.problem(path, f"{error}{read_from(blamed)}")) from None
 
     def _mailbox(self, path: str, text: Text, written: str) -> Mailbox:
         try:
             return _parsed(written)
         except AddressError as error:
             what = f"{error}{read_from(text.columns)}"
-            raise UserError(self._campaign.problem(path, what)) from None
+            raise UserError(self._content.problem(path, what)) from None
 
     def _mailboxes(self, texts: Sequence[tuple[str, Text | Items]], context: Context) -> tuple[Mailbox, ...]:
         """Blank ones are left out: not every row has an assistant to copy."""
@@ -232,11 +280,11 @@ def _date_line(date: datetime, offset: timedelta | None) -> bytes:
     return headers.exact("Date", format_datetime(date))
 
 
-def check_mailto(campaign: CampaignFile) -> None:
+def check_mailto(content: Content) -> None:
     """Raise UserError where `unsubscribe.mailto` is the same for all rows, and no address."""
-    unsubscribe = campaign.unsubscribe
-    if unsubscribe is not None and unsubscribe.mailto and is_constant(unsubscribe.mailto):
+    mailto = content.inline.get("unsubscribe.mailto")
+    if mailto and is_constant(mailto):
         try:
-            parse_address(unsubscribe.mailto)
+            parse_address(mailto)
         except AddressError as error:
-            raise UserError(campaign.problem("unsubscribe.mailto", str(error))) from None
+            raise UserError(content.problem("unsubscribe.mailto", str(error))) from None

@@ -177,6 +177,17 @@ class Skeleton:
             body = self._mixed.wrap([body, *([file.octets] for file in attachments)])
         return [head + body[0], *body[1:]]
 
+    def added(self, attachments: Sequence[File], *, mixed: bool) -> int:
+        """Return how many octets larger a message is with its attachments than without.
+
+        `mixed`: it has a file already, an invitation.
+        """
+        files = [file.octets for file in (*self._attachments, *attachments)]
+        if not files:
+            return 0
+        now = self._mixed.size(2) if mixed else 0
+        return sum(map(len, files)) + self._mixed.size(len(files) + (2 if mixed else 1)) - now
+
 
 class _Multipart:
     """The delimiter lines of a multipart (RFC 2046 5.1.1)."""
@@ -197,10 +208,19 @@ class _Multipart:
             chunks += part
         return [*chunks, self._end]
 
+    def size(self, parts: int) -> int:
+        """Return how many octets it has beside its parts."""
+        return len(self._head) + (parts - 1) * len(self._between) + len(self._end)
+
 
 def mark_of(boundary: str) -> bytes:
     """Return what begins every delimiter of messages whose boundaries hold this word."""
     return f"--=_{boundary}".encode("ascii")
+
+
+def boundary_of(mark: bytes) -> str:
+    """Return the word that `mark_of` was given."""
+    return mark.removeprefix(b"--=_").decode("ascii")
 
 
 def text_part(kind: str, value: str, mark: bytes) -> bytes:

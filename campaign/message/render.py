@@ -12,20 +12,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from campaign.address import Mailbox, domain_of, fold, needs_smtputf8
 from campaign.campaignfile.models import CampaignFile
-from campaign.delivery import Envelope, Message
+from campaign.delivery import Message
 from campaign.errors import Problem, UserError
 from campaign.message import mime
 from campaign.message.content import content_of
 from campaign.message.digest import content_digest
-from campaign.message.drafts import Draft, Drafts, DraftStream
-from campaign.message.fields import Fields, Heading, check_mailto
+from campaign.message.drafting import Looking
+from campaign.message.drafts import Draft, Drafts, DraftStream, Looked
+from campaign.message.fields import Fields, check_mailto
 from campaign.message.files import Attachments, Folder
+from campaign.message.shown import html_sources, shown_texts, sources
 from campaign.message.tokens import Secrets, Tokens
 from campaign.model import Recipient
 
@@ -42,19 +43,24 @@ class Renderer:
     see; `columns` are those of the list that a message shows, or attaches a file by; `shown` are those
     that a template prints without provision for a blank cell, and where; `files_named_by` are, by the
     index of an attachment, the columns that its path prints; `html_sources` are what HTML is made from,
-    by their paths from the campaign's folder; `warnings` are about the DKIM key. Raises UserError with
-    every problem that can be found without a row.
+    by their paths from the campaign's folder, and `content` what messages are made from; `warnings` are
+    about the DKIM key. Raises UserError with every problem that can be found without a row.
     """
 
     def __init__(
-        self, campaign: CampaignFile, columns: tuple[str, ...], secrets: Secrets, jobs: int = 1
+        self,
+        campaign: CampaignFile,
+        columns: tuple[str, ...],
+        secrets: Secrets,
+        jobs: int = 1,
+        looking: Looking | None = None,
     ) -> None:
         self._campaign = campaign
         self._tokens = Tokens(campaign.name, secrets)
-        content = content_of(campaign, columns, mime.mark_of(self._tokens.boundary))
+        content = self.content = content_of(campaign, columns, mime.mark_of(self._tokens.boundary))
         problems: list[Problem] = []
-        drafts = _made(lambda: Drafts(content, self._tokens, jobs), problems)
-        _made(lambda: check_mailto(campaign), problems)
+        drafts = _made(lambda: Drafts(content, self._tokens, jobs, looking), problems)
+        _made(lambda: check_mailto(content), problems)
         self._signer = _made(lambda: _signer(campaign), problems)
         if drafts is not None and _lacks_secret(campaign, drafts):
             what = "a template shows unsubscribe.token, which needs a secret: add secret_env, secret_command"
@@ -62,22 +68,18 @@ class Renderer:
         if drafts is None or problems:
             raise UserError(*dict.fromkeys(problems))
         self._drafts = drafts
-        self._fields = Fields(campaign, drafts.inline, drafts.lists)
+        self._fields = Fields(content, drafts.inline, drafts.lists)
         folder = Folder(campaign.attachments_root, campaign.private)
         self._attachments = Attachments(campaign, folder, drafts.inline, drafts.lists)
         self._skeleton = mime.Skeleton(self._attachments.static, self._tokens.boundary)
         self.warnings = self._signer.warnings if self._signer is not None else ()
-        bodies = drafts.bodies.values()
-        extras = [
-            text for path, text in drafts.inline.items() if path == "preheader" or path.startswith("utm.")
-        ]
-        self._shown = (self._fields.subject, *extras, *bodies)
+        self._shown = shown_texts(drafts.inline, drafts.bodies)
         self.shown = {column: place for text in self._shown for column, place in text.shown.items()}
         self.files_named_by = self._attachments.named_by
-        texts = (*drafts.inline.values(), *bodies)
+        texts = (*drafts.inline.values(), *drafts.bodies.values())
         whole = any(text.whole_row for text in texts)
         self.columns = frozenset(columns) if whole else frozenset().union(*(text.columns for text in texts))
-        self.html_sources = {name: source for text in drafts.html for name, source in text.sources.items()}
+        self.html_sources = html_sources(drafts.bodies)
         self.digest = content_digest(
             campaign, self._shown, drafts.html_templates, self._attachments.static, folder, drafts.sheets
         )
@@ -85,8 +87,7 @@ class Renderer:
     @property
     def sources(self) -> Mapping[str, str]:
         """Every template's source; those that stand in the campaign file by their places in it."""
-        texts = (*self._shown, *self._fields.texts)
-        return {name: source for text in texts for name, source in text.sources.items()}
+        return sources((*self._shown, *self._fields.texts))
 
     def render(self, recipient: Recipient, *, date: datetime, test_to: str | None = None) -> Message:
         """Return the message for one row.
@@ -99,22 +100,31 @@ class Renderer:
         except UserError as error:
             raise _of_row(error, recipient) from error
 
-    def each(self, recipients: Iterable[Recipient]) -> Iterator[tuple[Recipient, Message | UserError]]:
-        """Yield the messages of many rows, in their order, or what is wrong with each.
+    def look(
+        self, recipients: Iterable[Recipient], most: int | None = None
+    ) -> Iterator[tuple[Recipient, Looked | UserError]]:
+        """Yield what is seen of the messages of many rows, in their order, or what is wrong with each.
 
-        They are to be looked at, and not to be sent: all have the signature of the first, as one more
-        would take longer than everything else of a message.
+        The first `most` are looked at, or all if that is None; the others are measured.
+
+        The messages are made on all jobs, and stay there; a size is without the signature's. Rows' own
+        attachments are read here.
         """
-        signature: bytes | None = None
-        for recipient, draft in self._drafts.each(recipients):
+        for recipient, looked in self._drafts.look(recipients, most):
             try:
-                message = self.message(recipient, draft, datetime.now(UTC), signature)
+                if isinstance(looked, UserError):
+                    raise looked
+                self._refuse_many(looked.addresses)
+                files = self._attachments.of(looked.attached, recipient.number)
             except UserError as error:
-                yield recipient, error
+                yield recipient, _of_row(error, recipient)
                 continue
-            if self._signer is not None:
-                signature = message.chunks[0]
-            yield recipient, message
+            added = self._skeleton.added(files, mixed=self._campaign.calendar is not None)
+            yield recipient, replace(looked, size=looked.size + added)
+
+    def signature_of(self, message: Message) -> int:
+        """Return how many octets a message's signature has."""
+        return len(message.chunks[0]) if self._signer is not None else 0
 
     def stream(self) -> DraftStream:
         """Return drafts for `message` that are asked for long before they are taken."""
@@ -125,16 +135,12 @@ class Renderer:
         recipient: Recipient,
         draft: Draft | UserError,
         date: datetime,
-        signature: bytes | None = None,
     ) -> Message:
-        """Return the message that a draft becomes; `signature` stands for its own where it is given.
-
-        Raises UserError with what is wrong, naming the row.
-        """
+        """Return the message that a draft becomes. Raises UserError with what is wrong, naming the row."""
         try:
             if isinstance(draft, UserError):
                 raise draft
-            return self._message(recipient, draft, date, None, signature)
+            return self._message(recipient, draft, date, None)
         except UserError as error:
             raise _of_row(error, recipient) from error
 
@@ -161,43 +167,34 @@ class Renderer:
         draft: Draft,
         date: datetime,
         test_to: str | None,
-        signature: bytes | None = None,
     ) -> Message:
-        fields, tokens, context = self._fields, self._tokens, draft.texts
-        sender = fields.sender(context)
-        copies, blind = fields.copies(context), fields.blind_copies(context)
-        subject = fields.subject.render(context).strip()
-        domain = domain_of(sender.address)
-        if test_to is None:
-            to = Mailbox(recipient.name, recipient.email)
-            message_id = tokens.message_id(recipient.token_key, domain)
-        else:
-            to, copies, blind, subject = Mailbox("", test_to), (), (), f"[Test] {subject}"
-            message_id = tokens.test_message_id(recipient.key, date, domain)
-        lines = fields.lines(recipient, context, Heading(sender, to, copies, subject, date, message_id))
-        files = self._attachments.of(context, recipient.number)
+        key, tokens = recipient.token_key, self._tokens
+
+        def identify(domain: str) -> str:
+            if test_to is not None:
+                return tokens.test_message_id(recipient.key, date, domain)
+            return tokens.message_id(key, domain)
+
+        made = self._fields.addressed(recipient, draft.texts, date, identify, test_to)
+        files = self._attachments.of(draft.texts, recipient.number)
         if draft.invitation is not None:
             files.append(draft.invitation)
-        chunks = self._skeleton.assemble(lines, draft.text, draft.html, draft.images, files, draft.calendar)
-        if self._signer is not None:
-            chunks.insert(0, signature or self._signer.sign(chunks, int(date.timestamp())))
-        addresses: dict[str, str] = {}
-        for box in (to, *copies, *blind):
-            addresses.setdefault(fold(box.address), box.address)
-        most = min((window.count for window in self._campaign.windows), default=len(addresses))
-        if len(addresses) > most:
-            path = "rate" if self._campaign.rate else "smtp.rate"
-            what = f"the message goes to {len(addresses)} addresses at once, more than the rate allows"
-            raise UserError(self._campaign.problem(path, what))
-        return_path = fields.return_path(sender, context)
-        envelope = Envelope(
-            return_path,
-            tuple(addresses.values()),
-            # RFC 6532 3.2: an address in any header field, Reply-To included, may have UTF-8 in it.
-            any(map(needs_smtputf8, (return_path, *addresses.values()))) or not b"".join(lines).isascii(),
+        self._refuse_many(len(made.envelope.recipients))
+        chunks = self._skeleton.assemble(
+            made.lines, draft.text, draft.html, draft.images, files, draft.calendar
         )
-        bounce = tokens.bounce(recipient.token_key) if test_to is None else ""
-        return Message(recipient.key, recipient.number, envelope, message_id, tuple(chunks), bounce)
+        if self._signer is not None:
+            chunks.insert(0, self._signer.sign(chunks, int(date.timestamp())))
+        bounce = tokens.bounce(key) if test_to is None else ""
+        return Message(recipient.key, recipient.number, made.envelope, made.message_id, tuple(chunks), bounce)
+
+    def _refuse_many(self, addresses: int) -> None:
+        """Raise UserError for a message to more addresses than the rate lets through at once."""
+        most = min((window.count for window in self._campaign.windows), default=addresses)
+        if addresses > most:
+            path = "rate" if self._campaign.rate else "smtp.rate"
+            what = f"the message goes to {addresses} addresses at once, more than the rate allows"
+            raise UserError(self._campaign.problem(path, what))
 
 
 def _made(make: Callable[[], Made], problems: list[Problem]) -> Made | None:

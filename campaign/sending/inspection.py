@@ -5,7 +5,7 @@
     login_problems(campaign) -> a warning where the password is missing
     certificate_problems(campaign, negotiated) -> a warning for a certificate that ends soon
     inspect_domains(campaign, message) -> Published: what the DNS says of the sender's domains
-    inspect_spam(campaign, sample) -> Worst: what SpamAssassin says of the messages in a sample
+    inspect_spam(campaign, chosen) -> Worst: what SpamAssassin says of some messages
     inspect_workers(campaign, …) -> the answers of workers: whether they have what it needs
 
 No password, token or secret command is run.
@@ -14,8 +14,9 @@ No password, token or secret command is run.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from campaign.campaignfile.load import load
@@ -47,11 +48,15 @@ _DAY = 86_400  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What was found without a connection; no campaign or survey if the file could not be read."""
+    """What was found without a connection; no campaign or survey if the file could not be read.
+
+    `chosen` are messages spread over the list, where they are asked for.
+    """
 
     problems: tuple[Problem, ...]
     campaign: CampaignFile | None = None
     survey: Survey | None = None
+    chosen: tuple[Message, ...] = ()
 
     @property
     def errors(self) -> int:
@@ -86,10 +91,8 @@ class Worst:
     judgement: spam.Judgement
 
 
-def inspect(
-    file: Path, progress: Progress, sample: spam.Sample | None = None, jobs: int | None = None
-) -> Inspection:
-    """Read the campaign file, its list and its templates, and render every row; show them to `sample`.
+def inspect(file: Path, progress: Progress, jobs: int | None = None, *, choose: bool = False) -> Inspection:
+    """Read the campaign file, its list and its templates, and render every row; `choose` some messages.
 
     At most `jobs` processes render, by default as many as there are cores.
     """
@@ -99,10 +102,13 @@ def inspect(
         return Inspection(error.problems)
     ledger = Ledger.temporary(campaign.name)
     try:
+        sample = spam.Sample() if choose else None
         checks = Checks(campaign, sample)
         preparation = prepare(campaign, ledger.enrolment(), Secrets.placeholder(), progress, checks, jobs)
         problems = (*unsendable(campaign), *preparation.errors, *checks.report())
-        return Inspection(problems, campaign, preparation.survey)
+        rows = sample.chosen() if sample is not None else []
+        chosen = tuple(preparation.renderer.render(row, date=datetime.now(UTC)) for row in rows)
+        return Inspection(problems, campaign, preparation.survey, chosen)
     except UserError as error:
         return Inspection(error.problems, campaign)
     finally:
@@ -170,9 +176,9 @@ def inspect_domains(
     return [campaign.problem(one.path, one.message, one.severity, "dns") for one in findings], published
 
 
-def inspect_spam(campaign: CampaignFile, sample: spam.Sample) -> tuple[list[Problem], Worst | None]:
-    """Let SpamAssassin judge the messages of a sample. Raises UserError where it fails."""
-    program, chosen = spam.program(), sample.chosen()
+def inspect_spam(campaign: CampaignFile, chosen: Sequence[Message]) -> tuple[list[Problem], Worst | None]:
+    """Let SpamAssassin judge messages. Raises UserError where it fails."""
+    program = spam.program()
     if program is None:
         what = (
             "SpamAssassin is not installed, so nothing was judged; on Debian and Ubuntu `apt install"
@@ -181,10 +187,10 @@ def inspect_spam(campaign: CampaignFile, sample: spam.Sample) -> tuple[list[Prob
         return [campaign.problem("templates", what, Severity.NOTE, "spam")], None
     if not chosen:
         return [], None
-    judgements = spam.judge([message.content for _, message in chosen], program)
+    judgements = spam.judge([message.content for message in chosen], program)
     judged = zip(chosen, judgements, strict=True)
-    (recipient, _), judgement = max(judged, key=lambda one: one[1].points)
-    worst = Worst(recipient.number, len(chosen), judgement)
+    message, judgement = max(judged, key=lambda one: one[1].points)
+    worst = Worst(message.number, len(chosen), judgement)
     if not judgement.is_spam:
         return [], worst
     what = (

@@ -28,6 +28,7 @@ from campaign.ledger import Ledger
 from campaign.message import headers, mime
 from campaign.message.content import content_of
 from campaign.message.drafting import Drafting, Wanted
+from campaign.message.drafts import Looked
 from campaign.message.render import Renderer
 from campaign.message.tokens import Secrets
 from campaign.model import Recipient
@@ -82,13 +83,13 @@ def _rendered(job: Job, jobs: int) -> Work:
     renderer.render(recipients[0], date=WHEN)  # its processes run from here on
 
     def work() -> int:
-        return sum(isinstance(message, Message) for _, message in renderer.each(recipients))
+        return sum(isinstance(looked, Looked) for _, looked in renderer.look(recipients, 0))
 
     return work
 
 
 def render(job: Job) -> Work:
-    """Make whole messages, octets and all, as `check` does: templates run in one process beside this."""
+    """Make whole messages, octets and all, as `send` does before its plan: in one process beside this."""
     return _rendered(job, 1)
 
 

@@ -38,6 +38,26 @@ def test_links_and_words() -> None:
     assert page.text == "The shop now &"
 
 
+_PARTS = re.compile(
+    r"<!--.*?-->|<style(?:\s[^>]*)?>(.*?)</style\s*>|<script(?:\s[^>]*)?>.*?</script\s*>"
+    r"|<title(?:\s[^>]*)?>.*?</title\s*>",
+    re.DOTALL,
+)
+_LINKS = re.compile(r"(<a\s[^<>]*>)(.*?)</a\s*>", re.DOTALL)
+BITS = ["<!--", "-->", "<style>", "</style>", "<style a>", "<script>", "</script >", "<title>", "</title>"]
+BITS += ["<a href=x>", "<a name=y>", "</a>", "<b>", "x"]
+
+
+@given(st.lists(st.sampled_from(BITS), max_size=25).map("".join))
+def test_pieces_are_those_of_one_expression(html: str) -> None:
+    page = Page(html)
+    pieces = _PARTS.split(html)
+    assert page.body == "".join(piece for piece in pieces[::2] if piece)
+    assert page.styles == tuple(piece for piece in pieces[1::2] if piece)
+    links = dict.fromkeys(link for link in _LINKS.findall(page.body) if "href" in link[0])
+    assert [(link.tag.written, link.inside) for link in page.links] == list(links)
+
+
 @given(st.text(alphabet="<>/ab='\" \n!-&;", max_size=60))
 def test_any_html_has_its_pieces(html: str) -> None:
     page = Page(html)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hmac
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from campaign.delivery import Message
+from campaign.errors import UserError
+from campaign.message.drafts import Looked
 from campaign.message.render import Renderer
 from tests.message.rendering import (
     CELLS,
@@ -24,6 +27,7 @@ from tests.message.rendering import (
     rendered,
     row,
 )
+from tests.message.test_calendar import INVITE
 
 
 class TestEnvelope:
@@ -224,3 +228,62 @@ class TestParts:
         (tmp_path / "body.txt").write_text("{{ a }}")
         found = refusal(lambda: made(subject="{{ b }}", reply_to="{{ c }}", headers={"X-A": "{{ d }}"}))
         assert len(found) == 4
+
+
+class TestLooking:
+    """What is told of a message that stays where it was made is what it has."""
+
+    @pytest.mark.parametrize(
+        "values",
+        [
+            {},
+            {"attachments": ["{{ file }}"]},
+            {"attachments": ["terms.txt", {"path": "{{ file }}", "name": "{{ first }}.txt"}]},
+            {"attachments": [{"each": "{{ [file, 'terms.txt'] }}", "path": "{{ item }}"}]},
+            {"templates": {"html": "images.html"}, "attachments": ["terms.txt"]},
+            {"cc": ["{{ boss }}"], "bcc": ["b@x.test", "ann@x.test"], "list_id": "<news.example.com>"},
+            {"from": "{{ first }} <news@{{ note }}.example.com>", "reply_to": ["{{ boss }}", "a@x.test"]},
+            {"unsubscribe": {"url": UNSUBSCRIBE_URL, "one_click": True, "secret_env": "S"}},
+            {"calendar": "tea.ics"},
+            {"calendar": "tea.ics", "attachments": ["terms.txt", "{{ file }}"]},
+        ],
+    )
+    def test_its_size_and_its_addresses(self, made: Made, tmp_path: Path, values: dict[str, object]) -> None:
+        (tmp_path / "a.pdf").write_bytes(b"%PDF" * 500)
+        (tmp_path / "terms.txt").write_text("terms\n")
+        (tmp_path / "dot.png").write_bytes(b"\x89PNG" * 99)
+        (tmp_path / "images.html").write_text('<img src="dot.png"><style>p{color:red}</style><p>{{ first }}')
+        (tmp_path / "tea.ics").write_text(INVITE)
+        renderer = made(**values)
+        rows = [row(file="a.pdf", boss="boss@x.test", note="x"), row(4, name="Jörg", first="Jörg", note="é")]
+        for recipient, looked in renderer.look(rows):
+            assert isinstance(looked, Looked)
+            message = rendered(renderer, recipient)
+            assert looked.size == message.size
+            assert looked.addresses == len(message.envelope.recipients)
+            assert looked.smtputf8 == message.envelope.smtputf8
+
+    def test_what_is_wrong_with_it_is_the_same(self, made: Made, tmp_path: Path) -> None:
+        renderer = made(
+            attachments=["{{ file }}"], cc=["{{ boss }}", "c@x.test"], headers={"X-Note": "{{ note }}"}
+        )
+        rows = [row(boss="b@@x.test"), row(file="none.pdf"), row(note="a\nb"), row()]
+        seen = [looked for _, looked in renderer.look(rows)]
+        assert not isinstance(seen[-1], UserError)
+        for recipient, error in zip(rows[:-1], seen[:-1], strict=True):
+            assert isinstance(error, UserError)
+            assert [str(one) for one in error.problems] == refusal(partial(rendered, renderer, recipient))
+
+    def test_more_addresses_than_the_rate_lets_through(self, made: Made) -> None:
+        ((_, error),) = made(cc=["c@x.test"], rate="1/minute").look([row()])
+        assert isinstance(error, UserError)
+        assert "goes to 2 addresses at once, more than the rate allows" in str(error)
+
+    def test_a_file_that_changes_between_the_look_and_the_message(self, made: Made, tmp_path: Path) -> None:
+        (tmp_path / "a.pdf").write_bytes(b"%PDF")
+        renderer = made(attachments=["{{ file }}"])
+        ((_, looked),) = renderer.look([row(file="a.pdf")])
+        assert isinstance(looked, Looked)
+        (tmp_path / "a.pdf").write_bytes(b"%PDF, and more")
+        (said,) = refusal(lambda: rendered(renderer, row(file="a.pdf")))
+        assert "a.pdf is gone, or has changed since the plan was made" in said

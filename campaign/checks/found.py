@@ -1,0 +1,50 @@
+"""What a rule found in all messages: each finding once, with the rows that have it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from campaign.checks.finding import Finding
+from campaign.errors import Problem, RowRanges
+
+
+@dataclass(slots=True)
+class Kept:
+    """A finding, the rows that have it, and its largest amount."""
+
+    problem: Problem
+    ranges: RowRanges
+    amount: int = 0
+
+
+class Found:
+    """At most `most` different findings, as of a million rows each may have its own; others are counted."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._beyond = 0
+        self.by_key: dict[str, Kept] = {}
+
+    def add(self, row: int, finding: Finding) -> None:
+        """Take note of what a row has; rows come in the list's order."""
+        kept = self.by_key.get(finding.key)
+        if kept is None:
+            if len(self.by_key) >= self._most:
+                self._beyond += 1
+                return
+            kept = self.by_key[finding.key] = Kept(finding.problem, RowRanges())
+        kept.ranges.add(row)
+        kept.amount = max(kept.amount, finding.amount)
+
+    def problems(self, messages: int) -> Iterator[Problem]:
+        """Yield each, with its rows in words unless all of so many messages have it."""
+        found = [*self.by_key.values()]
+        for kept in found:
+            rows = kept.ranges.rows
+            words = "" if rows.count == messages else f" ({rows})"
+            yield replace(kept.problem, message=f"{kept.problem.message}{words}", rows=rows)
+        if self._beyond:
+            last = found[-1].problem
+            what = f"and {self._beyond:,} more of this kind"
+            yield Problem(what, last.file, severity=last.severity, rule=last.rule)

@@ -1,0 +1,28 @@
+"""The templates of a campaign → those that recipients see, and their sources; the same in every process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from campaign.templating.text import Text
+
+
+def shown_texts(inline: Mapping[str, Text], bodies: Mapping[str, Text]) -> tuple[Text, ...]:
+    """Return the templates of subject, preheader, parameters of links, and bodies."""
+    extras = [text for path, text in inline.items() if path == "preheader" or path.startswith("utm.")]
+    return (inline["subject"], *extras, *bodies.values())
+
+
+def html_texts(bodies: Mapping[str, Text]) -> list[Text]:
+    """Return the templates that HTML is made from."""
+    return [text for kind, text in bodies.items() if kind not in ("text", "calendar")]
+
+
+def html_sources(bodies: Mapping[str, Text]) -> dict[str, str]:
+    """Return what HTML is made from, by paths from the campaign's folder."""
+    return sources(html_texts(bodies))
+
+
+def sources(texts: Iterable[Text]) -> dict[str, str]:
+    """Return the sources of templates; those that stand in the campaign file by their places in it."""
+    return {name: source for text in texts for name, source in text.sources.items()}
