@@ -20,6 +20,7 @@ from campaign.errors import Overrun, Problem, RowRanges, UserError
 from campaign.ledger.protocols import Enrolment, Plan
 from campaign.message.drafting import Looking
 from campaign.message.drafts import Looked
+from campaign.message.kept import Kept
 from campaign.message.render import Renderer
 from campaign.message.tokens import Secrets
 from campaign.model import BadRow, Double, Recipient
@@ -231,10 +232,11 @@ def prepare(
     progress: Progress = lambda doing, done, of: None,
     examiner: Examiner | None = None,
     jobs: int | None = None,
+    kept: Kept | None = None,
 ) -> Preparation:
     """Read the whole list and render every row that would be sent; `examiner` sees each message.
 
-    At most `jobs` processes render, by default as many as there are cores.
+    At most `jobs` processes render, by default as many as there are cores. Drafts are `kept`.
 
     Raises UserError for what makes that impossible; bad rows are in the result.
     """
@@ -252,7 +254,7 @@ def prepare(
     total = survey.rows
     bad: list[tuple[int, str]] = []
     most = examiner.most if examiner is not None else 0
-    for done, (recipient, looked) in enumerate(renderer.look(enrolment.to_send(), most)):
+    for done, (recipient, looked) in enumerate(renderer.look(enrolment.to_send(), most, kept)):
         if done % 100 == 0:
             progress("rendering", done, total)
         if isinstance(looked, Overrun):  # no other row would fare better

@@ -18,7 +18,7 @@ from campaign.message.bodies import Bodies, Extras
 from campaign.message.calendar import CALENDAR, CalendarTemplate
 from campaign.message.content import UTM, Content
 from campaign.message.context import Contexts, Row
-from campaign.message.drafting import Looking, Wanted
+from campaign.message.drafting import KEEP, Looking, Wanted
 from campaign.message.examiner import Drafted, Examiner
 from campaign.message.files import Folder
 from campaign.message.html.images import Images
@@ -77,7 +77,8 @@ class Drafter:
 
     def make(self, work_row: work.Row) -> Made:
         """Draft one row. Raises UserError."""
-        wanted, *given = work_row
+        wanted: int
+        wanted, *given = work_row  # type: ignore[assignment]
         row = Row(*given)  # type: ignore[arg-type]
         context = self._contexts.of(row, self._url, self._mailto)
         subject = self._inline["subject"].render(context).strip()
@@ -86,10 +87,17 @@ class Drafter:
             text, html, _ = self._bodies.render(context, subject, extras)
             return Made([text, html])
         drafted = self._draft(context, subject, extras)
-        if wanted in (Wanted.LOOK, Wanted.MEASURE):
-            return self._examined(row, drafted, look=wanted == Wanted.LOOK)
+        if wanted & ~KEEP in (Wanted.LOOK, Wanted.MEASURE):
+            seen = self._examined(row, drafted, look=wanted & ~KEEP == Wanted.LOOK)
+            if not wanted & KEEP:
+                return seen
+            made = self._made(drafted)
+            return Made([seen.head, made.head], made.blobs)
         if wanted == Wanted.WITH_IMAGES:
             self._known.clear()
+        return self._made(drafted)
+
+    def _made(self, drafted: Drafted) -> Made:
         news = self._unknown(drafted.images)
         named: list[Plain] = [image.content_id for image in drafted.images]
         new: list[Plain] = [image.content_id for image in news]

@@ -28,6 +28,10 @@ class Wanted(IntEnum):
     LOOK = 4  # the same, and the message is looked at
 
 
+KEEP = 8
+"""Added to `MEASURE` or `LOOK`: the draft is wanted too, to be kept."""
+
+
 Look: TypeAlias = Callable[[Recipient, Sequence[bytes]], Plain]
 """Looks at a row's message, in its chunks without attachments → what it found, as plain data."""
 

@@ -16,9 +16,11 @@ from dataclasses import dataclass
 from itertools import chain, repeat
 from operator import itemgetter
 
+from campaign import clock
 from campaign.errors import UserError
 from campaign.message.content import Content
-from campaign.message.drafting import Drafting, Looking, Wanted
+from campaign.message.drafting import KEEP, Drafting, Looking, Wanted
+from campaign.message.kept import Kept
 from campaign.message.mime import File, is_whole_lines
 from campaign.message.tokens import Tokens
 from campaign.model import Recipient
@@ -100,16 +102,37 @@ class Drafts:
             yield recipient, made
 
     def look(
-        self, recipients: Iterable[Recipient], most: int | None = None
+        self, recipients: Iterable[Recipient], most: int | None = None, kept: Kept | None = None
     ) -> Iterator[tuple[Recipient, Looked | UserError]]:
         """Yield what is seen of each row's message, in the recipients' order.
 
-        The first `most` messages are looked at, or all if that is None; the others are measured.
+        The first `most` messages are looked at, or all if that is None; the others are measured. Drafts
+        are `kept` while there is room.
         """
         wanted = chain(repeat(Wanted.LOOK, *([] if most is None else [most])), repeat(Wanted.MEASURE))
-        rows = ((one, self.row(what, one, None)) for one, what in zip(recipients, wanted, strict=False))
-        for recipient, answer in self.pool.each(rows):
-            yield recipient, answer if isinstance(answer, UserError) else _looked(answer.head)
+        asked = (
+            (
+                (one, keep := kept is not None and kept.has_room, clock.steady()),
+                self.row(what | KEEP if keep else what, one, None),
+            )
+            for one, what in zip(recipients, wanted, strict=False)
+        )
+        for (recipient, keep, since), answer in self.pool.each(asked):
+            if isinstance(answer, UserError):
+                yield recipient, answer
+            elif kept is None or not keep:
+                yield recipient, _looked(answer.head)
+            else:
+                seen, draft = _seen_and_drafted(answer.head)
+                kept.add(self.row(Wanted.DRAFT, recipient, None), since, Frame(draft, answer.blobs))
+                yield recipient, _looked(seen)
+
+    def kept(self, recipient: Recipient, kept: Kept, after: int) -> Draft | None:
+        """Return the draft that was kept of a row, if it was asked for after then, monotonic ns."""
+        if not kept.has(recipient.number, after):
+            return None
+        frame = kept.of(self.row(Wanted.DRAFT, recipient, None))
+        return None if frame is None else self.draft(recipient, None, frame)
 
     def stream(self) -> DraftStream:
         """Return drafts that are asked for long before they are taken."""
@@ -123,7 +146,7 @@ class Drafts:
             case _:
                 raise Garbled("these are no parts")
 
-    def row(self, wanted: Wanted, recipient: Recipient, test_to: str | None) -> Row:
+    def row(self, wanted: int, recipient: Recipient, test_to: str | None) -> Row:
         """Return what goes to a worker."""
         tokens, row = self._tokens, recipient.row
         if test_to is None:
@@ -196,6 +219,14 @@ def _known(head: Plain) -> tuple[dict[str, Plain], dict[str, Plain], list[str], 
             return inline, bodies, [*map(str, html)], [*map(str, sheets)]
         case _:
             raise Garbled("this is not what is known of templates")
+
+
+def _seen_and_drafted(head: Plain) -> tuple[Plain, Plain]:
+    match head:
+        case [seen, draft]:
+            return seen, draft
+        case _:
+            raise Garbled("this is not what is seen of a message, and its draft")
 
 
 def _looked(head: Plain) -> Looked:

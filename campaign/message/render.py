@@ -26,6 +26,7 @@ from campaign.message.drafting import Looking
 from campaign.message.drafts import Draft, Drafts, DraftStream, Looked
 from campaign.message.fields import Fields, check_mailto
 from campaign.message.files import Attachments, Folder
+from campaign.message.kept import Kept
 from campaign.message.shown import html_sources, shown_texts, sources
 from campaign.message.tokens import Secrets, Tokens
 from campaign.model import Recipient
@@ -101,16 +102,17 @@ class Renderer:
             raise _of_row(error, recipient) from error
 
     def look(
-        self, recipients: Iterable[Recipient], most: int | None = None
+        self, recipients: Iterable[Recipient], most: int | None = None, kept: Kept | None = None
     ) -> Iterator[tuple[Recipient, Looked | UserError]]:
         """Yield what is seen of the messages of many rows, in their order, or what is wrong with each.
 
-        The first `most` are looked at, or all if that is None; the others are measured.
+        The first `most` are looked at, or all if that is None; the others are measured. Drafts are `kept`
+        while there is room.
 
         The messages are made on all jobs, and stay there; a size is without the signature's. Rows' own
         attachments are read here.
         """
-        for recipient, looked in self._drafts.look(recipients, most):
+        for recipient, looked in self._drafts.look(recipients, most, kept):
             try:
                 if isinstance(looked, UserError):
                     raise looked
@@ -125,6 +127,10 @@ class Renderer:
     def signature_of(self, message: Message) -> int:
         """Return how many octets a message's signature has."""
         return len(message.chunks[0]) if self._signer is not None else 0
+
+    def kept(self, recipient: Recipient, kept: Kept, after: int) -> Draft | None:
+        """Return the draft that `look` has kept, if it was asked for after then, monotonic ns."""
+        return self._drafts.kept(recipient, kept, after)
 
     def stream(self) -> DraftStream:
         """Return drafts for `message` that are asked for long before they are taken."""

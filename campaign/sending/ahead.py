@@ -2,8 +2,9 @@
 
     Dispatch.upcoming → a worker drafts the next few → `render`: Date, header, MIME, signature
 
-A few rows are ahead, and none of them for long: what was drafted more than FRESH ago is drafted anew.
-A row that took too much is drafted alone when it is asked for again.
+What was drafted just before, when the whole list was looked at, is not drafted again. A few rows are
+ahead, and none of them for long: what was drafted more than FRESH ago is drafted anew. A row that took
+too much is drafted alone when it is asked for again.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from campaign import clock
 from campaign.delivery import Message
 from campaign.errors import Overrun, UserError
 from campaign.message.drafts import Draft, DraftStream
+from campaign.message.kept import Kept
 from campaign.message.render import Renderer
 from campaign.model import SECOND, Recipient
 
@@ -27,10 +29,14 @@ _PATIENCE = 1.0  # seconds that the end of a run waits for a draft
 
 
 class Ahead:
-    """Renders rows (`Renders`), and has the next ones drafted meanwhile. May be shared by threads."""
+    """Renders rows (`Renders`), and has the next ones drafted meanwhile. May be shared by threads.
 
-    def __init__(self, renderer: Renderer) -> None:
+    `kept` are drafts of rows that were made before.
+    """
+
+    def __init__(self, renderer: Renderer, kept: Kept | None = None) -> None:
         self._renderer = renderer
+        self._kept = kept
         self._upcoming: Callable[[int], list[Recipient]] = lambda most: []
         self._lock = threading.Lock()
         self._stream: DraftStream | None = None
@@ -60,6 +66,8 @@ class Ahead:
     def _draft(self, recipient: Recipient) -> Draft | UserError | None:
         """Return the row's draft, or None where it must be made alone."""
         key = recipient.key
+        if key not in self._asked and (draft := self._kept_of(recipient)) is not None:
+            return draft
         if key == self._overrun:
             self._overrun = ""
             return None
@@ -72,12 +80,17 @@ class Ahead:
         except BaseException:  # the worker cannot be replaced: the next row begins with another
             self._forget()
             raise
-        draft, (_, since) = self._made.pop(key), self._asked.pop(key)
+        made, (_, since) = self._made.pop(key), self._asked.pop(key)
         fresh = clock.steady() - since <= FRESH
         self._most = min(2 * self._most, _AHEAD) if fresh else 1
-        if isinstance(draft, Overrun):
+        if isinstance(made, Overrun):
             self._overrun = key
-        return draft if fresh else None
+        return made if fresh else None
+
+    def _kept_of(self, recipient: Recipient) -> Draft | None:
+        if self._kept is None:
+            return None
+        return self._renderer.kept(recipient, self._kept, clock.steady() - FRESH)
 
     def _ask(self, recipient: Recipient) -> None:
         """Have a row drafted, and the next ones where few are ahead."""

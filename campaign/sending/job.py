@@ -28,6 +28,7 @@ from campaign.delivery import Result
 from campaign.errors import LedgerBusy, NotAccepted, Problem, UserError, raise_errors
 from campaign.ledger import Ledger, Summary
 from campaign.ledger.protocols import Choices, Run
+from campaign.message.kept import Kept
 from campaign.message.tokens import Secrets
 from campaign.model import SECOND, Status
 from campaign.preparation import Preparation, compile_campaign, prepare
@@ -52,8 +53,8 @@ _TEST_PATIENCE = 60.0  # seconds that who tests waits for the rate
 _SAID = 1000  # different replies that are kept for the summary
 
 
-LOOKED_AT = 500
-"""Messages of a run that the rules of `check` see; a look takes as long as all else in making a message."""
+LOOKED_AT = 100
+"""Messages of a run that the rules of `check` see; a look takes longer than all else in making a message."""
 
 
 class Mode(StrEnum):
@@ -199,21 +200,24 @@ def run(campaign: CampaignFile, options: Options, audience: Audience) -> Finishe
                 return _test(campaign, ledger, options, audience)
             case Mode.SEND | Mode.REHEARSAL:
                 refuse_other_file(campaign, ledger)
-                with leased(campaign, ledger, options.wait, audience.waiting) as run:
+                lease = leased(campaign, ledger, options.wait, audience.waiting)
+                with lease as run, closing(Kept()) as kept:
                     audience.leased(ledger)
-                    return _send(campaign, ledger, run, options, audience)
+                    return _send(campaign, ledger, run, options, audience, kept)
 
 
-def _send(campaign: CampaignFile, ledger: Ledger, run: Run, options: Options, audience: Audience) -> Finished:
+def _send(
+    campaign: CampaignFile, ledger: Ledger, run: Run, options: Options, audience: Audience, kept: Kept
+) -> Finished:
     rehearsal = options.mode is Mode.REHEARSAL
     secrets = Secrets.placeholder() if rehearsal else secrets_of(campaign, ledger.secret)
     login = options.login or login_of(campaign)
-    plan = _plan(campaign, ledger, run, secrets, options, audience)
+    machines = None if rehearsal or campaign.workers is None else ledger.machines
+    plan = _plan(campaign, ledger, run, secrets, options, audience, kept if machines is None else None)
     audience.planned(plan)
     if plan.asks and not _agreed(plan, options, audience):
         return Finished(Stop(Ending.DECLINED))
     preparation = plan.preparation
-    machines = None if rehearsal or campaign.workers is None else ledger.machines
     packed: Packed | None = None
     if machines is not None and plan.to_send:
         recipients, rows = preparation.recipients, preparation.enrolment.to_send()
@@ -230,7 +234,7 @@ def _send(campaign: CampaignFile, ledger: Ledger, run: Run, options: Options, au
         summary = replace(ledger.history.summary(time.time_ns()), sending=None)
         return Finished(Stop(Ending.DONE if packed is None else Ending.HANDED_OVER), summary)
     began = time.monotonic()
-    with closing(Ahead(preparation.renderer)) as drafted:
+    with closing(Ahead(preparation.renderer, kept)) as drafted:
         sender = Sender(campaign, drafted, run, login, audience, limit=options.limit)
         drafted.follow(sender.dispatch.upcoming)
         with audience.sending(sender, plan.to_send):
@@ -273,13 +277,14 @@ def _plan(
     secrets: Secrets,
     options: Options,
     audience: Audience,
+    kept: Kept | None = None,
 ) -> Plan:
     """Prepare every row. Raises UserError for bad rows, unless they are to be skipped."""
     # A rehearsal shows no plan, so that nothing odd in it would be said.
     planned = options.mode in (Mode.SEND, Mode.DRY_RUN)
     checks = Checks(campaign, most=LOOKED_AT) if planned else None
     enrolment = ledger.enrolment(options.choices)
-    preparation = prepare(campaign, enrolment, secrets, audience.progress, checks, options.jobs)
+    preparation = prepare(campaign, enrolment, secrets, audience.progress, checks, options.jobs, kept)
     if preparation.errors and not options.skip_bad_rows:
         hint = "nothing was sent; correct the list, or leave such rows out with --skip-bad-rows"
         raise UserError(*preparation.errors, Problem(hint))

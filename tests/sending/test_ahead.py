@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 from campaign.campaignfile.load import load
 from campaign.delivery import Message
 from campaign.errors import UserError
+from campaign.message.drafts import DraftStream
+from campaign.message.kept import Kept
 from campaign.message.render import Renderer
 from campaign.message.tokens import Secrets
 from campaign.model import Recipient
@@ -18,6 +21,7 @@ from campaign.sending import ahead
 from campaign.sending.ahead import Ahead
 from campaign.templating.processes import starting
 from tests.folder import write_campaign
+from tests.message.test_calendar import INVITE
 
 DATE = datetime(2026, 3, 20, tzinfo=UTC)
 COLUMNS = ("email", "n")
@@ -97,6 +101,116 @@ def test_what_was_drafted_long_ago_is_drafted_anew(
     monkeypatch.setattr(renderer, "render", alone)
     made.render(some[1], date=DATE)
     assert asked == [some[1]]
+
+
+@pytest.fixture
+def kept() -> Iterator[Kept]:
+    with closing(Kept()) as one:
+        yield one
+
+
+def looked_at(renderer: Renderer, some: list[Recipient], kept: Kept) -> Ahead:
+    """What sends these rows after all were looked at."""
+    for _ in renderer.look(some, 0, kept):
+        pass
+    return Ahead(renderer, kept)
+
+
+class TestKept:
+    @pytest.fixture(autouse=True)
+    def no_worker(self, monkeypatch: pytest.MonkeyPatch) -> list[Recipient]:
+        """The rows that were drafted again."""
+        again: list[Recipient] = []
+        submit = DraftStream.submit
+
+        def noting(stream: DraftStream, recipients: Iterable[Recipient]) -> None:
+            recipients = list(recipients)
+            again.extend(recipients)
+            submit(stream, recipients)
+
+        monkeypatch.setattr(DraftStream, "submit", noting)
+        return again
+
+    def test_a_row_that_was_just_looked_at_is_not_drafted_again(
+        self, renderer: Renderer, kept: Kept, no_worker: list[Recipient]
+    ) -> None:
+        some = rows(*range(10, 200))
+        with closing(looked_at(renderer, some, kept)) as made:
+            for row in [*some[::-1], *some[50:60]]:
+                assert made.render(row, date=DATE) == renderer.render(row, date=DATE)
+        assert no_worker == []
+
+    def test_a_row_that_cannot_be_drafted_says_so_again(self, renderer: Renderer, kept: Kept) -> None:
+        some = rows(6, 7, 8)
+        with closing(looked_at(renderer, some, kept)) as made:
+            for row in some:
+                assert made_by(made.render, row) == made_by(renderer.render, row)
+
+    def test_one_that_has_changed_since_is_drafted_anew(self, renderer: Renderer, kept: Kept) -> None:
+        first, second = rows(1, 2)
+        other = Recipient(2, 3, second.key, second.email, "", {**second.row, "n": "3"})
+        with closing(looked_at(renderer, [first, second], kept)) as made:
+            assert b"Subject: No. 3" in made.render(other, date=DATE).content
+            assert b"Subject: No. 2" in made.render(second, date=DATE).content
+
+    def test_what_was_looked_at_long_ago_is_drafted_anew(
+        self, renderer: Renderer, kept: Kept, no_worker: list[Recipient], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        some = rows(1, 2)
+        with closing(looked_at(renderer, some, kept)) as made:
+            made.render(some[0], date=DATE)
+            monkeypatch.setattr(ahead, "FRESH", -1)
+            made.render(some[1], date=DATE)
+        assert no_worker == [some[1]]
+
+    def test_no_more_is_kept_than_there_is_room_for(
+        self, renderer: Renderer, no_worker: list[Recipient]
+    ) -> None:
+        some = rows(*range(10, 50))
+        with closing(Kept(4000)) as few, closing(looked_at(renderer, some, few)) as made:
+            waiting = [*some]
+            made.follow(following(waiting))
+            while waiting:
+                row = waiting.pop(0)
+                assert made.render(row, date=DATE) == renderer.render(row, date=DATE)
+        assert no_worker
+        assert no_worker == some[-len(no_worker) :] != some
+
+    def test_rows_between_those_that_are_kept_are_drafted(
+        self, renderer: Renderer, kept: Kept, no_worker: list[Recipient]
+    ) -> None:
+        some = rows(*range(10, 110))
+        with closing(looked_at(renderer, some[::3], kept)) as made:
+            waiting = [*some]
+            made.follow(following(waiting))
+            while waiting:
+                row = waiting.pop(0)
+                assert made.render(row, date=DATE) == renderer.render(row, date=DATE)
+        assert len(no_worker) < len(some)
+
+    def test_everything_that_a_draft_can_hold(self, tmp_path: Path, kept: Kept) -> None:
+        png = b"\x89PNG\r\n\x1a\n"
+        files = {
+            "body.txt": "Hi {{ n }}\n",
+            "body.html": '<p>Hi {{ n }}<img src="{{ n }}.png" alt="">',
+            "invite.ics.j2": INVITE.replace("first", "n").replace("note", "n"),
+        }
+        for number in range(1, 80):
+            (tmp_path / f"{number}.png").write_bytes(png + bytes([number]))
+        file = write_campaign(
+            tmp_path,
+            files,
+            subject="No. {{ n }}",
+            templates={"text": "body.txt", "html": "body.html"},
+            calendar="invite.ics.j2",
+            headers={"X-Row": "{{ n }} ü"},
+            cc=["{{ n }}@example.com", ""],
+        )
+        renderer = Renderer(load(file), COLUMNS, Secrets.placeholder())
+        some = rows(*range(1, 80))
+        with closing(looked_at(renderer, some, kept)) as made:
+            for row in some:
+                assert made.render(row, date=DATE) == renderer.render(row, date=DATE)
 
 
 def test_workers_that_are_killed_are_replaced(renderer: Renderer, made: Ahead) -> None:
