@@ -15,8 +15,13 @@ from campaign.campaignfile.yamlmarks import Places
 class Model(BaseModel):
     """Keys and values; no others are known."""
 
+    # Built when it first reads values: a part of another is then built once, within that.
     model_config = ConfigDict(
-        extra="forbid", frozen=True, populate_by_name=False, arbitrary_types_allowed=True
+        extra="forbid",
+        frozen=True,
+        populate_by_name=False,
+        arbitrary_types_allowed=True,
+        defer_build=True,
     )
 
 

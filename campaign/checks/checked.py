@@ -19,12 +19,13 @@ if TYPE_CHECKING:  # its library is slow to load, and rules look at messages wit
 class Facts:
     """What rules ask of the campaign file beside what messages are made from. It holds no secret.
 
-    `list` is the list's file as it is shown, `host` the server's name in lower case, and `signs_for` the
-    domain of the DKIM signature.
+    `list` is the list's file as it is shown, `host` the server's name in lower case, `is_loopback` whether
+    that is this machine, and `signs_for` the domain of the DKIM signature.
     """
 
     list: str
     host: str
+    is_loopback: bool
     signs_for: str | None
 
 

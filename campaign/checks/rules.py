@@ -13,6 +13,7 @@ from __future__ import annotations
 from importlib import import_module
 from itertools import takewhile
 
+from campaign.campaignfile.consistency import is_loopback
 from campaign.campaignfile.models import CampaignFile
 from campaign.campaignfile.rulenames import RULES
 from campaign.checks.checked import Checked, Facts, Surveyed
@@ -108,7 +109,8 @@ class Checks:
 
 def _facts(campaign: CampaignFile, recipients: Recipients) -> Facts:
     signs_for = campaign.dkim.domain.lower() if campaign.dkim is not None else None
-    return Facts(recipients.file, campaign.smtp.host.lower(), signs_for)
+    host = campaign.smtp.host
+    return Facts(recipients.file, host.lower(), is_loopback(host), signs_for)
 
 
 def documentation(name: str) -> str:

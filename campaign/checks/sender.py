@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from campaign.address import domain_of
-from campaign.campaignfile.consistency import is_loopback
 from campaign.checks.checked import Checked
 from campaign.checks.finding import Finding
 from campaign.checks.mailboxes import FREE
@@ -55,6 +54,6 @@ class Check(Rule):
         if domain in FREE:
             what = f"{domain} is for free mailboxes, and another server sends: use a domain of your own"
             return None if f".{self._host}".endswith(f".{domain}") else self.warn("from", what)
-        if _RESERVED.search(domain) and not is_loopback(self._host):
+        if _RESERVED.search(domain) and not self.checked.facts.is_loopback:
             return self.warn("from", f"{domain} is a domain for examples; write your own address")
         return None

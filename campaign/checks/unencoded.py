@@ -12,15 +12,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import jinja2
-from jinja2 import nodes
-
 from campaign.checks.checked import Checked
 from campaign.checks.finding import Finding
 from campaign.checks.rule import Rule
 from campaign.errors import Problem
 from campaign.model import Recipient
-from campaign.templating.uses import Uses
 
 _TAG = r"\{\{.*?\}\}"
 # An address as a text shows it, or one whose beginning is a tag, in an attribute.
@@ -30,7 +26,6 @@ _ADDRESS = re.compile(
 )
 _EXPRESSION = re.compile(r"\{\{-?(.*?)-?\}\}")
 _IN_QUERY, _IN_PATH = re.compile("[+&#%]"), re.compile("[?#%]")
-_PARSER = jinja2.Environment(autoescape=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +77,16 @@ def _printed(checked: Checked, columns: frozenset[str]) -> Iterator[_Printed]:
 
 def _columns(expression: str, columns: frozenset[str]) -> Iterator[str | None]:
     """Yield the columns that an expression prints, None for the address; none where it encodes them."""
+    if "recipient" not in expression and not any(column in expression for column in columns):
+        return
+    # Not loaded before: in most campaigns, nothing is printed into an address.
+    from jinja2 import Environment, TemplateSyntaxError, nodes
+
+    from campaign.templating.uses import Uses
+
     try:
-        tree = _PARSER.parse(f"{{{{{expression}}}}}")
-    except jinja2.TemplateSyntaxError:
+        tree = Environment(autoescape=True).parse(f"{{{{{expression}}}}}")
+    except TemplateSyntaxError:
         return
     if any(node.name in ("urlencode", "length", "count") for node in tree.find_all(nodes.Filter)):
         return

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from campaign.checks.dns.domains import Published
     from campaign.ledger.questions import Answer
     from campaign.preparation import Survey
-    from campaign.sending.inspection import Negotiated, Worst
+    from campaign.sending.inquiries import Negotiated, Worst
 
 
 @click.command("check")
@@ -67,17 +67,7 @@ def command(
     Exit code 0 with warnings, 2 with errors or, under --strict, with warnings, 6 if no session could be
     opened. No password, token or secret command is run.
     """
-    from campaign.cli.watching import calling
-    from campaign.sending.inspection import (
-        certificate_problems,
-        connection_problem,
-        inspect,
-        inspect_domains,
-        inspect_server,
-        inspect_spam,
-        inspect_workers,
-        login_problems,
-    )
+    from campaign.sending.inspection import inspect
 
     output = Output(quiet=quiet or as_json)
     inspection = inspect(file, output.progress, jobs, choose=spam)
@@ -90,18 +80,29 @@ def command(
     connected = True
     ready = campaign is not None and not inspection.errors
     if dns and campaign is not None and survey is not None and survey.first is not None:
+        from campaign.sending.inquiries import inspect_domains
+
         try:
             found, published = inspect_domains(campaign, survey.first, nameserver)
             problems += found
         except UserError as error:
             problems += error.problems
     if spam and campaign is not None and ready:
+        from campaign.sending.inquiries import inspect_spam
+
         try:
             found, worst = inspect_spam(campaign, inspection.chosen)
             problems += found
         except UserError as error:
             problems += error.problems
     if server and campaign is not None and ready:
+        from campaign.sending.inquiries import (
+            certificate_problems,
+            connection_problem,
+            inspect_server,
+            login_problems,
+        )
+
         try:
             negotiated = inspect_server(campaign, output.waiting, time.time())
             problems += [*login_problems(campaign), *certificate_problems(campaign, negotiated)]
@@ -111,6 +112,9 @@ def command(
         except UserError as error:
             problems += error.problems
     if workers and campaign is not None and ready:
+        from campaign.cli.watching import calling
+        from campaign.sending.inquiries import inspect_workers
+
         try:
             found, answers = inspect_workers(campaign, output.waiting, calling(campaign, output))
             problems += found

@@ -148,7 +148,7 @@ class Output:
 
     def progress(self, doing: str, done: int, of: int) -> None:
         """Show a progress bar on stderr, if that is a terminal."""
-        if self.quiet:
+        if self.quiet or not sys.stderr.isatty():
             return
         with self._lock:
             if self._bar is None or doing != self._doing:

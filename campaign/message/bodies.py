@@ -11,7 +11,6 @@ from jinja2 import Environment, TemplateNotFound
 
 from campaign.errors import Problem, UserError
 from campaign.message.content import Content
-from campaign.message.html import markdown, mjml, plaintext
 from campaign.message.html.images import ImageError, Images, patterns_of
 from campaign.message.html.inliner import Inliner
 from campaign.message.html.preheader import with_preheader
@@ -88,6 +87,8 @@ class Bodies:
         """
         if self._markdown is not None:
             rendered, language = self._markdown.render(context), str(context.get("lang", ""))
+            from campaign.message.html import markdown
+
             html: str | None = markdown.to_html(rendered, title=subject, language=language)
         else:
             html = self._html.render(context) if self._html is not None else None
@@ -100,6 +101,8 @@ class Bodies:
                 html = self._inliner.inline(html)
             html = with_parameters(html, self._content.utm_domains, extras.utm, extras.unsubscribe)
             if text is None:  # inlined, each element says itself whether it is shown
+                from campaign.message.html import plaintext
+
                 text = plaintext.from_html(html)
             html, images = self._images.attach(html, self._shows)
         except UserError as error:
@@ -176,6 +179,8 @@ class Bodies:
 
         def read(name: str) -> tuple[str, str]:
             return self._read(name), shown(self._loader.path(name))
+
+        from campaign.message.html import mjml
 
         converted = mjml.to_html(name, read)
         self._from_mjml = converted.html

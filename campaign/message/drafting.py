@@ -7,7 +7,7 @@ This module is small: who asks for drafts does not load what makes them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol, TypeAlias
@@ -58,7 +58,14 @@ class Drafting:
     def modules(self) -> tuple[str, ...]:
         """What drafts, and what looks."""
         looks = self.looking.modules if self.looking is not None else ()
-        return ("campaign.message.drafter", *looks)
+        return ("campaign.message.drafter", *self._of_bodies(), *looks)
+
+    def _of_bodies(self) -> Iterator[str]:
+        """Yield what some kinds of templates need, so that a worker need not load it."""
+        files, html = self.content.files, "campaign.message.html"
+        yield from (f"{html}.{kind}" for kind in ("markdown", "mjml") if f"templates.{kind}" in files)
+        if "templates.text" not in files:
+            yield f"{html}.plaintext"
 
     def open(self) -> Opened:
         """Compile every template. Raises UserError with all problems."""

@@ -20,7 +20,7 @@ from campaign.errors import Problem, UserError
 from campaign.model import BadRow, Recipient
 from campaign.recipients.asking import ListTemplates, Named, Record
 from campaign.recipients.csvfile import CsvFile
-from campaign.recipients.excel.workbook import Workbook, is_workbook
+from campaign.recipients.excel.recognition import is_workbook
 from campaign.recipients.header import BETWEEN, first_of, missing, odd, read_header, repeated
 from campaign.recipients.table import Table
 from campaign.wording import counted, shown
@@ -40,7 +40,7 @@ class Recipients:
         self.file = shown(self.settings.csv)
         self._campaign = campaign
         self._has_column = not is_template(self.settings.email)  # else `email` is a template
-        self.table: Table = Workbook(campaign) if is_workbook(self.settings.csv) else CsvFile(campaign)
+        self.table = _table(campaign)
         self.excluded = 0
         self._header = read_header(self.table, self.file, self.settings.email)
         self.columns = self._header.columns
@@ -193,3 +193,11 @@ class Recipients:
                 yield self._campaign.problem(
                     f"vars.{name}", f"the list has a column {name!r} too; give one of them another name"
                 )
+
+
+def _table(campaign: CampaignFile) -> Table:
+    if not is_workbook(campaign.recipients.csv):
+        return CsvFile(campaign)
+    from campaign.recipients.excel.workbook import Workbook
+
+    return Workbook(campaign)

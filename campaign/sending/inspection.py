@@ -1,49 +1,26 @@
-"""What `check` learns: all that can be known before sending, and what a session with the server is like.
+"""What `check` learns: all that can be known before sending, and without asking anybody.
 
     inspect(file) -> Inspection: the problems of the file, the list, the templates and every row
-    inspect_server(campaign) -> Negotiated: a session is opened, looked at, and closed
-    login_problems(campaign) -> a warning where the password is missing
-    certificate_problems(campaign, negotiated) -> a warning for a certificate that ends soon
-    inspect_domains(campaign, message) -> Published: what the DNS says of the sender's domains
-    inspect_spam(campaign, chosen) -> Worst: what SpamAssassin says of some messages
-    inspect_workers(campaign, …) -> the answers of workers: whether they have what it needs
 
 No password, token or secret command is run.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from campaign.campaignfile.load import load
 from campaign.campaignfile.models import CampaignFile
-from campaign.checks import spam
-from campaign.checks.dns.domains import Published, look
-from campaign.checks.dns.lookup import Lookup
-from campaign.checks.dns.sender import sender_of
 from campaign.checks.rules import Checks
+from campaign.checks.spam import Sample
 from campaign.delivery import Message
-from campaign.errors import ConnectFailed, Problem, Severity, UserError
+from campaign.errors import Problem, Severity, UserError
 from campaign.ledger import Ledger
-from campaign.ledger.questions import Answer
 from campaign.message.tokens import Secrets
 from campaign.preparation import Progress, Survey, prepare
-from campaign.sending.account import login_of
-from campaign.sending.connection import Connection, LoginRefused
-from campaign.sending.equipment import PATIENCE, ask_workers
 from campaign.sending.guards import unsendable
-from campaign.sending.transport import TLSInfo
-from campaign.smtp import Login
-from campaign.wording import counted
-
-ENDS_SOON = 14
-"""Days before a certificate's end from which on it is warned of."""
-
-_DAY = 86_400  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,33 +41,6 @@ class Inspection:
         return sum(problem.severity is Severity.ERROR for problem in self.problems)
 
 
-@dataclass(frozen=True, slots=True)
-class Negotiated:
-    """A session that was opened.
-
-    `tls` is None on a connection in the clear, `days_left` the whole days until the certificate ends.
-    `size` is the largest message that the server takes, in octets. `login` says what came of it.
-    """
-
-    greeting: str
-    tls: TLSInfo | None
-    days_left: int | None
-    extensions: tuple[str, ...]
-    auth: tuple[str, ...]
-    size: int | None
-    pipelining: bool
-    login: str
-
-
-@dataclass(frozen=True, slots=True)
-class Worst:
-    """The message that SpamAssassin liked least, of so many that it judged."""
-
-    row: int
-    judged: int
-    judgement: spam.Judgement
-
-
 def inspect(file: Path, progress: Progress, jobs: int | None = None, *, choose: bool = False) -> Inspection:
     """Read the campaign file, its list and its templates, and render every row; `choose` some messages.
 
@@ -102,7 +52,7 @@ def inspect(file: Path, progress: Progress, jobs: int | None = None, *, choose: 
         return Inspection(error.problems)
     ledger = Ledger.temporary(campaign.name)
     try:
-        sample = spam.Sample() if choose else None
+        sample = Sample() if choose else None
         checks = Checks(campaign, sample)
         preparation = prepare(campaign, ledger.enrolment(), Secrets.placeholder(), progress, checks, jobs)
         problems = (*unsendable(campaign), *preparation.errors, *checks.report())
@@ -113,132 +63,3 @@ def inspect(file: Path, progress: Progress, jobs: int | None = None, *, choose: 
         return Inspection(error.problems, campaign)
     finally:
         ledger.close()
-
-
-def inspect_server(
-    campaign: CampaignFile, on_silence: Callable[[float, str], None], now: float
-) -> Negotiated:
-    """Open a session, and close it; `now` is in UNIX seconds.
-
-    Raises ConnectFailed, and UserError for a secret that cannot be read.
-    """
-    login, said = _login(campaign)
-    connection = Connection.open(campaign.smtp, login, on_silence=on_silence)
-    session, tls = connection.session, connection.transport.tls
-    extensions = session.extensions
-    negotiated = Negotiated(
-        greeting=session.greeting.text if session.greeting is not None else "",
-        tls=tls,
-        days_left=int((tls.not_after - now) // _DAY) if tls is not None else None,
-        extensions=extensions.keywords,
-        auth=tuple(sorted(extensions.auth)),
-        size=extensions.size,
-        pipelining=extensions.pipelining,
-        login=said,
-    )
-    connection.quit()
-    return negotiated
-
-
-def connection_problem(campaign: CampaignFile, failed: ConnectFailed) -> Problem:
-    """Return why no session could be opened, at the key that names the server, or the password."""
-    secret = campaign.smtp.secret
-    path = secret.key if isinstance(failed, LoginRefused) and secret is not None else "smtp.host"
-    return campaign.problem(path, str(failed), rule="server")
-
-
-def login_problems(campaign: CampaignFile) -> Iterator[Problem]:
-    """Yield a warning if no login was tried for want of a password."""
-    secret = campaign.smtp.secret
-    if _password_is_missing(campaign) and secret is not None:
-        what = (
-            f"the environment variable {secret.env} is not set or empty, so no login was tried; `send` and"
-            " `test` need it"
-        )
-        yield campaign.problem(secret.key, what, Severity.WARNING, "server")
-
-
-def certificate_problems(campaign: CampaignFile, negotiated: Negotiated) -> Iterator[Problem]:
-    """Yield a warning if the server's certificate ends soon."""
-    days = negotiated.days_left
-    if days is not None and days < ENDS_SOON:
-        left = "in less than a day" if days < 1 else f"in {counted(days, 'day')}"
-        what = f"the certificate of {campaign.smtp.host} ends {left}; from then on nothing can be sent"
-        yield campaign.problem("smtp.host", what, Severity.WARNING, "certificate")
-
-
-def inspect_domains(
-    campaign: CampaignFile, message: Message, nameserver: str | None
-) -> tuple[list[Problem], Published]:
-    """Look up the domains that a message is from; `nameserver` as in Lookup. Raises UserError."""
-    published = look(sender_of(campaign, message), Lookup(nameserver))
-    findings = published.findings
-    return [campaign.problem(one.path, one.message, one.severity, "dns") for one in findings], published
-
-
-def inspect_spam(campaign: CampaignFile, chosen: Sequence[Message]) -> tuple[list[Problem], Worst | None]:
-    """Let SpamAssassin judge messages. Raises UserError where it fails."""
-    program = spam.program()
-    if program is None:
-        what = (
-            "SpamAssassin is not installed, so nothing was judged; on Debian and Ubuntu `apt install"
-            " spamassassin` brings it, on macOS `brew install spamassassin`"
-        )
-        return [campaign.problem("templates", what, Severity.NOTE, "spam")], None
-    if not chosen:
-        return [], None
-    judgements = spam.judge([message.content for message in chosen], program)
-    judged = zip(chosen, judgements, strict=True)
-    message, judgement = max(judged, key=lambda one: one[1].points)
-    worst = Worst(message.number, len(chosen), judgement)
-    if not judgement.is_spam:
-        return [], worst
-    what = (
-        f"SpamAssassin calls row {worst.row} spam: {judgement.points:g} points, {judgement.required:g} are"
-        f" enough; most for {judgement.hits[0].rule}"
-    )
-    return [campaign.problem("templates", what, Severity.WARNING, "spam")], worst
-
-
-def inspect_workers(
-    campaign: CampaignFile, waiting: Callable[[float, str], None], call: Callable[[], None]
-) -> tuple[list[Problem], list[Answer]]:
-    """Ask the workers of a campaign's ledger whether they have what it needs; see `ask_workers`.
-
-    Raises UserError where there is no ledger yet, or its server cannot be reached.
-    """
-    if campaign.workers is None:
-        what = "it has no `workers:`: `campaign send` sends it by itself, and there is nobody to ask"
-        raise UserError(campaign.problem("workers", what, rule="workers"))
-    ledger = Ledger.open(campaign.ledger, campaign.name, campaign.file, create=False)
-    try:
-        answers = ask_workers(ledger, campaign, waiting, call)
-    finally:
-        ledger.close()
-    if not answers:
-        what = f"no worker has answered within {PATIENCE:.0f} s: `campaign work` does while it runs"
-        return [campaign.problem("workers", what, Severity.WARNING, "workers")], answers
-    return [
-        campaign.problem("workers", f"{answer.host} {answer.pid}: {what}", rule="workers")
-        for answer in answers
-        for what in answer.missing
-    ], answers
-
-
-def _password_is_missing(campaign: CampaignFile) -> bool:
-    """Whether the password's environment variable is not set, or empty."""
-    smtp = campaign.smtp
-    env = smtp.secret.env if smtp.username is not None and smtp.secret is not None else None
-    return env is not None and not os.environ.get(env)
-
-
-def _login(campaign: CampaignFile) -> tuple[Login | None, str]:
-    """Return the login to try, and what to say of it once the session is open."""
-    smtp = campaign.smtp
-    if smtp.username is None or smtp.secret is None:
-        return None, "none is configured"
-    if smtp.secret.command is not None:
-        return None, "not tried: check runs no command; `campaign test` does"
-    if _password_is_missing(campaign):
-        return None, f"not tried: the environment variable {smtp.secret.env} is not set"
-    return login_of(campaign)(), f"worked, as {smtp.username}"

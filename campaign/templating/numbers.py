@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Iterator
 from decimal import ROUND_HALF_UP, Decimal, localcontext
+from functools import cache
 
 from jinja2 import Undefined
 
@@ -38,6 +39,7 @@ _CURRENCY = rf"(?:[A-Z]{{0,2}}[$¢£¤¥฿₡₦₩₪₫€₭₮₱₲₴₵�
 _SPACE = "[ \u00a0\u2009\u202f]?"
 
 
+@cache
 def _pattern(decimal: str) -> re.Pattern[str]:
     groups = "|".join(rf"[0-9]{{1,3}}(?:{re.escape(mark)}[0-9]{{3}})+" for mark in _GROUPS[decimal])
     if decimal == ".":  # India's 12,34,567
@@ -51,7 +53,6 @@ def _pattern(decimal: str) -> re.Pattern[str]:
     )
 
 
-_NUMBER = {decimal: _pattern(decimal) for decimal in _GROUPS}
 _DEFAULT = object()
 
 
@@ -90,7 +91,7 @@ def number(value: object, decimal: str = ".") -> int | float:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return _finite(value)
     text = _text(value).strip()
-    found = _NUMBER[decimal].fullmatch(text) if len(text) <= LONGEST else None
+    found = _pattern(decimal).fullmatch(text) if len(text) <= LONGEST else None
     if found is None:
         raise Unreadable(value, "is no number", _hint(text, decimal))
     whole = re.sub(r"[^0-9]", "", found["whole"] or "0")
@@ -185,7 +186,7 @@ def _hint(text: str, decimal: str) -> str:
     if len(text) > LONGEST:
         return ""
     for other, call in ((",", "|number(decimal=',')"), (".", "|number")):
-        if other != decimal and _NUMBER[other].fullmatch(text):
+        if other != decimal and _pattern(other).fullmatch(text):
             return f"{call} reads it"
     return ""
 

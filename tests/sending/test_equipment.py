@@ -17,7 +17,7 @@ from campaign.errors import UserError
 from campaign.sending import equipment
 from campaign.sending.accounts import load_accounts
 from campaign.sending.equipment import Needs, missing
-from campaign.sending.inspection import inspect_workers
+from campaign.sending.inquiries import inspect_workers
 from tests.folder import write_campaign
 from tests.message.test_dkim import key_of, pem
 from tests.servers.postgresql import PostgreSQL

@@ -6,30 +6,20 @@ import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from itertools import islice
-from pathlib import Path
 
 from campaign.campaignfile.models import CampaignFile
-from campaign.campaignfile.octets import MOST_OF_A_LIST, open_file
+from campaign.campaignfile.octets import open_file
 from campaign.errors import Problem, UserError
 from campaign.recipients.excel.parts import LARGEST, Parts, Relation, Unreadable
+from campaign.recipients.excel.recognition import OLE
 from campaign.recipients.excel.sheet import Sheet, letters_of
 from campaign.recipients.excel.strings import Strings
 from campaign.recipients.excel.styles import number_formats
 from campaign.recipients.table import Rows
 from campaign.wording import shown
 
-_ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 _TITLE_ROWS = 10  # in which a header is looked for
 _LISTED = 20  # sheets that a sentence names
-
-
-def is_workbook(path: Path) -> bool:
-    """Whether a file begins as workbooks do; false where it cannot be read."""
-    try:
-        with open_file(path, MOST_OF_A_LIST) as file:
-            return file.read(4) in (_ZIP, _OLE)
-    except OSError:
-        return False
 
 
 class Workbook:
@@ -93,7 +83,7 @@ class Workbook:
     def _opened(self) -> Iterator[Sheet]:
         try:
             with open_file(self._settings.csv, LARGEST) as file:
-                if file.read(4) == _OLE:
+                if file.read(4) == OLE:
                     raise Unreadable("it is encrypted, or an .xls; save it as .xlsx without a password")
                 parts = Parts(file)
                 main = _main_part(parts)
