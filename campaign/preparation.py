@@ -16,7 +16,7 @@ from typing import Protocol
 
 from campaign.campaignfile.models import CampaignFile
 from campaign.delivery import Message
-from campaign.errors import Overrun, Problem, RowRanges, UserError
+from campaign.errors import Overrun, Problem, RowRanges, Rows, UserError
 from campaign.ledger.protocols import Enrolment, Plan
 from campaign.message.drafting import Looking
 from campaign.message.drafts import Looked
@@ -96,13 +96,18 @@ def _with_rows(problem: Problem, ranges: RowRanges) -> Problem:
 class Blank:
     """What is blank in some rows; the first of them stands in `line`."""
 
-    rows: int = 0
+    ranges: RowRanges = field(default_factory=RowRanges)
     line: int = 0
 
-    def see(self, line: int) -> None:
+    @property
+    def rows(self) -> Rows:
+        """The rows."""
+        return self.ranges.rows
+
+    def see(self, row: Recipient) -> None:
         """Take note of a row."""
-        self.rows += 1
-        self.line = self.line or line
+        self.ranges.add(row.number)
+        self.line = self.line or row.line
 
 
 @dataclass(slots=True)
@@ -292,10 +297,10 @@ def _surveyed(
         else:
             for column in shown:
                 if not row.row[column].strip():
-                    survey.blank.setdefault(column, Blank()).see(row.line)
+                    survey.blank.setdefault(column, Blank()).see(row)
             for number, column in files:
                 if not row.row[column].strip():
-                    survey.no_file.setdefault((number, column), Blank()).see(row.line)
+                    survey.no_file.setdefault((number, column), Blank()).see(row)
         yield row
     progress("reading", recipients.size, recipients.size)
 

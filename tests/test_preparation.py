@@ -297,7 +297,7 @@ def test_blank_cells_that_a_template_prints(prepared: Prepare) -> None:
     people = "email,first,last,note\nann@x.test,Ann,,\nben@x.test, ,,\ncat@x.test,,C,\n"
     found = prepared(people, "Dear {{ first }} {% if last %}{{ last }}{% endif %}")
     (column,) = found.survey.blank
-    assert (column, found.survey.blank[column].rows, found.survey.blank[column].line) == ("first", 2, 3)
+    assert (column, found.survey.blank[column].rows.count, found.survey.blank[column].line) == ("first", 2, 3)
 
 
 def test_a_list_of_nobody(prepared: Prepare) -> None:

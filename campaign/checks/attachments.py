@@ -34,11 +34,13 @@ class Check(Rule):
                 continue  # a list may be empty
             if not _EXPRESSIONS.fullmatch(entry.path.strip()):
                 continue  # `files/.pdf`, which is not there, is an error of the row
+            rows = counted(blank.rows.count, "row")
             yield self.warn_list(
-                f"{column} is blank in {counted(blank.rows, 'row')}, and entry {number + 1} of attachments is"
+                f"{column} is blank in {rows}, and entry {number + 1} of attachments is"
                 " named by it: their mail goes without the file; if that is meant, write {% if … %}"
                 " around the path",
                 blank.line,
+                blank.rows,
             )
         for number, attachment in enumerate(surveyed.campaign.attachments):
             path, name = (

@@ -25,8 +25,10 @@ class Check(Rule):
             name = column if column.isidentifier() and column not in RESERVED else f"{ROW}[{column!r}]"
             place = surveyed.renderer.shown[column]
             where = f"{place.file}:{place.line}" if place.line is not None else place.file
+            rows = counted(blank.rows.count, "row")
             yield self.warn_list(
-                f"{column} is blank in {counted(blank.rows, 'row')}, and a template prints it ({where});"
+                f"{column} is blank in {rows}, and a template prints it ({where});"
                 f" write {{{{ {name} or '…' }}}}",
                 blank.line,
+                blank.rows,
             )

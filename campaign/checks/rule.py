@@ -10,7 +10,7 @@ from campaign.checks.checked import Checked, Surveyed
 from campaign.checks.finding import Finding
 from campaign.checks.found import Found
 from campaign.checks.seen import Seen
-from campaign.errors import Problem, Severity
+from campaign.errors import Problem, Rows, Severity
 from campaign.model import Recipient
 
 MOST_FOUND = 30
@@ -68,6 +68,6 @@ class Rule:
         """Return a warning at any place of the campaign file."""
         return self.at(surveyed.campaign.problem(path, ""), message)
 
-    def warn_list(self, message: str, line: int | None = None) -> Problem:
-        """Return a warning at a line of the list."""
-        return self.at(Problem("", self.checked.facts.list, line), message)
+    def warn_list(self, message: str, line: int | None = None, rows: Rows | None = None) -> Problem:
+        """Return a warning at a line of the list; `rows` have what it says."""
+        return self.at(Problem("", self.checked.facts.list, line, rows=rows), message)

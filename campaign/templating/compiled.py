@@ -220,6 +220,8 @@ class Closure:
             name: _at(self._places[key], line)
             for key, use in reversed(self._uses.items())
             for name, line in use.printed.items()
+            # Where another cell decides whether it is printed, a blank one may be meant.
+            if any(columns.isdisjoint(tests) for tests in use.under.get(name, ()))
         }
         return Text(
             columns=columns,

@@ -16,6 +16,7 @@ import jinja2
 
 from campaign.errors import Overrun, Problem, UserError
 from campaign.templating.dialects import explained, unclosed_comment
+from campaign.templating.grammar import fault
 from campaign.templating.names import ROW, Names
 from campaign.templating.numbers import Unreadable
 from campaign.templating.processes.limits import MUCH_MEMORY
@@ -122,8 +123,10 @@ def syntax(error: jinja2.TemplateSyntaxError, source: str, names: Names) -> tupl
     what = (error.message or "this cannot be read").rstrip(".")
     if "end of comment" in what and (unclosed := unclosed_comment(source)) is not None:
         return unclosed
-    said = explained(source, error.lineno, names)
-    return error.lineno, f"template syntax: {said or what}"
+    if said := explained(source, error.lineno, names):
+        return error.lineno, f"template syntax: {said}"
+    line, said = fault(source, error.lineno, what)
+    return line, f"template syntax: {said}"
 
 
 def unknown(name: str, source: str, line: int, names: Names) -> str:

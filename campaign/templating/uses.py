@@ -10,9 +10,9 @@ class Uses:
 
     `loaded` and `columns`: name to first line, unless a `default` stands for it. `defined`: asked
     with `is defined`. `tested`: something is done for a blank one. `printed`: the first line that
-    prints it. `read_at`: line to the names that it reads; `subjects`: line, and a filter or an attribute
-    in it, to the names that it is applied to. `whole_row`: it reads `row` otherwise than by a name in
-    `columns`.
+    prints it; `under`: of each place that does, the names on which an `if` makes it depend.
+    `read_at`: line to the names that it reads; `subjects`: line, and a filter or an attribute in it, to
+    the names that it is applied to. `whole_row`: it reads `row` otherwise than by a name in `columns`.
     """
 
     def __init__(self, tree: nodes.Template) -> None:
@@ -22,6 +22,8 @@ class Uses:
         self.defined: set[str] = set()
         self.tested: set[str] = set()
         self.printed: dict[str, int] = {}
+        self.under: dict[str, list[frozenset[str]]] = {}
+        self._tests: frozenset[str] = frozenset()  # of the branches that are being visited
         self.read_at: dict[int, set[str]] = {}
         self.subjects: dict[tuple[int, str], set[str]] = {}
         self._visit(tree, printed=False, optional=False)
@@ -42,6 +44,7 @@ class Uses:
             self.read_at.setdefault(node.lineno, set()).add(name)
             if printed:
                 self.printed.setdefault(name, node.lineno)
+                self.under.setdefault(name, []).append(self._tests)
             if not optional:
                 (self.columns if column else self.loaded).setdefault(name, node.lineno)
         if isinstance(node, nodes.Filter | nodes.Getattr) and node.node is not None:
@@ -60,7 +63,8 @@ class Uses:
                 self.defined |= _names_in(node.node)
                 optional = True
             case nodes.If() | nodes.CondExpr():
-                self.tested |= _names_in(node.test)
+                self._branch(node, printed=printed, optional=optional)
+                return
             case nodes.Or():
                 self.tested |= _names_in(node.left)
             case nodes.Output():
@@ -71,6 +75,31 @@ class Uses:
             # A filter's arguments are its own: {{ a|default(b) }} needs b.
             inherits = not isinstance(node, nodes.Filter) or child is node.node
             self._visit(child, printed=printed, optional=optional and inherits)
+
+    def _branch(self, node: nodes.If | nodes.CondExpr, *, printed: bool, optional: bool) -> None:
+        """Visit a condition: what a branch prints depends on it, unless each branch prints it."""
+        branches: list[list[nodes.Node]]
+        if isinstance(node, nodes.If):
+            tests = [node.test, *(other.test for other in node.elif_)]
+            branches = [[*node.body], *([*other.body] for other in node.elif_), [*node.else_]]
+        else:
+            tests, branches = [node.test], [[node.expr1], [node.expr2] if node.expr2 is not None else []]
+        for test in tests:
+            self.tested |= _names_in(test)
+            self._visit(test, printed=False, optional=optional)
+        outer, under = self._tests, self.under
+        self._tests = outer.union(*map(_names_in, tests))
+        everywhere: set[str] | None = None
+        for branch in branches:
+            self.under = {}
+            for child in branch:
+                self._visit(child, printed=printed, optional=optional)
+            everywhere = set(self.under) if everywhere is None else everywhere & set(self.under)
+            for name, places in self.under.items():
+                under.setdefault(name, []).extend(places)
+        self._tests, self.under = outer, under
+        for name in everywhere or ():
+            under[name].append(outer)
 
 
 def _name(node: nodes.Node) -> tuple[str | None, bool]:

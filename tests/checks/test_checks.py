@@ -107,6 +107,40 @@ def test_blank(said: Said, text: str, name: str) -> None:
     assert said("blank", text=text) == []
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{% if x %}{{ first }}{% endif %}",
+        "{% if x == 'a' %}a{% elif x == 'b' %}{{ first }}{% else %}c{% endif %}",
+        "{{ first if x else 'you' }}",
+        "{% if row['x'] %}{% for a in 'ab' %}{{ first }}{% endfor %}{% endif %}",
+    ],
+)
+def test_a_blank_cell_that_another_cell_guards_may_be_meant(said: Said, text: str) -> None:
+    people = "email,first,x\nann@x.test,Ann,a\nben@x.test,,\n"
+    assert said("blank", people, text) == []
+    (only,) = said("blank", people, text + "{{ first }}")
+    assert "first is blank in 1 row" in only
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{% if x %}{{ first }}{% else %}Hi {{ first }}{% endif %}",
+        "{% if kind %}{{ first }}{% endif %}",  # one of the vars, which is the same in every row
+        "{% if x %}{% endif %}{{ first }}",
+    ],
+)
+def test_a_blank_cell_that_is_printed_all_the_same(said: Said, text: str) -> None:
+    people = "email,first,x\nann@x.test,Ann,a\nben@x.test,,\n"
+    assert len(said("blank", people, text, vars={"kind": "a"})) == 1
+
+
+def test_blank_names_its_rows(found: Found) -> None:
+    (only,) = found("blank", "email,first\n" + "".join(f"p{n}@x.test,\n" for n in range(3)))
+    assert only.rows == Rows(3, ((1, 3),))
+
+
 def test_blank_counts_rows(said: Said) -> None:
     (only,) = said("blank", "email,first\n" + "".join(f"p{n}@x.test,\n" for n in range(3)))
     assert only.startswith("list.csv:2: warning: first is blank in 3 rows, and")
