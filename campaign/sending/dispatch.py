@@ -24,7 +24,9 @@ from campaign.sending.gate import Gate
 from campaign.verdict import judge, words
 from campaign.wording import counted
 
-CLAIMS = 64  # rows claimed at once; what is not sent of them goes back
+CLAIMS = 64  # rows claimed at once, at most; what is not sent of them goes back
+_FEW_CLAIMS = 8  # at first, and where a message takes long: other machines may want the rest
+_SOON = SECOND // 2  # in which claims are used up where more are claimed the next time
 _IN_A_ROW = 3
 _LATELY = 20  # verdicts by which it is told whether others are accepted around a row
 
@@ -77,6 +79,8 @@ class Dispatch:
         self._left = limit
         self._lock = threading.RLock()  # a signal's handler may stop the run while this thread has it
         self._claims: deque[Claim] = deque()
+        self._most = _FEW_CLAIMS  # rows claimed the next time
+        self._claimed_at = 0
         self._out = 0  # rows that a connection has
         self._throttles = 0
         self._put_off = 0  # rows in a row that a policy put off at RCPT
@@ -106,7 +110,7 @@ class Dispatch:
                 return None
             if not self._claims:
                 # Who was greylisted waits for their time, and then goes first: each new row is put off too.
-                self._claims.extend(self._run.claim(utc, CLAIMS, again_first=self._throttles > 0))
+                self._claims.extend(self._run.claim(utc, self._size(now), again_first=self._throttles > 0))
             if not self._claims:
                 return self._nothing_due(utc)
             self._out += 1
@@ -195,6 +199,12 @@ class Dispatch:
     def _is_finished(self, utc: int) -> bool:
         """Whether nothing is left to send, now or later."""
         return not self._out and not self._claims and self._run.next_due(utc) is None
+
+    def _size(self, now: int) -> int:
+        """Return how many rows to claim: those of about a second."""
+        took, self._claimed_at = now - self._claimed_at, now
+        self._most = min(2 * self._most, CLAIMS) if took < _SOON else max(self._most // 2, _FEW_CLAIMS)
+        return self._most
 
     def _nothing_due(self, utc: int) -> Later | None:
         due = self._run.next_due(utc)

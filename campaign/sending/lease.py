@@ -19,7 +19,7 @@ from campaign.ledger.protocols import Run
 from campaign.model import SECOND
 from campaign.sending.account import scope_of
 
-HEARTBEAT = 5.0  # seconds between two renewals
+HEARTBEAT = 2.0  # seconds between two renewals
 _LOOK = 1.0  # seconds between two looks whether the lease is free
 
 Told = Callable[[float, str], None]

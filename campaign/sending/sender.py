@@ -37,7 +37,7 @@ from campaign.smtp import Login
 from campaign.wording import counted
 
 _SLICE = 0.25  # seconds after which the run looks whether it should stop
-_HEARTBEAT = 5 * SECOND
+_HEARTBEAT = 2 * SECOND
 _LONG_LOCK = 60.0  # seconds for which a locked ledger is told of, and then again
 _GRACE = 2.0  # seconds that a thread has to end in when the run must stop at once
 

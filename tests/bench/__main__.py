@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from tests.bench import table
 from tests.bench.place import Place, opened
 from tests.bench.turns import Comparison
-from tests.bench.workloads import commands, rows, sends, stages
+from tests.bench.workloads import commands, rows, sends, stages, workers
 
 WORKLOADS: dict[str, Callable[[Place], Iterator[Comparison]]] = {
     "stages": stages.stages,
@@ -25,6 +25,7 @@ WORKLOADS: dict[str, Callable[[Place], Iterator[Comparison]]] = {
     "resume": rows.resume,
     "start": commands.start,
     "ledger": commands.ledger,
+    "workers": workers.workers,
 }
 
 

@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,12 +72,21 @@ def run(
 def processor_so_far() -> float:
     """Return the processor time of this process and of all its children, ended or not, in seconds."""
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime + _used(_descendants(os.getpid()))
+
+
+def processor_of(pid: int) -> float:
+    """Return the processor time of a process and of all its children, ended or not, in seconds."""
+    return _used([pid, *_descendants(pid)])
+
+
+def _used(pids: Iterable[int]) -> float:
     ticks = 0
-    for pid in _descendants(os.getpid()):
+    for pid in pids:
         with contextlib.suppress(OSError):
             # proc_pid_stat(5): utime, stime, cutime, cstime, counted from behind the name.
             ticks += sum(map(int, _stat(pid)[11:15]))
-    return time.process_time() + ended.ru_utime + ended.ru_stime + ticks / os.sysconf("SC_CLK_TCK")
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _descendants(root: int) -> list[int]:

@@ -50,6 +50,8 @@ def lines(comparison: Comparison) -> Iterable[str]:
             f"  {one.name:42}{one.count:>10,}{_time(one.wall):>12}{_time(one.processor):>12}"
             f"{ratios[0]:>8}{ratios[1]:>8}" + (f"{one.peak / 1e6:>7.0f} MB" if memory else "")
         )
+    for note in comparison.notes:
+        yield f"  {note}"
 
 
 def _time(seconds: float) -> str:
@@ -65,6 +67,7 @@ def machine_readable(comparison: Comparison) -> dict[str, Any]:
     return {
         "workload": comparison.workload,
         "wanted": comparison.wanted,
+        "notes": comparison.notes,
         "figures": [_figure(comparison, one) for one in comparison.figures],
     }
 

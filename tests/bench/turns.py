@@ -44,11 +44,15 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What came out of turns. The first contender is ours, and `wanted` what its ratios should be."""
+    """What came out of turns. The first contender is ours, and `wanted` what its ratios should be.
+
+    `notes` tell more of what was measured.
+    """
 
     workload: str
     figures: tuple[Figures, ...]
     wanted: str = ""
+    notes: tuple[str, ...] = ()
 
     def wall_ratio(self, peer: Figures) -> float:
         """How many times our time a peer takes."""

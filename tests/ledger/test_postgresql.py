@@ -212,6 +212,17 @@ def test_a_run_goes_on_when_its_connections_were_cut(ledger: Ledger, location: P
     assert run.record((), (intent(ANNA), intent(BEN))) == {ANNA, BEN}
 
 
+def test_what_is_done_together_is_done_or_not(ledger: Ledger) -> None:
+    connection = connection_of(ledger)
+    insert = ("INSERT INTO settings VALUES (%s, '')", ("one",))
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        connection.together([insert, insert])
+    assert connection.setting("one") is None
+    connection.together([insert, ("SELECT 1", ())], durable=False)
+    assert connection.setting("one") == ""
+    assert connection.row("SHOW synchronous_commit") == ("on",)  # it was off for that alone
+
+
 def cut(location: PostgresLocation) -> None:
     with psycopg.connect(location.address, autocommit=True) as other:
         other.execute(

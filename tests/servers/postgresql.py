@@ -88,9 +88,14 @@ class PostgreSQL:
         """Remove a database, whoever is connected to it."""
         self._sql(f"DROP DATABASE {location.url.partition('///')[2].partition('?')[0]} WITH (FORCE)")
 
+    @property
+    def pid(self) -> int:
+        """The postmaster's process."""
+        return int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the postmaster."""
-        os.kill(int((self.folder / "data" / "postmaster.pid").read_text().split()[0]), number)
+        os.kill(self.pid, number)
 
     def _sql(self, statement: str) -> None:
         with psycopg.connect(self.location("postgres").address, autocommit=True) as connection:

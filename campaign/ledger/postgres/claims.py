@@ -11,12 +11,14 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from campaign import clock
 from campaign.address import fold
 from campaign.ledger.planning import recipient
 from campaign.ledger.postgres.database import Database
 from campaign.ledger.postgres.recording import lease_lost
-from campaign.ledger.protocols import Claim, row_and_copy
-from campaign.model import Recipient
+from campaign.ledger.postgres.schema import suppressed
+from campaign.ledger.protocols import Claim, copy_key, row_and_copy
+from campaign.model import SECOND, Recipient
 
 _RECIPIENT = "m.layout, m.number, m.line, m.key, m.email, m.name, m.fields, m.identity"
 _WAITS = "status IN ('pending', 'deferred')"
@@ -32,6 +34,8 @@ class Claims:
         self._longest_delay = longest_delay
         self._claimed: set[str] = set()
         self._connected = database.connected  # when all that was claimed was known
+        self._due: set[str] = set()  # those that were due when it was looked last
+        self._looked_at = 0  # on `clock.steady`; 0: before the last claim
         self._layouts: dict[int, tuple[str, ...]] = {}
 
     def claim(self, now: int, count: int, *, again_first: bool = False) -> list[Claim]:
@@ -51,6 +55,7 @@ class Claims:
                 claim = Claim(self._recipient(rest), attempts, spared, frozenset(settled.get(row_id, ())))
                 self._claimed.add(claim.key)
                 claims.append(claim)
+        self._looked_at = 0
         return claims
 
     def _held(self, statement: str, parameters: dict[str, Any]) -> list[Any]:
@@ -99,6 +104,18 @@ class Claims:
                 settled.setdefault(message, set()).add(str(folded))
         return settled
 
+    def is_due(self, key: str) -> bool:
+        """Whether a row or copy that this run has claimed waits still, and is not suppressed.
+
+        All of them are looked at together, and what was seen is believed for a second.
+        """
+        now = clock.steady()
+        if now - self._looked_at > SECOND:
+            self._looked_at = now
+            found = self._database.patiently(lambda: self._database.rows(_DUE, self._of))
+            self._due = {copy_key(row, copy) if copy else row for row, copy in found}
+        return key in self._due
+
     def unclaim(self, keys: Sequence[str]) -> None:
         """Let go of rows that were claimed and not sent."""
         self._claimed.difference_update(keys)
@@ -143,14 +160,23 @@ WITH due AS (
 UPDATE messages m SET claim = %(run)s FROM due WHERE m.id = due.id
 RETURNING m.due_at, m.number, m.id, m.attempts, m.spared, m.message_id IS NOT NULL, {_RECIPIENT}
 """
+# Row by row: few copies wait, and there may be a million rows.
+_ROW_OF_COPY = "LATERAL (SELECT campaign, status FROM messages WHERE id = c.message OFFSET 0) m"
 _CLAIM_COPIES = f"""
 WITH due AS (
-    SELECT c.id FROM copies c JOIN messages m ON m.id = c.message WHERE c.{_WAITS} AND c.claim IS NULL
+    SELECT c.id FROM copies c, {_ROW_OF_COPY} WHERE c.{_WAITS} AND c.claim IS NULL
         AND c.due_at <= %(moment)s AND m.campaign = %(campaign)s AND m.status = 'accepted' AND {_UNENDED}
         ORDER BY c.due_at LIMIT %(count)s FOR UPDATE OF c SKIP LOCKED
 )
 UPDATE copies c SET claim = %(run)s FROM due, messages m WHERE c.id = due.id AND m.id = c.message
 RETURNING c.due_at, c.address, c.attempts, {_RECIPIENT}
+"""
+_DUE = f"""
+SELECT m.key, '' FROM messages m
+WHERE m.claim = %(run)s AND m.{_WAITS} AND NOT {suppressed("m", "%(campaign)s")}
+UNION ALL
+SELECT m.key, c.address FROM copies c JOIN messages m ON m.id = c.message
+WHERE c.claim = %(run)s AND c.{_WAITS} AND m.status = 'accepted' AND NOT {suppressed("c", "%(campaign)s")}
 """
 _RELEASE_ROWS = """
 UPDATE messages SET claim = NULL WHERE campaign = %(campaign)s AND claim = %(run)s AND key = ANY(%(rows)s)
@@ -164,6 +190,6 @@ WHERE c.message = m.id AND c.folded = r.folded AND c.claim = %(run)s
 _NEXT_DUE = f"""
 SELECT least(
     (SELECT min(due_at) FROM messages WHERE campaign = %(campaign)s AND {_WAITS} AND claim IS NULL),
-    (SELECT min(c.due_at) FROM copies c JOIN messages m ON m.id = c.message WHERE c.{_WAITS}
+    (SELECT min(c.due_at) FROM copies c, {_ROW_OF_COPY} WHERE c.{_WAITS}
         AND c.claim IS NULL AND m.campaign = %(campaign)s AND m.status = 'accepted'))
 """

@@ -104,6 +104,8 @@ class Database:
                     "SELECT set_config('synchronous_commit', 'on', false)"
                     " WHERE current_setting('synchronous_commit') = 'off'"
                 )
+                # To plan what is done for each message takes longer than to do it.
+                connection.execute("SET plan_cache_mode = force_generic_plan")
             except BaseException:
                 connection.close()
                 raise
@@ -197,9 +199,10 @@ class Database:
         `durable`: it survives a crash of the server; without, only the next durable commit makes it so.
         """
         with self.lock, self._translated():
-            with self._connection.pipeline(), self._connection.transaction():
+            # What stands before a pipeline's end is one transaction (libpq, "Pipeline Mode").
+            with self._connection.pipeline():
                 if not durable:
-                    self._execute("SET LOCAL synchronous_commit = off", ())
+                    self._execute("SELECT set_config('synchronous_commit', 'off', true)", ())
                 cursors = [self._execute(statement, parameters) for statement, parameters in statements]
             return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
 

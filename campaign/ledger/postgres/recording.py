@@ -106,31 +106,24 @@ class Recorder:
 
     def _try(self, results: Sequence[Result], intents: Sequence[Intent]) -> tuple[set[str], bool]:
         settle = list(self._writes.settle(results)) if results else []
+        hold = list(self._writes.hold(results))
         intend = list(self._writes.intend(intents))
         release = self._aged(results)
         mark = (_MARK, (self._number, self._run_id))
-        found = self._database.together([mark, *settle, *intend, *release], durable=bool(intents))
-        alive = bool(found[0] and found[0][0][0])
-        self._count_held(settle, found[1 : 1 + len(settle)])
+        found = self._database.together([mark, *settle, *hold, *intend, *release], durable=bool(intents))
+        unknown = found[1] if settle else []
+        behind = found[1 + len(settle) :]
+        self._held += sum(map(len, behind[: len(hold)]))
         if release:
             self._since_release = 0
             self._held -= len(found[-1])
-        granted = {
-            intents[place].key
-            for rows in found[1 + len(settle) : 1 + len(settle) + len(intend)]
-            for (place,) in rows
-        }
-        self._follow_up(results, found[len(settle)] if settle else [], intents, granted)
-        return granted, alive
+        granted = {intents[place].key for rows in behind[len(hold) :][: len(intend)] for (place,) in rows}
+        self._follow_up(results, unknown, intents, granted)
+        return granted, bool(found[0] and found[0][0][0])
 
     def _aged(self, results: Sequence[Result]) -> list[Statement]:
         self._since_release += sum(result.verdict in JUDGED for result in results)
         return [self._writes.release_aged()] if self._held and self._since_release >= _RELEASE_EVERY else []
-
-    def _count_held(self, statements: Sequence[Statement], found: Sequence[list[Row]]) -> None:
-        # The events come before the unknown keys, and give a row for each suppression.
-        if len(statements) > 1 and "held" in statements[-2][1]:
-            self._held += len(found[-2])
 
     def _follow_up(
         self, results: Sequence[Result], unknown: list[Row], intents: Sequence[Intent], granted: set[str]

@@ -179,6 +179,8 @@ class PostgresRun:
     @_patiently
     def is_due(self, key: str) -> bool:
         """Whether a claimed row or copy is still to be sent. Only an intent that holds makes that certain."""
+        if self._claims.is_due(key):
+            return True
         row, copy = row_and_copy(key)
         found = self.database.row(
             _COPY_IS_DUE if copy else _ROW_IS_DUE, {**self._of, "row": row, "copy": fold(copy)}

@@ -1,13 +1,14 @@
 """What is written while messages are sent: results and intents → statements for one round trip.
 
-Each statement takes all results or intents at once, as arrays. A row becomes `in_flight` only where its
-run has no end, and its campaign is sent (`ALIVE`), has claimed it, and nobody has suppressed it. An
-answer settles its own attempt also where the run was ended meanwhile: the row is `in_doubt` by then, and
-still says whose it was.
+Each statement takes all results or intents at once, as one JSON text: psycopg takes longer over arrays. A
+row becomes `in_flight` only where its run has no end, and its campaign is sent (`ALIVE`), has claimed it,
+and nobody has suppressed it. An answer settles its own attempt also where the run was ended meanwhile: the
+row is `in_doubt` by then, and still says whose it was.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 
 from campaign.address import fold
@@ -40,88 +41,67 @@ class Writes:
         self.skew = 0
 
     def settle(self, results: Sequence[Result]) -> Iterable[Statement]:
-        """Yield what records results. The last statement gives the keys that no row has."""
+        """Yield what records results. The first statement gives the keys that no row has."""
         split = [(*row_and_copy(result.key), result) for result in results]
-        rows = [(row, result) for row, copy, result in split if not copy]
-        if rows:
-            yield _SETTLE_ROWS, {**self._of, **self._settled_rows(rows)}
+        yield _SETTLE, {**self._of, "told": json.dumps(list(self._told(split)))}
         copies = [
             (row, outcome, result.settled_at)
             for row, copy, result in split
             for outcome in (result.outcomes if copy else result.outcomes[1:])
         ]
         if copies:
-            parameters = {**self._of, **self._settled_copies(copies)}
+            parameters = {**self._of, "copies": json.dumps(list(map(self._copy, copies)))}
             yield _SETTLE_COPIES, parameters
             yield _ADD_COPIES, parameters
-        # Of what got no answer, nothing is told.
-        told = [
-            (row, result)
-            for row, _, result in split
-            if result.outcomes[0].status is not Status.PENDING or result.outcomes[0].reply
-        ]
-        if told:
-            yield _TELL, {**self._of, **self._told(told)}
-        yield _UNKNOWN, {**self._of, "rows": [row for row, _, _ in split]}
 
-    def _settled_rows(self, rows: Sequence[tuple[str, Result]]) -> dict[str, object]:
-        own = [result.outcomes[0] for _, result in rows]
+    def _told(self, split: Sequence[tuple[str, str, Result]]) -> Iterable[dict[str, object]]:
+        """Yield each address's outcome: what it does to its row, and the event that it is."""
+        for row, copy, result in split:
+            # Of what got no answer, nothing is told.
+            told = result.status is not Status.PENDING or bool(result.reply)
+            for place, outcome in enumerate(result.outcomes if told else result.outcomes[:1]):
+                yield {
+                    "key": row,
+                    "own": place == 0 and not copy,
+                    "told": told,
+                    "address": outcome.address,
+                    **self._outcome(outcome),
+                    "spared": int(result.spared),
+                    "settled": result.settled_at + self.skew,
+                    "verdict": str(result.verdict) if place == 0 and result.verdict in JUDGED else None,
+                }
+
+    def _outcome(self, outcome: Outcome) -> dict[str, object]:
         return {
-            "rows": [row for row, _ in rows],
-            **self._outcomes(own),
-            "spared": [int(result.spared) for _, result in rows],
-            "settled": [result.settled_at + self.skew for _, result in rows],
+            "status": str(outcome.status),
+            "reply": outcome.reply,
+            "due": outcome.due_at + self.skew,
+            "charged": int(outcome.charged),
         }
 
-    def _outcomes(self, outcomes: Sequence[Outcome]) -> dict[str, object]:
-        return {
-            "statuses": [str(outcome.status) for outcome in outcomes],
-            "replies": [outcome.reply for outcome in outcomes],
-            "due": [outcome.due_at + self.skew for outcome in outcomes],
-            "charged": [int(outcome.charged) for outcome in outcomes],
-        }
+    def _copy(self, one: tuple[str, Outcome, int]) -> dict[str, object]:
+        row, outcome, settled_at = one
+        compared = self._compared(outcome.address)
+        return {"key": row, **compared, **self._outcome(outcome), "settled": settled_at + self.skew}
 
-    def _settled_copies(self, copies: Sequence[tuple[str, Outcome, int]]) -> dict[str, object]:
-        outcomes = [outcome for _, outcome, _ in copies]
-        return {
-            "rows": [row for row, _, _ in copies],
-            **self._outcomes(outcomes),
-            **self._compared([outcome.address for outcome in outcomes]),
-            "settled": [settled_at + self.skew for _, _, settled_at in copies],
-        }
+    def _compared(self, address: str) -> dict[str, object]:
+        found = forms(self._secret, address)
+        return {"address": address, "folded": found.folded, "domain": found.domain, "hash": found.hash}
 
-    def _compared(self, addresses: Sequence[str]) -> dict[str, object]:
-        found = [forms(self._secret, address) for address in addresses]
-        return {
-            "addresses": list(addresses),
-            "folded": [one.folded for one in found],
-            "domains": [one.domain for one in found],
-            "hashes": [one.hash for one in found],
-        }
+    def hold(self, results: Sequence[Result]) -> Iterable[Statement]:
+        """Yield what suppresses, until their neighbours have been judged, addresses that are dead.
 
-    def _told(self, told: Sequence[tuple[str, Result]]) -> dict[str, object]:
-        """Return the events of results, and which of them suppress their address."""
-        events = [
-            (row, outcome, result, place == 0)
-            for row, result in told
-            for place, outcome in enumerate(result.outcomes)
-        ]
-        return {
-            "rows": [row for row, *_ in events],
-            "addresses": [outcome.address for _, outcome, *_ in events],
-            "statuses": [str(outcome.status) for _, outcome, *_ in events],
-            "times": [result.settled_at + self.skew for _, _, result, _ in events],
-            "replies": [outcome.reply for _, outcome, *_ in events],
-            "verdicts": [
-                str(result.verdict) if own and result.verdict in JUDGED else None
-                for _, _, result, own in events
-            ],
-            # The pattern that is held, until its neighbours have been judged.
-            "held": [
-                fold(outcome.address) if own and result.suppress and self._suppress else None
-                for _, outcome, result, own in events
-            ],
-        }
+        It gives a row for each; the events are there already.
+        """
+        dead = [result for result in results if result.suppress and self._suppress]
+        if dead:
+            parameters = {
+                "rows": [row_and_copy(result.key)[0] for result in dead],
+                "patterns": [fold(result.outcomes[0].address) for result in dead],
+                "replies": [result.reply for result in dead],
+                "times": [result.settled_at + self.skew for result in dead],
+            }
+            yield _HOLD, {**self._of, **parameters}
 
     def settle_forgotten(self, results: Sequence[Result]) -> Iterable[Statement]:
         """Yield what settles the rows of people who were forgotten while they were in flight."""
@@ -145,41 +125,29 @@ class Writes:
 
     def intend(self, intents: Sequence[Intent]) -> Iterable[Statement]:
         """Yield what puts rows and copies in flight; each statement gives the places of intents that hold."""
-        split = [(place, *row_and_copy(intent.key), intent) for place, intent in enumerate(intents)]
-        rows = [intent for *_, copy, intent in split if not copy]
-        if rows:
-            beside = [(intent, address) for intent in rows for address in intent.addresses[1:]]
-            yield (
-                _INTEND_ROWS,
-                {
-                    **self._of,
-                    "places": [place for place, _, copy, _ in split if not copy],
-                    "rows": [intent.key for intent in rows],
-                    "message_ids": [intent.message_id for intent in rows],
-                    "tokens": [intent.bounce_token or None for intent in rows],
-                    **self._started(rows),
-                    "beside": [intent.key for intent, _ in beside],
-                    **self._compared([address for _, address in beside]),
-                },
-            )
-        copies = [one for one in split if one[2]]
+        rows: list[dict[str, object]] = []
+        copies: list[dict[str, object]] = []
+        beside: list[dict[str, object]] = []
+        for place, intent in enumerate(intents):
+            row, copy = row_and_copy(intent.key)
+            one: dict[str, object] = {
+                "place": place,
+                "key": row,
+                "started": intent.started_at + self.skew,
+                "addresses": len(intent.addresses),
+            }
+            if copy:
+                copies.append({**one, "folded": fold(copy)})
+            else:
+                rows.append({**one, "message_id": intent.message_id, "token": intent.bounce_token or None})
+                beside += ({"key": row, **self._compared(address)} for address in intent.addresses[1:])
+        if rows and beside:
+            parameters = {"intents": json.dumps(rows), "beside": json.dumps(beside)}
+            yield _INTEND_WITH_COPIES, {**self._of, **parameters}
+        elif rows:
+            yield _INTEND_ROWS, {**self._of, "intents": json.dumps(rows)}
         if copies:
-            yield (
-                _INTEND_COPIES,
-                {
-                    **self._of,
-                    "places": [place for place, *_ in copies],
-                    "rows": [row for _, row, *_ in copies],
-                    "folded": [fold(copy) for _, _, copy, _ in copies],
-                    **self._started([intent for *_, intent in copies]),
-                },
-            )
-
-    def _started(self, intents: Sequence[Intent]) -> dict[str, object]:
-        return {
-            "started": [intent.started_at + self.skew for intent in intents],
-            "counts": [len(intent.addresses) for intent in intents],
-        }
+            yield _INTEND_COPIES, {**self._of, "intents": json.dumps(copies)}
 
     def stand(self, intents: Sequence[Intent]) -> Iterable[Statement]:
         """Yield what gives the places of intents that stand under this run."""
@@ -204,21 +172,31 @@ class Writes:
         return _RELEASE_AGED, {**self._of, "beyond": WINDOW - 1}
 
 
-# A person's decision in the meantime stands, unless the server has accepted the message.
-_SETTLE_ROWS = """
-UPDATE messages m SET status = r.status, reply = r.reply, due_at = r.due, attempts = m.attempts + r.charged,
-    spared = m.spared + r.spared, settled_at = r.settled, claim = nullif(m.claim, %(run)s)
-FROM unnest(%(rows)s::text[], %(statuses)s::text[], %(replies)s::text[], %(due)s::bigint[],
-    %(charged)s::bigint[], %(spared)s::bigint[], %(settled)s::bigint[])
-    AS r(key, status, reply, due, charged, spared, settled)
-WHERE m.campaign = %(campaign)s AND m.key = r.key AND (m.status IN ('pending', 'deferred')
-    OR m.run = %(run)s AND (m.status IN ('in_flight', 'in_doubt') OR r.status = 'accepted'))
+# A person's decision in the meantime stands, unless the server has accepted the message. PostgreSQL takes
+# JSON for a hundred rows, and would read the whole table for so many: hence ANY, here and below.
+_SETTLE = """
+WITH r AS MATERIALIZED (
+    SELECT r.*, (SELECT id FROM messages WHERE campaign = %(campaign)s AND key = r.key) AS message
+    FROM json_to_recordset(%(told)s) AS r(key text, own boolean, told boolean, address text, status text,
+        reply text, due bigint, charged bigint, spared bigint, settled bigint, verdict text)
+), settled AS (
+    UPDATE messages m SET status = r.status, reply = r.reply, due_at = r.due,
+        attempts = m.attempts + r.charged, spared = m.spared + r.spared, settled_at = r.settled,
+        claim = nullif(m.claim, %(run)s)
+    FROM r WHERE r.own AND m.id = r.message AND m.id = ANY (ARRAY(SELECT message FROM r))
+        AND (m.status IN ('pending', 'deferred')
+            OR m.run = %(run)s AND (m.status IN ('in_flight', 'in_doubt') OR r.status = 'accepted'))
+), noted AS (
+    INSERT INTO events (campaign, key, address, kind, time, text, run, verdict)
+    SELECT %(campaign)s, key, address, status, settled, reply, %(run)s, verdict FROM r
+    WHERE told AND message IS NOT NULL
+)
+SELECT DISTINCT key FROM r WHERE message IS NULL
 """
 
 _OUTCOMES = """
-unnest(%(rows)s::text[], %(addresses)s::text[], %(folded)s::text[], %(domains)s::text[], %(hashes)s::text[],
-    %(statuses)s::text[], %(replies)s::text[], %(due)s::bigint[], %(charged)s::bigint[],
-    %(settled)s::bigint[]) AS r(key, address, folded, domain, hash, status, reply, due, charged, settled)
+json_to_recordset(%(copies)s) AS r(key text, address text, folded text, domain text, hash text, status text,
+    reply text, due bigint, charged bigint, settled bigint)
 JOIN messages m ON m.campaign = %(campaign)s AND m.key = r.key
 """
 _SETTLE_COPIES = f"""
@@ -235,29 +213,15 @@ SELECT m.id, %(run)s, r.status, r.reply, r.due, r.charged, r.folded, r.settled, 
 FROM {_OUTCOMES} WHERE r.status != 'pending' ON CONFLICT (message, folded) DO NOTHING
 """
 
-# Gives 1 for each suppression that is held.
-_TELL = """
-WITH said AS (
-    SELECT e.*, nextval(pg_get_serial_sequence('events', 'id')) AS id
-    FROM unnest(%(rows)s::text[], %(addresses)s::text[], %(statuses)s::text[], %(times)s::bigint[],
-        %(replies)s::text[], %(verdicts)s::text[], %(held)s::text[]) WITH ORDINALITY
-        AS e(key, address, status, time, reply, verdict, held, place)
-    WHERE EXISTS (SELECT 1 FROM messages m WHERE m.campaign = %(campaign)s AND m.key = e.key)
-    ORDER BY e.place
-), told AS (
-    INSERT INTO events (id, campaign, key, address, kind, time, text, run, verdict) OVERRIDING SYSTEM VALUE
-    SELECT id, %(campaign)s, key, address, status, time, reply, %(run)s, verdict FROM said
-)
+_HOLD = """
 INSERT INTO suppressions (pattern, campaign, state, reason, added_at, run, event)
-SELECT e.held, %(campaign)s, 'held', 'refused: ' || e.reply, e.time, %(run)s, e.id FROM said e
-WHERE e.held IS NOT NULL AND NOT EXISTS
-    (SELECT 1 FROM suppressions s WHERE s.pattern = e.held AND s.state = 'released')
+SELECT r.pattern, %(campaign)s, 'held', 'refused: ' || r.reply, r.time, %(run)s,
+    (SELECT max(id) FROM events WHERE campaign = %(campaign)s AND key = r.key AND verdict IS NOT NULL)
+FROM unnest(%(rows)s::text[], %(patterns)s::text[], %(replies)s::text[], %(times)s::bigint[])
+    AS r(key, pattern, reply, time)
+WHERE EXISTS (SELECT 1 FROM messages m WHERE m.campaign = %(campaign)s AND m.key = r.key) AND NOT EXISTS
+    (SELECT 1 FROM suppressions s WHERE s.pattern = r.pattern AND s.state = 'released')
 ON CONFLICT (pattern, campaign) DO NOTHING RETURNING 1
-"""
-
-_UNKNOWN = """
-SELECT r.key FROM unnest(%(rows)s::text[]) AS r(key)
-WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.campaign = %(campaign)s AND m.key = r.key)
 """
 
 _FORGOTTEN = (
@@ -273,24 +237,28 @@ _UNTIE_FORGOTTEN = (
 )
 _DROP_FORGOTTEN = f"DELETE FROM messages m WHERE {_FORGOTTEN}"
 
-_INTEND_ROWS = f"""
-WITH held AS (
+_FEW = "m.key = ANY (ARRAY(SELECT key FROM i))"
+_HELD_ROWS = f"""
+WITH i AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(%(intents)s)
+        AS i(place bigint, key text, message_id text, token text, started bigint, addresses bigint)
+), held AS (
     UPDATE messages m SET status = 'in_flight', run = %(run)s, claim = NULL, message_id = i.message_id,
         bounce_token = i.token
-    FROM unnest(%(places)s::bigint[], %(rows)s::text[], %(message_ids)s::text[], %(tokens)s::text[],
-        %(started)s::bigint[], %(counts)s::bigint[])
-        AS i(place, key, message_id, token, started, addresses)
-    WHERE m.campaign = %(campaign)s AND m.key = i.key AND m.status IN ('pending', 'deferred')
-        AND m.claim = %(run)s AND NOT {suppressed("m", "%(campaign)s")} AND {ALIVE}
+    FROM i WHERE m.campaign = %(campaign)s AND m.key = i.key AND {_FEW}
+        AND m.status IN ('pending', 'deferred') AND m.claim = %(run)s
+        AND NOT {suppressed("m", "%(campaign)s")} AND {ALIVE}
     RETURNING m.id, m.key, i.place, i.started, i.addresses
 ), noted AS (
     INSERT INTO attempts (run, message, started_at, addresses)
     SELECT %(run)s, id, started, addresses FROM held
-), beside AS (
+)"""
+_INTEND_ROWS = f"{_HELD_ROWS} SELECT place FROM held"
+_INTEND_WITH_COPIES = f"""{_HELD_ROWS}, beside AS (
     INSERT INTO copies (message, address, folded, domain, hash, status, due_at, attempts, run, reply)
     SELECT h.id, c.address, c.folded, c.domain, c.hash, 'in_flight', h.started, 0, %(run)s, ''
-    FROM unnest(%(beside)s::text[], %(addresses)s::text[], %(folded)s::text[], %(domains)s::text[],
-        %(hashes)s::text[]) AS c(key, address, folded, domain, hash) JOIN held h ON h.key = c.key
+    FROM json_to_recordset(%(beside)s)
+        AS c(key text, address text, folded text, domain text, hash text) JOIN held h ON h.key = c.key
     ON CONFLICT (message, folded) DO UPDATE SET status = 'in_flight', run = excluded.run, claim = NULL
 )
 SELECT place FROM held
@@ -298,9 +266,9 @@ SELECT place FROM held
 _INTEND_COPIES = f"""
 WITH held AS (
     UPDATE copies c SET status = 'in_flight', run = %(run)s, claim = NULL
-    FROM unnest(%(places)s::bigint[], %(rows)s::text[], %(folded)s::text[], %(started)s::bigint[],
-        %(counts)s::bigint[]) AS i(place, row, folded, started, addresses)
-    JOIN messages m ON m.campaign = %(campaign)s AND m.key = i.row AND m.status = 'accepted'
+    FROM json_to_recordset(%(intents)s)
+        AS i(place bigint, key text, folded text, started bigint, addresses bigint)
+    JOIN messages m ON m.campaign = %(campaign)s AND m.key = i.key AND m.status = 'accepted'
     WHERE c.message = m.id AND c.folded = i.folded AND c.status IN ('pending', 'deferred')
         AND c.claim = %(run)s AND NOT {suppressed("c", "%(campaign)s")} AND {ALIVE}
     RETURNING c.message, i.place, i.started, i.addresses
