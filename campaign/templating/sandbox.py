@@ -24,6 +24,7 @@ from campaign.templating.loader import FolderLoader
 from campaign.templating.marks import LINE_END, as_sign
 from campaign.templating.processes.limits import is_memory_limited
 
+_OF_MAPPINGS = frozenset(dir(dict))
 _LARGEST_PRODUCT = 10_000_000  # characters, items or bits
 
 
@@ -61,6 +62,16 @@ class Environment(ImmutableSandboxedEnvironment):
             self.filters.update(e=str, escape=str, forceescape=str, safe=lambda value: as_sign(str(value)))
         if not is_memory_limited:
             self.intercepted_binops = frozenset({"*", "**"})
+
+    def getattr(self, obj: object, attribute: str) -> object:
+        """Return `obj.attribute`, as Jinja2 finds it: what a mapping holds, where it is no method's name.
+
+        Jinja2 asks for the attribute first, and most mappings of `vars` have none: exceptions are dear.
+        """
+        if type(obj) is dict and attribute in obj and attribute not in _OF_MAPPINGS:
+            return obj[attribute]
+        found: object = super().getattr(obj, attribute)
+        return found
 
     def call_binop(self, context: Context, operator: str, left: object, right: object) -> object:
         """Refuse what would fill a memory that nothing else bounds."""

@@ -9,7 +9,8 @@ import mistune
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from jinja2 import TemplateNotFound
+from jinja2 import TemplateNotFound, Undefined
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from campaign.errors import Problem, UserError
 from campaign.templating.compiled import compile_text
@@ -54,6 +55,18 @@ def folder(tmp_path: Path) -> Path:
 )  # fmt: skip
 def test_what_templates_calculate(source: str, expected: str, folder: Path) -> None:
     assert render(source, folder) == expected
+
+
+NAMES = st.sampled_from(["items", "keys", "get", "pop", "__class__", "__init__", "_own", "title", "x", ""])
+
+
+@given(st.dictionaries(NAMES, st.integers()), NAMES)
+def test_a_mapping_s_values_are_found_as_jinja_finds_them(mapping: dict[str, int], name: str) -> None:
+    ours, stock = environment(Path(), html=False), ImmutableSandboxedEnvironment()
+    one, other = ours.getattr(mapping, name), stock.getattr(mapping, name)
+    assert type(one) is type(other) or isinstance(one, Undefined)
+    if isinstance(one, int):
+        assert one == other
 
 
 @pytest.mark.parametrize(

@@ -158,6 +158,9 @@ class _Styles:
         self._rule_of = [number for number, _ in selectors]
         self._selectors = [one for _, one in selectors]
         self._attributes = {"class", "id"}.union(*(one.attributes for one in self._selectors))
+        # What may be one of them. An attribute begins behind white space, a slash, or the value before it.
+        names = "|".join(map(re.escape, sorted(self._attributes)))
+        self._may_have = re.compile(rf"[\s/\"'](?:{names})(?![^\s/>=])", re.IGNORECASE)
         self._needed = {
             number
             for number, rule in enumerate(self._rules)
@@ -181,6 +184,8 @@ class _Styles:
         named = START.match(token)
         if named is None:
             return ""
+        if self._may_have.search(token, named.end(1), named.end()) is None:
+            return f"<{named[1]}"  # most links, which differ from row to row
         kept = [f"<{named[1]}"]
         for one in attributes(_tag_of(token)):
             if one.name in self._attributes:

@@ -229,6 +229,26 @@ class TestAttributes:
         assert inline(f"<style>p{{x:y}}</style>{tag}a") == f"{styled}a"
 
     @pytest.mark.parametrize(
+        "attributes",
+        [
+            "class=a",
+            "CLASS='a'",
+            'x="y"class="a"',
+            "x='y'CLASS=a",
+            "x/class=a",
+            "x=y\n\tclass = a",
+            "/class=a",
+        ],
+        ids=range(7),
+    )
+    def test_a_class_is_found_wherever_browsers_find_it(self, attributes: str) -> None:
+        assert inline(f"<style>.a{{x:y}}</style><p {attributes}>a").endswith(' style="x:y">a')
+
+    @pytest.mark.parametrize("attributes", ["data-class=a", "classes=a", "x='class=a'", "x=class"])
+    def test_what_only_looks_like_a_class_is_none(self, attributes: str) -> None:
+        assert "style=" not in inline(f"<style>.a{{x:y}}</style><p {attributes}>a")
+
+    @pytest.mark.parametrize(
         ("css", "style"),
         [
             ('font-family:"Open Sans",Arial', "font-family:'Open Sans',Arial"),
