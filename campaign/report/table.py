@@ -11,14 +11,13 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
 from typing import Protocol
 
 from campaign.ledger import CopyEntry
+from campaign.ledger.history import SomeCells
 from campaign.model import Status
 from campaign.outfile import Kind
 
-_BATCH = 500  # rows that are written at once: most of the time goes into calls
 STATUS, REPLY, COPIES = "campaign_status", "campaign_reply", "campaign_copies"
 RETURNED = "campaign_returned"
 _OURS = (STATUS, REPLY, COPIES, RETURNED)
@@ -47,11 +46,11 @@ def copies_by_key(copies: Iterable[CopyEntry]) -> dict[str, str]:
 def write(
     out: Writable,
     columns: Sequence[str],
-    rows: Iterable[tuple[str, list[str], str, str]],
+    rows: Iterable[SomeCells],
     copies: Mapping[str, str],
     returned: Mapping[str, str] | None = None,
 ) -> int:
-    """Write (key, cells of `columns`, status, reply), and return how many they were.
+    """Write rows with their cells of `columns`, and return how many they were.
 
     `copies` has, by key, what became of a row's copies that were not accepted. Where `returned` is given,
     only the rows in it are written, with what came back of them.
@@ -62,22 +61,31 @@ def write(
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*columns, STATUS, REPLY, *(column for column, _ in further)])
     count = 0
-    rows = iter(rows) if returned is None else (row for row in rows if row[0] in returned)
-    while True:
+    for some in rows:
+        cells = some.cells
+        for row, status, reply in zip(cells, some.statuses, _in_one_line(some.replies), strict=True):
+            row.append(status)
+            row.append(reply)
+        for _, by_key in further:
+            for row, key in zip(cells, some.keys, strict=True):
+                row.append(by_key.get(key, ""))
+        if returned is not None:
+            cells = [row for key, row in zip(some.keys, cells, strict=True) if key in returned]
+        writer.writerows(cells)
+        count += len(cells)
         out.write(text.getvalue())
         text.seek(0)
         text.truncate()
-        batch = list(islice(rows, _BATCH))
-        if not batch:
-            return count
-        count += len(batch)
-        if further:
-            writer.writerows(
-                [*cells, status, " ".join(reply.split()), *(by_key.get(key, "") for _, by_key in further)]
-                for key, cells, status, reply in batch
-            )
-        else:
-            writer.writerows([*cells, status, " ".join(reply.split())] for _, cells, status, reply in batch)
+    out.write(text.getvalue())
+    return count
+
+
+def _in_one_line(replies: Sequence[str]) -> Sequence[str]:
+    """Return replies without line ends, and with single blanks between their words."""
+    said = " | ".join(["", *filter(None, replies), ""])
+    if said.isprintable() and "  " not in said:  # one look for many rows
+        return replies
+    return [" ".join(reply.split()) for reply in replies]
 
 
 def original(columns: Iterable[str]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import islice, pairwise
 
-from campaign.ledger.history import ANYBODY, CopyEntry, Entry, Summary
+from campaign.ledger.history import ANYBODY, CopyEntry, Entry, SomeCells, Summary
 from campaign.ledger.patterns import HASH_LENGTH
 from campaign.ledger.postgres.database import Database
 from campaign.ledger.postgres.runs import live_runs
@@ -134,10 +134,8 @@ class PostgresHistory:
                 dict(zip(columns(layout), json.loads(str(fields)), strict=False)),
             )
 
-    def cells(
-        self, now: int, statuses: Collection[Status], columns: Sequence[str]
-    ) -> Iterator[tuple[str, list[str], str, str]]:
-        """Iterate over (key, cells of these columns, status, reply); see `protocols.History`."""
+    def cells(self, now: int, statuses: Collection[Status], columns: Sequence[str]) -> Iterator[SomeCells]:
+        """Iterate over rows with their cells of these columns, some at once; see `History`."""
         statement = f"""
             SELECT key, layout, fields, now_status, words FROM ({self._as_of(now, statuses)}) n
             WHERE length(key) != {HASH_LENGTH} OR left(key, 1) != '#' ORDER BY number, id
@@ -145,11 +143,14 @@ class PostgresHistory:
         places = cache(lambda layout: self._places(layout, tuple(columns)))
         rows = self._database.each(statement, self._of)
         while batch := list(islice(rows, 500)):
-            # One call for many rows: most of the time goes into calls.
-            decoded = json.loads(f"[{','.join([row[2] for row in batch])}]")
-            for (key, layout, _, status, reply), cells in zip(batch, decoded, strict=True):
-                order = places(layout)
-                yield key, cells if order is None else [_cell(cells, place) for place in order], status, reply
+            keys, layouts, fields, now_statuses, replies = zip(*batch, strict=True)
+            decoded = json.loads(f"[{','.join(fields)}]")
+            if any(places(layout) is not None for layout in set(layouts)):
+                decoded = [
+                    cells if order is None else [_cell(cells, place) for place in order]
+                    for cells, order in zip(decoded, map(places, layouts), strict=True)
+                ]
+            yield SomeCells(keys, decoded, now_statuses, replies)
 
     def _columns(self, layout: int) -> tuple[str, ...]:
         found = self._database.row("SELECT columns FROM layouts WHERE id = %s", (layout,))

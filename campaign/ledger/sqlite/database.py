@@ -118,6 +118,11 @@ class Database:
 
     def each(self, statement: str, parameters: Parameters = ()) -> Iterator[Row]:
         """Iterate over a query's rows in chunks, without holding the lock between them."""
+        for some in self.chunks(statement, parameters):
+            yield from some
+
+    def chunks(self, statement: str, parameters: Parameters = ()) -> Iterator[list[Row]]:
+        """Iterate over a query's rows, some hundred at once, without holding the lock between them."""
         with self.lock, self.translated:
             cursor = self._connection.execute(statement, parameters)
         while True:
@@ -125,7 +130,7 @@ class Database:
                 some = cursor.fetchmany(500)
             if not some:
                 return
-            yield from some
+            yield some
 
     def change(self, statement: str, parameters: Parameters = ()) -> int:
         """Execute a statement and return how many rows it changed."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
-from itertools import islice, pairwise
+from itertools import pairwise
 
-from campaign.ledger.history import ANYBODY, CopyEntry, Entry, Summary
+from campaign.ledger.history import ANYBODY, CopyEntry, Entry, SomeCells, Summary
 from campaign.ledger.patterns import HASH_LENGTH
 from campaign.ledger.processes import BROKE_OFF
 from campaign.ledger.sqlite.database import Database
@@ -129,30 +129,33 @@ class SqliteHistory:
                 dict(zip(columns(layout), json.loads(str(fields)), strict=False)),
             )
 
-    def cells(
-        self, now: int, statuses: Collection[Status], columns: Sequence[str]
-    ) -> Iterator[tuple[str, list[str], str, str]]:
-        """Iterate over (key, cells of these columns, status, reply); see `protocols.History`."""
-        # Sorted are ids only: sorting whole rows takes longer than looking them up.
+    def cells(self, now: int, statuses: Collection[Status], columns: Sequence[str]) -> Iterator[SomeCells]:
+        """Iterate over rows with their cells of these columns, some at once; see `History`."""
+        # Sorted are ids only: sorting whole rows takes longer than looking them up. In the table's own order
+        # they are nearly sorted; an index helps only if it leaves rows out.
+        whole = set(statuses) == set(Status) and self._is_alone()
+        table = "messages m NOT INDEXED" if whole else "messages m"
         statement = f"""
             SELECT n.key, n.layout, n.fields, n.now_status, n.words
-            FROM (SELECT id FROM messages m WHERE {self._which(now, statuses)}
+            FROM (SELECT id FROM {table} WHERE {self._which(now, statuses)}
                   ORDER BY number, id LIMIT -1) o
             CROSS JOIN ({self._as_of(now, statuses)}) n ON n.id = o.id
             WHERE length(n.key) != {HASH_LENGTH} OR n.key NOT GLOB '#*'
         """
         places = cache(lambda layout: self._places(layout, tuple(columns)))
-        rows = self._database.each(statement, (self._campaign_id,))
-        while batch := list(islice(rows, 500)):
-            # One call for many rows: most of the time goes into calls.
-            keys, layouts, fields, now_statuses, replies = zip(*batch, strict=True)
+        for some in self._database.chunks(statement, (self._campaign_id,)):
+            keys, layouts, fields, now_statuses, replies = zip(*some, strict=True)
             decoded = json.loads(f"[{','.join(fields)}]")
             if any(places(layout) is not None for layout in set(layouts)):
                 decoded = [
                     cells if order is None else [_cell(cells, place) for place in order]
                     for cells, order in zip(decoded, map(places, layouts), strict=True)
                 ]
-            yield from zip(keys, decoded, now_statuses, replies, strict=True)
+            yield SomeCells(keys, decoded, now_statuses, replies)
+
+    def _is_alone(self) -> bool:
+        """Whether the ledger has no other campaign."""
+        return self._database.row("SELECT 1 FROM campaigns WHERE id != ?", (self._campaign_id,)) is None
 
     def _columns(self, layout: int) -> tuple[str, ...]:
         found = self._database.row("SELECT columns FROM layouts WHERE id = ?", (layout,))
