@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sqlite3
 import stat
 import subprocess
@@ -146,6 +148,47 @@ def test_no_folder(path: Path, create: bool) -> None:
     assert expected in str(failed.value)
 
 
+def test_a_pipe_is_not_waited_for(path: Path) -> None:
+    os.mkfifo(path)
+    for read_only in (False, True):
+        with pytest.raises(UserError, match="this is no regular file, and no ledger"):
+            Ledger.open(path, "news", read_only=read_only)
+
+
+def test_a_link_that_leads_nowhere_is_a_lost_ledger(path: Path) -> None:
+    path.symlink_to(path.with_name("elsewhere.db"))
+    with pytest.raises(UserError, match=r"is a link to .*elsewhere\.db, and nothing is there"):
+        Ledger.open(path, "news")
+    assert [file.name for file in path.parent.iterdir()] == ["ledger.db"]
+
+
+KILLED = """
+import os, signal, sqlite3, sys
+from pathlib import Path
+from campaign.ledger import Ledger
+connect, calls = sqlite3.connect, 0
+def trace(statement):
+    if statement.strip().startswith(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+def connected(*arguments, **options):
+    connection = connect(*arguments, **options)
+    connection.set_trace_callback(trace)
+    return connection
+sqlite3.connect = connected
+Ledger.open(Path(sys.argv[1]), "news")
+"""
+
+
+@pytest.mark.parametrize("statement", ["CREATE TABLE", "COMMIT", "INSERT INTO settings", "PRAGMA journal"])
+def test_what_is_left_of_a_ledger_that_was_not_finished_is_removed(path: Path, statement: str) -> None:
+    killed = subprocess.run([sys.executable, "-c", KILLED, path, statement])
+    assert killed.returncode == -signal.SIGKILL
+    assert not path.exists()
+    assert any(file.name.startswith(".ledger.db.") for file in path.parent.iterdir())
+    Ledger.open(path, "news").close()
+    assert [file.name for file in path.parent.iterdir()] == ["ledger.db"]
+
+
 def test_a_folder_in_the_place_of_the_file(path: Path) -> None:
     path.mkdir()
     with pytest.raises(UserError, match="the ledger cannot be read: Is a directory"):
@@ -191,7 +234,8 @@ def test_a_read_only_folder_is_read(tmp_path: Path) -> None:
     said = run_on_disk(tmp_path / "disk", "8m", READ_ONLY, "clean")
     assert said["read"] == ["anna@example.com"]
     assert said["plan"] == 1
-    assert "name another place with `ledger:`" in said["ledger.db"]
+    assert "where its folder can be written" in said["ledger.db"]
+    assert "name another place" not in said["ledger.db"]  # which would know nobody
     assert "cannot be made here" in said["new.db"]
     assert "name another place with `ledger:`" in said["new.db"]
 

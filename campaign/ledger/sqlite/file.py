@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,6 +23,10 @@ def check_header(path: Path) -> int:
     The header is read without SQLite, which on closing would fold another program's WAL into its file.
     """
     try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a pipe would be waited for
+            what = "this is no regular file, and no ledger; it was left as it is"
+            raise UserError(Problem(what, shown(path)))
         with path.open("rb") as file:
             header = file.read(_HEADER)
     except OSError as error:

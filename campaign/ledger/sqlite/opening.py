@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 
@@ -14,6 +15,7 @@ from campaign.errors import LedgerBusy, Problem, UserError
 from campaign.ledger.sqlite.file import disk_full, refuse_newer, sync_folder
 from campaign.ledger.sqlite.functions import functions
 from campaign.ledger.sqlite.schema import APPLICATION_ID, SCHEMA, VERSION
+from campaign.ledger.sqlite.unfinished import unfinished
 from campaign.wording import shown
 
 BUSY_TIMEOUT = 30.0  # seconds to wait for another process's transaction
@@ -23,13 +25,17 @@ _CACHE = -2 * 1024  # KiB
 
 def create(path: Path) -> None:
     """Make the file under another name and link it when it is complete, so that nobody opens half of it."""
-    unfinished = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
+    if path.is_symlink():
+        what = (
+            f"the ledger is a link to {os.path.realpath(path)}, and nothing is there: is a disk not mounted?"
+            " Put the ledger back; or, if there is to be a new one, remove the link"
+        )
+        raise UserError(Problem(what, shown(path)))
     try:
-        # Recipients' data: readable by the owner only. SQLite gives the WAL the same mode.
-        os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        try:
-            connection = sqlite3.connect(unfinished, isolation_level=None)
-            try:
+        with unfinished(path) as name:
+            # Recipients' data: readable by the owner only. SQLite gives the WAL the same mode.
+            os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            with closing(sqlite3.connect(name, isolation_level=None)) as connection:
                 connection.executescript(
                     f"PRAGMA secure_delete = ON; PRAGMA application_id = {APPLICATION_ID};"
                     f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"
@@ -38,17 +44,13 @@ def create(path: Path) -> None:
                 if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
                     what = "the ledger cannot be made on this file system; name another place with `ledger:`"
                     raise UserError(Problem(what, shown(path)))
-            finally:
-                connection.close()
             try:
-                os.link(unfinished, path)  # fails if another process was faster
+                os.link(name, path)  # fails if another process was faster
             except FileExistsError:
                 pass
             except OSError:  # this file system has no hard links
-                unfinished.rename(path)
+                name.rename(path)
             sync_folder(path.parent)
-        finally:
-            unfinished.unlink(missing_ok=True)
     except (OSError, sqlite3.OperationalError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         what = f"the ledger cannot be made here ({why}); name another place with `ledger:`"
@@ -118,12 +120,20 @@ def prepare_to_write(connection: sqlite3.Connection) -> None:
 
 def broken(path: Path, error: sqlite3.DatabaseError) -> Problem:
     if _code(error) in ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM"):
-        what = f"the ledger cannot be written here ({error}); name another place with `ledger:`"
+        what = f"this user cannot write the ledger ({error}): run this as {_owner_of(path)}"
+        what = f"{what}. Another place in `ledger:` would be a new ledger, which knows nobody"
     elif is_busy(error):
         what = f"another process has kept the ledger locked for {BUSY_TIMEOUT:g} seconds"
     else:
         what = f"the ledger is damaged ({error}); it was left as it is: restore it from a backup"
     return Problem(what, shown(path))
+
+
+def _owner_of(path: Path) -> str:
+    try:
+        return f"{path.owner()}, who owns it, where its folder can be written"
+    except (OSError, KeyError, NotImplementedError):  # a user without a name; Windows
+        return "the one who owns it, where its folder can be written"
 
 
 def is_busy(error: sqlite3.Error) -> bool:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from campaign.errors import Problem, UserError
+from campaign.ledger.sqlite.unfinished import drop_second_name
 from campaign.wording import shown
 
 _OCTAL = r"\\([0-7]{3})"
@@ -39,7 +39,7 @@ class Place:
     @classmethod
     def of(cls, path: Path) -> Place:
         """Return where the file at `path` is. Raises UserError if it has another name."""
-        _drop_unfinished(path)
+        drop_second_name(path)
         found = path.stat()
         why = ""
         if found.st_nlink > 1:
@@ -91,16 +91,6 @@ def _file(path: Path | str) -> File | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def _drop_unfinished(path: Path) -> None:
-    """Remove the name under which this file was made, if that was broken off (`opening.create`)."""
-    unfinished = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}")
-    with suppress(OSError):
-        if path.stat().st_nlink > 1:
-            for other in path.parent.iterdir():
-                if unfinished.fullmatch(other.name) and other.samefile(path):
-                    other.unlink()
 
 
 def _is_mounted(path: Path) -> bool:
