@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from campaign.campaignfile.load import load
+from campaign.campaignfile.yamlmarks import read as read_document
 from campaign.errors import UserError
 from tests.campaignfile.files import FULL, JUNK, MARKS, MINIMAL, read, said
 
@@ -98,3 +99,43 @@ class TestYaml:
         with pytest.raises(UserError) as caught:
             load(file)
         assert "\n" not in caught.value.problems[0].message
+
+
+LINES = st.sampled_from(
+    [
+        *(
+            "a: 1",
+            "b: 'x'",
+            'c: "y\\n"',
+            "d: [1, two, {e: 3}]",
+            "f:",
+            "  - g",
+            "  h: i",
+            "- j",
+            "k: >",
+            "  text",
+        ),
+        *("   more # no comment", "# comment", "m: ~", "n: 1.0", "o: 0x1F", "p: &x 5", "q: *x", "r: !!str 5"),
+        *("s: 2026-02-03", "t: yes", "u: {{ v }}", "é: 🌷", "w: a: b", "x: 'it''s'", "---", "...", ""),
+        *("\tz: 1", "a: b #c", 'b: "\\ud83d\\ude00"', "c: 1:30", "d: \u2028x", "k: |", "k: >-"),
+    ]
+)
+
+
+@given(st.lists(LINES, max_size=8).map("\n".join))
+def test_both_readers_read_the_same(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    assume(yaml.__with_libyaml__)
+    file = tmp_path_factory.getbasetemp() / "campaign.yaml"
+    file.write_text(text, "utf-8")
+    found: list[object] = []
+    for fast in (True, False):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(yaml, "__with_libyaml__", fast)
+            try:
+                document = read_document(file)
+                for path in [path for path, written in document.plain.items() if not written]:
+                    del document.marks[path]  # where nothing is written, they may be a line apart
+                found.append(document)
+            except UserError as error:
+                found.append(error.problems)
+    assert found[0] == found[1]
