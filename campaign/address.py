@@ -229,6 +229,8 @@ def _why_not_local(address: str, local: str) -> str:
         return f"nothing stands before the @ in {quoted}"
     if "@" in local and re.search(r"[,;\s]", local):
         return f"{quoted} holds two addresses; one cell, one address"
+    if "@" in local:
+        return f"{quoted} has more than one @"
     if "<" in address:
         return f"{quoted} holds a name; put it into a column of its own and name it in `recipients.name`"
     if local.lower().startswith("mailto:"):

@@ -301,7 +301,7 @@ class TestLocalParts:
             ("a@example.com;b@example.com", "holds two addresses"),
             ("a@example.com b@example.com", "holds two addresses"),
             ("a@example.com\nb@example.com", "has a line break in it"),
-            ("a@b@example.com", "a character before the @"),
+            ("a@b@example.com", "'a@b@example.com' has more than one @"),
             ("ann@example.com\r\nBcc: bob@example.com", "has a line break in it"),
             ("ann\0@example.com", "has a NUL in it"),
             ("ann\x7f@example.com", "has a control character in it"),

@@ -17,15 +17,20 @@ def unknown_key(path: ValuePath) -> str:
     key = str(path[-1])
     if path == ("smtp", "smtp"):
         return "unknown key; what stands under it belongs at the left margin"
-    near = difflib.get_close_matches(key, _known_keys(path[:-1]), 1)
-    if near:
-        return f"unknown key; did you mean {near[0]!r}?"
+    if near := meant_key(path):
+        return f"unknown key; did you mean {near!r}?"
     homes: dict[str, ValuePath] = {
         "at the top level": (),
         **{f"under `{name}:`": (name,) for name in CampaignFile.model_fields if _known_keys((name,))},
     }
     home = next((home for home, at in homes.items() if at != path[:-1] and key in _known_keys(at)), None)
     return f"unknown key; it belongs {home}" if home else "unknown key"
+
+
+def meant_key(path: ValuePath) -> str:
+    """Return the key that an unknown one at `path` is near to, "" for none."""
+    near = difflib.get_close_matches(str(path[-1]), _known_keys(path[:-1]), 1)
+    return near[0] if near else ""
 
 
 def _known_keys(path: ValuePath) -> list[str]:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from campaign.campaignfile import consistency
 from campaign.campaignfile.explain import words
-from campaign.campaignfile.keys import unknown_key
+from campaign.campaignfile.keys import meant_key, unknown_key
 from campaign.campaignfile.models import CampaignFile, Smtp
 from campaign.campaignfile.octets import read_file
 from campaign.campaignfile.readers import absent, is_folder
@@ -46,6 +46,12 @@ def load(file: Path) -> CampaignFile:
         campaign = _validate(values, file, shared)
     except _Invalid as invalid:
         problems += invalid.problems(document, shared)
+        # `subjet:` is one mistake, and not two.
+        problems = [
+            one
+            for one in problems
+            if one.path not in invalid.meant or not one.message.startswith("is missing")
+        ]
     if problems or campaign is None:
         first = shown(file)
         raise UserError(
@@ -149,6 +155,12 @@ class _Invalid(Exception):
 
     def __init__(self, found: list[tuple[ValuePath, str, str, object]]) -> None:
         self.found = found
+
+    @property
+    def meant(self) -> set[str]:
+        """The keys that unknown ones are near to, dotted."""
+        unknown = (path for path, kind, _, _ in self.found if kind == "extra_forbidden")
+        return {dotted((*path[:-1], near)) for path in unknown if (near := meant_key(path))}
 
     def problems(self, document: Document, smtp_document: Document | None) -> Iterable[Problem]:
         for path, kind, message, value in self.found:

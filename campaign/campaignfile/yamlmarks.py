@@ -105,6 +105,8 @@ class Places:
             found = replace(found, path=dotted(("smtp", *parts[1:])))
         else:
             found = self._campaign.problem(parts, message)
+            if parts and parts[:1] not in self._campaign.marks:  # nothing of it is written: it has no line
+                found = replace(found, line=None, column=None)
         return replace(found, severity=severity, rule=rule)
 
     def rewritten(self) -> Iterator[tuple[str, str]]:

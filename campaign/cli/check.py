@@ -158,7 +158,7 @@ def _surveyed(survey: Survey | None) -> Iterator[str]:
 
 
 def _published(published: Published | None) -> Iterator[str]:
-    if published is None:
+    if published is None or not published.records:
         return
     yield "DNS"
     for what, record in published.records:

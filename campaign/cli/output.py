@@ -199,5 +199,14 @@ def _bar(doing: str, of: int, paced: bool) -> tqdm[Any]:
         disable=None,  # silent without a terminal
         leave=False,
         mininterval=0.2,
-        dynamic_ncols=True,
+        **_width(),
     )
+
+
+def _width() -> dict[str, Any]:
+    """Return how wide a bar is: as the terminal, or 80 columns where it says that it has none."""
+    try:
+        columns = os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError):  # it is no terminal
+        columns = 0
+    return {"dynamic_ncols": True} if columns else {"ncols": 80}

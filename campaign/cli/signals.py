@@ -44,7 +44,11 @@ def _raise(number: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def interruptible(run: Interruptible) -> Iterator[None]:
-    """Turn signals into `interrupt` while the context is open."""
+    """Turn signals into `interrupt` while the context is open.
+
+    A second one that comes when the run has just ended is not needed any more: it must not keep the
+    counts from being said. The next one ends the command.
+    """
     asked = 0
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -54,9 +58,18 @@ def interruptible(run: Interruptible) -> Iterator[None]:
         if asked == 1:
             echo("\nstopping; waiting for the answers that are due (again: at once)", err=True)
 
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def swallow(number: int, frame: FrameType | None) -> None:
+        restore()
+
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, *ending_signals())}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        restore()
+        if asked == 1:
+            for number in before:
+                signal.signal(number, swallow)

@@ -117,7 +117,7 @@ def _show(campaign: Identity, ledger: Ledger, summary: Summary, outlook: Outlook
         *terminal.summary_lines(campaign.name, summary),
         *_machine_lines(ledger),
         *terminal.outlook_lines(outlook, campaign.windows, now),
-        *terminal.domain_lines(ledger.history, now),
+        *terminal.domain_lines(ledger.history, summary, now),
         *terminal.reply_lines(ledger.history.replies(now)),
         *returned,
         *terminal.next_lines(shown(campaign.file), summary),

@@ -119,11 +119,14 @@ def export(campaign: Path | None, file: Path | None, ledger: Location | None) ->
 
 
 @command.command("import")
-@click.argument("table", metavar="CSV", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("table", metavar="TABLE", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--column", metavar="NAME", help="The column that holds the addresses.")
+@click.option("--encoding", metavar="NAME", help="The CSV's encoding, such as cp1252, if it is not UTF-8.")
 @of_a_ledger
-def import_(table: Path, column: str | None, file: Path | None, ledger: Location | None) -> int:
-    """Add the entries of a CSV: our own export, or what another tool has exported.
+def import_(
+    table: Path, column: str | None, encoding: str | None, file: Path | None, ledger: Location | None
+) -> int:
+    """Add the entries of TABLE, a CSV or .xlsx: our own export, or what another tool has exported.
 
     It may have no header, and be separated by commas, semicolons or tabs. The columns reason and
     added_at are read if they are there.
@@ -131,7 +134,7 @@ def import_(table: Path, column: str | None, file: Path | None, ledger: Location
     from campaign.ledger import described
     from campaign.ledger.imports import read_suppressions
 
-    entries = read_suppressions(table, time.time_ns(), column)
+    entries = read_suppressions(table, time.time_ns(), column, encoding)
     with opened(file, ledger, create=True) as book:
         new, rows = book.suppressions.add(entries)
     for pattern in new[:_NAMED]:

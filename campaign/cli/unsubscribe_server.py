@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 
 import click
@@ -28,6 +29,10 @@ def command(file: Path, listen: str) -> int:
         from waitress import serve
     except ImportError:
         raise UserError("this command needs waitress: pip install 'campaign[web]'") from None
+    if not re.fullmatch(r"(?:[^:\s]+|\[[^\]\s]+\]):\d{1,5}", listen):
+        port = listen.removeprefix(":")
+        hint = f"127.0.0.1:{port}" if port.isdigit() else "127.0.0.1:8058"
+        raise UserError(f"--listen takes HOST:PORT, and {listen!r} is none; write {hint}")
     settings = read_settings(file)
     # What is wrong with the ledger is said now, and not to whom wants to leave.
     Ledger.open(settings.ledger, settings.name, create=False, read_only=True).close()

@@ -118,6 +118,12 @@ class SomeCells:
     replies: Sequence[str]
 
 
+def broke_off(counts: dict[Status, int], count: int) -> None:
+    """Move rows that a dead run left in flight to those in doubt."""
+    counts[Status.IN_FLIGHT] = max(0, counts.get(Status.IN_FLIGHT, 0) - count)
+    counts[Status.IN_DOUBT] = counts.get(Status.IN_DOUBT, 0) + count
+
+
 class History(Protocol):
     """The history of one campaign. Rows that a dead run left in flight are shown as in doubt."""
 

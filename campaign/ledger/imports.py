@@ -1,4 +1,4 @@
-"""A CSV that names who gets nothing → entries of the suppression list: our own export, or another tool's.
+"""A table that names who gets nothing → entries of the suppression list: our own export, or another tool's.
 
 Mail services call the column `Email Address`, `EMAIL` or `emailAddress`, separate by commas, semicolons
 or tabs, and leave the header out; spreadsheets write UTF-16. All of that is read. What cannot be
@@ -19,6 +19,7 @@ from campaign.errors import Problem, UserError
 from campaign.ledger.patterns import parse_pattern
 from campaign.ledger.suppressions import Suppression
 from campaign.recipients.encoding import Encoding, is_text, marked_encoding
+from campaign.recipients.excel.recognition import is_workbook
 from campaign.recipients.records import SAMPLE, Lines, choose_delimiter, named_delimiter, records
 from campaign.wording import shown
 
@@ -26,7 +27,7 @@ from campaign.wording import shown
 # may be a street's.
 _NAMES = ("email", "emailaddress", "emails", "mail", "mailaddress", "useremail", "recipient", "address")
 _REASON, _ADDED_AT = "reason", "added_at"
-_NOT_UTF_8 = "is not UTF-8; save the file as UTF-8"
+_NOT_UTF_8 = "is not in the file's encoding; name the right one with --encoding, such as cp1252"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,38 +40,66 @@ class _Layout:
     has_header: bool = True
 
 
-def read_suppressions(path: Path, now: int, column: str | None = None) -> list[Suppression]:
-    """Return the entries that a CSV names, each pattern once. `column` names that of the addresses.
+def read_suppressions(
+    path: Path, now: int, column: str | None = None, encoding: str | None = None
+) -> list[Suppression]:
+    """Return the entries that a CSV or a workbook's first sheet names, each pattern once.
 
-    An entry without a time was added `now`, UTC ns. Raises UserError with the place of all that is wrong.
+    `column` names that of the addresses, `encoding` the CSV's; without it, it is UTF-8, or what the file's
+    mark says. An entry without a time was added `now`, UTC ns. Raises UserError with the place of all that
+    is wrong.
     """
-    encoding = Encoding(marked_encoding(path))
-    with encoding.open(path) as file:
-        sample = file.read(SAMPLE)
-    named = named_delimiter(sample)
-    delimiter = named or choose_delimiter(sample, column or "")
     entries: dict[str, Suppression] = {}
     problems: list[Problem] = []
     layout: _Layout | None = None
-    with encoding.open(path) as file:
-        for line, cells in islice(records(Lines(file), delimiter), 1 if named else 0, None):
-            if isinstance(cells, str):
-                problems.append(Problem(cells, shown(path), line))
+    rows = _of_a_sheet(path) if is_workbook(path) else _of_a_csv(path, column, encoding)
+    for line, cells in rows:
+        if isinstance(cells, str):
+            problems.append(Problem(cells, shown(path), line))
+            continue
+        if layout is None:
+            layout = _layout(cells, column, Problem("", shown(path), line))
+            if layout.has_header:
                 continue
-            if layout is None:
-                layout = _layout(cells, column, Problem("", shown(path), line))
-                if layout.has_header:
-                    continue
-            try:
-                entry = _entry(cells, layout, now)
-                entries.setdefault(entry.pattern, entry)
-            except ValueError as error:  # an AddressError too
-                problems.append(Problem(str(error), shown(path), line))
+        try:
+            entry = _entry(cells, layout, now)
+            entries.setdefault(entry.pattern, entry)
+        except ValueError as error:  # an AddressError too
+            problems.append(Problem(str(error), shown(path), line))
     if layout is None and not problems:
         problems.append(Problem("the file is empty", shown(path)))
     if problems:
         raise UserError(*problems)
     return list(entries.values())
+
+
+def _of_a_csv(path: Path, column: str | None, named: str | None) -> Iterator[tuple[int, list[str] | str]]:
+    try:
+        encoding = Encoding(named or marked_encoding(path))
+    except LookupError as error:
+        raise UserError(f"--encoding: {error}") from None
+    try:
+        with encoding.open(path) as file:
+            sample = file.read(SAMPLE)
+        delimiter = named_delimiter(sample)
+        with encoding.open(path) as file:
+            lines = records(Lines(file), delimiter or choose_delimiter(sample, column or ""))
+            yield from islice(lines, 1 if delimiter else 0, None)
+    except UnicodeError as error:  # a UTF-16 without its mark
+        raise UserError(Problem(f"the file is not {encoding} ({error})", shown(path))) from None
+
+
+def _of_a_sheet(path: Path) -> Iterator[tuple[int, list[str] | str]]:
+    from campaign.recipients.excel.parts import Unreadable
+    from campaign.recipients.excel.workbook import first_sheet, opened_sheet
+
+    try:
+        with opened_sheet(path, first_sheet) as sheet:
+            yield from (
+                (line, cells) for line, cells in sheet.rows() if not isinstance(cells, list) or any(cells)
+            )
+    except (Unreadable, OSError) as error:
+        raise UserError(Problem(f"the workbook cannot be read: {error}", shown(path))) from None
 
 
 def _layout(cells: list[str], column: str | None, place: Problem) -> _Layout:

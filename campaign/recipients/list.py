@@ -107,14 +107,22 @@ class Recipients:
 
     def row(self, number: int) -> Recipient:
         """Return the row of this number. Raises UserError where it is bad, or not to be mailed."""
+        kept = 0
         for row in self:
+            kept += 1  # noqa: SIM113  (it is asked for behind the loop)
             if row.number == number:
                 if isinstance(row, Recipient):
                     return row
                 raise UserError(*row.problems)
             if row.number > number:
                 break
-        raise UserError(f"row {number} is not among those to be mailed")
+        else:
+            count = kept + self.excluded
+            if number > count:
+                raise UserError(
+                    Problem(f"there is no row {number}: the list has {counted(count, 'row')}", self.file)
+                )
+        raise UserError(Problem(f"row {number} is left out by `where`: it gets no mail", self.file))
 
     def _recipient(self, named: Named) -> Recipient | BadRow:
         """Return the record's recipient, or what is wrong with it."""

@@ -57,7 +57,7 @@ def curve(points: Sequence[tuple[int, int]], first: int) -> Curve | None:
     area = f"{line}L{x:.1f} {y:.1f}V{_BOX}Z"
     across_ticks = tuple(
         Tick(100 * (time - first) / span, label) for time, label in _times(first, end) if first <= time <= end
-    )
+    ) or tuple(Tick(at, _second(time)) for at, time in ((0, first), (100, end)))
     return Curve(line, area, across_ticks, tuple(_counts(total)))
 
 
@@ -92,6 +92,11 @@ def _times(first: int, end: int) -> Iterator[tuple[int, str]]:
             label = local.strftime("%H:%M" if step >= 60 else "%H:%M:%S")
         yield time * SECOND, label
         time += step
+
+
+def _second(time: int) -> str:
+    """Return a time between two seconds: `14:03:07.25`."""
+    return datetime.fromtimestamp(time / SECOND, UTC).astimezone().strftime("%H:%M:%S.%f")[:-4]
 
 
 def _dates(start: datetime, seconds: float) -> Iterator[tuple[int, str]]:

@@ -19,7 +19,7 @@ from campaign.model import SECOND, Status
 from campaign.outfile import Kind, is_page
 from campaign.report.curve import POINTS, curve
 from campaign.report.returned import WORDS, summed_up
-from campaign.report.words import MEANING, alike, average, clock, duration, explain
+from campaign.report.words import MEANING, NO_ADDRESS, alike, average, clock, duration, explain, without
 from campaign.wording import counted
 
 # What became of people's mail is their owner's to show; replies may name somebody after all.
@@ -68,7 +68,7 @@ def page(name: str, file: str, ledger: Ledger, summary: Summary, now: int) -> st
     )
     environment.filters["share"] = _share
     template = environment.from_string(Path(__file__).with_name("page.html.j2").read_text(encoding="utf-8"))
-    domains, others = _domains(history, now)
+    domains, others = _domains(history, summary, now)
     replies = alike(history.replies(now))
     first = summary.first_accepted_at
     return template.render(
@@ -117,10 +117,12 @@ def _state(summary: Summary) -> str:
         return f"Process {summary.sending[0]} on {summary.sending[1]} is sending it now."
     if summary.waiting:
         return "Not finished: some are waiting to be sent."
-    if counts[Status.IN_DOUBT]:
+    if summary.in_doubt:
         return "Sent. For some it is not known whether they arrived."
-    if counts[Status.REFUSED]:
+    if summary.refused:
         return "Finished. The server would not take some of them."
+    if counts[Status.INVALID]:
+        return "Sent. Bad rows were left out."
     return "Finished."
 
 
@@ -168,13 +170,16 @@ def _rows(count: int) -> str:
     return counted(count, "row is", "rows are")
 
 
-def _domains(history: History, now: int) -> tuple[list[_Domain], int]:
-    """Return the domains with the most rows, and how many others there are."""
+def _domains(history: History, summary: Summary, now: int) -> tuple[list[_Domain], int]:
+    """Return the domains with the most rows, rows that have none, and how many other domains there are."""
     every = history.domains(now, 1 << 31)
     shown = [
         _Domain(display_domain(domain), sum(counts.values()), _counts(counts))
         for domain, counts in every[:_DOMAINS]
     ]
+    nowhere = without(summary.counts, (counts for _, counts in every))
+    if shown and any(nowhere.values()):
+        shown.append(_Domain(NO_ADDRESS, sum(nowhere.values()), _counts(nowhere)))
     return shown, max(0, len(every) - _DOMAINS)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from campaign.address import display_address, display_domain
 from campaign.ledger import History, Summary
 from campaign.model import SECOND, Status, Window
-from campaign.report.words import MEANING, alike, average, clock, duration, going_on
+from campaign.report.words import MEANING, NO_ADDRESS, alike, average, clock, duration, going_on, without
 from campaign.wording import counted
 
 if TYPE_CHECKING:  # `status` needs neither pydantic nor Jinja2
@@ -124,17 +124,21 @@ def suppression_lines(count: int, file: str) -> Iterator[str]:
         yield f"  {were} suppressed: campaign suppress list --campaign {file}"
 
 
-def domain_lines(history: History, now: int, most: int = 10) -> Iterator[str]:
-    """Yield a table of the domains with the most rows."""
-    domains = history.domains(now, most)
-    if len(domains) < 2:
+def domain_lines(history: History, summary: Summary, now: int, most: int = 10) -> Iterator[str]:
+    """Yield a table of the domains with the most rows; with those of all others, it adds up to `summary`."""
+    every = history.domains(now, 1 << 31)
+    if len(every) < 2:
         return
-    width = max(len(display_domain(domain)) for domain, _ in domains)
-    columns = [Status.ACCEPTED, Status.REFUSED, Status.DEFERRED, Status.PENDING]
-    yield f"  {'domain':<{width}}" + "".join(f"{status:>10}" for status in columns)
-    for domain, counts in domains:
+    columns = [Status.ACCEPTED, Status.REFUSED, Status.IN_DOUBT, Status.DEFERRED, Status.PENDING]
+    shown = [(display_domain(domain), counts) for domain, counts in every[:most]]
+    others = without(summary.counts, [counts for _, counts in shown])
+    if any(others.values()):
+        shown.append(("others" if len(every) > most else NO_ADDRESS, others))
+    width = max(len(name) for name, _ in shown)
+    yield f"  {'domain':<{width}}" + "".join(f"{status.replace('_', ' '):>10}" for status in columns)
+    for name, counts in shown:
         cells = "".join(f"{counts.get(status, 0) or '·':>10}" for status in columns)
-        yield f"  {display_domain(domain):<{width}}{cells}"
+        yield f"  {name:<{width}}{cells}"
 
 
 def outlook_lines(outlook: Outlook | None, windows: Sequence[Window], now: int) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ MEANING = {
     Status.DEFERRED: "the server asked to try again later",
     Status.IN_DOUBT: "sent, and no answer was read: it may have arrived",
     Status.SUPPRESSED: "on the suppression list: gets nothing",
-    Status.WITHDRAWN: "left the list before it was sent",
+    Status.WITHDRAWN: "no longer on the list, and never accepted",
     Status.INVALID: "a bad row, skipped",
 }
 
@@ -48,6 +48,9 @@ _CODES = {
     "7.25": "the server's address has no matching name (reverse DNS)",
     "7.26": "neither SPF nor DKIM passes",
 }
+NO_ADDRESS = "forgotten, or no address"
+"""Whose rows stand under no domain."""
+
 _MOMENT = 2 * SECOND  # shorter waits are not told of
 _ENHANCED = r"\b([245])\.(\d{1,3}\.\d{1,3})\b"
 
@@ -88,6 +91,14 @@ def alike(replies: Iterable[tuple[Status, str, int]]) -> list[Said]:
         counts[status, words] += count
         meaning.setdefault(words, explain(reply))
     return [Said(status, words, meaning[words], count) for (status, words), count in counts.most_common()]
+
+
+def without(counts: Mapping[Status, int], parts: Iterable[Mapping[Status, int]]) -> dict[Status, int]:
+    """Return what is left of counts by status when parts of them are taken away."""
+    left = Counter(counts)
+    for part in parts:
+        left.subtract(part)
+    return dict(left)
 
 
 def duration(seconds: float) -> str:

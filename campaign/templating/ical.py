@@ -1,10 +1,14 @@
-"""The filter `ical`: a value as the TEXT of a calendar's property (RFC 5545 3.3.11)."""
+"""The filters of a calendar: `ical` makes a value the TEXT of a property, `ical_param` that of a parameter.
+
+RFC 5545 3.3.11 and 3.2; RFC 6868 for what no parameter may hold.
+"""
 
 from __future__ import annotations
 
 import re
 
 _ESCAPED = str.maketrans({"\\": "\\\\", ";": "\\;", ",": "\\,", "\n": "\\n"})
+_IN_PARAMETER = str.maketrans({"^": "^^", '"': "^'", "\n": "^n"})  # RFC 6868 3.1
 _LINE_END = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f]")  # which no content line may hold, RFC 5545 3.1
 
@@ -17,3 +21,11 @@ def ical(value: object) -> object:
     if value is None:
         return None
     return _CONTROL.sub("", _LINE_END.sub("\n", str(value))).translate(_ESCAPED)
+
+
+def ical_param(value: object) -> object:
+    """Return a value in quotes, as a parameter's, its own quotes as `^'`. None stays, as with `ical`."""
+    if value is None:
+        return None
+    text = _CONTROL.sub("", _LINE_END.sub("\n", str(value)))
+    return f'"{text.translate(_IN_PARAMETER)}"'

@@ -55,7 +55,7 @@ class Environment(ImmutableSandboxedEnvironment):
         del self.globals["lipsum"]
         del self.filters["random"]  # what is sent is what was previewed
         self.filters.update(number=numbers.number, money=numbers.money, date=dates.date)
-        self.filters.update(ical=ical.ical)
+        self.filters.update(ical=ical.ical, ical_param=ical.ical_param)
         self.filters.update(datetime=dates.datetime, int=numbers.whole, float=numbers.real)
         if markdown:
             # Values are text here: `e` has nothing to do, and `safe` says that a value is Markdown.

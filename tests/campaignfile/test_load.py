@@ -313,7 +313,6 @@ class TestPlaces:
             ("attachments.7", "27:3"),
             ("headers.X-Campaign", "23:23"),
             ("dkim.key_file", "37:53"),
-            ("nothing.at.all", "1:1"),
             ("", "1:1"),
         ],
     )
@@ -325,6 +324,10 @@ class TestPlaces:
         shown = words.get(path, path)
         expected = f"campaign.yaml:{place}: warning: " + (f"{shown}: " if shown else "") + "is odd"
         assert str(problem) == expected
+
+    def test_what_is_not_written_has_no_line(self, folder: Path) -> None:
+        problem = read(MINIMAL, folder).problem("dkim.selector", "is odd")
+        assert str(problem) == "campaign.yaml: dkim.selector: is odd"
 
     def test_the_file_is_named_from_where_the_person_stands(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch

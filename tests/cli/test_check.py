@@ -156,6 +156,19 @@ def test_dns_says_what_to_publish(campaign_for: Folders, postfix: Postfix) -> No
     assert {"what": "MX of news.example.org", "record": "mail.example.org"} in records["dns"]
 
 
+def test_dns_that_does_not_answer_is_said_once_and_without_a_table(
+    campaign_for: Folders, postfix: Postfix
+) -> None:
+    folder = clean(campaign_for(postfix))
+    kinds = [("news.example.org", kind) for kind in ("MX", "TXT", "A", "AAAA")]
+    broken: Zone = dict.fromkeys([*kinds, ("_dmarc.news.example.org", "TXT")])
+    with serve(broken) as address:
+        checked = folder.run("check", "campaign.yaml", "--dns", "--nameserver", address)
+    said = checked.stderr.splitlines()
+    assert len(said) == len(set(said)) > 0
+    assert "DNS\n" not in checked.stdout
+
+
 def test_a_nameserver_that_is_none_is_an_error(campaign_for: Folders, postfix: Postfix) -> None:
     checked = clean(campaign_for(postfix)).run(
         "check", "campaign.yaml", "--dns", "--nameserver", "example.com"

@@ -61,11 +61,11 @@ def test_no_word_of_the_help_is_cut_off(path: tuple[str, ...], capsys: pytest.Ca
 
 
 class Terminal:
-    """A terminal of 80 columns; a process has it for its stderr, and what else is asked for."""
+    """A terminal of so many columns; a process has it for its stderr, and what else is asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, columns: int = 80) -> None:
         self._ours, self.theirs = pty.openpty()
-        fcntl.ioctl(self.theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        fcntl.ioctl(self.theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         self.said = ""
 
     def run(self, *arguments: str, **streams: Any) -> subprocess.Popen[bytes]:
@@ -124,6 +124,15 @@ def test_no_bar_is_left_behind_a_closed_pipe() -> None:
     assert "reading" in said
     assert said.split("\r")[-2].strip() == ""  # it was overwritten with blanks
     assert said.endswith("\r")
+
+
+@pytest.mark.usefixtures("long_list")
+def test_a_bar_is_whole_where_the_terminal_says_that_it_has_no_columns() -> None:
+    terminal = Terminal(columns=0)
+    process = terminal.run(*PREVIEW, stdout=terminal.theirs)
+    said = terminal.read()
+    assert process.wait() == 0
+    assert re.search(r"reading: +\d+%\|.*\| .*B/s\]", said)
 
 
 @pytest.mark.usefixtures("long_list")

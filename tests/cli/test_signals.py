@@ -30,3 +30,35 @@ def test_a_signal_in_executed_source_keeps_the_exit_code(tmp_path: Path, name: s
         check=False,
     )
     assert done.returncode == 5
+
+
+_PRESSED = """
+import os, signal, sys
+from campaign.cli.signals import Interrupted, end_by_signals, interruptible
+class Run:
+    asked = []
+    def interrupt(self, *, at_once=False):
+        self.asked.append(at_once)
+end_by_signals()
+with interruptible(Run()):
+    os.kill(os.getpid(), signal.SIGINT)
+os.kill(os.getpid(), signal.SIGINT)
+print("the counts", Run.asked, flush=True)
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except Interrupted:
+    print("ended")
+"""
+
+
+def test_a_second_signal_just_behind_a_run_does_not_keep_the_counts_back(tmp_path: Path) -> None:
+    (tmp_path / "pressed.py").write_text(_PRESSED)
+    done = subprocess.run(
+        [sys.executable, "-m", "pressed"],
+        cwd=tmp_path,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "the counts [False]\nended\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 from campaign.ledger import Ledger
 from campaign.model import Status
 from tests.cli.conftest import CLEO, YAML, Run
-from tests.ledger.book import NOW, start
+from tests.ledger.book import NOW, enrol, people, send, start
 from tests.ledger.namespace import ROOT
 
 
@@ -38,6 +38,28 @@ def test_status_says_where_it_stands(run: Run, ledger: Ledger) -> None:
     assert "campaign resolve campaign.yaml" in said
     assert json.loads(run("status", "campaign.yaml", "--json"))["counts"]["in_doubt"] == 1
     ledger.close()
+
+
+def test_the_table_of_domains_adds_up_after_somebody_was_forgotten(run: Run, folder: Path) -> None:
+    book = Ledger.open(Path("ledger.db"), "news", Path("campaign.yaml").absolute())
+    addresses = [f"p{n}@{'x' if n % 2 else 'y'}.test" for n in range(6)]
+    enrol(book, people(*addresses))
+    sending = start(book)
+    for address, status in zip(addresses, [Status.ACCEPTED] * 3 + [Status.IN_DOUBT] * 3, strict=True):
+        send(book, sending, address, status)
+    sending.end(NOW)
+    book.forget(addresses[0], NOW)
+    book.forget(addresses[3], NOW)
+    book.close()
+    said = run("status", "campaign.yaml").splitlines()
+    table = [line.split() for line in said if line.startswith(("  x.test", "  y.test", "  forgotten"))]
+    assert [row[-5:] for row in table] == [
+        ["1", "·", "1", "·", "·"],
+        ["1", "·", "1", "·", "·"],
+        ["1", "·", "1", "·", "·"],
+    ]
+    run("report", "campaign.yaml", "-o", "report.html")
+    assert "forgotten, or no address" in Path("report.html").read_text("utf-8")
 
 
 def test_status_watches_until_nobody_is_sending(ledger: Ledger) -> None:

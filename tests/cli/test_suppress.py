@@ -116,6 +116,7 @@ def test_a_file_is_not_taken_for_a_domain(run: Run, ledger: Ledger, command: str
 
 def test_an_import_that_cannot_be_read(run: Run, ledger: Ledger) -> None:
     Path("latin.csv").write_bytes("email,reason\na@example.com,M\u00fcller\n".encode("latin-1"))
-    assert "latin.csv:2: cell 2 is not UTF-8; save the file as UTF-8" in run(
+    assert "latin.csv:2: cell 2 is not in the file's encoding; name the right one with --encoding" in run(
         "suppress", "import", "latin.csv", code=2
     )
+    assert run("suppress", "import", "latin.csv", "--encoding", "cp1252").startswith("a@example.com: added")

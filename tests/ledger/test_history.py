@@ -74,6 +74,19 @@ def test_counts_times_and_what_is_due(ledger: Ledger) -> None:
     assert ledger.history.accepted_by_time(10) == [(NOW, 1), (NOW + SECOND, 2)]
 
 
+def test_what_a_dead_run_left_in_flight_is_in_doubt_by_domain_too(ledger: Ledger) -> None:
+    enrol(ledger, people(ANNA, BEN))
+    sending = start(ledger)
+    sending.claim(NOW, 2)
+    sending.record((), (intent(BEN),))
+    later = NOW + 3600 * SECOND
+    counts = ledger.history.summary(later).counts
+    ((_, by_status),) = ledger.history.domains(later, 9)
+    assert {status: count for status, count in by_status.items() if count} == {
+        status: count for status, count in counts.items() if count
+    }
+
+
 def test_entries_come_in_the_order_of_the_list_with_their_columns(ledger: Ledger) -> None:
     enrol(ledger, [row(1, BEN, name="Ben", city="Bergen"), row(2, ANNA)])
     sending = start(ledger)

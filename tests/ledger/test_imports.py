@@ -14,6 +14,7 @@ from campaign.cli import main
 from campaign.errors import UserError
 from campaign.ledger.imports import read_suppressions
 from tests.ledger.book import NOW
+from tests.recipients.sheets import SHEET, inline, sheet, workbook
 
 ANNA, BEN = "anna@example.com", "ben@example.org"
 
@@ -81,12 +82,15 @@ def test_what_cannot_be_understood_is_said_with_its_line_all_together(tmp_path: 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"email\nj\xf6rg@example.com\n", "2: cell 1 is not UTF-8; save the file as UTF-8"),
+        (
+            b"email\nj\xf6rg@example.com\n",
+            "2: cell 1 is not in the file's encoding; name the right one with --encoding",
+        ),
         (
             b"m\xfcll,name\nx,y\n",
             "1: which column holds the addresses? Name it with --column; the columns are",
         ),
-        (b"PK\x03\x04rest", "None: the list is a workbook; save it as CSV"),
+        (b"PK\x03\x04rest", "None: the workbook cannot be read: "),
         (b"a,b\n\n", "1: which column holds the addresses?"),
         (b"", "None: the file is empty"),
     ],
@@ -94,6 +98,18 @@ def test_what_cannot_be_understood_is_said_with_its_line_all_together(tmp_path: 
 def test_what_is_no_such_list(content: bytes, words: str, tmp_path: Path) -> None:
     (said,) = refused(tmp_path, content)
     assert said.startswith(words)
+
+
+def test_a_workbook_and_another_encoding(tmp_path: Path) -> None:
+    rows = inline(("Name", "E-Mail"), ("Jö", ANNA), ("", ""), ("Ben", BEN))
+    (tmp_path / "list.xlsx").write_bytes(workbook({SHEET: sheet(rows)}))
+    entries = read_suppressions(tmp_path / "list.xlsx", NOW, "E-Mail")
+    assert [entry.pattern for entry in entries] == [ANNA, BEN]
+    (tmp_path / "latin.csv").write_bytes(f"email,reason\n{ANNA},J\u00f6\n".encode("cp1252"))
+    (entry,) = read_suppressions(tmp_path / "latin.csv", NOW, encoding="cp1252")
+    assert (entry.pattern, entry.reason) == (ANNA, "J\u00f6")
+    with pytest.raises(UserError, match="--encoding: there is no encoding 'klingon'"):
+        read_suppressions(tmp_path / "latin.csv", NOW, encoding="klingon")
 
 
 _CELL = st.text(st.characters(codec="utf-8", exclude_characters="\0\r@"), max_size=8)

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from campaign.message.calendar import CalendarError, calendar_of
-from campaign.templating.ical import ical
+from campaign.templating.ical import ical, ical_param
 from campaign.templating.marks import LINE_END
 from tests.message.rendering import Made, fields, octets, read, refusal, rendered, row
 from tests.need import need
@@ -255,4 +255,17 @@ def test_lines_that_are_folded_already_are_folded_anew() -> None:
 
 def test_nothing_is_no_text() -> None:
     assert ical(None) is None
+    assert ical_param(None) is None
     assert ical(5) == "5"
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ('Ann "the elder" Lee; Jr., x:y', "\"Ann ^'the elder^' Lee; Jr., x:y\""),
+        ("a^b\r\nX-EVIL:1\x07", '"a^^b^nX-EVIL:1"'),
+        ("", '""'),
+    ],
+)
+def test_a_parameter_is_in_quotes_and_ends_where_it_should(name: str, written: str) -> None:
+    assert ical_param(name) == written

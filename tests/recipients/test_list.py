@@ -246,3 +246,10 @@ class TestKeyAndName:
     def test_a_name_with_an_unknown_column(self, listed: Open) -> None:
         what = refusal(lambda: listed("email,first\n", name="{{ frist }}"))
         assert "recipients.name: 'frist' is not defined; did you mean 'first'?" in what
+
+
+def test_a_row_that_is_not_there_and_one_that_gets_no_mail(listed: Open) -> None:
+    recipients = listed("email,n\na@x.test,1\nb@x.test,2\nc@x.test,3\n", where="n != '2'")
+    assert recipients.row(3).email == "c@x.test"
+    assert refusal(lambda: recipients.row(2)).endswith("row 2 is left out by `where`: it gets no mail")
+    assert refusal(lambda: recipients.row(9)).endswith("there is no row 9: the list has 3 rows")

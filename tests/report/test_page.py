@@ -273,6 +273,15 @@ def test_many_points_make_a_line_without_steps() -> None:
     assert [tick.label for tick in found.up] == ["0", "500,000", "1,000,000"]
 
 
+@pytest.mark.parametrize(("begin", "took"), [(0.3, 0.4), (0.3, 0.9), (0, 30), (29, 45)])
+def test_however_short_it_was_its_times_are_named(begin: float, took: float) -> None:
+    first = int((1_770_000_000 + begin) * SECOND)
+    found = curve([(first, 1), (first + int(took * SECOND), 4)], first)
+    assert found is not None
+    assert all(re.fullmatch(r"\d\d:\d\d:\d\d(\.\d\d)?", tick.label) for tick in found.across)
+    assert len(found.across) > 0
+
+
 def test_no_course_of_time_no_curve() -> None:
     assert curve([], 0) is None
     assert curve([(5, 1)], 5) is None

@@ -296,7 +296,7 @@ class TestTest:
         assert folder.suppressed() == set()
 
     def test_a_row_that_is_not_there(self, folder: CampaignFolder) -> None:
-        with pytest.raises(UserError, match="row 9 is not among those to be mailed"):
+        with pytest.raises(UserError, match="there is no row 9: the list has 3 rows"):
             do(folder, Person(), mode=Mode.TEST, row=9, test_to=("me@example.test",))
 
     def test_a_rate_that_is_used_up_is_said(self, folder: CampaignFolder) -> None:

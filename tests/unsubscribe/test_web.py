@@ -317,3 +317,15 @@ def test_links_of_a_page_of_ones_own_are_refused_at_the_start(file: Path) -> Non
     assert done.returncode == 2
     assert "knows a row by {{ bounce.token }}: write that" in done.stderr
     assert ask(Application(file), "POST", f"/{TOKENS[ANNA]}")[0] == 503
+
+
+@pytest.mark.parametrize("listen", ["8099", ":8099", "localhost", "a b:1"])
+def test_a_place_to_listen_at_has_a_host_and_a_port(file: Path, listen: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "campaign", "unsubscribe-server", str(file), "--listen", listen],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    port = "8099" if "8099" in listen else "8058"
+    assert f"--listen takes HOST:PORT, and {listen!r} is none; write 127.0.0.1:{port}" in done.stderr

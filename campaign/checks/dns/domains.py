@@ -62,7 +62,8 @@ class Published:
 def look(sender: Sender, lookup: Lookup) -> Published:
     """Look up everything that receivers look up about this sender."""
     inspection = _Inspection(sender, lookup)
-    findings = tuple(
+    # A lookup without an answer is met by all that need it, and said once.
+    findings = dict.fromkeys(
         finding
         for path, part in (
             ("from", inspection.mail_exchangers),
@@ -75,7 +76,7 @@ def look(sender: Sender, lookup: Lookup) -> Published:
         )
         for finding in _known(path, part)
     )
-    return Published(findings, tuple(inspection.records))
+    return Published(tuple(findings), tuple(inspection.records))
 
 
 def _known(path: str, part: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:

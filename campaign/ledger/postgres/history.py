@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import islice, pairwise
 
-from campaign.ledger.history import ANYBODY, CopyEntry, Entry, SomeCells, Summary
+from campaign.ledger.history import ANYBODY, CopyEntry, Entry, SomeCells, Summary, broke_off
 from campaign.ledger.patterns import HASH_LENGTH
 from campaign.ledger.postgres.database import Database
 from campaign.ledger.postgres.runs import live_runs
@@ -182,6 +182,12 @@ class PostgresHistory:
             self._of,
         ):
             counts.setdefault(str(domain)[1:], {})[Status(str(status))] = count
+        for domain, count in self._database.rows(
+            "SELECT domain, count(*) FROM messages m WHERE campaign = %(campaign)s AND domain != ''"
+            f" AND status = 'in_flight' AND {self._dead(now)} GROUP BY domain",
+            self._of,
+        ):
+            broke_off(counts.setdefault(str(domain)[1:], {}), count)
         ordered = sorted(counts.items(), key=lambda item: (-sum(item[1].values()), item[0]))
         return [(domain, by_status) for domain, by_status in ordered[:most]]
 

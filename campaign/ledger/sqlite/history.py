@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import pairwise
 
-from campaign.ledger.history import ANYBODY, CopyEntry, Entry, SomeCells, Summary
+from campaign.ledger.history import ANYBODY, CopyEntry, Entry, SomeCells, Summary, broke_off
 from campaign.ledger.patterns import HASH_LENGTH
 from campaign.ledger.processes import BROKE_OFF
 from campaign.ledger.sqlite.database import Database
@@ -193,6 +193,13 @@ class SqliteHistory:
         ):
             if domain:  # a person who was forgotten has none
                 counts.setdefault(domain[1:], {})[Status(status)] = count
+        for domain, count in self._database.rows(
+            "SELECT domain, count(*) FROM messages m"
+            f" WHERE campaign = ? AND status = 'in_flight' AND {self._dead(now)} GROUP BY domain",
+            (self._campaign_id,),
+        ):
+            if domain:
+                broke_off(counts.setdefault(domain[1:], {}), count)
         ordered = sorted(counts.items(), key=lambda item: (-sum(item[1].values()), item[0]))
         return [(domain, by_status) for domain, by_status in ordered[:most]]
 

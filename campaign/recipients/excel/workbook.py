@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from itertools import islice
+from pathlib import Path
 
 from campaign.campaignfile.models import CampaignFile
 from campaign.campaignfile.octets import open_file
@@ -20,6 +21,33 @@ from campaign.wording import shown
 
 _TITLE_ROWS = 10  # in which a header is looked for
 _LISTED = 20  # sheets that a sentence names
+
+
+@contextmanager
+def opened_sheet(path: Path, chosen: Callable[[dict[str, str]], str]) -> Iterator[Sheet]:
+    """Open the sheet of a workbook whose part `chosen` returns, of the parts of its sheets by their names.
+
+    Raises OSError, and Unreadable with a sentence.
+    """
+    with open_file(path, LARGEST) as file:
+        if file.read(4) == OLE:
+            raise Unreadable("it is encrypted, or an .xls; save it as .xlsx without a password")
+        parts = Parts(file)
+        main = _main_part(parts)
+        relations = parts.relations(main)
+        kinds = {relation.kind: relation.target for relation in relations.values()}
+        sheets, since_1904 = _sheets(parts, main)
+        name = chosen(_of_cells(sheets, relations))
+        formats = number_formats(parts, kinds.get("styles"))
+        with closing(Strings(parts, kinds.get("sharedStrings"))) as strings:
+            yield Sheet(parts, name, strings, formats, since_1904=since_1904)
+
+
+def first_sheet(sheets: dict[str, str]) -> str:
+    """Return the part of the first sheet. Raises Unreadable where there is none."""
+    if not sheets:
+        raise Unreadable("it has no sheet of cells")
+    return next(iter(sheets.values()))
 
 
 class Workbook:
@@ -82,18 +110,8 @@ class Workbook:
     @contextmanager
     def _opened(self) -> Iterator[Sheet]:
         try:
-            with open_file(self._settings.csv, LARGEST) as file:
-                if file.read(4) == OLE:
-                    raise Unreadable("it is encrypted, or an .xls; save it as .xlsx without a password")
-                parts = Parts(file)
-                main = _main_part(parts)
-                relations = parts.relations(main)
-                kinds = {relation.kind: relation.target for relation in relations.values()}
-                sheets, since_1904 = _sheets(parts, main)
-                name = self._chosen(_of_cells(sheets, relations))
-                formats = number_formats(parts, kinds.get("styles"))
-                with closing(Strings(parts, kinds.get("sharedStrings"))) as strings:
-                    yield Sheet(parts, name, strings, formats, since_1904=since_1904)
+            with opened_sheet(self._settings.csv, self._chosen) as sheet:
+                yield sheet
         except Unreadable as error:
             what = f"the workbook cannot be read: {error}"
             raise UserError(Problem(what, self._file)) from None
@@ -104,10 +122,8 @@ class Workbook:
     def _chosen(self, sheets: dict[str, str]) -> str:
         """Return the part of the sheet that the campaign names, or of the first."""
         named = self._settings.sheet
-        if not sheets:
-            raise Unreadable("it has no sheet of cells")
-        if named is None:
-            return next(iter(sheets.values()))
+        if named is None or not sheets:
+            return first_sheet(sheets)
         if named in sheets:
             return sheets[named]
         near = difflib.get_close_matches(named, sheets, 1, 0.5)
