@@ -94,7 +94,13 @@ def command(
     if campaign.workers is None:
         return _send(campaign, options, output, log)
     if log is not None:
-        raise UserError("--log is for one process, and workers send this campaign")
+        raise UserError(
+            "--log is for one process, and workers send this campaign: `campaign export` has their answers"
+        )
+    if limit is not None:
+        raise UserError(
+            "--limit is for one process, and workers send this campaign: `campaign stop` ends them"
+        )
     top_up = asking(campaign, output)
     try:
         if is_sending(campaign):

@@ -134,7 +134,9 @@ def watch(campaign: CampaignFile, output: Output, top_up: Callable[[], None]) ->
     lonely_since = time.monotonic()
     told = False
     while True:
+        began = time.monotonic()
         standing, summary, workers = patiently(look, output)
+        took = time.monotonic() - began
         total = sum(summary.counts.values())
         output.progress("sending", total - summary.waiting, total)
         if standing.state is not State.SENDING:
@@ -144,7 +146,7 @@ def watch(campaign: CampaignFile, output: Output, top_up: Callable[[], None]) ->
         elif not told and time.monotonic() - lonely_since > _LONELY:
             told = True
             output.note(f"no worker is there; on any machine: campaign work {shown(campaign.file)}")
-        time.sleep(_LOOK)
+        time.sleep(max(_LOOK, 4 * took))  # the server has other things to do
     output.end_bar()
     if standing.state is not State.IDLE:
         output.problems([Problem(f"the campaign is {standing.state}: {standing.why}")])

@@ -183,8 +183,6 @@ def run(campaign: CampaignFile, options: Options, audience: Audience) -> Finishe
     raised only before anything has left; after that, it is BrokenOff.
     """
     raise_errors(unsendable(campaign))
-    if options.mode is Mode.SEND and options.limit is not None and campaign.workers is not None:
-        raise UserError("--limit is for one process, and workers send this campaign")
     may_be_new = options.mode is not Mode.SEND or options.asks or options.new_ledger
     refuse_lost(campaign, may_be_new=may_be_new)
     with _opened(campaign, options.mode) as ledger:

@@ -183,6 +183,21 @@ def test_workers_are_asked_whether_they_have_what_it_needs(
     assert equipped.poll() is None
 
 
+@pytest.mark.parametrize("option", [("--limit", "3"), ("--log", "attempts.jsonl")])
+def test_what_is_for_one_process_is_refused(
+    postfix: Postfix, machines_for: MachinesFor, option: tuple[str, str]
+) -> None:
+    folder = machines_for(postfix)
+    folder.people(2)
+    for state in ("", "sending"):
+        if state:
+            folder.begin()
+        refused = folder.send(*option)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert f"{option[0]} is for one process, and workers send this campaign" in refused.stderr
+        assert folder.state() == state
+
+
 def test_a_broker_needs_its_variable_and_workers_a_shared_ledger(
     postfix: Postfix, machines_for: MachinesFor
 ) -> None:

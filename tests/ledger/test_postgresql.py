@@ -18,6 +18,7 @@ from campaign.ledger.postgres.enrolment import _ENROLLING
 from campaign.ledger.postgres.runs import LEASE, reap
 from campaign.ledger.postgres.storage import PostgresStorage
 from campaign.model import SECOND, Status
+from tests.e2e.folder import until
 from tests.ledger.book import (
     NOW,
     SCOPE,
@@ -269,3 +270,42 @@ def test_an_enrolment_waits_for_another_and_writes_nothing_where_it_is_cut(
 def test_a_key_that_no_index_holds_is_refused(ledger: Ledger) -> None:
     with pytest.raises(UserError, match="line 2: the key is too long"):
         ledger.enrolment().stage(("email", "city"), [row(1, ANNA, key="k" * 3000)])
+
+
+def test_nothing_that_is_done_for_a_message_reads_the_whole_table(location: PostgresLocation) -> None:
+    book = registered(location)
+    enrol(book, people(*(f"user{n}@example.com" for n in range(5000))))
+    book.close()
+    before = read_in_order(location)
+    book = registered(location)
+    assert book.machines is not None
+    book.machines.begin(b"", {})
+    run = book.start(SCOPE, NOW, shared=True)
+    for _ in range(8):  # from the sixth time on a statement is prepared
+        claims = run.claim(NOW, 8)
+        assert all(run.is_due(claim.key) for claim in claims)
+        run.record((), [intent(claim.key) for claim in claims[:4]])
+        run.record([result(claim.key) for claim in claims[:4]], [intent(claim.key) for claim in claims[4:]])
+        run.next_due(NOW)
+    book.close()
+    assert read_in_order(location) == before
+    assert statuses_of(location)["accepted"] == 32
+
+
+def read_in_order(location: PostgresLocation) -> int:
+    """Return how many rows were read by reading a table from its beginning."""
+    with psycopg.connect(location.address, autocommit=True) as other:
+        others = (
+            "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid != pg_backend_pid()"
+        )
+        until(lambda: not other.execute(others).fetchall())  # which tell what they have read when they end
+        (read,) = other.execute(
+            "SELECT sum(seq_tup_read)::bigint FROM pg_stat_user_tables WHERE relname = 'messages'"
+        ).fetchall()[0]
+        return int(read)
+
+
+def statuses_of(location: PostgresLocation) -> dict[str, int]:
+    with psycopg.connect(location.address) as other:
+        counts = other.execute("SELECT status, count(*) FROM campaign.messages GROUP BY status").fetchall()
+        return {str(status): int(count) for status, count in counts}

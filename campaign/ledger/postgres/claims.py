@@ -48,8 +48,8 @@ class Claims:
         for due, moment in wanted:
             if len(claims) == count:
                 break
-            parameters = {**self._of, "moment": moment, "count": count - len(claims)}
-            rows = sorted(self._held(_CLAIM_ROWS.format(due=due), parameters), key=lambda row: row[:2])
+            statement = _CLAIM_ROWS.format(due=due, count=count - len(claims))
+            rows = sorted(self._held(statement, {**self._of, "moment": moment}), key=lambda row: row[:2])
             settled = self._settled([row[2] for row in rows if row[5]])
             for _, _, row_id, attempts, spared, _, *rest in rows:
                 claim = Claim(self._recipient(rest), attempts, spared, frozenset(settled.get(row_id, ())))
@@ -81,7 +81,7 @@ class Claims:
 
     def _claim_copies(self, now: int, count: int) -> list[Claim]:
         """Return the copies that are due, of rows that were accepted."""
-        rows = self._held(_CLAIM_COPIES, {**self._of, "moment": now, "count": count})
+        rows = self._held(_CLAIM_COPIES.format(count=count), {**self._of, "moment": now})
         claims = [
             Claim(self._recipient(rest), attempts, copy=str(address))
             for _, address, attempts, *rest in sorted(rows, key=lambda row: row[0])
@@ -152,12 +152,14 @@ class Claims:
 # Whoever ends the run waits for the claim, and gives it back.
 _ALIVE = "SELECT 1 FROM runs WHERE id = %(run)s AND ended_at IS NULL FOR SHARE"
 _UNENDED = "EXISTS (SELECT 1 FROM runs WHERE id = %(run)s AND ended_at IS NULL)"
+# PostgreSQL must see that they are few, or it reads the whole table: the count is part of the statement, and
+# rows are named by an array.
 _CLAIM_ROWS = f"""
 WITH due AS (
     SELECT id FROM messages WHERE campaign = %(campaign)s AND {_WAITS} AND claim IS NULL AND {{due}}
-        AND {_UNENDED} ORDER BY due_at, number LIMIT %(count)s FOR UPDATE SKIP LOCKED
+        AND {_UNENDED} ORDER BY due_at, number LIMIT {{count}} FOR UPDATE SKIP LOCKED
 )
-UPDATE messages m SET claim = %(run)s FROM due WHERE m.id = due.id
+UPDATE messages m SET claim = %(run)s WHERE m.id = ANY (ARRAY(SELECT id FROM due))
 RETURNING m.due_at, m.number, m.id, m.attempts, m.spared, m.message_id IS NOT NULL, {_RECIPIENT}
 """
 # Row by row: few copies wait, and there may be a million rows.
@@ -166,9 +168,10 @@ _CLAIM_COPIES = f"""
 WITH due AS (
     SELECT c.id FROM copies c, {_ROW_OF_COPY} WHERE c.{_WAITS} AND c.claim IS NULL
         AND c.due_at <= %(moment)s AND m.campaign = %(campaign)s AND m.status = 'accepted' AND {_UNENDED}
-        ORDER BY c.due_at LIMIT %(count)s FOR UPDATE OF c SKIP LOCKED
+        ORDER BY c.due_at LIMIT {{count}} FOR UPDATE OF c SKIP LOCKED
 )
-UPDATE copies c SET claim = %(run)s FROM due, messages m WHERE c.id = due.id AND m.id = c.message
+UPDATE copies c SET claim = %(run)s FROM messages m
+WHERE c.id = ANY (ARRAY(SELECT id FROM due)) AND m.id = c.message
 RETURNING c.due_at, c.address, c.attempts, {_RECIPIENT}
 """
 _DUE = f"""

@@ -38,6 +38,18 @@ WITH RECURSIVE walk(time, active, stretches) AS (
 )
 SELECT active, stretches FROM walk WHERE time IS NOT NULL ORDER BY time DESC LIMIT 1
 """
+# Each alone: over several together, every waiting row would be read.
+_FREE = "FROM messages WHERE campaign = %(campaign)s AND status IN ('pending', 'deferred') AND claim IS NULL"
+_DUE = f"""
+SELECT (SELECT min(due_at) {_FREE}), (SELECT max(due_at) {_FREE})
+UNION ALL
+SELECT min(due_at), max(due_at) FROM messages
+    WHERE claim IS NOT NULL AND campaign = %(campaign)s AND status IN ('pending', 'deferred')
+UNION ALL
+SELECT min(c.due_at), max(c.due_at) FROM copies c,
+    LATERAL (SELECT campaign, status FROM messages WHERE id = c.message OFFSET 0) m
+    WHERE c.status IN ('pending', 'deferred') AND m.campaign = %(campaign)s AND m.status = 'accepted'
+"""
 
 
 class PostgresHistory:
@@ -73,17 +85,10 @@ class PostgresHistory:
         ) or (0,)
         counts[Status.IN_FLIGHT] -= broken[0]
         counts[Status.IN_DOUBT] += broken[0]
-        # Each alone: over both together, every waiting row would be read.
         due = [
             found
             for found in self._database.rows(
-                # Each alone: over both together, every waiting row would be read.
-                "SELECT (SELECT min(due_at) FROM messages WHERE campaign = %(campaign)s"
-                " AND status IN ('pending', 'deferred')), (SELECT max(due_at) FROM messages"
-                " WHERE campaign = %(campaign)s AND status IN ('pending', 'deferred')) UNION ALL"
-                " SELECT min(c.due_at), max(c.due_at) FROM copies c JOIN messages m ON m.id = c.message"
-                " WHERE c.status IN ('pending', 'deferred') AND m.campaign = %(campaign)s"
-                " AND m.status = 'accepted'",
+                _DUE,
                 self._of,
             )
             if found[0] is not None
