@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import islice
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from campaign import clock
 from campaign.campaignfile.models import CampaignFile
@@ -34,7 +34,6 @@ from campaign.model import SECOND, Status
 from campaign.preparation import Preparation, compile_campaign, prepare
 from campaign.sending.account import Started, load_pace, login_of, scope_of, secrets_of
 from campaign.sending.ahead import Ahead
-from campaign.sending.bundle import Packed, pack
 from campaign.sending.changes import Change, changes, key_of
 from campaign.sending.connection import Patience
 from campaign.sending.dispatch import Ending, Stop
@@ -48,6 +47,9 @@ from campaign.sending.sender import Listener, Sender
 from campaign.sending.trial import Trial, TrialRenderer
 from campaign.smtp import Login
 from campaign.wording import counted
+
+if TYPE_CHECKING:  # loaded where workers send
+    from campaign.sending.bundle import Packed
 
 _TEST_PATIENCE = 60.0  # seconds that who tests waits for the rate
 _SAID = 1000  # different replies that are kept for the summary
@@ -218,6 +220,8 @@ def _send(
     preparation = plan.preparation
     packed: Packed | None = None
     if machines is not None and plan.to_send:
+        from campaign.sending.bundle import pack
+
         recipients, rows = preparation.recipients, preparation.enrolment.to_send()
         packed = pack(campaign, preparation.renderer, recipients.columns, rows, secrets)
     with suppress(LedgerBusy):  # who has it locked has not taken the lease

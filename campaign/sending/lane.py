@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 
 from campaign import clock
 from campaign.campaignfile.models import CampaignFile
-from campaign.delivery import Answer, Fate, Result, Settled, Verdict
+from campaign.delivery import Fate, Result, Settled, Verdict
 from campaign.errors import ConnectFailed, Overrun, UserError
 from campaign.ledger.protocols import Claim, Intent, Run
 from campaign.model import SECOND
@@ -32,7 +32,7 @@ from campaign.sending.connection import Connection, Opener, Waits
 from campaign.sending.dispatch import Dispatch, Ending, Later, Stop
 from campaign.sending.gate import Booking
 from campaign.sending.retry import Standing, decide
-from campaign.sending.work import Renders, Work, made, owed, unmade
+from campaign.sending.work import Done, Renders, Work, made, owed, unmade
 from campaign.smtp import BodyDue, Closed, Event
 
 _SLICE = 0.25  # seconds after which a waiting thread looks whether it should stop
@@ -69,6 +69,7 @@ class Lane:
         self._connection: Connection | None = None
         self._next: Work | None = None  # rendered, and not submitted yet
         self._open: dict[str, Work] = {}  # submitted, by key
+        self._untold: list[Done] = []  # accepted: the content behind them goes before they are told of
         self._fruitful = False  # the server has judged a message in this session
         self._fruitless = 0  # sessions in a row that were not
         self._quiet_since = time.monotonic()
@@ -91,6 +92,7 @@ class Lane:
         if connection is not None:
             self._settle([e for e in connection.session.lost("given up") if isinstance(e, Settled)])
             connection.close()
+        self._tell()
         if self._next is not None:
             self._drop_next()
 
@@ -109,6 +111,7 @@ class Lane:
         if connection is not None and not connection.session.wants_message:
             return SECOND
         if self._next is None:
+            self._tell()
             claim = self._dispatch.next(clock.steady(), time.time_ns())
             if claim is None:
                 return None
@@ -137,6 +140,7 @@ class Lane:
         """Render the next message while the server works on the last one."""
         if self._connection is not None and self._next is None and self._dispatch.stopped is None:
             self._handle(self._connection.flush())
+            self._tell()
             claim = self._dispatch.next(clock.steady(), time.time_ns())
             if isinstance(claim, Claim):
                 self._next = self._render(claim)
@@ -163,6 +167,7 @@ class Lane:
 
     def _advance(self, wait: int) -> None:
         """Let time pass: read and write, or sleep where there is no session."""
+        self._tell()
         if self._connection is None:
             time.sleep(min(wait / SECOND, _SLICE))
             return
@@ -267,27 +272,35 @@ class Lane:
         """Record what was answered, and an intent; return whether the intent holds."""
         if not settled and intent is None:
             return True
-        utc = time.time_ns()
-        done: list[tuple[Work, Answer, Verdict, Result]] = []
+        done: list[Done] = []
+        utc, held = time.time_ns(), False
         for one in settled:
             work = self._open.pop(one.message.key)
             work.booking.settled()
-            verdict = self._dispatch.judge(one.answers[0])
-            claim = work.claim
+            verdict, claim = self._dispatch.judge(one.answers[0]), work.claim
             standing = Standing(claim.attempts, claim.spared, self._dispatch.others_accepted())
             policy = self._shared.campaign.retry
             result = decide(one, verdict, standing, policy=policy, now=utc, random=self._random)
-            done.append((work, one.answers[0], verdict, result))
+            done.append(Done(claim, one.answers[0], verdict, result))
         try:
-            granted = self._run.record([result for *_, result in done], [intent] if intent else [])
+            granted = self._run.record([one.result for one in done], [intent] if intent else [])
+            held = intent is None or intent.key in granted
         finally:  # an answer was given, whatever becomes of the intent
-            for work, own, verdict, result in done:
-                if verdict not in (Verdict.SESSION, Verdict.UNSENT, Verdict.IN_DOUBT):
-                    self._fruitful, self._fruitless = True, 0
-                self._dispatch.note(own, verdict, clock.steady(), utc)
-                if own.fate is not Fate.UNSENT:
-                    self._shared.on_result(work.claim, result)
-        return intent is None or intent.key in granted
+            self._untold += done
+            # One that says nothing against going on can wait until the next content is on its way.
+            if not held or intent is None or any(one.verdict is not Verdict.ACCEPTED for one in done):
+                self._tell()
+        return held
+
+    def _tell(self) -> None:
+        """Tell of what was answered, and is in the ledger."""
+        while self._untold:
+            one = self._untold.pop(0)
+            if one.verdict not in (Verdict.SESSION, Verdict.UNSENT, Verdict.IN_DOUBT):
+                self._fruitful, self._fruitless = True, 0
+            self._dispatch.note(one.own, one.verdict, clock.steady(), one.result.settled_at)
+            if one.own.fate is not Fate.UNSENT:
+                self._shared.on_result(one.claim, one.result)
 
     def _render(self, claim: Claim) -> Work | None:
         """Make a row's message. One that can no longer be made is put aside, and the others go on."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from campaign.address import fold
-from campaign.delivery import Message, Outcome, Result, Verdict
+from campaign.delivery import Answer, Message, Outcome, Result, Verdict
 from campaign.errors import Overrun
 from campaign.ledger.protocols import Claim, Run
 from campaign.model import Recipient, Status
@@ -29,6 +29,16 @@ class Work:
     message: Message
     booking: Booking
     made_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """An attempt that has ended: the answer for the row's own address, what it means, what was recorded."""
+
+    claim: Claim
+    own: Answer
+    verdict: Verdict
+    result: Result
 
 
 def owed(message: Message, claim: Claim, ledger: Run) -> Message:
