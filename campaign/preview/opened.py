@@ -29,7 +29,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class OpenedMessage:
-    """One parsed message. `headers` are decoded, and in their order in the message."""
+    """One parsed message. `headers` are decoded, and in their order in the message.
+
+    `calendar` is the part that makes it an invitation, which is among the attachments too.
+    """
 
     message: Message
     headers: tuple[tuple[str, str], ...]
@@ -37,6 +40,7 @@ class OpenedMessage:
     html: str | None
     attachments: tuple[Part, ...]
     images: tuple[Part, ...]
+    calendar: str | None = None
 
     def header(self, name: str) -> str:
         """Return the first field of this name, "" if there is none."""
@@ -46,7 +50,7 @@ class OpenedMessage:
 def open_message(message: Message) -> OpenedMessage:
     """Parse a rendered message."""
     parsed = message_from_bytes(message.content, _class=EmailMessage, policy=SMTPUTF8)
-    text = html = None
+    text = html = calendar = None
     attachments: list[Part] = []
     images: list[Part] = []
     for part in _leaves(parsed):
@@ -59,12 +63,14 @@ def open_message(message: Message) -> OpenedMessage:
             text = _lines(part)
         elif kind == "text/html" and html is None:
             html = _lines(part)
-        elif kind != "text/calendar":  # which is among the files too
+        elif kind == "text/calendar":
+            calendar = _lines(part)
+        else:
             attachments.append(_part(part))
     headers = tuple(
         (name, decoded(value, addresses=name.lower() in _ADDRESSES)) for name, value in parsed.raw_items()
     )
-    return OpenedMessage(message, headers, text, html, tuple(attachments), tuple(images))
+    return OpenedMessage(message, headers, text, html, tuple(attachments), tuple(images), calendar)
 
 
 def _leaves(part: EmailMessage) -> Iterator[EmailMessage]:

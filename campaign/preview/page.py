@@ -19,6 +19,7 @@ from campaign.errors import Problem
 from campaign.outfile import Kind, is_page
 from campaign.preview.frame import framed
 from campaign.preview.inbox import InboxLine, inbox_line
+from campaign.preview.invitation import invitation
 from campaign.preview.opened import OpenedMessage
 from campaign.preview.variety import Chosen
 from campaign.wording import size, visible, visible_text
@@ -54,6 +55,7 @@ class _Shown:
     links: tuple[tuple[str, str], ...]
     remote: int
     files: tuple[tuple[str, str, str], ...]
+    invitation: tuple[str, ...]
     size: str
 
 
@@ -113,6 +115,7 @@ def _show(previewed: Previewed, *, load_images: bool) -> _Shown:
             (visible(part.name), part.content_type, size(len(part.content)))
             for part in (*opened.attachments, *opened.images)
         ),
+        tuple(map(visible, invitation(opened.calendar).lines)) if opened.calendar is not None else (),
         size(message.size),
     )
 

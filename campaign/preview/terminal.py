@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from campaign.preview.invitation import invitation
 from campaign.preview.opened import OpenedMessage, Part
 from campaign.preview.variety import Chosen
 from campaign.wording import size, visible, visible_text
@@ -32,6 +33,8 @@ def lines(chosen: Chosen, opened: OpenedMessage, file: str, shows_html: str) -> 
     yield ""
     if opened.html is not None:
         yield f"HTML:       {size(len(opened.html.encode()))}; {shows_html} shows it"
+    if opened.calendar is not None:
+        yield visible(f"invitation: {'; '.join(invitation(opened.calendar).lines)}")
     yield from _parts("attachment", opened.attachments)
     yield from _parts("image", opened.images)
     yield f"message:    {size(message.size)}"

@@ -48,7 +48,7 @@ def test_images_and_a_long_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert code == 0
     assert "\nTo: Maximiliane Freifrau von und zu Hohenlohe-Schillingsfürst <" in out
     assert re.search(r"^image: +logo\.png \(image/png, 1\.8 kB\)$", out, re.MULTILINE)
-    assert "unsubscribe token is a placeholder" in err
+    assert "Message-IDs and bounce tokens will differ" in err
 
 
 def test_a_cell_does_not_steer_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
