@@ -155,12 +155,13 @@ def inspect_workers(
 ) -> tuple[list[Problem], list[Answer]]:
     """Ask the workers of a campaign's ledger whether they have what it needs; see `ask_workers`.
 
-    Raises UserError where there is no ledger yet, or its server cannot be reached.
+    The question stands in the ledger, whose tables are made for it where there are none yet. Raises
+    UserError where its server cannot be reached.
     """
     if campaign.workers is None:
         what = "it has no `workers:`: `campaign send` sends it by itself, and there is nobody to ask"
         raise UserError(campaign.problem("workers", what, rule="workers"))
-    ledger = Ledger.open(campaign.ledger, campaign.name, campaign.file, create=False)
+    ledger = Ledger.open(campaign.ledger, campaign.name)
     try:
         answers = ask_workers(ledger, campaign, waiting, call)
     finally:

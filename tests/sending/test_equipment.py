@@ -118,7 +118,7 @@ def test_a_question_that_nobody_of_us_asked_is_not_answered(text: str) -> None:
 
 @pytest.fixture
 def shared(postgresql: PostgreSQL, tmp_path: Path) -> Iterator[CampaignFile]:
-    place = postgresql.ledger()
+    place = postgresql.empty()  # nothing was ever sent from it
     yield write(tmp_path, ledger=place.url)
     postgresql.drop(place)
 
