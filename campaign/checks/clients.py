@@ -32,6 +32,7 @@ from campaign.model import Recipient
 
 DATA = Path(__file__).with_name("caniemail.json")
 _MOST_LINES = 5
+_TAG_NAME = re.compile("<([a-z]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +91,32 @@ def features() -> Mapping[str, Feature]:
     }
 
 
+@cache
+def _tag_features() -> Mapping[str, list[Feature]]:
+    """Return the features that are tags, or something of one, by the tag's name."""
+    found: dict[str, list[Feature]] = {}
+    for feature in features().values():
+        if feature.kind == "tag":
+            name = _TAG_NAME.match(feature.pattern.pattern)
+            assert name is not None  # noqa: S101
+            found.setdefault(name[1], []).append(feature)
+    return found
+
+
+# With a row's values in its attributes, a tag is another one; its style, rarely.
 @lru_cache(maxsize=4096)
 def _of_tag(tag: Tag) -> tuple[str, ...]:
+    named = _tag_features().get(tag.name, ())
+    found = [feature.name for feature in named if feature.pattern.match(tag.written)]
+    return (*found, *(_of_style(tag.style) if tag.style else ()))
+
+
+@lru_cache(maxsize=4096)
+def _of_style(style: str) -> tuple[str, ...]:
     return tuple(
         feature.name
         for feature in features().values()
-        if (feature.kind == "declaration" and tag.style and feature.pattern.search(tag.style))
-        or (feature.kind == "tag" and feature.pattern.match(tag.written))
+        if feature.kind == "declaration" and feature.pattern.search(style)
     )
 
 

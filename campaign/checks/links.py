@@ -53,14 +53,22 @@ class Check(Rule):
 
 @lru_cache(maxsize=1024)
 def _judged(link: Link) -> tuple[tuple[Severity, str, str], ...]:
-    return tuple(_faults(link))
-
-
-def _faults(link: Link) -> Iterator[tuple[Severity, str, str]]:
-    """Yield how bad it is, a sentence, and its kind."""
     address = link.tag.attributes["href"]
+    path = address.find("/", len("https://")) if address.startswith(("https://", "http://")) else -1
+    if path > 0 and not _faults_of(address[:path], link.text):
+        return ()  # what stands behind the host, a row's values perhaps, makes no difference
+    return tuple(_faults(address, link.text))
+
+
+@lru_cache(maxsize=1024)
+def _faults_of(origin: str, text: str) -> tuple[tuple[Severity, str, str], ...]:
+    return tuple(_faults(f"{origin}/", text))
+
+
+def _faults(address: str, text: str) -> Iterator[tuple[Severity, str, str]]:
+    """Yield how bad it is, a sentence, and its kind, of a link to an address with a text."""
     shown = address if len(address) <= 60 else f"{address[:59]}…"
-    named = f" ({link.text[:40]})" if link.text else ""
+    named = f" ({text[:40]})" if text else ""
     if is_of_this_machine(address):
         yield Severity.ERROR, _ours(shown), "ours"
     elif not address or address == "#":
@@ -74,13 +82,13 @@ def _faults(link: Link) -> Iterator[tuple[Severity, str, str]]:
             what = f"the link to {shown!r} has no https://: in a mail there is nothing that it is relative to"
             yield Severity.WARNING, what, "relative"
     else:
-        yield from _elsewhere(link, host_of(address))
+        yield from _elsewhere(text, host_of(address))
 
 
-def _elsewhere(link: Link, host: str) -> Iterator[tuple[Severity, str, str]]:
-    text = _SHOWS.fullmatch(link.text) if host else None
-    if text is not None:
-        says = (text[1] or text[2]).lower()
+def _elsewhere(text: str, host: str) -> Iterator[tuple[Severity, str, str]]:
+    shown = _SHOWS.fullmatch(text) if host else None
+    if shown is not None:
+        says = (shown[1] or shown[2]).lower()
         if not same_site(says, host):
             what = f"a link says {says} and leads to {host}: that is what phishing looks like"
             yield Severity.WARNING, what, "elsewhere"

@@ -33,6 +33,7 @@ _STYLE = 1  # of these
 _TAG = re.compile(r"""<[a-zA-Z](?:[^<>"']++|"[^"]*+"|'[^']*+')*+>""")
 _ANY_TAG = re.compile(r"""</?[a-zA-Z](?:[^<>"']++|"[^"]*+"|'[^']*+')*+>""")
 _ANCHOR = re.compile(r"""<[aA]\s(?:[^<>"']++|"[^"]*+"|'[^']*+')*+>""")
+_ENDS_A = re.compile(r"/[aA]\s*>")  # behind a `<`
 _ENDS_ANCHOR = re.compile(r"</[aA]\s*>")
 _NAME = re.compile(r"<([a-zA-Z][^\s/>]*)")
 _ATTRIBUTE = re.compile(r"""([^\s"'<>/=]+)(?:\s*=\s*("[^"]*"|'[^']*'|[^\s"'>]+))?""")
@@ -67,7 +68,7 @@ class Link:
     @property
     def text(self) -> str:
         """The words that are shown for it."""
-        return shown(self.inside)
+        return _shown_inside(self.inside)
 
 
 class Page:
@@ -108,18 +109,35 @@ class Page:
         return self._parted[1]
 
     @cached_property
+    def _bits(self) -> list[str]:
+        """What stands between a `<` and the next."""
+        return self.body.split("<")
+
+    @cached_property
+    def _begun(self) -> list[Tag | None] | None:
+        """The start tag that each of the bits begins with; None where a bit does not say that."""
+        try:
+            return [*map(_begun, self._bits)]
+        except _Ambiguous:
+            return None
+
+    @cached_property
+    def nodes(self) -> list[str]:
+        """The texts between tags, with their references; nearly, where a value has a `>` in it."""
+        return [bit.partition(">")[2] or bit for bit in self._bits]
+
+    @cached_property
     def tags(self) -> list[Tag]:
         """The start tags, equal ones once."""
-        try:
-            found = dict.fromkeys(map(_begun, self.body.split("<")))
-        except _Ambiguous:
+        if self._begun is None:
             return [tag(written) for written in dict.fromkeys(_TAG.findall(self.body))]
-        return [tag for tag in found if tag is not None]
+        return [tag for tag in dict.fromkeys(self._begun) if tag is not None]
 
     @cached_property
     def links(self) -> list[Link]:
         """The links."""
-        return [link for found in dict.fromkeys(_anchors(self.body)) if (link := _link(*found))]
+        anchors = _anchors(self.body) if self._begun is None else _between(self._bits, self._begun)
+        return [link for found in dict.fromkeys(anchors) if (link := _link(*found))]
 
     @cached_property
     def images(self) -> list[Tag]:
@@ -135,6 +153,10 @@ class Page:
 def shown(html: str) -> str:
     """Return the words of a piece of HTML, with single blanks between them."""
     return _BLANKS.sub(" ", unescape(_ANY_TAG.sub(" ", html))).strip()
+
+
+# What stands in a link is mostly the same in all messages; where it leads is not.
+_shown_inside = lru_cache(maxsize=1024)(shown)
 
 
 def written_tags(html: str) -> list[str]:
@@ -172,6 +194,23 @@ def _begun(piece: str) -> Tag | None:
             raise _Ambiguous
         return None
     return tag(whole[0])
+
+
+def _between(bits: list[str], begun: list[Tag | None]) -> Iterator[tuple[str, str]]:
+    """Yield what `_anchors` does, of HTML that is in its bits already."""
+    ends = [number for number, bit in enumerate(bits) if bit[:2] in ("/a", "/A") and _ENDS_A.match(bit)]
+    ends.reverse()
+    last = -1
+    for number, tag in enumerate(begun):
+        if tag is None or tag.name != "a" or number <= last or not tag.written[2].isspace():
+            continue
+        while ends and ends[-1] < number:
+            ends.pop()
+        if not ends:
+            return
+        last = ends[-1]
+        inside = "<".join(bits[number:last])
+        yield tag.written, inside[len(tag.written) - 1 :]
 
 
 def _anchors(html: str) -> Iterator[tuple[str, str]]:

@@ -9,12 +9,12 @@ it has less than a tenth as many words and no link to a page.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from html import unescape
 
 from campaign.checks.checked import Checked
 from campaign.checks.finding import Finding
-from campaign.checks.page import shown
 from campaign.checks.rule import Rule
 from campaign.checks.seen import Seen
 from campaign.model import Recipient
@@ -23,6 +23,7 @@ SHARE = 0.4
 """Of the text part's words, as many at least are in the HTML too."""
 
 _FEWEST = 12  # words of a text part from which on a share means something
+_MOST_KNOWN = 4000  # pieces of texts that are known again
 _LONG = 80  # words of an HTML part that a text part of a tenth cannot say
 _WORD = re.compile(r"[^\W\d_]{4,}")
 _ADDRESS = re.compile(r"(?:https?://|mailto:)\S+")
@@ -38,13 +39,20 @@ class Check(Rule):
             ("templates.html", "templates.mjml")
         )
         self._place = checked.sources.template("text")
+        self._words = _Words()
 
     def see(self, recipient: Recipient, message: Seen) -> Iterator[Finding]:
         if not self._two or message.text is None or message.page is None:
             return
-        # Line by line, as most lines are the same in all messages.
-        text = frozenset[str]().union(*map(_words, message.text.split("\n")))
-        html = frozenset[str]().union(*map(_words_of_html, message.page.body.split("\n")))
+        common_text, more_text = self._words.of(message.text.split("\n"))
+        common_html, more_html = self._words.of(message.page.nodes)
+        shared = _shared(common_text, common_html)
+        # What nearly all messages have in common settles it for most of them.
+        most_text = len(common_text) + sum(map(len, more_text))
+        most_html = len(common_html) + sum(map(len, more_html))
+        if shared >= SHARE * most_text and len(common_text) * 10 >= most_html:
+            return
+        text, html = common_text.union(*more_text), common_html.union(*more_html)
         if len(text) >= _FEWEST and len(text & html) < SHARE * len(text):
             what = "most words of the text part are not in the HTML part: one may be another letter's"
             yield self.find(self.at(self._place, what))
@@ -53,13 +61,33 @@ class Check(Rule):
             yield self.find(self.at(self._place, f"{what}; without it, one is made from the HTML"))
 
 
-@lru_cache(maxsize=4096)
-def _words(line: str) -> frozenset[str]:
-    if "@" in line:
-        line = " ".join(piece for piece in line.split() if "@" not in piece.strip("@"))
-    return frozenset(_WORD.findall(_ADDRESS.sub(" ", line).casefold()))
+class _Words:
+    """The words of texts that have most pieces in common: of those, the words are put together once."""
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+        self._together = lru_cache(maxsize=64)(_all_words)
+
+    def of(self, pieces: Sequence[str]) -> tuple[frozenset[str], list[frozenset[str]]]:
+        """Return the words of the pieces that other texts had too, and those of each other piece."""
+        known = tuple(filter(self._known.__contains__, pieces))
+        others = [piece for piece in pieces if piece not in self._known] if len(known) < len(pieces) else []
+        if len(self._known) < _MOST_KNOWN:
+            self._known.update(others)
+        return self._together(known), [*map(_words, others)]
+
+
+@lru_cache(maxsize=64)
+def _shared(one: frozenset[str], other: frozenset[str]) -> int:
+    return len(one & other)
+
+
+def _all_words(pieces: Iterable[str]) -> frozenset[str]:
+    return frozenset[str]().union(*map(_words, pieces))
 
 
 @lru_cache(maxsize=4096)
-def _words_of_html(line: str) -> frozenset[str]:
-    return _words(shown(line))
+def _words(piece: str) -> frozenset[str]:
+    if "@" in piece:
+        piece = " ".join(word for word in piece.split() if "@" not in word.strip("@"))
+    return frozenset(_WORD.findall(_ADDRESS.sub(" ", unescape(piece)).casefold()))

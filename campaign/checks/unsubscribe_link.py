@@ -23,15 +23,21 @@ from campaign.checks.unsubscribe import MANY
 from campaign.errors import Problem
 from campaign.model import Recipient
 
-_WORDS = re.compile(
-    r"unsubscribe|opt[ -]?out|stop receiving|abmeld|abbestell|austrag|abzumelden|abzubestellen"
-    r"|désabonn|désinscri|darse de baja|cancelar (?:la )?suscripci|cancela tu suscripci|disiscri"
-    r"|annulla l.iscrizione|uitschrijven|afmelden|cancelar (?:a )?(?:inscri|assinatura)|avregistrer"
-    r"|avmeld|avprenumerera|afmeld|peruuta tilaus|wypis|rezygn|odhlás|leiratkoz|dezabon|отписа|відпис"
-    r"|απεγγραφ|退订|配信停止|수신거부|(?:email|mail|communication) (?:preferences|settings)"
-    r"|manage (?:your )?(?:subscription|preferences)",
-    re.IGNORECASE,
-)
+# In lower case. Looking for each alone takes a tenth of the time of one expression with all of them.
+_WORDS = (
+    "unsubscribe", "opt out", "opt-out", "optout", "stop receiving",
+    "abmeld", "abbestell", "austrag", "abzumelden", "abzubestellen",
+    "désabonn", "désinscri",
+    "darse de baja", "cancelar suscripci", "cancelar la suscripci", "cancela tu suscripci",
+    "disiscri", "annulla l'iscrizione", "annulla l’iscrizione",
+    "uitschrijven", "afmelden",
+    "cancelar inscri", "cancelar a inscri", "cancelar assinatura", "cancelar a assinatura",
+    "avregistrer", "avmeld", "avprenumerera", "afmeld", "peruuta tilaus",
+    "wypis", "rezygn", "odhlás", "leiratkoz", "dezabon", "отписа", "відпис", "απεγγραφ",
+    "退订", "配信停止", "수신거부",
+    "mail preferences", "mail settings", "communication preferences", "communication settings",
+    "manage subscription", "manage your subscription", "manage preferences", "manage your preferences",
+)  # fmt: skip
 _HIDDEN = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*[01](?:px|pt)?\s*(?:;|$)", re.IGNORECASE
 )
@@ -51,13 +57,16 @@ class Check(Rule):
         ways = message.headers.get("list-unsubscribe", "")
         if message.page is not None:
             links = message.page.links
-            if any(_leaves(link) or link.tag.raw["href"] in ways for link in links if _is_seen(link)):
+            # It is one of the last, as a rule.
+            if any(
+                _leaves(link) or link.tag.raw["href"] in ways for link in reversed(links) if _is_seen(link)
+            ):
                 return
             if any(map(_says, message.page.body.split("\n"))):
                 words = message.page.text
                 for link in links:
                     words = words if _is_seen(link) else words.replace(link.text, "", 1)
-                if _WORDS.search(words):
+                if _says(words):
                     return
         elif message.text is not None and (
             any(map(_says, message.text.split("\n")))
@@ -77,14 +86,18 @@ class Check(Rule):
 # Most lines are the same in all messages of a campaign.
 @lru_cache(maxsize=4096)
 def _says(line: str) -> bool:
-    return _WORDS.search(line) is not None
+    return any(map(line.lower().__contains__, _WORDS))
 
 
 @lru_cache(maxsize=1024)
 def _leaves(link: Link) -> bool:
-    return _WORDS.search(f"{link.tag.attributes['href']} {link.text}") is not None
+    return any(map(f"{link.tag.attributes['href']} {link.text}".lower().__contains__, _WORDS))
+
+
+def _is_seen(link: Link) -> bool:
+    return not link.tag.style or _is_shown(link.tag.style)
 
 
 @lru_cache(maxsize=1024)
-def _is_seen(link: Link) -> bool:
-    return _HIDDEN.search(link.tag.style) is None
+def _is_shown(style: str) -> bool:
+    return _HIDDEN.search(style) is None

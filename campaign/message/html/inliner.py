@@ -30,6 +30,8 @@ from campaign.message.html.sheets import Sheets, is_local
 from campaign.message.html.stylesheet import Declaration, Rule, Sheet, is_for_screens, read_sheet
 
 _ABOUT_STYLES = re.compile(r"<(?:style|link)[\s/>]|<!--\[if|<!--<!\[endif|<!\[(?:if|endif)", re.IGNORECASE)
+# Both cases are written out because re.IGNORECASE makes the search for `<` slow.
+_HAS_STYLES = re.compile(r"<(?:[sS][tT][yY][lL][eE]|[lL][iI][nN][kK])")
 _OPENS = re.compile(r"<!--\[if [^\]]*\]>(?:<!)?-->|<!--\[if [^\]]*\]><!-- -->|<!\[if", re.IGNORECASE)
 _CLOSES = re.compile(r"<!--<!\[endif\]-->|<!\[endif", re.IGNORECASE)
 _UNSEEN = {"head", "meta", "title", "link", "style", "script", "base", "noscript", "template"}
@@ -50,6 +52,8 @@ class Inliner:
 
     def inline(self, html: str) -> str:
         """Return the document with its styles inlined. Raises SheetError for one that cannot be read."""
+        if _HAS_STYLES.search(html) is None:
+            return html
         parts = TOKEN.split(html)
         tokens = parts[1::2]
         about = [
