@@ -108,9 +108,11 @@ def _run(arguments: list[str] | None) -> int:
     # SIGTERM and SIGHUP end a command as Ctrl-C does: what is open is closed, and the exit code is 130.
     with contextlib.suppress(ValueError):  # not in the main thread
         end_by_signals()
+    if sys.stdin is None:  # it was closed before we began
+        sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        if stream is None:  # it was closed before we began
+        if stream is None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
         elif isinstance(stream, io.TextIOWrapper):  # names are in any script, terminals are not
             stream.reconfigure(errors="backslashreplace")

@@ -66,6 +66,7 @@ def remove(
     """Remove entries; the next send mails these again."""
     from campaign.ledger.imports import parse_patterns
 
+    reason = reason.strip() if reason is not None else None  # a blank is in nearly every reason
     if bool(patterns) + (run is not None) + bool(reason) != 1:
         raise UserError("name entries, or --run, or --reason: one of them")
     _refuse_files(patterns)

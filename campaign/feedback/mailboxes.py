@@ -88,8 +88,13 @@ class Piped(_ReadOnly):
         self._recipient = recipient
 
     def letters(self) -> Iterator[Letter]:
-        """Yield the mail. All of it is read: a server takes a pipe that breaks for a failure."""
+        """Yield the mail. All of it is read: a server takes a pipe that breaks for a failure.
+
+        Raises UserError where there is none: the alias is wrong, and what it should have given is lost.
+        """
         octets = self._stream.read(MOST)
+        if not octets:
+            raise UserError("the standard input is empty, and a mail is expected")
         while self._stream.read(_LINE):
             pass
         yield Letter(octets, "the standard input", self._recipient)

@@ -89,7 +89,7 @@ class Folder:
 
     def _hint(self, path: str) -> str:
         near = meant(self.root, path)
-        return f"; did you mean {near!r}?" if near else ""
+        return f"; did you mean {near!r}?" if near and near != path else ""
 
     def _is_ledger(self, path: Path) -> bool:
         return any(path.name.startswith(f"{private.name}-") for private in self._private)

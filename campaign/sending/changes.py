@@ -84,5 +84,6 @@ def _by_another_key(before: Sequence[KeyColumn] | None, now: Sequence[KeyColumn]
     if before is None or not (again or (plan.new and plan.gone)):
         return said
     was, is_now = " and ".join(map(str, before)), " and ".join(map(str, now))
-    unknown = f"by that, {counted(plan.gone, 'row')} of theirs are not on the list, and {plan.new:,} are new"
+    gone = counted(plan.gone, "row of theirs is", "rows of theirs are")
+    unknown = f"by that, {gone} not on the list, and {counted(plan.new, 'is', 'are')} new"
     return f"rows were told apart by {was} when some were mailed, and now by {is_now}; {said or unknown}"

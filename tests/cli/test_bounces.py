@@ -136,7 +136,7 @@ def test_the_recipient_of_the_envelope_can_be_given(sent: Ledger) -> None:
     assert listed(sent) == {ANNA}
 
 
-@pytest.mark.parametrize("mail", [b"", b"\0" * 100, letter(), bounce(block(), to="x@y.example")])
+@pytest.mark.parametrize("mail", [b"\n", b"\0" * 100, letter(), bounce(block(), to="x@y.example")])
 def test_what_needs_no_record_is_done_with(sent: Ledger, mail: bytes) -> None:
     assert piped(mail).returncode == 0
     assert listed(sent) == set()
@@ -272,3 +272,23 @@ def test_a_mail_of_100_mb_takes_less_than_50(sent: Ledger, way: str) -> None:
     assert done.returncode == 0, done.stderr
     assert listed(sent) == {ANNA}
     assert int(done.stderr.split()[-1]) < 50_000
+
+
+@pytest.mark.parametrize("stdin", ["<&-", "</dev/null"])
+def test_an_alias_that_gives_no_mail_is_told_to_try_again(run: Run, sent: Ledger, stdin: str) -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m campaign bounces campaign.yaml - {stdin}",
+        shell=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 75
+    assert done.stderr == "error: the standard input is empty, and a mail is expected\n"
+
+
+def test_a_command_that_asks_finds_no_terminal_where_the_standard_input_is_closed(folder: Path) -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m campaign send campaign.yaml <&-", shell=True, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "there is no terminal to ask on" in done.stderr

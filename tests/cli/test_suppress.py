@@ -120,3 +120,11 @@ def test_an_import_that_cannot_be_read(run: Run, ledger: Ledger) -> None:
         "suppress", "import", "latin.csv", code=2
     )
     assert run("suppress", "import", "latin.csv", "--encoding", "cp1252").startswith("a@example.com: added")
+
+
+@pytest.mark.parametrize("reason", ["", " ", "\t"])
+def test_a_blank_reason_takes_nobody_off_the_list(run: Run, ledger: Ledger, reason: str) -> None:
+    """As where a script's variable is not set: nearly every reason has a blank in it."""
+    run("suppress", "add", "dora@example.com", "--reason", "asked by phone")
+    assert "--reason: one of them" in run("suppress", "remove", "--reason", reason, code=2)
+    assert "dora@example.com" in run("suppress", "list")

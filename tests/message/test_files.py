@@ -87,6 +87,13 @@ def test_a_linked_folder_leads_out(root: Path, tmp_path: Path) -> None:
         folder(root).find("up/outside.pdf")
 
 
+def test_the_same_name_is_not_proposed(root: Path) -> None:
+    (root / "out.pdf").symlink_to("/etc/hostname")
+    with pytest.raises(UserError) as refused:
+        folder(root).find("out.pdf")
+    assert "did you mean" not in str(refused.value)
+
+
 def test_links_in_a_circle(root: Path) -> None:
     (root / "one").symlink_to("two")
     (root / "two").symlink_to("one")

@@ -157,7 +157,7 @@ class TestKeys:
         desk.recipients = {"csv": "list.csv", "email": "private"}
         assert desk.looks(people) == {
             Change.KEYS: "rows were told apart by `work` when some were mailed, and now by `private`;"
-            " by that, 1 row of theirs are not on the list, and 2 are new"
+            " by that, 1 row of theirs is not on the list, and 2 are new"
         }
 
     @pytest.mark.parametrize("before", ["work", "{{ work.split(' ')[0] }}"])
@@ -171,7 +171,7 @@ class TestKeys:
         desk.recipients = {"csv": "list.csv", "email": "{{ private|trim }}"}
         assert desk.looks(people) == {
             Change.KEYS: f"rows were told apart by `{before}` when some were mailed,"
-            " and now by `{{ private|trim }}`; by that, 1 row of theirs are not on the list, and 2 are new"
+            " and now by `{{ private|trim }}`; by that, 1 row of theirs is not on the list, and 2 are new"
         }
 
     def test_a_key_that_is_the_address_no_longer(self, desk: Desk) -> None:
