@@ -54,7 +54,7 @@ class Machines(CampaignFolder):
         """Wait until the campaign is handed over."""
         from tests.e2e.folder import until
 
-        until(lambda: watching.poll() is not None or self.state() == "sending")
+        until(lambda: watching.poll() is not None or self.state() == "sending", timeout=600)
         assert watching.poll() is None, watching.communicate()
 
     def state(self) -> str:

@@ -123,8 +123,11 @@ class PostgresRun:
     def heartbeat(self, now: int, steady: int | None = None) -> None:
         """Renew the lease, and end the runs that have died. Raises LeaseLost if this run was ended.
 
-        A server that is away is no reason to stop: `holds` says how long nobody can have ended the run.
+        A server that is away is no reason to stop: `holds` says how long nobody can have ended the run. What
+        was renewed within the last second is left alone.
         """
+        if steady is not None and 0 <= steady - self._renewed_at < SECOND:
+            return
         try:
             if self._beating.is_closed:
                 self._beating.reconnect()
@@ -143,8 +146,11 @@ class PostgresRun:
         if found is None:
             raise lease_lost()
         self._renewed_at = before.steady if steady is None else steady
-        skew = found[0] - (before.utc + clock.moment().utc) // 2
-        self._writes.skew = skew if abs(skew) > SECOND else 0
+        after = clock.moment()
+        skew = found[0] - (before.utc + after.utc) // 2
+        # What the answer took says how well it is known.
+        surely = abs(skew) - (after.steady - before.steady) // 2
+        self._writes.skew = skew if surely > SECOND else 0
 
     def holds(self, steady: int) -> bool:
         """Whether the lease was renewed less than half its time before `steady`: nobody has taken it."""
