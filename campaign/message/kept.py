@@ -4,13 +4,15 @@
     kept.has(number, after)         whether one was kept of the row with this number, and not too long ago
     kept.of(row)                    what was kept of the row, or None where it must be drafted anew
 
-They lie in a file that has no name, which vanishes with this process, however that ends. It is bounded, and
-so is what is in memory. A draft is given out for the very row of which it was made, and no other.
+They lie in a file that has no name, which vanishes with this process, however that ends. It takes no more
+than a quarter of what is free on the disk, for the ledger may grow on it too; and little is in memory. A
+draft is given out for the very row of which it was made, and no other.
 """
 
 from __future__ import annotations
 
 import marshal
+import shutil
 import tempfile
 from array import array
 from bisect import bisect_left
@@ -37,7 +39,8 @@ class Kept:
         self._numbers, self._ends, self._since = array("q"), array("q"), array("q")
         self._file: BinaryIO | None = None
         with suppress(OSError):
-            folder = _FOLDER if Path(_FOLDER).is_dir() else None
+            folder = _FOLDER if Path(_FOLDER).is_dir() else tempfile.gettempdir()
+            self._most = min(most, shutil.disk_usage(folder).free // 4)
             file = tempfile.TemporaryFile(buffering=_BUFFER, dir=folder)  # noqa: SIM115
             self._file = cast(BinaryIO, file)
         self.has_room = self._file is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -175,6 +176,17 @@ class TestKept:
                 assert made.render(row, date=DATE) == renderer.render(row, date=DATE)
         assert no_worker
         assert no_worker == some[-len(no_worker) :] != some
+
+    def test_what_little_is_free_on_the_disk_is_left_to_the_ledger(
+        self, renderer: Renderer, no_worker: list[Recipient], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        usage = shutil.disk_usage("/")
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=2000))
+        some = rows(*range(10, 30))
+        with closing(Kept()) as few, closing(looked_at(renderer, some, few)) as made:
+            for row in some:
+                assert made.render(row, date=DATE) == renderer.render(row, date=DATE)
+        assert no_worker
 
     def test_rows_between_those_that_are_kept_are_drafted(
         self, renderer: Renderer, kept: Kept, no_worker: list[Recipient]
