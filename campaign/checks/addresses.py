@@ -8,12 +8,22 @@ _OF_THIS_MACHINE = re.compile(
     r"file:|(?:https?:)?//(?:[^/?#@]*@)?(?:localhost|127\.[0-9.]+|0\.0\.0\.0|\[::1?\])(?=[:/?#]|$)|[a-z]:[\\/]",
     re.IGNORECASE,
 )
+_OWN_NAME = re.compile(r"[\w-]+|(?:[\w-]+\.)+(?:local|lan|internal|intranet|home|corp|home\.arpa)")
+_OWN_ADDRESS = re.compile(r"(?:10(?:\.\d{1,3})?|192\.168|172\.(?:1[6-9]|2\d|3[01]))(?:\.\d{1,3}){2}")
 _HOST = re.compile(r"(?:https?:)?//(?:[^/?#@\s]*@)?([^/?#:\s]+)", re.IGNORECASE)
 
 
 def is_of_this_machine(address: str) -> bool:
     """Whether an address is good on this machine only: `file:`, localhost, a drive's letter."""
     return _OF_THIS_MACHINE.match(address) is not None
+
+
+def is_of_own_network(host: str) -> bool:
+    """Whether a host is one of a network of one's own: a name without a dot, `.local`, 192.168.1.2.
+
+    RFC 6762 G and RFC 8375 for the names, RFC 1918 for the addresses.
+    """
+    return _OWN_NAME.fullmatch(host) is not None or _OWN_ADDRESS.fullmatch(host) is not None
 
 
 def host_of(address: str) -> str:

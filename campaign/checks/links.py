@@ -3,6 +3,8 @@
 - Without an address, or with `#` alone, or `http://` alone: it was to be filled in.
 - Relative, or without a scheme (`www.example.com`): a mail lies on no server that it could be relative to.
 - `file:` or localhost: it works for you and nobody else. An error.
+- To a host of a network of your own, such as `http://intranet/` or 192.168.1.2: it works for few.
+- To a place in the mail (`#dates`) that nothing in it is named.
 - `javascript:`, which mail programs remove.
 - One whose text is an address of another domain than it leads to: what phishing looks like, and filters
   and mail programs warn of it (SpamAssassin, Thunderbird). Links that a tracker rewrote are of this kind.
@@ -14,15 +16,16 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from campaign.checks.addresses import host_of, is_of_this_machine, same_site
+from campaign.checks.addresses import host_of, is_of_own_network, is_of_this_machine, same_site
 from campaign.checks.finding import Finding
-from campaign.checks.page import Link
+from campaign.checks.page import Link, Page
 from campaign.checks.rule import Rule
 from campaign.checks.seen import Seen
 from campaign.errors import Severity
 from campaign.model import Recipient
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
+_PLACE = re.compile(r"#[A-Za-z][\w.:-]*")
 _UNFILLED = re.compile(r"[*\[{<$%#@«]")  # a merge tag, of which `mergetags` tells
 _IN_TEXT = re.compile(r"(?:file:/|https?://(?:localhost|127\.))[^\s<>\"]*", re.IGNORECASE)
 # A text that is nothing but an address; without a scheme or www., a name of a well-known kind.
@@ -45,10 +48,24 @@ class Check(Rule):
                     place = self.in_html(written)
                     key = f"{place.file}\0{place.line}\0{kind}" if kind == "elsewhere" else ""
                     yield self.find(self.at(place, what, severity), key)
+            yield from self._nowhere(message.page)
         text = message.text or ""
         if "localhost" in text or "127." in text or "file:/" in text:
             for address in filter(is_of_this_machine, _IN_TEXT.findall(text)):
                 yield self.find(self.at(self.in_html(address), _ours(address), Severity.ERROR))
+
+    def _nowhere(self, page: Page) -> Iterator[Finding]:
+        """Yield the links to places in the mail that are not there."""
+        wanted = [link for link in page.links if _PLACE.fullmatch(link.tag.attributes["href"])]
+        if wanted:
+            there = {tag.attributes.get(name) for tag in page.tags for name in ("id", "name")}
+            for link in wanted:
+                address = link.tag.attributes["href"]
+                if (
+                    address[1:] not in there and address.lower() != "#top"
+                ):  # which needs no name (HTML 7.4.6.3)
+                    what = f"a link leads to {address}, and nothing in the mail has that id"
+                    yield self.find(self.at(self.in_html(link.tag.raw["href"]), what))
 
 
 @lru_cache(maxsize=1024)
@@ -82,7 +99,11 @@ def _faults(address: str, text: str) -> Iterator[tuple[Severity, str, str]]:
             what = f"the link to {shown!r} has no https://: in a mail there is nothing that it is relative to"
             yield Severity.WARNING, what, "relative"
     else:
-        yield from _elsewhere(text, host_of(address))
+        host = host_of(address)
+        if is_of_own_network(host):
+            what = f"the link to {shown!r} is good in a network of your own only"
+            yield Severity.WARNING, what, "own network"
+        yield from _elsewhere(text, host)
 
 
 def _elsewhere(text: str, host: str) -> Iterator[tuple[Severity, str, str]]:
