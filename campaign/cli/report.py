@@ -42,11 +42,13 @@ def command(file: Path, output: Path | None, force: bool) -> int:
     output = output or campaign.folder / f"{name}-report.html"
     ledger = Ledger.open(campaign.ledger, campaign.name, create=False, read_only=True)
     try:
-        now = time.time_ns()
-        summary = ledger.history.summary(now)
-        if not any(summary.counts.values()):
-            raise UserError(ledger.problem(f"the ledger has no campaign {campaign.name!r}: nothing was sent"))
-        text = page(campaign.name, shown(campaign.file), ledger, summary, now)
+        with ledger.at_one_moment():  # a run may go on meanwhile
+            now = time.time_ns()
+            summary = ledger.history.summary(now)
+            if not any(summary.counts.values()):
+                what = f"the ledger has no campaign {campaign.name!r}: nothing was sent"
+                raise UserError(ledger.problem(what))
+            text = page(campaign.name, shown(campaign.file), ledger, summary, now)
     finally:
         ledger.close()
     with writing(output, REPORT, OwnFiles(campaign.file), force=force) as out:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sqlite3
 import stat
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from campaign.ledger import Ledger
-from tests.cli.conftest import YAML, Run
+from tests.cli.conftest import CLEO, YAML, Run
 
 
 def test_before_anything_was_sent(run: Run) -> None:
@@ -51,3 +55,30 @@ def test_stdout_gets_the_page_alone(run: Run, ledger: Ledger) -> None:
     assert piped.stdout.lstrip().startswith("<!DOCTYPE html>")
     assert piped.stdout.rstrip().endswith("</html>")
     assert piped.stderr == "written to /dev/stdout\n"
+
+
+@contextmanager
+def changing() -> Iterator[None]:
+    """Let another connection settle Cleo's row and take it back, over and over."""
+    over = threading.Event()
+
+    def change() -> None:
+        with closing(sqlite3.connect("ledger.db", isolation_level=None)) as other:
+            while not over.is_set():
+                for status in ("accepted", "in_doubt"):
+                    other.execute("UPDATE messages SET status = ? WHERE email = ?", (status, CLEO))
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_a_report_is_of_one_moment(run: Run, ledger: Ledger) -> None:
+    """Its tables are counted one after another; a row that is settled meanwhile is in one place in all."""
+    with changing():
+        for _ in range(8):
+            run("report", "campaign.yaml", "-o", "page.html")
