@@ -61,9 +61,8 @@ class Check(Rule):
             there = {tag.attributes.get(name) for tag in page.tags for name in ("id", "name")}
             for link in wanted:
                 address = link.tag.attributes["href"]
-                if (
-                    address[1:] not in there and address.lower() != "#top"
-                ):  # which needs no name (HTML 7.4.6.3)
+                # The page's top needs no name (HTML 7.4.6.3).
+                if address[1:] not in there and address.lower() != "#top":
                     what = f"a link leads to {address}, and nothing in the mail has that id"
                     yield self.find(self.at(self.in_html(link.tag.raw["href"]), what))
 
