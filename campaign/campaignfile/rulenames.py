@@ -36,7 +36,7 @@ RULES = (
     "roles",
     "shares",
 )
-"""Each is a file in `checks`."""
+"""Each is a file in `checks/rules`."""
 
 OTHERS = ("columns", "campaignfile")
 """What the list's header and the campaign file itself warn of."""

@@ -35,7 +35,7 @@ class RulesLooking:
     @property
     def modules(self) -> tuple[str, ...]:
         """The rules' files."""
-        return tuple(f"campaign.checks.{name}" for name in self.names)
+        return tuple(f"campaign.checks.rules.{name}" for name in self.names)
 
     def open(self, content: Content, html: Mapping[str, str], sources: Mapping[str, str]) -> Look:
         """Make the rules."""
@@ -71,5 +71,5 @@ class Eyes:
 
 def kind(name: str) -> type[Rule]:
     """Return a rule's class by the rule's name, which is its file's."""
-    check: type[Rule] = import_module(f"campaign.checks.{name}").Check
+    check: type[Rule] = import_module(f"campaign.checks.rules.{name}").Check
     return check

@@ -49,7 +49,7 @@ def command(topic: str | None) -> int:
 def _rules() -> str:
     """Return what each rule of `check` says of itself, in its docstring."""
     from campaign.campaignfile.rulenames import RULES
-    from campaign.checks.rules import documentation
+    from campaign.checks.running import documentation
 
     return "".join(f"\n## {name}\n\n{_wrapped(documentation(name))}\n" for name in RULES)
 

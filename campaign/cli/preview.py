@@ -212,7 +212,7 @@ def _examined(
     messages: Sequence[tuple[Chosen, Message]],
 ) -> list[Previewed]:
     """Return the rows with what `check` finds in each one's message."""
-    from campaign.checks.rules import Checks
+    from campaign.checks.running import Checks
     from campaign.preparation import Survey
     from campaign.preview.opened import open_message
     from campaign.preview.page import Previewed

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from campaign.campaignfile.load import load
 from campaign.campaignfile.models import CampaignFile
-from campaign.checks.rules import Checks
+from campaign.checks.running import Checks
 from campaign.checks.spam import Sample
 from campaign.delivery import Message
 from campaign.errors import Problem, Severity, UserError

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from campaign import clock
 from campaign.campaignfile.models import CampaignFile
-from campaign.checks.rules import Checks
+from campaign.checks.running import Checks
 from campaign.delivery import Result
 from campaign.errors import LedgerBusy, NotAccepted, Problem, UserError, raise_errors
 from campaign.ledger import Ledger, Summary

@@ -10,7 +10,7 @@ import pytest
 
 from campaign.campaignfile.load import load
 from campaign.campaignfile.rulenames import OTHERS, RULES
-from campaign.checks.rules import Checks
+from campaign.checks.running import Checks
 from campaign.errors import Problem
 from campaign.ledger import Ledger
 from campaign.message.tokens import Secrets

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from campaign.campaignfile.rulenames import RULES
-from campaign.checks.clipped import MOST as CLIPPED
 from campaign.checks.rule import MOST_FOUND
-from campaign.checks.rules import documentation
-from campaign.checks.size import MOST as LARGE
+from campaign.checks.rules.clipped import MOST as CLIPPED
+from campaign.checks.rules.size import MOST as LARGE
+from campaign.checks.running import documentation
 from campaign.errors import Rows, UserError
 from tests.checks.conftest import PEOPLE, Found, Said
 
@@ -19,7 +19,7 @@ MANY = "email,first\n" + "".join(f"p{n}@x.test,P\n" for n in range(100))
 
 
 def test_every_rule_says_what_it_is_for() -> None:
-    folder = Path(import_module("campaign.checks").__file__ or "").parent
+    folder = Path(import_module("campaign.checks.rules").__file__ or "").parent
     files = {path.stem for path in folder.glob("*.py") if "class Check(Rule)" in path.read_text("utf-8")}
     assert files == set(RULES)
     for rule in RULES:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from campaign.campaignfile.load import load
 from campaign.checks.looking import SPAN
-from campaign.checks.rules import Checks
+from campaign.checks.running import Checks
 from campaign.errors import Problem
 from campaign.ledger import Ledger
 from campaign.message.tokens import Secrets

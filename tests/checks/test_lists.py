@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from campaign.checks.mailboxes import FREE
-from campaign.checks.typos import meant_by
+from campaign.checks.rules.typos import meant_by
 from tests.checks.conftest import Found, Said
 
 

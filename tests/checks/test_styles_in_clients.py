@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from campaign.checks.clients import DATA, features
+from campaign.checks.rules.clients import DATA, features
 from tests.checks.conftest import Found, Said
 
 MEDIA = "<style>{inline}@media (max-width:480px){{{rule}}}</style>\n<p class='m' id='i'>Hi"

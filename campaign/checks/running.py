@@ -115,4 +115,4 @@ def _facts(campaign: CampaignFile, recipients: Recipients) -> Facts:
 
 def documentation(name: str) -> str:
     """Return what a rule's file says of it."""
-    return import_module(f"campaign.checks.{name}").__doc__ or ""
+    return import_module(f"campaign.checks.rules.{name}").__doc__ or ""

@@ -18,8 +18,8 @@ from campaign.checks.finding import Finding
 from campaign.checks.found import Found
 from campaign.checks.page import Link
 from campaign.checks.rule import Rule
+from campaign.checks.rules.unsubscribe import MANY
 from campaign.checks.seen import Seen
-from campaign.checks.unsubscribe import MANY
 from campaign.errors import Problem
 from campaign.model import Recipient
 
