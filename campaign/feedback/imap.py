@@ -86,6 +86,11 @@ class ImapFolder:
             if "AUTH=PLAIN" in connection.capabilities:  # which takes passwords that are not ASCII
                 words = f"\0{account.username}\0{self._password}".encode()
                 connection.authenticate("PLAIN", lambda challenge: words)
+            elif not (account.username + self._password).isascii():
+                what = (
+                    "its LOGIN takes ASCII only, and there is no AUTH=PLAIN for a name or password like this"
+                )
+                raise ConnectFailed(f"{account.host}:{account.port}: {what}", permanent=True)
             else:
                 connection.login(account.username, self._password)
             _, found = connection.capability()
@@ -106,13 +111,18 @@ class ImapFolder:
             count = int(said[-1] or 0) if said else 0
             uids = []
             for first in range(1, count + 1, _AT_ONCE):
-                _, lines = connection.fetch(f"{first}:{min(count, first + _AT_ONCE - 1)}", "(UID FLAGS)")
+                answer, lines = connection.fetch(f"{first}:{min(count, first + _AT_ONCE - 1)}", "(UID FLAGS)")
+                if answer != "OK":
+                    what = f"the mails in {self._account.folder!r}"
+                    raise ConnectFailed(f"the IMAP server refuses to list {what}", permanent=True)
                 uids += [uid for line in lines if isinstance(line, bytes) and (uid := _unread(line))]
             return uids
 
     def _fetched(self, connection: imaplib.IMAP4_SSL, uid: str) -> bytes | None:
-        """Return the first octets of a mail; None if it is gone."""
-        _, said = connection.uid("FETCH", uid, f"(BODY.PEEK[]<0.{MOST}>)")
+        """Return the first octets of a mail, none of one that is refused; None if it is gone."""
+        answer, said = connection.uid("FETCH", uid, f"(BODY.PEEK[]<0.{MOST}>)")
+        if answer != "OK":
+            return b""
         return next((part[1] for part in said or () if isinstance(part, tuple)), None)
 
     def _to_done(self, connection: imaplib.IMAP4_SSL, command: str, uid: str) -> None:

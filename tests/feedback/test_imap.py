@@ -19,6 +19,7 @@ from tests.feedback.mails import block, bounce, letter
 from tests.feedback.test_reading import ANN, BEN, Sent
 from tests.ledger.book import database
 from tests.servers.imap import Dovecot
+from tests.servers.scripted import Peer, Serve
 
 Make = Callable[..., Dovecot]
 
@@ -188,3 +189,46 @@ def test_of_a_large_mail_the_beginning_is_fetched(server: Dovecot, sent: Sent) -
     assert main(["bounces", "campaign.yaml"]) == 0
     assert sent.suppressed == {ANN}
     assert len(contents(server, "Processed")[0]) > 5_000_000
+
+
+@pytest.mark.parametrize(
+    ("refuses", "password", "code", "told"),
+    [
+        ("FETCH 1", "secret", 6, "refuses to list"),
+        ("UID FETCH", "secret", 0, "1 not understood"),  # that one is listed for a person
+        ("nothing", "pässword", 6, "its LOGIN takes ASCII only"),
+    ],
+)
+def test_a_server_that_refuses_to_show_mail_is_not_an_empty_mailbox(
+    serve: Serve,
+    sent: Sent,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    refuses: str,
+    password: str,
+    code: int,
+    told: str,
+) -> None:
+    monkeypatch.setenv("IMAP_PASSWORD", password)
+    answers = {
+        "CAPABILITY": "* CAPABILITY IMAP4rev1 MOVE\r\n",
+        "SELECT": "* 1 EXISTS\r\n",
+        "FETCH 1": "* 1 FETCH (UID 7 FLAGS ())\r\n",
+    }
+
+    def script(peer: Peer) -> None:
+        peer.tls()
+        peer.say(b"* OK hello\r\n")
+        command = ""
+        while command != "LOGOUT":
+            tag, _, command = peer.hear().partition(" ")
+            said = next((text for verb, text in answers.items() if command.startswith(verb)), "")
+            done = "NO not now" if command.startswith(refuses) else "OK done"
+            peer.say(f"{said if done != 'NO not now' else ''}{tag} {done}\r\n".encode())
+
+    imap = {"host": "localhost", "port": serve(script).port, "username": "news"}
+    imap |= {"password_env": "IMAP_PASSWORD", "ca_file": str(serve.certificates.ca_file)}
+    Path("campaign.yaml").write_text(yaml.safe_dump({"name": "spring", "bounces": {"imap": imap}}))
+    assert main(["bounces", "campaign.yaml"]) == code
+    said = capsys.readouterr()
+    assert told in (said.err if code else said.out)
