@@ -185,7 +185,7 @@ class TestDeaths:
         assert "has ended twice" in refusal(pool, "close")
 
     def test_silence_is_given_up(self, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("campaign.templating.processes.channel.DEADLINE", 0.2)
+        monkeypatch.setattr("campaign.templating.processes.channel.DEADLINE", 3.0)
         assert refusal(pool, "sleep", 50).startswith("body.txt: sleep: the template takes more than")
         assert answers(pool, [("sleep", 0.1)] * 10) == ["woken"] * 10
 
