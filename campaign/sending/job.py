@@ -203,7 +203,8 @@ def run(campaign: CampaignFile, options: Options, audience: Audience) -> Finishe
                 lease = leased(campaign, ledger, options.wait, audience.waiting)
                 with lease as run, closing(Kept()) as kept:
                     audience.leased(ledger)
-                    return _send(campaign, ledger, run, options, audience, kept)
+                    finished = _send(campaign, ledger, run, options, audience, kept)
+                return _after(finished, ledger)
 
 
 def _send(
@@ -249,6 +250,14 @@ def _send(
     left = plan.addresses_of(summary.waiting - copies) + copies
     ahead = sender.outlook(left, summary.next_due, summary.last_due) if left else None
     return Finished(stop, summary, replies, (), took, run.suppressed_by_it(), ahead)
+
+
+def _after(finished: Finished, ledger: Ledger) -> Finished:
+    """Return what it came to now that the run has ended: whose answer was lost on the way is in doubt."""
+    summary, lost = finished.summary, Status.IN_FLIGHT
+    if summary is None or not summary.counts[lost] + summary.copies[lost]:
+        return finished
+    return replace(finished, summary=replace(ledger.history.summary(time.time_ns()), sending=None))
 
 
 def _test(campaign: CampaignFile, ledger: Ledger, options: Options, audience: Audience) -> Finished:
