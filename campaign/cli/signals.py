@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import _thread
 import signal
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -22,6 +25,9 @@ def ending_signals() -> list[signal.Signals]:
     return [signal.SIGTERM, hangup]
 
 
+_AGAIN = 0.01  # seconds
+
+
 class Interrupted(KeyboardInterrupt):
     """A signal asked the command to end.
 
@@ -36,10 +42,32 @@ def end_by_signals() -> None:
         signal.signal(number, _raise)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where the shell turned it off
         signal.signal(signal.SIGINT, _raise)
+    if sys.unraisablehook is not _swallowed:
+        global _hook
+        _hook, sys.unraisablehook = sys.unraisablehook, _swallowed
 
 
 def _raise(number: int, frame: FrameType | None) -> None:
-    raise Interrupted
+    raise Interrupted(number)
+
+
+_hook = sys.unraisablehook
+
+
+def _swallowed(unraisable: sys.UnraisableHookArgs) -> None:
+    """Raise Interrupted once more where a destructor or a callback has swallowed it: they cannot raise."""
+    if isinstance(unraisable.exc_value, Interrupted):
+        # From another thread, and a moment later: here it would be swallowed again.
+        threading.Timer(_AGAIN, _send_again, unraisable.exc_value.args).start()
+    else:
+        _hook(unraisable)
+
+
+def _send_again(number: int) -> None:
+    if sys.platform == "win32":
+        _thread.interrupt_main(number)
+    else:  # which ends a wait of the main thread, too
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
 
 
 @contextmanager

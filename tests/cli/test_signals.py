@@ -9,6 +9,21 @@ from pathlib import Path
 
 import pytest
 
+_IN_A_DESTRUCTOR = """
+import os, signal, sys, time
+from campaign.cli.signals import end_by_signals
+end_by_signals()
+class Closing:
+    def __del__(self):
+        os.kill(os.getpid(), signal.{name})
+        for _ in range(100_000): pass
+try:
+    Closing()
+    time.sleep(20)
+except KeyboardInterrupt:
+    sys.exit(5)
+"""
+
 _STRUCK = """
 import os, signal, sys
 from campaign.cli.signals import end_by_signals
@@ -21,15 +36,17 @@ except KeyboardInterrupt:
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_a_signal_in_executed_source_keeps_the_exit_code(tmp_path: Path, name: str) -> None:
-    (tmp_path / "struck.py").write_text(_STRUCK.format(name=name))
+@pytest.mark.parametrize("struck", [_STRUCK, _IN_A_DESTRUCTOR], ids=["executed source", "a destructor"])
+def test_a_signal_keeps_the_exit_code_wherever_it_strikes(tmp_path: Path, name: str, struck: str) -> None:
+    (tmp_path / "struck.py").write_text(struck.format(name=name))
     done = subprocess.run(
         [sys.executable, "-m", "struck"],
         cwd=tmp_path,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         check=False,
+        capture_output=True,
     )
-    assert done.returncode == 5
+    assert (done.returncode, done.stderr) == (5, b"")
 
 
 _PRESSED = """
