@@ -112,15 +112,14 @@ def watch(campaign: CampaignFile, output: Output, top_up: Callable[[], None]) ->
     from campaign.report import terminal
     from campaign.sending.drain import machines_of
 
-    def look() -> tuple[Standing, Summary, int]:
+    def look() -> tuple[Standing, Summary, int, float]:
+        began = time.monotonic()
         ledger = Ledger.open(campaign.ledger, campaign.name, create=False)
         try:
             machines = machines_of(ledger)
             machines.finish()
-            if machines.standing().state is State.SENDING:
-                top_up()
             standing, summary = machines.standing(), ledger.history.summary(time.time_ns())
-            return standing, summary, len(machines.runs())
+            return standing, summary, len(machines.runs()), time.monotonic() - began
         finally:
             ledger.close()
 
@@ -134,13 +133,14 @@ def watch(campaign: CampaignFile, output: Output, top_up: Callable[[], None]) ->
     lonely_since = time.monotonic()
     told = False
     while True:
-        began = time.monotonic()
-        standing, summary, workers = patiently(look, output)
-        took = time.monotonic() - began
+        standing, summary, workers, took = patiently(
+            look, output
+        )  # without the time that the server was away
         total = sum(summary.counts.values())
         output.progress("sending", total - summary.waiting, total)
         if standing.state is not State.SENDING:
             break
+        patiently(top_up, output)
         if workers:
             lonely_since, told = time.monotonic(), False
         elif not told and time.monotonic() - lonely_since > _LONELY:
