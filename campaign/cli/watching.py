@@ -113,6 +113,7 @@ def watch(campaign: CampaignFile, output: Output, top_up: Callable[[], None]) ->
     from campaign.sending.drain import machines_of
 
     def look() -> tuple[Standing, Summary, int, float]:
+        # How long it took is of this one alone: before it, the server may have been away.
         began = time.monotonic()
         ledger = Ledger.open(campaign.ledger, campaign.name, create=False)
         try:
@@ -133,9 +134,7 @@ def watch(campaign: CampaignFile, output: Output, top_up: Callable[[], None]) ->
     lonely_since = time.monotonic()
     told = False
     while True:
-        standing, summary, workers, took = patiently(
-            look, output
-        )  # without the time that the server was away
+        standing, summary, workers, took = patiently(look, output)
         total = sum(summary.counts.values())
         output.progress("sending", total - summary.waiting, total)
         if standing.state is not State.SENDING:
