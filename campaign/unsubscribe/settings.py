@@ -7,9 +7,11 @@ templates, and no key or password.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from campaign.address import AddressError, parse_mailbox
 from campaign.campaignfile.identity import identify
 from campaign.campaignfile.location import Location
 from campaign.campaignfile.readers import is_template
@@ -19,7 +21,8 @@ from campaign.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`mailto` is the address to write to where the page cannot help, "" for none.
+    """`mailto` is the address to write to where the page cannot help, "" for none: that of
+    `unsubscribe.mailto`, else of `reply_to` or `from`, whichever is the same for every row.
 
     `texts` are, by language, those that the campaign file has in the place of ours (see `pages`).
     """
@@ -46,14 +49,25 @@ def read_settings(file: Path) -> Settings:
             " knows a row by {{ bounce.token }}: write that"
         )
         raise UserError(document.problem(("unsubscribe", "url"), what))
-    mailto, texts = unsubscribe.get("mailto"), unsubscribe.get("texts")
+    texts = unsubscribe.get("texts")
     return Settings(
         identity.name,
         identity.ledger,
-        mailto if isinstance(mailto, str) and not is_template(mailto) else "",
+        _write_to(unsubscribe.get("mailto"), values),
         {
             str(language).lower(): {name: text for name, text in own.items() if isinstance(text, str)}
             for language, own in (texts.items() if isinstance(texts, dict) else ())
             if isinstance(own, dict)
         },
     )
+
+
+def _write_to(mailto: object, values: object) -> str:
+    if isinstance(mailto, str) and mailto and not is_template(mailto):
+        return mailto
+    for key in ("reply_to", "from"):
+        value = values.get(key) if isinstance(values, dict) else None
+        if isinstance(value, str) and not is_template(value):
+            with suppress(AddressError):
+                return parse_mailbox(value).address
+    return ""

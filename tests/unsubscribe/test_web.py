@@ -139,6 +139,22 @@ def test_an_unknown_token_unsubscribes_nobody_and_says_so(
     assert suppressed(file) == {}
 
 
+@pytest.mark.parametrize(
+    ("changes", "address"),
+    [
+        ({}, "news@example.com"),
+        ({"reply_to": "Help <help@example.com>"}, "help@example.com"),
+        ({"reply_to": "{{ email }}"}, "news@example.com"),
+    ],
+)
+def test_where_mailto_has_a_token_there_is_another_address_to_write_to(
+    tmp_path: Path, changes: dict[str, str], address: str
+) -> None:
+    own: dict[str, Any] = {"from": "News <news@example.com>", **changes}
+    file = write_campaign(tmp_path, unsubscribe={"mailto": "leave+{{ bounce.token }}@example.com"}, **own)
+    assert read_settings(file).mailto == address
+
+
 def test_other_methods_are_refused(file: Path) -> None:
     code, headers, _ = ask(Application(file), "DELETE", f"/{TOKENS[ANNA]}")
     assert (code, headers["Allow"]) == (405, "GET, HEAD, POST")
