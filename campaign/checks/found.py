@@ -10,7 +10,7 @@ from campaign.errors import Problem, RowRanges
 
 
 @dataclass(slots=True)
-class Kept:
+class Same:
     """A finding, the rows that have it, and its largest amount."""
 
     problem: Problem
@@ -24,26 +24,26 @@ class Found:
     def __init__(self, most: int) -> None:
         self._most = most
         self._beyond = 0
-        self.by_key: dict[str, Kept] = {}
+        self.by_key: dict[str, Same] = {}
 
     def add(self, row: int, finding: Finding) -> None:
         """Take note of what a row has; rows come in the list's order."""
-        kept = self.by_key.get(finding.key)
-        if kept is None:
+        same = self.by_key.get(finding.key)
+        if same is None:
             if len(self.by_key) >= self._most:
                 self._beyond += 1
                 return
-            kept = self.by_key[finding.key] = Kept(finding.problem, RowRanges())
-        kept.ranges.add(row)
-        kept.amount = max(kept.amount, finding.amount)
+            same = self.by_key[finding.key] = Same(finding.problem, RowRanges())
+        same.ranges.add(row)
+        same.amount = max(same.amount, finding.amount)
 
     def problems(self, messages: int) -> Iterator[Problem]:
         """Yield each, with its rows in words unless all of so many messages have it."""
         found = [*self.by_key.values()]
-        for kept in found:
-            rows = kept.ranges.rows
+        for same in found:
+            rows = same.ranges.rows
             words = "" if rows.count == messages else f" ({rows})"
-            yield replace(kept.problem, message=f"{kept.problem.message}{words}", rows=rows)
+            yield replace(same.problem, message=f"{same.problem.message}{words}", rows=rows)
         if self._beyond:
             last = found[-1].problem
             what = f"and {self._beyond:,} more of this kind"

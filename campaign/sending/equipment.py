@@ -33,8 +33,6 @@ from campaign.sending.bundle import account_of
 PATIENCE = 15.0
 """Seconds for which answers are waited for: workers that systemd starts every ten seconds have theirs."""
 
-_LOOK = 0.5  # seconds
-
 
 @dataclass(frozen=True, slots=True)
 class Needs:
@@ -84,9 +82,7 @@ def ask_workers(
     try:
         call()
         waiting(PATIENCE, "workers are asked what they have")
-        until = time.monotonic() + PATIENCE
-        while time.monotonic() < until:
-            time.sleep(_LOOK)
+        time.sleep(PATIENCE)
         return questions.answers(question)
     finally:
         questions.withdraw(question)

@@ -66,7 +66,7 @@ def _taken(campaign: CampaignFile, ledger: Ledger, wait: float, waiting: Told, s
 
 
 @contextmanager
-def _beating(lease: Run) -> Iterator[None]:
+def _beating(run: Run) -> Iterator[None]:
     """Renew the lease in a thread."""
     over = threading.Event()
 
@@ -75,7 +75,7 @@ def _beating(lease: Run) -> Iterator[None]:
             # Whoever needs the lease learns from its own renewal or intent that it is lost.
             with suppress(LeaseLost, UserError):
                 now = clock.moment()
-                lease.heartbeat(now.utc, now.steady)
+                run.heartbeat(now.utc, now.steady)
 
     heart = threading.Thread(target=beat, name="heartbeat", daemon=True)
     heart.start()

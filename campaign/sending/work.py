@@ -41,7 +41,7 @@ class Done:
     result: Result
 
 
-def owed(message: Message, claim: Claim, ledger: Run) -> Message:
+def owed(message: Message, claim: Claim, run: Run) -> Message:
     """Return a row's message to those that it is owed to: the row itself and its copies, or one copy.
 
     Copies that have it already, were refused, or want nothing, are left out.
@@ -53,9 +53,7 @@ def owed(message: Message, claim: Claim, ledger: Run) -> Message:
     if not others:
         return message
     keep = tuple(
-        address
-        for address in others
-        if fold(address) not in claim.settled and not ledger.is_suppressed(address)
+        address for address in others if fold(address) not in claim.settled and not run.is_suppressed(address)
     )
     return replace(message, envelope=replace(message.envelope, recipients=(own, *keep)))
 
