@@ -35,7 +35,8 @@ def broker(request: pytest.FixtureRequest) -> Iterator[Redis | RabbitMQ]:
 def folder(
     postgresql: PostgreSQL, postfix: Postfix, tmp_path: Path, broker: Redis | RabbitMQ
 ) -> Iterator[Machines]:
-    """A campaign whose workers Celery starts."""
+    """A campaign whose workers Celery starts, and a broker that holds nothing of the test before."""
+    broker.purge()
     workers = {"count": 2, "drain": "10s", "broker_env": "CAMPAIGN_BROKER"}
     made = Machines(tmp_path, postfix, postgresql.ledger(), workers=workers, rate="40/second")
     made.env |= {"CAMPAIGN_BROKER": broker.url, "CAMPAIGN_LEDGER": made.place.url}
