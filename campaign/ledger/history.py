@@ -5,6 +5,7 @@ Times are UTC, in integer nanoseconds since 1970.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -107,15 +108,23 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class SomeCells:
-    """Some rows as they are exported: what each has, in the same order. The lists of `cells` may be changed.
+    """Some rows as they are exported: what each has, in the same order.
 
+    `cells` are as the ledger keeps them: for each row a JSON list of texts, with no blanks between them.
     Together, as most of the time of an export goes into calls.
     """
 
     keys: Sequence[str]
-    cells: list[list[str]]
+    cells: Sequence[str]
     statuses: Sequence[str]
     replies: Sequence[str]
+
+
+def rearranged(cells: str, places: Sequence[int | None]) -> str:
+    """Return a row's cells, a JSON list, in the order of `places`; None is a blank cell."""
+    known = json.loads(cells)
+    found = ["" if place is None or place >= len(known) else known[place] for place in places]
+    return json.dumps(found, ensure_ascii=False, separators=(",", ":"))
 
 
 def broke_off(counts: dict[Status, int], count: int) -> None:
@@ -145,11 +154,14 @@ class History(Protocol):
     def all_columns(self) -> tuple[str, ...]:
         """Return every column that a row of the campaign has, the newest list's first."""
 
-    def domains(self, now: int, most: int) -> list[tuple[str, Mapping[Status, int]]]:
-        """Return the `most` domains with the most rows, and their counts by status."""
+    def domains(self, now: int, summary: Summary) -> list[tuple[str, Mapping[Status, int]]]:
+        """Return the domains and their counts by status, those with the most rows first.
+
+        `summary` is of the same moment, here and below: what it has counted need not be counted again.
+        """
 
     def replies(self, now: int) -> Iterator[tuple[Status, str, int]]:
         """Iterate over (status, reply, count) of rows that were not accepted, the most frequent first."""
 
-    def accepted_by_time(self, places: int) -> list[tuple[int, int]]:
+    def accepted_by_time(self, summary: Summary, places: int) -> list[tuple[int, int]]:
         """Return at most `places` points (time, accepted until then) over the campaign's course."""

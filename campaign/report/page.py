@@ -81,7 +81,7 @@ def page(name: str, file: str, ledger: Ledger, summary: Summary, now: int) -> st
         counts=_counts(summary.counts),
         facts=list(_facts(summary)),
         steps=list(_steps(shlex.quote(file), summary, now)),
-        curve=curve(history.accepted_by_time(POINTS), first) if first is not None else None,
+        curve=curve(history.accepted_by_time(summary, POINTS), first) if first is not None else None,
         domains=domains,
         other_domains=others,
         replies=replies[:_REPLIES],
@@ -172,7 +172,7 @@ def _rows(count: int) -> str:
 
 def _domains(history: History, summary: Summary, now: int) -> tuple[list[_Domain], int]:
     """Return the domains with the most rows, rows that have none, and how many other domains there are."""
-    every = history.domains(now, 1 << 31)
+    every = history.domains(now, summary)
     shown = [
         _Domain(display_domain(domain), sum(counts.values()), _counts(counts))
         for domain, counts in every[:_DOMAINS]

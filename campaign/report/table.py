@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -57,13 +58,16 @@ def write(
     """
     further = [(COPIES, copies)] if copies else []
     further += [(RETURNED, returned)] if returned is not None else []
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*columns, STATUS, REPLY, *(column for column, _ in further)])
+    out.write(_csv([[*columns, STATUS, REPLY, *(column for column, _ in further)]]))
     count = 0
     for some in rows:
-        cells = some.cells
-        for row, status, reply in zip(cells, some.statuses, _in_one_line(some.replies), strict=True):
+        replies = _in_one_line(some.replies)
+        if not further and (text := _without_quotes(some.cells, some.statuses, replies)) is not None:
+            out.write(text)
+            count += len(some.cells)
+            continue
+        cells: list[list[str]] = json.loads(f"[{','.join(some.cells)}]")
+        for row, status, reply in zip(cells, some.statuses, replies, strict=True):
             row.append(status)
             row.append(reply)
         for _, by_key in further:
@@ -71,13 +75,31 @@ def write(
                 row.append(by_key.get(key, ""))
         if returned is not None:
             cells = [row for key, row in zip(some.keys, cells, strict=True) if key in returned]
-        writer.writerows(cells)
+        out.write(_csv(cells))
         count += len(cells)
-        out.write(text.getvalue())
-        text.seek(0)
-        text.truncate()
-    out.write(text.getvalue())
     return count
+
+
+def _csv(rows: Iterable[Sequence[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def _without_quotes(cells: Sequence[str], statuses: Sequence[str], replies: Sequence[str]) -> str | None:
+    """Return rows as CSV where nothing in them needs quotes there; None where something does.
+
+    The csv module looks at each character and takes three times as long. `cells` are JSON lists: where they
+    have no backslash, there are no quotes and no line ends within cells, and each quote begins or ends one.
+    Then no cell has a comma if there are just those between cells.
+    """
+    listed, said = "".join(cells), "".join(replies)
+    if "\\" in listed or listed.count(",") != listed.count('"') // 2 - len(cells):
+        return None
+    if "," in said or '"' in said:
+        return None
+    rows = zip([row[2:-2] for row in cells], statuses, replies, strict=True)
+    return "\n".join([*map(",".join, rows), ""]).replace('","', ",")
 
 
 def _in_one_line(replies: Sequence[str]) -> Sequence[str]:

@@ -126,7 +126,7 @@ def suppression_lines(count: int, file: str) -> Iterator[str]:
 
 def domain_lines(history: History, summary: Summary, now: int, most: int = 10) -> Iterator[str]:
     """Yield a table of the domains with the most rows; with those of all others, it adds up to `summary`."""
-    every = history.domains(now, 1 << 31)
+    every = history.domains(now, summary)
     if len(every) < 2:
         return
     columns = [Status.ACCEPTED, Status.REFUSED, Status.IN_DOUBT, Status.DEFERRED, Status.PENDING]

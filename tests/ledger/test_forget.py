@@ -246,7 +246,7 @@ def test_readers_take_what_is_left(ledger: Ledger) -> None:
     entries = list(ledger.history.entries(NOW))
     assert [(entry.email, dict(entry.row)) for entry in entries] == [("", {}), ("", {})]
     assert entries[1].message_id == message_id("ben@example.test")
-    assert ledger.history.domains(NOW, 10) == []
+    assert ledger.history.domains(NOW, summary) == []
     assert ledger.history.all_columns() == ("email", "city")
     ledger.close()
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import islice, pairwise
 
-from campaign.ledger.history import ANYBODY, CopyEntry, Entry, SomeCells, Summary, broke_off
+from campaign.ledger.history import ANYBODY, CopyEntry, Entry, SomeCells, Summary, broke_off, rearranged
 from campaign.ledger.patterns import HASH_LENGTH
 from campaign.ledger.postgres.database import Database
 from campaign.ledger.postgres.runs import live_runs
@@ -148,14 +148,14 @@ class PostgresHistory:
         places = cache(lambda layout: self._places(layout, tuple(columns)))
         rows = self._database.each(statement, self._of)
         while batch := list(islice(rows, 500)):
-            keys, layouts, fields, now_statuses, replies = zip(*batch, strict=True)
-            decoded = json.loads(f"[{','.join(fields)}]")
+            keys, layouts, stored, now_statuses, replies = zip(*batch, strict=True)
+            cells: Sequence[str] = stored
             if any(places(layout) is not None for layout in set(layouts)):
-                decoded = [
-                    cells if order is None else [_cell(cells, place) for place in order]
-                    for cells, order in zip(decoded, map(places, layouts), strict=True)
+                cells = [
+                    one if order is None else rearranged(one, order)
+                    for one, order in zip(stored, map(places, layouts), strict=True)
                 ]
-            yield SomeCells(keys, decoded, now_statuses, replies)
+            yield SomeCells(keys, cells, now_statuses, replies)
 
     def _columns(self, layout: int) -> tuple[str, ...]:
         found = self._database.row("SELECT columns FROM layouts WHERE id = %s", (layout,))
@@ -178,8 +178,8 @@ class PostgresHistory:
             columns.update(dict.fromkeys(self._columns(layout)))
         return tuple(columns)
 
-    def domains(self, now: int, most: int) -> list[tuple[str, Mapping[Status, int]]]:
-        """Return the `most` domains with the most rows, and their counts by status."""
+    def domains(self, now: int, summary: Summary) -> list[tuple[str, Mapping[Status, int]]]:
+        """Return the domains and their counts by status, those with the most rows first."""
         counts: dict[str, dict[Status, int]] = {}
         for domain, status, count in self._database.rows(
             "SELECT domain, status, count(*) FROM messages"
@@ -193,8 +193,7 @@ class PostgresHistory:
             self._of,
         ):
             broke_off(counts.setdefault(str(domain)[1:], {}), count)
-        ordered = sorted(counts.items(), key=lambda item: (-sum(item[1].values()), item[0]))
-        return [(domain, by_status) for domain, by_status in ordered[:most]]
+        return sorted(counts.items(), key=lambda item: (-sum(item[1].values()), item[0]))
 
     def replies(self, now: int) -> Iterator[tuple[Status, str, int]]:
         """Iterate over (status, reply, count) of rows that were not accepted, the most frequent first.
@@ -215,9 +214,9 @@ class PostgresHistory:
         ):
             yield Status(str(found)), str(reply), count
 
-    def accepted_by_time(self, places: int) -> list[tuple[int, int]]:
+    def accepted_by_time(self, summary: Summary, places: int) -> list[tuple[int, int]]:
         """Return at most `places` points (time, accepted until then) over the campaign's course."""
-        first, last = self._accepted_between()
+        first, last = summary.first_accepted_at, summary.last_accepted_at
         if first is None or last is None:
             return []
         step = (last - first) // places + 1
@@ -302,7 +301,3 @@ class PostgresHistory:
 
 def _listed(statuses: Collection[Status]) -> str:
     return ",".join(f"'{status}'" for status in sorted(statuses))
-
-
-def _cell(cells: list[str], place: int | None) -> str:
-    return "" if place is None or place >= len(cells) else cells[place]

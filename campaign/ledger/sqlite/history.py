@@ -11,9 +11,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import pairwise
 
-from campaign.ledger.history import ANYBODY, CopyEntry, Entry, SomeCells, Summary, broke_off
+from campaign.ledger.history import ANYBODY, CopyEntry, Entry, SomeCells, Summary, broke_off, rearranged
 from campaign.ledger.patterns import HASH_LENGTH
 from campaign.ledger.processes import BROKE_OFF
+from campaign.ledger.sqlite import counting
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.runs import live_runs
 from campaign.model import SECOND, Status
@@ -46,12 +47,7 @@ class SqliteHistory:
 
     def summary(self, now: int) -> Summary:
         """Count the rows by status."""
-        counts = dict.fromkeys(Status, 0)
-        for status in Status:  # counting a range of an index takes half the time of grouping
-            found = self._database.row(
-                "SELECT count(*) FROM messages WHERE campaign = ? AND status = ?", (self._campaign_id, status)
-            )
-            counts[status] = found[0] if found else 0
+        counts = counting.by_status(self._database, self._campaign_id)
         first, last = self._accepted_between()
         copies = dict.fromkeys(Status, 0)
         for status, count in self._database.rows(
@@ -133,7 +129,7 @@ class SqliteHistory:
         """Iterate over rows with their cells of these columns, some at once; see `History`."""
         # Sorted are ids only: sorting whole rows takes longer than looking them up. In the table's own order
         # they are nearly sorted; an index helps only if it leaves rows out.
-        whole = set(statuses) == set(Status) and self._is_alone()
+        whole = set(statuses) == set(Status) and counting.is_alone(self._database, self._campaign_id)
         table = "messages m NOT INDEXED" if whole else "messages m"
         statement = f"""
             SELECT n.key, n.layout, n.fields, n.now_status, n.words
@@ -144,18 +140,14 @@ class SqliteHistory:
         """
         places = cache(lambda layout: self._places(layout, tuple(columns)))
         for some in self._database.chunks(statement, (self._campaign_id,)):
-            keys, layouts, fields, now_statuses, replies = zip(*some, strict=True)
-            decoded = json.loads(f"[{','.join(fields)}]")
+            keys, layouts, stored, now_statuses, replies = zip(*some, strict=True)
+            cells: Sequence[str] = stored
             if any(places(layout) is not None for layout in set(layouts)):
-                decoded = [
-                    cells if order is None else [_cell(cells, place) for place in order]
-                    for cells, order in zip(decoded, map(places, layouts), strict=True)
+                cells = [
+                    one if order is None else rearranged(one, order)
+                    for one, order in zip(stored, map(places, layouts), strict=True)
                 ]
-            yield SomeCells(keys, decoded, now_statuses, replies)
-
-    def _is_alone(self) -> bool:
-        """Whether the ledger has no other campaign."""
-        return self._database.row("SELECT 1 FROM campaigns WHERE id != ?", (self._campaign_id,)) is None
+            yield SomeCells(keys, cells, now_statuses, replies)
 
     def _columns(self, layout: int) -> tuple[str, ...]:
         found = self._database.row("SELECT columns FROM layouts WHERE id = ?", (layout,))
@@ -184,15 +176,12 @@ class SqliteHistory:
         rows = self._database.rows(one if len(known) == 1 else every, (self._campaign_id,))
         return [layout for (layout,) in rows]
 
-    def domains(self, now: int, most: int) -> list[tuple[str, Mapping[Status, int]]]:
-        """Return the `most` domains with the most rows, and their counts by status."""
+    def domains(self, now: int, summary: Summary) -> list[tuple[str, Mapping[Status, int]]]:
+        """Return the domains and their counts by status, those with the most rows first."""
         counts: dict[str, dict[Status, int]] = {}
-        for domain, status, count in self._database.rows(
-            "SELECT domain, status, count(*) FROM messages WHERE campaign = ? GROUP BY status, domain",
-            (self._campaign_id,),
-        ):
+        for domain, status, count in counting.by_domain(self._database, self._campaign_id, summary):
             if domain:  # a person who was forgotten has none
-                counts.setdefault(domain[1:], {})[Status(status)] = count
+                counts.setdefault(domain[1:], {})[status] = count
         for domain, count in self._database.rows(
             "SELECT domain, count(*) FROM messages m"
             f" WHERE campaign = ? AND status = 'in_flight' AND {self._dead(now)} GROUP BY domain",
@@ -200,8 +189,7 @@ class SqliteHistory:
         ):
             if domain:
                 broke_off(counts.setdefault(domain[1:], {}), count)
-        ordered = sorted(counts.items(), key=lambda item: (-sum(item[1].values()), item[0]))
-        return [(domain, by_status) for domain, by_status in ordered[:most]]
+        return sorted(counts.items(), key=lambda item: (-sum(item[1].values()), item[0]))
 
     def replies(self, now: int) -> Iterator[tuple[Status, str, int]]:
         """Iterate over (status, reply, count) of rows that were not accepted, the most frequent first.
@@ -222,27 +210,9 @@ class SqliteHistory:
         ):
             yield Status(str(found)), str(reply), count
 
-    def accepted_by_time(self, places: int) -> list[tuple[int, int]]:
+    def accepted_by_time(self, summary: Summary, places: int) -> list[tuple[int, int]]:
         """Return at most `places` points (time, accepted until then) over the campaign's course."""
-        first, last = self._accepted_between()
-        if first is None or last is None:
-            return []
-        step = (last - first) // places + 1
-        total, curve = 0, []
-        for start in range(first, last + 1, step):
-            # A range of an index is counted in a fraction of the time that grouping takes.
-            within = (
-                "FROM messages WHERE campaign = ?1 AND status = 'accepted'"
-                " AND settled_at >= ?2 AND settled_at < ?3"
-            )
-            count, settled = self._database.row(
-                f"SELECT (SELECT count(*) {within}), (SELECT max(settled_at) {within})",
-                (self._campaign_id, start, start + step),
-            ) or (0, None)
-            total += count
-            if count:
-                curve.append((settled, total))
-        return curve
+        return counting.accepted_by_time(self._database, self._campaign_id, summary, places)
 
     def _active(self) -> tuple[int, int]:
         """Return the ns in which messages were accepted without a pause, and in how many stretches."""
@@ -310,7 +280,3 @@ class SqliteHistory:
 
 def _listed(statuses: Collection[Status]) -> str:
     return ",".join(f"'{status}'" for status in sorted(statuses))
-
-
-def _cell(cells: list[str], place: int | None) -> str:
-    return "" if place is None or place >= len(cells) else cells[place]
