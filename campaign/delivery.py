@@ -9,11 +9,20 @@ integer nanoseconds since 1970.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
 from campaign.model import Status
+
+_VERBS = (
+    rb"ATRN|AUTH|BDAT|BURL|DATA|EHLO|ETRN|EXPN|HELO|HELP|LHLO|MAIL|NOOP|QUIT|RCPT|RSET|SAML|SEND|SOML"
+    rb"|STARTTLS|TURN|VRFY|XCLIENT|XFORWARD"
+)
+# Most lines are passed over by their first letter.
+COMMAND_LINE = re.compile(rb"\n(?=[ABDEHLMNQRSTVX])(?:" + _VERBS + rb")(?![0-9A-Z-])", re.IGNORECASE)
+"""Finds a line end behind which a line begins with an SMTP verb, of any RFC: it could be a command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +61,11 @@ class Message:
     def size(self) -> int:
         """Its octets (RFC 1870 5)."""
         return sum(map(len, self.chunks))
+
+    @property
+    def could_be_commands(self) -> bool:
+        """Whether a line of it begins with an SMTP verb."""
+        return any(COMMAND_LINE.search(b"\n" + chunk) is not None for chunk in self.chunks)
 
 
 class EnhancedCode(NamedTuple):

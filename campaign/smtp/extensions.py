@@ -12,13 +12,14 @@ class Extensions:
     """The service extensions that matter to a client that submits mail.
 
     `declares_size` is whether MAIL may name the message's size, and `size` the largest message in
-    bytes, or None where none is named (RFC 1870 3). `mail_max` and
+    bytes, or None where none is named (RFC 1870 3). `chunking` is BDAT (RFC 3030). `mail_max` and
     `rcpt_max` are the transactions per session and recipients per transaction of RFC 9422.
     `keywords` are all extensions as the server wrote them, for display.
     """
 
     keywords: tuple[str, ...] = ()
     pipelining: bool = False
+    chunking: bool = False
     starttls: bool = False
     smtputf8: bool = False
     eightbitmime: bool = False
@@ -44,6 +45,7 @@ class Extensions:
         return cls(
             keywords=keywords,
             pipelining="PIPELINING" in offered,
+            chunking="CHUNKING" in offered,
             starttls="STARTTLS" in offered,
             smtputf8="SMTPUTF8" in offered,
             eightbitmime="8BITMIME" in offered,

@@ -7,7 +7,7 @@ after a 5xx, or where the server lacks a required extension, it cannot (`Closed.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from campaign.delivery import Reply, Stage
 from campaign.errors import ProtocolError
@@ -15,17 +15,10 @@ from campaign.smtp import auth, commands
 from campaign.smtp.auth import Login
 from campaign.smtp.events import Closed, Opened, StartTLS
 from campaign.smtp.extensions import Extensions
+from campaign.smtp.probe import Probe, Say
 
-
-@dataclass(frozen=True, slots=True)
-class Say:
-    """A command to send next."""
-
-    stage: Stage
-    octets: bytes
-
-
-Next = Say | StartTLS | Opened | Closed
+# Commands that go out together, or what has happened.
+Next = tuple[Say, ...] | StartTLS | Opened | Closed
 
 # RFC 3207 6: bytes that follow the 220 in cleartext can only have been injected.
 INJECTED = Closed(
@@ -39,11 +32,22 @@ class Opening:
     """The state of a session that is not open yet; `Session` explains the parameters."""
 
     def __init__(
-        self, client: str, *, starttls: bool, tls: bool, login: Login | None, cleartext_login: bool
+        self,
+        client: str,
+        *,
+        starttls: bool,
+        tls: bool,
+        login: Login | None,
+        cleartext_login: bool,
+        window: int = 1,
     ) -> None:
         self.extensions = Extensions()
         self.greeting: Reply | None = None
         self.awaits_tls = False  # from `StartTLS` to `tls_established`
+        self.window = 1  # contents that may be unanswered
+        self.surprise = ""  # why there is no window, where one was wanted
+        self._wanted = window
+        self._probe: Probe | None = None
         self._client = client
         self._starttls = starttls
         self._tls = tls
@@ -58,6 +62,8 @@ class Opening:
         `more_bytes`: more bytes came behind the reply. Raises ProtocolError for a reply that RFC 5321
         4.3.2 does not allow for the command.
         """
+        if self._probe is not None:
+            return self._probed(self._probe, stage, reply)
         match stage:
             case Stage.GREETING:
                 return self._greeted(reply)
@@ -68,7 +74,7 @@ class Opening:
             case _:
                 return self._challenged(reply)
 
-    def tls_established(self) -> Say:
+    def tls_established(self) -> tuple[Say, ...]:
         """Go on inside TLS: everything learnt before it is discarded (RFC 3207 4.2)."""
         self._tls = True
         self._starttls = self.awaits_tls = False
@@ -84,9 +90,9 @@ class Opening:
             raise ProtocolError(f"a greeting that is none: {reply.text!r}")
         return _refused(Stage.GREETING, "the server greeted with a refusal", reply)
 
-    def _ehlo(self) -> Say:
+    def _ehlo(self) -> tuple[Say, ...]:
         verb = "HELO" if self._helo else "EHLO"
-        return Say(Stage.EHLO, commands.line(f"{verb} {self._client}"))
+        return (Say(Stage.EHLO, commands.line(f"{verb} {self._client}")),)
 
     def _introduced(self, reply: Reply) -> Next:
         if reply.code == 250:
@@ -114,14 +120,14 @@ class Opening:
     def _secured(self) -> Next:
         if self._starttls:
             if self.extensions.starttls:
-                return Say(Stage.STARTTLS, b"STARTTLS\r\n")
+                return (Say(Stage.STARTTLS, b"STARTTLS\r\n"),)
             return Closed(
                 Stage.STARTTLS,
                 "the server does not offer STARTTLS, and nothing is sent without it; if it speaks TLS from"
                 " the start (often port 465), write `security: tls`",
                 permanent=True,
             )
-        return self._authenticate(self._login) if self._login else Opened(self.extensions)
+        return self._authenticate(self._login) if self._login else self._open()
 
     def _starting_tls(self, reply: Reply, more_bytes: bool) -> Next:
         if reply.code >= 400:
@@ -148,18 +154,40 @@ class Opening:
 
     def _challenged(self, reply: Reply) -> Next:
         if reply.code == 235:
-            return Opened(self.extensions)
+            return self._open()
         if reply.code >= 400:
             return _refused(Stage.AUTH, "the server refused the login", reply)
         if reply.code != 334:
             raise ProtocolError(f"no answer to AUTH: {reply.text!r}")
         return self._response()
 
-    def _response(self) -> Say:
+    def _open(self) -> Next:
+        """Open the session, and before that a window in it, if one is wanted."""
+        if self._wanted == 1:
+            return Opened(self.extensions)
+        if self.extensions.chunking and self.extensions.pipelining:
+            self._probe = Probe()
+            return self._probe.begin()
+        self.surprise = "the server does not offer CHUNKING and PIPELINING"
+        return Opened(self.extensions)
+
+    def _probed(self, probe: Probe, stage: Stage, reply: Reply) -> Next:
+        try:
+            further = probe.take(stage, reply)
+        except ProtocolError as error:
+            self.surprise = f"the server sent {error}"
+            raise
+        if not probe.ended:
+            return further
+        self.surprise = probe.failure
+        self.window = 1 if probe.failure else self._wanted
+        return Opened(self.extensions)
+
+    def _response(self) -> tuple[Say, ...]:
         response = next(self._responses, None)
         if response is None:
             raise ProtocolError("one challenge too many")
-        return Say(Stage.AUTH, response + b"\r\n")
+        return (Say(Stage.AUTH, response + b"\r\n"),)
 
 
 def _refused(stage: Stage, what: str, reply: Reply) -> Closed:

@@ -27,6 +27,10 @@ have been accepted: servers slow down and hang up on errors in a row.
 *Announcement.* The server's 354 becomes `BodyDue`. No byte of the content is written before
 `release`, so that the caller can record its intent first. At most one content is unanswered.
 
+*Window.* With BDAT several contents can be unanswered (see `window`). Their intents are recorded before
+`send` is called, and nothing is announced. The two ways are not mixed: each waits until the other is idle.
+What a server says that does not understand a window ends the session, and is its `surprise`.
+
 *Certainty.* The caller tells `receive` and `lost` how many of the bytes from `data_to_send` are not
 written yet. If the session ends, an unanswered content whose last byte was written is UNKNOWN;
 everything else is UNSENT. A 2xx to a content that was not written completely cannot be true, and
@@ -38,7 +42,6 @@ ends the session.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 
 from campaign.delivery import Fate, Message, Reply, Stage
 from campaign.errors import ProtocolError
@@ -46,35 +49,25 @@ from campaign.smtp import commands
 from campaign.smtp.auth import Login
 from campaign.smtp.events import BodyDue, Closed, Event, Opened, Timeouts
 from campaign.smtp.extensions import Extensions
-from campaign.smtp.opening import INJECTED, Opening, Say
+from campaign.smtp.opening import INJECTED, Opening
+from campaign.smtp.probe import Say
 from campaign.smtp.replies import ReplyParser
-from campaign.smtp.transaction import Transaction, Turn
+from campaign.smtp.transaction import Step, Transaction, Turn
+from campaign.smtp.window import MOST_OCTETS, bdat
 
 # After a refusal, so many messages must be accepted in lock-step before the session pipelines again.
 CAUTIOUS_MESSAGES = 3
-
-
-@dataclass(slots=True, eq=False)
-class _Step:
-    """One write that gets one reply. `first` and `last`: it must be the first or last of its group."""
-
-    stage: Stage
-    octets: bytes
-    transaction: Transaction | None = None
-    address: str = ""
-    first: bool = False
-    last: bool = False
-    end: int = 0  # offset behind its last byte, in everything written
 
 
 class Session:
     """One SMTP session; see the module's docstring for the rules.
 
     `client` is our name for EHLO. `starttls` requires TLS after the first EHLO. `tls`: the connection
-    is already encrypted. `cleartext_login` allows AUTH
-    without TLS, which is for `security: none` on loopback alone.
+    is already encrypted. `cleartext_login` allows AUTH without TLS, which is for `security: none` on
+    loopback alone. `window`: so many contents may be unanswered, where the server can do that.
 
-    `submitted` counts the messages accepted by `submit`, `replies` the server's replies.
+    `submitted` counts the messages accepted by `submit` and `send`, `replies` the server's replies, and
+    `refused` the messages sent in a window that it refused.
     """
 
     def __init__(
@@ -86,21 +79,24 @@ class Session:
         login: Login | None = None,
         cleartext_login: bool = False,
         timeouts: Timeouts | None = None,
+        window: int = 1,
     ) -> None:
         self.opened = False
         self.closed: Closed | None = None
         self.submitted = 0
         self.replies = 0
+        self.refused = 0
         self._opening = Opening(
-            client, starttls=starttls, tls=tls, login=login, cleartext_login=cleartext_login
+            client, starttls=starttls, tls=tls, login=login, cleartext_login=cleartext_login, window=window
         )
         self._timeouts = timeouts or Timeouts()
         self._parser = ReplyParser()
         self._events: list[Event] = []
-        self._to_write: deque[_Step] = deque()
-        self._unanswered: deque[_Step] = deque([_Step(Stage.GREETING, b"", last=True)])
+        self._to_write: deque[Step] = deque()
+        self._unanswered: deque[Step] = deque([Step(Stage.GREETING, b"", last=True)])
         self._written = 0  # bytes given out
-        self._transactions: deque[Transaction] = deque()  # two at most: one unanswered, one behind it
+        # Without a window two at most: one unanswered, one behind it.
+        self._transactions: deque[Transaction] = deque()
         self._caution = 0  # messages that must be accepted before the session pipelines again
         self._rset_due = False
 
@@ -113,6 +109,11 @@ class Session:
     def greeting(self) -> Reply | None:
         """The server's greeting, or None before it came."""
         return self._opening.greeting
+
+    @property
+    def surprise(self) -> str:
+        """What says that the server does not understand a window, or "": no other session should ask."""
+        return self._opening.surprise
 
     @property
     def stage(self) -> Stage:
@@ -148,7 +149,27 @@ class Session:
         """Whether `submit` may be called: open, and every message before it is on its way."""
         if not self.opened or self.closed is not None or len(self._transactions) > 1:
             return False
-        return not self._transactions or self._transactions[0].released
+        return not self._transactions or (self._transactions[0].released and not self._transactions[0].whole)
+
+    @property
+    def windowed(self) -> bool:
+        """Whether messages can be sent in a window, now or once what is open has been answered."""
+        return self._opening.window > 1 and self.opened and self.closed is None and not self._caution
+
+    @property
+    def room(self) -> int:
+        """How many messages `send` takes now."""
+        open_ones = self._transactions
+        if not self.windowed or (open_ones and not open_ones[0].whole):
+            return 0
+        if sum(one.message.size for one in open_ones) >= MOST_OCTETS:
+            return 0
+        return self._opening.window - len(open_ones)
+
+    def takes_whole(self, message: Message) -> bool:
+        """Whether `send` may carry this message: to one address, and without a line like a command."""
+        one = len(message.envelope.recipients) == 1
+        return one and self.extensions.rule_out(message) is None and not message.could_be_commands
 
     @property
     def idle(self) -> bool:
@@ -166,7 +187,7 @@ class Session:
         transaction = Transaction(message)
         steps = self._envelope(transaction)
         if steps and self._rset_due:
-            self._to_write.append(_Step(Stage.RSET, b"RSET\r\n"))
+            self._to_write.append(Step(Stage.RSET, b"RSET\r\n"))
             self._rset_due = False
         self._to_write.extend(steps)
         transaction.unanswered = len(steps)
@@ -184,6 +205,22 @@ class Session:
         transaction.release()
         self._content_first(transaction, commands.body(message.chunks))
 
+    def send(self, message: Message) -> None:
+        """Send a message whole, behind what is unanswered. From here on it can be in doubt.
+
+        It ends with a Settled event. Raises ProtocolError where there is no room, or it is no such message.
+        """
+        if self.room < 1 or not self.takes_whole(message):
+            raise ProtocolError("a message was sent in a window that does not take it")
+        transaction = Transaction(message, whole=True)
+        envelope = self._envelope(transaction)[:-1]
+        content = Step(Stage.BODY, bdat(message.chunks, message.size), transaction)
+        self._to_write.extend((Step(Stage.RSET, b"RSET\r\n"), *envelope, content))
+        self._rset_due = False
+        transaction.unanswered = len(envelope) + 1
+        self._transactions.append(transaction)
+        self.submitted += 1
+
     def rest(self) -> None:
         """Send the next message in lock-step: the session was idle, and the server may have closed it."""
         self._caution = max(self._caution, 1)
@@ -191,12 +228,12 @@ class Session:
     def quit(self) -> None:
         """Send QUIT once every open step is answered."""
         if self.closed is None:
-            self._to_write.append(_Step(Stage.QUIT, b"QUIT\r\n", last=True))
+            self._to_write.append(Step(Stage.QUIT, b"QUIT\r\n", last=True))
 
     def tls_established(self) -> None:
         """Go on inside TLS, after `StartTLS`."""
         if self.closed is None:
-            self._say(self._opening.tls_established())
+            self._say(*self._opening.tls_established())
 
     def data_to_send(self) -> bytes:
         """Return the bytes to write now, b"" for none; they count as handed over."""
@@ -229,6 +266,8 @@ class Session:
                     if self.closed is not None:
                         break
             except ProtocolError as error:
+                if self._opening.window > 1:
+                    self._opening.surprise = f"the server sent {error}"
                 self._close(Closed(self.stage, f"the server sent {error}"), left)
         return self.events()
 
@@ -243,7 +282,7 @@ class Session:
         events, self._events = self._events, []
         return events
 
-    def _envelope(self, transaction: Transaction) -> list[_Step]:
+    def _envelope(self, transaction: Transaction) -> list[Step]:
         """Return MAIL, RCPT and DATA, or nothing where the server's extensions rule the message out."""
         message, extensions = transaction.message, self.extensions
         addresses = message.envelope.recipients
@@ -257,19 +296,22 @@ class Session:
         size, smtputf8 = message.size, message.envelope.smtputf8
         mail = commands.mail(message.envelope.sender, size, extensions, smtputf8=smtputf8)
         return [
-            _Step(Stage.MAIL, mail, transaction),
-            *(_Step(Stage.RCPT, commands.rcpt(one), transaction, address=one) for one in addresses),
-            _Step(Stage.DATA, b"DATA\r\n", transaction, first=len(addresses) > 1, last=True),
+            Step(Stage.MAIL, mail, transaction),
+            *(Step(Stage.RCPT, commands.rcpt(one), transaction, address=one) for one in addresses),
+            Step(Stage.DATA, b"DATA\r\n", transaction, first=len(addresses) > 1, last=True),
         ]
 
-    def _say(self, command: Say) -> None:
-        self._to_write.append(_Step(command.stage, command.octets, last=True))
+    def _say(self, *group: Say) -> None:
+        """Write commands as one group."""
+        self._to_write.extend(Step(one.stage, one.octets) for one in group)
+        if group:
+            self._to_write[-1].last = True
 
     def _content_first(self, transaction: Transaction, octets: bytes) -> None:
         # DATA is the last of its group, so nothing is unanswered now. The content must come next:
         # the server takes whatever we send as part of it.
         transaction.unanswered += 1
-        self._to_write.appendleft(_Step(Stage.BODY, octets, transaction))
+        self._to_write.appendleft(Step(Stage.BODY, octets, transaction))
 
     def _take(self, reply: Reply, left: int) -> None:
         """Take one reply. `left`: how many octets this process has written to the connection so far."""
@@ -291,15 +333,15 @@ class Session:
         self._unanswered.popleft()  # only now: after an invalid reply the step counts as unanswered
         if reply.code == 421:
             # RFC 5321 3.8: whatever it answers, the server closes, and has not processed what was behind.
-            self._close(Closed(step.stage, f"the server closed the session: {reply.text}", reply), left)
+            self._close(Closed(step.stage, f"the server closed the session: {reply.text}", reply), 0)
         elif early:
             # A content refused while it is being written can only be cut off.
             self._close(Closed(step.stage, f"the server did not hear us out: {reply.text}", reply), left)
 
-    def _outside(self, step: _Step, reply: Reply) -> None:
+    def _outside(self, step: Step, reply: Reply) -> None:
         if step.stage is Stage.QUIT:
             self._close(Closed(Stage.QUIT, "the session was ended", reply), self._written)
-        elif step.stage is Stage.RSET:
+        elif step.stage is Stage.RSET and self.opened:
             if not reply.positive and reply.code != 421:
                 raise ProtocolError(f"a refusal of RSET: {reply.text!r}")
         else:
@@ -308,15 +350,15 @@ class Session:
     def _open_further(self, stage: Stage, reply: Reply) -> None:
         following = self._opening.take(stage, reply, more_bytes=self._parser.holds_more)
         match following:
-            case Say():
-                self._say(following)
+            case [*commands]:
+                self._say(*commands)
             case Closed():
                 self._close(following, self._written)
             case _:
                 self.opened = isinstance(following, Opened)
                 self._events.append(following)
 
-    def _in_transaction(self, step: _Step, transaction: Transaction, reply: Reply) -> None:
+    def _in_transaction(self, step: Step, transaction: Transaction, reply: Reply) -> None:
         if step.stage is Stage.MAIL:
             turn = transaction.on_mail(reply)
         elif step.stage is Stage.RCPT:
@@ -349,7 +391,10 @@ class Session:
     def _settle_finished(self) -> None:
         while self._transactions and self._transactions[0].finished:
             transaction = self._transactions.popleft()
-            if transaction.failed:
+            if transaction.failed and transaction.whole:
+                self.refused += 1
+                self._rset_due = True  # if the next message does not begin with it
+            elif transaction.failed:
                 self._caution = CAUTIOUS_MESSAGES
                 # Also after a complete content: Postfix keeps a transaction open that its policy refused
                 # at the dot.
@@ -363,7 +408,7 @@ class Session:
         if behind is None:
             self._rset_due = True
         elif self._to_write and self._to_write[0].stage is Stage.MAIL:
-            self._to_write.appendleft(_Step(Stage.RSET, b"RSET\r\n"))
+            self._to_write.appendleft(Step(Stage.RSET, b"RSET\r\n"))
         else:
             behind.derivative = True
 

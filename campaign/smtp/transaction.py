@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import Enum, auto
 
 from campaign.delivery import Answer, Fate, Message, Reply, Settled, Stage
 from campaign.errors import ProtocolError
+from campaign.smtp.window import SURPRISES
 
 
 class Turn(Enum):
@@ -24,12 +26,14 @@ class Transaction:
 
     After a refusal servers refuse the commands that depend on it (503, 554 5.5.1). Those replies are
     consequences, so the first one stays.
+
+    `whole`: all of it is written at once, to its one address, and its content is never announced.
     """
 
-    def __init__(self, message: Message) -> None:
+    def __init__(self, message: Message, *, whole: bool = False) -> None:
         self.message = message
         self.addresses: Sequence[str] = message.envelope.recipients
-        self.released = False
+        self.whole = self.released = whole
         self.unanswered = 0  # steps that are queued or written
         self.failed = False  # something was refused, so that RSET is due
         self.derivative = False  # it was pipelined behind a failed one: a 503 is a consequence of that
@@ -69,7 +73,9 @@ class Transaction:
     def doubt(self, why: str) -> None:
         """Note that the last byte of the content was written and no reply will come."""
         if not self._void:
-            self.answer(self._taken, Fate.UNKNOWN, Stage.BODY, None, why)
+            # In a window the reply to RCPT may be missing too.
+            taken = self.addresses if self.whole else self._taken
+            self.answer(taken, Fate.UNKNOWN, Stage.BODY, None, why)
 
     def settled(self, stage: Stage, why: str) -> Settled:
         """Return the outcome; addresses without an answer were not sent to, because of `why`."""
@@ -83,6 +89,8 @@ class Transaction:
             self.answer(self.addresses, Fate.UNSENT, Stage.MAIL, None, why)
             self.failed = True
             return Turn.DROP
+        if self.whole and reply.code in (500, 502, 503):  # behind RSET, MAIL is in its place
+            raise ProtocolError(f"a refusal of MAIL behind RSET: {reply.text!r}")
         if reply.code >= 400:
             return self._refused(self.addresses, Stage.MAIL, reply)
         if not reply.positive:
@@ -96,6 +104,9 @@ class Transaction:
             return turn if address == self.own else Turn.GO_ON
         if not reply.positive:
             raise ProtocolError(f"no answer to RCPT: {reply.text!r}")
+        if self.whole and self._answers:  # behind a refusal of MAIL: the content may be delivered
+            self._answers.clear()
+            raise ProtocolError(f"a recipient's acceptance behind a refusal of MAIL: {reply.text!r}")
         self._taken.append(address)
         return Turn.GO_ON
 
@@ -114,11 +125,19 @@ class Transaction:
         return Turn.LONE_DOT
 
     def on_body(self, reply: Reply) -> Turn:
-        """Note the reply to the final dot."""
+        """Note the reply to the final dot, or to BDAT LAST."""
         if reply.code < 400 and not reply.positive:
             raise ProtocolError(f"no answer to the message: {reply.text!r}")
         if self._void:
             return Turn.GO_ON
+        if self.whole and not self._taken:
+            if reply.positive:
+                raise ProtocolError(f"an acceptance of a content for nobody: {reply.text!r}")
+            return Turn.GO_ON
+        if self.whole and reply.code in SURPRISES:
+            why = f"the server did not take it by BDAT: {reply.text}"
+            self.answer(self._taken, Fate.UNSENT, Stage.BODY, None, why)
+            raise ProtocolError(f"no answer to BDAT: {reply.text!r}")
         self.answer(self._taken, Fate.ANSWERED, Stage.BODY, reply)
         if reply.code >= 400:
             self.failed = True
@@ -128,3 +147,16 @@ class Transaction:
         self.answer(addresses, Fate.ANSWERED, stage, reply)
         self.failed = True
         return Turn.DROP
+
+
+@dataclass(slots=True, eq=False)
+class Step:
+    """One write that gets one reply. `first` and `last`: it must be the first or last of its group."""
+
+    stage: Stage
+    octets: bytes
+    transaction: Transaction | None = None
+    address: str = ""
+    first: bool = False
+    last: bool = False
+    end: int = 0  # offset behind its last byte, in everything written

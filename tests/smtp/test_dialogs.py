@@ -12,6 +12,7 @@ import pytest
 from campaign.delivery import Answer, Envelope, Message, Settled
 from campaign.smtp import BodyDue, Closed, Event, Login, Mechanism, Opened, Session, StartTLS
 from campaign.smtp.commands import body
+from campaign.smtp.window import bdat
 from campaign.verdict import judge
 
 DIALOGS = sorted((Path(__file__).parents[1] / "dialogs").glob("*.smtp"))
@@ -24,6 +25,7 @@ class Dialog:
 
     security: str = "none"
     login: Login | None = None
+    window: int = 1
     messages: list[Message | None] = field(default_factory=list)
     script: list[tuple[str, str]] = field(default_factory=list)
 
@@ -43,6 +45,8 @@ def read(path: Path, *, pipelining: bool, byte_by_byte: bool) -> Dialog:
             dialog.login = Login(
                 username, secret, None if mechanism == "any" else Mechanism(mechanism.lower())
             )
+        elif name == "window":
+            dialog.window = int(value)
         elif name == "idle":
             dialog.messages.append(_IDLE)
         elif name.startswith("message"):
@@ -77,7 +81,8 @@ def _split(line: str) -> tuple[str, str]:
 def _message(kind: str, words: list[str]) -> Message:
     size = int(words.pop(0)) if kind == "message-size" else 0
     key, sender, *recipients = words
-    content = f"Subject: {key}\r\n\r\n.hello\r\n".encode()
+    command = "data\r\n" if kind == "message-command" else ""
+    content = f"Subject: {key}\r\n\r\n.hello\r\n{command}".encode()
     content += b"x" * (size - len(content) - 2) + b"\r\n" if size else b""
     envelope = Envelope(sender.strip("<>"), tuple(recipients), smtputf8=kind == "message-utf8")
     return Message(key, int(key), envelope, f"<{key}@example.com>", (content,))
@@ -93,6 +98,7 @@ class Run:
             tls=dialog.security == "tls",
             login=dialog.login,
             cleartext_login=dialog.security == "none",
+            window=dialog.window,
         )
         self.byte_by_byte = byte_by_byte
         self.messages = {message.key: message for message in dialog.messages if message is not _IDLE}
@@ -145,8 +151,13 @@ class Run:
             self.hear()
             assert not self.heard
             return
-        content = re.fullmatch(r"<content (\d+)>", text)
-        expected = body(self.messages[content[1]].chunks) if content else text.encode() + b"\r\n"
+        content = re.fullmatch(r"<(content|bdat) (\d+)>", text)
+        if content is None:
+            expected = text.encode() + b"\r\n"
+        else:
+            message = self.messages[content[2]]
+            whole = content[1] == "bdat"
+            expected = bdat(message.chunks, message.size) if whole else body(message.chunks)
         if not self.heard:
             self.hear()
         assert self.heard[: len(expected)] == expected
@@ -178,10 +189,15 @@ class Run:
         self.pump()
 
     def pump(self) -> None:
-        self.heard += self.session.data_to_send()
-        if self.session.wants_message and self.waiting and (message := self.waiting[0]) is not _IDLE:
+        next_one = self.waiting[0] if self.waiting else _IDLE
+        while next_one is not _IDLE and self.session.room and self.session.takes_whole(next_one):
+            self.session.send(next_one)
             self.waiting.popleft()
-            self.session.submit(message)
+            next_one = self.waiting[0] if self.waiting else _IDLE
+        self.heard += self.session.data_to_send()
+        if self.session.wants_message and next_one is not _IDLE:
+            self.waiting.popleft()
+            self.session.submit(next_one)
             self.take(self.session.events())
         elif self.session.opened and self.session.idle and not self.waiting and not self.quitting:
             self.quitting = True
@@ -214,4 +230,7 @@ def _describe_answer(answer: Answer) -> str:
 @pytest.mark.parametrize("path", DIALOGS, ids=lambda path: path.stem)
 def test_dialog(path: Path, pipelining: bool, byte_by_byte: bool) -> None:
     dialog = read(path, pipelining=pipelining, byte_by_byte=byte_by_byte)
+    if dialog.window > 1 and not pipelining:  # there is none without it
+        assert any("{PIPELINING}" in line for line in path.read_text("utf-8").splitlines())
+        return
     Run(dialog, byte_by_byte=byte_by_byte).play(dialog.script)
