@@ -175,6 +175,12 @@ class Smtp(_WithSecret):
         "The name that we greet it with; this host's, or its address where it has no full name.", default=None
     )
     connections: Whole = _about("How many sessions at once.", default=1, ge=1, le=100)
+    window: Whole = _about(
+        "Messages unanswered at once on each session, by BDAT, where the server can do that.",
+        default=1,
+        ge=1,
+        le=32,
+    )
     messages_per_session: Whole = _about("Messages before a session is renewed.", default=100, ge=1)
     rate: Windows = _about("Rates that hold at once, such as 14/second.", default=())
 

@@ -38,7 +38,7 @@ class Content:
     that it names; `places` is where each of them stands. `lists` are those of `inline` that give a list,
     each with those that are rendered for each item of it. `has_unsubscribe`: templates may name
     `unsubscribe`; `one_click`: its page takes a POST. `utm_domains` are those whose links get parameters.
-    `mark` begins a MIME boundary.
+    `mark` begins a MIME boundary. `hides_commands`: no line of a text begins with an SMTP verb.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Content:
     has_unsubscribe: bool
     one_click: bool
     mark: bytes
+    hides_commands: bool
 
     def problem(
         self, path: str, message: str, severity: Severity = Severity.ERROR, rule: str = ""
@@ -107,6 +108,7 @@ def content_of(campaign: CampaignFile, columns: tuple[str, ...], mark: bytes) ->
         has_unsubscribe=campaign.unsubscribe is not None,
         one_click=campaign.unsubscribe is not None and campaign.unsubscribe.one_click,
         mark=mark,
+        hides_commands=campaign.smtp.window > 1,
     )
 
 

@@ -39,7 +39,6 @@ class Drafter:
     def __init__(self, content: Content, looking: Looking | None = None) -> None:
         self._content = content
         self._looking = looking
-        self._mark = content.mark
         self._contexts = Contexts(content)
         inline = InlineTemplates(content, self._contexts.names)
         folder = Folder(content.attachments_root, content.private)
@@ -124,13 +123,14 @@ class Drafter:
         lists = [*self._listed(context)]
         text, html, images = self._bodies.render(context, subject, extras)
         calendar = self._calendar.render(context)
+        mark, hide = self._content.mark, self._content.hides_commands
         return Drafted(
             texts,
             lists,
-            mime.text_part("plain", text, self._mark) if text is not None else None,
-            mime.text_part("html", html, self._mark) if html is not None else None,
+            mime.text_part("plain", text, mark, hide) if text is not None else None,
+            mime.text_part("html", html, mark, hide) if html is not None else None,
             images,
-            mime.calendar_part(calendar.method, calendar.text, self._mark) if calendar is not None else None,
+            mime.calendar_part(calendar.method, calendar.text, mark, hide) if calendar is not None else None,
             mime.invitation(calendar.text.encode()) if calendar is not None else None,
         )
 

@@ -11,20 +11,13 @@ produce (RFC 2045 6.7); 7bit text that contains it is encoded.
 
 from __future__ import annotations
 
-import binascii
 import re
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import chain
 
 from campaign.message import headers
+from campaign.message.transfer import base64, encode_text
 
-LONGEST_7BIT = 78  # RFC 5322 2.1.1: lines of text SHOULD be no longer
-_LINE = 76  # RFC 2045 6.7 (5), 6.8
-_CACHED = 1000  # octets of the longest line whose encoding is cached
-_CONTROLS = bytes(octet for octet in range(32) if octet not in b"\t\n")
 _NAME = re.compile(rb"^[!-9;-~]+:", re.MULTILINE)
 _LONE_RETURN = re.compile(rb"\r(?!\n)")
 _OCTETS = "application/octet-stream"
@@ -223,17 +216,17 @@ def boundary_of(mark: bytes) -> str:
     return mark.removeprefix(b"--=_").decode("ascii")
 
 
-def text_part(kind: str, value: str, mark: bytes) -> bytes:
+def text_part(kind: str, value: str, mark: bytes, hide_commands: bool = False) -> bytes:
     """Return a text part, plain or html, from its header on; `mark` must not stand in it as it is."""
-    encoding, body = encode_text(value, mark)
+    encoding, body = encode_text(value, mark, hide_commands)
     charset = "us-ascii" if encoding == "7bit" else "utf-8"
     start = f"Content-Type: text/{kind}; charset={charset}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
     return start.encode("ascii") + body
 
 
-def calendar_part(method: str, calendar: str, mark: bytes) -> bytes:
+def calendar_part(method: str, calendar: str, mark: bytes, hide_commands: bool = False) -> bytes:
     """Return a calendar as an alternative to the text (RFC 6047 2.4); `method` is the one in it."""
-    encoding, body = encode_text(calendar, mark)
+    encoding, body = encode_text(calendar, mark, hide_commands)
     kind = f"text/calendar; method={method}; charset=utf-8"
     return f"Content-Type: {kind}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n".encode("ascii") + body
 
@@ -241,64 +234,6 @@ def calendar_part(method: str, calendar: str, mark: bytes) -> bytes:
 def is_whole_lines(part: bytes) -> bool:
     """Whether a part has CRLF line ends only, and ends in one (RFC 5321 2.3.8)."""
     return part.endswith(b"\r\n") and part.count(b"\n") == part.count(b"\r\n") == part.count(b"\r")
-
-
-def encode_text(value: str, mark: bytes = b"--=_") -> tuple[str, bytes]:
-    """Return a text's transfer encoding and its octets, ending in CRLF.
-
-    7bit for ASCII with lines of at most 78 characters that does not contain `mark`; else the shorter
-    one of quoted-printable and base64. Line ends of any kind become CRLF. Lone surrogates become `?`.
-    """
-    if "\r" in value:
-        value = value.replace("\r\n", "\n").replace("\r", "\n")
-    octets = value.encode("utf-8", "replace")
-    if not octets.endswith(b"\n"):
-        octets += b"\n"
-    if (
-        octets.isascii()
-        and max(map(len, octets.split(b"\n"))) <= LONGEST_7BIT
-        and mark not in octets
-        and len(octets.translate(None, _CONTROLS)) == len(octets)
-    ):
-        return "7bit", octets.replace(b"\n", b"\r\n")
-    # Each octet that UTF-8 adds means at least 4/3 escaped ones, two octets longer each. From this share
-    # on quoted-printable is longer than base64.
-    if 8 * (len(octets) - len(value)) <= len(octets):
-        quoted = quoted_printable(octets)
-        if 3 * len(quoted) <= 4 * len(octets):
-            return "quoted-printable", quoted
-    return "base64", base64(octets.replace(b"\n", b"\r\n"))
-
-
-def quoted_printable(octets: bytes) -> bytes:
-    """Encode text with LF line ends; lines of the result have at most 76 octets and end in CRLF."""
-    return b"\r\n".join(
-        [_cached_line(line) if len(line) <= _CACHED else _quoted_line(line) for line in octets.split(b"\n")]
-    )
-
-
-def _quoted_line(line: bytes) -> bytes:
-    encoded = binascii.b2a_qp(line)
-    if len(encoded) <= _LINE:
-        return encoded
-    if line.endswith((b" ", b"\t")) and len(encoded) - encoded.rfind(b"\n") - 1 > _LINE:
-        # b2a_qp encodes a blank at the end of a line after it has measured the line.
-        encoded = encoded[:-3] + b"=\n" + encoded[-3:]
-    return encoded.replace(b"\n", b"\r\n")
-
-
-# Most lines are the same in all messages of a campaign.
-_cached_line = lru_cache(maxsize=4096)(_quoted_line)
-
-
-def base64(octets: bytes) -> bytes:
-    """Encode in lines of 76 characters; at least one line, also for empty content."""
-    encoded = binascii.b2a_base64(octets, newline=False)
-    whole = len(encoded) // _LINE * _LINE
-    lines = list(chain.from_iterable(struct.iter_unpack(f"{_LINE}s", encoded[:whole])))
-    if whole < len(encoded) or not lines:
-        lines.append(encoded[whole:])
-    return b"\r\n".join(lines) + b"\r\n"
 
 
 def _is_7bit_message(content: bytes) -> bool:

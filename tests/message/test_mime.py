@@ -18,7 +18,8 @@ import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
-from campaign.message import headers, mime
+from campaign.delivery import COMMAND_LINE
+from campaign.message import headers, mime, transfer
 from campaign.message.headers import HeaderError
 from campaign.message.mime import File, Skeleton
 from campaign.smtp import commands
@@ -93,7 +94,7 @@ def payload(part: Message) -> bytes:
 @example("ü" + "x" * 73 + " \n.")
 @example("é" * 25 + " ")
 def test_a_text_comes_out_as_it_went_in(text: str) -> None:
-    encoding, octets = mime.encode_text(text)
+    encoding, octets = transfer.encode_text(text)
     checked(octets)
     lines = octets.split(b"\r\n")
     if encoding == "7bit":
@@ -113,6 +114,35 @@ def test_a_text_comes_out_as_it_went_in(text: str) -> None:
     assert quopri.decodestring(octets) == normal(text)
 
 
+_VERBS = st.sampled_from(
+    ["MAIL FROM:<x>", "mail", "DATA", "Send ", "Quit", "starttls", "xclient ", "Mailing"]
+)
+
+
+@given(st.lists(st.one_of(_VERBS, st.text(max_size=90), st.just("\n")), max_size=12).map("".join))
+@example("Mail " + "x" * 70)
+@example("MAIL" + " x" * 36)
+@example("w" * 75 + "Data is soft-broken here")
+@example("DATA")
+def test_no_line_of_a_text_in_a_window_reads_like_a_command(text: str) -> None:
+    encoding, octets = transfer.encode_text(text, hide_commands=True)
+    checked(octets)
+    if encoding == "base64":
+        assert base64.b64decode(octets) == normal(text)
+        return
+    assert COMMAND_LINE.search(b"\n" + octets) is None
+    if encoding == "7bit":
+        assert octets == normal(text)
+        return
+    assert max(map(len, octets.split(b"\r\n"))) <= 76
+    assert quopri.decodestring(octets) == normal(text)
+
+
+def test_only_the_first_letter_of_a_command_is_encoded() -> None:
+    kind, octets = transfer.encode_text("Dear Ada,\nmail me.\nMailing lists\n", hide_commands=True)
+    assert (kind, octets) == ("quoted-printable", b"Dear Ada,\r\n=6Dail me.\r\nMailing lists\r\n")
+
+
 @pytest.mark.parametrize(
     ("text", "encoding"),
     [
@@ -129,13 +159,13 @@ def test_a_text_comes_out_as_it_went_in(text: str) -> None:
     ],
 )
 def test_the_encoding_is_chosen_by_content(text: str, encoding: str) -> None:
-    assert mime.encode_text(text, b"--=_b0undary")[0] == encoding
+    assert transfer.encode_text(text, b"--=_b0undary")[0] == encoding
 
 
 def test_only_short_lines_are_remembered() -> None:
-    before = mime._cached_line.cache_info().currsize
-    assert len(mime.quoted_printable(b"=" * 100_000)) > 300_000
-    assert mime._cached_line.cache_info().currsize == before
+    before = transfer._cached_line.cache_info().currsize
+    assert len(transfer.quoted_printable(b"=" * 100_000)) > 300_000
+    assert transfer._cached_line.cache_info().currsize == before
 
 
 @given(st.none() | TEXTS, st.none() | TEXTS, FILES, FILES, FILES)
@@ -351,12 +381,12 @@ class TestWhereTheStandardLibraryIsWrong:
         message = EmailMessage(policy=policy.SMTP)
         message.set_content(text, cte="quoted-printable")
         assert max(map(len, message.as_bytes().split(b"\r\n"))) == 78
-        octets = mime.quoted_printable(text.encode())
+        octets = transfer.quoted_printable(text.encode())
         assert octets == b"x" * 75 + b"=\r\n=20\r\n"
 
     def test_a_lone_return_passes_through_binascii(self) -> None:
         assert binascii.b2a_qp(b"a\rb", istext=True) == b"a\rb"
-        assert mime.encode_text("a\rb = c, d, e") == ("7bit", b"a\r\nb = c, d, e\r\n")
+        assert transfer.encode_text("a\rb = c, d, e") == ("7bit", b"a\r\nb = c, d, e\r\n")
 
     def test_a_name_is_taken_for_a_url_or_its_compression_for_its_content(self) -> None:
         guess = mimetypes.MimeTypes().guess_type
