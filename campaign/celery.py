@@ -80,6 +80,9 @@ class _Told:
         if why:
             _log.info("nothing is sent for %.0f s: %s", seconds, why)
 
+    def without_window(self, why: str) -> None:
+        _log.info("messages go one at a time: %s", why)
+
 
 @app.task(name="campaign.drain")
 def drain(campaign: str, generation: int) -> None:

@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, settings
 from tests.e2e.folder import CampaignFolder
 from tests.need import need
 from tests.servers.certificates import Certificates
+from tests.servers.exim import Exim
 from tests.servers.imap import Dovecot
 from tests.servers.postfix import Postfix
 from tests.servers.postgresql import PostgreSQL
@@ -90,6 +91,21 @@ def shared_postfix(make_postfix: Callable[..., Postfix]) -> Postfix:
     return make_postfix()
 
 
+@pytest.fixture(scope="session")
+def shared_exim(certificates: Certificates) -> Iterator[Exim]:
+    """The worker's one Exim; `exim` empties its mailbox first."""
+    server = Exim(certificates)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def exim(shared_exim: Exim) -> Exim:
+    """A real Exim with an empty mailbox."""
+    shared_exim.empty()
+    return shared_exim
+
+
 @pytest.fixture
 def postfix(shared_postfix: Postfix) -> Postfix:
     """A plain Postfix with an empty mailbox: no login, STARTTLS offered, fault addresses."""
@@ -145,7 +161,7 @@ def campaign_for(tmp_path: Path) -> Iterator[Callable[..., CampaignFolder]]:
     """Make a campaign folder for a server, with changes to its campaign.yaml."""
     made: list[CampaignFolder] = []
 
-    def make(server: Postfix, **changes: Any) -> CampaignFolder:
+    def make(server: Postfix | Exim, **changes: Any) -> CampaignFolder:
         folder = tmp_path / f"campaign{len(made) or ''}"
         folder.mkdir()
         made.append(CampaignFolder(folder, server, **changes))

@@ -12,6 +12,7 @@ import pytest
 
 PACKAGES = {
     "postfix": "postfix",
+    "exim4": "exim4-daemon-light",
     "postgres": "postgresql",
     "rabbitmq-server": "rabbitmq-server",
     "redis-server": "redis-server",

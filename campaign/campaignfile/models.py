@@ -195,6 +195,11 @@ class Smtp(_WithSecret):
         return {"security": security, "port": port, **values}
 
     @property
+    def most_unanswered(self) -> int:
+        """How many messages can be unanswered at once: so many are in doubt after a crash, at most."""
+        return self.connections * self.window
+
+    @property
     def secret(self) -> SecretSource | None:
         """Where the password, or for xoauth2 the token, comes from."""
         if self.token_command is not None:

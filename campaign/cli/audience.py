@@ -57,6 +57,10 @@ class Terminal:
             self._silent_until = max(self._silent_until, self._until)
             self._output.waiting(seconds, why)
 
+    def without_window(self, why: str) -> None:
+        """Say that messages go one at a time."""
+        self._output.without_window(why)
+
     def leased(self, ledger: Ledger) -> None:
         """Open the log: who may not send leaves none behind."""
         if self._log is not None:

@@ -146,6 +146,11 @@ class Output:
         if not self.quiet:
             self.note(f"{why}; waiting {duration(seconds)}")
 
+    def without_window(self, why: str) -> None:
+        """Write to stderr that messages go one at a time, although the campaign file names a window."""
+        if not self.quiet:
+            self.note(f"smtp.window is not used: {why}")
+
     def progress(self, doing: str, done: int, of: int) -> None:
         """Show a progress bar on stderr, if that is a terminal."""
         if self.quiet or not sys.stderr.isatty():

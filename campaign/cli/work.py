@@ -129,6 +129,9 @@ class _Worker:
         if why:
             self._output.waiting(seconds, why)
 
+    def without_window(self, why: str) -> None:
+        self._output.without_window(why)
+
     def sending(self, location: Location) -> list[tuple[Location, str]]:
         """Return the campaigns of a ledger that have something due."""
         return self._waited(lambda: _sending(location, self._accounts))

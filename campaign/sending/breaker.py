@@ -42,9 +42,10 @@ class Breaker:
     """Says when a run must pause, and why.
 
     Three refusals of the sender with no acceptance between them; three in a row by a policy, or of
-    5.2.0; a quota; five in doubt in a row, or one more than there are connections; more refused than
-    `most_refused` (a fraction, None for no bound) of the last 200 results, judged from 50 on; more in
-    doubt than `most_in_doubt` of 200. `recent` are the results before this run, the oldest first.
+    5.2.0; a quota; five in doubt in a row; more refused than `most_refused` (a fraction, None for no
+    bound) of the last 200 results, judged from 50 on; more in doubt than `most_in_doubt` of 200. A server
+    that restarts leaves in doubt what is `unanswered`, and so many never stop a run, unless none may be in
+    doubt. `recent` are the results before this run, the oldest first.
     """
 
     def __init__(
@@ -52,12 +53,12 @@ class Breaker:
         most_refused: float | None,
         most_in_doubt: float | None,
         recent: Iterable[Verdict] = (),
-        connections: int = 1,
+        unanswered: int = 1,
     ) -> None:
         self._most_refused = most_refused
         self._most_in_doubt = most_in_doubt
-        # A server that restarts leaves a doubt on each connection, and means nothing by it.
-        self._doubts_in_a_row = max(_DOUBTS_IN_A_ROW, connections + 1)
+        self._doubts_in_a_row = max(_DOUBTS_IN_A_ROW, unanswered + 1)
+        self._unanswered = unanswered if most_in_doubt else 0
         self._recent = deque[Verdict](maxlen=WINDOW)
         self._counts = Counter[Verdict]()  # of those in the window
         for verdict in recent:
@@ -96,7 +97,8 @@ class Breaker:
         if len(self._recent) < _JUDGED_FROM:
             return None
         refused = self._share(*_REFUSALS)
-        doubtful = self._counts[Verdict.IN_DOUBT] / WINDOW
+        doubts = self._counts[Verdict.IN_DOUBT]
+        doubtful = doubts / WINDOW if doubts > self._unanswered else 0.0
         if self._most_refused is not None and refused > self._most_refused:
             last = f"; the last refusal said: {self._last_refusal}" if self._last_refusal else ""
             of = f"{self._count(*_REFUSALS)} of the last {len(self._recent)}"

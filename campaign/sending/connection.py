@@ -34,6 +34,10 @@ class NameRefused(ConnectFailed):
     """The server answered 421 to an address in the place of our name: relays do, and will again."""
 
 
+class ProbeFailed(ConnectFailed):
+    """The server ended the session when it was asked for a window: no session should ask again."""
+
+
 class LoginRefused(ConnectFailed):
     """The server refused the login for good: no connection may try it again, that locks accounts."""
 
@@ -67,16 +71,17 @@ class Connection:
         patience: Patience | None = None,
         stopped: Callable[[], bool] = lambda: False,
         on_silence: OnWait = lambda seconds, why: None,
+        window: int = 1,
     ) -> Connection:
-        """Connect, greet, encrypt and log in, unless `stopped`.
+        """Connect, greet, encrypt and log in, unless `stopped`; open a window where the server can do that.
 
         `on_silence` is told once of a server that does not greet: a person may know why. Raises
-        ConnectFailed, its message naming the server; LoginRefused where that is why.
+        ConnectFailed, its message naming the server; LoginRefused or ProbeFailed where that is why.
         """
         patience = patience or Patience()
         transport = Transport.connect(smtp.host, smtp.port, patience.connect)
         try:
-            return cls._open_on(transport, smtp, login, patience, stopped, on_silence)
+            return cls._open_on(transport, smtp, login, patience, stopped, on_silence, window)
         except ConnectFailed as error:
             transport.close()
             what = f"{smtp.host}:{smtp.port}: {error}"
@@ -94,6 +99,7 @@ class Connection:
         patience: Patience,
         stopped: Callable[[], bool],
         on_silence: OnWait,
+        window: int,
     ) -> Connection:
         context = None
         if smtp.security is not Security.NONE:
@@ -109,6 +115,7 @@ class Connection:
             login=login,
             cleartext_login=smtp.security is Security.NONE,
             timeouts=patience.replies,
+            window=window,
         )
         connection = cls(session, transport)
         told_at = time.monotonic() + _SILENCE
@@ -185,6 +192,8 @@ def _failure(closed: Closed, client_name: str, words: str) -> ConnectFailed:
     """Return the error for a session that closed while it was opened."""
     if closed.stage is Stage.AUTH and closed.permanent:
         return LoginRefused(words, permanent=True)
+    if closed.stage in (Stage.MAIL, Stage.RCPT, Stage.BODY, Stage.RSET):
+        return ProbeFailed(words)
     said_421 = closed.reply is not None and closed.reply.code == 421
     if closed.stage is Stage.EHLO and said_421 and client_name.startswith("["):
         return NameRefused(words, permanent=True)
@@ -220,7 +229,9 @@ class Waits:
 class Opener:
     """Opens the sessions of a run, trying again where that can help. Used by all its threads.
 
-    `ended` says that nothing is left to do, or that the run was stopped.
+    `ended` says that nothing is left to do, or that the run was stopped. `window`: so many messages may
+    be unanswered in a session; the first server that does not understand that ends it for the run, and
+    `on_no_window` is told why.
     """
 
     def __init__(
@@ -230,7 +241,11 @@ class Opener:
         patience: Patience | None,
         waits: Waits,
         ended: Callable[[], bool],
+        on_no_window: Callable[[str], None] = lambda why: None,
     ) -> None:
+        self.window = smtp.window
+        self._on_no_window = on_no_window
+        self._lock = threading.Lock()
         self._smtp = smtp
         self._login = login
         self._patience = patience or Patience()
@@ -269,14 +284,25 @@ class Opener:
                     raise
         raise AssertionError("tenacity returns or raises")
 
+    def end_windows(self, why: str) -> None:
+        """Let no further message be sent in a window, if `why` says something."""
+        with self._lock:
+            told, self.window = self.window == 1, 1 if why else self.window
+        if why and not told:
+            self._on_no_window(why)
+
     def _open(self) -> Connection:
-        tell = self._waits.tell
+        tell, window = self._waits.tell, self.window
         try:
-            connection = Connection.open(self._smtp, self._login(), self._patience, self._ended, tell)
+            connection = Connection.open(self._smtp, self._login(), self._patience, self._ended, tell, window)
+        except ProbeFailed as error:
+            self.end_windows(str(error))
+            return self._open()
         except NameRefused as error:
             if self._welcome:  # then it is not the name
                 raise ConnectFailed(str(error)) from error
             raise
+        self.end_windows(connection.session.surprise)
         self._welcome = True
         return connection
 

@@ -140,7 +140,9 @@ def _minded(
                 standing = machines.standing()
                 limits = campaign.stop_when
                 recent = run.recent_verdicts(WINDOW)
-                trip = Breaker(limits.refused, limits.in_doubt, recent, campaign.smtp.connections).judged()
+                trip = Breaker(
+                    limits.refused, limits.in_doubt, recent, campaign.smtp.most_unanswered
+                ).judged()
                 if trip is not None and machines.end(State.PAUSED, trip.why, generation):
                     run.trip(time.time_ns(), take_back=trip.by_refusals)
                 stopped = standing.state is not State.SENDING or standing.generation != generation

@@ -51,6 +51,9 @@ class Listener(Protocol):
     def waiting(self, seconds: float, why: str) -> None:
         """Nothing is sent for so long."""
 
+    def without_window(self, why: str) -> None:
+        """The server takes no window (`smtp.window`), and messages go one at a time."""
+
 
 class Sender:
     """Sends what is due in the ledger until nothing is left, or something stops it."""
@@ -75,7 +78,8 @@ class Sender:
         gate = Gate(self._pace) if self._slots is None else SharedGate(self._pace, self._slots)
         self.dispatch = Dispatch(run, gate, campaign.retry, self._breaker, limit=limit)
         self._waits = waits = Waits(listener.waiting)
-        opener = Opener(campaign.smtp, login, patience, waits, self.dispatch.ended)
+        ended, without_window = self.dispatch.ended, listener.without_window
+        opener = Opener(campaign.smtp, login, patience, waits, ended, without_window)
         self._opened = threading.Event()  # a first session
         self._shared = Shared(
             campaign, renderer, run, self.dispatch, opener, waits, listener.attempted, self._opened
@@ -89,13 +93,13 @@ class Sender:
         """Return the breaker, with what earlier runs of the campaign have seen."""
         limits = self.campaign.stop_when
         recent = self._run.recent_verdicts(WINDOW)
-        connections = self.campaign.smtp.connections
-        breaker = Breaker(limits.refused, limits.in_doubt, recent, connections)
+        unanswered = self.campaign.smtp.most_unanswered
+        breaker = Breaker(limits.refused, limits.in_doubt, recent, unanswered)
         if (trip := breaker.judged()) is None:
             return breaker
         # A run died before it could say so.
         self._run.trip(time.time_ns(), take_back=trip.by_refusals)
-        return Breaker(limits.refused, limits.in_doubt, (), connections)
+        return Breaker(limits.refused, limits.in_doubt, (), unanswered)
 
     def send(self) -> Stop:
         """Send, and return why it ended. The run that it was given holds the lease.

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from campaign.address import fold
+from campaign.clock import Moment
 from campaign.delivery import Answer, Message, Outcome, Result, Verdict
 from campaign.errors import Overrun
-from campaign.ledger.protocols import Claim, Run
+from campaign.ledger.protocols import Claim, Intent, Run
 from campaign.model import Recipient, Status
 from campaign.sending.gate import Booking
 
@@ -67,6 +68,18 @@ def made(renderer: Renders, recipient: Recipient) -> Message:
         return renderer.render(recipient, date=datetime.now(UTC))
     except Overrun:
         return renderer.render(recipient, date=datetime.now(UTC))
+
+
+def intent_of(message: Message, now: Moment, delay: int) -> Intent:
+    """Return the intent to send a message in `delay` ns."""
+    return Intent(
+        message.key,
+        now.utc + delay,
+        message.envelope.recipients,
+        message.message_id,
+        message.bounce_token,
+        now.steady + delay,
+    )
 
 
 def unmade(claim: Claim, words: str, utc: int) -> Result:

@@ -19,6 +19,7 @@ from tests.bench.workloads import commands, rows, sends, stages, workers
 WORKLOADS: dict[str, Callable[[Place], Iterator[Comparison]]] = {
     "stages": stages.stages,
     "sends": sends.sends,
+    "windows": sends.windows,
     "attachments": sends.attachments,
     "rows": rows.rows,
     "whole": rows.whole,

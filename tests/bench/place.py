@@ -59,6 +59,7 @@ class Place:
         connections: int = 1,
         style: bool = True,
         attachment: bytes = b"",
+        window: int = 1,
     ) -> Path:
         """Return a new folder with the newsletter, for a server or what stands before it at `port`.
 
@@ -77,6 +78,7 @@ class Place:
             ca_file=str(self.server.ca_file),
             connections=connections,
             messages_per_session=people,
+            window=window,
         )
         return folder
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from campaign.model import Status
 from tests.folder import write_campaign
+from tests.servers.exim import Exim
 from tests.servers.postfix import Postfix
 
 HEADER = "email,name"
@@ -28,7 +29,7 @@ Rows = list[tuple[Any, ...]]
 class CampaignFolder:
     """A folder with campaign.yaml, list.csv and body.txt.j2; `run` runs `campaign` in it."""
 
-    def __init__(self, folder: Path, server: Postfix, **changes: Any) -> None:
+    def __init__(self, folder: Path, server: Postfix | Exim, **changes: Any) -> None:
         self.folder = folder
         self.server = server
         self.env = {**os.environ, "SMTP_PASSWORD": "secret"}
@@ -213,7 +214,7 @@ def kill(process: subprocess.Popen[str]) -> None:
 Folders = Callable[..., CampaignFolder]
 
 
-def mails(server: Postfix) -> Counter[str]:
+def mails(server: Postfix | Exim) -> Counter[str]:
     """Count what was delivered to each recipient."""
     return Counter(mail.recipient for mail in server.wait_delivered())
 

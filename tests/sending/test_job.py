@@ -58,6 +58,9 @@ class Person:
     def waiting(self, seconds: float, why: str) -> None:
         self.waits.append(why)
 
+    def without_window(self, why: str) -> None:
+        self.waits.append(why)
+
     @contextmanager
     def sending(self, run: Interruptible, total: int) -> Iterator[None]:
         yield

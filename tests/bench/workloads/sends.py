@@ -22,6 +22,8 @@ MODULES = {
     "yagmail": "yag_mail",
 }
 MAILMERGE, SMTP_SOURCE = "mailmerge", "smtp-source (C, no TLS, ready messages)"
+# Our own, with so many messages unanswered.
+WINDOWS = {"campaign": 1, "campaign, window: 8": 8, "campaign, window: 32": 32}
 _MEGABYTE = random.Random(2).randbytes(1 << 20)
 
 
@@ -48,6 +50,13 @@ def sends(place: Place) -> Iterator[Comparison]:
     if not quick:
         yield _compare(place, 80, 1, {"campaign": few, STDLIB: few // 4, AIO: few // 4})
         yield _compare(place, 80, 8, {"campaign": 4 * few, STDLIB: few // 4, AIO: 2 * few})
+
+
+def windows(place: Place) -> Iterator[Comparison]:
+    """Our own sends over one session, 20 ms away, with one message unanswered and with more."""
+    few = 100 if place.quick else 300
+    counts = {"campaign": few, "campaign, window: 8": 10 * few, "campaign, window: 32": 10 * few}
+    yield _compare(place, 20, 1, counts, "wall >= 6 times window 1's")
 
 
 def attachments(place: Place) -> Iterator[Comparison]:
@@ -79,10 +88,12 @@ def _compare(
 def _contender(
     place: Place, name: str, count: int, port: int, connections: int, attachment: bytes
 ) -> Contender:
-    folder = place.newsletter(count, port=port, connections=connections, attachment=attachment)
+    folder = place.newsletter(
+        count, port=port, connections=connections, attachment=attachment, window=WINDOWS.get(name, 1)
+    )
     given = ""
     command: list[str | Path] = []
-    if name == "campaign":
+    if name in WINDOWS:
         command = [*CAMPAIGN, "send", "campaign.yaml", "--yes", "--new-ledger"]
     elif name == MAILMERGE:
         conf = f"[smtp_server]\nhost = {HOST}\nport = {port}\nsecurity = STARTTLS\nusername = {USER}\n"
