@@ -225,6 +225,7 @@ def rehearsed(campaign: CampaignFile, server: RehearsalServer, *, paced: bool) -
             "client_cert": None,
             "client_key": None,
             "server_name": None,
+            "window": 1,  # the embedded server has no CHUNKING
             "rate": campaign.smtp.rate if paced else (),
         }
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import subprocess
 from functools import cache
@@ -37,8 +38,10 @@ def need(name: str) -> Path:
     found = shutil.which(PROGRAMS.get(name, name), path=":".join(places))
     if found is None:
         pytest.skip(f"needs {name}: apt-get install {PACKAGES[name]}")
-    if name == "postfix" and not _may_run_postfix():
-        pytest.skip("needs root, or user namespaces for Postfix: apt-get install uidmap")
+    if name == "exim4" and not _knows("Debian-exim"):
+        pytest.skip("needs a user for Exim: useradd --system Debian-exim")
+    if name in ("postfix", "exim4") and not _may_run_postfix():
+        pytest.skip(f"needs root, or user namespaces for {name}: apt-get install uidmap")
     return Path(found)
 
 
@@ -48,6 +51,13 @@ def templates() -> Path:
     if not folder or not Path(folder, "foundation-emails").is_dir():
         pytest.skip("needs templates of others: .ci/templates DIR, and CAMPAIGN_TEMPLATES=DIR")
     return Path(folder).resolve()
+
+
+def _knows(user: str) -> bool:
+    try:
+        return pwd.getpwnam(user) is not None
+    except KeyError:
+        return False
 
 
 @cache

@@ -192,6 +192,10 @@ def _negotiated(campaign: CampaignFile | None, negotiated: Negotiated | None) ->
     yield f"  SIZE:       {f'{negotiated.size:,} octets' if negotiated.size else 'no limit is named'}"
     trips = "one round trip" if negotiated.pipelining else "four round trips, as it is not offered"
     yield f"  pipelining: {trips} a message"
+    if negotiated.why_no_window:
+        yield f"  window:     not used: {negotiated.why_no_window}"
+    elif negotiated.window > 1:
+        yield f"  window:     {negotiated.window} messages can be unanswered"
     yield f"  login:      {negotiated.login}"
 
 
@@ -238,6 +242,7 @@ def _json(
             "auth": negotiated.auth,
             "size": negotiated.size,
             "pipelining": negotiated.pipelining,
+            "window": negotiated.window,
             "login": negotiated.login,
         }
         entries.append({**asdict(place), "severity": "info", "server": found})

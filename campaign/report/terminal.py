@@ -69,6 +69,13 @@ def plan_lines(
     smtp = campaign.smtp
     user = f" as {smtp.username}" if smtp.username else ""
     yield f"  server:      {smtp.host}:{smtp.port} ({smtp.security}){user}"
+    if smtp.window > 1:
+        each = " of each worker" if campaign.workers is not None and campaign.workers.count > 1 else ""
+        most = f"{smtp.most_unanswered:,} messages{each}"
+        yield (
+            f"  window:      {most} can be unanswered at once: so many can be in doubt after a crash, or"
+            " where a connection breaks"
+        )
     windows = ", ".join(map(str, campaign.windows))
     if not windows:
         yield "  rate:        no limit is given: as fast as the server takes it"

@@ -26,7 +26,7 @@ from campaign.errors import ConnectFailed, Problem, Severity, UserError
 from campaign.ledger import Ledger
 from campaign.ledger.questions import Answer
 from campaign.sending.account import login_of
-from campaign.sending.connection import Connection, LoginRefused
+from campaign.sending.connection import Connection, LoginRefused, ProbeFailed
 from campaign.sending.equipment import PATIENCE, ask_workers
 from campaign.sending.transport import TLSInfo
 from campaign.smtp import Login
@@ -43,7 +43,9 @@ class Negotiated:
     """A session that was opened.
 
     `tls` is None on a connection in the clear, `days_left` the whole days until the certificate ends.
-    `size` is the largest message that the server takes, in octets. `login` says what came of it.
+    `size` is the largest message that the server takes, in octets. `window` is how many messages can be
+    unanswered, and `why_no_window` says why that is one where the campaign file names more. `login` says
+    what came of it.
     """
 
     greeting: str
@@ -53,6 +55,8 @@ class Negotiated:
     auth: tuple[str, ...]
     size: int | None
     pipelining: bool
+    window: int
+    why_no_window: str
     login: str
 
 
@@ -73,7 +77,13 @@ def inspect_server(
     Raises ConnectFailed, and UserError for a secret that cannot be read.
     """
     login, said = _login(campaign)
-    connection = Connection.open(campaign.smtp, login, on_silence=on_silence)
+    ended = ""
+    try:
+        window = campaign.smtp.window
+        connection = Connection.open(campaign.smtp, login, on_silence=on_silence, window=window)
+    except ProbeFailed as error:
+        ended = str(error)
+        connection = Connection.open(campaign.smtp, login, on_silence=on_silence)
     session, tls = connection.session, connection.transport.tls
     extensions = session.extensions
     negotiated = Negotiated(
@@ -84,6 +94,8 @@ def inspect_server(
         auth=tuple(sorted(extensions.auth)),
         size=extensions.size,
         pipelining=extensions.pipelining,
+        window=max(session.room, 1),
+        why_no_window=ended or session.surprise,
         login=said,
     )
     connection.quit()

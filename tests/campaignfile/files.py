@@ -77,6 +77,7 @@ smtp:
   client_cert: client.pem
   client_key: client.key
   connections: 4
+  window: 8
   messages_per_session: 50
   rate: [14/second, 50000/day]
 rate: 10/minute

@@ -96,7 +96,7 @@ class TestValues:
         assert smtp.secret == SecretSource("smtp.password", env="SMTP_PASSWORD", folder=folder)
         assert smtp.ca_file == folder / "ca.pem"
         assert (smtp.client_cert, smtp.client_key) == (folder / "client.pem", folder / "client.key")
-        assert (smtp.connections, smtp.messages_per_session) == (4, 50)
+        assert (smtp.connections, smtp.window, smtp.messages_per_session) == (4, 8, 50)
         assert smtp.rate == (Window(14, SECOND), Window(50_000, 86_400 * SECOND))
         assert campaign.rate == campaign.windows == (Window(10, 60 * SECOND),)
         retry = campaign.retry

@@ -98,6 +98,19 @@ def test_json_is_a_list_and_its_last_entry_what_was_negotiated(
     assert server["greeting"].endswith("ESMTP Postfix")
 
 
+def test_a_window_is_tried(make_postfix: Callable[..., Postfix], campaign_for: Folders) -> None:
+    folder = clean(campaign_for(make_postfix()), smtp={"window": 8})
+    assert (
+        "  window:     8 messages can be unanswered\n"
+        in folder.run("check", "campaign.yaml", "--server").stdout
+    )
+    assert problems(folder, "--server", code=0)[0]["server"]["window"] == 8
+    folder = clean(campaign_for(make_postfix(smtpd_discard_ehlo_keywords="chunking")), smtp={"window": 8})
+    said = folder.run("check", "campaign.yaml", "--server").stdout
+    assert "  window:     not used: the server does not offer CHUNKING and PIPELINING\n" in said
+    assert problems(folder, "--server", code=0)[0]["server"]["window"] == 1
+
+
 def test_a_server_that_cannot_be_reached_is_a_problem(postfix: Postfix, campaign_for: Folders) -> None:
     folder = clean(campaign_for(postfix), smtp={"port": 9})
     [problem] = problems(folder, "--server", code=6)

@@ -97,11 +97,13 @@ def sent_twice(server: Postfix, people: int) -> int:
     return sum(got.values()) - people
 
 
-@pytest.mark.parametrize("look", [1, 2, 4])
-def test_nobody_gets_it_twice(make_postfix: Callable[..., Postfix], campaign_for: Folders, look: int) -> None:
+@pytest.mark.parametrize(("look", "window"), [(1, 1), (2, 1), (4, 1), (2, 8)])
+def test_nobody_gets_it_twice(
+    make_postfix: Callable[..., Postfix], campaign_for: Folders, look: int, window: int
+) -> None:
     """Also where some of the content has left: only the rest of it would make it a message."""
     server = make_postfix(message_size_limit=64 << 20, virtual_mailbox_limit=0)
-    folder = campaign_for(server, attachments=["large.bin"])
+    folder = campaign_for(server, attachments=["large.bin"], smtp={"window": window})
     (folder.folder / "large.bin").write_bytes(bytes(16 << 20))  # more than a kernel takes at once
     folder.people(2)
     ended = taken_over(folder, "outside", look)
