@@ -48,9 +48,8 @@ class Seen:
         # In the first chunk, or behind a signature in the second.
         head = b"".join(self._chunks[:2]).partition(b"\r\n\r\n")[0].decode("utf-8", "replace")
         fields: dict[str, str] = {}
-        for line in _FOLD.sub("", head).split("\r\n"):
-            name, _, value = line.partition(":")
-            fields.setdefault(name.lower(), decoded(value.strip()) if "=?" in value else value.strip())
+        for name, value in map(_field, _FOLD.sub("", head).split("\r\n")):
+            fields.setdefault(name, value)
         return fields
 
     @property
@@ -67,6 +66,11 @@ class Seen:
     def text(self) -> str | None:
         """The text part."""
         return self._parts.get(b"plain")
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The lines of the text part."""
+        return (self.text or "").split("\n")
 
     @property
     def html(self) -> str | None:
@@ -100,6 +104,13 @@ class Seen:
             if len(parts) == 2:
                 break
         return parts
+
+
+# Most fields are the same in all messages of a campaign.
+@lru_cache(maxsize=256)
+def _field(line: str) -> tuple[str, str]:
+    name, _, value = line.partition(":")
+    return name.lower(), decoded(value.strip()) if "=?" in value else value.strip()
 
 
 def _text(encoding: bytes, body: bytes) -> str:

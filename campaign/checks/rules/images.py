@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import chain
 
 from campaign.checks.addresses import is_of_this_machine
 from campaign.checks.finding import Finding
@@ -97,13 +98,8 @@ def _faults(tag: Tag, address: str) -> Iterator[tuple[Severity, str]]:
 
 def _brought_by_nothing(tags: list[Tag], styles: tuple[str, ...]) -> list[str]:
     """Addresses of files of ours in styles and srcsets."""
-    found: dict[str, None] = {}
-    for tag in tags:
-        if "style" in tag.attributes or "srcset" in tag.attributes:
-            found.update(dict.fromkeys(_of_tag(tag)))
-    for style in styles:
-        found.update(dict.fromkeys(_of_style(style)))
-    return list(found)
+    styled = [tag for tag in tags if "style" in tag.attributes or "srcset" in tag.attributes]
+    return list(dict.fromkeys(chain(*map(_of_tag, styled), *map(_of_style, styles))))
 
 
 @lru_cache(maxsize=1024)

@@ -10,7 +10,7 @@ name, a link to unsubscribe): people write brackets and quotation marks for othe
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from html import unescape
 from itertools import chain
@@ -50,6 +50,7 @@ _TAGS = tuple(
         ("", "@@", rf"@(?=@)@({_FIELD})@@"),
     )
 )
+_REACHING = (">>", "fallback=", "{contactfield=")  # stand in tags that may have a `<` in them
 _COMMON = frozenset(
     {
         "firstname", "fname", "lastname", "lname", "fullname", "vorname", "nachname", "prenom", "anrede",
@@ -57,6 +58,7 @@ _COMMON = frozenset(
         "webversion", "viewinbrowser", "recipientname", "recipientemail", "subscriberemail",
     }
 )  # fmt: skip
+_MOST_KNOWN = 4096  # lines and pieces
 _LEAVING = frozenset(
     {"unsubscribe", "unsubscribelink", "unsubscribeurl", "unsub", "abmeldelink", "optoutlink"}
 )
@@ -69,10 +71,14 @@ class Check(Rule):
         super().__init__(checked, name)
         self._names = Names(checked.content.columns)
         self._judged = lru_cache(maxsize=512)(self._judge)
+        self._without = _Without()
 
     def see(self, recipient: Recipient, message: Seen) -> Iterator[Finding]:
+        pieces = message.page.pieces if message.page is not None else []
+        if self._without.have(message.headers.values(), message.lines, pieces):
+            return
         body = message.page.body if message.page is not None else ""
-        lines = [*message.headers.values(), *(message.text or "").split("\n"), *body.split("\n")]
+        lines = [*message.headers.values(), *message.lines, *body.split("\n")]
         for tag, name, language in dict.fromkeys(chain.from_iterable(map(_tags, lines))):
             problem = self._judged(tag, name, language)
             if problem is not None:
@@ -98,7 +104,26 @@ class Check(Rule):
         )
 
 
-# Most lines are the same in all messages of a campaign.
+class _Without:
+    """Lines and pieces of HTML that are known to hold no tag; most are the same in all messages."""
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+
+    def have(self, *groups: Iterable[str]) -> bool:
+        """Whether no tag stands in any of these; pieces of HTML lack the `<` before them."""
+        new = [text for group in groups for text in group if text not in self._known]
+        together = "<" + "<".join(new)
+        if any(map(together.__contains__, _REACHING)):  # what begins in one piece may end in another
+            return False
+        if any(has in together and pattern.search(together) for _, has, pattern in _TAGS):
+            return False
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        self._known.update(new)
+        return True
+
+
 @lru_cache(maxsize=4096)
 def _tags(line: str) -> tuple[tuple[str, str, str], ...]:
     """Return each tag of a line, with its name and its language."""

@@ -9,9 +9,10 @@ it has less than a tenth as many words and no link to a page.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from html import unescape
+from itertools import filterfalse
 
 from campaign.checks.checked import Checked
 from campaign.checks.finding import Finding
@@ -23,7 +24,6 @@ SHARE = 0.4
 """Of the text part's words, as many at least are in the HTML too."""
 
 _FEWEST = 12  # words of a text part from which on a share means something
-_MOST_KNOWN = 4000  # pieces of texts that are known again
 _LONG = 80  # words of an HTML part that a text part of a tenth cannot say
 _WORD = re.compile(r"[^\W\d_]{4,}")
 _ADDRESS = re.compile(r"(?:https?://|mailto:)\S+")
@@ -39,15 +39,15 @@ class Check(Rule):
             ("templates.html", "templates.mjml")
         )
         self._place = checked.sources.template("text")
-        self._words = _Words()
+        self._text, self._html = _Words(), _Words()
 
     def see(self, recipient: Recipient, message: Seen) -> Iterator[Finding]:
         if not self._two or message.text is None or message.page is None:
             return
-        common_text, more_text = self._words.of(message.text.split("\n"))
-        common_html, more_html = self._words.of(message.page.nodes)
+        common_text, more_text = self._text.of(message.lines)
+        common_html, more_html = self._html.of(message.page.nodes)
         shared = _shared(common_text, common_html)
-        # What nearly all messages have in common settles it for most of them.
+        # What all messages have in common settles it for most of them.
         most_text = len(common_text) + sum(map(len, more_text))
         most_html = len(common_html) + sum(map(len, more_html))
         if shared >= SHARE * most_text and len(common_text) * 10 >= most_html:
@@ -62,28 +62,24 @@ class Check(Rule):
 
 
 class _Words:
-    """The words of texts that have most pieces in common: of those, the words are put together once."""
+    """The words of texts that have most pieces in common: those of the pieces that all have, put together."""
 
     def __init__(self) -> None:
-        self._known: set[str] = set()
-        self._together = lru_cache(maxsize=64)(_all_words)
+        self._pieces: frozenset[str] | None = None
+        self._together = frozenset[str]()
 
     def of(self, pieces: Sequence[str]) -> tuple[frozenset[str], list[frozenset[str]]]:
-        """Return the words of the pieces that other texts had too, and those of each other piece."""
-        known = tuple(filter(self._known.__contains__, pieces))
-        others = [piece for piece in pieces if piece not in self._known] if len(known) < len(pieces) else []
-        if len(self._known) < _MOST_KNOWN:
-            self._known.update(others)
-        return self._together(known), [*map(_words, others)]
+        """Return the words of the pieces that all texts had so far, and those of each other piece."""
+        common = frozenset(pieces) if self._pieces is None else self._pieces.intersection(pieces)
+        if self._pieces is None or len(common) < len(self._pieces):
+            self._pieces = common
+            self._together = frozenset[str]().union(*map(_words, common))
+        return self._together, [*map(_words, filterfalse(common.__contains__, pieces))]
 
 
 @lru_cache(maxsize=64)
 def _shared(one: frozenset[str], other: frozenset[str]) -> int:
     return len(one & other)
-
-
-def _all_words(pieces: Iterable[str]) -> frozenset[str]:
-    return frozenset[str]().union(*map(_words, pieces))
 
 
 @lru_cache(maxsize=4096)

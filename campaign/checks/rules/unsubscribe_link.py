@@ -69,8 +69,7 @@ class Check(Rule):
                 if _says(words):
                     return
         elif message.text is not None and (
-            any(map(_says, message.text.split("\n")))
-            or any(way in message.text for way in re.findall("<(.*?)>", ways))
+            any(map(_says, message.lines)) or any(way in message.text for way in re.findall("<(.*?)>", ways))
         ):
             return
         what = "the reader sees no way to leave the list"
