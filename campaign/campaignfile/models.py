@@ -18,6 +18,7 @@ from campaign.campaignfile.location import files_of
 from campaign.campaignfile.part import Model as _Model
 from campaign.campaignfile.part import WithSecret as _WithSecret
 from campaign.campaignfile.part import about as _about
+from campaign.campaignfile.part import left_out as _left_out
 from campaign.campaignfile.readers import MAX_NAME, is_file
 from campaign.campaignfile.secret import SecretSource
 from campaign.campaignfile.values import (
@@ -282,10 +283,10 @@ class CampaignFile(_Model):
     dkim: Dkim | None = _about("The DKIM signature.", default=None)
     smtp: Smtp = _about("The server, or the path of a YAML file that says it.")
     rate: Windows = _about("This campaign's rates, instead of the server's.", default=())
-    retry: RetryPolicy = _about("When a deferred message is tried again.", default_factory=RetryPolicy)
-    stop_when: StopWhen = _about("When a run stops by itself.", default_factory=StopWhen)
-    check: Checking = _about("What `check` looks for.", default_factory=Checking)
-    bounces: Bounces = _about("What is done with mail that comes back.", default_factory=Bounces)
+    retry: RetryPolicy = _left_out("When a deferred message is tried again.")
+    stop_when: StopWhen = _left_out("When a run stops by itself.")
+    check: Checking = _left_out("What `check` looks for.")
+    bounces: Bounces = _left_out("What is done with mail that comes back.")
     workers: Workers | None = _about("The workers that send it, from a ledger in PostgreSQL.", default=None)
     suppress: Auto = _about("Whether dead addresses are suppressed.", default=True)
     ledger: LedgerLocation = _about(

@@ -30,6 +30,14 @@ def about(text: str, **more: Any) -> Any:
     return Field(description=text, **more)
 
 
+def left_out(text: str) -> Any:
+    """Return a field for a part that may be left out: its own defaults stand for it.
+
+    They are made of {} with the rest of the file. Made alone, the part's model would be built alone too.
+    """
+    return about(text, default_factory=dict, validate_default=True)
+
+
 class WithSecret(Model):
     """A part that says where a secret comes from; its command runs in the folder of its file."""
 

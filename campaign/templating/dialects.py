@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
 from campaign.templating.names import ROW, Names, plain
 
@@ -32,60 +33,54 @@ _KEYWORDS = frozenset({"and", "or", "not", "in", "is", "if", "else", "for"})
 _QUOTES = re.compile("[“”„«»‘’‚]")
 
 # Each with the language, the inside of a tag, and what Jinja2 writes for it: \1 is a name, \2 is kept.
-_PRINTED = [
-    (language, re.compile(pattern, re.DOTALL), written)
-    for language, pattern, written in (
-        ("Handlebars", r"#each (\S+).*", r"{% for item in \1 %} … {% endfor %}"),
-        ("Handlebars", r"#if (\S+).*", r"{% if \1 %} … {% endif %}"),
-        ("Handlebars", r"[#^]unless (\S+).*", r"{% if not \1 %} … {% endif %}"),
-        ("Handlebars", r"[#^](\S+).*", r"{% if \1 %} … {% endif %} or {% for item in \1 %} … {% endfor %}"),
-        ("Handlebars", r"/each", r"{% endfor %}"),
-        ("Handlebars", r"/(?:if|unless)", r"{% endif %}"),
-        ("Handlebars", r"/.*", r"{% endif %} or {% endfor %}"),
-        ("Handlebars", r"else|\^", r"{% else %}"),
-        ("Handlebars", r"else if (\S+)", r"{% elif \1 %}"),
-        ("Handlebars", r">.*", r'{% include "…" %}'),
-        ("Handlebars", r"!(?:--.*|\s.*)", r"{# … #}"),
-        ("Handlebars", r"@index", r"{{ loop.index0 }}"),
-        ("Handlebars", r"@(?:first|last)", r"{% if loop.first %} or loop.last"),
-        ("Handlebars", r"@key|this", r"{{ item }}, the loop's own name"),
-        ("Handlebars", r"(?:@root\.|(?:\.\./)+|this\.|@)(\S+)", r"{{ \1 }}"),
-        ("Go", r"(?:if|else if) \$?\.?(?:eq|ne|gt|lt) \$?(\.\S+) (.+)", r"{% if \1 == \2 %} … {% endif %}"),
-        ("Go", r"else if \$?(\.\S+)", r"{% elif \1 %}"),
-        ("Go", r"(?:if|with) \$?(\.\S+)", r"{% if \1 %} … {% endif %}"),
-        ("Go", r"(?:if|with) \$(\w+)", r"{% if \1 %} … {% endif %}"),
-        ("Go", r"if not \$?(\.\S+)", r"{% if not \1 %} … {% endif %}"),
-        ("Go", r"range .*?\$?(\.\S+)", r"{% for item in \1 %} … {% endfor %}"),
-        ("Go", r"end", r"{% endif %} or {% endfor %}"),
-        ("Go", r"(?:template|block|define) .*", r'{% include "…" %}'),
-        ("Go", r"printf .*", r'{{ "%s"|format(name) }}'),
-        ("Go", r"\$?(\.[\w.]+)(?:\s*\|.*)?", r"{{ \1 }}"),
-        ("Mailchimp", r"\*\|(\w+)\|\*", r"{{ \1 }}"),
-        ("a merge tag", r"(?:\$\{?|%|«|\[\[?|<<?)\s*([\w. -]+?)\s*(?:\}|%|»|\]\]?|>>?)?", r"{{ \1 }}"),
-    )
-]
-_STATEMENTS = [
-    (language, re.compile(pattern, re.DOTALL), written)
-    for language, pattern, written in (
-        ("Liquid", r"assign (\w+) ?= ?(.*)", r"{% set \1 = \2 %}"),
-        ("Liquid", r"unless (.*)", r"{% if not \1 %} … {% endif %}"),
-        ("Liquid", r"endunless", r"{% endif %}"),
-        ("Liquid", r"(?:elsif|elseif|else if) (.*)", r"{% elif \1 %}"),
-        ("Liquid", r"(?:case|when|endcase)\b.*", r"{% if … == … %} … {% elif … %} … {% endif %}"),
-        ("Liquid", r"capture (\w+)", r"{% set \1 %} … {% endset %}"),
-        ("Liquid", r"endcapture", r"{% endset %}"),
-        ("Liquid", r"(?:end)?comment", r"{# … #}"),
-        ("Liquid", r"(?:render|section) (?:['\"](.*?)['\"]).*", r"{% include '\1' %}"),
-        ("Liquid", r"for (\w+) in (\S+?) (?:limit|offset|reversed).*", r"{% for \1 in \2[:3] %}"),
-        ("Liquid", r"(?:increment|decrement|cycle|tablerow|paginate)\b.*", r"{{ loop.index }} and the like"),
-        ("Django", r"ifequal (\S+) (.*)", r"{% if \1 == \2 %} … {% endif %}"),
-        ("Django", r"empty", r"{% else %}, inside a for"),
-        ("Django", r"now .*", r"a date among `vars`"),
-        ("Django", r"(?:load|url|static|trans|csrf_token)\b.*", r"nothing: it has no such tag"),
-        ("Smarty", r"foreach .*", r"{% for item in … %} … {% endfor %}"),
-        ("Go", r"end", r"{% endif %} or {% endfor %}"),
-    )
-]
+_PRINTED = (
+    ("Handlebars", r"#each (\S+).*", r"{% for item in \1 %} … {% endfor %}"),
+    ("Handlebars", r"#if (\S+).*", r"{% if \1 %} … {% endif %}"),
+    ("Handlebars", r"[#^]unless (\S+).*", r"{% if not \1 %} … {% endif %}"),
+    ("Handlebars", r"[#^](\S+).*", r"{% if \1 %} … {% endif %} or {% for item in \1 %} … {% endfor %}"),
+    ("Handlebars", r"/each", r"{% endfor %}"),
+    ("Handlebars", r"/(?:if|unless)", r"{% endif %}"),
+    ("Handlebars", r"/.*", r"{% endif %} or {% endfor %}"),
+    ("Handlebars", r"else|\^", r"{% else %}"),
+    ("Handlebars", r"else if (\S+)", r"{% elif \1 %}"),
+    ("Handlebars", r">.*", r'{% include "…" %}'),
+    ("Handlebars", r"!(?:--.*|\s.*)", r"{# … #}"),
+    ("Handlebars", r"@index", r"{{ loop.index0 }}"),
+    ("Handlebars", r"@(?:first|last)", r"{% if loop.first %} or loop.last"),
+    ("Handlebars", r"@key|this", r"{{ item }}, the loop's own name"),
+    ("Handlebars", r"(?:@root\.|(?:\.\./)+|this\.|@)(\S+)", r"{{ \1 }}"),
+    ("Go", r"(?:if|else if) \$?\.?(?:eq|ne|gt|lt) \$?(\.\S+) (.+)", r"{% if \1 == \2 %} … {% endif %}"),
+    ("Go", r"else if \$?(\.\S+)", r"{% elif \1 %}"),
+    ("Go", r"(?:if|with) \$?(\.\S+)", r"{% if \1 %} … {% endif %}"),
+    ("Go", r"(?:if|with) \$(\w+)", r"{% if \1 %} … {% endif %}"),
+    ("Go", r"if not \$?(\.\S+)", r"{% if not \1 %} … {% endif %}"),
+    ("Go", r"range .*?\$?(\.\S+)", r"{% for item in \1 %} … {% endfor %}"),
+    ("Go", r"end", r"{% endif %} or {% endfor %}"),
+    ("Go", r"(?:template|block|define) .*", r'{% include "…" %}'),
+    ("Go", r"printf .*", r'{{ "%s"|format(name) }}'),
+    ("Go", r"\$?(\.[\w.]+)(?:\s*\|.*)?", r"{{ \1 }}"),
+    ("Mailchimp", r"\*\|(\w+)\|\*", r"{{ \1 }}"),
+    ("a merge tag", r"(?:\$\{?|%|«|\[\[?|<<?)\s*([\w. -]+?)\s*(?:\}|%|»|\]\]?|>>?)?", r"{{ \1 }}"),
+)
+_STATEMENTS = (
+    ("Liquid", r"assign (\w+) ?= ?(.*)", r"{% set \1 = \2 %}"),
+    ("Liquid", r"unless (.*)", r"{% if not \1 %} … {% endif %}"),
+    ("Liquid", r"endunless", r"{% endif %}"),
+    ("Liquid", r"(?:elsif|elseif|else if) (.*)", r"{% elif \1 %}"),
+    ("Liquid", r"(?:case|when|endcase)\b.*", r"{% if … == … %} … {% elif … %} … {% endif %}"),
+    ("Liquid", r"capture (\w+)", r"{% set \1 %} … {% endset %}"),
+    ("Liquid", r"endcapture", r"{% endset %}"),
+    ("Liquid", r"(?:end)?comment", r"{# … #}"),
+    ("Liquid", r"(?:render|section) (?:['\"](.*?)['\"]).*", r"{% include '\1' %}"),
+    ("Liquid", r"for (\w+) in (\S+?) (?:limit|offset|reversed).*", r"{% for \1 in \2[:3] %}"),
+    ("Liquid", r"(?:increment|decrement|cycle|tablerow|paginate)\b.*", r"{{ loop.index }} and the like"),
+    ("Django", r"ifequal (\S+) (.*)", r"{% if \1 == \2 %} … {% endif %}"),
+    ("Django", r"empty", r"{% else %}, inside a for"),
+    ("Django", r"now .*", r"a date among `vars`"),
+    ("Django", r"(?:load|url|static|trans|csrf_token)\b.*", r"nothing: it has no such tag"),
+    ("Smarty", r"foreach .*", r"{% for item in … %} … {% endfor %}"),
+    ("Go", r"end", r"{% endif %} or {% endfor %}"),
+)
 _WITH_COLON = re.compile(r"(.+?)\s*\|\s*(\w+)\s*:\s*(.*?)", re.DOTALL)
 _OPERATORS = (
     (re.compile(r"&&"), "`&&` is `and` in Jinja2"),
@@ -188,8 +183,8 @@ def _of_a_language(tag: str, names: Names) -> str:
         return _sentence("Handlebars", tag, f"{{{{ {_name(inside, names)}|safe }}}}")
     if tag.startswith("{{&"):
         return _sentence("Handlebars", tag, f"{{{{ {_name(inside, names)}|safe }}}}")
-    for language, pattern, written in _STATEMENTS if tag.startswith("{%") else _PRINTED:
-        match = pattern.fullmatch(inside)
+    for language, expression, written in _STATEMENTS if tag.startswith("{%") else _PRINTED:
+        match = _compiled(expression).fullmatch(inside)
         if match is not None:
             return _sentence(language, tag, _filled(written, match, names))
     for pattern, said in _OPERATORS:
@@ -203,6 +198,11 @@ def _of_a_language(tag: str, names: Names) -> str:
         called = f" {operator} {first}" if operator else f"|{FILTERS.get(name, name)}({first})"
         return _sentence("Liquid or Django", tag, f"{{{{ {_name(subject, names)}{called} }}}}")
     return ""
+
+
+@cache  # not as the module is loaded: few templates have a tag to explain
+def _compiled(expression: str) -> re.Pattern[str]:
+    return re.compile(expression, re.DOTALL)
 
 
 def _filled(written: str, match: re.Match[str], names: Names) -> str:
