@@ -43,6 +43,7 @@ class Place:
             "SMTP_PASSWORD": PASSWORD,
             "SSL_CERT_FILE": str(self.server.ca_file),
             "PYTHONPATH": str(ROOT),
+            "PYTHONDONTWRITEBYTECODE": "",  # modules are compiled once, as they are where pip installs them
         }
 
     def new_folder(self) -> Path:

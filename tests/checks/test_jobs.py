@@ -44,6 +44,7 @@ Check = Callable[..., list[Problem]]
 def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
     """Return what the rules find in a list, with so many jobs."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("campaign.templating.processes.pool.ALONE", 0)
 
     def check(rows: list[tuple[str, ...]], jobs: int, most: int | None = None) -> list[Problem]:
         lines = [

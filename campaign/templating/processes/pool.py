@@ -14,12 +14,17 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
+from campaign import clock
 from campaign.errors import UserError
+from campaign.model import SECOND
 from campaign.templating.processes.frames import Frame, Plain
 from campaign.templating.processes.succession import Answer, Succession
 from campaign.templating.processes.work import Row, Task
 
-_SMALLEST, _LARGEST = 8, 64  # rows of a batch: for a very short list one worker is enough
+ALONE = SECOND // 2
+"""Nanoseconds for which one worker makes rows alone; to start another costs about a fifth of that."""
+
+_SMALLEST, _LARGEST = 8, 64  # rows of a batch
 _UNDER_WAY = 2  # batches of each worker: while one is read, the next is made
 _OCTETS = 50_000  # of text in a row's cells, from which on a batch is full
 
@@ -64,12 +69,15 @@ class Pool:
         workers: list[Succession[Tag]] = []
         under_way: deque[tuple[Succession[Tag], int]] = deque()
         try:
-            turn = 0
+            began, turn = clock.steady(), 0
             while True:
-                while len(under_way) < _UNDER_WAY * self._jobs and (batch := next(batches, None)):
-                    if len(workers) <= turn % self._jobs:
+                jobs = self._jobs if clock.steady() - began >= ALONE else 1
+                while len(under_way) < _UNDER_WAY * jobs and (batch := next(batches, None)):
+                    if len(workers) < jobs:
                         workers.append(self.take())
-                    worker = workers[turn % self._jobs]
+                        worker = workers[-1]
+                    else:
+                        worker = workers[turn % jobs]
                     under_way.append((worker, worker.submit(batch)))
                     turn += 1
                 if not under_way:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from campaign.errors import Overrun
+from campaign.model import SECOND
 from campaign.templating.processes import starting
 from campaign.templating.processes.frames import Frame
 from campaign.templating.processes.page import SIZE
@@ -26,6 +27,12 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="the kernel's li
 @pytest.fixture
 def pool() -> Pool:
     return Pool(Deeds())
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All workers begin with the first rows, however soon the list ends."""
+    monkeypatch.setattr("campaign.templating.processes.pool.ALONE", 0)
 
 
 @pytest.fixture(params=["forked", "spawned"])
@@ -56,15 +63,27 @@ def refusal(pool: Pool, deed: str, argument: object = 0) -> str:
 
 @pytest.mark.usefixtures("both")
 class TestOrder:
+    @pytest.mark.usefixtures("at_once")
     @pytest.mark.parametrize("jobs", [1, 2, 3])
     @pytest.mark.parametrize("count", [0, 1, 2, 1000])
     def test_answers_come_in_the_rows_order(self, jobs: int, count: int) -> None:
         rows: list[Row] = [("echo", f"row {number}") for number in range(count)]
         assert answers(Pool(Deeds(), jobs), rows) == [f"row {number}" for number in range(count)]
 
+    @pytest.mark.usefixtures("at_once")
     def test_several_work_at_once(self) -> None:
         assert len(set(answers(Pool(Deeds(), 2), [("pid", 0)] * 200))) == 2
 
+    def test_for_a_short_list_one_is_enough(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("campaign.templating.processes.pool.ALONE", 3600 * SECOND)
+        assert len(set(answers(Pool(Deeds(), 2), [("pid", 0)] * 200))) == 1
+
+    def test_others_join_where_it_takes_long(self) -> None:
+        rows: list[Row] = [("pid", 0), *[("burn", 0.05)] * 40, *[("pid", 0)] * 200]
+        pids = answers(Pool(Deeds(), 2), rows)
+        assert len({pids[0], *pids[41:]}) == 2
+
+    @pytest.mark.usefixtures("at_once")
     def test_an_answer_is_larger_than_any_pipe(self) -> None:
         rows: list[Row] = [("long", 3_000_000)] * 20
         assert [len(answer) for answer in answers(Pool(Deeds(), 2), rows)] == [3_000_000] * 20
@@ -145,6 +164,7 @@ class TestLimits:
         with pytest.raises(Overrun, match="more than 5 s of processor time"):
             Pool(Deeds(at_opening="hang"))
 
+    @pytest.mark.usefixtures("at_once")
     def test_only_the_row_is_lost_whose_work_was_too_much(self) -> None:
         rows: list[Row] = [("echo", f"{number}") for number in range(300)]
         rows[150] = ("take", 700_000_000)
@@ -161,6 +181,7 @@ class TestLimits:
 
 @pytest.mark.usefixtures("both")
 class TestDeaths:
+    @pytest.mark.usefixtures("at_once")
     def test_a_row_whose_worker_was_killed_is_made_again(self, tmp_path: Path) -> None:
         rows: list[Row] = [("echo", f"{number}") for number in range(200)]
         rows[100] = ("kill once", str(tmp_path / "mark"))
