@@ -67,6 +67,9 @@ def command(
     Exit code 0 with warnings, 2 with errors or, under --strict, with warnings, 6 if no session could be
     opened. No password, token or secret command is run.
     """
+    from campaign.message import drafting
+
+    drafting.begin()
     from campaign.sending.inspection import inspect
 
     output = Output(quiet=quiet or as_json)

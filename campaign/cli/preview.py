@@ -94,6 +94,9 @@ def command(
         raise click.UsageError("--html and --eml each say where the messages go; name one of them")
     if (web_row is None) != (output is None):
         raise click.UsageError("--page and -o belong together: --page 1 -o view.html")
+    from campaign.message import drafting
+
+    drafting.begin()
     from campaign.campaignfile.load import load
     from campaign.outfile import is_regular
     from campaign.ownfiles import OwnFiles

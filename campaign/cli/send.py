@@ -61,6 +61,9 @@ def command(
     Everything is read, validated and rendered first; then the plan is shown, and you are asked.
     Ctrl-C once waits for the answers that are due, twice stops at once.
     """
+    from campaign.message import drafting
+
+    drafting.begin()
     from campaign.campaignfile.load import load
     from campaign.cli.audience import DryRun
     from campaign.cli.watching import asking, is_sending, left, watch

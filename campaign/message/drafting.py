@@ -14,8 +14,16 @@ from typing import Protocol, TypeAlias
 
 from campaign.message.content import Content
 from campaign.model import Recipient
+from campaign.templating.processes import starting
 from campaign.templating.processes.frames import Plain
 from campaign.templating.processes.work import Opened
+
+_DRAFTER = "campaign.message.drafter"
+
+
+def begin() -> None:
+    """Start what starts workers: it loads what drafts while this process loads the rest of a command."""
+    starting.begin([_DRAFTER])
 
 
 class Wanted(IntEnum):
@@ -58,7 +66,7 @@ class Drafting:
     def modules(self) -> tuple[str, ...]:
         """What drafts, and what looks."""
         looks = self.looking.modules if self.looking is not None else ()
-        return ("campaign.message.drafter", *self._of_bodies(), *looks)
+        return (_DRAFTER, *self._of_bodies(), *looks)
 
     def _of_bodies(self) -> Iterator[str]:
         """Yield what some kinds of templates need, so that a worker need not load it."""

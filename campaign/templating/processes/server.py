@@ -1,4 +1,4 @@
-"""The fork server: `python -m campaign.templating.processes.server FD`, a process of a single thread.
+"""The fork server: `python -m campaign.templating.processes.server FD [MODULE ...]`, of a single thread.
 
 It loads the modules that tasks need, and forks a worker whenever its parent asks, in a few
 milliseconds. Forking is safe here and nowhere else: there is no other thread whose locks a fork could
@@ -139,7 +139,10 @@ def main() -> None:
     # Workers inherit it: what a row leaves behind has next to no cycles in it.
     gc.set_threshold(_COLLECTED_AFTER)
     ignore()
-    server = _Server(socket.socket(fileno=int(sys.argv[1])))
+    descriptor, *modules = sys.argv[1:]
+    server = _Server(socket.socket(fileno=int(descriptor)))
+    for module in modules:
+        import_module(module)
     try:
         server.run()
     finally:

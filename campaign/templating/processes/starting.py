@@ -1,6 +1,7 @@
 """The parent's side of the fork server: one for this process, started by exec when it is first needed.
 
-    forked(modules) → Forked: a worker's socket, and how to learn what it does and how it ended
+    begin(modules)             start it now: it loads these while this process loads its own
+    forked(modules) → Forked   a worker's socket, and how to learn what it does and how it ended
 
 Started by exec and not by fork or multiprocessing: so it works from threads, in daemonic children of a
 task queue, and inside another program. Its environment is made here and not inherited, as that of this
@@ -51,11 +52,12 @@ class Doing:
 class ForkServer:
     """A running fork server. May be shared by threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, modules: Sequence[str] = ()) -> None:
         self.of = os.getpid()
         self._lock = threading.Lock()
         self._control, theirs = socket.socketpair()
-        command = [sys.executable, "-P", "-m", "campaign.templating.processes.server", str(theirs.fileno())]
+        server = "campaign.templating.processes.server"
+        command = [sys.executable, "-P", "-m", server, str(theirs.fileno()), *modules]
         with closing(theirs), blocked():
             self._process = subprocess.Popen(  # noqa: S603
                 command,
@@ -130,6 +132,12 @@ _starting = threading.Lock()
 _server: ForkServer | None = None
 
 
+def begin(modules: Sequence[str]) -> None:
+    """Start the server, which loads these modules, unless it runs already; nothing where nothing can fork."""
+    if sys.platform != "win32":
+        _running(modules)
+
+
 def forked(modules: Sequence[str]) -> Forked:
     """Start a worker that has these modules. Raises ServerGone if two servers in a row cannot."""
     try:
@@ -148,11 +156,11 @@ def stop() -> None:
         server.close()
 
 
-def _running() -> ForkServer:
+def _running(modules: Sequence[str] = ()) -> ForkServer:
     global _server
     with _starting:
         if _server is None or _server.of != os.getpid():  # one that was copied by a fork is its parent's
-            _server = ForkServer()
+            _server = ForkServer(modules)
             atexit.unregister(stop)
             atexit.register(stop)
         return _server

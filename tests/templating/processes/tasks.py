@@ -122,5 +122,6 @@ DEEDS: dict[str, Callable[[object], str]] = {
     "folder": lambda argument: str(Path.cwd()),
     "environment": lambda argument: repr(os.environ),
     "open many": lambda argument: str([os.open("/", os.O_RDONLY) for _ in range(100)]),
+    "loaded": lambda argument: str(argument in sys.modules),
     "sleep": _sleep,
 }

@@ -141,6 +141,16 @@ class TestThreads:
 
 
 @needs_fork
+def test_the_server_can_be_begun_before_it_is_needed() -> None:
+    starting.stop()
+    starting.begin(["campaign.recipients.naming"])
+    pool = Pool(Deeds())
+    assert pool.ask(("loaded", "campaign.recipients.naming")).head == "True"
+    starting.begin(["campaign.message.drafter"])  # it runs already
+    assert Pool(Deeds()).ask(("loaded", "campaign.message.drafter")).head == "False"
+
+
+@needs_fork
 class TestLimits:
     def test_processor_time(self, pool: Pool) -> None:
         assert refusal(pool, "burn", 20) == (
