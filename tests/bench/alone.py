@@ -35,13 +35,17 @@ from campaign.model import Recipient
 from campaign.recipients.list import Recipients
 from campaign.sending.connection import Connection
 from campaign.smtp import BodyDue, Login
+from campaign.templating.processes.succession import Succession
+from campaign.templating.processes.work import Row, Task
 from campaign.verdict import judge
 from tests.bench.measure import processor_so_far
 from tests.bench.newsletter import FROM, LIST, SUBJECT
 from tests.bench.peers.job import HOST, PASSWORD, USER, Job, read
 from tests.ledger.book import enrol, intent, result, start
+from tests.templating.processes.tasks import Deeds
 
 Work = Callable[[], int]
+WORKERS = 10
 WHEN = datetime(2026, 4, 1, 9, 30, tzinfo=UTC)
 
 
@@ -123,6 +127,36 @@ def bodies(job: Job) -> Work:
         for row in rows:
             make(row)
         return len(rows)
+
+    return work
+
+
+def worker(job: Job) -> Work:
+    """Start workers one after the other, each of which compiles the templates and drafts a row."""
+    campaign = _campaign(job)
+    one = _recipients(job)[0]
+    row = (int(Wanted.DRAFT), tuple(one.row.values()), one.email, one.name, one.number, "", "")
+    return _workers(Drafting(content_of(campaign, Recipients(campaign).columns, b"--=_")), row)
+
+
+def bare_worker(job: Job) -> Work:
+    """Start workers that have nothing to compile, each of which answers once."""
+    return _workers(Deeds(), ("echo", "x"))
+
+
+def _workers(task: Task, row: Row) -> Work:
+    def once() -> None:
+        worker: Succession[None] = Succession(task)
+        worker.submit([(None, row)])
+        worker.answer()
+        worker.close()
+
+    once()  # what starts them runs from here on
+
+    def work() -> int:
+        for _ in range(WORKERS):
+            once()
+        return WORKERS
 
     return work
 
@@ -358,6 +392,8 @@ PARTS: dict[str, Callable[[Job], Work]] = {
     "render-on-two": render_on_two,
     "render-singly": render_singly,
     "bodies": bodies,
+    "worker": worker,
+    "bare-worker": bare_worker,
     "jinja": jinja,
     "assemble": assemble,
     "email-message": email_message,

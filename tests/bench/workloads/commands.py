@@ -1,4 +1,4 @@
-"""How soon a command answers, and what commands cost that look at a large ledger."""
+"""How soon a command answers, or a worker; and what commands cost that look at a large ledger."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tests.bench.alone import WORKERS
 from tests.bench.measure import Took, run
 from tests.bench.place import CAMPAIGN, PYTHON, ROOT, Place
 from tests.bench.turns import Comparison, Contender, in_turns
 from tests.bench.workloads.rows import SEND, enrolled
+from tests.bench.workloads.stages import part
 
 _SENT_TO_ALL = (
     "UPDATE messages SET status = iif(number % 50, 'accepted', 'refused'), settled_at = due_at + number,"
@@ -37,6 +39,11 @@ def start(place: Place) -> Iterator[Comparison]:
     ]
     wanted = "--help <= 1.5, status <= 3 times click's; check <= 0.8 s of processor time"
     yield in_turns("start-up", contenders, 3 * place.rounds, warm=True, wanted=wanted)
+    workers = [
+        part(place, folder, WORKERS, "worker", "another worker, until its first row is drafted"),
+        part(place, folder, WORKERS, "bare-worker", "one that has nothing to compile"),
+    ]
+    yield in_turns("a worker's start", workers, place.rounds, wanted="wall <= 50 ms")
 
 
 def ledger(place: Place) -> Iterator[Comparison]:

@@ -33,16 +33,17 @@ def stages(place: Place) -> Iterator[Comparison]:
     for style, wanted in ((False, "ours <= 2.0 times Jinja2's: its ratio >= x0.50"), (True, "")):
         folder = place.newsletter(count, style=style)
         words = f"rendering, {'with' if style else 'without'} a style block"
-        rendering = [_part(place, folder, count, *one) for one in _RENDERING]
+        rendering = [part(place, folder, count, *one) for one in _RENDERING]
         yield in_turns(words, rendering, rounds, wanted=wanted)
-    for part, name, other, peer_name in _PAIRS:
-        pair = [_part(place, folder, count, part, name), _part(place, folder, count, other, peer_name)]
+    for ours, name, other, peer_name in _PAIRS:
+        pair = [part(place, folder, count, ours, name), part(place, folder, count, other, peer_name)]
         yield in_turns(f"part of a send: {name}", pair, rounds)
-    yield in_turns("part of a send: enrol", [_part(place, folder, count, "enrol", "enrol a list")], rounds)
+    yield in_turns("part of a send: enrol", [part(place, folder, count, "enrol", "enrol a list")], rounds)
 
 
-def _part(place: Place, folder: Path, count: int, part: str, name: str) -> Contender:
-    command = [*PYTHON, "-m", "tests.bench.alone", part, str(folder), str(place.server.port)]
+def part(place: Place, folder: Path, count: int, what: str, name: str) -> Contender:
+    """Return what does a part of `alone` on a folder's list."""
+    command = [*PYTHON, "-m", "tests.bench.alone", what, str(folder), str(place.server.port)]
 
     def alone() -> Took:
         place.server.arrived()
@@ -51,6 +52,6 @@ def _part(place: Place, folder: Path, count: int, part: str, name: str) -> Conte
         return replace(took, wall=wall, processor=processor)
 
     def done(took: Took) -> int:
-        return place.server.arrived() if part in ("session", "smtplib") else int(took.output.split()[0])
+        return place.server.arrived() if what in ("session", "smtplib") else int(took.output.split()[0])
 
     return Contender(name, count, alone, done)
