@@ -28,6 +28,8 @@ from campaign.wording import shown
 
 OLDEST_SQLITE = (3, 37)  # STRICT tables
 CHECKPOINT_PAGES = 1000
+OTHERS_CHANGES = "PRAGMA data_version"
+"""A number that differs as soon as another connection has changed the file."""
 _HELD_UP = 1.0  # seconds; who waits longer for another process was held up by it
 
 Row = tuple[Any, ...]  # SQLite's types are what the schema (STRICT) says
@@ -44,6 +46,8 @@ class Database:
         self.run: int | None = None
         """The run that was started on this connection."""
         self._connection = connection
+        self.within = connection.execute
+        """Execute a statement within a `transaction`, which has the lock, and says errors in words."""
         self.translated = opening.Translated(path)
         self._reserve = Reserve(path) if path is not None else None
         self._full = True
@@ -139,16 +143,6 @@ class Database:
                 self._be_patient(opening.BUSY_TIMEOUT)
             return self._connection.execute(statement, parameters).rowcount
 
-    def insert(self, statement: str, parameters: Parameters) -> int:
-        """Insert a row, and return its id."""
-        with self.lock, self.translated:
-            return self._connection.execute(statement, parameters).lastrowid or 0
-
-    def others_changes(self) -> int:
-        """Return a number that differs as soon as another connection has changed the file."""
-        found = self.row("PRAGMA data_version")
-        return found[0] if found else 0
-
     @property
     def own_changes(self) -> int:
         """How many rows this connection has changed."""
@@ -196,7 +190,8 @@ class Database:
 
     def begin(self, full: bool, patience: float) -> None:
         """Begin to write; see `transaction`."""
-        self._be_patient(patience)
+        if patience != self._patience:
+            self._be_patient(patience)
         if full is not self._full:
             # Cannot be changed inside a transaction.
             self._connection.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")

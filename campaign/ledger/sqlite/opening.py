@@ -159,6 +159,11 @@ class Translated:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is not None:
+            self.tell(error)
+
+    def tell(self, error: BaseException) -> None:
+        """Raise what an error of SQLite means, if it is one."""
         if isinstance(error, sqlite3.DatabaseError):
             self._translate(error)
 

@@ -59,9 +59,9 @@ class Place:
         """Whether the path still leads to the file that was opened, and to its WAL."""
         # Asked before each commit: where the name is the file's own, nothing needs to be resolved.
         try:
-            found = self.path.lstat()
+            found = os.lstat(name := str(self.path))
             if (found.st_dev, found.st_ino) == self.file:
-                return self.wal is None or _file(f"{self.path}-wal") == self.wal
+                return self.wal is None or _file(f"{name}-wal") == self.wal
         except OSError:
             return False
         return _file(self.path) == self.file and (self.wal is None or _file(wal_of(self.path)) == self.wal)
@@ -87,7 +87,7 @@ def _wal_changed_at(path: Path) -> int | None:
 
 def _file(path: Path | str) -> File | None:
     try:
-        found = os.stat(path)  # noqa: PTH116  (before each commit: a Path takes longer to make)
+        found = os.stat(path)  # noqa: PTH116
     except OSError:
         return None
     return found.st_dev, found.st_ino

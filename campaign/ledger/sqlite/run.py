@@ -140,7 +140,7 @@ class SqliteRun:
 
     def claim(self, now: int, count: int, *, again_first: bool = False) -> list[Claim]:
         """Return up to `count` copies and rows that are due, and hold them."""
-        with self._database.lock:
+        with self._database.lock, self._database.translated:
             self._watch.look()
         fresh: list[str] = []
         claims = self._claim_copies(now, count)

@@ -24,10 +24,10 @@ class Transaction:
             database.refuse_moved()
         database.lock.acquire()
         try:
-            with database.translated:
-                database.begin(self._full, self._patience)
-        except BaseException:
+            database.begin(self._full, self._patience)
+        except BaseException as failure:
             database.lock.release()
+            database.translated.tell(failure)
             raise
 
     def __exit__(
@@ -35,10 +35,13 @@ class Transaction:
     ) -> None:
         database = self._database
         try:
-            with database.translated:
-                if error is None:
-                    database.commit()
-                else:
-                    database.roll_back()
+            if error is None:
+                database.commit()
+            else:
+                database.roll_back()
+                database.translated.tell(error)  # of a statement that was executed by `within`
+        except BaseException as failure:
+            database.translated.tell(failure)
+            raise
         finally:
             database.lock.release()

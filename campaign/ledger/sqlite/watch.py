@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from campaign.ledger.sqlite.database import Database
+from campaign.ledger.sqlite.database import OTHERS_CHANGES, Database
 
 
 class Watch:
@@ -20,12 +20,13 @@ class Watch:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._keys: set[str] = set()
-        self._others = database.others_changes()
+        found = database.row(OTHERS_CHANGES)
+        self._others = found[0] if found else 0
         self._own = database.own_changes
 
     def look(self) -> None:
         """Forget every key if something was changed that was not `accept`ed."""
-        others, own = self._database.others_changes(), self._database.own_changes
+        others, own = self._database.within(OTHERS_CHANGES).fetchone()[0], self._database.own_changes
         if (others, own) != (self._others, self._own):
             self._keys.clear()
         self._others, self._own = others, own

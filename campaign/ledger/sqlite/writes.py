@@ -49,6 +49,7 @@ class Writes:
         suppress: bool,
     ) -> None:
         self._database = database
+        self._within = database.within
         self._ids = ids
         self._watch = watch
         self._campaign_id = campaign_id
@@ -67,7 +68,7 @@ class Writes:
         message = self._intend_copy(key, copy) if copy else self._intend_row(key, intent)
         if message is None:
             return False
-        self._database.change(
+        self._within(
             "INSERT INTO attempts (run, message, started_at, steady, addresses) VALUES (?, ?, ?, ?, ?)",
             (self._run_id, message, intent.started_at, intent.steady, len(intent.addresses)),
         )
@@ -76,11 +77,11 @@ class Writes:
     def _intend_row(self, key: str, intent: Intent) -> int | None:
         """Put a row and the copies in its envelope in flight; return its id, or None if it may not."""
         row_id = self._message_of(key)
-        held = self._database.change(
+        held = self._within(
             _INTEND,
             (self._run_id, intent.message_id, intent.bounce_token or None, self._campaign_id, key, row_id),
         )
-        if row_id is None or not held:
+        if row_id is None or not held.rowcount:
             self.suppress(key)
             return None
         for address in intent.addresses[1:]:
@@ -159,7 +160,7 @@ class Writes:
         own = result.outcomes[0]
         # A person's decision in the meantime stands, unless the server has accepted the message.
         row_id = self._message_of(key)
-        changed = self._database.change(
+        changed = self._within(
             _SETTLE,
             (
                 own.status,
@@ -174,7 +175,7 @@ class Writes:
                 row_id,
             ),
         )
-        return bool(changed) or self._find(key) is not None
+        return bool(changed.rowcount) or self._find(key) is not None
 
     def _settle_copy(self, message: int, outcome: Outcome, settled_at: int) -> None:
         """Record what became of a copy. Of one that nothing was said of, only its flight is over."""
@@ -198,7 +199,7 @@ class Writes:
 
     def _tell(self, key: str, outcome: Outcome, result: Result, verdict: Verdict | None) -> int:
         """Append an event, and return its id."""
-        return self._database.insert(
+        told = self._within(
             "INSERT INTO events (campaign, key, address, kind, time, text, run, verdict)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
@@ -212,6 +213,7 @@ class Writes:
                 verdict,
             ),
         )
+        return told.lastrowid or 0
 
     def _hold(self, outcome: Outcome, result: Result, event: int) -> None:
         """Suppress a dead address for this campaign, until its neighbours have been judged."""
