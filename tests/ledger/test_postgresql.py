@@ -13,7 +13,7 @@ from campaign.campaignfile.location import Location, PostgresLocation
 from campaign.errors import LeaseHeld, LeaseLost, LedgerAway, UserError
 from campaign.ledger import Ledger
 from campaign.ledger.machines import State
-from campaign.ledger.postgres.database import Database
+from campaign.ledger.postgres.database import Database, Parameters
 from campaign.ledger.postgres.enrolment import _ENROLLING
 from campaign.ledger.postgres.runs import LEASE, reap
 from campaign.ledger.postgres.storage import PostgresStorage
@@ -180,20 +180,21 @@ def test_a_connection_that_breaks_in_a_commit_is_looked_into(
     run.claim(NOW, 10)
     run.record((), (intent(ANNA),))
     connection = connection_of(ledger)
-    real = connection.together
+    real = connection.row
     broken: list[bool] = []
 
-    def together(statements: list[tuple[str, object]], *, durable: bool = True) -> object:
-        if broken:
-            return real(statements, durable=durable)  # type: ignore[arg-type]
+    def row(statement: str, parameters: Parameters = ()) -> object:
+        if broken or "record_messages" not in statement:
+            return real(statement, parameters)
         broken.append(True)
         if committed:
-            real(statements, durable=durable)  # type: ignore[arg-type]
+            real(statement, parameters)
         connection._connection.close()
         raise LedgerAway("cut")
 
-    monkeypatch.setattr(connection, "together", together)
+    monkeypatch.setattr(connection, "row", row)
     assert run.record((result(ANNA, Status.DEFERRED),), (intent(BEN),)) == {BEN}
+    assert broken
     assert statuses(ledger) == {ANNA: "deferred", BEN: "in_flight", CLEO: "pending"}
     assert database(ledger).rows("SELECT attempts FROM messages WHERE key = ?", (ANNA,)) == [(1,)]
     assert database(ledger).rows("SELECT count(*) FROM attempts") == [(2,)]

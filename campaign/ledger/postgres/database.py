@@ -17,7 +17,9 @@ from typing import Any, TypeVar
 
 from campaign.campaignfile.location import PostgresLocation
 from campaign.errors import LedgerAway, LedgerFull, Problem, UserError
+from campaign.ledger.postgres.procedure import RECORD
 from campaign.ledger.postgres.schema import NAMESPACE, SCHEMA, VERSION
+from campaign.ledger.postgres.upgrade import STEPS
 
 try:
     import psycopg
@@ -66,8 +68,9 @@ class Database:
                 if not create:
                     raise UserError(database.problem("there is no ledger yet: nothing was sent"))
                 database._make()
-            version = int(database.setting("version") or 0)
-            if version > VERSION:
+            if database._version() < VERSION:
+                database._upgrade()
+            if (version := database._version()) > VERSION:
                 what = f"this ledger was written by a newer campaign (schema {version}, known is {VERSION})"
                 raise UserError(database.problem(f"{what}; upgrade"))
         except BaseException:
@@ -146,8 +149,21 @@ class Database:
                 return  # another process was faster
             self.change(f"CREATE SCHEMA IF NOT EXISTS {NAMESPACE}")
             self.change(SCHEMA)
+            self.change(RECORD)
             self.set_setting("secret", secrets.token_bytes(32).hex())
             self.set_setting("version", str(VERSION))
+
+    def _version(self) -> int:
+        return int(self.setting("version") or 1)
+
+    def _upgrade(self) -> None:
+        """Bring the tables of an earlier version up to this one's, all of it or nothing."""
+        with self.transaction():
+            self.change("SELECT pg_advisory_xact_lock(%s)", (_MAKING,))
+            # Another process may have been faster, and of a newer campaign.
+            for step in STEPS[self._version() - 1 :]:
+                self.change(step)
+            self.set_setting("version", str(max(self._version(), VERSION)))
 
     def rows(self, statement: str, parameters: Parameters = ()) -> list[Row]:
         """Return every row of a query."""

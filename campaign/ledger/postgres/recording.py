@@ -17,12 +17,11 @@ from dataclasses import dataclass, field
 
 from campaign.delivery import Result
 from campaign.errors import LeaseLost
-from campaign.ledger.postgres.database import Database, Row
-from campaign.ledger.postgres.writes import JUDGED, Statement, Writes
-from campaign.ledger.protocols import Intent
+from campaign.ledger.postgres.database import Database
+from campaign.ledger.postgres.writes import JUDGED, Writes
+from campaign.ledger.protocols import Intent, row_and_copy
 
 _RELEASE_EVERY = 25  # results after which it is looked for suppressions that may be released
-_MARK = "UPDATE runs SET recorded = %s WHERE id = %s RETURNING ended_at IS NULL"
 _LOOK = "SELECT recorded FROM runs WHERE id = %s FOR UPDATE"
 
 
@@ -105,32 +104,26 @@ class Recorder:
         return {intents[place].key for rows in found for (place,) in rows}
 
     def _try(self, results: Sequence[Result], intents: Sequence[Intent]) -> tuple[set[str], bool]:
-        settle = list(self._writes.settle(results)) if results else []
-        hold = list(self._writes.hold(results))
-        intend = list(self._writes.intend(intents))
-        release = self._aged(results)
-        mark = (_MARK, (self._number, self._run_id))
-        found = self._database.together([mark, *settle, *hold, *intend, *release], durable=bool(intents))
-        unknown = found[1] if settle else []
-        behind = found[1 + len(settle) :]
-        self._held += sum(map(len, behind[: len(hold)]))
+        release = self._is_aged(results)
+        found = self._database.row(*self._writes.record(self._number, results, intents, release=release))
+        alive, missing, held, places = found or (None, None, 0, None)
         if release:
             self._since_release = 0
-            self._held -= len(found[-1])
-        granted = {intents[place].key for rows in behind[len(hold) :][: len(intend)] for (place,) in rows}
-        self._follow_up(results, unknown, intents, granted)
-        return granted, bool(found[0] and found[0][0][0])
+        self._held += held
+        granted = {intents[place].key for place in places or ()}
+        self._follow_up(results, missing or [], intents, granted)
+        return granted, bool(alive)
 
-    def _aged(self, results: Sequence[Result]) -> list[Statement]:
+    def _is_aged(self, results: Sequence[Result]) -> bool:
+        """Whether it is looked for suppressions that may be released."""
         self._since_release += sum(result.verdict in JUDGED for result in results)
-        return [self._writes.release_aged()] if self._held and self._since_release >= _RELEASE_EVERY else []
+        return self._held > 0 and self._since_release >= _RELEASE_EVERY
 
     def _follow_up(
-        self, results: Sequence[Result], unknown: list[Row], intents: Sequence[Intent], granted: set[str]
+        self, results: Sequence[Result], missing: list[str], intents: Sequence[Intent], granted: set[str]
     ) -> None:
         """Do what is rare: settle rows of people who were forgotten, and mark who is suppressed by now."""
-        keys = {str(key) for (key,) in unknown}
-        forgotten = [result for result in results if result.key.partition("\0")[0] in keys]
+        forgotten = [result for result in results if row_and_copy(result.key)[0] in missing]
         statements = list(self._writes.settle_forgotten(forgotten)) if forgotten else []
         statements += [self._writes.suppress(intent.key) for intent in intents if intent.key not in granted]
         if statements:

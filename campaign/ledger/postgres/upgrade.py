@@ -1,0 +1,13 @@
+"""How the tables of an earlier version become this one's: one step for each version.
+
+A step is executed while workers of the earlier release may be sending, and must let them go on; once they
+have ended, they refuse a ledger that is newer than they are.
+"""
+
+from __future__ import annotations
+
+from campaign.ledger.postgres.procedure import RECORD
+
+# From 1: each message's intent and result become one call of a function, and no table changes.
+STEPS = (RECORD,)
+"""Statements that lead from version 1 to 2, from 2 to 3, and so on."""
