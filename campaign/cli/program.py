@@ -27,7 +27,7 @@ from campaign.cli.output import echo, echo_error, say, silence
 from campaign.cli.signals import end_by_signals
 from campaign.errors import BrokenOff, ConnectFailed, LeaseHeld, LeaseLost, UserError
 
-_COLLECTED_AFTER = 10_000  # objects
+_COLLECTED_AFTER = 100_000  # objects
 _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 # In the order in which a person needs them.
@@ -107,7 +107,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str] | None) -> int:
-    # While modules are loaded, a collection finds nothing: it took a twentieth of the time of `status`.
+    # While modules are loaded, a collection finds nothing: it took a twentieth of the time of `check`.
     gc.set_threshold(_COLLECTED_AFTER)
     # SIGTERM and SIGHUP end a command as Ctrl-C does: what is open is closed, and the exit code is 130.
     with contextlib.suppress(ValueError):  # not in the main thread

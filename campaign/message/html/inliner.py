@@ -25,7 +25,7 @@ import css_inline
 
 from campaign.message.html.cascade import restyled
 from campaign.message.html.comments import Needed
-from campaign.message.html.markup import RAW, START, TOKEN, attributes
+from campaign.message.html.markup import RAW, START, TOKEN, attributes, without_end
 from campaign.message.html.sheets import Sheets, is_local
 from campaign.message.html.stylesheet import Declaration, Rule, Sheet, is_for_screens, read_sheet
 
@@ -97,8 +97,7 @@ class Inliner:
         media = named.get("media", "")
         if token[1] in "sS":
             tag = _tag_of(token)
-            text = token[len(tag) :]
-            content = text[: text.rfind("</")] if "</" in text else text
+            content = without_end(token[len(tag) :])
             whole = self._sheets.with_imports(content)
             return _Element(number, tag, media, read_sheet(whole), whole != content)
         rel = named.get("rel", "").lower().split()

@@ -30,6 +30,7 @@ TOKEN = re.compile(
 START = re.compile(rf"<([a-zA-Z][^\s/>]*+){_ATTRIBUTES}>")
 """A start tag and its name."""
 
+
 VOID = frozenset(
     ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr")
 )
@@ -51,6 +52,11 @@ class Attribute:
     end: int
     quote: str
     assigned: bool
+
+
+def without_end(text: str) -> str:
+    """Return what stands in an element of RAW, of what stands behind its start tag."""
+    return text[: text.rfind("</")] if "</" in text else text
 
 
 def attributes(tag: str) -> Iterator[Attribute]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from html import unescape
 
-from campaign.message.html.markup import START, TOKEN, attributes
+from campaign.message.html.markup import START, TOKEN, attributes, without_end
 from campaign.message.html.sheets import is_local
 from campaign.message.html.stylesheet import first_fault, read_sheet
 
@@ -51,7 +51,7 @@ def named_sheets(source: str) -> Iterator[NamedSheet]:
             if "stylesheet" in value.get("rel", "").lower().split() and address and "{" not in address:
                 yield NamedSheet(address, at)
         elif name == "style" and tag is not None:
-            for one in read_sheet(written[tag.end() :]).imports:
+            for one in read_sheet(without_end(written[tag.end() :])).imports:
                 if "{" not in one.address:
                     yield NamedSheet(one.address, at + tag.end() + one.start)
 

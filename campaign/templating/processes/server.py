@@ -74,7 +74,6 @@ class _Server:
     def _fork(self, modules: Iterable[str], folder: str, seconds: int, descriptor: int) -> dict[str, object]:
         for module in modules:
             import_module(module)
-        gc.collect()
         gc.freeze()  # a collection in a worker would copy the pages of whatever it looks at
         page = mmap(-1, SIZE)
         # A worker may die before its parent has noted it.
@@ -93,6 +92,9 @@ class _Server:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
             self._control.close()
+            # What a row leaves behind has next to no cycles in it.
+            gc.set_threshold(_COLLECTED_AFTER)
+            gc.enable()
             here.memory = page
             with suppress(OSError):  # it may be gone
                 os.chdir(folder)
@@ -136,8 +138,7 @@ class _Server:
 
 def main() -> None:
     """Serve the parent at the other end of the socket that is named."""
-    # Workers inherit it: what a row leaves behind has next to no cycles in it.
-    gc.set_threshold(_COLLECTED_AFTER)
+    gc.disable()  # what is loaded here is kept
     ignore()
     descriptor, *modules = sys.argv[1:]
     server = _Server(socket.socket(fileno=int(descriptor)))
