@@ -79,7 +79,10 @@ def _columns(expression: str, columns: frozenset[str]) -> Iterator[str | None]:
     """Yield the columns that an expression prints, None for the address; none where it encodes them."""
     if "recipient" not in expression and not any(column in expression for column in columns):
         return
-    # Not loaded before: in most campaigns, nothing is printed into an address.
+    if (name := expression.strip()) in columns and name.isidentifier():
+        yield name
+        return
+    # Not loaded before: most campaigns print nothing else into an address.
     from jinja2 import Environment, TemplateSyntaxError, nodes
 
     from campaign.templating.uses import Uses
