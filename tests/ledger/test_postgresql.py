@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -15,6 +16,7 @@ from campaign.ledger import Ledger
 from campaign.ledger.machines import State
 from campaign.ledger.postgres.database import Database, Parameters
 from campaign.ledger.postgres.enrolment import _ENROLLING
+from campaign.ledger.postgres.run import PostgresRun
 from campaign.ledger.postgres.runs import LEASE, reap
 from campaign.ledger.postgres.storage import PostgresStorage
 from campaign.model import SECOND, Status
@@ -167,6 +169,59 @@ def test_no_intent_holds_once_the_run_was_ended_and_answers_still_count(
         run.heartbeat(NOW)
     with pytest.raises(LeaseLost):
         run.claim(NOW, 1)
+
+
+# Several connections commit together.
+
+
+def test_connections_with_messages_on_their_way_share_a_commit(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = start(ledger)
+    assert isinstance(run, PostgresRun)
+    run.claim(NOW, 10)
+    with ThreadPoolExecutor(1) as first, ThreadPoolExecutor(1) as second:
+        assert first.submit(run.record, (), (intent(ANNA),)).result() == {ANNA}
+        assert second.submit(run.record, (), (intent(BEN),)).result() == {BEN}
+        waiting = threading.Event()
+
+        def wait() -> float:
+            waiting.set()
+            return 60.0
+
+        monkeypatch.setattr(run._recorder.gathering, "wait", wait)
+        both = first.submit(run.record, (result(ANNA),), (intent(CLEO),))
+        assert waiting.wait(60)
+        assert second.submit(run.record, (result(BEN),), ()).result() == set()
+        assert both.result() == {CLEO}
+    assert database(ledger).rows("SELECT recorded FROM runs") == [(3,)]
+    assert statuses(ledger) == {ANNA: "accepted", BEN: "accepted", CLEO: "in_flight"}
+
+
+def test_nobody_is_waited_for_who_has_nothing_on_its_way(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = start(ledger)
+    assert isinstance(run, PostgresRun)
+    run.claim(NOW, 10)
+    monkeypatch.setattr(run._recorder.gathering, "wait", lambda: pytest.fail("it waits"))
+    with ThreadPoolExecutor(1) as other:
+        other.submit(run.record, (), (intent(BEN),)).result()
+        other.submit(run.record, (result(BEN),), ()).result()
+    # Several of one connection are on their way: it does not wait for itself.
+    assert run.record((), (intent(ANNA), intent(CLEO))) == {ANNA, CLEO}
+    run.record((result(ANNA, Status.DEFERRED, due_at=NOW),), ())
+    run.claim(NOW, 10)
+    assert run.record((), (intent(ANNA),)) == {ANNA}
+    run.record((result(ANNA), result(CLEO)), ())
+
+
+def test_whether_a_row_waits_is_answered_while_another_connection_commits(ledger: Ledger) -> None:
+    run = start(ledger)
+    run.claim(NOW, 10)
+    assert run.is_due(ANNA)
+    with ThreadPoolExecutor(1) as other, connection_of(ledger).lock:
+        assert other.submit(run.is_due, BEN).result(60)
 
 
 # The connection breaks.

@@ -1,8 +1,11 @@
 """Intents and results: when they are committed, and what is done where the connection breaks meanwhile.
 
-Several connections call `record` at once: the one that gets the lock commits for all that wait, in one
+Several connections call `record` at once: the one whose turn it is commits for all that wait, in one
 transaction and one round trip, so they share a commit. It waits for the disk where it has intents; a
 result that a crash of the server forgets leaves doubt when the run ends.
+
+A commit costs more than what is in it. So before one with intents, those connections are waited for a
+moment that have a message on its way: they come again with its answer (`gathering.py`).
 
 Each transaction leaves its number in its run's row, whose lock it takes first. So if the connection
 breaks while it commits, the number tells afterwards whether it was committed: all of it or nothing.
@@ -15,9 +18,11 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from campaign import clock
 from campaign.delivery import Result
 from campaign.errors import LeaseLost
 from campaign.ledger.postgres.database import Database
+from campaign.ledger.postgres.gathering import Gathering
 from campaign.ledger.postgres.writes import JUDGED, Writes
 from campaign.ledger.protocols import Intent, row_and_copy
 
@@ -31,6 +36,7 @@ class _Ticket:
 
     results: Sequence[Result]
     intents: Sequence[Intent]
+    thread: int
     granted: set[str] = field(default_factory=set)
     done: bool = False
     failure: BaseException | None = None
@@ -50,23 +56,50 @@ class Recorder:
         self._since_release = 0
         self._number = 0  # of the last transaction
         self._queue: list[_Ticket] = []
-        self._queue_lock = threading.Lock()
+        self._came = threading.Condition()  # a ticket, into the queue
+        self._turn = threading.Lock()
+        self._flying: dict[int, int] = {}  # messages on their way, by thread
+        self.gathering = Gathering()
 
     def record(self, results: Sequence[Result], intents: Sequence[Intent]) -> set[str]:
         """Commit results and intents together with those of waiting threads; see `protocols.Run`."""
-        ticket = _Ticket(results, intents)
-        with self._queue_lock:
+        ticket = _Ticket(results, intents, threading.get_ident())
+        with self._came:
             self._queue.append(ticket)
-        with self._database.lock:
+            self._came.notify()
+        with self._turn:
             if not ticket.done:
-                with self._queue_lock:
-                    batch, self._queue = self._queue, []
-                self._commit(batch)
+                batch = self._gathered()
+                began = clock.steady()
+                with self._database.lock:
+                    self._commit(batch)
+                self.gathering.committed(clock.steady() - began)
                 for one in batch:
+                    self._count(one)
                     one.done = True
         if ticket.failure is not None:
             raise ticket.failure
         return ticket.granted
+
+    def _gathered(self) -> list[_Ticket]:
+        """Take what waits, and what comes within a moment."""
+        with self._came:
+            there = len(self._queue)
+            durable = any(ticket.intents for ticket in self._queue)
+            if durable and self._is_awaiting() and (wait := self.gathering.wait()):
+                self._came.wait_for(lambda: not self._is_awaiting(), wait)
+                self.gathering.waited(came=len(self._queue) > there)
+            batch, self._queue = self._queue, []
+            return batch
+
+    def _is_awaiting(self) -> bool:
+        """Whether a thread has messages on their way, and has not come yet."""
+        return not self._flying.keys() <= {ticket.thread for ticket in self._queue}
+
+    def _count(self, ticket: _Ticket) -> None:
+        flying = self._flying.pop(ticket.thread, 0) + len(ticket.granted) - len(ticket.results)
+        if flying > 0:
+            self._flying[ticket.thread] = flying
 
     def _commit(self, batch: list[_Ticket]) -> None:
         """Commit a batch, and set the outcome of every ticket."""

@@ -182,11 +182,13 @@ class PostgresRun:
         """Let go of rows that were claimed and not sent."""
         self._claims.unclaim(keys)
 
-    @_patiently
     def is_due(self, key: str) -> bool:
         """Whether a claimed row or copy is still to be sent. Only an intent that holds makes that certain."""
-        if self._claims.is_due(key):
-            return True
+        return self._claims.is_due(key) or self._waits(key)
+
+    @_patiently
+    def _waits(self, key: str) -> bool:
+        """Whether a row or copy waits, and is not suppressed; what is suppressed by now is marked."""
         row, copy = row_and_copy(key)
         found = self.database.row(
             _COPY_IS_DUE if copy else _ROW_IS_DUE, {**self._of, "row": row, "copy": fold(copy)}
@@ -241,6 +243,7 @@ class PostgresRun:
 
     def slots(self, windows: Sequence[Window]) -> PostgresSlots:
         """Return where places in these windows are booked, which all machines share."""
+        self._recorder.gathering.worthwhile = False  # a slot does not last long
         return PostgresSlots(self.database.location, self._scope, windows)
 
     @_patiently
