@@ -112,6 +112,23 @@ def test_the_window_is_over_all_runs(ledger: Ledger) -> None:
     run.end(NOW)
 
 
+def test_what_no_window_contains_any_more_is_released_by_a_later_run_too(ledger: Ledger) -> None:
+    enrol(other(ledger), people("anna@example.com", "ben@example.com"))
+    run = start(ledger)
+    (dead,) = send(run, 1, Status.REFUSED)
+    send(run, WINDOW // 2)
+    run.end(NOW)
+    between = start(other(ledger))
+    send(between, 2)
+    between.end(NOW)
+    run = start(ledger)
+    send(run, WINDOW // 2 - 25)
+    assert held(ledger) == {dead}
+    send(run, 50)
+    assert released(ledger) == {dead}
+    run.end(NOW)
+
+
 def test_another_campaign_has_a_window_of_its_own(ledger: Ledger) -> None:
     run = start(ledger)
     send(run, 3)

@@ -27,6 +27,11 @@ from campaign.model import Status
 _UNCLEAN = "forgotten"  # the setting that is there as long as the files are to be cleaned
 _IN_ANY_CAMPAIGN = "campaign IN (SELECT id FROM campaigns)"  # with which the indexes begin
 _SENT = (Status.ACCEPTED, Status.IN_DOUBT, Status.IN_FLIGHT)
+# All of them are looked at, once for many rows: an index of events would be written with each message.
+_REMOVE_EVENTS = (
+    "DELETE FROM events WHERE (campaign, key) IN"
+    " (SELECT campaign, key FROM messages WHERE id IN (SELECT value FROM json_each(?)))"
+)
 
 
 def forget(database: Database, text: str, now: int) -> Forgotten:
@@ -66,6 +71,7 @@ def _remove_all(database: Database, whom: str, found: Found) -> int:
     rows = 0
     for some in batches(database, found.rows):
         with database.transaction():
+            database.change(_REMOVE_EVENTS, (json.dumps(some),))
             rows += sum(_remove(database, row_id) for row_id in some)
     for statement, ids in (
         ("DELETE FROM events WHERE id = ?", found.events),
@@ -194,12 +200,10 @@ def _add_answers(database: Database, found: Found) -> None:
 
 def _remove(database: Database, row_id: int) -> bool:
     """Remove a row, or all but the fact that somebody was mailed; return whether it was there."""
-    found = database.row("SELECT campaign, key, status FROM messages WHERE id = ?", (row_id,))
+    found = database.row("SELECT status FROM messages WHERE id = ?", (row_id,))
     if found is None:
         return False
-    campaign_id, key, status = found
-    database.change("DELETE FROM events WHERE campaign = ? AND key = ?", (campaign_id, key))
-    if status in _SENT:
+    if found[0] in _SENT:
         # The Message-ID is a hash too; a server's log can still settle a row in doubt by it.
         database.change(
             "UPDATE messages SET key = hashed(key), identity = NULL, email = '', folded = '',"

@@ -8,6 +8,10 @@ unsubscribes speak too.
 
 What addresses are compared by is computed once, in Python, and stored: `folded`, `domain` and `hash`
 (`functions.Folded`). No statement that runs while messages leave calls Python.
+
+Each index is one more page in the commit of each message: only what came back of messages is indexed in
+`events`. Who is forgotten is looked for in all of them, and the last verdicts are found from the end. Ledgers
+that have further indexes of `events`, by key and by verdict, are read and written as well.
 """
 
 from __future__ import annotations
@@ -124,8 +128,6 @@ CREATE TABLE events (        -- what was said of an address
     verdict TEXT,            -- of a row's own address at the end of an attempt: the breaker judges by these
     source TEXT              -- of a bounce, complaint or unsubscription: the report that says it
 ) STRICT;
-CREATE INDEX events_key ON events (campaign, key);
-CREATE INDEX events_verdict ON events (campaign, id) WHERE verdict IS NOT NULL;
 CREATE UNIQUE INDEX events_source ON events (campaign, key, source) WHERE source IS NOT NULL;
 CREATE INDEX events_kind ON events (campaign, kind, address) WHERE source IS NOT NULL;
 CREATE INDEX events_address ON events (address, kind) WHERE source IS NOT NULL;

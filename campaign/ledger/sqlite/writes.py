@@ -61,6 +61,13 @@ class Writes:
         )
         self._held = found[0] if found else 0
         self._since_release = 0
+        # Events before it are in no window of results that ends after now: they need not be looked at.
+        found = database.row(
+            "SELECT coalesce(min(id), (SELECT max(id) + 1 FROM events), 0) FROM (SELECT id FROM events"
+            " WHERE campaign = ? AND verdict IS NOT NULL ORDER BY id DESC LIMIT ?)",
+            (campaign_id, WINDOW),
+        )
+        self._window_began = found[0] if found else 0
 
     def intend(self, intent: Intent) -> bool:
         """Put what an intent is about in flight; return whether it holds."""
@@ -241,8 +248,8 @@ class Writes:
             self._held -= self._database.change(
                 "UPDATE suppressions SET state = 'released' WHERE campaign = ?1 AND state = 'held'"
                 " AND event < (SELECT id FROM events WHERE campaign = ?1 AND verdict IS NOT NULL"
-                "  ORDER BY id DESC LIMIT 1 OFFSET ?2)",
-                (self._campaign_id, WINDOW - 1),
+                "  AND id >= ?3 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+                (self._campaign_id, WINDOW - 1, self._window_began),
             )
 
     def _message_of(self, key: str) -> int | None:
