@@ -16,7 +16,7 @@ from campaign.wording import shown
 if TYPE_CHECKING:
     from campaign.campaignfile.models import CampaignFile
 
-_LOOK = 2.0  # seconds
+_LOOK, _SOON = 2.0, 0.25  # seconds between two looks, at most and at least
 _ASK = 5.0  # seconds between two looks whether drains are missing
 _LONELY = 10.0  # seconds without a worker after which that is said
 
@@ -100,6 +100,14 @@ def left(campaign: CampaignFile, output: Output) -> int:
     return UNFINISHED
 
 
+def until_next(gone: int, left: int, seconds: float, before: float) -> float:
+    """Return the seconds until the next look: until all are gone, where so many went in `seconds`.
+
+    Where none went it is twice what it was `before`. Whoever waits for the end is to hear of it soon.
+    """
+    return min(_LOOK, max(_SOON, left * seconds / gone) if gone > 0 else 2 * before)
+
+
 def watch(campaign: CampaignFile, output: Output, top_up: Callable[[], None]) -> int:
     """Show how workers get on until the campaign is sent or stopped, and return the exit code.
 
@@ -131,8 +139,8 @@ def watch(campaign: CampaignFile, output: Output, top_up: Callable[[], None]) ->
         finally:
             ledger.close()
 
-    lonely_since = time.monotonic()
-    told = False
+    lonely_since = looked_at = time.monotonic()
+    told, waiting, pause = False, 0, _LOOK
     while True:
         standing, summary, workers, took = patiently(look, output)
         total = sum(summary.counts.values())
@@ -145,7 +153,10 @@ def watch(campaign: CampaignFile, output: Output, top_up: Callable[[], None]) ->
         elif not told and time.monotonic() - lonely_since > _LONELY:
             told = True
             output.note(f"no worker is there; on any machine: campaign work {shown(campaign.file)}")
-        time.sleep(max(_LOOK, 4 * took))  # the server has other things to do
+        now = time.monotonic()
+        pause = until_next(waiting - summary.waiting, summary.waiting, now - looked_at, pause)
+        waiting, looked_at = summary.waiting, now
+        time.sleep(max(pause, 4 * took))  # the server has other things to do
     output.end_bar()
     if standing.state is not State.IDLE:
         output.problems([Problem(f"the campaign is {standing.state}: {standing.why}")])
