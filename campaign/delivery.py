@@ -21,8 +21,11 @@ _VERBS = (
     rb"|STARTTLS|TURN|VRFY|XCLIENT|XFORWARD"
 )
 # Most lines are passed over by their first letter.
-COMMAND_LINE = re.compile(rb"\n(?=[ABDEHLMNQRSTVX])(?:" + _VERBS + rb")(?![0-9A-Z-])", re.IGNORECASE)
-"""Finds a line end behind which a line begins with an SMTP verb, of any RFC: it could be a command."""
+COMMAND_LINE = re.compile(rb"\n[ \t]*(?=[ABDEHLMNQRSTVX])(?:" + _VERBS + rb")(?![0-9A-Z-])", re.IGNORECASE)
+"""Finds a line end behind which a line begins with an SMTP verb, of any RFC: it could be a command.
+
+There are servers that pass over blanks before a command.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,8 +60,9 @@ def without_commands(quoted: bytes) -> bytes:
     lines = quoted.split(b"\r\n")
     for number, line in enumerate(lines):
         if COMMAND_LINE.match(b"\n" + line):
+            at = len(line) - len(line.lstrip(b" \t"))
             soft_break = b"" if len(line) + 2 <= _LINE else b"=\r\n"
-            lines[number] = b"=%02X" % line[0] + soft_break + line[1:]
+            lines[number] = line[:at] + b"=%02X" % line[at] + soft_break + line[at + 1 :]
     return b"\r\n".join(lines)
 
 

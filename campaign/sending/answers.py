@@ -20,6 +20,7 @@ from campaign.model import SECOND
 from campaign.sending.dispatch import Dispatch
 from campaign.sending.retry import Standing, decide
 from campaign.sending.work import Done, Work
+from campaign.verdict import judge
 
 _HELD = SECOND // 50  # ns for which an answer waits for the next intents
 
@@ -51,21 +52,28 @@ class Answers:
         self._untold: list[Done] = []  # accepted: the content behind them goes before they are told of
         self._random = random.Random()  # noqa: S311  (jitter, no secret)
 
+    @property
+    def octets(self) -> int:
+        """How many octets the contents have that are unanswered."""
+        sent = sum(work.message.size for work in self.open.values())
+        return sent - sum(one.message.size for one in self._held)
+
     def hold(self, settled: Sequence[Settled]) -> None:
-        """Keep what was answered until `settle`."""
+        """Keep what was accepted until `settle`. What may say something against going on is settled now."""
         if settled and not self._held:
             self._held_since = clock.steady()
         self._held += settled
+        if any(judge(one.answers[0]) is not Verdict.ACCEPTED for one in settled):
+            self.settle()
 
     def settle_held(self) -> int:
-        """Record what was held long enough; return the ns until the rest was, a second for none."""
+        """Settle what was held long enough, and return 0; else the ns until it was, a second for nothing."""
         if not self._held:
             return SECOND
         left = self._held_since + _HELD - clock.steady()
-        if left > 0:
-            return left
-        self.settle()
-        return SECOND
+        if left <= 0:
+            self.settle()
+        return max(0, left)
 
     def settle(self, settled: Sequence[Settled] = (), intents: Sequence[Intent] = ()) -> set[str]:
         """Record what was answered, what was held too, and intents; return the keys whose intents hold.
@@ -83,7 +91,7 @@ class Answers:
             verdict, claim = self._dispatch.judge(one.answers[0]), work.claim
             standing = Standing(claim.attempts, claim.spared, self._dispatch.others_accepted())
             result = decide(one, verdict, standing, policy=self._policy, now=utc, random=self._random)
-            done.append(Done(claim, one.answers[0], verdict, result))
+            done.append(Done(claim, one.answers[0], verdict, result, work.booking.started_at))
         try:
             granted = self._run.record([one.result for one in done], intents)
         finally:  # an answer was given, whatever becomes of the intents
@@ -100,6 +108,7 @@ class Answers:
             one = self._untold.pop(0)
             if one.verdict not in (Verdict.SESSION, Verdict.UNSENT, Verdict.IN_DOUBT):
                 self.fruitful, self.fruitless = True, 0
-            self._dispatch.note(one.own, one.verdict, clock.steady(), one.result.settled_at)
+            now, utc = clock.steady(), one.result.settled_at
+            self._dispatch.note(one.own, one.verdict, now, utc, one.started_at)
             if one.own.fate is not Fate.UNSENT:
                 self._on_result(one.claim, one.result)

@@ -83,6 +83,7 @@ class Dispatch:
         self._claimed_at = 0
         self._out = 0  # rows that a connection has
         self._throttles = 0
+        self._throttled_at = 0
         self._put_off = 0  # rows in a row that a policy put off at RCPT
         self._lately = deque[Verdict](maxlen=_LATELY)
         self._throttled = ""  # the server's words
@@ -141,17 +142,24 @@ class Dispatch:
         with self._lock:
             return Verdict.ACCEPTED in self._lately
 
-    def note(self, answer: Answer, verdict: Verdict, now: int, utc: int) -> None:
-        """Take note of a row's own answer; it may slow the run down, or stop it. Raises LedgerFull."""
+    def note(
+        self, answer: Answer, verdict: Verdict, now: int, utc: int, started_at: int | None = None
+    ) -> None:
+        """Take note of a row's own answer; it may slow the run down, or stop it. Raises LedgerFull.
+
+        `started_at` is when its content started, if it has. What had before the server asked us to slow
+        down is asked for the same once more, and is no reason to wait twice as long.
+        """
         with self._lock:
             self._out -= 1
             self._lately.append(verdict)
             happened = verdict not in (Verdict.UNSENT, Verdict.SESSION)
             if happened and self._left is not None:
                 self._left -= 1
-            if verdict is Verdict.THROTTLED:
+            again = started_at is not None and started_at < self._throttled_at
+            if verdict is Verdict.THROTTLED and not again:
                 self._throttles = min(self._throttles + 1, 16)
-                self._throttled = words(answer)
+                self._throttled, self._throttled_at = words(answer), now
                 delay = min(2.0 ** (self._throttles - 1), self._policy.max_delay)
                 self.gate.hold(now + int(delay * SECOND))
             elif verdict is Verdict.ACCEPTED:

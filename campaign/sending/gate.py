@@ -122,7 +122,7 @@ class Gate:
             self._pace.take(now, booking.addresses)
             self._last_start = now
             self._uncount(booking)
-            booking.started_now = booking.addresses
+            booking.started_now, booking.started_at = booking.addresses, now
             self._started += booking.addresses
             return 0
 
@@ -155,8 +155,8 @@ class Gate:
 class Booking:
     """One message's way through the gate. It belongs to one thread at a time.
 
-    `ahead_now`, `intended_now` and `started_now` are the addresses that the gate counts so; only the gate
-    sets them.
+    `ahead_now`, `intended_now` and `started_now` are the addresses that the gate counts so, and `started_at`
+    is when the content started, if it has; only the gate sets them.
     """
 
     def __init__(self, gate: Gate, key: str, addresses: int) -> None:
@@ -165,6 +165,7 @@ class Booking:
         self.ahead_now = 0
         self.intended_now = 0
         self.started_now = 0
+        self.started_at: int | None = None
         self._gate = gate
 
     def __enter__(self) -> Booking:

@@ -20,25 +20,23 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from campaign import clock
 from campaign.campaignfile.models import CampaignFile
 from campaign.delivery import Result, Settled
-from campaign.errors import ConnectFailed
-from campaign.ledger.protocols import Claim, Intent, Run
+from campaign.errors import ConnectFailed, LedgerBusy, LedgerFull
+from campaign.ledger.protocols import Claim, Run
 from campaign.model import SECOND
-from campaign.sending.account import TARDY
 from campaign.sending.answers import Answers
 from campaign.sending.connection import Connection, Opener, Waits
-from campaign.sending.dispatch import Dispatch
-from campaign.sending.gate import Booking
+from campaign.sending.dispatch import Dispatch, Ending, Stop
 from campaign.sending.making import Making
+from campaign.sending.start import SLICE, start
 from campaign.sending.volley import Volley
 from campaign.sending.work import Renders, Work, intent_of
-from campaign.smtp import BodyDue, Closed, Event
+from campaign.smtp import BodyDue, Closed, Event, Session
 
-_SLICE = 0.25  # seconds after which a waiting thread looks whether it should stop
 # A session that would wait longer than this for its next message is ended: RFC 5321 4.5.3.2.7 lets
 # a server hang up after five minutes.
 _KEEP_IDLE = 240 * SECOND
@@ -75,9 +73,8 @@ class Lane:
         self._answers = Answers(shared.run, shared.dispatch, shared.campaign.retry, shared.on_result)
         self._connection: Connection | None = None
         self._ready: deque[Work] = deque()  # rendered, and not submitted yet: one, or those of a window
-        self._volley = Volley(
-            shared.run, shared.dispatch.gate, self._answers, self._making, self._ready, self._start
-        )
+        window = shared.campaign.smtp.window
+        self._volley = Volley(window, self._run, self._dispatch, self._answers, self._making, self._ready)
         self._quiet_since = time.monotonic()
 
     def work(self) -> None:
@@ -126,31 +123,32 @@ class Lane:
         return self._submit_next()
 
     def _fill_window(self, connection: Connection) -> int | None:
-        """Make messages, and send them once there are enough for half a window, and room for them.
-
-        Returns as `_fill` does.
-        """
-        window = self._shared.campaign.smtp.window
+        """Make messages, and send them in a window, or alone where they cannot go so; returns as `_fill`."""
+        session, wait = connection.session, SECOND
+        if len(self._ready) < self._shared.campaign.smtp.window:
+            made = self._make()
+            if made is None or not self._ready:
+                return self._wait_held(made)
+            wait = made
         left = self._left()
-        if left == 0 and self._answers.open:
-            return self._answers.settle_held()
-        if left == 0:
-            self._end_session()
-            return 0
-        wait = self._make() if len(self._ready) < window else SECOND
-        more = wait == 0
-        enough = min(window // 2, left) if more else min(window // 2, left, len(self._ready))
-        if self._ready and min(len(self._ready), connection.session.room) >= enough:
-            sent = self._volley.send(connection, min(connection.session.room, left))
-            if sent is None and not self._answers.open:
+        if left == 0 or self._rested(session) or not session.takes_whole(self._ready[0].message):
+            if session.wants_message:
+                if session.idle:
+                    self._answers.settle()
                 return self._submit_next()
-            if sent == 0:
+        elif self._volley.pays(session.room, left, more=wait == 0):
+            try:
+                wait = self._volley.send(connection, min(session.room, left))
+            except (LedgerBusy, LedgerFull) as unwritable:
+                # Nothing leaves any more, but what is unanswered is waited for.
+                self._dispatch.stop(Stop(Ending.PAUSED, str(unwritable)))
                 return 0
-            wait = SECOND if sent is None else sent
-        elif more:
-            return 0
+        return self._wait_held(wait)
+
+    def _wait_held(self, wait: int | None) -> int | None:
+        """Record what was held long enough; return when to look again: at once if so, else after `wait`."""
         held = self._answers.settle_held()
-        return None if wait is None and held == SECOND and not self._ready else min(wait or SECOND, held)
+        return wait if wait is None else min(wait, held)
 
     def _make(self) -> int | None:
         """Make another message ready; return the ns to wait for the next, or None where nothing is left."""
@@ -200,12 +198,12 @@ class Lane:
         if connection is None:
             return
         session = connection.session
-        if self._windowed(connection) and session.takes_whole(work.message):
-            return  # it has just been opened
-        if session.idle and time.monotonic() - self._quiet_since > _RESTED:
+        if self._rested(session):
             # Look whether the server has said 421 meanwhile, and do not trust it with a flight.
             self._handle(connection.step(0))
             session.rest()
+        if self._windowed(connection) and session.takes_whole(work.message):
+            return  # it has just been opened
         if self._ready and self._ready[0] is work and self._connection is not None and session.wants_message:
             self._answers.open[work.message.key] = self._ready.popleft()
             session.submit(work.message)
@@ -218,6 +216,10 @@ class Lane:
         answers.fruitful = False
         self._quiet_since = time.monotonic()
 
+    def _rested(self, session: Session) -> bool:
+        """Whether the session was not used for so long that it may have ended."""
+        return session.idle and time.monotonic() - self._quiet_since > _RESTED
+
     def _windowed(self, connection: Connection) -> bool:
         """Whether messages leave in a window."""
         return connection.session.windowed and self._shared.opener.window > 1
@@ -226,14 +228,14 @@ class Lane:
         """Let time pass: read and write, or sleep where there is no session."""
         self._answers.tell()
         if self._connection is None:
-            time.sleep(min(wait / SECOND, _SLICE))
+            time.sleep(min(wait / SECOND, SLICE))
             return
         if wait > _KEEP_IDLE and not self._answers.open:
             self._end_session()
             return
         # What is unanswered ends the wait by itself; the slice is for looking whether to stop.
         alone = self._answers.open and not self._windowed(self._connection)
-        self._handle(self._connection.step(_SLICE if alone else min(wait / SECOND, _SLICE)))
+        self._handle(self._connection.step(SLICE if alone else min(wait / SECOND, SLICE)))
 
     def _handle(self, events: Sequence[Event]) -> None:
         if not events:
@@ -254,6 +256,7 @@ class Lane:
             self._shared.opener.end_windows(connection.session.surprise)
             connection.close()
             self._connection = None
+            self._unbook()
             answers = self._answers
             if not idle:  # a server may end a session that is not used
                 answers.fruitless = 0 if answers.fruitful else answers.fruitless + 1
@@ -273,7 +276,7 @@ class Lane:
                     break
                 answers.settle(settled)
                 settled = []
-                events = connection.step(min(delay / SECOND, _SLICE))
+                events = connection.step(min(delay / SECOND, SLICE))
                 if events:  # the server has given us up
                     self._handle(events)
                     return
@@ -288,29 +291,10 @@ class Lane:
             if not held:
                 self._abandon("the row was withdrawn, suppressed or settled meanwhile")
                 return
-            if not self._start(booking, intent):
+            if not start(self._run, dispatch, booking, intent):
                 self._abandon("the run was stopped before this message")
                 return
             connection.session.release(work.message)
-
-    def _start(self, booking: Booking, intent: Intent, before_wait: Callable[[], object] = bool) -> bool:
-        """Wait for a place in the pace. A start much later than the intent says is recorded first.
-
-        Returns False where the run is stopped, and the place would be a long time coming.
-        """
-        planned, delay = intent.steady or 0, 0
-        while True:
-            now = clock.moment()
-            if now.steady > planned + TARDY:  # a slow disk, or others who were faster
-                planned = now.steady + delay
-                self._run.put_off(replace(intent, started_at=now.utc + delay, steady=planned))
-            elif delay := booking.start(now.steady):
-                if delay > SECOND and self._dispatch.stopped is not None:
-                    return False
-                before_wait()
-                time.sleep(min(delay / SECOND, _SLICE))
-            else:
-                return True
 
     def _may_write(self) -> bool:
         """Whether the lease is certainly ours still: a process that was suspended cannot know."""
@@ -336,9 +320,18 @@ class Lane:
         session = self._connection.session
         if session.refused >= _MOST_REFUSED:
             return 0
-        return max(0, min(most, session.extensions.mail_max or most) - session.submitted)
+        left = most - session.submitted
+        if session.extensions.mail_max is not None:
+            left = min(left, session.extensions.mail_max - session.transactions)
+        return max(0, left)
 
     def _end_session(self) -> None:
         connection, self._connection = self._connection, None
+        self._unbook()
         if connection is not None:
             connection.quit()
+
+    def _unbook(self) -> None:
+        """Let other connections go first, while this one has no session."""
+        for work in self._ready:
+            work.booking.give_back()

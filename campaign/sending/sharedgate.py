@@ -90,10 +90,11 @@ class SharedGate(Gate):
             return slot.opens - now
         with self._lock:
             del self._booked[booking.key]
-            self._pace.take(max(now, self._last_start), booking.addresses)
-            self._last_start = max(now, self._last_start)
+            now = max(now, self._last_start)
+            self._pace.take(now, booking.addresses)
+            self._last_start = now
             self._uncount(booking)
-            booking.started_now = booking.addresses
+            booking.started_now, booking.started_at = booking.addresses, now
             self._started += booking.addresses
             return 0
 

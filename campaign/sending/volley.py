@@ -8,7 +8,6 @@ See `lane`, whose order of things this keeps: no byte of a message leaves before
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from contextlib import ExitStack
 
 from campaign import clock
@@ -17,94 +16,111 @@ from campaign.ledger.protocols import Intent, Run
 from campaign.model import SECOND
 from campaign.sending.answers import Answers
 from campaign.sending.connection import Connection
-from campaign.sending.gate import Booking, Gate
+from campaign.sending.dispatch import Dispatch
 from campaign.sending.making import Making
+from campaign.sending.start import start
 from campaign.sending.work import Work, intent_of
-
-MOST_OCTETS = 1 << 20
-"""While contents of so many octets are unanswered, no further message leaves beside them."""
+from campaign.smtp import Session
+from campaign.smtp.window import MOST_OCTETS
 
 
 class Volley:
-    """Sends what is `ready` in a window. `start` waits for an intent's place in the pace; see `Lane`."""
+    """Sends what is `ready` in a window of so many messages."""
 
     def __init__(
         self,
+        window: int,
         run: Run,
-        gate: Gate,
+        dispatch: Dispatch,
         answers: Answers,
         making: Making,
         ready: deque[Work],
-        start: Callable[[Booking, Intent, Callable[[], object]], bool],
     ) -> None:
+        self._half = window // 2
         self._run = run
-        self._gate = gate
+        self._dispatch = dispatch
         self._answers = answers
         self._making = making
         self._ready = ready
-        self._start = start
 
-    def send(self, connection: Connection, most: int) -> int | None:
+    def pays(self, room: int, left: int, *, more: bool) -> bool:
+        """Whether enough are ready, and have room, to be worth a commit.
+
+        That is half a window; fewer at the end of a session that takes only so many that are `left`, and
+        where no `more` will be ready soon. One that the gate expects by now is worth it alone.
+        """
+        if self._ready[0].booking.ahead_now:
+            return room > 0
+        enough = min(self._half, left)
+        return min(len(self._ready), room) >= (enough if more else min(enough, len(self._ready)))
+
+    def send(self, connection: Connection, most: int) -> int:
         """Send what may leave now, at most so many; record with it what was answered.
 
-        Returns 0, or the ns until the first of them may leave, or None where that one needs DATA.
+        Returns 0, or the ns until the first of them may leave. Raises LedgerBusy, LedgerFull, LeaseLost.
         """
         with ExitStack() as bookings:
-            chosen, delay = self._chosen(connection, most, bookings)
-            if not chosen:
-                return delay
+            delays, wait = self._allowed(connection.session, most, bookings)
+            if not delays:
+                return wait
             began = clock.moment()
-            intents = [intent_of(work.message, began, delay) for work, delay in chosen]
-            try:
-                granted = self._answers.settle((), intents)
-            except BaseException:  # they are dropped with what is ready
-                self._ready.extendleft(work for work, _ in reversed(chosen))
-                raise
-            self._gate.committed(clock.steady() - began.steady)
-            for (work, _), intent in zip(chosen, intents, strict=True):
-                if intent.key in granted:
-                    self._let_go(connection, work, intent)
-                else:  # withdrawn, suppressed or settled meanwhile: the ledger says which
-                    self._run.is_due(intent.key)
-                    self._making.drop(work)
-            connection.flush()
+            chosen = [self._ready[place] for place in range(len(delays))]
+            pairs = zip(chosen, delays, strict=True)
+            intents = [intent_of(work.message, began, delay) for work, delay in pairs]
+            granted = self._answers.settle((), intents)
+            self._dispatch.gate.committed(clock.steady() - began.steady)
+            for work in chosen:
+                self._ready.popleft()
+                if work.message.key in granted:
+                    self._answers.open[work.message.key] = work
+                else:
+                    self._making.drop(work)  # withdrawn, suppressed or settled meanwhile
+            self._let_go(connection, [intent for intent in intents if intent.key in granted])
         return 0
 
-    def _chosen(
-        self, connection: Connection, most: int, bookings: ExitStack
-    ) -> tuple[list[tuple[Work, int]], int | None]:
-        """Take those that may leave soon from what is ready, each with the ns until then.
+    def _allowed(self, session: Session, most: int, bookings: ExitStack) -> tuple[list[int], int]:
+        """Return the ns in which each of the first that are ready may leave, of those that may soon.
 
         The other value is what `send` returns where there is none.
         """
-        chosen: list[tuple[Work, int]] = []
-        octets = sum(work.message.size for work in self._answers.open.values())
-        while self._ready and len(chosen) < most:
-            work = self._making.renewed(self._ready[0])
+        delays: list[int] = []
+        octets = self._answers.octets
+        while len(delays) < min(most, len(self._ready)):
+            place = len(delays)
+            work = self._making.renewed(self._ready[place])
             if work is None:
-                self._ready.popleft()
+                del self._ready[place]
                 continue
-            self._ready[0] = work
-            if not connection.session.takes_whole(work.message):
-                return chosen, None
-            if octets and octets + work.message.size > MOST_OCTETS:
-                return chosen, SECOND
-            if delay := work.booking.ahead(clock.steady()):
-                return chosen, delay
-            granted, delay = work.booking.may_intend(clock.steady())
-            if not granted:
-                return chosen, delay
-            chosen.append((self._ready.popleft(), delay))
-            bookings.enter_context(work.booking)
+            self._ready[place] = work
             octets += work.message.size
-        return chosen, 0
+            now = clock.steady()
+            if octets > MOST_OCTETS or not session.takes_whole(work.message):
+                return delays, SECOND  # an answer ends that wait
+            if wait := self._dispatch.gate.held(now) or work.booking.ahead(now):
+                return delays, wait
+            granted, delay = work.booking.may_intend(now)
+            if not granted:
+                return delays, delay
+            bookings.enter_context(work.booking)
+            delays.append(delay)
+        return delays, 0
 
-    def _let_go(self, connection: Connection, work: Work, intent: Intent) -> None:
-        self._answers.open[intent.key] = work
-        if self._start(work.booking, intent, connection.flush):
-            connection.session.send(work.message)
-        else:
-            self._answers.settle([_unsent(work.message)])
+    def _let_go(self, connection: Connection, intents: list[Intent]) -> None:
+        """Send the messages of intents that hold, in time; those that stay behind are settled as unsent."""
+        gone = 0
+        try:
+            for intent in intents:
+                work = self._answers.open[intent.key]
+                if self._dispatch.stopped is not None:
+                    break
+                if not start(self._run, self._dispatch, work.booking, intent, connection.flush):
+                    break
+                connection.session.send(work.message)
+                gone += 1
+        finally:
+            connection.flush()
+            left = [self._answers.open[intent.key].message for intent in intents[gone:]]
+            self._answers.settle([_unsent(message) for message in left])
 
 
 def _unsent(message: Message) -> Settled:

@@ -34,12 +34,16 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """An attempt that has ended: the answer for the row's own address, what it means, what was recorded."""
+    """An attempt that has ended: the answer for the row's own address, what it means, what was recorded.
+
+    `started_at` is when its content started, monotonic ns, if it has.
+    """
 
     claim: Claim
     own: Answer
     verdict: Verdict
     result: Result
+    started_at: int | None
 
 
 def owed(message: Message, claim: Claim, run: Run) -> Message:

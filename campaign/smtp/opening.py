@@ -16,6 +16,7 @@ from campaign.smtp.auth import Login
 from campaign.smtp.events import Closed, Opened, StartTLS
 from campaign.smtp.extensions import Extensions
 from campaign.smtp.probe import Probe, Say
+from campaign.smtp.window import LEAST_TRANSACTIONS
 
 # Commands that go out together, or what has happened.
 Next = tuple[Say, ...] | StartTLS | Opened | Closed
@@ -55,6 +56,11 @@ class Opening:
         self._cleartext_login = cleartext_login
         self._helo = False
         self._responses: Iterator[bytes] = iter(())
+
+    @property
+    def probed(self) -> bool:
+        """Whether the server was asked for a window, by a mail transaction."""
+        return self._probe is not None
 
     def take(self, stage: Stage, reply: Reply, *, more_bytes: bool) -> Next:
         """Return the next step after the reply to the command of `stage`.
@@ -165,11 +171,15 @@ class Opening:
         """Open the session, and before that a window in it, if one is wanted."""
         if self._wanted == 1:
             return Opened(self.extensions)
-        if self.extensions.chunking and self.extensions.pipelining:
-            self._probe = Probe()
-            return self._probe.begin()
-        self.surprise = "the server does not offer CHUNKING and PIPELINING"
-        return Opened(self.extensions)
+        most = self.extensions.mail_max
+        if not (self.extensions.chunking and self.extensions.pipelining):
+            self.surprise = "the server does not offer CHUNKING and PIPELINING"
+            return Opened(self.extensions)
+        if most is not None and most < LEAST_TRANSACTIONS:
+            self.surprise = f"the server takes too few messages for a session (LIMITS MAILMAX={most})"
+            return Opened(self.extensions)
+        self._probe = Probe()
+        return self._probe.begin()
 
     def _probed(self, probe: Probe, stage: Stage, reply: Reply) -> Next:
         try:

@@ -95,8 +95,7 @@ class Session:
         self._to_write: deque[Step] = deque()
         self._unanswered: deque[Step] = deque([Step(Stage.GREETING, b"", last=True)])
         self._written = 0  # bytes given out
-        # Without a window two at most: one unanswered, one behind it.
-        self._transactions: deque[Transaction] = deque()
+        self._transactions: deque[Transaction] = deque()  # without a window two at most, one unanswered
         self._caution = 0  # messages that must be accepted before the session pipelines again
         self._rset_due = False
 
@@ -159,17 +158,19 @@ class Session:
     @property
     def room(self) -> int:
         """How many messages `send` takes now."""
-        open_ones = self._transactions
-        if not self.windowed or (open_ones and not open_ones[0].whole):
+        if not self.windowed or (self._transactions and not self._transactions[0].whole):
             return 0
-        if sum(one.message.size for one in open_ones) >= MOST_OCTETS:
-            return 0
-        return self._opening.window - len(open_ones)
+        return self._opening.window - len(self._transactions)
+
+    @property
+    def transactions(self) -> int:
+        """How many mail transactions were begun (RFC 9422 4.1): a probe is one too."""
+        return self.submitted + self._opening.probed
 
     def takes_whole(self, message: Message) -> bool:
-        """Whether `send` may carry this message: to one address, and without a line like a command."""
-        one = len(message.envelope.recipients) == 1
-        return one and self.extensions.rule_out(message) is None and not message.could_be_commands
+        """Whether `send` may carry this message: short, to one address, and without a line like a command."""
+        fits = len(message.envelope.recipients) == 1 and message.size <= MOST_OCTETS
+        return fits and self.extensions.rule_out(message) is None and not message.could_be_commands
 
     @property
     def idle(self) -> bool:

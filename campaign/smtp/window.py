@@ -17,7 +17,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 MOST_OCTETS = 1 << 20
-"""While so many octets of contents are unanswered, a window takes no further message."""
+"""So many octets of contents are unanswered in a window at most. A longer one gains nothing there."""
+
+LEAST_TRANSACTIONS = 3
+"""A server that takes fewer transactions for a session (RFC 9422) has no room for a probe and a window."""
 
 SURPRISES = range(500, 505)
 """Replies to BDAT that no server gives who has taken its octets, when it has taken the recipient."""

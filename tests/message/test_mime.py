@@ -115,7 +115,7 @@ def test_a_text_comes_out_as_it_went_in(text: str) -> None:
 
 
 _VERBS = st.sampled_from(
-    ["MAIL FROM:<x>", "mail", "DATA", "Send ", "Quit", "starttls", "xclient ", "Mailing"]
+    ["MAIL FROM:<x>", "mail", "DATA", "Send ", "Quit", "starttls", "xclient ", "Mailing", " RCPT", "\t "]
 )
 
 
@@ -124,6 +124,8 @@ _VERBS = st.sampled_from(
 @example("MAIL" + " x" * 36)
 @example("w" * 75 + "Data is soft-broken here")
 @example("DATA")
+@example("  MAIL FROM:<x>")
+@example(" " * 40 + "\t Data " + "x" * 29)
 def test_no_line_of_a_text_in_a_window_reads_like_a_command(text: str) -> None:
     encoding, octets = transfer.encode_text(text, hide_commands=True)
     checked(octets)

@@ -8,7 +8,7 @@ import pytest
 
 from campaign.campaignfile.models import RetryPolicy
 from campaign.delivery import Answer, EnhancedCode, Envelope, Fate, Message, Reply, Settled, Stage, Verdict
-from campaign.model import Status
+from campaign.model import SECOND, Status
 from campaign.sending.breaker import Breaker
 from campaign.sending.dispatch import Dispatch
 from campaign.sending.gate import Gate
@@ -50,6 +50,19 @@ def test_recipient_after_recipient_put_off_is_our_rate(dispatch: Dispatch) -> No
         random=Random(0),
     )
     assert (result.status, result.outcomes[0].charged, result.spared) == (Status.DEFERRED, False, True)
+
+
+def test_what_was_on_its_way_when_the_server_slowed_us_down_is_no_further_reason() -> None:
+    gate = Gate(LocalPace(()))
+    dispatch = Dispatch(Rows(), gate, RetryPolicy(), Breaker(None, None))
+    full, now = answer(452, (4, 3, 1), Stage.BODY), 10 * SECOND
+    for place in range(8):
+        dispatch.note(full, Verdict.THROTTLED, now + place, now, started_at=now - SECOND)
+    assert gate.held(now) == SECOND
+    dispatch.note(full, Verdict.THROTTLED, now + SECOND, now, started_at=now + SECOND - 1)
+    assert gate.held(now + SECOND) == 2 * SECOND
+    dispatch.note(full, Verdict.THROTTLED, now + 2 * SECOND, now)  # before its content could start
+    assert gate.held(now + 2 * SECOND) == 4 * SECOND
 
 
 def test_what_is_about_the_mailbox_is_never_our_rate(dispatch: Dispatch) -> None:

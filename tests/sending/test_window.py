@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import re
 import socket
+import sqlite3
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from campaign.campaignfile.load import load
+from campaign.delivery import Verdict
 from campaign.errors import UserError
 from campaign.ledger import Ledger
+from campaign.ledger.sqlite import opening
 from campaign.message.render import Renderer
 from campaign.message.tokens import Secrets
 from campaign.model import Recipient, Status
+from campaign.sending import lane
 from campaign.sending.account import scope_of
+from campaign.sending.connection import Connection
 from campaign.sending.dispatch import Ending
 from campaign.sending.sender import Sender
+from campaign.smtp import Event
+from campaign.smtp.window import MOST_OCTETS
 from tests.folder import write_campaign
 from tests.sending.heard import Heard
 
@@ -33,12 +40,13 @@ Answer = Callable[[int, str], str | None]
 class Moody:
     """A server on loopback with CHUNKING that does as it is told with each content."""
 
-    def __init__(self, answer: Answer, *, probe: bool = True) -> None:
+    def __init__(self, answer: Answer, *, probe: bool = True, most: int | None = None) -> None:
+        self.contents = 0
         self.delivered: list[str] = []
         self.sessions: list[list[str]] = []  # the command lines of each
         self._answer = answer
         self._probe = probe
-        self._contents = 0
+        self._limits = "" if most is None else f"250-LIMITS MAILMAX={most}\r\n"
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._serve)
@@ -68,7 +76,7 @@ class Moody:
             self.sessions[-1].append(command)
             verb = command.split()[0]
             if verb == "EHLO":
-                yield "250-moody.example\r\n250-PIPELINING\r\n250 CHUNKING"
+                yield f"250-moody.example\r\n250-PIPELINING\r\n{self._limits}250 CHUNKING"
             elif command == "RCPT TO:<>":
                 if not self._probe:
                     return
@@ -92,8 +100,8 @@ class Moody:
                 if not recipient:
                     yield "554 5.5.1 no valid recipients"
                     continue
-                self._contents += 1
-                said = self._answer(self._contents, recipient)
+                self.contents += 1
+                said = self._answer(self.contents, recipient)
                 if said is None:
                     return
                 if said.startswith("250"):
@@ -109,12 +117,22 @@ class Moody:
                 yield "250 Ok"
 
 
-def send(folder: Path, server: Moody, people: list[str], **smtp: int) -> tuple[Heard, dict[str, Status]]:
+def send(
+    folder: Path,
+    server: Moody,
+    people: list[str],
+    *,
+    ends: Ending = Ending.DONE,
+    changes: Mapping[str, Any] | None = None,
+    **smtp: int,
+) -> tuple[Heard, dict[str, Status]]:
     """Send to these people in a window of six; return what was told, and who stands where."""
     settings = {"host": "127.0.0.1", "port": server.port, "security": "none", "window": WINDOW, **smtp}
-    campaign = load(write_campaign(folder, stop_when={"refused": "100%"}, smtp=settings))
+    path = write_campaign(folder, stop_when={"refused": "100%"}, smtp=settings, **(changes or {}))
+    campaign = load(path)
     renderer = Renderer(campaign, COLUMNS, Secrets.placeholder())
-    ledger = Ledger.temporary(campaign.name)
+    ledger = Ledger.open(folder / "ledger.db", campaign.name)
+    ledger.register()
     try:
         enrolment = ledger.enrolment()
         rows = (Recipient(n, n + 1, one, one, "", {"email": one}) for n, one in enumerate(people, 1))
@@ -122,8 +140,8 @@ def send(folder: Path, server: Moody, people: list[str], **smtp: int) -> tuple[H
         enrolment.apply(time.time_ns())
         run, heard = ledger.start(scope_of(campaign), time.time_ns()), Heard()
         stop = Sender(campaign, renderer, run, lambda: None, heard).send()
-        assert stop.ending is Ending.DONE, stop
-        assert Counter(server.delivered).most_common(1)[0][1] == 1, "delivered twice"
+        assert stop.ending is ends, stop
+        assert len(server.delivered) == len(set(server.delivered)), "delivered twice"
         return heard, {entry.email: entry.status for entry in ledger.history.entries(time.time_ns())}
     finally:
         ledger.close()
@@ -201,6 +219,117 @@ def test_a_session_is_renewed_before_refusals_make_the_server_hang_up(tmp_path: 
     assert {statuses[one] for one in dead} == {Status.REFUSED}
     assert {statuses[one] for one in PEOPLE} == {Status.ACCEPTED}
     assert len(server.sessions) in (2, 3)
+
+
+LINE = "x" * 70 + "\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "copies", "smtp"),
+    [
+        (LINE * (MOST_OCTETS // 100), False, {}),
+        (LINE * (MOST_OCTETS // 70), False, {}),
+        ("Hi\n", True, {}),
+        ("Hi\n", False, {"messages_per_session": 5}),
+        ("Hi\n", False, {"messages_per_session": 1}),
+    ],
+    ids=["long", "longer than a window", "by DATA", "5 for a session", "1 for a session"],
+)
+def test_nothing_waits_while_nothing_is_unanswered(
+    text: str, copies: bool, smtp: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    idle: list[float] = []
+    step = Connection.step
+
+    def watched(connection: Connection, wait: float) -> list[Event]:
+        unused = connection.session.opened and connection.session.idle
+        events = step(connection, wait)
+        if unused and connection.session.idle and connection.session.closed is None and wait > 0.03:
+            idle.append(wait)
+        return events
+
+    monkeypatch.setattr(Connection, "step", watched)
+    (tmp_path / "body.txt").write_text(text)
+    copy = "{% if 'user7@' in email or 'user12@' in email %}copy-{{ email }}{% endif %}"
+    server = Moody(accepts)
+    _, statuses = send(tmp_path, server, PEOPLE[:14], changes={"cc": copy} if copies else {}, **smtp)
+    assert set(statuses.values()) == {Status.ACCEPTED}
+    assert idle == []
+
+
+def test_a_session_begins_no_more_transactions_than_the_server_takes(tmp_path: Path) -> None:
+    server = Moody(accepts, most=8)
+    heard, statuses = send(tmp_path, server, PEOPLE)
+    assert heard.windows == []
+    assert set(statuses.values()) == {Status.ACCEPTED}
+    begun = [sum(command.startswith("MAIL") for command in session) for session in server.sessions]
+    assert begun == [8, 8, 7]  # each with a probe
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_no_probe_where_a_session_takes_too_few_transactions(most: int, tmp_path: Path) -> None:
+    server = Moody(accepts, most=most)
+    heard, statuses = send(tmp_path, server, PEOPLE[:4])
+    assert heard.windows == [f"the server takes too few messages for a session (LIMITS MAILMAX={most})"]
+    assert set(statuses.values()) == {Status.ACCEPTED}
+    assert len(server.sessions) == 4 // most
+
+
+def test_a_server_that_is_full_for_a_moment_is_one_reason_to_wait(tmp_path: Path) -> None:
+    full: list[float] = []
+
+    def answer(number: int, recipient: str) -> str:
+        full[:] = full or [time.monotonic()]
+        return "452 4.3.1 full" if time.monotonic() < full[0] + 0.5 else "250 Ok"
+
+    server = Moody(answer)
+    heard, statuses = send(tmp_path, server, PEOPLE, changes={"retry": {"first_delay": "1s"}})
+    assert set(statuses.values()) == {Status.ACCEPTED}
+    throttled = [result for _, result in heard.attempts if result.verdict is Verdict.THROTTLED]
+    assert 0 < len(throttled) <= WINDOW  # what was on its way, and nothing behind it
+    assert heard.waits == []  # of five seconds or more
+
+
+def test_what_stops_the_run_stops_the_window_behind_it(tmp_path: Path) -> None:
+    def answer(number: int, recipient: str) -> str:
+        time.sleep(0.02)  # one answer after the other
+        return "550 5.7.1 spam"
+
+    server = Moody(answer)
+    _, statuses = send(tmp_path, server, PEOPLE, ends=Ending.PAUSED)
+    assert server.contents <= 2 + WINDOW  # what was on its way when the third one was read
+    assert set(statuses.values()) == {Status.REFUSED, Status.PENDING}
+
+
+def test_after_a_rest_a_message_goes_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane, "_RESTED", 0.05)
+    server = Moody(accepts)
+    _, statuses = send(tmp_path, server, PEOPLE[:5], changes={"rate": "5/second"})
+    assert set(statuses.values()) == {Status.ACCEPTED}
+    assert server.contents <= 1
+    assert sum(command == "DATA" for command in server.sessions[0]) >= 4
+
+
+def test_answers_are_waited_for_where_the_ledger_is_locked_too_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "BUSY_TIMEOUT", 0.5)
+    locks: list[sqlite3.Connection] = []
+
+    def answer(number: int, recipient: str) -> str:
+        if number == 8:
+            locks.append(sqlite3.connect(tmp_path / "ledger.db", check_same_thread=False))
+            locks[0].execute("BEGIN IMMEDIATE")
+            threading.Timer(2, locks[0].rollback).start()
+        time.sleep(0.05)
+        return "250 Ok"
+
+    server = Moody(answer)
+    _, statuses = send(tmp_path, server, PEOPLE, ends=Ending.PAUSED)
+    locks[0].close()
+    assert doubtful(statuses) == set()
+    accepted = {email for email, status in statuses.items() if status is Status.ACCEPTED}
+    assert accepted == set(server.delivered)
 
 
 @pytest.mark.parametrize("window", [0, 33, "many"])

@@ -17,6 +17,7 @@ from campaign.delivery import Answer, Envelope, Fate, Message, Reply, Settled, S
 from campaign.errors import ProtocolError
 from campaign.smtp import BodyDue, Closed, Event, Extensions, Login, Session, Timeouts
 from campaign.smtp.replies import ReplyParser
+from campaign.smtp.window import MOST_OCTETS
 from campaign.verdict import judge
 
 
@@ -416,6 +417,24 @@ def test_quit_waits_for_what_is_open() -> None:
     assert isinstance(settled, Settled)
     assert isinstance(closed, Closed)
     assert closed.stage is Stage.QUIT
+
+
+@pytest.mark.parametrize(
+    ("line", "whole"),
+    [
+        ("MAIL FROM:<x>", False),
+        ("  RCPT TO:<x>", False),
+        ("\tdata", False),
+        ("Quit", False),
+        ("Quitting", True),
+        ("x" * MOST_OCTETS, False),
+    ],
+)
+def test_what_goes_in_no_window(line: str, whole: bool) -> None:
+    envelope = Envelope("news@example.com", ("u1@example.test",))
+    content = f"Subject: long,\r\n so folded\r\n\r\nhello\r\n{line}\r\n".encode()
+    session = _opened("PIPELINING", "CHUNKING", window=8)
+    assert session.takes_whole(Message("1", 1, envelope, "<1@example.com>", (content,))) is whole
 
 
 def test_a_session_counts_and_remembers() -> None:
