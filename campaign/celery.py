@@ -21,11 +21,11 @@ from campaign.errors import UserError
 from campaign.ledger import Ledger
 from campaign.ledger.machines import State
 from campaign.ledger.protocols import Claim
-from campaign.sending.accounts import load_accounts
-from campaign.sending.bundle import read
-from campaign.sending.drain import drain as drained
-from campaign.sending.drain import machines_of
-from campaign.sending.equipment import answer_questions as answered
+from campaign.sending.workers.accounts import load_accounts
+from campaign.sending.workers.bundle import read
+from campaign.sending.workers.drain import drain as drained
+from campaign.sending.workers.drain import machines_of
+from campaign.sending.workers.equipment import answer_questions as answered
 
 try:
     from celery import Celery

@@ -20,7 +20,7 @@ def command(file: Path) -> int:
     from campaign.campaignfile.identity import identify
     from campaign.ledger import Ledger
     from campaign.ledger.machines import State
-    from campaign.sending.drain import machines_of
+    from campaign.sending.workers.drain import machines_of
     from campaign.wording import shown
 
     campaign = identify(file)

@@ -118,7 +118,7 @@ def watch(campaign: CampaignFile, output: Output, top_up: Callable[[], None]) ->
     from campaign.ledger import Ledger, Summary
     from campaign.ledger.machines import Standing, State
     from campaign.report import terminal
-    from campaign.sending.drain import machines_of
+    from campaign.sending.workers.drain import machines_of
 
     def look() -> tuple[Standing, Summary, int, float]:
         # How long it took is of this one alone: before it, the server may have been away.

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from campaign.campaignfile.location import Location
     from campaign.delivery import Result
     from campaign.ledger.protocols import Claim
-    from campaign.sending.accounts import Accounts
-    from campaign.sending.drain import Drained
+    from campaign.sending.workers.accounts import Accounts
+    from campaign.sending.workers.drain import Drained
 
 Returned = TypeVar("Returned")
 _AGAIN = 1.0  # seconds after which it is looked again, where others have all that is due
@@ -58,7 +58,7 @@ def command(
     Exit code 0 when nothing is left or the time of --drain is over, 5 where a campaign was stopped or
     paused, 6 if the server cannot be reached.
     """
-    from campaign.sending.accounts import load_accounts
+    from campaign.sending.workers.accounts import load_accounts
 
     if every == bool(files):
         raise UserError("name the campaigns' files, or --all with --ledger")
@@ -94,8 +94,8 @@ def _named(files: tuple[Path, ...]) -> Iterator[tuple[Location, str]]:
 
 def _sending(location: Location, accounts: Accounts) -> list[tuple[Location, str]]:
     from campaign.ledger import Ledger
-    from campaign.sending.drain import machines_of
-    from campaign.sending.equipment import answer_questions
+    from campaign.sending.workers.drain import machines_of
+    from campaign.sending.workers.equipment import answer_questions
 
     ledger = Ledger.open(location, "", create=False)
     try:
@@ -151,7 +151,7 @@ class _Worker:
     def _drain(self, location: Location, name: str) -> int:
         from campaign.cli.signals import interruptible
         from campaign.ledger import Ledger
-        from campaign.sending.drain import drain
+        from campaign.sending.workers.drain import drain
 
         self.sent, self.is_sending = 0, True
         left = None if self._until is None else max(0.0, self._until - time.monotonic())

@@ -18,7 +18,7 @@ def command(file: Path, as_json: bool) -> int:
     """Show the workers that send the campaign in FILE: host, process, last sign of life, rate."""
     from campaign.campaignfile.identity import identify
     from campaign.ledger import Ledger
-    from campaign.sending.drain import machines_of
+    from campaign.sending.workers.drain import machines_of
     from campaign.wording import counted
 
     campaign = identify(file)

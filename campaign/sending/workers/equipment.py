@@ -27,8 +27,8 @@ from campaign.ledger import Ledger, Scope
 from campaign.ledger.questions import Answer, Questions
 from campaign.message.dkim import load_signer
 from campaign.sending.account import scope_of
-from campaign.sending.accounts import Account, Accounts
-from campaign.sending.bundle import account_of
+from campaign.sending.workers.accounts import Account, Accounts
+from campaign.sending.workers.bundle import account_of
 
 PATIENCE = 15.0
 """Seconds for which answers are waited for: workers that systemd starts every ten seconds have theirs."""

@@ -18,10 +18,10 @@ from campaign.message.render import Renderer
 from campaign.message.tokens import Secrets
 from campaign.model import Recipient
 from campaign.recipients.list import Recipients
-from campaign.sending import bundle as bundles
-from campaign.sending.accounts import Accounts, load_accounts
-from campaign.sending.bundle import Packed, pack, read
-from campaign.sending.unpacking import SharedFiles, unpack
+from campaign.sending.workers import bundle as bundles
+from campaign.sending.workers.accounts import Accounts, load_accounts
+from campaign.sending.workers.bundle import Packed, pack, read
+from campaign.sending.workers.unpacking import SharedFiles, unpack
 from tests.folder import write_campaign
 
 LEDGER = b"the ledger's secret"

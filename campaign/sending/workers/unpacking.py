@@ -27,9 +27,9 @@ from campaign.message.render import Renderer
 from campaign.message.tokens import Secrets
 from campaign.model import Recipient
 from campaign.sending.account import scope_of, secrets_of
-from campaign.sending.accounts import Account, Accounts
-from campaign.sending.bundle import Bundle, token_of, too_large
 from campaign.sending.work import Renders
+from campaign.sending.workers.accounts import Account, Accounts
+from campaign.sending.workers.bundle import Bundle, token_of, too_large
 
 Blobs = Callable[[bytes], bytes | None]
 """Returns the content with this SHA-256."""

@@ -24,16 +24,16 @@ from campaign.ledger import Ledger
 from campaign.ledger.machines import Machines, State
 from campaign.ledger.protocols import WINDOW, Run
 from campaign.sending.account import login_of
-from campaign.sending.accounts import Accounts
 from campaign.sending.ahead import Ahead
 from campaign.sending.breaker import Breaker
-from campaign.sending.bundle import read
 from campaign.sending.dispatch import Ending, Stop
-from campaign.sending.equipment import answer_questions
 from campaign.sending.lease import leased
 from campaign.sending.sender import Listener, Sender
-from campaign.sending.unpacking import SharedFiles, Unpacked, unpack
 from campaign.sending.work import Renders
+from campaign.sending.workers.accounts import Accounts
+from campaign.sending.workers.bundle import read
+from campaign.sending.workers.equipment import answer_questions
+from campaign.sending.workers.unpacking import SharedFiles, Unpacked, unpack
 
 _LOOK = 1.0  # seconds between two looks at what others do
 _ENROLLING = 10.0  # seconds that `send` may take to let go of the campaign that it has begun

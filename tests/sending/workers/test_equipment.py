@@ -14,10 +14,10 @@ import yaml
 from campaign.campaignfile.load import load
 from campaign.campaignfile.models import CampaignFile
 from campaign.errors import UserError
-from campaign.sending import equipment
-from campaign.sending.accounts import load_accounts
-from campaign.sending.equipment import Needs, missing
 from campaign.sending.inquiries import inspect_workers
+from campaign.sending.workers import equipment
+from campaign.sending.workers.accounts import load_accounts
+from campaign.sending.workers.equipment import Needs, missing
 from tests.folder import write_campaign
 from tests.message.test_dkim import key_of, pem
 from tests.servers.postgresql import PostgreSQL
