@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from random import Random
+from types import FrameType
 
 import psycopg
 import pytest
@@ -365,3 +368,33 @@ def statuses_of(location: PostgresLocation) -> dict[str, int]:
     with psycopg.connect(location.address) as other:
         counts = other.execute("SELECT status, count(*) FROM campaign.messages GROUP BY status").fetchall()
         return {str(status): int(count) for status, count in counts}
+
+
+def test_what_interrupts_a_statement_is_heard(location: PostgresLocation) -> None:
+    """And the next one has an answer of its own: the connection is a new one."""
+
+    class Interrupt(KeyboardInterrupt):
+        pass
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise Interrupt
+
+    ends = Random(1)
+    database = Database.open(location, create=True)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for _ in range(400):
+            interrupted = False
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0.001 + 0.0025 * ends.random())
+                while True:
+                    database.together([("SELECT pg_sleep(0.002)", ()), ("SELECT 1", ())])
+            except Interrupt:
+                interrupted = True
+            assert interrupted
+            if database.is_closed:
+                database.reconnect()
+            assert database.together([("SELECT 2", ())]) == [[(2,)]]
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        database.close()

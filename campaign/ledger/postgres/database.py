@@ -167,12 +167,12 @@ class Database:
 
     def rows(self, statement: str, parameters: Parameters = ()) -> list[Row]:
         """Return every row of a query."""
-        with self.lock, self._translated():
+        with self._using():
             return self._execute(statement, parameters).fetchall()
 
     def row(self, statement: str, parameters: Parameters = ()) -> Row | None:
         """Return the first row of a query, or None."""
-        with self.lock, self._translated():
+        with self._using():
             return self._execute(statement, parameters).fetchone()
 
     def each(self, statement: str, parameters: Parameters = ()) -> Iterator[Row]:
@@ -181,12 +181,12 @@ class Database:
         They are of one moment, and the server keeps them until they were read.
         """
         name = f"each_{next(self._names)}"
-        with self.lock, self._translated():
+        with self._using():
             connected = self.connected
             self._execute(f"DECLARE {name} NO SCROLL CURSOR WITH HOLD FOR {statement}", parameters)
         try:
             while True:
-                with self.lock, self._translated():
+                with self._using():
                     some = self._execute(f"FETCH {_CHUNK} FROM {name}", ()).fetchall()
                 if not some:
                     return
@@ -198,12 +198,12 @@ class Database:
 
     def change(self, statement: str, parameters: Parameters = ()) -> int:
         """Execute a statement and return how many rows it changed."""
-        with self.lock, self._translated():
+        with self._using():
             return self._execute(statement, parameters).rowcount
 
     def change_many(self, statement: str, parameters: Iterable[Sequence[object]]) -> int:
         """Execute a statement for each of many parameter lists; return how many rows it changed."""
-        with self.lock, self._translated(), self._connection.cursor() as cursor:
+        with self._using(), self._connection.cursor() as cursor:
             cursor.executemany(statement, parameters)
             return max(0, cursor.rowcount)
 
@@ -214,7 +214,7 @@ class Database:
 
         `durable`: it survives a crash of the server; without, only the next durable commit makes it so.
         """
-        with self.lock, self._translated():
+        with self._using():
             # What stands before a pipeline's end is one transaction (libpq, "Pipeline Mode").
             with self._connection.pipeline():
                 if not durable:
@@ -225,8 +225,7 @@ class Database:
     def copy(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
         """Send rows to a COPY … FROM STDIN."""
         with (
-            self.lock,
-            self._translated(),
+            self._using(),
             self._connection.cursor() as cursor,
             cursor.copy(statement) as copy,
         ):
@@ -236,7 +235,7 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Commit what is changed within, or nothing of it. Raises LedgerFull, LedgerAway."""
-        with self.lock, self._translated(), self._connection.transaction():
+        with self._using(), self._connection.transaction():
             yield
 
     @contextmanager
@@ -276,25 +275,38 @@ class Database:
         return self._connection.execute(statement, parameters or None)
 
     @contextmanager
+    def _using(self) -> Iterator[None]:
+        """Let nobody else use the connection, and close it where that is interrupted."""
+        with self.lock:
+            try:
+                with self._translated():
+                    yield
+            except KeyboardInterrupt:
+                self._connection.close()  # answers are still due on it
+                raise
+
+    @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except errors.DeadlockDetected:
-            raise
-        except (errors.DiskFull, errors.IoError, errors.OutOfMemory) as error:
-            what = f"the ledger's server cannot write: {_words(error)}. Make room there, then send again"
-            raise LedgerFull(self.problem(what)) from error
-        except (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction) as error:
-            raise UserError(self.problem(f"the ledger cannot be written: {_words(error)}")) from error
-        except psycopg.OperationalError as error:
-            raise LedgerAway(
-                self.problem(f"the ledger's server cannot be reached: {_words(error)}")
-            ) from error
-        except psycopg.ProgrammingError as error:
-            if error.sqlstate is not None:
-                raise
-            # What libpq says of an address that it cannot read.
-            raise UserError(self.problem("this address of a PostgreSQL database cannot be read")) from None
+        except psycopg.Error as error:
+            raise self._meaning(error) from None
+
+    def _meaning(self, error: psycopg.Error) -> BaseException:
+        if (interrupt := _interrupt_behind(error)) is not None:
+            return interrupt
+        match error:
+            case errors.DiskFull() | errors.IoError() | errors.OutOfMemory():
+                what = f"the ledger's server cannot write: {_words(error)}. Make room there, then send again"
+                return LedgerFull(self.problem(what))
+            case errors.InsufficientPrivilege() | errors.ReadOnlySqlTransaction():
+                return UserError(self.problem(f"the ledger cannot be written: {_words(error)}"))
+            case psycopg.OperationalError() if not isinstance(error, errors.DeadlockDetected):
+                return LedgerAway(self.problem(f"the ledger's server cannot be reached: {_words(error)}"))
+            case psycopg.ProgrammingError(sqlstate=None):
+                # What libpq says of an address that it cannot read.
+                return UserError(self.problem("this address of a PostgreSQL database cannot be read"))
+        return error
 
     def secret(self) -> bytes:
         """Return the key of this ledger's HMACs."""
@@ -324,6 +336,12 @@ class Database:
     def problem(self, message: str) -> Problem:
         """Return a problem located at the ledger."""
         return Problem(message, str(self.location))
+
+
+def _interrupt_behind(error: BaseException) -> KeyboardInterrupt | None:
+    """Return the interrupt that psycopg was answering when it failed: the error would hide it."""
+    behind = error.__context__
+    return behind if behind is None or isinstance(behind, KeyboardInterrupt) else _interrupt_behind(behind)
 
 
 def _words(error: psycopg.Error) -> str:
