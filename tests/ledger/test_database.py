@@ -363,3 +363,17 @@ def test_a_ledger_of_version_1_opens(path: Path) -> None:
     }
     run.end(1_770_001_000 * SECOND)
     ledger.close()
+
+
+def test_what_interrupts_a_function_that_sql_has_called_is_heard(path: Path) -> None:
+    """Of a function that failed, SQLite tells no more than that."""
+
+    def interrupted(address: str) -> str:
+        signal.raise_signal(signal.SIGINT)
+        return address
+
+    database = Database.open(path, create=True)
+    database.add_function("interrupted", 1, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        database.row("SELECT interrupted('anna@example.com')")
+    database.close()

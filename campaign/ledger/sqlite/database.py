@@ -151,7 +151,7 @@ class Database:
     def add_function(self, name: str, arguments: int, function: Callable[..., str]) -> None:
         """Let statements call a Python function; the same arguments give the same value."""
         with self.lock:
-            self._connection.create_function(name, arguments, function, deterministic=True)
+            opening.add_function(self._connection, name, arguments, function)
 
     def change_many(self, statement: str, parameters: Iterable[Sequence[object]]) -> int:
         """Execute a statement for each of many parameter lists; return how many rows it changed."""

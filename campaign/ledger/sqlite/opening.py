@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,7 @@ from campaign.wording import shown
 BUSY_TIMEOUT = 30.0  # seconds to wait for another process's transaction
 # The page cache; the temporary tables of an enrolment are in a file beyond it.
 _CACHE = -2 * 1024  # KiB
+_interrupts: list[KeyboardInterrupt] = []  # that came in functions called by SQL, until they are raised
 
 
 def create(path: Path) -> None:
@@ -98,11 +100,29 @@ def set_up(connection: sqlite3.Connection) -> None:
     if secret is None or not isinstance(secret[0], bytes):
         raise sqlite3.DatabaseError("it has no secret")
     for name, function in functions(secret[0]).items():
-        connection.create_function(name, 1, function, deterministic=True)
+        add_function(connection, name, 1, function)
     connection.execute("PRAGMA foreign_keys = OFF")
     connection.execute("PRAGMA temp_store = FILE")
     connection.execute(f"PRAGMA temp.cache_size = {_CACHE}")
     connection.execute(f"PRAGMA cache_size = {_CACHE}")
+
+
+def add_function(
+    connection: sqlite3.Connection, name: str, arguments: int, function: Callable[..., str]
+) -> None:
+    """Let statements call a Python function; the same arguments give the same value.
+
+    Of an interrupt that comes while it runs, SQLite says only that a function failed: `Translated` raises it.
+    """
+
+    def call(*values: str) -> str:
+        try:
+            return function(*values)
+        except KeyboardInterrupt as interrupt:
+            _interrupts.append(interrupt)
+            raise
+
+    connection.create_function(name, arguments, call, deterministic=True)
 
 
 def prepare_to_write(connection: sqlite3.Connection) -> None:
@@ -165,6 +185,8 @@ class Translated:
     def tell(self, error: BaseException) -> None:
         """Raise what an error of SQLite means, if it is one."""
         if isinstance(error, sqlite3.DatabaseError):
+            if _interrupts:
+                raise _interrupts.pop() from None
             self._translate(error)
 
     def _translate(self, error: sqlite3.DatabaseError) -> None:
