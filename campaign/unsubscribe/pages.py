@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from html import escape
+
+_WEIGHT = re.compile(r"q\s*=\s*([01](?:\.[0-9]{0,3})?)", re.IGNORECASE)
 
 TEXTS: Mapping[str, Mapping[str, str]] = {
     "en": {
@@ -78,6 +81,16 @@ _STYLE = (
 )
 
 
+def _by_weight(accepted: str) -> list[str]:
+    """Return the languages of an Accept-Language, the heaviest first, without those of weight 0."""
+    found: list[tuple[float, str]] = []
+    for entry in accepted.split(","):
+        name, _, parameter = entry.partition(";")
+        weight = _WEIGHT.fullmatch(parameter.strip())
+        found.append((float(weight[1]) if weight is not None else 1.0, name.strip()))
+    return [name for weight, name in sorted(found, key=lambda one: -one[0]) if weight > 0]
+
+
 class Pages:
     """The pages of one campaign. `own` are its own texts by language."""
 
@@ -90,10 +103,12 @@ class Pages:
         self._mailto = mailto
 
     def language(self, *wanted: str) -> str:
-        """Return the first of the wanted languages that there is: `de`, `de-AT`, or an Accept-Language."""
+        """Return the first of the wanted languages that there is, "en" where there is none.
+
+        Each is one, `de` or `de-AT`, or an Accept-Language (RFC 9110, section 12.5.4).
+        """
         for text in wanted:
-            for entry in text.lower().replace("_", "-").split(","):
-                name = entry.partition(";")[0].strip()
+            for name in _by_weight(text.lower().replace("_", "-")):
                 for language in (name, name.partition("-")[0]):
                     if language in self._texts:
                         return language

@@ -203,8 +203,23 @@ def test_it_speaks_the_rows_language_or_the_browsers(file: Path) -> None:
     _, _, page = ask(app, "GET", f"/{TOKENS[ANNA]}", HTTP_ACCEPT_LANGUAGE="fr")
     assert '<html lang="de">' in page
     assert "Möchten Sie an <bdi>a•••@example.com</bdi>" in page
-    _, _, page = ask(app, "GET", f"/{TOKENS[BEN]}", HTTP_ACCEPT_LANGUAGE="tlh, fr-CH;q=0.9, en;q=0.8")
-    assert '<html lang="fr">' in page
+
+
+@pytest.mark.parametrize(
+    ("accepted", "language"),
+    [
+        ("tlh, fr-CH;q=0.9, en;q=0.8", "fr"),
+        ("en;q=0.5, de;q=0.9", "de"),
+        ("de;q=0, fr;q=0.1", "fr"),
+        ("fr ; q=0.2,de; Q=0.30", "de"),
+        ("es;q=much, de", "es"),
+        ("*", "en"),
+        ("", "en"),
+    ],
+)
+def test_the_browsers_languages_have_weights(file: Path, accepted: str, language: str) -> None:
+    _, _, page = ask(Application(file), "GET", f"/{TOKENS[BEN]}", HTTP_ACCEPT_LANGUAGE=accepted)
+    assert f'<html lang="{language}">' in page
 
 
 def test_its_words_can_be_replaced(file: Path) -> None:
