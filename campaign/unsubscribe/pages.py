@@ -105,7 +105,7 @@ class Pages:
     def language(self, *wanted: str) -> str:
         """Return the first of the wanted languages that there is, "en" where there is none.
 
-        Each is one, `de` or `de-AT`, or an Accept-Language (RFC 9110, section 12.5.4).
+        Each is one, `de` or `de-AT`, or an Accept-Language (RFC 9110, 12.5.4).
         """
         for text in wanted:
             for name in _by_weight(text.lower().replace("_", "-")):
