@@ -49,7 +49,7 @@ from campaign.smtp import Login
 from campaign.wording import counted
 
 if TYPE_CHECKING:  # loaded where workers send
-    from campaign.sending.workers.bundle import Packed
+    from campaign.sending.workers.packing import Packed
 
 _TEST_PATIENCE = 60.0  # seconds that who tests waits for the rate
 _SAID = 1000  # different replies that are kept for the summary
@@ -221,7 +221,7 @@ def _send(
     preparation = plan.preparation
     packed: Packed | None = None
     if machines is not None and plan.to_send:
-        from campaign.sending.workers.bundle import pack
+        from campaign.sending.workers.packing import pack
 
         recipients, rows = preparation.recipients, preparation.enrolment.to_send()
         packed = pack(campaign, preparation.renderer, recipients.columns, rows, secrets)

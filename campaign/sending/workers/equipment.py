@@ -25,7 +25,6 @@ from campaign.campaignfile.models import CampaignFile
 from campaign.errors import UserError
 from campaign.ledger import Ledger, Scope
 from campaign.ledger.questions import Answer, Questions
-from campaign.message.dkim import load_signer
 from campaign.sending.account import scope_of
 from campaign.sending.workers.accounts import Account, Accounts
 from campaign.sending.workers.bundle import account_of
@@ -131,6 +130,8 @@ def missing(needs: Needs, accounts: Accounts) -> Iterator[str]:
         if source is not None and (absent := source.absent()):
             yield absent
     if campaign.dkim is not None and needs.domain:
+        from campaign.message.dkim import load_signer
+
         dkim = campaign.dkim
         try:
             load_signer(dkim.domain, dkim.selector, dkim.key_file, dkim.algorithm)

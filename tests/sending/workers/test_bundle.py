@@ -18,9 +18,10 @@ from campaign.message.render import Renderer
 from campaign.message.tokens import Secrets
 from campaign.model import Recipient
 from campaign.recipients.list import Recipients
-from campaign.sending.workers import bundle as bundles
+from campaign.sending.workers import packing
 from campaign.sending.workers.accounts import Accounts, load_accounts
-from campaign.sending.workers.bundle import Packed, pack, read
+from campaign.sending.workers.bundle import read
+from campaign.sending.workers.packing import Packed, pack
 from campaign.sending.workers.unpacking import SharedFiles, unpack
 from tests.folder import write_campaign
 
@@ -180,7 +181,7 @@ def test_a_blob_that_is_not_what_it_is_called_is_refused(home: Path, tmp_path: P
 def test_large_attachments_are_read_from_a_folder_that_machines_share(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bundles, "MOST_ATTACHED", 30)
+    monkeypatch.setattr(packing, "MOST_ATTACHED", 30)
     write(home, attachments=["letters/{{ name }}.txt"], templates={"html": "plain.html.j2"})
     (home / "plain.html.j2").write_text("{{ greeting }} {{ unsubscribe.url }}")
     _, renderer, rows, one = packed(home)
