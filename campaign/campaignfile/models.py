@@ -87,12 +87,12 @@ class Utm(_Model):
     """Parameters that links to one's own sites get, so that their statistics know the campaign."""
 
     domains: Texts = _about("The domains whose links get them, such as example.com.", min_length=1)
-    source: str | None = _about("utm_source, a template.", default=None)
-    medium: str | None = _about("utm_medium, a template.", default=None)
-    campaign: str | None = _about("utm_campaign, a template.", default=None)
-    term: str | None = _about("utm_term, a template.", default=None)
-    content: str | None = _about("utm_content, a template.", default=None)
-    id: str | None = _about("utm_id, a template.", default=None)
+    utm_source: str | None = _about("Its value, a template.", default=None)
+    utm_medium: str | None = _about("Its value, a template.", default=None)
+    utm_campaign: str | None = _about("Its value, a template.", default=None)
+    utm_term: str | None = _about("Its value, a template.", default=None)
+    utm_content: str | None = _about("Its value, a template.", default=None)
+    utm_id: str | None = _about("Its value, a template.", default=None)
 
 
 class UnsubscribeTexts(_Model):

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from campaign.campaignfile.each import Each
     from campaign.campaignfile.models import CampaignFile
 
-UTM = ("source", "medium", "campaign", "term", "content", "id")
-"""The keys of `utm` that are parameters of links, without their `utm_`."""
+UTM = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "utm_id")
+"""The keys of `utm` that are parameters of links."""
 
 BODIES = ("text", "markdown", "html", "mjml")
 """The keys of `templates` that name a body."""

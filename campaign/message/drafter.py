@@ -147,7 +147,7 @@ class Drafter:
         """Return what is put into a row's page."""
         if not self._adds:
             return _NO_EXTRAS
-        utm = {f"utm_{name}": text.render(context).strip() for name, text in self._utm.items()}
+        utm = {name: text.render(context).strip() for name, text in self._utm.items()}
         return Extras(self._preheader.render(context), utm, self._url.render(context).strip())
 
     def _unknown(self, images: Sequence[mime.File]) -> list[mime.File]:

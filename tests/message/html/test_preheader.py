@@ -136,7 +136,7 @@ def test_both_in_a_message(tmp_path: Path) -> None:
         {"list.csv": "email,name\nann@example.net,Ann\n", "body.html": html},
         templates={"html": "body.html"},
         preheader="For {{ name }} & <you>",
-        utm={"domains": ["example.com"], "source": "news", "content": "{{ name }}"},
+        utm={"domains": ["example.com"], "utm_source": "news", "utm_content": "{{ name }}"},
         unsubscribe={"url": "https://example.com/u/{{ bounce.token }}"},
     )
     recipients, renderer = compiled(file)
@@ -154,9 +154,9 @@ def test_both_in_a_message(tmp_path: Path) -> None:
     ("changes", "said"),
     [
         ({"preheader": "Hi"}, "preheader: needs an HTML part, and there is none"),
-        ({"utm": {"domains": "example.com", "source": "a"}}, "utm: needs an HTML part"),
+        ({"utm": {"domains": "example.com", "utm_source": "a"}}, "utm: needs an HTML part"),
         ({"utm": {"domains": "example.com"}}, "utm: names no parameter"),
-        ({"utm": {"source": "a"}}, "utm.domains"),
+        ({"utm": {"utm_source": "a"}}, "utm.domains"),
         ({"preheader": "{{ nobody }}", "templates": {"html": "body.html"}}, "'nobody' is not defined"),
     ],
 )
