@@ -203,7 +203,10 @@ def _subject_and_bodies(values: Values) -> Found:
                 yield (key,), "needs an HTML part, and there is none: add html, markdown or mjml"
     utm = values.get("utm")
     if isinstance(utm, dict) and not utm.keys() - {"domains"}:
-        yield ("utm",), "names no parameter: add utm_source, utm_medium, utm_campaign, utm_term, utm_content or utm_id"
+        yield (
+            ("utm",),
+            "names no parameter: add utm_source, utm_medium or another of `campaign guide campaign-file`",
+        )
     if bodies.get("mjml") and bodies.get("html"):
         yield ("templates", "html"), "the HTML part is made from mjml; keep one of the two"
 
