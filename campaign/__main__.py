@@ -1,7 +1,25 @@
-"""`python -m campaign`."""
+"""The process: `campaign`, and `python -m campaign`.
 
+From its first moment to its last, a signal leads to an exit code, and not to a traceback or a silent death.
+"""
+
+import signal
 import sys
 
-from campaign.cli import main
+_NUMBERS = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
-sys.exit(main())
+
+def main() -> int:
+    """Run the command that the arguments name, and return the exit code of the process."""
+    if sys.platform != "win32":  # until the program is loaded, and lets them through
+        signal.pthread_sigmask(signal.SIG_BLOCK, _NUMBERS)
+    from campaign.cli import main as run
+
+    code = run()
+    for number in _NUMBERS:  # Python drops our handlers some time before the process has ended
+        signal.signal(number, signal.SIG_IGN)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

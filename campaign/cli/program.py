@@ -24,7 +24,7 @@ from campaign.cli.codes import BUG, DISCONNECTED, HELD, INTERRUPTED, OK, TRY_AGA
 from campaign.cli.following import ALL, FOLLOWING
 from campaign.cli.groups import WholeLines
 from campaign.cli.output import echo, echo_error, say, silence
-from campaign.cli.signals import end_by_signals
+from campaign.cli.signals import end_by_signals, heard
 from campaign.errors import BrokenOff, ConnectFailed, LeaseHeld, LeaseLost, UserError
 
 _COLLECTED_AFTER = 100_000  # objects
@@ -100,7 +100,10 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit code (README has the table)."""
-    code = _run(arguments)
+    try:
+        code = _run(arguments)
+    except KeyboardInterrupt:  # another signal, while the words of an end were written
+        code = INTERRUPTED
     given = sys.argv[1:] if arguments is None else arguments
     # By any other code a mail server would take the mail for undeliverable, and it would be lost.
     return TRY_AGAIN if code != OK and given[:1] == ["bounces"] and "-" in given else code
@@ -109,9 +112,6 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(arguments: list[str] | None) -> int:
     # While modules are loaded, a collection finds nothing: it took a twentieth of the time of `check`.
     gc.set_threshold(_COLLECTED_AFTER)
-    # SIGTERM and SIGHUP end a command as Ctrl-C does: what is open is closed, and the exit code is 130.
-    with contextlib.suppress(ValueError):  # not in the main thread
-        end_by_signals()
     if sys.stdin is None:  # it was closed before we began
         sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115
     for name in ("stdout", "stderr"):
@@ -121,7 +121,11 @@ def _run(arguments: list[str] | None) -> int:
         elif isinstance(stream, io.TextIOWrapper):  # names are in any script, terminals are not
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = cli.main(arguments, prog_name="campaign", standalone_mode=False)
+        # SIGTERM and SIGHUP end a command as Ctrl-C does: what is open is closed, and the exit code is 130.
+        with contextlib.suppress(ValueError):  # not in the main thread
+            end_by_signals()
+        with heard():
+            code = cli.main(arguments, prog_name="campaign", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except click.exceptions.Exit as done:

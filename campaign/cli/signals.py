@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import _thread
+import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from campaign.cli.output import echo
+from campaign.errors import interrupt_behind
 
 if TYPE_CHECKING:
     from campaign.sending.job import Interruptible
@@ -45,6 +47,19 @@ def end_by_signals() -> None:
     if sys.unraisablehook is not _swallowed:
         global _hook
         _hook, sys.unraisablehook = sys.unraisablehook, _swallowed
+    if sys.platform != "win32":  # `__main__` has kept them back
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT, *ending_signals()])
+
+
+@contextmanager
+def heard() -> Iterator[None]:
+    """Raise the interrupt behind an error: what it left half done (an import, an answer) is no fault."""
+    try:
+        yield
+    except Exception as error:
+        if (interrupt := interrupt_behind(error)) is not None:
+            raise interrupt from None
+        raise
 
 
 def _raise(number: int, frame: FrameType | None) -> None:
@@ -70,6 +85,15 @@ def _send_again(number: int) -> None:
         signal.pthread_kill(threading.main_thread().ident or 0, number)
 
 
+def _say(words: str) -> None:
+    """Write to stderr from a signal's handler."""
+    try:
+        echo(words, err=True)
+    except RuntimeError:  # this thread was writing there, and Python does not let it begin again
+        with suppress(OSError):
+            os.write(sys.stderr.fileno(), f"{words}\n".encode())
+
+
 @contextmanager
 def interruptible(run: Interruptible) -> Iterator[None]:
     """Turn signals into `interrupt` while the context is open.
@@ -84,7 +108,7 @@ def interruptible(run: Interruptible) -> Iterator[None]:
         asked += 1
         run.interrupt(at_once=asked > 1)
         if asked == 1:
-            echo("\nstopping; waiting for the answers that are due (again: at once)", err=True)
+            _say("\nstopping; waiting for the answers that are due (again: at once)")
 
     def restore() -> None:
         for number, handler in before.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -79,3 +80,102 @@ def test_a_second_signal_just_behind_a_run_does_not_keep_the_counts_back(tmp_pat
         check=False,
     )
     assert done.stdout == "the counts [False]\nended\n"
+
+
+# What `campaign guide` imports: click before there is a command, difflib within it.
+_WHILE_LOADING = """
+import os, signal, sys
+sys.addaudithook(lambda what, of: what == "import" and of[0] == "click" and os.kill(os.getpid(), {number}))
+"""
+_WHILE_PYTHON_ENDS = """
+import os
+class Last:
+    def __del__(self, kill=os.kill, pid=os.getpid()):
+        kill(pid, {number})
+last = Last()
+"""
+# As where an import is broken off, and what it has left is used by whoever cleans up.
+_WITH_ANOTHER_ERROR = """
+import os, sys
+def struck(what, of):
+    if what == "import" and of[0] == "difflib":
+        try:
+            os.kill(os.getpid(), {number})
+            for _ in range(100_000): pass
+        except KeyboardInterrupt:
+            raise AttributeError("partially initialized module")
+sys.addaudithook(struck)
+"""
+_WHILE_IT_IS_TOLD = """
+import os, sys
+sys.addaudithook(
+    lambda what, of: what == "import" and of[0] == "difflib" and os.kill(os.getpid(), {number})
+)
+class Struck:
+    def write(self, words):
+        os.kill(os.getpid(), {number})
+    def flush(self):
+        pass
+sys.stderr = Struck()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    ("struck", "code", "said"),
+    [
+        (_WHILE_LOADING, 130, b"interrupted\n"),
+        (_WITH_ANOTHER_ERROR, 130, b"interrupted\n"),
+        (_WHILE_IT_IS_TOLD, 130, b""),
+        (_WHILE_PYTHON_ENDS, 0, b""),
+    ],
+    ids=["while it is loaded", "with another error", "while the first is told of", "while Python ends"],
+)
+def test_a_command_ends_with_an_exit_code(
+    tmp_path: Path, number: signal.Signals, struck: str, code: int, said: bytes
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(struck.format(number=int(number)))
+    done = subprocess.run(
+        [sys.executable, "-m", "campaign", "guide"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (code, said)
+
+
+_WHILE_IT_WRITES = """
+import os, signal, sys, threading, time
+from campaign.cli.signals import end_by_signals, interruptible
+class Run:
+    def interrupt(self, *, at_once=False):
+        print("interrupted", flush=True)
+def read():
+    time.sleep(0.3)
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.3)
+    while os.read(ours, 65536): pass
+end_by_signals()
+ours, theirs = os.pipe()
+os.dup2(theirs, 2)
+threading.Thread(target=read, daemon=True).start()
+with interruptible(Run()):
+    print("x" * 500_000, file=sys.stderr, flush=True)
+print("written")
+"""
+
+
+def test_a_run_is_interrupted_while_it_waits_for_a_slow_terminal(tmp_path: Path) -> None:
+    """Python refuses to write to a stream from a handler that came while the same thread was writing."""
+    (tmp_path / "pressed.py").write_text(_WHILE_IT_WRITES)
+    done = subprocess.run(
+        [sys.executable, "-m", "pressed"],
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "interrupted\nwritten\n"

@@ -106,6 +106,9 @@ class ForkServer:
                 answer = receive(self._control)
             except OSError as error:
                 raise ServerGone(str(error)) from None
+            except BaseException:  # an interrupt: whoever asks next would get the answer that is still due
+                self._control.close()
+                raise
         if answer is None:
             raise ServerGone("the process that starts workers has ended")
         return answer[0]

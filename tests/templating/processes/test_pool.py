@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -231,6 +232,21 @@ class TestForkServer:
     def test_one_that_is_killed_after_the_fork_server_was(self, pool: Pool, tmp_path: Path) -> None:
         os.kill(int(str(pool.ask(("parent", 0)).head)), signal.SIGKILL)
         assert pool.ask(("kill once", str(tmp_path / "mark"))).head == "lived"
+
+    def test_after_an_interrupt_nobody_gets_the_answer_that_was_due(self) -> None:
+        server = starting.ForkServer()
+        worker = server.fork([])
+        pid = int(subprocess.check_output(["ps", "-o", "ppid=", "-p", str(worker.pid)]))
+        os.kill(pid, signal.SIGSTOP)
+        main = threading.main_thread().ident or 0
+        threading.Timer(0.3, signal.pthread_kill, (main, signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            server.fork([])
+        os.kill(pid, signal.SIGCONT)
+        with pytest.raises(starting.ServerGone):
+            worker.look()
+        worker.let_go()
+        server.close()
 
 
 @pytest.mark.usefixtures("both")
