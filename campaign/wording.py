@@ -42,6 +42,13 @@ def visible_json(text: str) -> str:
     return _STEERING_IN_TEXT.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
+def shortened(text: str, most: int) -> str:
+    """Return a text that has more than `most` characters without its middle; the place and row stay."""
+    if len(text) <= most:
+        return text
+    return f"{text[: most * 3 // 4]} […] {text[-most // 4 :]}"
+
+
 def size(octets: int) -> str:
     """Return `812 bytes`, `34.2 kB`, `1.3 MB` or `100.0 GB`."""
     if octets < 1000:

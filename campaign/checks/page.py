@@ -14,6 +14,8 @@ from enum import Enum
 from functools import cached_property, lru_cache
 from html import unescape
 
+from campaign.message.html.stylesheet import is_for_screens
+
 # Classes and not (?i): the search for `<` is fast only where no case is ignored.
 _APART = re.compile(
     r"<(?:!(--)|([sS][tT][yY][lL][eE])(?:\s[^>]*)?>"
@@ -72,6 +74,12 @@ class Link:
         return _shown_inside(self.inside)
 
 
+@lru_cache(maxsize=64)
+def _sheet(written: str, text: str) -> str:
+    media = tag(written).attributes.get("media", "")
+    return text if is_for_screens(media) else f"@media {media}{{{text}}}"
+
+
 class Page:
     """One HTML part. `html` is the whole of it."""
 
@@ -79,8 +87,11 @@ class Page:
         self.html = html
 
     @cached_property
-    def _parted(self) -> tuple[str, tuple[str, ...]]:
-        """Return `body` and `styles`, in time that grows with the length of the page and no faster."""
+    def _parted(self) -> tuple[str, tuple[tuple[str, str], ...]]:
+        """Return `body`, and the tag and the text of each style element.
+
+        In time that grows with the length of the page and no faster.
+        """
         html, at = self.html, 0
         shown, styles = [], []
         endless: set[int] = set()  # kinds that begin, and never end
@@ -94,10 +105,10 @@ class Page:
                 continue
             shown.append(html[at : begin.start()])
             if kind - 1 == _STYLE:
-                styles.append(html[begin.end() : end.start()])
+                styles.append((begin[0], html[begin.end() : end.start()]))
             at = end.end()
             begin = _APART.search(html, at)
-        return "".join([*shown, html[at:]]), tuple(filter(None, styles))
+        return "".join([*shown, html[at:]]), tuple(style for style in styles if style[1])
 
     @property
     def body(self) -> str:
@@ -107,7 +118,12 @@ class Page:
     @property
     def styles(self) -> tuple[str, ...]:
         """What the style elements hold."""
-        return self._parted[1]
+        return tuple(text for _, text in self._parted[1])
+
+    @cached_property
+    def sheets(self) -> tuple[str, ...]:
+        """The same as style sheets alone: what `media` says of an element stands around it as `@media`."""
+        return tuple(_sheet(written, text) for written, text in self._parted[1])
 
     @cached_property
     def pieces(self) -> list[str]:

@@ -22,7 +22,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from campaign.errors import Problem, Severity
-from campaign.wording import visible_json, visible_text
+from campaign.wording import shortened, visible_json, visible_text
+
+_LONGEST = 2000  # characters of a problem
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -186,8 +188,9 @@ class Output:
 
 
 def say(problem: Problem) -> None:
-    """Write a problem to stderr."""
-    echo(f"error: {problem}" if problem.severity is Severity.ERROR else str(problem), err=True)
+    """Write a problem to stderr; of a very long one, such as one that quotes a whole cell, both ends."""
+    text = shortened(str(problem), _LONGEST)
+    echo(f"error: {text}" if problem.severity is Severity.ERROR else text, err=True)
 
 
 def _bar(doing: str, of: int, paced: bool) -> tqdm[Any]:

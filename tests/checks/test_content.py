@@ -224,4 +224,6 @@ def test_a_comment_that_swallows_rules(said: Said) -> None:
         "body.html:3: warning: `{#` begins a comment of Jinja2, which swallows 3 lines of CSS; write a blank"
         " between: { #top"
     ]
+    (only,) = said("comments", html="<style>@media screen{#top{color:red}} /* #} */</style><p>")
+    assert "swallows 1 line of CSS" in only
     assert said("comments", html="<style>p{}{# .old{color:red} #}</style>{#a{b}#}<p>") == []

@@ -55,6 +55,16 @@ def test_a_selector_with_something_above(said: Said, above: str, times: int) -> 
     assert len(said("media", html=html)) == times
 
 
+@pytest.mark.parametrize(
+    ("media", "times"),
+    [("(max-width:480px)", 1), ("only screen and (max-width:480px)", 1), ("print", 0), ("screen", 0)],
+)
+def test_the_media_of_a_style_element_is_a_condition_too(said: Said, media: str, times: int) -> None:
+    style = f'<style media="{media}">.m{{display:block}}</style>'
+    html = f'<style>.m{{display:none}}</style>{style}<p class="m">Hi'
+    assert len(said("media", html=html)) == times
+
+
 def test_a_rule_for_print_is_not_looked_at(said: Said) -> None:
     html = "<style>.m{display:block}@media print{.m{display:none}}</style><p class='m'>Hi"
     assert said("media", html=html) == []

@@ -241,3 +241,14 @@ def test_check_sees_every_row_and_send_the_first_ones(campaign_for: Folders, pos
     assert "shows {{" not in folder.run("send", "campaign.yaml", "--dry-run").stderr
     folder.list(["first@example.test,{{ who }}", *rows])
     assert "shows {{" in folder.run("send", "campaign.yaml", "--dry-run").stderr
+
+
+def test_a_problem_that_quotes_a_long_cell_is_shortened(run: Run) -> None:
+    """Its place and the row stay."""
+    Path("list.csv").write_text(f"email,city\nann@example.com,{'x' * 100_000}\n")
+    text = Path("campaign.yaml").read_text()
+    Path("campaign.yaml").write_text(text + 'attachments: ["{{ city }}.pdf"]\n')
+    said = run("check", "campaign.yaml", code=2)
+    assert len(said) < 3000
+    assert said.startswith("error: campaign.yaml:")
+    assert "(row 1, line 2 of the list)" in said

@@ -12,6 +12,7 @@ from campaign.checks.checked import Surveyed
 from campaign.checks.found import Found
 from campaign.checks.rule import Rule
 from campaign.errors import Problem
+from campaign.wording import counted
 
 _SWALLOWED = re.compile(r"\{(#[\w-]+)[\s,.>:\w#-]*\{.*?#\}", re.DOTALL)
 
@@ -26,6 +27,6 @@ class Check(Rule):
                 start = source.rfind("<style", 0, match.start())
                 if name.endswith(".css") or start > source.rfind("</style", 0, match.start()):
                     place = self.checked.sources.at(name, match.start())
-                    lines = match[0].count("\n") + 1
-                    what = f"`{{#` begins a comment of Jinja2, which swallows {lines} lines of CSS"
+                    lines = counted(match[0].count("\n") + 1, "line")
+                    what = f"`{{#` begins a comment of Jinja2, which swallows {lines} of CSS"
                     yield self.at(place, f"{what}; write a blank between: {{ {match[1]}")

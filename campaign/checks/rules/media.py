@@ -2,8 +2,9 @@
 
 A style attribute wins over every selector (CSS Cascading 6.4), and the inliner has put the rules from
 outside `@media` there: with `.m{display:none}` and `@media (max-width:480px){.m{display:block}}`, the
-element stays hidden. `!important` in the rule under `@media` wins. A rule for print is not looked at, and
-neither is one for an element in a state, such as `:hover`.
+element stays hidden. `!important` in the rule under `@media` wins. What `<style media="…">` says is such a
+condition too. A rule for print is not looked at, and neither is one for an element in a state, such as
+`:hover`.
 """
 
 from __future__ import annotations
@@ -78,9 +79,9 @@ class Check(Rule):
 
     def see(self, recipient: Recipient, message: Seen) -> Iterator[Finding]:
         page = message.page
-        if page is None or "@media" not in "".join(page.styles):
+        if page is None or "@media" not in "".join(page.sheets):
             return
-        sheet = _read(page.styles)
+        sheet = _read(page.sheets)
         if not sheet.wanted:
             return
         beaten: dict[_Wanted, None] = {}

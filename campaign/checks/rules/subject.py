@@ -35,7 +35,8 @@ class Check(Rule):
         if not subject:
             yield self.find(self.at(place, "the subject is blank"))
         elif len(subject) > LONGEST:
-            what = f"the subject is longer than {LONGEST} characters, and what follows is cut: {subject!r}"
+            shown = f"{subject[:LONGEST]}…"
+            what = f"the subject is longer than {LONGEST} characters, and what follows is cut: {shown!r}"
             yield self.find(self.at(place, what, Severity.NOTE, same="long"))
         if subject.isupper() and sum(map(str.isalpha, subject)) >= _FEW:
             what = f"the subject is all in capitals, as spam's is: {subject[:LONGEST]!r}"

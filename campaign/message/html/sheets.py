@@ -50,7 +50,7 @@ class Sheets:
         local = [one for one in sheet.imports if is_local(one.address)]
         if not local:
             return text
-        # CSS Cascade 5, 2: an @import holds only in front of all rules.
+        # Every @import stands in front of all rules.
         first = [sheet.text[one.start : one.end] for one in sheet.imports if one not in local]
         rest = sheet.text[max(one.end for one in sheet.imports) :]
         return "".join([*first, *(self._imported(one, folders, within) for one in local), rest])

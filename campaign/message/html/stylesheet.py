@@ -97,12 +97,16 @@ def read_sheet(text: str) -> Sheet:
     nodes = tinycss2.parse_stylesheet(text)
     begin = _places(text, nodes)
     rules, imports = [], []
+    at_head = True  # CSS Cascade 5, 2: behind any other rule, an @import is not valid
     for node, start, end in zip(nodes, begin, [*begin, len(text)][1:], strict=True):
         if isinstance(node, QualifiedRule):
+            at_head = False
             rule = _rule(node, start, end)
             if rule is not None:
                 rules.append(rule)
-        elif isinstance(node, AtRule) and node.lower_at_keyword == "import" and not rules:
+        elif isinstance(node, AtRule) and node.lower_at_keyword != "import":
+            at_head = at_head and node.lower_at_keyword == "charset"
+        elif isinstance(node, AtRule) and at_head:
             found = _import(node, start, end)
             if found is not None:
                 imports.append(found)

@@ -291,6 +291,16 @@ class TestFiles:
         assert of(out) == "color:green;margin:1px;last:1"
         assert re.sub(r"\s", "", styles(out)[0]) == "<style>@mediaprint{p{display:none}}</style>"
 
+    @pytest.mark.parametrize(
+        "before",
+        ["@media (min-width:1px){p{a:b}}", "a:hover{a:b}", "@font-face{font-family:x}", "p:first-line{a:b}"],
+    )
+    def test_an_import_behind_other_rules_takes_none_of_them_away(self, before: str) -> None:
+        """Browsers skip it; what stands above it holds."""
+        out = inline(f"<style>{before}@import 'css/base.css';p{{last:1}}</style><p>a")
+        assert of(out) == "last:1"
+        assert before in styles(out)[0]
+
     def test_a_remote_import_stays_in_front(self) -> None:
         out = inline("<link rel=stylesheet href='css/remote.css?v=2'><p>a")
         assert of(out) == "margin:1px;color:green;x:y"
