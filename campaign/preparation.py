@@ -219,10 +219,17 @@ def _told(bad: Tally, recipients: Recipients) -> list[Problem]:
     return list(_columns_once(told, recipients))
 
 
+def wrong_in_list(campaign: CampaignFile, progress: Progress) -> list[Problem]:
+    """Return what is wrong with a campaign's list and its rows, whatever the templates say."""
+    problems: list[Problem] = []
+    recipients = Recipients(campaign, problems)
+    return [*_columns_once(problems, recipients), *_bad_rows(recipients, progress)]
+
+
 def _bad_rows(recipients: Recipients, progress: Progress) -> list[Problem]:
     """Return what is wrong with the rows, where the templates cannot be rendered."""
     bad = Tally()
-    for count, row in enumerate(recipients if recipients.is_readable else ()):
+    for count, row in enumerate(recipients if recipients.is_readable else recipients.misshapen()):
         if count % 500 == 0:
             progress("reading", recipients.position, recipients.size)
         if isinstance(row, BadRow):

@@ -21,14 +21,26 @@ from campaign.campaignfile.keys import meant_key, unknown_key
 from campaign.campaignfile.models import CampaignFile, Smtp
 from campaign.campaignfile.octets import read_file
 from campaign.campaignfile.readers import absent, is_folder
+from campaign.campaignfile.remainder import without
 from campaign.campaignfile.yamlmarks import MAX_BYTES, Document, Places, dotted, read
 from campaign.campaignfile.yamlmarks import Path as ValuePath
 from campaign.errors import Problem, UserError
 from campaign.wording import shown
 
 
+class Unsound(UserError):
+    """What is wrong with a campaign file. `rest` is the campaign without that, to be judged too."""
+
+    def __init__(self, *problems: Problem, rest: CampaignFile | None) -> None:
+        super().__init__(*problems)
+        self.rest = rest
+
+
 def load(file: Path) -> CampaignFile:
-    """Read a campaign file. Raises UserError with every problem in it, in the order of its lines."""
+    """Read a campaign file. Raises Unsound with every problem in it, in the order of its lines.
+
+    Raises UserError if it is no YAML, or cannot be read.
+    """
     file = file.absolute()
     document = read(file)
     values = document.mapping("a campaign file begins with keys such as `name:` and `recipients:`")
@@ -42,29 +54,46 @@ def load(file: Path) -> CampaignFile:
         values["smtp"] = Smtp(host="localhost")  # its problems are known; the rest is read all the same
     problems += _consistency(values, document, shared)
     campaign = None
+    meant: set[str] = set()
     try:
         campaign = _validate(values, file, shared)
     except _Invalid as invalid:
+        meant = invalid.meant
         problems += invalid.problems(document, shared)
         # `subjet:` is one mistake, and not two.
         problems = [
-            one
-            for one in problems
-            if one.path not in invalid.meant or not one.message.startswith("is missing")
+            one for one in problems if one.path not in meant or not one.message.startswith("is missing")
         ]
     if problems or campaign is None:
         first = shown(file)
-        raise UserError(
+        rest = _rest(values, {*meant, *(problem.path for problem in problems)}, file, shared)
+        raise Unsound(
             *sorted(
                 dict.fromkeys(problems), key=lambda p: (p.file != first, p.line or 0, p.column or 0, p.path)
-            )
+            ),
+            rest=_placed(rest, Places(document, shared)) if rest is not None else None,
         )
-    places = Places(document, shared)
+    return _placed(campaign, Places(document, shared))
+
+
+def _placed(campaign: CampaignFile, places: Places) -> CampaignFile:
+    """Let a campaign and its parts know where they stand."""
     campaign._places = campaign.smtp._places = places
     for part in (campaign.unsubscribe, campaign.bounces.imap):
         if part is not None:
             part._places = places
     return campaign
+
+
+def _rest(
+    values: dict[str, Any], wrong: set[str], file: Path, shared: Document | None
+) -> CampaignFile | None:
+    """Return the campaign without its wrong keys, None if nothing can be said of that."""
+    kept = without(values, wrong)
+    try:
+        return _validate(kept, file, shared) if kept is not None else None
+    except _Invalid:
+        return None
 
 
 def _shared(path: str, document: Document) -> tuple[Document | None, list[Problem]]:

@@ -97,14 +97,14 @@ def command(
     from campaign.message import drafting
 
     drafting.begin()
-    from campaign.campaignfile.load import load
     from campaign.outfile import is_regular
     from campaign.ownfiles import OwnFiles
     from campaign.preparation import Tally, compile_campaign
     from campaign.preview.choice import ON_A_PAGE, Choice, choose
     from campaign.preview.page import page as build_page
+    from campaign.sending.reading import read
 
-    campaign = load(file)
+    campaign = read(file)
     own = OwnFiles(campaign.file)
     secrets, notes = _secrets(campaign)
     recipients, renderer = compile_campaign(campaign, secrets)

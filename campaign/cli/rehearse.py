@@ -28,16 +28,16 @@ def command(file: Path, faults: str, paced: bool, skip_bad_rows: bool, quiet: bo
     With login and pipelining, a temporary ledger and certificate. Nothing leaves this machine, and no
     password, token or secret command is run.
     """
-    from campaign.campaignfile.load import load
     from campaign.cli.audience import Rehearsal
     from campaign.cli.ending import exit_code
     from campaign.rehearsal import RehearsalServer, parse_faults, rehearsal_login, rehearsed
     from campaign.report import terminal
     from campaign.sending.job import Mode, Options, run
+    from campaign.sending.reading import read
 
     output = Output(quiet=quiet, verbose=verbose)
     with RehearsalServer(parse_faults(faults)) as server:
-        campaign = rehearsed(load(file), server, paced=paced)
+        campaign = rehearsed(read(file, output.progress), server, paced=paced)
         options = Options(mode=Mode.REHEARSAL, skip_bad_rows=skip_bad_rows, login=rehearsal_login(server))
         finished = run(campaign, options, Rehearsal(output))
         if finished.stop.why:

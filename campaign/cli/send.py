@@ -64,20 +64,20 @@ def command(
     from campaign.message import drafting
 
     drafting.begin()
-    from campaign.campaignfile.load import load
     from campaign.cli.audience import DryRun
     from campaign.cli.watching import asking, is_sending, left, watch
     from campaign.ledger.protocols import Choices
     from campaign.sending.changes import Change
     from campaign.sending.job import Mode, Options, run
+    from campaign.sending.reading import read
 
     accepted = {Change.CONTENT} if accept_changes else set()
     for word in filter(None, map(str.strip, accept.split(","))):
         if word not in set(Change):
             raise UserError(f"--accept: {word!r} is none of {', '.join(Change)}")
         accepted.add(Change(word))
-    campaign = load(file)
     output = Output(quiet=quiet, verbose=verbose)
+    campaign = read(file, output.progress, jobs)
     options = Options(
         mode=Mode.DRY_RUN if dry_run else Mode.SEND,
         limit=limit,

@@ -30,12 +30,12 @@ def command(file: Path, addresses: tuple[str, ...], row: int, wait: float) -> in
     the ledger is otherwise untouched.
     """
     from campaign.address import AddressError, parse_address
-    from campaign.campaignfile.load import load
     from campaign.cli.audience import Terminal
     from campaign.cli.ending import exit_code, why
     from campaign.model import Status
     from campaign.sending.dispatch import Ending
     from campaign.sending.job import Mode, Options, run
+    from campaign.sending.reading import read
 
     to: list[str] = []
     wrong: list[str] = []
@@ -48,7 +48,7 @@ def command(file: Path, addresses: tuple[str, ...], row: int, wait: float) -> in
         raise UserError(*wrong)
     output = Output()
     options = Options(mode=Mode.TEST, row=row, test_to=tuple(to), wait=wait)
-    campaign = load(file)
+    campaign = read(file, output.progress)
     finished = run(campaign, options, Terminal(output))
     if finished.stop.ending in (Ending.PAUSED, Ending.DISCONNECTED):
         output.problems([why(campaign, finished.stop)])

@@ -45,13 +45,19 @@ class Recipients:
         self._header = read_header(self.table, self.file, self.settings.email)
         self.columns = self._header.columns
         self.warnings = tuple(odd(self._header, self.file))
-        problems = [*self._missing_columns(), *self._ambiguous()]
+        problems = list(self._missing_columns())
+        others = list(self._ambiguous())
         try:
             self._templates = ListTemplates(campaign, self.columns)
             problems += self._repeated()
         except UserError as error:
-            problems += error.problems
+            if all(problem.path == "recipients.name" for problem in error.problems):
+                others += error.problems
+                self._templates = ListTemplates(_without_name(campaign), self.columns)
+            else:
+                problems += error.problems
         self.is_readable = not problems
+        problems += others
         if found is not None:
             found += problems
         elif problems:
@@ -91,6 +97,14 @@ class Recipients:
                 else:
                     self.excluded += 1
 
+    def misshapen(self) -> Iterator[BadRow]:
+        """Yield the rows that are no records of this list, whether or not `where` keeps them."""
+        with closing(self.table.rows(self._header.width)) as rows:
+            next(rows, None)  # the header
+            for record in self._read(rows):
+                if record.wrong:
+                    yield self._bad(record)
+
     def _read(self, rows: Iterator[tuple[int, list[str] | str]]) -> Iterator[Record]:
         """Yield the records, without a look at what their cells say."""
         for number, (line, cells) in enumerate(rows, 1):
@@ -129,7 +143,7 @@ class Recipients:
         record, wrong, email = named.record, named.wrong, ""
         number, line, row = record.number, record.line, record.row
         if record.wrong:
-            return BadRow(number, line, "", (Problem(record.wrong, self.file, line, row=number),), row)
+            return self._bad(record)
         written = row[self.settings.email] if self._has_column else named.email
         if written is not None:
             try:
@@ -146,6 +160,10 @@ class Recipients:
                 wrong += f"; for the first of several: `recipients.email: {first_of(self.settings.email)}`"
             return BadRow(number, line, key, (Problem(wrong, self.file, line, row=number, same=same),), row)
         return Recipient(number, line, key, email, named.name, row)
+
+    def _bad(self, record: Record) -> BadRow:
+        problem = Problem(record.wrong, self.file, record.line, row=record.number)
+        return BadRow(record.number, record.line, "", (problem,), record.row)
 
     def _misshapen(self, cells: list[str]) -> str:
         """Say what is wrong with the cells of a record, "" for nothing."""
@@ -201,6 +219,11 @@ class Recipients:
                 yield self._campaign.problem(
                     f"vars.{name}", f"the list has a column {name!r} too; give one of them another name"
                 )
+
+
+def _without_name(campaign: CampaignFile) -> CampaignFile:
+    settings = campaign.recipients.model_copy(update={"name": None})
+    return campaign.model_copy(update={"recipients": settings})
 
 
 def _table(campaign: CampaignFile) -> Table:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from campaign.campaignfile.load import load
 from campaign.campaignfile.models import CampaignFile
 from campaign.checks.running import Checks
 from campaign.checks.spam import Sample
@@ -21,6 +20,7 @@ from campaign.ledger import Ledger
 from campaign.message.tokens import Secrets
 from campaign.preparation import Progress, Survey, prepare
 from campaign.sending.guards import unsendable
+from campaign.sending.reading import read
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def inspect(file: Path, progress: Progress, jobs: int | None = None, *, choose: 
     At most `jobs` processes render, by default as many as there are cores.
     """
     try:
-        campaign = load(file)
+        campaign = read(file, progress, jobs)
     except UserError as error:
         return Inspection(error.problems)
     ledger = Ledger.temporary(campaign.name)
@@ -60,6 +60,6 @@ def inspect(file: Path, progress: Progress, jobs: int | None = None, *, choose: 
         chosen = tuple(preparation.renderer.render(row, date=datetime.now(UTC)) for row in rows)
         return Inspection(problems, campaign, preparation.survey, chosen)
     except UserError as error:
-        return Inspection(error.problems, campaign)
+        return Inspection((*unsendable(campaign), *error.problems), campaign)
     finally:
         ledger.close()

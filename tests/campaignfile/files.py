@@ -46,14 +46,7 @@ templates:
   text: body.txt.j2
   html: body.html.j2
 preheader: "{{ teaser }}"
-utm:
-  domains: example.com
-  utm_source: a
-  utm_medium: b
-  utm_campaign: c
-  utm_term: d
-  utm_content: e
-  utm_id: f
+utm: {domains: x.test, utm_source: a, utm_medium: b, utm_campaign: c, utm_term: d, utm_content: e, utm_id: f}
 vars: {product: Example, year: 2026}
 headers: {X-Campaign: "{{ campaign.name }}"}
 list_id: "Example News <news.example.com>"

@@ -1,0 +1,46 @@
+"""A campaign file → the campaign, or all that is wrong with the file and with what it names.
+
+What a wrong key hides is found only when it is mended; so the list, the templates and every row's
+message are judged without the wrong keys, as far as they do not depend on them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from campaign.campaignfile.load import Unsound, load
+from campaign.campaignfile.models import CampaignFile
+from campaign.errors import Problem, UserError
+from campaign.preparation import Progress, prepare, wrong_in_list
+
+
+def read(
+    file: Path, progress: Progress = lambda doing, done, of: None, jobs: int | None = None
+) -> CampaignFile:
+    """Read a campaign file. Raises UserError with everything that is wrong.
+
+    Where the file is sound, what it names is not looked at: `prepare` does that.
+    """
+    try:
+        return load(file)
+    except Unsound as error:
+        if error.rest is None:
+            raise
+        raise UserError(*error.problems, *_errors(error.rest, progress, jobs)) from None
+
+
+def _errors(campaign: CampaignFile, progress: Progress, jobs: int | None) -> list[Problem]:
+    """Return what is wrong with a campaign's list, templates and rows."""
+    from campaign.ledger import Ledger
+    from campaign.message.content import BODIES
+    from campaign.message.tokens import Secrets
+
+    ledger = Ledger.temporary(campaign.name)
+    try:
+        if not any(getattr(campaign.templates, name) for name in BODIES):
+            return wrong_in_list(campaign, progress)
+        return prepare(campaign, ledger.enrolment(), Secrets.placeholder(), progress, jobs=jobs).errors
+    except UserError as error:
+        return list(error.problems)
+    finally:
+        ledger.close()

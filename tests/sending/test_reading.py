@@ -1,0 +1,112 @@
+"""What a wrong key does not hide: mistakes in the list, the templates and the rows are told with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from campaign.errors import Problem, UserError
+from campaign.sending.inspection import inspect
+from campaign.sending.reading import read
+from tests.folder import write_campaign
+
+LIST = "email,name,plan\nann@example.com,Ann,pro\nnope,Bob,pro\ncy@example.com,Cy\n"
+BAD_ROWS = [
+    "list.csv:3: email: 'nope' has no @",
+    "list.csv:4: the row has 2 cells, fewer than the header's 3",
+]
+NO_NAME = "body.txt:1: 'nobody' is not defined"
+
+
+def written(folder: Path, **changes: Any) -> Path:
+    """Write a campaign with two bad rows, whose body shows a name that is nowhere."""
+    return write_campaign(folder, {"list.csv": LIST, "body.txt": "Hi {{ nobody }}"}, **changes)
+
+
+def told(problems: Iterable[Problem], folder: Path) -> list[str]:
+    """Return what is said, without the campaign file's name and the names of the list's columns."""
+    lines = (str(problem).replace(f"{folder}/", "") for problem in problems)
+    return [
+        re.sub(r"^spring.yaml:[0-9]+:[0-9]+: ", "", line).partition("; the list's columns")[0]
+        for line in lines
+    ]
+
+
+def refused(file: Path) -> list[str]:
+    """Return what both `check` and the commands that send say is wrong with a campaign file."""
+    with pytest.raises(UserError) as caught:
+        read(file)
+    assert inspect(file, lambda *_: None).problems == caught.value.problems
+    return told(caught.value.problems, file.parent)
+
+
+@pytest.mark.parametrize(
+    ("changes", "own"),
+    [
+        ({"nme": "x", "smtp": {"host": "h", "port": "p"}}, ["nme: unknown key", "smtp.port: expected"]),
+        ({"from": "nobody", "subject": None, "name": None}, ["name: is", "subject", "from: 'nobody'"]),
+        ({"attachments": ["gone.pdf"], "headers": {"Bcc": "x"}}, ["attachments", "headers.Bcc"]),
+        ({"recipients": {"csv": "list.csv", "name": "{{ fist }}"}, "rate": "x"}, ["rate", "recipients.name"]),
+        ({"templates": {"text": "body.txt", "html": "gone.html"}}, ["templates.html: there is no file"]),
+    ],
+)
+def test_a_wrong_key_hides_neither_names_nor_rows(
+    changes: dict[str, Any], own: list[str], tmp_path: Path
+) -> None:
+    lines = refused(written(tmp_path, **changes))
+
+    for words in own:
+        assert any(line.startswith(words) for line in lines), lines
+    assert lines[-3:] == [NO_NAME, *BAD_ROWS]
+
+
+@pytest.mark.parametrize(
+    ("changes", "own"),
+    [
+        ({"templates": {"text": "gone.txt"}}, "templates.text: there is no file"),
+        ({"unsubscribe": {"url": "x", "secret": "y"}}, "unsubscribe."),
+        ({"vas": {"nobody": "x"}}, "vas: unknown key; did you mean 'vars'?"),
+    ],
+)
+def test_what_follows_from_a_wrong_key_is_not_told(changes: dict[str, Any], own: str, tmp_path: Path) -> None:
+    lines = refused(written(tmp_path, **changes))
+
+    assert all(line.startswith(own) for line in lines[:-2])
+    assert lines[-2:] == BAD_ROWS
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"where": "plan == 'pro'"},
+        {"recipients": {"csv": "list.csv", "emial": "name"}},
+        {"recipients": {"csv": "list.csv", "where": "year"}, "vars": {"campaign": "x"}},
+    ],
+)
+def test_without_its_settings_a_list_is_not_judged(changes: dict[str, Any], tmp_path: Path) -> None:
+    lines = refused(written(tmp_path, **changes))
+
+    assert not any(line.startswith(("list.csv", "body")) for line in lines)
+
+
+def test_rows_are_told_beside_a_name_that_is_a_column_too(tmp_path: Path) -> None:
+    file = written(tmp_path, vars={"plan": "x"})
+
+    lines = told(inspect(file, lambda *_: None).problems, tmp_path)
+
+    assert lines[0].startswith("vars.plan: the list has a column 'plan' too")
+    assert lines[1:] == [NO_NAME, *BAD_ROWS]
+
+
+def test_of_a_list_whose_where_is_wrong_broken_rows_are_told(tmp_path: Path) -> None:
+    """A row whose address is wrong may be one that `where` leaves out."""
+    file = written(tmp_path, recipients={"csv": "list.csv", "where": "pln == 'pro'"})
+
+    lines = told(inspect(file, lambda *_: None).problems, tmp_path)
+
+    assert lines[0].startswith("recipients.where: 'pln' is not defined")
+    assert lines[1:] == [NO_NAME, BAD_ROWS[1]]
