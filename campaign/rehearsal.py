@@ -63,6 +63,7 @@ class Faults:
 def parse_faults(text: str) -> Faults:
     """Read `refuse,defer:10%`; a share that is not named is 5%. Raises UserError."""
     shares = []
+    wrong = []
     for one in filter(None, (part.strip() for part in text.split(","))):
         name, _, share = one.partition(":")
         try:
@@ -72,12 +73,14 @@ def parse_faults(text: str) -> Faults:
             fault = Fault(name)
         except ValueError:
             known = ", ".join(Fault)
-            raise UserError(
-                f"--faults: {one!r} is none of {known}, with a share such as {name}:10%"
-            ) from None
+            example = name if name in set(Fault) else Fault.REFUSE
+            wrong.append(f"--faults: {one!r} is none of {known}, with a share such as {example}:10%")
+            continue
         if share and not share.endswith("%"):
-            raise UserError(f"--faults: a share is in per cent: write {name}:{share}%")
+            wrong.append(f"--faults: a share is in per cent: write {name}:{share}%")
         shares.append((fault, percent / 100))
+    if wrong:
+        raise UserError(*wrong)
     if sum(share for _, share in shares) > 1:
         raise UserError("--faults: the shares make more than 100%")
     return Faults(tuple(shares))

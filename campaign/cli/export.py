@@ -39,11 +39,11 @@ def command(file: Path, statuses: str, bounced: bool, output: Path | None, force
     from campaign.model import Status
     from campaign.report.table import COPY_STATUSES, EXPORT, copies_by_key, original, write
 
-    wanted = []
-    for word in filter(None, (word.strip().lower().replace("-", "_") for word in statuses.split(","))):
-        if word not in set(Status):
-            raise UserError(f"--status: {word!r} is not one of {', '.join(Status)}")
-        wanted.append(Status(word))
+    words = [word.strip().lower().replace("-", "_") for word in statuses.split(",") if word.strip()]
+    wrong = [word for word in words if word not in set(Status)]
+    if wrong:
+        raise UserError(*(f"--status: {word!r} is not one of {', '.join(Status)}" for word in wrong))
+    wanted = [Status(word) for word in words]
     campaign = identify(file)
     ledger = Ledger.open(campaign.ledger, campaign.name, create=False, read_only=True)
     try:

@@ -71,11 +71,11 @@ def command(
     from campaign.sending.job import Mode, Options, run
     from campaign.sending.reading import read
 
-    accepted = {Change.CONTENT} if accept_changes else set()
-    for word in filter(None, map(str.strip, accept.split(","))):
-        if word not in set(Change):
-            raise UserError(f"--accept: {word!r} is none of {', '.join(Change)}")
-        accepted.add(Change(word))
+    words = [word.strip() for word in accept.split(",") if word.strip()]
+    wrong = [word for word in words if word not in set(Change)]
+    if wrong:
+        raise UserError(*(f"--accept: {word!r} is none of {', '.join(Change)}" for word in wrong))
+    accepted = {*map(Change, words), *({Change.CONTENT} if accept_changes else ())}
     output = Output(quiet=quiet, verbose=verbose)
     campaign = read(file, output.progress, jobs)
     options = Options(

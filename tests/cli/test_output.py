@@ -229,3 +229,19 @@ def test_a_wrong_command_says_what_to_do(
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO())
     assert hint in run(*arguments, code=2)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["export", "campaign.yaml", "--status", "odd,accepted,even"],
+        ["send", "campaign.yaml", "--accept", "odd,content,even"],
+        ["rehearse", "campaign.yaml", "--faults", "odd,refuse:5%,even:3%"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_each_wrong_word_of_an_option_is_named(run: Run, folder: Path, arguments: list[str]) -> None:
+    said = run(*arguments, code=2)
+
+    assert "'odd' is n" in said
+    assert "'even" in said
