@@ -19,7 +19,7 @@ from campaign.delivery import Message
 from campaign.errors import Overrun, Problem, RowRanges, Rows, UserError
 from campaign.ledger.protocols import Enrolment, Plan
 from campaign.message.drafting import Looking
-from campaign.message.drafts import Looked
+from campaign.message.drafts import Looked, Refused
 from campaign.message.kept import Kept
 from campaign.message.render import Renderer
 from campaign.message.tokens import Secrets
@@ -175,6 +175,9 @@ class Examiner(Protocol):
     def see(self, recipient: Recipient, found: Plain) -> None:
         """Take note of a row, in the list's order, and of what `looking` found in its message."""
 
+    def pass_over(self, recipient: Recipient, found: Plain) -> None:
+        """Hear of a bad row whose message was looked at: what is found in later ones may refer to it."""
+
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how far it is, and how far it goes."""
@@ -274,6 +277,8 @@ def prepare(
         if isinstance(looked, UserError):
             survey.bad.add(looked.problems)
             bad.append((recipient.number, "; ".join(problem.message for problem in looked.problems)))
+            if examiner is not None and isinstance(looked, Refused):
+                examiner.pass_over(recipient, looked.found)
         else:
             survey.see(recipient, looked)
             if examiner is not None:

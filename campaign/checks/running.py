@@ -74,6 +74,11 @@ class Checks:
         if found:
             self._add(recipient, self._in_full(recipient.number, found))
 
+    def pass_over(self, recipient: Recipient, found: Plain) -> None:
+        """Hear of a bad row whose message was looked at. Raises Garbled."""
+        if found:
+            self._in_full(recipient.number, found)
+
     def look(self, recipient: Recipient, message: Message) -> None:
         """Show a message that is here to each rule."""
         self.see(recipient, None)

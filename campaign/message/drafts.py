@@ -65,6 +65,17 @@ class Looked:
     found: Plain
 
 
+class Refused(UserError):
+    """What is wrong with a row though its message was made: a file of its own that is not there.
+
+    `found` is what was found in the message, to which those of later rows may refer.
+    """
+
+    def __init__(self, error: UserError, found: Plain) -> None:
+        self.found = found
+        super().__init__(*error.problems)
+
+
 class Drafts:
     """`inline` are the templates of header fields and file names, `bodies` those of the parts.
 

@@ -23,7 +23,7 @@ from campaign.message import mime
 from campaign.message.content import content_of
 from campaign.message.digest import content_digest
 from campaign.message.drafting import Looking
-from campaign.message.drafts import Draft, Drafts, DraftStream, Looked
+from campaign.message.drafts import Draft, Drafts, DraftStream, Looked, Refused
 from campaign.message.fields import Fields, check_mailto
 from campaign.message.files import Attachments, Folder
 from campaign.message.kept import Kept
@@ -113,13 +113,14 @@ class Renderer:
         attachments are read here.
         """
         for recipient, looked in self._drafts.look(recipients, most, kept):
+            if isinstance(looked, UserError):
+                yield recipient, _of_row(looked, recipient)
+                continue
             try:
-                if isinstance(looked, UserError):
-                    raise looked
                 self._refuse_many(looked.addresses)
                 files = self._attachments.of(looked.attached, recipient.number)
             except UserError as error:
-                yield recipient, _of_row(error, recipient)
+                yield recipient, Refused(_of_row(error, recipient), looked.found)
                 continue
             added = self._skeleton.added(files, mixed=self._campaign.calendar is not None)
             yield recipient, replace(looked, size=looked.size + added)

@@ -428,3 +428,9 @@ def test_attachments_that_a_row_does_not_name(said: Said) -> None:
     assert said("attachments", people, "Hi", attachments=["{{ file or 'a.pdf' }}"]) == []
     # A path that is not blank without it is an error of the row, and no warning.
     assert said("attachments", people, "Hi", attachments=["{{ file }}.pdf"]) == []
+
+
+def test_what_the_first_row_has_is_found_in_others_though_its_file_is_missing(said: Said) -> None:
+    people = "email,first,file\nann@x.test,Ann,gone.pdf\nben@x.test,Ben,\ncid@x.test,Cid,\n"
+    (only,) = said("mergetags", people, text="Hi *|FNAME|* {{ first }}", attachments=["{{ file }}"])
+    assert "*|FNAME|*" in only
