@@ -7,6 +7,8 @@ that was not closed, a key without its colon, a line that is indented otherwise 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 
 import yaml
 
@@ -24,6 +26,8 @@ def syntax_problem(error: yaml.MarkedYAMLError, name: str, text: str) -> Problem
         return Problem("the quote that opens here is not closed", name, *_at(error.context_mark))
     if "stream end" in what and "flow" in context:
         return Problem("the bracket that opens here is not closed", name, *_at(error.context_mark))
+    if (alias := _alias(error)) is not None:
+        return Problem(f"this is no YAML: {alias}", name, *_at(mark))
     line, column = _at(mark)
     if (quote := _quote(text, mark)) is not None:
         return Problem(quote[0], name, *_at(quote[1]))
@@ -36,7 +40,9 @@ def syntax_problem(error: yaml.MarkedYAMLError, name: str, text: str) -> Problem
     if (indented := _indented(lines, line, column, what)) is not None:
         return Problem(indented[0], name, indented[1], 1)
     opened = error.context_mark.line + 1 if error.context_mark is not None else line
-    if "\t" in written[: len(written) - len(written.lstrip())] or "'\\t'" in what:
+    if "escape" in what and "names no character" not in what:
+        what += "; a backslash in double quotes begins an escape: put the value in single quotes"
+    elif "\t" in written[: len(written) - len(written.lstrip())] or "'\\t'" in what:
         what += "; YAML is indented with spaces, not tabs"
     elif "{{" in written or "{%" in written:
         what += "; a value with {{ or {% in it must be put in quotes"
@@ -48,20 +54,19 @@ def syntax_problem(error: yaml.MarkedYAMLError, name: str, text: str) -> Problem
         what += "; put the value in quotes"
     elif "mapping values" in what:
         what += "; is the line indented too far?"
+    elif "expected a comment" in what or re.search(r":\s+\[[^\[\]]*\]\s+[^\s#]", written):
+        what += "; put the value in quotes"
     return Problem(f"this is no YAML: {what}", name, line, column)
 
 
 def _quote(text: str, mark: yaml.Mark | None) -> tuple[str, yaml.Mark] | None:
     """Say that a quoted value ends just before the place `mark`, and where it opens."""
     quoted = None
-    try:
-        for token in yaml.scan(text, Loader=yaml.SafeLoader):
-            if mark is not None and token.start_mark.index >= mark.index:
-                break
-            if isinstance(token, yaml.ScalarToken) and not token.plain and token.style in ("'", '"'):
-                quoted = token
-    except yaml.MarkedYAMLError:
-        pass
+    for token in _tokens(text):
+        if mark is not None and token.start_mark.index >= mark.index:
+            break
+        if isinstance(token, yaml.ScalarToken) and not token.plain and token.style in ("'", '"'):
+            quoted = token
     if quoted is None or mark is None:
         return None
     begins, ends, between = quoted.start_mark, quoted.end_mark, text[quoted.end_mark.index : mark.index]
@@ -69,11 +74,40 @@ def _quote(text: str, mark: yaml.Mark | None) -> tuple[str, yaml.Mark] | None:
         return None
     if begins.line < ends.line:
         return f"the quote that opens here is not closed: it runs on into line {ends.line + 1}", begins
-    if between:
-        return None
+    if between and _within_brackets(text, mark):
+        return None  # a comma may be missing
     other = "single" if quoted.style == '"' else "double"
     ended = f"the value ends at the quote in column {ends.column}"
     return f"{ended}; put a value with such a quote in {other} quotes", begins
+
+
+def _within_brackets(text: str, mark: yaml.Mark) -> bool:
+    """Whether a place is between `[` or `{` and its end."""
+    depth = 0
+    for token in _tokens(text):
+        if token.start_mark.index >= mark.index:
+            break
+        depth += isinstance(token, yaml.FlowSequenceStartToken | yaml.FlowMappingStartToken)
+        depth -= isinstance(token, yaml.FlowSequenceEndToken | yaml.FlowMappingEndToken)
+    return depth > 0
+
+
+def _tokens(text: str) -> Iterator[yaml.Token]:
+    """Yield the tokens in front of the first mistake."""
+    with suppress(yaml.MarkedYAMLError, ValueError, OverflowError):  # the last two of "\UFFFFFFFF"
+        yield from yaml.scan(text, Loader=yaml.SafeLoader)
+
+
+def _alias(error: yaml.MarkedYAMLError) -> str | None:
+    """Say what is wrong with an anchor or an alias, which a text may begin like."""
+    if named := re.fullmatch("found undefined alias '(.*)'", error.problem or ""):
+        what = f"no value is named &{named[1]}"
+        return f"{what}; a text that begins with * must be put in quotes"
+    if named := re.search("duplicate anchor '(.*)'", error.context or ""):
+        first = error.context_mark.line + 1 if error.context_mark is not None else 1
+        what = f"&{named[1]} names a value again; it stood first in line {first}"
+        return f"{what}; a text that begins with & must be put in quotes"
+    return None
 
 
 def _indented(lines: list[str], line: int, column: int, what: str) -> tuple[str, int] | None:

@@ -166,7 +166,11 @@ def _composed(text: str) -> tuple[_Loader, yaml.Node | None]:
             fast = yaml.CSafeLoader(text)
             return fast, fast.get_single_node()
     loader = yaml.SafeLoader(text)
-    return loader, loader.get_single_node()
+    try:
+        return loader, loader.get_single_node()
+    except (ValueError, OverflowError):  # "\UFFFFFFFF", which PyYAML gives to chr()
+        what = "a \\U escape names no character"
+        raise yaml.MarkedYAMLError(problem=what, problem_mark=loader.get_mark()) from None
 
 
 class _Walk:
@@ -206,6 +210,9 @@ class _Walk:
             value: object = self._loader.construct_object(node)
         except ValueError as error:  # a date such as 2026-02-30
             return self._refuse(f"{node.value[:60]!r} cannot be read ({error}); put it in quotes", node, path)
+        except (KeyError, AttributeError, TypeError):  # `!!bool maybe`: PyYAML looks up what it expects
+            tag = node.tag.replace(_TAG, "!!")
+            return self._refuse(f"the tag {tag} does not fit its value; leave it out", node, path)
         if isinstance(value, str) and _SURROGATE.search(value):
             try:  # "\ud83d\ude00", as JSON writes one character
                 value = value.encode("utf-16", "surrogatepass").decode("utf-16")
