@@ -17,7 +17,7 @@ class _Campaign:
 
 
 @dataclass(frozen=True, slots=True)
-class _Addressee:
+class _Recipient:
     email: str
     name: str
     number: int
@@ -72,7 +72,7 @@ class Contexts:
             context[column] = row[column]
         context.update(self._own)
         context[ROW] = row
-        context["recipient"] = _Addressee(given.email, given.name, given.number)
+        context["recipient"] = _Recipient(given.email, given.name, given.number)
         context["bounce"] = _Bounce(given.bounce)
         if content.has_unsubscribe:
             address = mailto.render(context).strip()

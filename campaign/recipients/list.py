@@ -23,6 +23,7 @@ from campaign.recipients.csvfile import CsvFile
 from campaign.recipients.excel.recognition import is_workbook
 from campaign.recipients.header import BETWEEN, first_of, missing, odd, read_header, repeated
 from campaign.recipients.table import Table
+from campaign.templating.names import Names
 from campaign.wording import counted, shown
 
 
@@ -193,6 +194,11 @@ class Recipients:
         return parts[0] if len(parts) == 1 else json.dumps(parts, ensure_ascii=False)
 
     def _missing_columns(self) -> Iterator[Problem]:
+        name = (self.settings.name or "").strip()
+        if name in self.columns:
+            write = f'"{{{{ {Names(self.columns).written(name)} }}}}"'
+            what = f"{name!r} would be everybody's name; to show the column, write {write}"
+            yield self._campaign.problem("recipients.name", what)
         wanted = [("recipients.email", self.settings.email)] if self._has_column else []
         key = (column for column in self.settings.key if column != self.settings.email)
         wanted += [("recipients.key", column) for column in key]

@@ -21,7 +21,7 @@ RECIPIENT = "recipient"
 
 
 @dataclass(frozen=True, slots=True)
-class _Numbered:
+class _Recipient:
     number: int
 
 
@@ -77,7 +77,7 @@ class Naming:
                 return Made(None)
             number, cells = _number_and_cells(row)
             context = {**self.vars, **row_context(dict(zip(self.columns, cells, strict=True)))}
-            context[RECIPIENT] = _Numbered(number)
+            context[RECIPIENT] = _Recipient(number)
             if keeps is not None and not keeps(context):
                 return Made([False, "", "", []])
             made: list[Plain] = []

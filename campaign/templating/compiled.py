@@ -22,6 +22,7 @@ from jinja2.parser import Parser
 from campaign.errors import Problem, UserError
 from campaign.templating import dialects
 from campaign.templating.faults import FAULTS, Reporting, Sources, say, syntax, unknown
+from campaign.templating.grammar import assigns
 from campaign.templating.loader import FolderLoader
 from campaign.templating.marks import SIGNS
 from campaign.templating.names import ROW, Names
@@ -135,7 +136,9 @@ class Closure:
                 return
             self._undeclared[place.path] = meta.find_undeclared_variables(tree)
         except jinja2.TemplateSyntaxError as error:
-            self.problems.append(dataclasses.replace(place, message=syntax(error, source, self._known)[1]))
+            said = syntax(error, source, self._known)[1]
+            said += "; `=` compares nothing: write `==`" if assigns(source) else ""
+            self.problems.append(dataclasses.replace(place, message=said))
             return
         except FAULTS as error:
             self.problems.append(dataclasses.replace(place, message=say(error, Sources(self._known, place))))

@@ -43,6 +43,11 @@ def compile_condition(source: str, *, env: Environment, place: Problem, names: N
 
     An unknown name is an error even where another operand hides it.
     """
+    if not source.strip():
+        raise UserError(dataclasses.replace(place, message="is blank; leave it out, or compare something"))
+    if (written := _EXPRESSION.fullmatch(source)) is not None:
+        what = f"template syntax: an expression stands here without {{{{ }}}}; write: {written[1].strip()}"
+        raise UserError(dataclasses.replace(place, message=what))
     found = Closure(env, names)
     ask = found.expression(source, place)
 

@@ -33,7 +33,9 @@ FAULTS = (
 _OF_NUMBERS, _OF_MOMENTS = ("number", "money", "int", "float"), ("date", "datetime")
 _NO_ATTRIBUTE = re.compile(r"'str object' has no attribute '(.*)'")
 _OF_DATES = re.compile("strftime|isoformat|date|time|year|month|day|(iso)?weekday|hour|minute|second")
+_OF_A_NAME = re.compile(r"'dict object' has no|is undefined$|is not defined$")  # which a column may have
 _OF_TEXT = re.compile(r"\bstr\b|'str'|string|sequence|real number|Unknown format code")
+_OF_ARGUMENTS = re.compile(r"arguments for format|substring not found|can't sum strings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +99,8 @@ def say(error: BaseException, sources: Sources, line: int = 1) -> str:
     match error:
         case jinja2.UndefinedError() if missing := _NO_ATTRIBUTE.fullmatch(str(error.message)):
             return _no_attribute(missing[1], sources, line)
-        case jinja2.UndefinedError():
-            return f"{error.message}; {names.listing()}" if names.columns else str(error)
+        case jinja2.UndefinedError() if names.columns and _OF_A_NAME.search(str(error.message)):
+            return f"{error.message}; {names.listing()}"
         case jinja2.TemplateError():
             return str(error.message)
         case RecursionError():
@@ -110,7 +112,9 @@ def say(error: BaseException, sources: Sources, line: int = 1) -> str:
         case UnicodeEncodeError():
             half = error.object[error.start]
             return f"the template gives half a character, U+{ord(half):04X}; write the character itself"
-        case TypeError() | ValueError() if _OF_TEXT.search(str(error)):
+        case KeyError():
+            return f"the template cannot do this: nothing is named {error}"
+        case TypeError() | ValueError() if _is_of_text(str(error)):
             calculated = ", ".join(f"{names.written(column)}|number" for column in sources.columns_at(line))
             write = calculated or "price|number"
             return f"the template cannot do this: {error} (cells are text: write {write} to calculate)"
@@ -132,6 +136,11 @@ def syntax(error: jinja2.TemplateSyntaxError, source: str, names: Names) -> tupl
 def unknown(name: str, source: str, line: int, names: Names) -> str:
     """Say that a template reads a name that nothing has; `line` is where."""
     return explained(source, line, names, name) or names.unknown(name)
+
+
+def _is_of_text(error: str) -> bool:
+    """Whether an error comes of calculating with text."""
+    return _OF_TEXT.search(error) is not None and _OF_ARGUMENTS.search(error) is None
 
 
 def _no_attribute(attribute: str, sources: Sources, line: int) -> str:

@@ -64,6 +64,11 @@ class _Tag:
         return found[1] if found is not None and self.kind == "{%" else ""
 
 
+def assigns(expression: str) -> bool:
+    """Whether a `=` stands in an expression where it names no argument."""
+    return _ASSIGNED.search(_IN_PARENTHESES.sub("", _STRING.sub("", expression))) is not None
+
+
 def fault(source: str, line: int, words: str) -> tuple[int, str]:
     """Return the line of a mistake and a sentence; `line` and `words` are Jinja2's."""
     tags: list[_Tag] = []

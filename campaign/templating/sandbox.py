@@ -8,14 +8,16 @@ operators that fill it at once are looked at.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Collection, Iterator
+from dataclasses import is_dataclass
 from pathlib import Path
 
 from jinja2 import StrictUndefined, Undefined
 from jinja2.exceptions import SecurityError, TemplateRuntimeError
 from jinja2.ext import Extension
 from jinja2.lexer import Token, TokenStream
-from jinja2.runtime import Context
+from jinja2.runtime import Context, TemplateReference
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
@@ -71,7 +73,20 @@ class Environment(ImmutableSandboxedEnvironment):
         if type(obj) is dict and attribute in obj and attribute not in _OF_MAPPINGS:
             return obj[attribute]
         found: object = super().getattr(obj, attribute)
-        return found
+        return self._unknown(obj, attribute) if isinstance(found, Undefined) and is_dataclass(obj) else found
+
+    def getitem(self, obj: object, argument: object) -> object:
+        """Return `obj[argument]`, as Jinja2 finds it."""
+        found: object = super().getitem(obj, argument)
+        ours = isinstance(found, Undefined) and is_dataclass(obj) and isinstance(argument, str)
+        return self._unknown(obj, str(argument)) if ours else found
+
+    def _unknown(self, ours: object, attribute: str) -> Undefined:
+        """A value of ours, such as `recipient`, has no such part."""
+        name, parts = _ours(ours)
+        near = difflib.get_close_matches(attribute, parts, 1)
+        hint = f"; did you mean {name}.{near[0]}?" if near else f"; it has {', '.join(parts)}"
+        return self.undefined(f"{name} has no {attribute!r}{hint}")
 
     def call_binop(self, context: Context, operator: str, left: object, right: object) -> object:
         """Refuse what would fill a memory that nothing else bounds."""
@@ -99,7 +114,22 @@ def _printed(value: object) -> object:
     if callable(value):
         name = getattr(value, "__name__", None) or getattr(value, "name", None) or "this"
         raise TemplateRuntimeError(f"{name} is a function; call it to print what it gives: {name}(…)")
+    if is_dataclass(value):
+        name, parts = _ours(value)
+        written = " or ".join(f"{{{{ {name}.{part} }}}}" for part in parts)
+        raise TemplateRuntimeError(f"{name} has several values, and is none itself; write {written}")
+    if isinstance(value, Iterator):
+        raise TemplateRuntimeError("this gives several values one by one; write |join(', ') behind it")
+    if isinstance(value, bytes):
+        raise TemplateRuntimeError("octets would be printed as b'…'; write what the text is made of")
+    if isinstance(value, TemplateReference):
+        raise TemplateRuntimeError("self is the template, and prints nothing; its blocks are self.NAME()")
     return value
+
+
+def _ours(value: object) -> tuple[str, tuple[str, ...]]:
+    """Return the name under which templates have a value of ours, which is its class's, and its parts."""
+    return type(value).__name__.strip("_").lower(), tuple(type(value).__dataclass_fields__)  # type: ignore[attr-defined]
 
 
 class _MarkdownText(Extension):

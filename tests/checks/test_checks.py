@@ -159,6 +159,8 @@ def test_subject(said: Said) -> None:
     [
         ("x" * 71, "note: subject: the subject is longer than 70 characters"),
         ("ä" * 71, "note: subject: the subject is longer than 70 characters"),
+        ("first", "the subject is 'first', a column's name; to show the column, write {{ first }}"),
+        ("First Name", "write {{ row['First Name'] }}"),
         ("LAST CHANCE TO BUY", "warning: subject: the subject is all in capitals, as spam's is"),
         ("{{ first|upper }}: LAST CHANCE", "all in capitals"),
     ],

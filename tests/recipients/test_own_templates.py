@@ -79,3 +79,10 @@ class TestNumber:
     def test_a_column_of_that_name_is_reached_through_the_row(self, listed: Open) -> None:
         rows = good(listed("email,recipient\na@x.test,yes\nb@x.test,no\n", where="row.recipient == 'yes'"))
         assert [row.email for row in rows] == ["a@x.test"]
+
+
+def test_a_column_s_name_is_nobody_s_name(listed: Open) -> None:
+    """`name: first` without braces would address everybody as `first`."""
+    what = refusal(lambda: listed("email,first\na@x.test,Ann\n", name="first"))
+    assert what.endswith("""'first' would be everybody's name; to show the column, write "{{ first }}\"""")
+    assert good(listed("email,first\na@x.test,Ann\n", name="Friend"))[0].name == "Friend"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from dataclasses import dataclass
 from pathlib import Path
 
 import mistune
@@ -69,17 +70,29 @@ def test_a_mapping_s_values_are_found_as_jinja_finds_them(mapping: dict[str, int
         assert one == other
 
 
+@dataclass(frozen=True, slots=True)
+class _Ours:
+    email: str
+    number: int
+
+
 @pytest.mark.parametrize(
     ("source", "words"),
     [
         ("{{ name.title }}", r"title is a function; .* title\(…\)"),
         ("{% macro button() %}{% endmacro %}{{ button }}", r"button is a function"),
+        ("{{ name|map('upper') }}", r"one by one; write \|join"),
+        ("{{ name.encode() }}", r"octets would be printed"),
+        ("{{ self }}", r"self is the template"),
+        ("{{ ours }}", r"ours has several values, .* \{\{ ours\.email \}\} or \{\{ ours\.number \}\}"),
+        ("{{ ours.emial }}", r"ours has no 'emial'; did you mean ours\.email\?"),
+        ("{{ ours['row'] }}", r"ours has no 'row'; it has email, number"),
         ("{{ nothing }}", r"printed as None; write: \{\{ value or '' \}\}"),
     ],
 )
 def test_what_nobody_means_is_not_printed(source: str, words: str, folder: Path) -> None:
     with pytest.raises(UserError, match=words):
-        render(source, folder, name="Ann", nothing=None)
+        render(source, folder, name="Ann", nothing=None, ours=_Ours("ann@x.test", 1))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A subject that is blank, longer than 70 characters, or all in capitals.
+"""A subject that is blank, a column's name, longer than 70 characters, or all in capitals.
 
 Phones show 30 to 50 characters of a subject and desktop programs about 70; what follows is cut. A blank
 one, and one in capitals, look like spam to people and to filters (SpamAssassin's SUBJ_ALL_CAPS).
@@ -14,6 +14,7 @@ from campaign.checks.rule import Rule
 from campaign.checks.seen import Seen
 from campaign.errors import Severity
 from campaign.model import Recipient
+from campaign.templating.names import Names
 
 LONGEST = 70
 """Characters."""
@@ -26,6 +27,7 @@ class Check(Rule):
 
     def __init__(self, checked: Checked, name: str) -> None:
         super().__init__(checked, name)
+        self._names = Names(checked.content.columns)
         self._place = checked.content.problem("subject", "")
         if "templates.subject" in checked.content.files:
             self._place = checked.sources.template("subject")
@@ -34,6 +36,9 @@ class Check(Rule):
         subject, place = message.subject, self._place
         if not subject:
             yield self.find(self.at(place, "the subject is blank"))
+        elif subject in self._names.columns:
+            what = f"the subject is {subject!r}, a column's name; to show the column, write"
+            yield self.find(self.at(place, f"{what} {{{{ {self._names.written(subject)} }}}}"))
         elif len(subject) > LONGEST:
             shown = f"{subject[:LONGEST]}…"
             what = f"the subject is longer than {LONGEST} characters, and what follows is cut: {shown!r}"
