@@ -24,6 +24,8 @@ from campaign.campaignfile.secret import SecretSource
 from campaign.campaignfile.values import (
     AnyPath,
     Auto,
+    Column,
+    Columns,
     Command,
     Delimiter,
     ExistingFolder,
@@ -59,9 +61,9 @@ class RecipientList(_Model):
 
     csv: ListFile = _about("The CSV file, or the workbook (.xlsx), with a row for each person.")
     sheet: str | None = _about("The sheet of a workbook; the first, if it is not named.", default=None)
-    email: str = _about("The column that holds the address, or a template of it.", default="email")
+    email: Column = _about("The column that holds the address, or a template of it.", default="email")
     name: str | None = _about("The display name, a template.", default=None)
-    key: Texts = _about(
+    key: Columns = _about(
         "The column, or columns, that make a row its own message; the email column if it is not named.",
         default_factory=tuple,
         min_length=1,
@@ -328,10 +330,8 @@ class CampaignFile(_Model):
         A number among `vars` that prints otherwise than it is written, and a secret's file that is not
         there: another machine may have it.
         """
-        found = [
-            self.problem(path, what, Severity.WARNING, "campaignfile")
-            for path, what in self._places.rewritten()
-        ]
+        odd = self._places.rewritten()
+        found = [self.problem(path, what, Severity.WARNING, "campaignfile") for path, what in odd]
         secrets = [("smtp.password_file", self.smtp.password_file)]
         if self.bounces.imap is not None:
             secrets.append(("bounces.imap.password_file", self.bounces.imap.password_file))

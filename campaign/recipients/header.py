@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
@@ -26,6 +27,7 @@ _LOOKED_AT = 100  # records that are read to judge the header
 _LISTED = 20  # columns that a sentence names
 _PLACED = 6  # places of one name
 _PLAIN = re.compile(r"\w[\w .@/()+-]*")  # what YAML needs no quotes for
+_UNSEEN = "\ufeff\u200b\u200c\u200d\u2060"
 BETWEEN = " ::: "
 """What Google Contacts writes between several values in one cell."""
 
@@ -86,7 +88,7 @@ def read_header(table: Table, file: str, email: str) -> Header:
         line, cells = first
         if isinstance(cells, str):
             raise UserError(Problem(f"the header cannot be read: {cells}", file, line))
-        names = tuple(cell.strip() for cell in cells)
+        names = tuple(map(_name, cells))
         sample = [row for _, row in islice(rows, _LOOKED_AT) if not isinstance(row, str)]
     if email not in names:
         below = table.header_below(email)
@@ -120,6 +122,14 @@ def read_header(table: Table, file: str, email: str) -> Header:
     columns = tuple(names[place] for place in places)
     crowded = frozenset(column for column, several in addresses.items() if several)
     return Header(line, names, columns, places, tuple(addresses), crowded)
+
+
+def _name(cell: str) -> str:
+    """Return a column's name: composed, as keyboards write it, and without blanks that nobody sees.
+
+    Two files that were joined leave a second byte order mark, and web pages a zero-width blank.
+    """
+    return unicodedata.normalize("NFC", cell.strip().strip(_UNSEEN).strip())
 
 
 def _is_address(cell: str) -> bool:

@@ -9,6 +9,7 @@ operators that fill it at once are looked at.
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Collection, Iterator
 from dataclasses import is_dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from markupsafe import Markup
 from campaign.templating import dates, ical, numbers
 from campaign.templating.loader import FolderLoader
 from campaign.templating.marks import LINE_END, as_sign
+from campaign.templating.names import ROW
 from campaign.templating.processes.limits import is_memory_limited
 
 _OF_MAPPINGS = frozenset(dir(dict))
@@ -44,7 +46,7 @@ class Environment(ImmutableSandboxedEnvironment):
     ) -> None:
         self.markdown = markdown
         self.has_signs = markdown or calendar
-        extensions: list[type[Extension]] = [_MarkdownText] if markdown else []
+        extensions: list[type[Extension]] = [_Composed, *([_MarkdownText] if markdown else [])]
         super().__init__(
             loader=FolderLoader(folder, private),
             undefined=StrictUndefined,
@@ -130,6 +132,19 @@ def _printed(value: object) -> object:
 def _ours(value: object) -> tuple[str, tuple[str, ...]]:
     """Return the name under which templates have a value of ours, which is its class's, and its parts."""
     return type(value).__name__.strip("_").lower(), tuple(type(value).__dataclass_fields__)  # type: ignore[attr-defined]
+
+
+class _Composed(Extension):
+    """Reads names, and texts in `row['…']`, as the list's columns are named: composed (NFC)."""
+
+    def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
+        before = ["", ""]
+        for token in stream:
+            is_name = token.type == "name" or (token.type == "string" and before == [ROW, "lbracket"])
+            if is_name and not str(token.value).isascii():
+                token = Token(token.lineno, token.type, unicodedata.normalize("NFC", str(token.value)))
+            yield token
+            before = [before[1], token.value if token.type == "name" else token.type]
 
 
 class _MarkdownText(Extension):

@@ -139,3 +139,26 @@ class TestRepeated:
             compile_campaign(load(file), Secrets.placeholder())
 
         return used
+
+
+class TestNames:
+    """A name is what a person reads, however its characters are written."""
+
+    @pytest.mark.parametrize("header", ["stra\u00dfe,f\u00fcr", "stra\u00dfe,fu\u0308r"])
+    @pytest.mark.parametrize("written", ["f\u00fcr", "fu\u0308r"])
+    def test_composed_and_decomposed_are_one(self, listed: Open, header: str, written: str) -> None:
+        rows = good(listed(f"{header}\nx,a@x.test\n", email=written, where=f"row['{written}'] == {written}"))
+        assert [row.email for row in rows] == ["a@x.test"]
+
+    def test_two_columns_that_differ_in_nothing_seen_have_one_name(self, listed: Open) -> None:
+        what = refusal(lambda: listed("f\u00fcr,fu\u0308r\na@x.test,b@x.test\n", email="f\u00fcr"))
+        assert "columns 1 and 2 have one name" in what
+
+    @pytest.mark.parametrize("unseen", ["\ufeff", "\u200b", " \u2060 "])
+    def test_what_nobody_sees_around_a_name_is_no_part_of_it(self, listed: Open, unseen: str) -> None:
+        """Files that were joined have a byte order mark left in the middle."""
+        assert good(listed(f"\ufeff{unseen}email{unseen},n\na@x.test,1\n"))[0].email == "a@x.test"
+
+    def test_text_elsewhere_stays_as_it_is_written(self, listed: Open) -> None:
+        rows = good(listed("email,n\na@x.test,fu\u0308r\nb@x.test,f\u00fcr\n", where="n == 'fu\u0308r'"))
+        assert [row.email for row in rows] == ["a@x.test"]
