@@ -20,7 +20,7 @@ from campaign.ledger import Ledger
 from campaign.message.tokens import Secrets
 from campaign.preparation import Progress, Survey, prepare
 from campaign.sending.guards import unsendable
-from campaign.sending.reading import read
+from campaign.sending.reading import read, untold
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +50,17 @@ def inspect(file: Path, progress: Progress, jobs: int | None = None, *, choose: 
         campaign = read(file, progress, jobs)
     except UserError as error:
         return Inspection(error.problems)
+    told = unsendable(campaign)
     ledger = Ledger.temporary(campaign.name)
     try:
         sample = Sample() if choose else None
         checks = Checks(campaign, sample)
         preparation = prepare(campaign, ledger.enrolment(), Secrets.placeholder(), progress, checks, jobs)
-        problems = (*unsendable(campaign), *preparation.errors, *checks.report())
+        problems = (*told, *untold(told, preparation.errors), *checks.report())
         rows = sample.chosen() if sample is not None else []
         chosen = tuple(preparation.renderer.render(row, date=datetime.now(UTC)) for row in rows)
         return Inspection(problems, campaign, preparation.survey, chosen)
     except UserError as error:
-        return Inspection((*unsendable(campaign), *error.problems), campaign)
+        return Inspection((*told, *untold(told, error.problems)), campaign)
     finally:
         ledger.close()

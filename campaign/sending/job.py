@@ -37,11 +37,12 @@ from campaign.sending.ahead import Ahead
 from campaign.sending.changes import Change, changes, key_of
 from campaign.sending.connection import Patience
 from campaign.sending.dispatch import Ending, Stop
-from campaign.sending.guards import refuse_other_file, unsendable
+from campaign.sending.guards import refuse_other_file
 from campaign.sending.knowing import refuse_lost, refuse_unknowing
 from campaign.sending.lease import leased
 from campaign.sending.outlook import Outlook
 from campaign.sending.pacing import LocalPace
+from campaign.sending.reading import refuse_unsendable
 from campaign.sending.reception import warnings
 from campaign.sending.sender import Listener, Sender
 from campaign.sending.trial import Trial, TrialRenderer
@@ -53,7 +54,6 @@ if TYPE_CHECKING:  # loaded where workers send
 
 _TEST_PATIENCE = 60.0  # seconds that who tests waits for the rate
 _SAID = 1000  # different replies that are kept for the summary
-
 
 LOOKED_AT = 100
 """Messages of a run that the rules of `check` see; a look takes longer than all else in making a message."""
@@ -184,7 +184,7 @@ def run(campaign: CampaignFile, options: Options, audience: Audience) -> Finishe
     Raises UserError for what the person can mend, LeaseHeld, LeaseLost, ConnectFailed. UserError is
     raised only before anything has left; after that, it is BrokenOff.
     """
-    raise_errors(unsendable(campaign))
+    refuse_unsendable(campaign, audience.progress, options.jobs)
     may_be_new = options.mode is not Mode.SEND or options.asks or options.new_ledger
     refuse_lost(campaign, may_be_new=may_be_new)
     with _opened(campaign, options.mode) as ledger:

@@ -6,12 +6,14 @@ message are judged without the wrong keys, as far as they do not depend on them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from campaign.campaignfile.load import Unsound, load
 from campaign.campaignfile.models import CampaignFile
 from campaign.errors import Problem, UserError
 from campaign.preparation import Progress, prepare, wrong_in_list
+from campaign.sending.guards import unsendable
 
 
 def read(
@@ -27,6 +29,19 @@ def read(
         if error.rest is None:
             raise
         raise UserError(*error.problems, *_errors(error.rest, progress, jobs)) from None
+
+
+def refuse_unsendable(campaign: CampaignFile, progress: Progress, jobs: int | None) -> None:
+    """Raise UserError with what stands against sending a campaign, if anything does, and all else."""
+    told = unsendable(campaign)
+    if told:
+        raise UserError(*told, *untold(told, _errors(campaign, progress, jobs)))
+
+
+def untold(told: Iterable[Problem], problems: Iterable[Problem]) -> list[Problem]:
+    """Return the problems at places of which nothing was told; rows fall foul of a narrow rate too."""
+    paths = {problem.path for problem in told}
+    return [problem for problem in problems if not problem.path or problem.path not in paths]
 
 
 def _errors(campaign: CampaignFile, progress: Progress, jobs: int | None) -> list[Problem]:

@@ -11,7 +11,7 @@ import pytest
 
 from campaign.errors import Problem, UserError
 from campaign.sending.inspection import inspect
-from campaign.sending.reading import read
+from campaign.sending.reading import read, refuse_unsendable
 from tests.folder import write_campaign
 
 LIST = "email,name,plan\nann@example.com,Ann,pro\nnope,Bob,pro\ncy@example.com,Cy\n"
@@ -100,6 +100,23 @@ def test_rows_are_told_beside_a_name_that_is_a_column_too(tmp_path: Path) -> Non
 
     assert lines[0].startswith("vars.plan: the list has a column 'plan' too")
     assert lines[1:] == [NO_NAME, *BAD_ROWS]
+
+
+@pytest.mark.parametrize("command", ["check", "send"])
+def test_what_stands_against_sending_is_told_beside_the_rest(command: str, tmp_path: Path) -> None:
+    file = written(tmp_path, rate="1/hour", cc="copy@example.com", templates={"text": "good.txt"})
+    (tmp_path / "good.txt").write_text("Hi")
+    if command == "check":
+        problems = inspect(file, lambda *_: None).problems[:3]
+    else:
+        with pytest.raises(UserError) as caught:
+            refuse_unsendable(read(file), lambda *_: None, 1)
+        problems = caught.value.problems
+
+    lines = told(problems, tmp_path)
+
+    assert lines[0].startswith("rate: 1/hour is too narrow")
+    assert lines[1:] == BAD_ROWS
 
 
 def test_of_a_list_whose_where_is_wrong_broken_rows_are_told(tmp_path: Path) -> None:
