@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from campaign.cli.codes import OK
+from campaign.cli.codes import INTERRUPTED
 from campaign.errors import UserError
 
 
@@ -38,7 +38,7 @@ def command(file: Path, listen: str) -> int:
     Ledger.open(settings.ledger, settings.name, create=False, read_only=True).close()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     try:
-        serve(Application(file), listen=listen, ident="campaign")  # it logs where, and ends with Ctrl-C
+        serve(Application(file), listen=listen, ident="campaign")  # it logs where; a signal ends it
     except (OSError, ValueError) as error:
         raise UserError(f"nothing can listen at {listen!r}: {error}") from None
-    return OK
+    return INTERRUPTED

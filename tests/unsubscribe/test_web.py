@@ -267,7 +267,7 @@ def served(file: Path) -> Iterator[int]:
             yield port
         finally:
             process.terminate()
-            process.wait(10)
+            assert process.wait(10) == 130
 
 
 @pytest.fixture
