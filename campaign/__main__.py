@@ -9,15 +9,24 @@ import sys
 _NUMBERS = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
+def _ignore() -> None:
+    for number in _NUMBERS:  # Python drops our handlers some time before the process has ended
+        signal.signal(number, signal.SIG_IGN)
+
+
 def main() -> int:
     """Run the command that the arguments name, and return the exit code of the process."""
     if sys.platform != "win32":  # until the program is loaded, and lets them through
         signal.pthread_sigmask(signal.SIG_BLOCK, _NUMBERS)
+    from campaign.cli import INTERRUPTED
     from campaign.cli import main as run
 
-    code = run()
-    for number in _NUMBERS:  # Python drops our handlers some time before the process has ended
-        signal.signal(number, signal.SIG_IGN)
+    code = INTERRUPTED
+    try:
+        code = run()
+        _ignore()
+    except KeyboardInterrupt:  # just when it had ended
+        _ignore()
     return code
 
 

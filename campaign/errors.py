@@ -185,9 +185,3 @@ def raise_errors(problems: Iterable[Problem]) -> None:
     errors = [problem for problem in problems if problem.severity is Severity.ERROR]
     if errors:
         raise UserError(*errors)
-
-
-def interrupt_behind(error: BaseException) -> KeyboardInterrupt | None:
-    """Return the interrupt that was being handled when this error came up: the error would hide it."""
-    behind = error.__context__
-    return behind if behind is None or isinstance(behind, KeyboardInterrupt) else interrupt_behind(behind)

@@ -1,5 +1,6 @@
 """The command line: arguments, questions, exit codes, signals, progress; nothing is decided here."""
 
+from campaign.cli.codes import INTERRUPTED
 from campaign.cli.program import COMMANDS, cli, main
 
-__all__ = ["COMMANDS", "cli", "main"]
+__all__ = ["COMMANDS", "INTERRUPTED", "cli", "main"]

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import sys
 import threading
 from collections.abc import Iterable
@@ -83,6 +84,16 @@ def silence(stream: TextIO) -> None:
     with suppress(OSError):  # it is no file
         os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
+
+
+def is_stuck(stream: TextIO) -> bool:
+    """Whether nobody takes what is written to a stream: a pager that waits, a terminal after Ctrl-S."""
+    if sys.platform == "win32":
+        return False
+    try:
+        return not select.select([], [stream], [], 0)[1]
+    except (OSError, ValueError):  # it is no file
+        return False
 
 
 class Data:

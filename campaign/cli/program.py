@@ -23,7 +23,7 @@ from campaign import __version__
 from campaign.cli.codes import BUG, DISCONNECTED, HELD, INTERRUPTED, OK, TRY_AGAIN, UNFINISHED, USAGE
 from campaign.cli.following import ALL, FOLLOWING
 from campaign.cli.groups import WholeLines
-from campaign.cli.output import echo, echo_error, say, silence
+from campaign.cli.output import echo, echo_error, is_stuck, say, silence
 from campaign.cli.signals import end_by_signals, heard
 from campaign.errors import BrokenOff, ConnectFailed, LeaseHeld, LeaseLost, UserError
 
@@ -103,6 +103,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         code = _run(arguments)
     except KeyboardInterrupt:  # another signal, while the words of an end were written
+        silence(sys.stdout)
+        silence(sys.stderr)
         code = INTERRUPTED
     given = sys.argv[1:] if arguments is None else arguments
     # By any other code a mail server would take the mail for undeliverable, and it would be lost.
@@ -134,6 +136,9 @@ def _run(arguments: list[str] | None) -> int:
         echo_error(error)
         return USAGE
     except (click.Abort, KeyboardInterrupt):
+        silence(sys.stdout)  # Python would write at its end what is left, and wait for whoever reads
+        if is_stuck(sys.stderr):
+            silence(sys.stderr)
         echo("interrupted", err=True)
         return INTERRUPTED
     except UserError as error:

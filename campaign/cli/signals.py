@@ -13,7 +13,6 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from campaign.cli.output import echo
-from campaign.errors import interrupt_behind
 
 if TYPE_CHECKING:
     from campaign.sending.job import Interruptible
@@ -51,19 +50,29 @@ def end_by_signals() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT, *ending_signals()])
 
 
+_raised: list[Interrupted] = []  # in this command
+
+
 @contextmanager
 def heard() -> Iterator[None]:
-    """Raise the interrupt behind an error: what it left half done (an import, an answer) is no fault."""
+    """Raise the interrupt that was raised within, whatever has become of it: that error is no fault.
+
+    It may have left half an import or half an answer behind; and of a function that SQL has called, SQLite
+    tells no more than that it failed.
+    """
+    _raised.clear()
     try:
         yield
-    except Exception as error:
-        if (interrupt := interrupt_behind(error)) is not None:
-            raise interrupt from None
+    except Exception:
+        if _raised:
+            raise _raised[0] from None
         raise
 
 
 def _raise(number: int, frame: FrameType | None) -> None:
-    raise Interrupted(number)
+    interrupt = Interrupted(number)
+    _raised.append(interrupt)
+    raise interrupt
 
 
 _hook = sys.unraisablehook

@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -94,7 +96,7 @@ class Last:
         kill(pid, {number})
 last = Last()
 """
-# As where an import is broken off, and what it has left is used by whoever cleans up.
+# As where an import is broken off, or SQLite drops what a function raises that it has called.
 _WITH_ANOTHER_ERROR = """
 import os, sys
 def struck(what, of):
@@ -103,19 +105,18 @@ def struck(what, of):
             os.kill(os.getpid(), {number})
             for _ in range(100_000): pass
         except KeyboardInterrupt:
-            raise AttributeError("partially initialized module")
+            pass
+        raise RuntimeError("it failed")
 sys.addaudithook(struck)
 """
 _WHILE_IT_IS_TOLD = """
-import os, sys
+import io, os, sys
 sys.addaudithook(
     lambda what, of: what == "import" and of[0] == "difflib" and os.kill(os.getpid(), {number})
 )
-class Struck:
+class Struck(io.StringIO):
     def write(self, words):
         os.kill(os.getpid(), {number})
-    def flush(self):
-        pass
 sys.stderr = Struck()
 """
 
@@ -179,3 +180,30 @@ def test_a_run_is_interrupted_while_it_waits_for_a_slow_terminal(tmp_path: Path)
         check=False,
     )
     assert done.stdout == "interrupted\nwritten\n"
+
+
+def test_two_signals_end_a_command_whose_words_nobody_takes(tmp_path: Path) -> None:
+    """As a pager that waits for a key: `campaign guide 2>&1 | less`."""
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(theirs, bytes(4096))
+    os.set_blocking(theirs, True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "campaign", "check", "none.yaml"],
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
+        stdout=theirs,
+        stderr=theirs,
+    )
+    for _ in range(20):  # at least two reach it while it waits
+        time.sleep(0.5)
+        if process.poll() is not None:
+            break
+        process.terminate()
+    process.kill()
+    process.wait()
+    os.close(ours)
+    os.close(theirs)
+    assert process.returncode == 130

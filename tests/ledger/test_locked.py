@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -188,3 +190,26 @@ def test_a_domain_of_thousands_is_suppressed_in_batches(crowd: tuple[Ledger, lis
     assert ledger.suppressions.add([Suppression("@example.com", "asked", NOW)]) == (["@example.com"], PEOPLE)
     assert 0 < max(watched.sizes) <= BATCH
     assert len(watched.sizes) > PEOPLE // 2000
+
+
+@pytest.mark.parametrize(
+    "waiting",
+    [
+        lambda path, _: Ledger.open(path, "news"),
+        lambda _, ledger: ledger.forget(ANNA, NOW),
+        lambda _, ledger: database(ledger).change("DELETE FROM suppressions"),
+    ],
+    ids=["to open it", "to begin a transaction", "to change something"],
+)
+def test_ctrl_c_is_heard_while_a_lock_is_waited_for(
+    path: Path, ledger: Ledger, waiting: Callable[[Path, Ledger], object]
+) -> None:
+    main = threading.main_thread().ident or 0
+    given_up = threading.Timer(opening.BUSY_TIMEOUT / 2, lambda: None)
+    with locked(path):
+        threading.Timer(0.5, signal.pthread_kill, (main, signal.SIGINT)).start()
+        given_up.start()
+        with pytest.raises(KeyboardInterrupt):
+            waiting(path, ledger)
+    assert given_up.is_alive(), "it was heard only when the wait was over"
+    given_up.cancel()

@@ -16,7 +16,7 @@ from itertools import count
 from typing import Any, TypeVar
 
 from campaign.campaignfile.location import PostgresLocation
-from campaign.errors import LedgerAway, LedgerFull, Problem, UserError, interrupt_behind
+from campaign.errors import LedgerAway, LedgerFull, Problem, UserError
 from campaign.ledger.postgres.procedure import RECORD
 from campaign.ledger.postgres.schema import NAMESPACE, SCHEMA, VERSION
 from campaign.ledger.postgres.upgrade import STEPS
@@ -293,7 +293,7 @@ class Database:
             raise self._meaning(error) from None
 
     def _meaning(self, error: psycopg.Error) -> BaseException:
-        if (interrupt := interrupt_behind(error)) is not None:
+        if (interrupt := _interrupt_behind(error)) is not None:
             return interrupt
         match error:
             case errors.DiskFull() | errors.IoError() | errors.OutOfMemory():
@@ -336,6 +336,12 @@ class Database:
     def problem(self, message: str) -> Problem:
         """Return a problem located at the ledger."""
         return Problem(message, str(self.location))
+
+
+def _interrupt_behind(error: BaseException) -> KeyboardInterrupt | None:
+    """Return the interrupt that psycopg was answering when it failed: the error would hide it."""
+    behind = error.__context__
+    return behind if behind is None or isinstance(behind, KeyboardInterrupt) else _interrupt_behind(behind)
 
 
 def _words(error: psycopg.Error) -> str:

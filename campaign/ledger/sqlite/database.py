@@ -112,12 +112,12 @@ class Database:
     def rows(self, statement: str, parameters: Parameters = ()) -> list[Row]:
         """Return every row of a query."""
         with self.lock, self.translated:
-            return self._connection.execute(statement, parameters).fetchall()
+            return self._execute(statement, parameters).fetchall()
 
     def row(self, statement: str, parameters: Parameters = ()) -> Row | None:
         """Return the first row of a query, or None."""
         with self.lock, self.translated:
-            found: Row | None = self._connection.execute(statement, parameters).fetchone()
+            found: Row | None = self._execute(statement, parameters).fetchone()
             return found
 
     def each(self, statement: str, parameters: Parameters = ()) -> Iterator[Row]:
@@ -128,7 +128,7 @@ class Database:
     def chunks(self, statement: str, parameters: Parameters = ()) -> Iterator[list[Row]]:
         """Iterate over a query's rows, some hundred at once, without holding the lock between them."""
         with self.lock, self.translated:
-            cursor = self._connection.execute(statement, parameters)
+            cursor = self._execute(statement, parameters)
         while True:
             with self.lock, self.translated:
                 some = cursor.fetchmany(500)
@@ -141,7 +141,7 @@ class Database:
         with self.lock, self.translated:
             if not self._connection.in_transaction:
                 self._be_patient(opening.BUSY_TIMEOUT)
-            return self._connection.execute(statement, parameters).rowcount
+            return self._execute(statement, parameters).rowcount
 
     @property
     def own_changes(self) -> int:
@@ -214,7 +214,7 @@ class Database:
     def _begin(self, begin: str) -> None:
         began = time.monotonic()
         try:
-            self._connection.execute(begin)
+            self._execute(begin, ())
         except sqlite3.OperationalError:
             self._held_up_at = time.monotonic()
             raise
@@ -234,8 +234,11 @@ class Database:
 
     def _be_patient(self, seconds: float) -> None:
         if seconds != self._patience:
-            self._connection.execute(f"PRAGMA busy_timeout = {seconds * 1000:.0f}")
+            opening.be_patient(self._connection, seconds)
             self._patience = seconds
+
+    def _execute(self, statement: str, parameters: Parameters) -> sqlite3.Cursor:
+        return opening.patiently(self._connection, statement, parameters, self._patience)
 
     def refuse_moved(self) -> None:
         """Raise LedgerMoved if the path does not lead to this file any more."""

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from campaign.errors import LedgerBusy, Problem, UserError
 from campaign.ledger.sqlite.file import disk_full, refuse_newer, sync_folder
@@ -20,6 +22,7 @@ from campaign.ledger.sqlite.unfinished import unfinished
 from campaign.wording import shown
 
 BUSY_TIMEOUT = 30.0  # seconds to wait for another process's transaction
+_SLICE = 0.25  # seconds of one try: while SQLite itself waits, Python hears no signal
 # The page cache; the temporary tables of an enrolment are in a file beyond it.
 _CACHE = -2 * 1024  # KiB
 _interrupts: list[KeyboardInterrupt] = []  # that came in functions called by SQL, until they are raised
@@ -125,13 +128,39 @@ def add_function(
     connection.create_function(name, arguments, call, deterministic=True)
 
 
+def be_patient(connection: sqlite3.Connection, seconds: float) -> None:
+    """Let the tries of `patiently` wait, where it is called with so many seconds."""
+    connection.execute(f"PRAGMA busy_timeout = {min(seconds, _SLICE) * 1000:.0f}")
+
+
+def patiently(
+    connection: sqlite3.Connection,
+    statement: str,
+    parameters: Sequence[Any] | Mapping[str, Any],
+    seconds: float,
+) -> sqlite3.Cursor:
+    """Execute a statement, which may wait so long for another process's transaction."""
+    until = time.monotonic() + seconds
+    while True:
+        began = time.monotonic()
+        try:
+            return connection.execute(statement, parameters)
+        except sqlite3.OperationalError as error:
+            now = time.monotonic()
+            # Where SQLite has not waited at all, the two would wait for each other.
+            if not is_busy(error) or now >= until or now - began < _SLICE / 2:
+                raise
+
+
 def prepare_to_write(connection: sqlite3.Connection) -> None:
     try:
+        be_patient(connection, BUSY_TIMEOUT)
         set_up(connection)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
-        connection.execute("BEGIN IMMEDIATE")  # fails now if the file is not writable
+        # It fails now if the file is not writable.
+        patiently(connection, "BEGIN IMMEDIATE", (), BUSY_TIMEOUT)
         connection.execute("ROLLBACK")
     except BaseException:
         connection.close()
