@@ -70,14 +70,18 @@ class Mbox(_ReadOnly):
         self._file = file
 
     def letters(self) -> Iterator[Letter]:
-        """Yield each mail."""
+        """Yield each mail. Raises UserError where the file is none of mails."""
         try:
             opened = _opened(self._file)
         except FileNotFoundError as error:
             raise _unreadable(self._file, error) from None
         with opened as file:
+            number = 0
             for number, octets in enumerate(_mails(file), 1):
                 yield Letter(octets, f"{shown(self._file)}, mail {number}")
+            if not number and file.tell():
+                what = "is no mbox: no line of it begins with `From `, as each mail in one does"
+                raise UserError(Problem(what, shown(self._file)))
 
 
 class Piped(_ReadOnly):

@@ -316,6 +316,17 @@ def test_an_mbox_is_read_and_never_written(sent: Sent, tmp_path: Path) -> None:
         list(Mbox(tmp_path / "gone").letters())
 
 
+def test_a_file_without_mails_is_no_mbox(tmp_path: Path) -> None:
+    """An mbox that is empty is one: nothing came back."""
+    file = tmp_path / "list.csv"
+    file.write_text("email\nann@example.com\n")
+    with pytest.raises(UserError, match=r"is no mbox: no line of it begins with `From `"):
+        list(Mbox(file).letters())
+
+    file.write_text("")
+    assert list(Mbox(file).letters()) == []
+
+
 def test_no_mailbox_reads_more_of_a_mail_than_is_looked_at(tmp_path: Path) -> None:
     class Endless(io.RawIOBase):
         """200 MB, of which no more than asked for is ever made."""
