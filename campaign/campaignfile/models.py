@@ -327,10 +327,10 @@ class CampaignFile(_Model):
     def warnings(self) -> list[Problem]:
         """What is odd in the file itself, and stops nothing.
 
-        A number among `vars` that prints otherwise than it is written, and a secret's file that is not
-        there: another machine may have it.
+        A number among `vars` that prints otherwise than it is written, a text that a `#` cuts off, and a
+        secret's file that is not there: another machine may have it.
         """
-        odd = self._places.rewritten()
+        odd = (*self._places.rewritten(), *self._places.cut_off())
         found = [self.problem(path, what, Severity.WARNING, "campaignfile") for path, what in odd]
         secrets = [("smtp.password_file", self.smtp.password_file)]
         if self.bounces.imap is not None:

@@ -30,6 +30,8 @@ MAX_NUMBER = 100  # characters of a number without quotes
 _Loader: TypeAlias = "yaml.SafeLoader | yaml.CSafeLoader"
 _TAG = "tag:yaml.org,2002:"
 _TAGS = {_TAG + name for name in ("map", "seq", "str", "null", "bool", "int", "float", "timestamp", "value")}
+_CUT = re.compile(r"[ \t]+(#[^\s#].{0,39})")  # people write a blank behind the # of a comment
+_READ = {"subject", "from", "sender", "reply_to", "cc", "bcc", "preheader", "vars", "headers", "attachments"}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -45,6 +47,7 @@ class Document:
     marks: dict[Path, tuple[int, int]] = field(default_factory=dict)
     keys: dict[Path, tuple[int, int]] = field(default_factory=dict)
     plain: dict[Path, str] = field(default_factory=dict)  # unquoted scalars, as written
+    cut: dict[Path, str] = field(default_factory=dict)  # what stands behind them as a comment
     problems: list[Problem] = field(default_factory=list)
     refused: set[Path] = field(default_factory=set)
 
@@ -116,6 +119,13 @@ class Places:
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if path[0] == "vars" and number and written != str(value):
                 yield dotted(path), f"YAML reads {written} as {value}; put it in quotes to keep it as it is"
+
+    def cut_off(self) -> Iterator[tuple[str, str]]:
+        """Yield the texts for readers that may go on behind a `#`, such as `subject: Offer #5`."""
+        for path, cut in self._campaign.cut.items():
+            if path[0] in _READ:
+                what = f"YAML takes {cut!r} for a comment; put the value in quotes"
+                yield dotted(path), f"{what}, or write a blank behind the #"
 
 
 def dotted(path: Path) -> str:
@@ -200,6 +210,8 @@ class _Walk:
     def _scalar(self, node: yaml.Node, path: Path) -> object:
         if isinstance(node, yaml.ScalarNode) and not node.style:  # None in Python, "" in libyaml
             self._document.plain[path] = node.value
+            if (cut := _CUT.match(self._text, node.end_mark.index)) is not None:
+                self._document.cut[path] = cut[1]
         if node.tag in (_TAG + "int", _TAG + "float") and len(node.value) > MAX_NUMBER:
             # Base 60 (1:59:59) takes time that grows with the square of its parts.
             what = f"a number of {len(node.value):,} characters is too long; put it in quotes"

@@ -56,3 +56,25 @@ def test_the_missing_file_of_a_secret_is_named_with_its_place(file: Path) -> Non
 def test_entries_are_counted_from_one() -> None:
     assert str(Problem("is odd", path="attachments.0")) == "attachments, entry 1: is odd"
     assert str(Problem("is odd", path="vars.a.1.2.b")) == "vars.a, entry 2, entry 3, b: is odd"
+
+
+@pytest.mark.parametrize(
+    ("subject", "told"),
+    [
+        ("Offer #5 for you", ["'#5 for you'"]),
+        ("Offer\t#5", ["'#5'"]),
+        ('"Offer #5"', []),
+        ("Offer#5", []),
+        ("Offer # until May", []),
+        ("'Offer' #until May", []),
+    ],
+)
+def test_a_text_that_yaml_cuts_off_at_a_sign(file: Path, subject: str, told: list[str]) -> None:
+    text = TEXT[: TEXT.index("vars")].replace("Hello", subject).replace(", password_file: ../none", " #x: y")
+    file.write_text(text.replace("{host: smtp.example.com, username: ann #x: y}", "\n  host: x.test #tls"))
+    warnings = [str(problem) for problem in load(file).warnings]
+    assert warnings == [
+        f"a/b/campaign.yaml:4:10: warning: subject: YAML takes {cut} for a comment; put the value in quotes,"
+        " or write a blank behind the #"
+        for cut in told
+    ]
