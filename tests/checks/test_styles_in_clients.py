@@ -156,3 +156,19 @@ def test_a_text_part_that_says_nothing(said: Said) -> None:
 )
 def test_a_text_part_that_agrees(said: Said, text: str, html: str) -> None:
     assert said("textpart", text=text, html=html) == []
+
+
+@pytest.mark.parametrize("inline", [True, False])
+@pytest.mark.parametrize(
+    "html",
+    [
+        f"<style>a{{b:{'(' * 20_000}}}</style><p>Hi",
+        f"<style>{'@media x{' * 5_000}p{{a:b}}</style><p style='a:c'>Hi",
+        f"<style>p:not{'(:not' * 5_000}{{a:b}}</style><p>Hi",
+        f"<p style='a:{'[' * 20_000}'>Hi",
+    ],
+    ids=range(4),
+)
+def test_brackets_without_end_are_no_bug_of_ours(said: Said, html: str, inline: bool) -> None:
+    for rule in ("media", "clients", "styles"):
+        said(rule, html=html, inline_css=inline)

@@ -28,6 +28,7 @@ from campaign.checks.page import Tag
 from campaign.checks.rule import Rule
 from campaign.checks.seen import Seen
 from campaign.errors import Problem, Severity
+from campaign.message.html.stylesheet import is_shallow
 from campaign.model import Recipient
 
 DATA = Path(__file__).with_name("caniemail.json")
@@ -126,7 +127,7 @@ def _of_styles(styles: tuple[str, ...]) -> tuple[str, ...]:
     """What style elements use, but for what stands under a condition."""
     sheet = "".join(
         tinycss2.serialize([node])
-        for style in styles
+        for style in filter(is_shallow, styles)
         for node in tinycss2.parse_stylesheet(style, skip_comments=True, skip_whitespace=True)
         if isinstance(node, QualifiedRule)
         or (isinstance(node, AtRule) and node.lower_at_keyword in ("import", "supports"))

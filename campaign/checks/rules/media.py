@@ -23,6 +23,7 @@ from campaign.checks.finding import Finding
 from campaign.checks.page import Tag, tag, written_tags
 from campaign.checks.rule import Rule
 from campaign.checks.seen import Seen
+from campaign.message.html.stylesheet import is_shallow
 from campaign.model import Recipient
 
 _PLAIN = re.compile(r"(?:[a-zA-Z][\w-]*|\*)?(?:[.#][\w-]+)*")
@@ -151,7 +152,9 @@ def _read(styles: tuple[str, ...]) -> _Sheet:
 
 
 def _wanted(style: str) -> Iterator[_Wanted]:
-    for at in tinycss2.parse_stylesheet(style, skip_comments=True, skip_whitespace=True):
+    for at in tinycss2.parse_stylesheet(
+        style if is_shallow(style) else "", skip_comments=True, skip_whitespace=True
+    ):
         if not isinstance(at, AtRule) or at.lower_at_keyword != "media" or at.content is None:
             continue
         condition = tinycss2.serialize(at.prelude).strip()
@@ -203,7 +206,9 @@ def _beaten(sheet: _Sheet, tag: Tag) -> tuple[_Wanted, ...]:
 
 
 def _inline(style: str) -> dict[str, str]:
-    parsed = tinycss2.parse_blocks_contents(style, skip_comments=True, skip_whitespace=True)
+    parsed = tinycss2.parse_blocks_contents(
+        style if is_shallow(style) else "", skip_comments=True, skip_whitespace=True
+    )
     return {
         one.lower_name: tinycss2.serialize(one.value).strip()
         for one in parsed

@@ -37,6 +37,8 @@ _STATIC = _LISTS | {
     "root", "link", "first-child", "last-child", "only-child", "nth-child", "nth-last-child",
     "first-of-type", "last-of-type", "only-of-type", "nth-of-type", "nth-last-of-type",
 }  # fmt: skip
+_DEEPEST = 100
+_BRACKET = re.compile(r"[()\[\]{}]")
 _EVERYWHERE = {"", "all", "screen", "only screen"}
 
 
@@ -94,7 +96,7 @@ class Sheet:
 def read_sheet(text: str) -> Sheet:
     """Return what is in a style sheet. What browsers skip is skipped; nothing is raised."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n").replace("\0", "\ufffd")
-    nodes = tinycss2.parse_stylesheet(text)
+    nodes = tinycss2.parse_stylesheet(text) if is_shallow(text) else []
     begin = _places(text, nodes)
     rules, imports = [], []
     at_head = True  # CSS Cascade 5, 2: behind any other rule, an @import is not valid
@@ -113,6 +115,20 @@ def read_sheet(text: str) -> Sheet:
     return Sheet(text, tuple(rules), tuple(imports))
 
 
+def is_shallow(text: str) -> bool:
+    """Whether brackets stand in brackets no deeper than tinycss2, which recurses, can write them.
+
+    What is deeper stays as it is written, and is not looked at: no browser takes it for a style either.
+    """
+    depth = 0
+    if sum(map(text.count, "([{")) > _DEEPEST:
+        for bracket in _BRACKET.finditer(text):
+            depth += 1 if bracket[0] in "([{" else -1 if depth else 0
+            if depth > _DEEPEST:
+                return False
+    return True
+
+
 def is_for_screens(media: str) -> bool:
     """Whether a `media` attribute or the media of an `@import` lets rules hold on every screen."""
     return any(" ".join(one.split()).lower() in _EVERYWHERE for one in media.split(","))
@@ -121,6 +137,8 @@ def is_for_screens(media: str) -> bool:
 @lru_cache(maxsize=4096)
 def read_declarations(text: str) -> tuple[tuple[Declaration, ...], bool]:
     """Return the declarations of a `style` attribute, and whether all of it could be read."""
+    if not is_shallow(text):
+        return (), False
     nodes = tinycss2.parse_blocks_contents(text, skip_comments=True, skip_whitespace=True)
     whole = all(isinstance(node, DeclarationNode) and not _faults(node.value) for node in nodes)
     return tuple(_declarations(nodes)), whole
@@ -128,6 +146,8 @@ def read_declarations(text: str) -> tuple[tuple[Declaration, ...], bool]:
 
 def first_fault(text: str) -> tuple[int, int] | None:
     """Return where the first piece of a `style` attribute begins and ends that is no declaration."""
+    if not is_shallow(text):
+        return 0, len(text)
     nodes = tinycss2.parse_blocks_contents(text, skip_comments=True, skip_whitespace=True)
     for node, at in zip(nodes, _places(text, nodes), strict=True):
         if isinstance(node, DeclarationNode) and not _faults(node.value):
