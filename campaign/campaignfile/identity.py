@@ -135,12 +135,16 @@ def _columns(recipients: object) -> tuple[str, tuple[str, ...]]:
     """Return the email column and the key's columns."""
     values = recipients if isinstance(recipients, dict) else {}
     named = _text(values.get("email"))
-    email = "email" if named is None else named
+    email = "email" if named is None else readers.composed(named)
     try:
         key = readers.texts(values["key"]) if "key" in values else (email,)
     except ValueError:
         key = (email,)
-    texts = tuple(item for item in key if isinstance(item, str)) if isinstance(key, tuple) else ()
+    texts = (
+        tuple(readers.composed(item) for item in key if isinstance(item, str))
+        if isinstance(key, tuple)
+        else ()
+    )
     return email, texts or (email,)
 
 

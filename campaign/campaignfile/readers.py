@@ -10,6 +10,7 @@ from __future__ import annotations
 import os.path
 import re
 import shlex
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,11 @@ from campaign.wording import shown, size
 MAX_NAME = 100  # characters of a campaign's name
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def composed(name: str) -> str:
+    """Return a column's name as the list's are kept: one character where there is one (NFC)."""
+    return unicodedata.normalize("NFC", name)
 
 
 def unfit_name(name: object) -> Iterator[str]:

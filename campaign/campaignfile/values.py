@@ -5,7 +5,6 @@ Paths are resolved against the validation context's `folder`, or the working dir
 
 from __future__ import annotations
 
-import unicodedata
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -51,10 +50,6 @@ def _location(value: object, info: ValidationInfo) -> Location:
     return read_location(value, _folder_of(info))
 
 
-def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
-
-
 Whole = Annotated[int, Strict()]
 Flag = Annotated[bool, Strict()]
 ListFile = Annotated[Path, _file_of(MOST_OF_A_LIST), WithJsonSchema(_TEXT)]
@@ -72,8 +67,8 @@ LedgerLocation = Annotated[Location, PlainValidator(_location), WithJsonSchema({
 _TEXT_OR_TEXTS: dict[str, Any] = {"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]}
 Texts = Annotated[tuple[str, ...], BeforeValidator(readers.texts), WithJsonSchema(_TEXT_OR_TEXTS)]
 # Composed, as the list's columns are named.
-Column = Annotated[str, AfterValidator(_composed)]
-Columns = Annotated[Texts, AfterValidator(lambda names: tuple(map(_composed, names)))]
+Column = Annotated[str, AfterValidator(readers.composed)]
+Columns = Annotated[Texts, AfterValidator(lambda names: tuple(map(readers.composed, names)))]
 Command = Annotated[
     tuple[str, ...], BeforeValidator(readers.command), Field(min_length=1), WithJsonSchema(_TEXT_OR_TEXTS)
 ]

@@ -213,3 +213,13 @@ def test_commands_work_when_what_sending_needs_is_gone(folder: Path, tmp_path: P
         said = run(command[0], "campaign.yaml", code=2 if command == ["report"] else 0)
         assert "there is no file" not in said
     run("forget", "ben@example.com", "--campaign", "campaign.yaml")
+
+
+def test_columns_are_named_as_load_names_them(folder: Path) -> None:
+    """A name that is typed decomposed, as on a Mac."""
+    text = MINIMAL.replace(
+        "recipients: list.csv", 'recipients: {csv: list.csv, email: "fu\\u0308r", key: "u\\u0308"}'
+    )
+    file = of(text, folder)
+    assert (identify(file).email, identify(file).key) == ("f\u00fcr", ("\u00fc",))
+    assert load(file).recipients.email == "f\u00fcr"
