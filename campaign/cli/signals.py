@@ -67,6 +67,8 @@ def heard() -> Iterator[None]:
         if _raised:
             raise _raised[0] from None
         raise
+    finally:
+        _raised.clear()  # its traceback keeps alive what closes, and tidies up, when it is let go
 
 
 def _raise(number: int, frame: FrameType | None) -> None:
