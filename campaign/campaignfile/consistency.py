@@ -231,9 +231,9 @@ def _names(values: Values) -> Found:
 
 
 def _is_list(text: str) -> bool:
-    """Whether `text` is several addresses with commas between them, some of them templates perhaps."""
+    """Whether `text` is several addresses between commas or semicolons, some of them templates perhaps."""
     bare = re.sub(r"\{\{.*?\}\}|\{%.*?%\}", "\0", re.sub(r'"[^"]*"(?=\s*<)', "", text))
-    parts = [part.strip() for part in bare.split(",")]
+    parts = [part.strip() for part in re.split("[,;]", bare)]
     return len(parts) > 1 and all("@" in part or part == "\0" for part in parts)
 
 
