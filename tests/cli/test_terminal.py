@@ -198,7 +198,7 @@ def test_what_steers_is_shown_as_escapes(folder: Path, capfd: pytest.CaptureFixt
     assert f"No such command '{SHOWN}'" in said(capfd, "EVIL")[1]
     Path("campaign.yaml").write_text(YAML + f'"key{ESCAPED}": 1\n', "utf-8")
     assert f": key{SHOWN}: " in said(capfd, "check FILE")[1]
-    [problem] = json.loads(said(capfd, "check FILE --json")[1])
+    problem, *_ = json.loads(said(capfd, "check FILE --json")[1])
     assert problem["path"] == f"key{EVIL}"  # what is read from the JSON is what was written
 
 
