@@ -120,7 +120,8 @@ class Sender:
         lanes = [threading.Thread(target=self._lane, daemon=True) for _ in range(count)]
         self._working = 1
         lanes[0].start()
-        while lanes[0].is_alive() and not self._opened.wait(_SLICE):
+        at_once = self.dispatch.at_once
+        while lanes[0].is_alive() and not at_once.is_set() and not self._opened.wait(_SLICE):
             self._beat()
         # The others follow once a login has worked: one wrong password is one failed login.
         if self._opened.is_set():

@@ -5,8 +5,9 @@ from __future__ import annotations
 import signal
 import socket
 import sqlite3
+import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 import pytest
 
@@ -97,6 +98,27 @@ def test_interrupted_while_the_server_says_nothing(
     process.communicate(timeout=60)
     assert process.returncode == 130
     assert folder.counts() == {"pending": 3}
+
+
+def test_interrupted_twice_while_nothing_can_connect(postfix: Postfix, campaign_for: Folders) -> None:
+    """A connection that nobody takes waits in the system's connect()."""
+    with closing(socket.socket()) as full, ExitStack() as waiting:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(4):
+            one = waiting.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())
+        folder = campaign_for(postfix, smtp={"port": full.getsockname()[1], "host": "127.0.0.1"})
+        folder.people(3)
+        process = folder.start("send", "campaign.yaml", "--yes")
+        until(lambda: folder.rows("SELECT 1 FROM runs WHERE ended_at IS NULL"))
+        time.sleep(2)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=15)
+        assert process.returncode == 130
 
 
 def test_stopped_before_anything_is_sent(postfix: Postfix, campaign_for: Folders) -> None:
