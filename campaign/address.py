@@ -128,6 +128,11 @@ def domain_of(address: str) -> str:
     return address.rpartition("@")[2]
 
 
+def domain_in(mailbox: str) -> str:
+    """Return what stands for the domain in a template of a mailbox, in lower case: it may have braces."""
+    return mailbox.strip().removesuffix(">").rpartition("@")[2].strip().lower()
+
+
 def display_domain(domain: str) -> str:
     """Return a domain as its owner writes it, for people."""
     import idna  # slow to load, and many commands read no address

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from campaign.address import AddressError, parse_mailbox
+from campaign.address import AddressError, domain_in, parse_mailbox
 from campaign.campaignfile.readers import absent, is_folder, is_template, unfit_name
 from campaign.campaignfile.spelling import existing, meant
 from campaign.campaignfile.yamlmarks import Path as ValuePath
@@ -207,6 +207,8 @@ def _subject_and_bodies(values: Values) -> Found:
             ("utm",),
             "names no parameter: add utm_source, utm_medium or another of `campaign guide campaign-file`",
         )
+    if isinstance(utm, dict) and not utm.get("domains") and "{" in domain_in(str(values.get("from"))):
+        yield ("utm",), "needs domains: only a row tells the sender's, whose links get the parameters"
     if bodies.get("mjml") and bodies.get("html"):
         yield ("templates", "html"), "the HTML part is made from mjml; keep one of the two"
 

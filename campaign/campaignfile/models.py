@@ -88,7 +88,7 @@ class BodyTemplates(_Model):
 class Utm(_Model):
     """Parameters that links to one's own sites get, so that their statistics know the campaign."""
 
-    domains: Texts = _about("The domains whose links get them, such as example.com.", min_length=1)
+    domains: Texts = _about("The domains whose links get them; the sender's by default.", default=())
     utm_source: str | None = _about("Its value, a template.", default=None)
     utm_medium: str | None = _about("Its value, a template.", default=None)
     utm_campaign: str | None = _about("Its value, a template.", default=None)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from campaign.address import domain_in
 from campaign.errors import Problem, Severity
 
 if TYPE_CHECKING:
@@ -104,12 +105,19 @@ def content_of(campaign: CampaignFile, columns: tuple[str, ...], mark: bytes) ->
         files=files,
         places={path: campaign.problem(path, "") for path in (*_BLAMED, *inline, *files)},
         inline_css=campaign.inline_css,
-        utm_domains=tuple(map(str.lower, campaign.utm.domains)) if campaign.utm is not None else (),
+        utm_domains=_utm_domains(campaign),
         has_unsubscribe=campaign.unsubscribe is not None,
         one_click=campaign.unsubscribe is not None and campaign.unsubscribe.one_click,
         mark=mark,
         hides_commands=campaign.smtp.window > 1,
     )
+
+
+def _utm_domains(campaign: CampaignFile) -> tuple[str, ...]:
+    """Return the domains whose links get parameters: where none is named, the sender's."""
+    if campaign.utm is None:
+        return ()
+    return tuple(map(str.lower, campaign.utm.domains)) or (domain_in(campaign.from_),)
 
 
 def _inline(campaign: CampaignFile) -> Iterator[tuple[str, str]]:

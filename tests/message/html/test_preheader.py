@@ -150,13 +150,38 @@ def test_both_in_a_message(tmp_path: Path) -> None:
     assert "https://example.com/a?utm_source=news&utm_content=Ann" in text
 
 
+@pytest.mark.parametrize("sender", ["News <news@Example.com>", "{{ name }} <news@example.com>"])
+def test_links_to_the_sender_s_own_domain_get_parameters(tmp_path: Path, sender: str) -> None:
+    html = "<a href='https://www.example.com/a'>a</a><a href='https://example.org/b'>b</a>"
+    changes: dict[str, Any] = {
+        "from": sender,
+        "utm": {"utm_source": "news"},
+        "templates": {"html": "body.html"},
+    }
+    file = write_campaign(
+        tmp_path, {"list.csv": "email,name\nann@example.net,Ann\n", "body.html": html}, **changes
+    )
+    recipients, renderer = compiled(file)
+    _, page = renderer.parts(recipients.row(1))
+    assert page is not None
+    assert "https://www.example.com/a?utm_source=news" in page
+    assert page.count("utm_") == 1
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({"preheader": "Hi"}, "preheader: needs an HTML part, and there is none"),
         ({"utm": {"domains": "example.com", "utm_source": "a"}}, "utm: needs an HTML part"),
         ({"utm": {"domains": "example.com"}}, "utm: names no parameter"),
-        ({"utm": {"utm_source": "a"}}, "utm.domains"),
+        (
+            {
+                "utm": {"utm_source": "a"},
+                "from": "news@{{ name }}.example",
+                "templates": {"html": "body.html"},
+            },
+            "utm: needs domains",
+        ),
         ({"preheader": "{{ nobody }}", "templates": {"html": "body.html"}}, "'nobody' is not defined"),
     ],
 )
