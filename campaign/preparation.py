@@ -229,6 +229,12 @@ def wrong_in_list(campaign: CampaignFile, progress: Progress) -> list[Problem]:
     return [*_columns_once(problems, recipients), *_bad_rows(recipients, progress)]
 
 
+def wrong_before_rendering(campaign: CampaignFile, secrets: Secrets, progress: Progress) -> list[Problem]:
+    """Return what is wrong with a campaign's list, its rows and its templates, before a row is rendered."""
+    recipients, _, problems = _compiled(campaign, secrets, 1, None)
+    return [*problems, *_bad_rows(recipients, progress)]
+
+
 def _bad_rows(recipients: Recipients, progress: Progress) -> list[Problem]:
     """Return what is wrong with the rows, where the templates cannot be rendered."""
     bad = Tally()

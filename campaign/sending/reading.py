@@ -1,7 +1,8 @@
 """A campaign file → the campaign, or all that is wrong with the file and with what it names.
 
 What a wrong key hides is found only when it is mended; so the list, the templates and every row's
-message are judged without the wrong keys, as far as they do not depend on them.
+message are judged without the wrong keys, as far as they do not depend on them. The rows of a long list
+are read, and not rendered.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from pathlib import Path
 from campaign.campaignfile.load import Unsound, load
 from campaign.campaignfile.models import CampaignFile
 from campaign.errors import Problem, UserError
-from campaign.preparation import Progress, prepare, wrong_in_list
+from campaign.preparation import Progress, prepare, wrong_before_rendering, wrong_in_list
 from campaign.sending.guards import unsendable
+
+_RENDERED = 2 * 1024 * 1024  # octets of a list; whoever has mistyped a key does not wait for more rows
 
 
 def read(
@@ -54,7 +57,10 @@ def _errors(campaign: CampaignFile, progress: Progress, jobs: int | None) -> lis
     try:
         if not any(getattr(campaign.templates, name) for name in BODIES):
             return wrong_in_list(campaign, progress)
-        return prepare(campaign, ledger.enrolment(), Secrets.placeholder(), progress, jobs=jobs).errors
+        secrets = Secrets.placeholder()
+        if campaign.recipients.csv.stat().st_size > _RENDERED:
+            return wrong_before_rendering(campaign, secrets, progress)
+        return prepare(campaign, ledger.enrolment(), secrets, progress, jobs=jobs).errors
     except UserError as error:
         return list(error.problems)
     finally:

@@ -127,3 +127,18 @@ def test_of_a_list_whose_where_is_wrong_broken_rows_are_told(tmp_path: Path) -> 
 
     assert lines[0].startswith("recipients.where: 'pln' is not defined")
     assert lines[1:] == [NO_NAME, BAD_ROWS[1]]
+
+
+def test_a_long_list_is_not_rendered_for_a_wrong_key(tmp_path: Path) -> None:
+    """Its rows are read, and the templates compiled: to render a million takes minutes."""
+    rows = [f"person{number}@example.com,{'x' * 40},pro\n" for number in range(40_000)]
+    body = "{{ plan.upper() / 0 }} {{ nobody }}"
+    files = {"list.csv": "".join(["email,name,plan\n", "nope,Bob,pro\n", *rows]), "body.txt": body}
+    with pytest.raises(UserError) as caught:
+        read(write_campaign(tmp_path, files, nme="x"))
+    said = told(caught.value.problems, tmp_path)
+    assert [line.partition(";")[0] for line in said] == [
+        "nme: unknown key",
+        "body.txt:1: 'nobody' is not defined",
+        "list.csv:2: email: 'nope' has no @",
+    ]
