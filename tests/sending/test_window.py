@@ -8,6 +8,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,8 @@ class Moody:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
-            with connection, connection.makefile("rwb") as lines:
+            # The client may have hung up with answers unread: the next session is served all the same.
+            with suppress(ConnectionError), connection, connection.makefile("rwb") as lines:
                 self.sessions.append([])
                 for said in self._session(lines.readline, lines.read):
                     lines.write(f"{said}\r\n".encode())
@@ -90,7 +92,7 @@ class Moody:
                     yield "250 Ok"
             elif verb == "DATA":
                 yield "354 go on"
-                while line() != b".\r\n":
+                while line() not in (b".\r\n", b""):
                     pass
                 self.delivered.append(recipient)
                 recipient = ""
