@@ -12,6 +12,7 @@ RULES = (
     "duplicates",
     "subject",
     "blank",
+    "garbled",
     "leftovers",
     "mergetags",
     "unencoded",

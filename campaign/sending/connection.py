@@ -16,7 +16,8 @@ from campaign.campaignfile.models import RetryPolicy, Security, Smtp
 from campaign.delivery import Stage
 from campaign.errors import ConnectFailed, ConnectionLost
 from campaign.sending.retry import backoff, opening_retry, opening_waits
-from campaign.sending.transport import Transport, tls_context
+from campaign.sending.tls import tls_context
+from campaign.sending.transport import STOPPED, Transport
 from campaign.smtp import Closed, Event, Login, Opened, Session, StartTLS, Timeouts
 
 OPENINGS = 6  # attempts at opening a session
@@ -79,7 +80,7 @@ class Connection:
         ConnectFailed, its message naming the server; LoginRefused or ProbeFailed where that is why.
         """
         patience = patience or Patience()
-        transport = Transport.connect(smtp.host, smtp.port, patience.connect)
+        transport = Transport.connect(smtp.host, smtp.port, patience.connect, stopped)
         try:
             return cls._open_on(transport, smtp, login, patience, stopped, on_silence, window)
         except ConnectFailed as error:
@@ -107,7 +108,7 @@ class Connection:
         server_name = smtp.server_name or smtp.host
         client_name = smtp.client_name or transport.client_name
         if context is not None and smtp.security is Security.TLS:
-            transport.start_tls(context, server_name, patience.handshake)
+            transport.start_tls(context, server_name, patience.handshake, stopped)
         session = Session(
             client_name,
             starttls=smtp.security is Security.STARTTLS,
@@ -129,7 +130,7 @@ class Connection:
             for event in connection.step(_SLICE):
                 match event:
                     case StartTLS() if context is not None:
-                        transport.start_tls(context, server_name, patience.handshake)
+                        transport.start_tls(context, server_name, patience.handshake, stopped)
                         session.tls_established()
                     case Opened() if session.closed is None:  # else it was taken back in one breath
                         return connection
@@ -138,7 +139,7 @@ class Connection:
                         failed = _failure(event, client_name, f"{event.stage}: {event.why}{hint}")
                         failed.permanent |= transport.unwelcome
                         raise failed
-        raise ConnectFailed("the run was stopped", permanent=True)
+        raise ConnectFailed(STOPPED, permanent=True)
 
     def flush(self) -> list[Event]:
         """Write what is due, without waiting; return what needs no answer."""

@@ -27,7 +27,7 @@ from campaign.ledger import Ledger
 from campaign.ledger.questions import Answer
 from campaign.sending.account import login_of
 from campaign.sending.connection import Connection, LoginRefused, ProbeFailed
-from campaign.sending.transport import TLSInfo
+from campaign.sending.tls import TLSInfo
 from campaign.sending.workers.equipment import PATIENCE, ask_workers
 from campaign.smtp import Login
 from campaign.wording import counted

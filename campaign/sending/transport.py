@@ -1,6 +1,6 @@
 """TCP and TLS: bytes out, bytes in, and how many of the bytes given have certainly not left.
 
-The only importer of `socket` and `ssl`. A `Transport` never blocks longer than it is told, reads
+The only importer of `socket` for the network. A `Transport` never blocks longer than it is told, reads
 while it writes (a server may stop reading until we do), and turns every way in which a connection
 can end into `ConnectionLost`. TLS runs over memory buffers, so that it is known exactly which
 bytes the kernel has taken.
@@ -9,77 +9,28 @@ bytes the kernel has taken.
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import selectors
 import socket
 import ssl
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from campaign.errors import ConnectFailed, ConnectionLost
-from campaign.sending.tlswords import is_for_good, why_broken, why_unusable, why_unverified
+from campaign.sending.tls import TLSInfo, tls_info
+from campaign.sending.tlswords import is_for_good, why_broken, why_unverified
 
 CONNECT_TIMEOUT = 30.0  # seconds; smtp_connect_timeout of Postfix's client
+STOPPED = "the run was stopped"
+_SLICE = 0.25  # seconds after which a wait looks whether it should stop
 _CHUNK = 8192  # replies are short, and a large buffer is dear to make
 _RECORD = 16384  # RFC 8446 5.1: the most plaintext that a TLS record carries
 _AWAKE = 0.0001  # seconds of each wait in which a thread does not sleep yet
 UNCERTAIN = "this process was held up, and another may be sending by now: no more of the message was sent"
 _SLOWEST = 1024  # bytes a second below which a server that reads is as good as one that does not
-
-
-@dataclass(frozen=True, slots=True)
-class TLSInfo:
-    """What was negotiated, for people. `names` are the certificate's; times are UNIX seconds."""
-
-    version: str
-    cipher: str
-    names: tuple[str, ...]
-    issuer: str
-    not_after: float
-
-
-def tls_context(
-    ca_file: Path | None = None, client_cert: Path | None = None, client_key: Path | None = None
-) -> ssl.SSLContext:
-    """Return a context that verifies certificate and name, with TLS 1.2 at least.
-
-    `ca_file` replaces the system's store. Raises ConnectFailed where a file cannot be used.
-    """
-    unusable = ""
-    try:
-        context = ssl.create_default_context(cafile=ca_file)
-        if client_cert is not None:
-            passphrase = False
-
-            def empty() -> str:
-                """A key with a passphrase would ask at the terminal; this answer makes it an error."""
-                nonlocal passphrase
-                passphrase = True
-                return ""
-
-            try:
-                context.load_cert_chain(client_cert, client_key, empty)
-            except ssl.SSLError as error:
-                unusable = why_unusable(error.reason, client_cert, client_key, passphrase=passphrase)
-                raise
-    except (OSError, ValueError) as error:
-        if unusable:
-            raise ConnectFailed(unusable, permanent=True) from error
-        files = ", ".join(str(file) for file in (ca_file, client_cert, client_key) if file is not None)
-        raise ConnectFailed(
-            f"the certificate files cannot be used ({files}): {error}", permanent=True
-        ) from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # Python 3.13 adds VERIFY_X509_STRICT, which private CAs without key usage fail: the same flags
-    # everywhere, so that a server that is trusted today is trusted after an upgrade.
-    context.verify_flags = (
-        ssl.VerifyFlags.VERIFY_X509_TRUSTED_FIRST | ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
-    )
-    context.options |= ssl.OP_NO_RENEGOTIATION
-    return context
 
 
 class Transport:
@@ -107,16 +58,31 @@ class Transport:
         self._broken: str | None = None  # why writing failed; what the server said before is read first
 
     @classmethod
-    def connect(cls, host: str, port: int, timeout: float = CONNECT_TIMEOUT) -> Transport:
-        """Connect to the first of the host's addresses that answers. Raises ConnectFailed."""
+    def connect(
+        cls,
+        host: str,
+        port: int,
+        timeout: float = CONNECT_TIMEOUT,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> Transport:
+        """Connect to the first of the host's addresses that answers within `timeout` seconds.
+
+        Raises ConnectFailed, also where it is `stopped` meanwhile; only the look-up of the host's name is
+        waited for.
+        """
+        failure: OSError | None = None
         try:
-            return cls(socket.create_connection((host, port), timeout))
+            for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+                try:
+                    return cls(_connected(socket.socket(family, kind, protocol), address, timeout, stopped))
+                except OSError as error:
+                    failure = error
         except socket.gaierror as error:
             raise ConnectFailed(f"no address is known for the host {host!r}: {error.strerror}") from error
-        except TimeoutError as error:
-            raise ConnectFailed(f"{host}:{port} did not answer within {timeout:g} seconds") from error
-        except OSError as error:
-            raise ConnectFailed(f"cannot connect to {host}:{port}: {error.strerror or error}") from error
+        if isinstance(failure, TimeoutError):
+            raise ConnectFailed(f"{host}:{port} did not answer within {timeout:g} seconds") from failure
+        why = "it has no address" if failure is None else failure.strerror or failure
+        raise ConnectFailed(f"cannot connect to {host}:{port}: {why}") from failure
 
     @property
     def client_name(self) -> str:
@@ -138,10 +104,16 @@ class Transport:
         """
         return self._unsent
 
-    def start_tls(self, context: ssl.SSLContext, name: str, timeout: float) -> None:
+    def start_tls(
+        self,
+        context: ssl.SSLContext,
+        name: str,
+        timeout: float,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Shake hands, and verify that the certificate bears `name`.
 
-        Raises ConnectFailed, with the reason in words.
+        Raises ConnectFailed, with the reason in words, also where it is `stopped` meanwhile.
         """
         self._object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name)
         deadline = time.monotonic() + timeout
@@ -154,9 +126,11 @@ class Transport:
                     break
                 except ssl.SSLWantReadError:
                     self._flush_tls()
-                if time.monotonic() >= deadline:
+                if (now := time.monotonic()) >= deadline:
                     raise ConnectFailed(f"the TLS handshake was not finished within {timeout:g} seconds")
-                self._incoming.write(self._read_raw(deadline))
+                if stopped():
+                    raise ConnectFailed(STOPPED, permanent=True)
+                self._incoming.write(self._read_raw(min(deadline, now + _SLICE)))
         except ssl.SSLCertVerificationError as error:
             with contextlib.suppress(ConnectionLost):  # the alert that tells the server why
                 self._flush_tls()
@@ -169,7 +143,7 @@ class Transport:
         except ConnectionLost as error:
             raise ConnectFailed(f"the TLS handshake failed: {error}") from error
         self._flush_tls()
-        self.tls = _tls_info(self._object)
+        self.tls = tls_info(self._object)
 
     def send(self, octets: bytes, block_timeout: float, may_write: Callable[[], bool] | None = None) -> None:
         """Queue bytes; `exchange` writes them.
@@ -333,18 +307,30 @@ class Transport:
             self._unsent -= self._records.popleft()[1]
 
 
+def _connected(
+    connection: socket.socket, address: tuple[Any, ...], timeout: float, stopped: Callable[[], bool]
+) -> socket.socket:
+    """Connect to an address. Raises OSError, TimeoutError, and ConnectFailed where it is `stopped`."""
+    try:
+        connection.setblocking(False)
+        code = connection.connect_ex(address)
+        if code in (errno.EINPROGRESS, errno.EWOULDBLOCK):
+            deadline = time.monotonic() + timeout
+            with selectors.DefaultSelector() as selector:
+                selector.register(connection, selectors.EVENT_WRITE)
+                while not selector.select(min(_SLICE, max(0.0, deadline - time.monotonic()))):
+                    if stopped():
+                        raise ConnectFailed(STOPPED, permanent=True)
+                    if time.monotonic() >= deadline:
+                        raise TimeoutError
+            code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise OSError(code, os.strerror(code))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 # Linux alone has it.
 _QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
-
-
-def _tls_info(tls: ssl.SSLObject) -> TLSInfo:
-    certificate = cast(dict[str, Any], tls.getpeercert() or {})  # typeshed cannot say its nested shape
-    cipher = tls.cipher()
-    issuer = {key: value for part in certificate.get("issuer", ()) for key, value in part}
-    return TLSInfo(
-        version=tls.version() or "",
-        cipher=cipher[0] if cipher else "",
-        names=tuple(value for _, value in certificate.get("subjectAltName", ())),
-        issuer=issuer.get("organizationName") or issuer.get("commonName") or "",
-        not_after=ssl.cert_time_to_seconds(certificate["notAfter"]) if "notAfter" in certificate else 0.0,
-    )

@@ -81,3 +81,65 @@ def test_a_domain_with_an_unusual_share(said: Said) -> None:
     assert said("shares", people("gmail.com", 90)) == []
     assert said("shares", people("staff.wrenfield.org", 90)) == []
     assert said("shares", "email,first\n" + "".join(f"p{n}@bigfirm.com,P\n" for n in range(50))) == []
+
+
+@pytest.mark.parametrize(
+    ("cell", "what"),
+    [
+        ("JÃ¶rg", "first has 'JÃ¶rg' for 'Jörg': UTF-8 that was read as another encoding"),
+        ("GarcÃ\xada", "for 'García'"),
+        ("FranÃ§ois Dâ€™Arc", "'FranÃ§ois' for 'François'"),
+        ("Dâ€™Arc", "for 'D’Arc'"),
+        ("Ã“scar", "for 'Óscar'"),
+        ("Ã\x81lvaro", "for 'Álvaro'"),
+        ("Å\xa0imon Å¾", "for 'Šimon'"),
+        ("ÐŸÑ€Ð¸Ð²ÐµÑ‚", "for 'Привет'"),
+        ("æ—¥æœ¬", "for '日本'"),
+        ("Ann ðŸ˜€", "for '😀'"),
+        ("10 â‚¬", "for '€'"),
+        ("J√∂rg", "for 'Jörg'"),
+        ("J�rg", "first has 'J�rg': a character was lost on the way; export the list again, as UTF-8"),
+        ("Ann\u202egpj.exe", "first has U+202E: text reads in another direction behind it"),
+    ],
+)
+def test_garbled(said: Said, cell: str, what: str) -> None:
+    (only,) = said("garbled", f"email,first,other\nann@x.test,Ann,{cell}\nben@x.test,{cell},Ben\n")
+    assert only.startswith("list.csv:3: warning: first has ")
+    assert what in only
+    assert only.endswith("(row 2)")
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "Jörg",
+        "„Spaß“",
+        "CAFÉ™",
+        "AMANHÃ”",
+        "IRMÃ… E",
+        "né…”",
+        "È»",
+        "Â",
+        "ÎLE",
+        "À »",
+        "日本",
+        "אב\u200e",
+        "√2",
+        "Đà",
+    ],
+)
+def test_what_is_not_garbled(said: Said, cell: str) -> None:
+    assert said("garbled", f"email,first\nann@x.test,{cell}\n", text=f"{{{{ first }}}} {cell}") == []
+
+
+def test_garbled_templates_and_names(said: Said) -> None:
+    (only,) = said("garbled", text="Hi {{ first }}\nyou donâ€™t\n")
+    assert (
+        only
+        == "body.txt:2: warning: here stands 'donâ€™t' for 'don’t': UTF-8 that was read as another encoding"
+    )
+    (only,) = said("garbled", html="<p>\n<b>5&nbsp;�</b>")
+    assert only.startswith("body.html:2: warning: here stands ")
+    people = "email,first,who\nann@x.test,Ann,JÃ¶rg\n"
+    (only,) = said("garbled", people, recipients={"csv": "list.csv", "name": "{{ who }}"})
+    assert only.startswith("list.csv:2: warning: who has 'JÃ¶rg' for 'Jörg'")

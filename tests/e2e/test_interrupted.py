@@ -12,7 +12,7 @@ from contextlib import ExitStack, closing
 import pytest
 
 from campaign.model import Status
-from tests.e2e.folder import Folders, mails, until
+from tests.e2e.folder import CampaignFolder, Folders, mails, until
 from tests.servers.postfix import Postfix
 
 
@@ -100,8 +100,9 @@ def test_interrupted_while_the_server_says_nothing(
     assert folder.counts() == {"pending": 3}
 
 
-def test_interrupted_twice_while_nothing_can_connect(postfix: Postfix, campaign_for: Folders) -> None:
-    """A connection that nobody takes waits in the system's connect()."""
+@pytest.fixture
+def full_port() -> Iterator[int]:
+    """A port where connect() waits: nobody takes the connections that are there already."""
     with closing(socket.socket()) as full, ExitStack() as waiting:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -109,16 +110,31 @@ def test_interrupted_twice_while_nothing_can_connect(postfix: Postfix, campaign_
             one = waiting.enter_context(socket.socket())
             one.setblocking(False)
             one.connect_ex(full.getsockname())
-        folder = campaign_for(postfix, smtp={"port": full.getsockname()[1], "host": "127.0.0.1"})
-        folder.people(3)
-        process = folder.start("send", "campaign.yaml", "--yes")
-        until(lambda: folder.rows("SELECT 1 FROM runs WHERE ended_at IS NULL"))
-        time.sleep(2)
-        process.send_signal(signal.SIGTERM)
-        time.sleep(0.5)
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=15)
-        assert process.returncode == 130
+        yield full.getsockname()[1]
+
+
+def test_interrupted_while_nothing_can_connect(
+    postfix: Postfix, campaign_for: Folders, full_port: int
+) -> None:
+    _interrupted_while_opening(campaign_for(postfix, smtp={"port": full_port, "host": "127.0.0.1"}))
+
+
+def test_interrupted_in_a_handshake_that_is_not_answered(
+    postfix: Postfix, campaign_for: Folders, mute_port: int
+) -> None:
+    _interrupted_while_opening(campaign_for(postfix, smtp={"port": mute_port, "security": "tls"}))
+
+
+def _interrupted_while_opening(folder: CampaignFolder) -> None:
+    """One signal ends it long before a timeout would: connecting has 30 seconds, a handshake 60."""
+    folder.people(3)
+    process = folder.start("send", "campaign.yaml", "--yes")
+    until(lambda: folder.rows("SELECT 1 FROM runs WHERE ended_at IS NULL"))
+    time.sleep(1)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=15)
+    assert process.returncode == 130
+    assert folder.counts() == {"pending": 3}
 
 
 def test_stopped_before_anything_is_sent(postfix: Postfix, campaign_for: Folders) -> None:

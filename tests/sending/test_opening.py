@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 from campaign.campaignfile.models import Security, Smtp
 from campaign.errors import ConnectFailed
 from campaign.sending.connection import Connection, NameRefused, Opener, Patience, Waits
-from campaign.sending.transport import tls_context
+from campaign.sending.tls import tls_context
 from tests.servers.certificates import Certificates, Kind
 from tests.servers.postfix import Postfix
 from tests.servers.scripted import Client, Peer, Serve, patient, smtp, to_ehlo

@@ -1,0 +1,109 @@
+"""Characters that did not survive the way here: "JÃ¶rg", "donâ€™t", "J�rg"; or that turn a text's direction.
+
+UTF-8 that a program read as Windows-1252 or as a Mac's letters, and `�` in place of what was lost, are told
+in templates, and in cells that a message shows. U+202D and U+202E let a text read otherwise than it is
+written, which filters take for deceit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import ClassVar, NamedTuple
+
+from campaign.checks.checked import Surveyed
+from campaign.checks.finding import Finding
+from campaign.checks.found import Found
+from campaign.checks.rule import Rule
+from campaign.errors import Problem
+from campaign.model import Recipient
+
+
+def _as_windows(octet: int) -> str:
+    """Return what Windows-1252 makes of an octet; of the five that it lacks, what programs do."""
+    return bytes([octet]).decode("cp1252" if octet not in (0x81, 0x8D, 0x8F, 0x90, 0x9D) else "latin-1")
+
+
+_WINDOWS = {_as_windows(octet): octet for octet in range(0x80, 0x100)}
+_WINDOWS |= {chr(octet): octet for octet in range(0x80, 0xA0)}  # as Latin-1 has them
+_MAC = {bytes([octet]).decode("mac_roman"): octet for octet in range(0x80, 0x100)}
+# What follows the first octet of a letter. Some of it follows a letter in plain text too: „Spaß“, IRMÃ…
+_PUNCTUATION = "\xa0\xbb’“”–—…"
+_FOLLOWS = "".join(one for one, octet in _WINDOWS.items() if octet < 0xC0 and one not in _PUNCTUATION)
+_ANY = re.escape(_FOLLOWS + _PUNCTUATION)
+_GARBLED = re.compile(
+    rf"[ÂÃÄÅÎÏÐÑ](?:[{re.escape(_FOLLOWS)}]|[{_PUNCTUATION}](?=\w))"  # letters of Europe
+    r"|Â\xa0"
+    rf"|â(?:€[{_ANY}]|„¢|‚¬)|ï»¿|ï¿½"  # quotation marks, dashes, ™, €; a byte order mark; �
+    rf"|(?:[à-í][{_ANY}]{{2}}){{2,}}"  # letters of Asia
+    rf"|ðŸ[{_ANY}]{{2}}"  # emoji
+    r"|√[∂§º©®ü†°±≥¥≠ß∏≤¨∫∆]|‚Ä[ôúùìîò¶¢]"  # a Mac
+)
+_LOST = re.compile("\ufffd")
+_TURNS = re.compile("[\u202d\u202e]")
+_AROUND = 30  # characters that are shown on each side of what was found
+
+
+class _Fault(NamedTuple):
+    """What is wrong with a text: its kind, and in words."""
+
+    kind: str
+    words: str
+
+
+class Check(Rule):
+    """See the module."""
+
+    most: ClassVar[int] = 10_000  # a few for each column, of which those count that a message shows
+
+    def read(self, recipient: Recipient) -> Iterator[Finding]:
+        for column, cell in recipient.row.items():
+            if not cell.isascii() and (fault := _fault(cell)) is not None:
+                what = f"{column} has {fault.words}; export the list again, as UTF-8"
+                yield self.find(self.warn_list(what, recipient.line), f"{column}\0{fault.kind}")
+
+    def report(self, surveyed: Surveyed, found: Found) -> Iterator[Problem]:
+        """Yield a warning for each column that a message shows, and for each line of a template."""
+        shown = surveyed.renderer.shown.keys() | surveyed.recipients.name_columns
+        for key in [key for key in found.by_key if key.partition("\0")[0] not in shown]:
+            del found.by_key[key]
+        yield from found.problems(surveyed.survey.messages)
+        for name, source in self.checked.sources.all.items():
+            at = 0
+            for line in source.splitlines(keepends=True) if not source.isascii() else ():
+                if (fault := _fault(line)) is not None:
+                    yield self.at(self.checked.sources.at(name, at), f"here stands {fault.words}")
+                at += len(line)
+
+
+def _fault(text: str) -> _Fault | None:
+    """Return what is wrong with the first of a text's characters that did not survive."""
+    if (found := _GARBLED.search(text)) is not None:
+        word = _word(text, found)
+        meant = _mended(word)
+        was = f" for {meant!r}" if meant is not None else ""
+        return _Fault("garbled", f"{word!r}{was}: UTF-8 that was read as another encoding")
+    if (found := _LOST.search(text)) is not None:
+        return _Fault("lost", f"{_word(text, found)!r}: a character was lost on the way")
+    if (found := _TURNS.search(text)) is not None:
+        what = (
+            f"U+{ord(found[0]):04X}: text reads in another direction behind it, which filters take for deceit"
+        )
+        return _Fault("turned", what)
+    return None
+
+
+def _word(text: str, found: re.Match[str]) -> str:
+    """Return what was found with what stands around it, up to a blank."""
+    before, after = text[: found.start()].split(" ")[-1], text[found.end() :].split(" ")[0]
+    return f"{before[-_AROUND:]}{found[0]}{after[:_AROUND]}".strip()
+
+
+def _mended(word: str) -> str | None:
+    """Return the word as it was before it was garbled; None where that is not known."""
+    for letters in (_WINDOWS, _MAC):
+        try:
+            return bytes(letters[one] if one > "\x7f" else ord(one) for one in word).decode()
+        except (KeyError, UnicodeDecodeError):
+            continue
+    return None
