@@ -17,11 +17,10 @@ from campaign.delivery import Stage
 from campaign.errors import ConnectFailed, ConnectionLost
 from campaign.sending.retry import backoff, opening_retry, opening_waits
 from campaign.sending.tls import tls_context
-from campaign.sending.transport import STOPPED, Transport
+from campaign.sending.transport import SLICE, STOPPED, Transport
 from campaign.smtp import Closed, Event, Login, Opened, Session, StartTLS, Timeouts
 
 OPENINGS = 6  # attempts at opening a session
-_SLICE = 0.25  # seconds after which opening looks whether it should stop
 _WORTH_TELLING = 5.0  # seconds
 _SILENCE = 10.0  # seconds; servers that let a client wait before they greet take less
 _REOPENING = RetryPolicy(first_delay=1, max_delay=30)  # the waits between sessions that get nowhere
@@ -127,7 +126,7 @@ class Connection:
                     patience.replies.greeting - _SILENCE,
                     f"{smtp.host}:{smtp.port} does not greet us{_if_not_greeted(smtp)}",
                 )
-            for event in connection.step(_SLICE):
+            for event in connection.step(SLICE):
                 match event:
                     case StartTLS() if context is not None:
                         transport.start_tls(context, server_name, patience.handshake, stopped)
@@ -270,7 +269,7 @@ class Opener:
             while (left := until - time.monotonic()) > 0:
                 if self._ended():
                     raise ConnectFailed("the run has ended")
-                time.sleep(min(left, _SLICE))
+                time.sleep(min(left, SLICE))
 
         if fruitless:
             why = "the server ends one session after another"

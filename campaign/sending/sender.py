@@ -32,11 +32,11 @@ from campaign.sending.lane import Lane, Shared
 from campaign.sending.outlook import Outlook
 from campaign.sending.pacing import LocalPace
 from campaign.sending.sharedgate import SharedGate
+from campaign.sending.transport import SLICE
 from campaign.sending.work import Renders
 from campaign.smtp import Login
 from campaign.wording import counted
 
-_SLICE = 0.25  # seconds after which the run looks whether it should stop
 _HEARTBEAT = 2 * SECOND
 _LONG_LOCK = 60.0  # seconds for which a locked ledger is told of, and then again
 _GRACE = 2.0  # seconds that a thread has to end in when the run must stop at once
@@ -121,7 +121,7 @@ class Sender:
         self._working = 1
         lanes[0].start()
         at_once = self.dispatch.at_once
-        while lanes[0].is_alive() and not at_once.is_set() and not self._opened.wait(_SLICE):
+        while lanes[0].is_alive() and not at_once.is_set() and not self._opened.wait(SLICE):
             self._beat()
         # The others follow once a login has worked: one wrong password is one failed login.
         if self._opened.is_set():
@@ -131,8 +131,8 @@ class Sender:
                 lane.start()
         hurried = 0.0
         while any(lane.is_alive() for lane in lanes) and hurried < _GRACE:
-            next(lane for lane in lanes if lane.is_alive()).join(_SLICE)
-            hurried += _SLICE if self.dispatch.at_once.is_set() else 0
+            next(lane for lane in lanes if lane.is_alive()).join(SLICE)
+            hurried += SLICE if self.dispatch.at_once.is_set() else 0
             self._beat()
             self._behind()
         self._run.unclaim(self.dispatch.unclaimed())
@@ -148,7 +148,7 @@ class Sender:
         while (left := self._behind()) and not self.dispatch.at_once.is_set():
             why = f"another process has the ledger locked; {counted(left, 'answer')} to be written"
             self._waits.tell(_LONG_LOCK, why, however_short=True)
-            time.sleep(_SLICE)
+            time.sleep(SLICE)
             self._beat()
 
     def _behind(self) -> int:

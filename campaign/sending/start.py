@@ -16,8 +16,7 @@ from campaign.model import SECOND
 from campaign.sending.account import TARDY
 from campaign.sending.dispatch import Dispatch
 from campaign.sending.gate import Booking
-
-SLICE = 0.25  # seconds after which a waiting thread looks whether it should stop
+from campaign.sending.transport import SLICE
 
 
 def start(

@@ -25,7 +25,7 @@ from campaign.sending.tlswords import is_for_good, why_broken, why_unverified
 
 CONNECT_TIMEOUT = 30.0  # seconds; smtp_connect_timeout of Postfix's client
 STOPPED = "the run was stopped"
-_SLICE = 0.25  # seconds after which a wait looks whether it should stop
+SLICE = 0.25  # seconds after which whoever waits looks whether to stop
 _CHUNK = 8192  # replies are short, and a large buffer is dear to make
 _RECORD = 16384  # RFC 8446 5.1: the most plaintext that a TLS record carries
 _AWAKE = 0.0001  # seconds of each wait in which a thread does not sleep yet
@@ -65,10 +65,9 @@ class Transport:
         timeout: float = CONNECT_TIMEOUT,
         stopped: Callable[[], bool] = lambda: False,
     ) -> Transport:
-        """Connect to the first of the host's addresses that answers within `timeout` seconds.
+        """Connect to the first of the host's addresses that answers; each has `timeout` seconds for that.
 
-        Raises ConnectFailed, also where it is `stopped` meanwhile; only the look-up of the host's name is
-        waited for.
+        Raises ConnectFailed, also where it is `stopped` meanwhile. The look-up of the name cannot be.
         """
         failure: OSError | None = None
         try:
@@ -130,7 +129,7 @@ class Transport:
                     raise ConnectFailed(f"the TLS handshake was not finished within {timeout:g} seconds")
                 if stopped():
                     raise ConnectFailed(STOPPED, permanent=True)
-                self._incoming.write(self._read_raw(min(deadline, now + _SLICE)))
+                self._incoming.write(self._read_raw(min(deadline, now + SLICE)))
         except ssl.SSLCertVerificationError as error:
             with contextlib.suppress(ConnectionLost):  # the alert that tells the server why
                 self._flush_tls()
@@ -318,7 +317,7 @@ def _connected(
             deadline = time.monotonic() + timeout
             with selectors.DefaultSelector() as selector:
                 selector.register(connection, selectors.EVENT_WRITE)
-                while not selector.select(min(_SLICE, max(0.0, deadline - time.monotonic()))):
+                while not selector.select(min(SLICE, max(0.0, deadline - time.monotonic()))):
                     if stopped():
                         raise ConnectFailed(STOPPED, permanent=True)
                     if time.monotonic() >= deadline:

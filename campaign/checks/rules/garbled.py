@@ -1,8 +1,8 @@
-"""Characters that did not survive the way here: "JÃ¶rg", "donâ€™t", "J�rg"; or that turn a text's direction.
+"""Letters that were garbled on the way here, such as "JÃ¶rg" or "donâ€™t", and a `�` in place of one.
 
-UTF-8 that a program read as Windows-1252 or as a Mac's letters, and `�` in place of what was lost, are told
-in templates, and in cells that a message shows. U+202D and U+202E let a text read otherwise than it is
-written, which filters take for deceit.
+UTF-8 that a program read as Windows-1252 or as a Mac's letters, and what was lost, are told in templates and
+in cells that a message shows. So are U+202D and U+202E, behind which a text reads in another direction than
+it is written: filters take that for deceit.
 """
 
 from __future__ import annotations
@@ -31,24 +31,29 @@ _MAC = {bytes([octet]).decode("mac_roman"): octet for octet in range(0x80, 0x100
 _PUNCTUATION = "\xa0\xbb’“”–—…"
 _FOLLOWS = "".join(one for one, octet in _WINDOWS.items() if octet < 0xC0 and one not in _PUNCTUATION)
 _ANY = re.escape(_FOLLOWS + _PUNCTUATION)
+_ON_A_MAC = re.escape("".join(one for one, octet in _MAC.items() if octet < 0xC0))
+_LETTER = r"[^\W\d_]"
 _GARBLED = re.compile(
     rf"[ÂÃÄÅÎÏÐÑ](?:[{re.escape(_FOLLOWS)}]|[{_PUNCTUATION}](?=\w))"  # letters of Europe
-    r"|Â\xa0"
-    rf"|â(?:€[{_ANY}]|„¢|‚¬)|ï»¿|ï¿½"  # quotation marks, dashes, ™, €; a byte order mark; �
+    rf"|Â\xa0|(?<!{_LETTER})Ã\xa0"  # a blank that does not break; à
+    rf"|È[˜™š›\x98-\x9b](?={_LETTER})"
+    rf"|â(?:[€\x80][{_ANY}]|[„\x84]¢|[‚\x82]¬)|ï»¿|ï¿½"  # quotation marks, dashes, ™, €; a byte order mark; �
     rf"|(?:[à-í][{_ANY}]{{2}}){{2,}}"  # letters of Asia
-    rf"|ðŸ[{_ANY}]{{2}}"  # emoji
-    r"|√[∂§º©®ü†°±≥¥≠ß∏≤¨∫∆]|‚Ä[ôúùìîò¶¢]"  # a Mac
+    rf"|ð[Ÿ\x9f][{_ANY}]{{2}}"  # emoji
+    rf"|√[{_ON_A_MAC}](?={_LETTER})|(?<={_LETTER})√[{_ON_A_MAC}]|‚Ä[ôúùìîò¶¢]|‚Ç¨|¬©"  # a Mac
 )
 _LOST = re.compile("\ufffd")
 _TURNS = re.compile("[\u202d\u202e]")
+_ANEW = "export the list again as UTF-8, or name its encoding in `recipients.encoding`"
 _AROUND = 30  # characters that are shown on each side of what was found
 
 
 class _Fault(NamedTuple):
-    """What is wrong with a text: its kind, and in words."""
+    """What is wrong with a text: its kind, in words, and what to do where it stands in the list."""
 
     kind: str
     words: str
+    remedy: str
 
 
 class Check(Rule):
@@ -59,7 +64,7 @@ class Check(Rule):
     def read(self, recipient: Recipient) -> Iterator[Finding]:
         for column, cell in recipient.row.items():
             if not cell.isascii() and (fault := _fault(cell)) is not None:
-                what = f"{column} has {fault.words}; export the list again, as UTF-8"
+                what = f"{column} has {fault.words}; {fault.remedy}"
                 yield self.find(self.warn_list(what, recipient.line), f"{column}\0{fault.kind}")
 
     def report(self, surveyed: Surveyed, found: Found) -> Iterator[Problem]:
@@ -70,33 +75,33 @@ class Check(Rule):
         yield from found.problems(surveyed.survey.messages)
         for name, source in self.checked.sources.all.items():
             at = 0
-            for line in source.splitlines(keepends=True) if not source.isascii() else ():
+            for line in source.split("\n") if not source.isascii() else ():
                 if (fault := _fault(line)) is not None:
                     yield self.at(self.checked.sources.at(name, at), f"here stands {fault.words}")
-                at += len(line)
+                at += len(line) + 1
 
 
 def _fault(text: str) -> _Fault | None:
-    """Return what is wrong with the first of a text's characters that did not survive."""
+    """Return what is wrong with a text, if anything; of several faults one."""
     if (found := _GARBLED.search(text)) is not None:
         word = _word(text, found)
         meant = _mended(word)
         was = f" for {meant!r}" if meant is not None else ""
-        return _Fault("garbled", f"{word!r}{was}: UTF-8 that was read as another encoding")
+        return _Fault("garbled", f"{word!r}{was}: UTF-8 that was read as another encoding", _ANEW)
     if (found := _LOST.search(text)) is not None:
-        return _Fault("lost", f"{_word(text, found)!r}: a character was lost on the way")
+        return _Fault("lost", f"{_word(text, found)!r}: a character was lost on the way", _ANEW)
     if (found := _TURNS.search(text)) is not None:
         what = (
-            f"U+{ord(found[0]):04X}: text reads in another direction behind it, which filters take for deceit"
+            f"U+{ord(found[0]):04X}: text reads in another direction behind it, for filters a sign of deceit"
         )
-        return _Fault("turned", what)
+        return _Fault("turned", what, "take it out")
     return None
 
 
 def _word(text: str, found: re.Match[str]) -> str:
     """Return what was found with what stands around it, up to a blank."""
     before, after = text[: found.start()].split(" ")[-1], text[found.end() :].split(" ")[0]
-    return f"{before[-_AROUND:]}{found[0]}{after[:_AROUND]}".strip()
+    return f"{before[-_AROUND:]}{found[0]}{after[:_AROUND]}".strip("\t\r\n")
 
 
 def _mended(word: str) -> str | None:
