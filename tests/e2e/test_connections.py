@@ -13,7 +13,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from campaign.model import Status
 from tests.e2e.folder import Folders, kill, mails, until
-from tests.servers.postfix import Postfix, free_port
+from tests.servers.postfix import TELL_CONTENTS, Postfix, free_port
 
 SECOND = 1_000_000_000
 
@@ -42,11 +42,11 @@ def test_four_connections_deliver_everything_once(postfix: Postfix, campaign_for
 def test_killed_with_four_messages_on_their_way(
     make_postfix: Callable[..., Postfix], campaign_for: Folders
 ) -> None:
-    server = make_postfix(smtpd_end_of_data_restrictions="sleep 2")
+    server = make_postfix(smtpd_end_of_data_restrictions=f"{TELL_CONTENTS}, sleep 2")
     folder = campaign_for(server, smtp={"connections": 4})
     everybody = folder.people(12)
     process = folder.start("send", "campaign.yaml", "--yes")
-    folder.wait_for(Status.IN_FLIGHT, 4)
+    until(lambda: server.contents() >= 4)
     kill(process)
     assert folder.counts()["in_doubt"] == 4
     assert folder.send().returncode == 4

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from campaign.model import Status
-from tests.e2e.folder import Folders, kill, mails, message_ids
+from tests.e2e.folder import Folders, kill, mails, message_ids, until
 from tests.servers.postfix import Postfix
 
 
@@ -40,8 +40,9 @@ def test_what_was_on_its_way_is_in_doubt_until_somebody_decides(
     slow_server.empty()
     folder = campaign_for(slow_server)
     folder.people(2)
+    before = slow_server.contents()
     process = folder.start("send", "campaign.yaml", "--yes")
-    folder.wait_for(Status.IN_FLIGHT)
+    until(lambda: slow_server.contents() > before)
     kill(process)
     assert folder.counts() == {"in_doubt": 1, "pending": 1}  # whether or not anybody has written it down
 
@@ -71,8 +72,9 @@ def test_a_resend_carries_the_same_message_id(
     slow_server.empty()
     folder = campaign_for(slow_server)
     folder.people(1)
+    before = slow_server.contents()
     process = folder.start("send", "campaign.yaml", "--yes")
-    folder.wait_for(Status.IN_FLIGHT)
+    until(lambda: slow_server.contents() > before)
     kill(process)
     if decision == "--resend-doubt":
         again = folder.send("--resend-doubt")

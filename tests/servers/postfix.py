@@ -37,6 +37,8 @@ RECIPIENT_FAULTS = {
     "defer@example.test": "450 4.2.1 busy",
     "bye@example.test": "421 4.7.0 bye",
 }
+# Among `smtpd_end_of_data_restrictions`: the log tells each content that is here to its final dot.
+TELL_CONTENTS = "check_client_access static:INFO"
 # What the final dot is answered where MAIL FROM named these.
 SENDER_FAULTS = {
     "e452@x.test": "452 4.3.1 full",
@@ -223,6 +225,10 @@ class Postfix:
         self._run("unlock")
         files = (self.folder / "out", self.folder / "mail.log")
         return "".join(file.read_text(errors="replace") for file in files if file.exists())
+
+    def contents(self) -> int:
+        """How many contents were here to their final dot so far, answered or not; with TELL_CONTENTS."""
+        return self.log().count(": info: END-OF-MESSAGE ")
 
     def reload(
         self,
