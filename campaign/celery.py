@@ -145,7 +145,7 @@ def _wanted(ledger: Ledger) -> _Wanted | None:
     if document is None:
         return None
     bundle = read(document)
-    return _Wanted(bundle.drains - len(machines.runs()), bundle.drain, standing.generation)
+    return _Wanted(bundle.drains - machines.live(), bundle.drain, standing.generation)
 
 
 def ask(asking: Celery, name: str, ledger: Ledger) -> bool:

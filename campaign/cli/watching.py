@@ -120,15 +120,21 @@ def watch(campaign: CampaignFile, output: Output, top_up: Callable[[], None]) ->
     from campaign.report import terminal
     from campaign.sending.workers.drain import machines_of
 
-    def look() -> tuple[Standing, Summary, int, float]:
+    def look() -> tuple[Standing, int, int, float]:
         # How long it took is of this one alone: before it, the server may have been away.
         began = time.monotonic()
         ledger = Ledger.open(campaign.ledger, campaign.name, create=False)
         try:
             machines = machines_of(ledger)
             machines.finish()
-            standing, summary = machines.standing(), ledger.history.summary(time.time_ns())
-            return standing, summary, len(machines.runs()), time.monotonic() - began
+            return machines.standing(), machines.waiting(), machines.live(), time.monotonic() - began
+        finally:
+            ledger.close()
+
+    def counted() -> Summary:
+        ledger = Ledger.open(campaign.ledger, campaign.name, create=False)
+        try:
+            return ledger.history.summary(time.time_ns())
         finally:
             ledger.close()
 
@@ -140,11 +146,11 @@ def watch(campaign: CampaignFile, output: Output, top_up: Callable[[], None]) ->
             ledger.close()
 
     lonely_since = looked_at = time.monotonic()
-    told, waiting, pause = False, 0, _LOOK
+    told, before, pause = False, 0, _LOOK
+    total = sum(patiently(counted, output).counts.values())
     while True:
-        standing, summary, workers, took = patiently(look, output)
-        total = sum(summary.counts.values())
-        output.progress("sending", total - summary.waiting, total)
+        standing, waiting, workers, took = patiently(look, output)
+        output.progress("sending", max(0, total - waiting), total)
         if standing.state is not State.SENDING:
             break
         patiently(top_up, output)
@@ -154,12 +160,13 @@ def watch(campaign: CampaignFile, output: Output, top_up: Callable[[], None]) ->
             told = True
             output.note(f"no worker is there; on any machine: campaign work {shown(campaign.file)}")
         now = time.monotonic()
-        pause = until_next(waiting - summary.waiting, summary.waiting, now - looked_at, pause)
-        waiting, looked_at = summary.waiting, now
+        pause = until_next(before - waiting, waiting, now - looked_at, pause)
+        before, looked_at = waiting, now
         time.sleep(max(pause, 4 * took))  # the server has other things to do
     output.end_bar()
     if standing.state is not State.IDLE:
         output.problems([Problem(f"the campaign is {standing.state}: {standing.why}")])
+    summary = patiently(counted, output)
     output.lines(terminal.summary_lines(campaign.name, summary))
     output.lines(patiently(replies, output))
     output.lines(terminal.next_lines(shown(campaign.file), summary))

@@ -68,8 +68,17 @@ class Machines(Protocol):
     def blob(self, sha256: bytes) -> bytes | None:
         """Return a blob's content."""
 
+    def waiting(self) -> int:
+        """Return how many rows and copies wait or are on their way.
+
+        It takes no longer where many were sent, so that it may be asked again and again.
+        """
+
+    def live(self) -> int:
+        """Return how many runs are live."""
+
     def runs(self) -> list[WorkerRun]:
-        """Return the live runs, the oldest first."""
+        """Return the live runs, the oldest first. It counts all that they have made."""
 
     def sending(self) -> Iterable[str]:
         """Return the names of all campaigns of this ledger that are sending and have something due."""

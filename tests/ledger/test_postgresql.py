@@ -398,3 +398,32 @@ def test_what_interrupts_a_statement_is_heard(location: PostgresLocation) -> Non
     finally:
         signal.signal(signal.SIGALRM, before)
         database.close()
+
+
+def test_what_waits_and_who_lives_are_counted_without_the_rest(ledger: Ledger, location: Location) -> None:
+    machines, sql = ledger.machines, database(ledger)
+    assert machines is not None
+    assert (machines.waiting(), machines.live()) == (3, 0)
+    enrol(ledger, people(*(f"user{number}@example.com" for number in range(3 * len(Status)))))
+    other = registered(location, "other")
+    enrol(other, people(ANNA, BEN))
+    machines.begin(b"", {})
+    run = ledger.start(SCOPE, NOW, shared=True)
+    ids = [row_id for (row_id,) in sql.rows("SELECT id FROM messages WHERE email LIKE 'user%' ORDER BY id")]
+    [(run_id,)] = sql.rows("SELECT id FROM runs")
+    for row_id, status in zip(ids, [*Status] * 3, strict=True):
+        sql.change("UPDATE messages SET status = ?, run = ? WHERE id = ?", (str(status), run_id, row_id))
+    accepted = ids[list(Status).index(Status.ACCEPTED)]
+    for address, status in enumerate(Status):
+        for message in (accepted, ids[0]):
+            sql.change(
+                "INSERT INTO copies"
+                " (message, address, folded, domain, hash, status, due_at, attempts, run, reply)"
+                " VALUES (?, ?, ?, '', '', ?, 0, 0, ?, '')",
+                (message, str(address), str(address), str(status), run_id),
+            )
+    assert machines.waiting() == ledger.history.summary(NOW).waiting == 3 * 3 + 3
+    assert machines.live() == len(machines.runs()) == 1
+    run.end(NOW)
+    assert machines.live() == len(machines.runs()) == 0
+    other.close()

@@ -17,6 +17,17 @@ EXISTS (SELECT 1 FROM messages WHERE campaign = c.id AND status IN ('pending', '
 OR EXISTS (SELECT 1 FROM copies o JOIN messages m ON m.id = o.message WHERE m.campaign = c.id
     AND m.status = 'accepted' AND (o.{_WAITS} OR o.status = 'in_flight'))
 """
+# Status by status, by an index that holds them in this order: those that have gone are not looked at.
+_COUNTED = "(SELECT count(*) FROM messages WHERE campaign = %(campaign)s AND status ="
+_WAITING = f"""
+SELECT {_COUNTED} 'pending') + {_COUNTED} 'deferred') + {_COUNTED} 'in_flight')
+     + (SELECT count(*) FROM copies o JOIN messages m ON m.id = o.message
+        WHERE (o.{_WAITS} OR o.status = 'in_flight') AND m.campaign = %(campaign)s AND m.status = 'accepted')
+"""
+_LIVE = (
+    "r.campaign = %(campaign)s AND r.ended_at IS NULL"
+    f" AND {NOW} - greatest(r.heartbeat, {UP_SINCE}) <= %(lease)s"
+)
 _DUE = f"""
 EXISTS (SELECT 1 FROM messages WHERE campaign = c.id AND {_WAITS} AND claim IS NULL AND due_at <= {NOW})
 OR EXISTS (SELECT 1 FROM copies o JOIN messages m ON m.id = o.message WHERE m.campaign = c.id
@@ -85,15 +96,26 @@ class PostgresMachines:
         found = self._database.row("SELECT content FROM blobs WHERE sha256 = %s", (sha256,))
         return bytes(found[0]) if found else None
 
+    def waiting(self) -> int:
+        """Return how many rows and copies wait or are on their way."""
+        found = self._database.row(_WAITING, {"campaign": self._id})
+        return found[0] if found else 0
+
+    def live(self) -> int:
+        """Return how many runs are live."""
+        found = self._database.row(
+            f"SELECT count(*) FROM runs r WHERE {_LIVE}", {"campaign": self._id, "lease": LEASE}
+        )
+        return found[0] if found else 0
+
     def runs(self) -> list[WorkerRun]:
         """Return the live runs, the oldest first."""
         found = self._database.rows(
             f"SELECT r.host, r.pid, {NOW} - r.started_at, {NOW} - r.heartbeat,"
             " (SELECT count(*) FROM attempts a WHERE a.run = r.id),"
-            f" (SELECT count(*) FROM attempts a WHERE a.run = r.id AND a.started_at > {NOW} - %s)"
-            " FROM runs r WHERE r.campaign = %s AND r.ended_at IS NULL"
-            f" AND {NOW} - greatest(r.heartbeat, {UP_SINCE}) <= %s ORDER BY r.id",
-            (60 * SECOND, self._id, LEASE),
+            f" (SELECT count(*) FROM attempts a WHERE a.run = r.id AND a.started_at > {NOW} - %(lately)s)"
+            f" FROM runs r WHERE {_LIVE} ORDER BY r.id",
+            {"campaign": self._id, "lease": LEASE, "lately": 60 * SECOND},
         )
         return [WorkerRun(str(host), *numbers) for host, *numbers in found]
 
