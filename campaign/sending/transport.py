@@ -161,6 +161,8 @@ class Transport:
             self._block_deadline = self._write_deadline = time.monotonic() + block_timeout
         self._write_deadline += len(octets) / _SLOWEST
         self._unsent += len(octets)
+        if self._broken is not None:
+            return
         if self._object is None:
             self._queue(octets)
         else:
@@ -180,8 +182,10 @@ class Transport:
         """
         deadline = time.monotonic() + wait
         while True:
-            raw = self._read_raw(deadline)
-            if self._object is None or not raw:
+            # A server may speak in the same breath in which it ends its handshake.
+            held = self._incoming.pending > 0
+            raw = b"" if held else self._read_raw(deadline)
+            if self._object is None or not (raw or held):
                 return raw
             octets = self._decrypt(self._object, raw)
             # A server can send TLS records that say nothing for ever.
@@ -255,23 +259,26 @@ class Transport:
     def _decrypt(self, tls: ssl.SSLObject, raw: bytes) -> bytes:
         self._incoming.write(raw)
         octets = []
+        over = ""
         try:
             while plaintext := tls.read(_CHUNK):
                 octets.append(plaintext)
                 if not self._incoming.pending and not tls.pending():
                     break
+            else:
+                over = "the server closed the connection"
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLError as error:
-            # Exim says its last words in the clear, inside TLS; an alert or a cut says none. What
-            # was decrypted before is still the server's word.
+            # RFC 8446 4.4.2.4: in TLS 1.3 a server refuses our certificate after our handshake has ended.
+            self.unwelcome = is_for_good(error.reason)
+            over = f"TLS broke off: {why_broken(error.reason, str(error))}"
+        if over:
+            # Exim says its last words in the clear, inside TLS; an alert or a cut says none. What was
+            # decrypted before is still the server's word, and nothing more can be said to it.
+            self._broken = over
             if not octets:
-                # RFC 8446 4.4.2.4: in TLS 1.3 a server refuses our certificate after our handshake has ended.
-                self.unwelcome = is_for_good(error.reason)
-                raise ConnectionLost(f"TLS broke off: {why_broken(error.reason, str(error))}") from error
-        else:
-            if not octets:
-                raise ConnectionLost("the server closed the connection")
+                raise ConnectionLost(over)
         self._flush_tls()
         return b"".join(octets)
 

@@ -7,7 +7,8 @@ import time
 import pytest
 
 from campaign.campaignfile.models import Security
-from campaign.delivery import Fate, Stage
+from campaign.delivery import Fate, Stage, Verdict
+from campaign.verdict import judge
 from tests.servers.certificates import Kind
 from tests.servers.scripted import (
     LOGIN,
@@ -16,6 +17,7 @@ from tests.servers.scripted import (
     Script,
     message,
     patient,
+    to_data,
     to_dot,
     to_handshake,
     to_mail,
@@ -114,6 +116,64 @@ def test_plaintext_inside_tls(client: Client, script: Script, stage: Stage, fate
     (answer,), closed = client.ends(plain, message(), security=Security.TLS)
     assert (answer.fate, answer.stage, closed.stage) == (fate, stage, stage)
     assert closed.why.startswith("TLS broke off")
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+def test_a_greeting_in_one_segment_with_the_end_of_the_handshake(client: Client, version: str) -> None:
+    """In TLS 1.2 the server has the last word of the handshake, and a server greets at once."""
+
+    def script(peer: Peer) -> None:
+        with peer.in_one_segment():
+            peer.tls(version=version)
+            peer.say(b"220 mx.example.test\r\n")
+        peer.introduce()
+        peer.take_message()
+
+    (answer,), _ = client.ends(script, message(), security=Security.TLS)
+    assert judge(answer) is Verdict.ACCEPTED
+
+
+ALERT = b"\x15\x03\x03\x00\x02\x02\x28"  # RFC 8446 6: fatal, handshake_failure
+
+
+@pytest.mark.parametrize("end", [b"421 4.3.2 bye\r\n", ALERT, b""], ids=["words", "alert", "close_notify"])
+class TestTLSThatEndsBehindAReply:
+    """The reply was said, and nothing more can be said to the server."""
+
+    def test_before_the_session_is_open(self, client: Client, end: bytes) -> None:
+        def script(peer: Peer) -> None:
+            peer.tls()
+            self._last_word(peer, b"220 mx.example.test\r\n", end)
+
+        client.fails(script, "EHLO: (TLS broke off|the server closed)", security=Security.TLS)
+
+    def test_before_a_content(self, client: Client, end: bytes) -> None:
+        def script(peer: Peer) -> None:
+            peer.tls()
+            to_data(peer)
+            self._last_word(peer, b"354 go on\r\n", end)
+
+        (answer,), _ = client.ends(script, message(), security=Security.TLS)
+        assert (answer.fate, answer.stage) == (Fate.UNSENT, Stage.BODY)
+
+    def test_behind_the_answer_to_a_content(self, client: Client, end: bytes) -> None:
+        def script(peer: Peer) -> None:
+            peer.tls()
+            to_dot(peer)
+            self._last_word(peer, b"250 2.0.0 Ok\r\n", end)
+
+        (first, second), _ = client.ends(script, message(1), message(2), security=Security.TLS)
+        assert judge(first) is Verdict.ACCEPTED
+        assert second.fate is Fate.UNSENT
+
+    def _last_word(self, peer: Peer, reply: bytes, end: bytes) -> None:
+        with peer.in_one_segment():
+            peer.say(reply)
+            if end:
+                peer.say_bare(end)
+            else:
+                peer.close_notify()
+        peer.stare()
 
 
 def test_half_a_tls_record(client: Client) -> None:

@@ -7,6 +7,7 @@ its own deadlines.
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import ssl
 import threading
@@ -87,14 +88,17 @@ class Peer:
         """Neither read nor say anything until the client has given up."""
         self._over.wait(GENEROUS)
 
-    def tls(self, kind: Kind = Kind.LOCALHOST, *, outdated: bool = False, mutual: str = "") -> None:
-        """Shake hands; `plaintext` is the way around it from then on.
+    def tls(
+        self, kind: Kind = Kind.LOCALHOST, *, version: str = "", outdated: bool = False, mutual: str = ""
+    ) -> None:
+        """Shake hands over that version; `plaintext` is the way around it from then on.
 
         `outdated`: TLS 1.1 at most. `mutual`: want a certificate of the client, over that TLS version.
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        if version or mutual:
+            context.minimum_version = context.maximum_version = ssl.TLSVersion[version or mutual]
         if mutual:
-            context.minimum_version = context.maximum_version = ssl.TLSVersion[mutual]
             context.load_verify_locations(self._certificates.ca_file)
             context.verify_mode = ssl.CERT_REQUIRED
         if outdated:
@@ -114,6 +118,24 @@ class Peer:
         with socket.socket(fileno=self._socket.detach()) as bare:
             bare.sendall(octets)
             self._over.wait(GENEROUS)
+
+    def close_notify(self) -> None:
+        """End TLS, and leave the connection open."""
+        assert isinstance(self._socket, ssl.SSLSocket)
+        self._socket.setblocking(False)
+        with contextlib.suppress(ssl.SSLWantReadError):  # it waits for the client's own
+            self._socket.unwrap()
+
+    @contextlib.contextmanager
+    def in_one_segment(self) -> Iterator[None]:
+        """Send what is said meanwhile together."""
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+        yield
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+
+    def say_bare(self, octets: bytes) -> None:
+        """Say something in the clear, whatever was agreed."""
+        os.write(self._socket.fileno(), octets)
 
     def hang_up(self) -> None:
         self._socket.close()
