@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from campaign.checks.dns.domains import Published
     from campaign.ledger.questions import Answer
     from campaign.preparation import Survey
-    from campaign.sending.inquiries import Negotiated, Worst
+    from campaign.sending.preflight.inquiries import Negotiated, Worst
 
 
 @click.command("check")
@@ -70,7 +70,7 @@ def command(
     from campaign.message import drafting
 
     drafting.begin()
-    from campaign.sending.inspection import inspect
+    from campaign.sending.preflight.inspection import inspect
 
     output = Output(quiet=quiet or as_json)
     inspection = inspect(file, output.progress, jobs, choose=spam)
@@ -83,7 +83,7 @@ def command(
     connected = True
     ready = campaign is not None and not inspection.errors
     if dns and campaign is not None and survey is not None and survey.first is not None:
-        from campaign.sending.inquiries import inspect_domains
+        from campaign.sending.preflight.inquiries import inspect_domains
 
         try:
             found, published = inspect_domains(campaign, survey.first, nameserver)
@@ -91,7 +91,7 @@ def command(
         except UserError as error:
             problems += error.problems
     if spam and campaign is not None and ready:
-        from campaign.sending.inquiries import inspect_spam
+        from campaign.sending.preflight.inquiries import inspect_spam
 
         try:
             found, worst = inspect_spam(campaign, inspection.chosen)
@@ -99,7 +99,7 @@ def command(
         except UserError as error:
             problems += error.problems
     if server and campaign is not None and ready:
-        from campaign.sending.inquiries import (
+        from campaign.sending.preflight.inquiries import (
             certificate_problems,
             connection_problem,
             inspect_server,
@@ -116,7 +116,7 @@ def command(
             problems += error.problems
     if workers and campaign is not None and ready:
         from campaign.cli.watching import calling
-        from campaign.sending.inquiries import inspect_workers
+        from campaign.sending.preflight.inquiries import inspect_workers
 
         try:
             found, answers = inspect_workers(campaign, output.waiting, calling(campaign, output))

@@ -102,7 +102,7 @@ def command(
     from campaign.preparation import Tally, compile_campaign
     from campaign.preview.choice import ON_A_PAGE, Choice, choose
     from campaign.preview.page import page as build_page
-    from campaign.sending.reading import read
+    from campaign.sending.preflight.reading import read
 
     campaign = read(file)
     own = OwnFiles(campaign.file)

@@ -33,7 +33,7 @@ def command(file: Path, faults: str, paced: bool, skip_bad_rows: bool, quiet: bo
     from campaign.rehearsal import RehearsalServer, parse_faults, rehearsal_login, rehearsed
     from campaign.report import terminal
     from campaign.sending.job import Mode, Options, run
-    from campaign.sending.reading import read
+    from campaign.sending.preflight.reading import read
 
     output = Output(quiet=quiet, verbose=verbose)
     with RehearsalServer(parse_faults(faults)) as server:

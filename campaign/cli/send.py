@@ -67,9 +67,9 @@ def command(
     from campaign.cli.audience import DryRun
     from campaign.cli.watching import asking, is_sending, left, watch
     from campaign.ledger.protocols import Choices
-    from campaign.sending.changes import Change
     from campaign.sending.job import Mode, Options, run
-    from campaign.sending.reading import read
+    from campaign.sending.preflight.changes import Change
+    from campaign.sending.preflight.reading import read
 
     words = [word.strip() for word in accept.split(",") if word.strip()]
     wrong = [word for word in words if word not in set(Change)]
@@ -118,7 +118,7 @@ def command(
 
 def _without_terminal(campaign: CampaignFile) -> str:
     """Return what to add where nobody can be asked, all of it at once."""
-    from campaign.sending.knowing import would_be_new
+    from campaign.sending.preflight.knowing import would_be_new
 
     said = "there is no terminal to ask on: look at the plan with --dry-run, then add --yes"
     if not would_be_new(campaign):

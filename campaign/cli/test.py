@@ -35,7 +35,7 @@ def command(file: Path, addresses: tuple[str, ...], row: int, wait: float) -> in
     from campaign.model import Status
     from campaign.sending.dispatch import Ending
     from campaign.sending.job import Mode, Options, run
-    from campaign.sending.reading import read
+    from campaign.sending.preflight.reading import read
 
     to: list[str] = []
     wrong: list[str] = []

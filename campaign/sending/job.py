@@ -34,16 +34,16 @@ from campaign.model import SECOND, Status
 from campaign.preparation import Preparation, compile_campaign, prepare
 from campaign.sending.account import Started, load_pace, login_of, scope_of, secrets_of
 from campaign.sending.ahead import Ahead
-from campaign.sending.changes import Change, changes, key_of
 from campaign.sending.connection import Patience
 from campaign.sending.dispatch import Ending, Stop
-from campaign.sending.guards import refuse_other_file
-from campaign.sending.knowing import refuse_lost, refuse_unknowing
 from campaign.sending.lease import leased
 from campaign.sending.outlook import Outlook
 from campaign.sending.pacing import LocalPace
-from campaign.sending.reading import refuse_unsendable
-from campaign.sending.reception import warnings
+from campaign.sending.preflight.changes import Change, changes, key_of
+from campaign.sending.preflight.guards import refuse_other_file
+from campaign.sending.preflight.knowing import refuse_lost, refuse_unknowing
+from campaign.sending.preflight.reading import refuse_unsendable
+from campaign.sending.preflight.reception import warnings
 from campaign.sending.sender import Listener, Sender
 from campaign.sending.trial import Trial, TrialRenderer
 from campaign.smtp import Login

@@ -25,8 +25,8 @@ from campaign.ledger.history import Entry
 from campaign.message.tokens import Secrets, Tokens
 from campaign.model import Recipient, Status
 from campaign.recipients.list import Recipients
-from campaign.sending.changes import key_of
 from campaign.sending.lease import leased
+from campaign.sending.preflight.changes import key_of
 
 _UNSETTLED = "not all that a log says was sent is settled: that was broken off"
 _EXPRESSION = re.compile(r"\{\{.*?\}\}|\{%.*?%\}")

@@ -11,7 +11,7 @@ import pytest
 from campaign.campaignfile.load import load
 from campaign.ledger import Ledger
 from campaign.model import KeyColumn, Status
-from campaign.sending.guards import other_file
+from campaign.sending.preflight.guards import other_file
 from tests.cli.conftest import ANNA, BEN, CLEO, YAML, Run
 from tests.ledger.book import NOW, enrol, people, statuses
 

@@ -14,7 +14,7 @@ import yaml
 from campaign.campaignfile.load import load
 from campaign.campaignfile.models import CampaignFile
 from campaign.errors import UserError
-from campaign.sending.inquiries import inspect_workers
+from campaign.sending.preflight.inquiries import inspect_workers
 from campaign.sending.workers import equipment
 from campaign.sending.workers.accounts import load_accounts
 from campaign.sending.workers.equipment import Needs, missing

@@ -14,7 +14,7 @@ from campaign.campaignfile.load import Unsound, load
 from campaign.campaignfile.models import CampaignFile
 from campaign.errors import Problem, UserError
 from campaign.preparation import Progress, prepare, wrong_before_rendering, wrong_in_list
-from campaign.sending.guards import unsendable
+from campaign.sending.preflight.guards import unsendable
 
 _RENDERED = 2 * 1024 * 1024  # octets of a list; whoever has mistyped a key does not wait for more rows
 

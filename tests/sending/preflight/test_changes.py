@@ -16,7 +16,7 @@ from campaign.ledger.protocols import Plan
 from campaign.message.tokens import Secrets
 from campaign.model import KeyColumn, Status
 from campaign.preparation import Preparation, prepare
-from campaign.sending.changes import Change, changes, key_of
+from campaign.sending.preflight.changes import Change, changes, key_of
 from tests.ledger.book import NOW, database, intent, result, start
 
 BY_INVOICE = {"csv": "list.csv", "key": "invoice"}

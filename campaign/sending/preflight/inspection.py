@@ -19,8 +19,8 @@ from campaign.errors import Problem, Severity, UserError
 from campaign.ledger import Ledger
 from campaign.message.tokens import Secrets
 from campaign.preparation import Progress, Survey, prepare
-from campaign.sending.guards import unsendable
-from campaign.sending.reading import read, untold
+from campaign.sending.preflight.guards import unsendable
+from campaign.sending.preflight.reading import read, untold
 
 
 @dataclass(frozen=True, slots=True)

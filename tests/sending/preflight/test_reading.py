@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from campaign.errors import Problem, UserError
-from campaign.sending.inspection import inspect
-from campaign.sending.reading import read, refuse_unsendable
+from campaign.sending.preflight.inspection import inspect
+from campaign.sending.preflight.reading import read, refuse_unsendable
 from tests.folder import write_campaign
 
 LIST = "email,name,plan\nann@example.com,Ann,pro\nnope,Bob,pro\ncy@example.com,Cy\n"

@@ -13,7 +13,7 @@ from campaign.ledger import Ledger
 from campaign.ledger.protocols import Intent
 from campaign.ledger.returns import Kind, Rules, Said, Shares
 from campaign.sending import connection
-from campaign.sending.reception import Reception, judged
+from campaign.sending.preflight.reception import Reception, judged
 from tests.folder import write_campaign
 from tests.ledger.book import NOW, enrol, people, result, start
 

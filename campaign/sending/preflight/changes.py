@@ -16,7 +16,7 @@ from campaign.ledger import Ledger
 from campaign.ledger.protocols import Plan
 from campaign.model import KeyColumn
 from campaign.preparation import Preparation
-from campaign.sending.reception import judged
+from campaign.sending.preflight.reception import judged
 from campaign.wording import counted, shown
 
 
