@@ -140,6 +140,11 @@ class Connection:
                         raise failed
         raise ConnectFailed(STOPPED, permanent=True)
 
+    @property
+    def waited(self) -> float:
+        """For how many seconds a reply has been due; 0 where none is."""
+        return time.monotonic() - self._reply_due_since if self.session.waiting else 0.0
+
     def flush(self) -> list[Event]:
         """Write what is due, without waiting; return what needs no answer."""
         session, transport = self.session, self.transport

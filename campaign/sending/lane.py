@@ -45,6 +45,8 @@ _KEEP_IDLE = 240 * SECOND
 _RESTED = 5.0
 # Sessions of a connection in a row that ended without a verdict on any message, before it gives up.
 _FRUITLESS = 5
+# Seconds that a run that was stopped waits for the answer to an envelope.
+_HEARD = 3.0
 # Refusals in windows after which a session is ended: Exim hangs up after eleven (smtp_accept_max_nonmail).
 _MOST_REFUSED = 8
 
@@ -93,7 +95,7 @@ class Lane:
         """Let go of the connection and of every row that is held."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            events = connection.session.lost("given up")
+            events = connection.session.lost("given up", connection.transport.unsent)
             self._answers.settle([event for event in events if isinstance(event, Settled)])
             connection.close()
         self._answers.tell()
@@ -107,7 +109,7 @@ class Lane:
         if self._dispatch.stopped is not None:
             self._answers.settle()
             self._drop_ready()
-            if self._dispatch.at_once.is_set():
+            if self._dispatch.at_once.is_set() or self._unheard():
                 self.close()
             return None
         connection = self._connection
@@ -122,6 +124,13 @@ class Lane:
             if not self._ready:
                 return wait
         return self._submit_next()
+
+    def _unheard(self) -> bool:
+        """Whether a server lets a run that was stopped wait, and no content depends on what it will say."""
+        connection = self._connection
+        return (
+            connection is not None and not connection.session.content_written and connection.waited > _HEARD
+        )
 
     def _fill_window(self, connection: Connection) -> int | None:
         """Make messages, and send them in a window, or alone where they cannot go so; returns as `_fill`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -14,6 +15,7 @@ import pytest
 from campaign.model import Status
 from tests.e2e.folder import CampaignFolder, Folders, mails, until
 from tests.servers.postfix import Postfix
+from tests.servers.scripted import GENEROUS, Peer, Script, Serve, to_data, to_mail
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -134,6 +136,59 @@ def _interrupted_while_opening(folder: CampaignFolder) -> None:
     time.sleep(1)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=15)
+    assert process.returncode == 130
+    assert folder.counts() == {"pending": 3}
+
+
+@pytest.mark.parametrize("script", [to_mail, to_data], ids=["MAIL", "DATA"])
+def test_interrupted_while_an_envelope_is_not_answered(
+    postfix: Postfix, campaign_for: Folders, serve: Serve, script: Script
+) -> None:
+    """One signal ends it long before a timeout would, of 300 and 120 seconds: no content has left."""
+    heard = threading.Event()
+
+    def mute(peer: Peer) -> None:
+        script(peer)
+        heard.set()
+        peer.stare()
+
+    smtp = {"port": serve(mute).port, "security": "none", "ca_file": None}
+    folder = campaign_for(postfix, smtp=smtp)
+    folder.people(3)
+    process = folder.start("send", "campaign.yaml", "--yes")
+    assert heard.wait(GENEROUS)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert folder.counts() == {"pending": 3}
+
+
+def test_interrupted_twice_in_the_middle_of_a_content(
+    postfix: Postfix, campaign_for: Folders, serve: Serve
+) -> None:
+    """What has not left whole is in no doubt."""
+    heard = threading.Event()
+
+    def script(peer: Peer) -> None:
+        peer.greet()
+        peer.take_envelope()
+        heard.set()
+        peer.stare()
+
+    smtp = {"port": serve(script).port, "security": "none", "ca_file": None}
+    folder = campaign_for(postfix, smtp=smtp, attachments=["large.bin"])
+    (folder.folder / "large.bin").write_bytes(bytes(8 << 20))
+    folder.people(3)
+    process = folder.start("send", "campaign.yaml", "--yes")
+    assert heard.wait(GENEROUS)
+    folder.wait_for(Status.IN_FLIGHT)
+    time.sleep(0.5)  # it writes
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    while "stopping" not in process.stderr.readline():  # it has heard the first
+        pass
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
     assert process.returncode == 130
     assert folder.counts() == {"pending": 3}
 
