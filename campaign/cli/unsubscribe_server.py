@@ -24,6 +24,7 @@ def command(file: Path, listen: str) -> int:
     from campaign.ledger import Ledger
     from campaign.unsubscribe import Application
     from campaign.unsubscribe.settings import read_settings
+    from campaign.unsubscribe.web import MOST_READ
 
     try:
         from waitress import serve
@@ -38,7 +39,8 @@ def command(file: Path, listen: str) -> int:
     Ledger.open(settings.ledger, settings.name, create=False, read_only=True).close()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     try:
-        serve(Application(file), listen=listen, ident="campaign")  # it logs where; a signal ends it
+        # It logs where it listens; a signal ends it. A body is kept in a file until all of it is there.
+        serve(Application(file), listen=listen, ident="campaign", max_request_body_size=MOST_READ)
     except (OSError, ValueError) as error:
         raise UserError(f"nothing can listen at {listen!r}: {error}") from None
     return OK  # it has done what it was asked: a service that is stopped has not failed

@@ -9,12 +9,13 @@ So the template's are marked before it is rendered (`templating/marks.py`), and 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from jinja2 import TemplateNotFound
 
 from campaign.errors import Problem, UserError
+from campaign.message.calendarvalues import CalendarError, Property, check, check_order, property_of
 from campaign.message.content import Content
 from campaign.message.files import read_from
 from campaign.templating.compiled import compile_file
@@ -30,14 +31,11 @@ CALENDAR = "calendar"
 _LINE = 75  # octets without the CRLF, RFC 5545 3.1
 # RFC 5545 3.1: no control character but a tab; and what some readers take for a line's end.
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
-_PROPERTY = re.compile(r"([A-Za-z0-9-]+)(?:;[^:\"]*(?:\"[^\"]*\"[^:\"]*)*)?:(.*)", re.DOTALL)
+_NAME = re.compile(r"[A-Za-z0-9-]*")
 _METHOD = re.compile(r"[A-Za-z0-9-]+")  # iana-token, RFC 5545 3.7.2
+_OF_CALENDARS = ("VERSION", "PRODID", "METHOD")  # RFC 5545 3.6, RFC 5546 3.2
 _OF_EVENTS = ("UID", "DTSTAMP", "DTSTART")
 _OUTER = "VCALENDAR"
-
-
-class CalendarError(ValueError):
-    """The text is no invitation; the message is a sentence for a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +59,8 @@ class CalendarTemplate:
         env = environment(content.folder, html=False, calendar=True, private=content.private)
         place = content.problem(CALENDAR, "")
         try:
-            name = content.template_name(file)
-            self.text = compile_file(name, env=env, place=place, names=names)
+            self._name = content.template_name(file)
+            self.text = compile_file(self._name, env=env, place=place, names=names)
         except TemplateNotFound as error:
             self.problems.append(replace(place, message=str(error.message)))
         except UserError as error:
@@ -79,9 +77,19 @@ class CalendarTemplate:
             cells = row.items() if isinstance(row, Mapping) else ()
             columns = [column for column, cell in cells if _CONTROL.search(cell)]
             what = f"{error}{read_from(columns)}"
-            raise UserError(Problem(what, self._file, same=str(error))) from None
+            raise UserError(Problem(what, self._file, self._line(error), same=str(error))) from None
         except CalendarError as error:
-            raise UserError(Problem(str(error), self._file)) from None
+            same = error.without_value
+            raise UserError(Problem(str(error), self._file, self._line(error), same=same)) from None
+
+    def _line(self, error: CalendarError) -> int | None:
+        """Return the template's line that writes the property at fault, None where several may."""
+        source = self.text.sources.get(self._name, "") if self.text is not None else ""
+        written = [
+            match[0].upper() if (match := _NAME.match(line.lstrip())) else "" for line in source.split("\n")
+        ]
+        is_one = error.about and written.count(error.about.upper()) == 1
+        return written.index(error.about.upper()) + 1 if is_one else None
 
 
 class _Broken(CalendarError):
@@ -96,11 +104,11 @@ def calendar_of(rendered: str) -> Calendar:
     found = _CONTROL.search(rendered)
     if found is not None:
         line = rendered[: found.start()].rpartition(LINE_END)[2]
-        name = re.match(r"[A-Za-z0-9-]*", line)
+        name = _NAME.match(line)
+        about = name[0] if name else ""
         what = "line break" if found[0] in "\n\r\x85\u2028\u2029" else "control character"
         raise _Broken(
-            f"{name[0] if name else ''}: a value has a {what} in it, and could begin a property; "
-            "write |ical behind it"
+            f"{about}: a value has a {what} in it, and could begin a property; write |ical behind it", about
         )
     lines = list(_unfolded(rendered.split(LINE_END)))
     method = _method(lines)
@@ -128,43 +136,49 @@ def _method(lines: Sequence[str]) -> str:
     if not lines:
         raise CalendarError(f"BEGIN:{_OUTER} is missing: the calendar is blank")
     within: list[str] = []
-    method = ""
-    events: list[tuple[str, set[str]]] = []  # each one's kind, and the properties that it has
-    for line in lines:
-        found = _PROPERTY.fullmatch(line)
-        if found is None:
-            raise CalendarError(f"{line[:60]!r} is no property of a calendar, such as SUMMARY:Lunch")
-        name, value = found[1].upper(), found[2].strip()
-        if not within and (name, value.upper()) != ("BEGIN", _OUTER):
+    outer: dict[str, Property] = {}
+    events: list[tuple[str, dict[str, Property]]] = []  # each one's kind, and the properties that it has
+    for number, line in enumerate(lines):
+        found = property_of(line)
+        value = found.value.strip()
+        if not within and (found.name, value.upper()) != ("BEGIN", _OUTER):
             raise CalendarError(f"BEGIN:{_OUTER} is missing before {line[:60]!r}")
-        if name == "BEGIN":
+        if not within and number:
+            raise CalendarError(f"a second BEGIN:{_OUTER}: an invitation is one calendar")
+        if found.name == "BEGIN":
             within.append(value.upper())
             if len(within) == 2:
-                events.append((value.upper(), set()))
-        elif name == "END":
+                events.append((value.upper(), {}))
+        elif found.name == "END":
             if within.pop() != value.upper():
                 raise CalendarError(f"{line[:60]!r} ends what did not begin")
-        elif len(within) == 1 and name == "METHOD":
-            method = value
+        elif len(within) == 1 and value:
+            outer[found.name] = found
         elif len(within) == 2 and value:
-            events[-1][1].add(name)
+            check(found)
+            events[-1][1][found.name] = found
     if within:
         raise CalendarError(f"END:{within[-1]} is missing")
-    _complete(method, events)
+    method = outer["METHOD"].value.strip() if "METHOD" in outer else ""
+    _complete(method, outer, [names for kind, names in events if kind != "VTIMEZONE"])
     return method.upper()
 
 
-def _complete(method: str, events: Iterable[tuple[str, set[str]]]) -> None:
+def _complete(method: str, outer: Container[str], timed: Sequence[Mapping[str, Property]]) -> None:
     """RFC 5546 3.2: what an invitation must have. Raises CalendarError."""
-    timed = [(kind, names) for kind, names in events if kind != "VTIMEZONE"]
-    lacks = [] if method else ["METHOD"]
+    lacks = [name for name in _OF_CALENDARS if name not in outer]
     if not timed:
         lacks.append("BEGIN:VEVENT")
-    lacks += [name for name in _OF_EVENTS if any(name not in names for _, names in timed)]
+    lacks += [name for name in _OF_EVENTS if any(name not in names for names in timed)]
     if lacks:
         raise CalendarError(f"the calendar lacks {', '.join(lacks)}")
     if not _METHOD.fullmatch(method):
-        raise CalendarError(f"METHOD is {method[:60]!r}; an invitation's is REQUEST")
+        raise CalendarError(f"METHOD is {method[:60]!r}; an invitation's is REQUEST", "METHOD")
+    for names in timed:
+        check_order(names)
+    if method.upper() == "REQUEST" and len({names["UID"].value for names in timed}) > 1:
+        what = "its events have several UIDs, and mail programs show the first: an invitation is to one event"
+        raise CalendarError(what)
 
 
 def _folded(line: str) -> str:

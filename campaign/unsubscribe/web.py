@@ -33,7 +33,9 @@ FILE = "CAMPAIGN_FILE"
 """The environment variable that names the campaign file of `app`."""
 
 _TOKEN = re.compile(r"[0-9a-f]{20}")
-_MOST_READ = 64 * 1024  # octets of a request's body, which says nothing that the URL does not
+_BEHIND = ".,;:!?)>]}\"'"  # what mail programs take into a link that stands in a text
+MOST_READ = 64 * 1024
+"""Octets of a request's body, which says nothing that the URL does not."""
 _POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -128,7 +130,7 @@ def _token(environ: WSGIEnvironment) -> str:
     path: str = environ.get("PATH_INFO", "")
     segment = path.rstrip("/").rpartition("/")[2]
     query = parse_qs(environ.get("QUERY_STRING", "")).get("token", [""])[0]
-    for text in (segment.lower(), query.lower()):
+    for text in (segment.rstrip(_BEHIND).lower(), query.rstrip(_BEHIND).lower()):
         if _TOKEN.fullmatch(text):
             return text
     return ""
@@ -140,7 +142,7 @@ def _drain(environ: WSGIEnvironment) -> None:
         length = int(environ.get("CONTENT_LENGTH") or 0)
     except ValueError:
         length = 0
-    environ["wsgi.input"].read(min(max(length, 0), _MOST_READ))
+    environ["wsgi.input"].read(min(max(length, 0), MOST_READ))
 
 
 app = Application()

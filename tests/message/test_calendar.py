@@ -11,7 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from campaign.message.calendar import CalendarError, calendar_of
+from campaign.message.calendar import calendar_of
+from campaign.message.calendarvalues import CalendarError
 from campaign.templating.ical import ical, ical_param
 from campaign.templating.marks import LINE_END
 from tests.message.rendering import Made, fields, octets, read, refusal, rendered, row
@@ -35,6 +36,13 @@ DESCRIPTION:{{ note|ical }}
 {% endif %}
 END:VEVENT
 END:VCALENDAR
+"""
+OTHER = """\
+BEGIN:VEVENT
+UID:other
+DTSTAMP:20260320T073000Z
+DTSTART:20260408T160000Z
+END:VEVENT
 """
 TEXTS = st.text(max_size=200) | st.lists(
     st.sampled_from(
@@ -163,14 +171,72 @@ class TestRows:
             (INVITE.replace("END:VEVENT\n", ""), "'END:VCALENDAR' ends what did not begin"),
             (INVITE.replace("END:VCALENDAR\n", ""), "END:VCALENDAR is missing"),
             (INVITE + "X:1\n", "BEGIN:VCALENDAR is missing before 'X:1'"),
-            (INVITE.replace("SUMMARY:", "SUMMARY "), "'SUMMARY Tea with Ann' is no property"),
+            (INVITE + INVITE, "a second BEGIN:VCALENDAR: an invitation is one calendar"),
+            (re.sub("VERSION.*\nPRODID.*\n", "", INVITE), "the calendar lacks VERSION, PRODID"),
+            (INVITE.replace("END:VEVENT\n", f"END:VEVENT\n{OTHER}"), "its events have several UIDs"),
         ],
     )
     def test_what_a_calendar_must_have(self, invited: Made, template: str, said: str) -> None:
         (told,) = refusal(lambda: rendered(invited(template)))
         assert said in told
-        assert told.startswith("invite.ics.j2: ")
+        assert told.startswith("invite.ics.j2:")
         assert told.endswith("(row 3, line 4 of the list)")
+
+    @pytest.mark.parametrize(
+        ("name", "line", "said"),
+        [
+            ("SUMMARY", "SUMMARY Tea", "'SUMMARY Tea' is no property of a calendar"),
+            (
+                "DTSTART",
+                "DTSTART:{{ note }}",
+                "DTSTART is 'tomorrow'; write a time as 20261201T170000Z, or |date",
+            ),
+            ("DTSTART", "DTSTART:2026-04-01T16:00:00", "DTSTART is '2026-04-01T16:00:00'; write a time as"),
+            ("DTSTART", "DTSTART:20261301T160000Z", "DTSTART is '20261301T160000Z'; write a time as"),
+            (
+                "DTSTART",
+                "DTSTART:20260401",
+                "DTSTART is a time and its value a date; write DTSTART;VALUE=DATE:2",
+            ),
+            ("DTSTART", "DTSTART;VALUE=DATE:20260401T160000", "DTSTART is a date and its value a time"),
+            ("DTSTART", "DTSTART;TZID=Europe/Oslo:20260401T160000Z", "DTSTART has TZID, and Z at its end"),
+            ("DTEND", "DTEND:20260401T150000Z", "DTEND 20260401T150000Z is before DTSTART 20260401T160000Z"),
+            ("ORGANIZER", "ORGANIZER:news@example.com", "ORGANIZER is 'news@example.com'; write mailto: in"),
+            ("ATTENDEE", 'ATTENDEE;CN=Ann "A" Lee:mailto:a@x.test', "ATTENDEE: a parameter is no NAME=value"),
+            ("ATTENDEE", "ATTENDEE;CN=Boss: Ann:mailto:a@x.test", "ATTENDEE is 'Ann:mailto:a@x.test'; write"),
+            ("DESCRIPTION", "DESCRIPTION:a\x07", "DESCRIPTION: a value has a control character in it"),
+        ],
+    )
+    def test_what_a_value_must_be_with_the_template_s_line(
+        self, invited: Made, name: str, line: str, said: str
+    ) -> None:
+        lines = INVITE.split("\n")
+        at = next(number for number, one in enumerate(lines) if one.startswith(name))
+        lines[at] = line
+        (told,) = refusal(lambda: rendered(invited("\n".join(lines)), row(note="tomorrow")))
+        assert told.startswith(f"invite.ics.j2:{at + 1}: {said}")
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "DTSTART;VALUE=DATE:20260401",
+            "DTSTART;TZID=Europe/Oslo:20260401T160000",
+            'dtstart;tzid="Europe/Oslo":20260401T160000',
+            "DTSTART:20260401T235960Z",
+        ],
+    )
+    def test_times_that_are_right(self, invited: Made, line: str) -> None:
+        assert rendered(invited(re.sub("DTSTART.*", line, INVITE).replace("DTEND:2026", "DTEND:2027")))
+
+    def test_several_events_of_one_uid(self, invited: Made) -> None:
+        again = OTHER.replace("UID:other", "UID:{{ recipient.number }}@example.com")
+        assert rendered(invited(INVITE.replace("END:VEVENT\n", f"END:VEVENT\n{again}")))
+
+    def test_where_two_lines_may_be_meant_none_is_named(self, invited: Made) -> None:
+        (told,) = refusal(
+            lambda: rendered(invited(INVITE.replace("SUMMARY:", "ATTENDEE:a@x.test\nSUMMARY:")))
+        )
+        assert told.startswith("invite.ics.j2: ATTENDEE is 'a@x.test'")
 
     def test_a_time_zone_s_start_is_not_the_event_s(self, invited: Made) -> None:
         zone = (
@@ -220,7 +286,8 @@ class TestRows:
 
 
 def event(summary: str) -> str:
-    lines = ["BEGIN:VCALENDAR", "METHOD:REQUEST", "BEGIN:VEVENT", "UID:1", "DTSTAMP:1", "DTSTART:1"]
+    lines = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:x", "METHOD:REQUEST", "BEGIN:VEVENT", "UID:1"]
+    lines += [f"{name}:20260401T160000Z" for name in ("DTSTAMP", "DTSTART")]
     return LINE_END.join([*lines, f"SUMMARY:{summary}", "END:VEVENT", "END:VCALENDAR", ""])
 
 
@@ -231,10 +298,10 @@ def test_a_text_comes_out_as_it_went_in(text: str) -> None:
     text = text.replace(LINE_END, "")
     text = text.encode("utf-8", "replace").decode()
     lines = unfolded(calendar_of(event(f"{ical(text)}")).text.encode())
-    assert len(lines) == 9
+    assert len(lines) == 11
     expected = re.sub("\r\n|[\r\x0b\x0c\x85\u2028\u2029]", "\n", text)
     expected = re.sub("[\x00-\x08\x0e-\x1f\x7f-\x9f]", "", expected)
-    assert unescaped(lines[6].removeprefix("SUMMARY:")) == expected
+    assert unescaped(lines[8].removeprefix("SUMMARY:")) == expected
 
 
 @given(TEXTS)
@@ -244,7 +311,7 @@ def test_whatever_a_value_holds_it_adds_no_line(text: str) -> None:
         calendar = calendar_of(event(text))
     except CalendarError:
         return
-    assert len(unfolded(calendar.text.encode())) == 9
+    assert len(unfolded(calendar.text.encode())) == 11
 
 
 def test_lines_that_are_folded_already_are_folded_anew() -> None:

@@ -99,6 +99,12 @@ def test_a_post_unsubscribes_the_rows_address_alone(file: Path) -> None:
     assert suppressed(file) == {BEN: "unsubscribed: one-click"}
 
 
+@pytest.mark.parametrize("behind", [".", ">", "),", "?x=1", '"'])
+def test_what_a_mail_program_took_into_the_link_is_no_part_of_the_token(file: Path, behind: str) -> None:
+    code, _, _ = ask(Application(file), "POST", f"/u/{TOKENS[ANNA]}{behind}", ONE_CLICK)
+    assert (code, list(suppressed(file))) == (200, [ANNA])
+
+
 def test_a_second_post_is_obeyed_after_an_undo(file: Path) -> None:
     app = Application(file)
     for _ in range(15):
@@ -292,6 +298,13 @@ def test_a_mailbox_providers_post_under_a_real_server(file: Path, port: int, kin
         assert answer.getheader("Set-Cookie") is None
         assert "a•••@example.com" in answer.read().decode()
     assert list(suppressed(file)) == [ANNA]
+
+
+def test_a_body_that_is_no_provider_s_is_not_kept(file: Path, port: int) -> None:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        connection.request("POST", f"/u/{TOKENS[ANNA]}", b"x" * 200_000)
+        assert connection.getresponse().status == 413
+    assert suppressed(file) == {}
 
 
 def test_it_writes_beside_a_send(file: Path, port: int) -> None:

@@ -59,6 +59,11 @@ def without_end(text: str) -> str:
     return text[: text.rfind("</")] if "</" in text else text
 
 
+def linked(address: str) -> str:
+    """Return the address of a link as browsers read it: without line ends and tabs (URL 4.4)."""
+    return re.sub(r"[\t\n\r]", "", address).strip().replace(" ", "%20")
+
+
 def attributes(tag: str) -> Iterator[Attribute]:
     """Yield the attributes of a start tag, the first of each name, as browsers ignore the others."""
     begin = START.match(tag)

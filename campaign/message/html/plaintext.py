@@ -15,8 +15,8 @@ from functools import lru_cache
 from html import unescape
 from urllib.parse import unquote
 
-from campaign.message.html.markup import RAW, TOKEN, VOID, attributes
-from campaign.message.html.textlines import Block, Cell, columns, row, wrapped
+from campaign.message.html.markup import RAW, TOKEN, VOID, attributes, linked
+from campaign.message.html.textlines import Block, Cell, columns, raised, row, wrapped
 
 _TAG = re.compile(r"</?([a-zA-Z][^\s/>]*)")
 
@@ -85,6 +85,7 @@ class _Reader:
         self._silent = 0  # how many are open where silence begins
         self._links: list[_Link] = []
         self._struck: list[tuple[int, int]] = []  # how many are open, and where the words begin
+        self._raised = 0  # where the words of the last `sup` or `sub` begin
         self._heading = 0  # the line on which it begins
 
     def result(self) -> str:
@@ -104,7 +105,7 @@ class _Reader:
             self._open.append(tag)
         if self._silent:
             return
-        has_some = tag in ("a", "area", "img", "ol") or _MAYBE_STYLED.search(written)
+        has_some = tag in ("a", "area", "img", "li", "ol") or _MAYBE_STYLED.search(written)
         found = _values(written) if has_some else {}
         style = found.get("style", "")
         hidden = "hidden" in found or _HIDDEN.search(style) is not None
@@ -183,7 +184,11 @@ class _Reader:
                 start = found.get("start", "")
                 block.lists.append(int(start) if re.fullmatch(r"[0-9]{1,6}", start) else 1)
             case "li":
-                self._begin_item()
+                self._begin_item(found.get("value", ""))
+            case "q":
+                self._words += '"'
+            case "sup" | "sub":
+                self._raised = len(self._words)
             case "blockquote":
                 block.quotes += 1
             case "pre":
@@ -198,7 +203,7 @@ class _Reader:
                 self._block = Block(max(block.width - len(self._block.margins()[0]), 20))
             case "a":
                 self._step_off_link()
-                self._links.append(_Link(found.get("href", "").strip(), len(self._words)))
+                self._links.append(_Link(linked(found.get("href", "")), len(self._words)))
             case _:
                 pass
 
@@ -214,6 +219,10 @@ class _Reader:
         if tag in _BLOCKS:
             self._end_line(apart=tag in _APART)
         match tag:
+            case "q":
+                self._words += '"'
+            case "sup" | "sub":
+                self._words = self._words[: self._raised] + raised(self._words[self._raised :], tag)
             case "ul" | "ol":
                 block.lists.pop()
             case "li":
@@ -266,12 +275,14 @@ class _Reader:
                 self._step_off_link()
                 begin = len(self._words)
                 self._words += alt
-                self._end_link(_Link(found.get("href", "").strip(), begin, is_seen=True))
+                self._end_link(_Link(linked(found.get("href", "")), begin, is_seen=True))
             case _:
                 pass
 
-    def _begin_item(self) -> None:
+    def _begin_item(self, value: str) -> None:
         block = self._block
+        if block.lists and block.lists[-1] is not None and re.fullmatch(r"[0-9]{1,6}", value):
+            block.lists[-1] = int(value)
         if not block.lists or block.lists[-1] is None:
             block.mark = "- "
         else:

@@ -57,7 +57,10 @@ class Sheets:
 
     def _imported(self, one: Import, folders: tuple[str, ...], within: tuple[str, ...]) -> str:
         text = self._read(one.address, folders, within)
-        return f"{text}\n" if is_for_screens(one.media) else f"@media {one.media} {{\n{text}\n}}\n"
+        conditions = [*one.within, *([] if is_for_screens(one.media) else [f"@media {one.media}"])]
+        for condition in reversed(conditions):
+            text = f"{condition} {{\n{text}\n}}"
+        return f"{text}\n"
 
     def _read(self, address: str, folders: tuple[str, ...], within: tuple[str, ...]) -> str:
         path = unquote(re.split(r"[?#]", address.strip(), maxsplit=1)[0])

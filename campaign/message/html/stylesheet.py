@@ -75,9 +75,13 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """An `@import` at the head of a sheet: the address, and the media that it is for ("" for all)."""
+    """An `@import` at the head of a sheet: the address, and the media that it is for ("" for all).
+
+    `within` are at-rules that say the same of what is imported: its layer, and what must be supported.
+    """
 
     address: str
+    within: tuple[str, ...]
     media: str
     start: int
     end: int
@@ -263,5 +267,18 @@ def _import(node: AtRule, start: int, end: int) -> Import | None:
             address = value
         case _:
             return None
-    media = tinycss2.serialize(node.prelude[node.prelude.index(tokens[0]) + 1 :]).strip()
-    return Import(address, media, start, end)
+    within = []
+    last, *others = tokens
+    for token in others:  # CSS Cascading 5, 2: first the layer, then what must be supported, then the media
+        match token:
+            case IdentToken(lower_value="layer"):
+                within.append("@layer")
+            case FunctionBlock(lower_name="layer"):
+                within.append(f"@layer {tinycss2.serialize(token.arguments).strip()}")
+            case FunctionBlock(lower_name="supports"):
+                within.append(f"@supports ({tinycss2.serialize(token.arguments).strip()})")
+            case _:
+                break
+        last = token
+    media = tinycss2.serialize(node.prelude[node.prelude.index(last) + 1 :]).strip()
+    return Import(address, tuple(within), media, start, end)

@@ -15,6 +15,12 @@ _OPENING = "「『（〈《【〔［｛"
 _CLOSING = "、。，．・：；！？」』）〉》】〕］｝ーぁぃぅぇぉっゃゅょァィゥェォッャュョ"
 _PIECE = re.compile(f" *(?:[{_OPENING}]*(?:[{_WIDE}]|[^ {_WIDE}{_OPENING}]+)[{_CLOSING}]*|[{_OPENING}]+)")
 
+_RAISED = {
+    "sup": str.maketrans("0123456789+-−=()n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ⁿ"),
+    "sub": str.maketrans("0123456789+-−=()", "₀₁₂₃₄₅₆₇₈₉₊₋₋₌₍₎"),
+}
+_NUMERIC = re.compile(r"[+\-−=()n ]*[0-9][0-9+\-−=()n ]*")
+
 
 @dataclass(frozen=True, slots=True)
 class Cell:
@@ -83,6 +89,14 @@ def wrapped(words: str, first: str, rest: str, width: int = WIDTH) -> list[str]:
         line += piece
         taken += more
     return [*lines, line]
+
+
+def raised(words: str, tag: str) -> str:
+    """Return the words of a `sup` or `sub`: their digits would be read as part of those before them.
+
+    19<sup>99</sup> is no 1999.
+    """
+    return words.translate(_RAISED[tag]) if _NUMERIC.fullmatch(words) else words
 
 
 def columns(text: str) -> int:

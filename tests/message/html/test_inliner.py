@@ -20,6 +20,7 @@ FILES = {
     "css/print.css": "p{display:none}",
     "css/remote.css": "@import 'base.css'; @import url(https://x.test/a.css); p{x:y}",
     "css/odd.css": 'p::after{content:"</style><p>"}',
+    "css/nobody.css": ".nobody{x:y}",
     "mails/near.css": "p{near:1}",
     "near.css": "p{near:0}",
 }
@@ -300,6 +301,19 @@ class TestFiles:
         out = inline(f"<style>{before}@import 'css/base.css';p{{last:1}}</style><p>a")
         assert of(out) == "last:1"
         assert before in styles(out)[0]
+
+    def test_an_import_into_a_layer_or_where_something_is_supported(self) -> None:
+        ways = {
+            "layer": "@layer {\n.nobody{x:y}\n}",
+            "layer(a.b)": "@layer a.b {\n.nobody{x:y}\n}",
+            "supports(display:grid)": "@supports (display:grid) {\n.nobody{x:y}\n}",
+            "layer(a) supports(not (x:y)) print": "@layer a {\n@supports (not (x:y)) {\n@media print {\n"
+            ".nobody{x:y}\n}\n}\n}",
+            "layer(a) screen": "@layer a {\n.nobody{x:y}\n}",
+        }
+        for way, written in ways.items():
+            (out,) = styles(inline(f"<style>@import 'css/nobody.css' {way};p{{last:1}}</style><p>a"))
+            assert out == f"<style>{written}\n</style>"
 
     def test_a_remote_import_stays_in_front(self) -> None:
         out = inline("<link rel=stylesheet href='css/remote.css?v=2'><p>a")

@@ -30,8 +30,12 @@ from campaign.message.html.textlines import WIDTH
         ("<blockquote><p>Said</p><p>so</p></blockquote>After", "> Said\n\n> so\n\nAfter\n"),
         ("<pre>\nif a:\n\n    b\n</pre>c", "if a:\n\n    b\n\nc\n"),
         ("<dl><dt>A<dd>one<dt>B<dd>two</dl>", "A\none\nB\ntwo\n"),
+        ("19<sup>99</sup> €, 5<sup>,99</sup> €, 10<sup>-3</sup> m<sup>2</sup>", "19⁹⁹ €, 5,99 €, 10⁻³ m²\n"),
+        ("H<sub>2</sub>O, 1<sup>st</sup> X<sup>®</sup><sup> </sup>.", "H₂O, 1st X® .\n"),
+        ("a<sup>1<br>2</sup><p>b<sup>3", "a1\n2\n\nb³\n"),
+        ("She said <q>go</q>.", 'She said "go".\n'),
     ],
-    ids=range(14),
+    ids=range(18),
 )
 def test_blocks_and_words(html: str, text: str) -> None:
     assert from_html(html) == text
@@ -64,6 +68,10 @@ def test_headings(html: str, text: str) -> None:
         ('<ol start="9"><li>One<li>two</ol>', "9. One\n10. two\n"),
         ('<ol start="x"><li>One</ol>', "1. One\n"),
         (
+            '<ol><li>One<li value="7">two<li>three<li value="x">four</ol>',
+            "1. One\n7. two\n8. three\n9. four\n",
+        ),
+        (
             "<ul><li>A<ul><li>B<ol><li>C</li></ol></li></ul></li><li>D</li></ul>",
             "- A\n  - B\n    1. C\n\n- D\n",
         ),
@@ -76,7 +84,7 @@ def test_headings(html: str, text: str) -> None:
         ),
         ("<ul><li><p>A</p><p>B</p></li></ul>", "- A\n\n  B\n"),
     ],
-    ids=range(11),
+    ids=range(12),
 )
 def test_lists(html: str, text: str) -> None:
     assert from_html(html) == text
@@ -111,8 +119,9 @@ def test_lists(html: str, text: str) -> None:
             "<a href=https://a.test/x><img alt=A></a><a href=https://b.test/x><img alt=B></a>",
             "A <https://a.test/x> B <https://b.test/x>\n",
         ),
+        ('<a href="https://a.test/x?\n\ta=b c">A</a>', "A <https://a.test/x?a=b%20c>\n"),
     ],
-    ids=range(19),
+    ids=range(20),
 )
 def test_links(html: str, text: str) -> None:
     assert from_html(html) == text
