@@ -12,6 +12,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from campaign.model import Status
+from campaign.sending.account import TARDY
 from tests.e2e.folder import Folders, kill, mails, until
 from tests.servers.postfix import TELL_CONTENTS, Postfix, free_port
 
@@ -99,8 +100,9 @@ def test_a_rate_holds_over_all_connections(postfix: Postfix, campaign_for: Folde
         for _ in range(addresses)
     ]
     assert len(starts) == 90
-    # No half-open second holds more than twenty.
-    assert all(later - start >= SECOND for start, later in zip(starts, starts[20:], strict=False))
+    # No half-open second holds more than twenty; where this machine is busy, a content starts so much later
+    # than the ledger says.
+    assert all(later - start >= SECOND - TARDY for start, later in zip(starts, starts[20:], strict=False))
 
 
 def test_a_long_window_outlives_the_process(postfix: Postfix, campaign_for: Folders) -> None:
