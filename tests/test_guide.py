@@ -26,7 +26,7 @@ from campaign.campaignfile.load import load
 from campaign.campaignfile.rulenames import RULES
 from campaign.campaignfile.schema import json_schema
 from campaign.cli import COMMANDS, cli
-from campaign.cli.guide import FOLDER, topics
+from campaign.cli.commands.guide import FOLDER, topics
 from campaign.message.render import Renderer
 from campaign.message.tokens import Secrets
 from campaign.model import Recipient

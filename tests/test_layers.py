@@ -171,7 +171,7 @@ def test_only_the_command_line_prints_or_exits() -> None:
 def test_the_command_line_prints_in_one_place() -> None:
     """What a command says goes through `cli/output.py`, where control characters are made visible."""
     wrong = []
-    for path in sorted((PACKAGE / "cli").glob("*.py")):
+    for path in sorted((PACKAGE / "cli").rglob("*.py")):
         if path.name == "output.py":
             continue
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):

@@ -1,9 +1,9 @@
 """The program: its commands, and the one boundary at which errors become words and exit codes.
 
-Each command is a module of its name with a click `command` whose function returns the exit code.
-`main` is the one boundary: a user's mistake becomes sentences and exit code 2, a server that cannot
-be reached 6, a bug 1 with its traceback. Modules are imported when their command runs, so that
-`campaign --help` answers at once.
+Each command is a module of its name in `commands/`, with a click `command` whose function returns the
+exit code. `main` is the one boundary: a user's mistake becomes sentences and exit code 2, a server
+that cannot be reached 6, a bug 1 with its traceback. Modules are imported when their command runs, so
+that `campaign --help` answers at once.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class _Commands(WholeLines):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"campaign.cli.{cmd_name.replace('-', '_')}").command
+        command: click.Command = import_module(f"campaign.cli.commands.{cmd_name.replace('-', '_')}").command
         command.epilog = FOLLOWING[cmd_name]
         if isinstance(command, click.Group):
             for name, inner in command.commands.items():

@@ -16,7 +16,7 @@ import click
 from campaign.cli.output import echo, page
 from campaign.errors import UserError
 
-FOLDER = Path(__file__).parents[1] / "guide"
+FOLDER = Path(__file__).parents[2] / "guide"
 
 
 def topics() -> dict[str, str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from campaign.cli import main
-from campaign.cli.init import SAMPLES
+from campaign.cli.commands.init import SAMPLES
 from campaign.samples import CAMPAIGN
 
 
