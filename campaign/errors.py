@@ -168,6 +168,10 @@ class LedgerAway(UserError):
     """The ledger's server cannot be reached, or the connection to it broke."""
 
 
+class LedgerGivenUp(UserError):
+    """The ledger's server did not answer, and the command was to end at once; exit code 130."""
+
+
 class LeaseHeld(UserError):
     """Another process is sending from this ledger; the message names its pid and host; exit code 7."""
 

@@ -98,7 +98,7 @@ def test_imports_point_to_lower_layers_or_leftwards() -> None:
             },
         ),
         ("celery", {"celery.py"}),
-        ("psycopg", {"ledger/postgres/database.py"}),
+        ("psycopg", {"ledger/postgres/connection.py", "ledger/postgres/database.py"}),
         ("sqlite3", {"ledger/sqlite/database.py", "ledger/sqlite/opening.py"}),
         (
             "subprocess",

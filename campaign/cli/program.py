@@ -25,7 +25,7 @@ from campaign.cli.following import ALL, FOLLOWING
 from campaign.cli.groups import WholeLines
 from campaign.cli.output import echo, echo_error, is_stuck, say, silence
 from campaign.cli.signals import end_by_signals, heard
-from campaign.errors import BrokenOff, ConnectFailed, LeaseHeld, LeaseLost, UserError
+from campaign.errors import BrokenOff, ConnectFailed, LeaseHeld, LeaseLost, LedgerGivenUp, UserError
 
 _COLLECTED_AFTER = 100_000  # objects
 _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
@@ -135,7 +135,7 @@ def _run(arguments: list[str] | None) -> int:
     except click.ClickException as error:
         echo_error(error)
         return USAGE
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt, LedgerGivenUp):
         silence(sys.stdout)  # Python would write at its end what is left, and wait for whoever reads
         if is_stuck(sys.stderr):
             silence(sys.stderr)

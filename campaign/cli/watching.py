@@ -111,9 +111,16 @@ def until_next(gone: int, left: int, seconds: float, before: float) -> float:
 def watch(campaign: CampaignFile, output: Output, top_up: Callable[[], None]) -> int:
     """Show how workers get on until the campaign is sent or stopped, and return the exit code.
 
-    `top_up` is called again and again: it sees to it that there are drains. KeyboardInterrupt ends the
-    watching only; see `left`.
+    `top_up` is called again and again: it sees to it that there are drains. An interrupt ends the watching
+    only, and nobody is asked any more: the server may be what does not answer.
     """
+    try:
+        return _watch(campaign, output, top_up)
+    except KeyboardInterrupt:
+        return left(campaign, output)
+
+
+def _watch(campaign: CampaignFile, output: Output, top_up: Callable[[], None]) -> int:
     from campaign.cli.ending import code_of
     from campaign.ledger import Ledger, Summary
     from campaign.ledger.machines import Standing, State

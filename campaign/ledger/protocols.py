@@ -243,5 +243,11 @@ class Run(Protocol):
     def holds(self, steady: int) -> bool:
         """Whether the lease was renewed so lately that nobody can have taken it over."""
 
+    def hurry(self) -> None:
+        """Wait no longer than a moment for a ledger that does not answer; a signal's handler may call it.
+
+        What waits for it longer raises LedgerGivenUp.
+        """
+
     def end(self, now: int) -> None:
         """Give the lease back."""

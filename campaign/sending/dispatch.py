@@ -190,8 +190,8 @@ class Dispatch:
 
     def stop(self, stop: Stop) -> None:
         """Send nothing more. The first reason stays."""
-        with self._lock:
-            self._stop(stop)
+        # Whoever has the lock may wait for the ledger, and a signal's handler must not wait for that.
+        self._stop(stop)
 
     def unclaimed(self) -> list[str]:
         """Take the keys that were claimed and not handed out."""

@@ -13,7 +13,15 @@ from contextlib import contextmanager, suppress
 
 from campaign import clock
 from campaign.campaignfile.models import CampaignFile
-from campaign.errors import BrokenOff, LeaseHeld, LeaseLost, LedgerBusy, LedgerFull, UserError
+from campaign.errors import (
+    BrokenOff,
+    LeaseHeld,
+    LeaseLost,
+    LedgerBusy,
+    LedgerFull,
+    LedgerGivenUp,
+    UserError,
+)  # fmt: skip
 from campaign.ledger import Ledger
 from campaign.ledger.protocols import Run
 from campaign.model import SECOND
@@ -38,6 +46,8 @@ def leased(
     try:
         with _beating(lease):
             yield lease
+    except LedgerGivenUp:
+        raise
     except (UserError, OSError) as error:
         if lease.has_sent:
             raise BrokenOff(str(error)) from error

@@ -170,6 +170,7 @@ class Sender:
         self.dispatch.stop(Stop(Ending.INTERRUPTED, "interrupted"))
         if at_once:
             self.dispatch.at_once.set()
+            self._run.hurry()
 
     def _beat(self) -> None:
         now = clock.moment()

@@ -116,6 +116,10 @@ class Trial:
         """See `Run`."""
         return self._run.holds(steady)
 
+    def hurry(self) -> None:
+        """See `Run`."""
+        self._run.hurry()
+
     def end(self, now: int) -> None:
         """See `Run`."""
         self._run.end(now)

@@ -109,5 +109,8 @@ class Rows:
     def holds(self, steady: int) -> bool:
         return True
 
+    def hurry(self) -> None:
+        pass
+
     def end(self, now: int) -> None:
         self._claimed.clear()

@@ -1,12 +1,12 @@
 """The connection to a ledger in PostgreSQL: statements, transactions, errors in words.
 
 Each process has one connection, behind one lock. Where nothing else is said, every statement is a
-transaction of its own, committed as durably as the server is set up to. The only importer of psycopg.
+transaction of its own, committed as durably as the server is set up to. With `connection`, the only
+importer of psycopg.
 """
 
 from __future__ import annotations
 
-import logging
 import secrets
 import threading
 import time
@@ -15,30 +15,22 @@ from contextlib import contextmanager
 from itertools import count
 from typing import Any, TypeVar
 
+import psycopg
+from psycopg import errors
+
 from campaign.campaignfile.location import PostgresLocation
-from campaign.errors import LedgerAway, LedgerFull, Problem, UserError
+from campaign.errors import LedgerAway, LedgerFull, LedgerGivenUp, Problem, UserError
+from campaign.ledger.postgres.connection import Connection, Hurry, Row, interrupt_behind, words
 from campaign.ledger.postgres.procedure import RECORD
 from campaign.ledger.postgres.schema import NAMESPACE, SCHEMA, VERSION
 from campaign.ledger.postgres.upgrade import STEPS
 
-try:
-    import psycopg
-    from psycopg import errors
-except ImportError:
-    # psycopg without libpq says the same with other words.
-    raise UserError("a ledger in PostgreSQL needs psycopg: pip install 'campaign[postgres]'") from None
-
-# It tells of a connection that broke in mid-pipeline; so do we.
-logging.getLogger("psycopg").addHandler(logging.NullHandler())
-
-_CONNECT_TIMEOUT = 10  # seconds
 _MAKING = 0x43414D50  # the advisory lock of whoever makes the tables
 _CHUNK = 500  # rows
 PATIENCE = 120.0  # seconds that a run waits for a server that is away
 _PAUSE = 0.5  # seconds between two tries to connect
 _AGAIN = 10  # times that a transaction is tried which PostgreSQL gave up to end a deadlock
 
-Row = tuple[Any, ...]  # PostgreSQL's types are what the schema says
 Parameters = Sequence[Any] | Mapping[str, Any]
 Result = TypeVar("Result")
 
@@ -46,8 +38,9 @@ Result = TypeVar("Result")
 class Database:
     """A connection. Its methods may be called from any thread; a transaction holds `lock`."""
 
-    def __init__(self, location: PostgresLocation) -> None:
+    def __init__(self, location: PostgresLocation, hurry: Hurry | None = None) -> None:
         self.location = location
+        self.hurry = hurry or Hurry()
         self.lock = threading.RLock()
         self.connected = 0
         """How often it was connected: what was in temporary tables is gone with each."""
@@ -87,19 +80,11 @@ class Database:
         finally:
             database.close()
 
-    def _connect(self) -> psycopg.Connection[Row]:
+    def _connect(self) -> Connection:
+        if self.hurry.is_over:
+            raise self._given_up()
         with self._translated():
-            connection = psycopg.connect(
-                self.location.address,
-                autocommit=True,
-                connect_timeout=_CONNECT_TIMEOUT,
-                application_name="campaign",
-                # A connection whose other end is gone without a word is noticed within half a minute.
-                keepalives_idle=10,
-                keepalives_interval=5,
-                keepalives_count=3,
-                tcp_user_timeout=20_000,
-            )
+            connection = Connection.opened(self.location, self.hurry)
             try:
                 connection.execute(f"SET search_path TO {NAMESPACE}")
                 # An intent must outlive a crash, whatever the role is set to; `remote_apply` is more.
@@ -123,7 +108,7 @@ class Database:
 
     def beside(self) -> Database:
         """Open another connection to the same ledger, which is closed with this one at the latest."""
-        other = Database(self.location)
+        other = Database(self.location, self.hurry)
         self._beside.append(other)
         return other
 
@@ -293,20 +278,25 @@ class Database:
             raise self._meaning(error) from None
 
     def _meaning(self, error: psycopg.Error) -> BaseException:
-        if (interrupt := _interrupt_behind(error)) is not None:
+        if (interrupt := interrupt_behind(error)) is not None:
             return interrupt
+        if self.hurry.is_over and isinstance(error, psycopg.OperationalError):
+            return self._given_up()
         match error:
             case errors.DiskFull() | errors.IoError() | errors.OutOfMemory():
-                what = f"the ledger's server cannot write: {_words(error)}. Make room there, then send again"
+                what = f"the ledger's server cannot write: {words(error)}. Make room there, then send again"
                 return LedgerFull(self.problem(what))
             case errors.InsufficientPrivilege() | errors.ReadOnlySqlTransaction():
-                return UserError(self.problem(f"the ledger cannot be written: {_words(error)}"))
+                return UserError(self.problem(f"the ledger cannot be written: {words(error)}"))
             case psycopg.OperationalError() if not isinstance(error, errors.DeadlockDetected):
-                return LedgerAway(self.problem(f"the ledger's server cannot be reached: {_words(error)}"))
+                return LedgerAway(self.problem(f"the ledger's server cannot be reached: {words(error)}"))
             case psycopg.ProgrammingError(sqlstate=None):
                 # What libpq says of an address that it cannot read.
                 return UserError(self.problem("this address of a PostgreSQL database cannot be read"))
         return error
+
+    def _given_up(self) -> LedgerGivenUp:
+        return LedgerGivenUp(self.problem("the ledger's server does not answer"))
 
     def secret(self) -> bytes:
         """Return the key of this ledger's HMACs."""
@@ -336,15 +326,3 @@ class Database:
     def problem(self, message: str) -> Problem:
         """Return a problem located at the ledger."""
         return Problem(message, str(self.location))
-
-
-def _interrupt_behind(error: BaseException) -> KeyboardInterrupt | None:
-    """Return the interrupt that psycopg was answering when it failed: the error would hide it."""
-    behind = error.__context__
-    return behind if behind is None or isinstance(behind, KeyboardInterrupt) else _interrupt_behind(behind)
-
-
-def _words(error: psycopg.Error) -> str:
-    """Return what PostgreSQL says, in one line; libpq lists every address that it tried."""
-    said = error.diag.message_primary or str(error)
-    return "; ".join(line.strip() for line in said.splitlines() if line.strip()).rstrip(".")

@@ -156,6 +156,10 @@ class PostgresRun:
         """Whether the lease was renewed less than half its time before `steady`: nobody has taken it."""
         return steady - self._renewed_at < LEASE // 2
 
+    def hurry(self) -> None:
+        """Wait no longer than a moment for a server that does not answer."""
+        self.database.hurry.begin()
+
     def end(self, now: int) -> None:
         """Give the lease back, and what was claimed. Where the server is away, others end the run."""
         with suppress(UserError):
@@ -244,7 +248,7 @@ class PostgresRun:
     def slots(self, windows: Sequence[Window]) -> PostgresSlots:
         """Return where places in these windows are booked, which all machines share."""
         self._recorder.gathering.worthwhile = False  # a slot does not last long
-        return PostgresSlots(self.database.location, self._scope, windows)
+        return PostgresSlots(self.database.location, self._scope, windows, self.database.hurry)
 
     @_patiently
     def note_start(self, started_at: int, addresses: int, steady: int | None = None) -> None:

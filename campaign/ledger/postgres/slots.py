@@ -8,7 +8,8 @@ from contextlib import suppress
 from campaign import clock
 from campaign.campaignfile.location import PostgresLocation
 from campaign.errors import LedgerAway
-from campaign.ledger.postgres.database import Database, Row
+from campaign.ledger.postgres.connection import Hurry, Row
+from campaign.ledger.postgres.database import Database
 from campaign.ledger.scope import Scope
 from campaign.ledger.slots import Slot
 from campaign.model import SECOND, Window
@@ -20,8 +21,14 @@ _BOOK = "SELECT at, booked, present FROM pace_book(%s, %s, %s::bigint[], %s::big
 class PostgresSlots:
     """The windows of one account; see `slots.Slots`."""
 
-    def __init__(self, location: PostgresLocation, scope: Scope, windows: Sequence[Window]) -> None:
-        self._database = Database(location)
+    def __init__(
+        self,
+        location: PostgresLocation,
+        scope: Scope,
+        windows: Sequence[Window],
+        hurry: Hurry | None = None,
+    ) -> None:
+        self._database = Database(location, hurry)
         self._account = (scope.host, scope.username)
         self._counts = [window.count for window in windows]
         self._periods = [window.period for window in windows]

@@ -103,10 +103,7 @@ class SqliteRun:
         return cls(database, campaign_id, run_id, longest_delay, steady, suppress=suppress)
 
     def heartbeat(self, now: int, steady: int | None = None) -> None:
-        """Renew the lease. Raises LeaseLost if another process has taken over, LedgerBusy, LedgerMoved.
-
-        `steady` is the same moment on `clock.steady`, read before `now`; without it, it is read here.
-        """
+        """See `protocols.Run`. Raises LeaseLost if another run took over, LedgerBusy, LedgerMoved."""
         self._database.refuse_moved()
         steady = clock.steady() if steady is None else steady
         with self._database.transaction(full=False, patience=A_TRY):
@@ -121,6 +118,9 @@ class SqliteRun:
     def holds(self, steady: int) -> bool:
         """Whether the lease was renewed less than half its time before `steady`: nobody has taken it."""
         return steady - self._renewed_at < LEASE // 2
+
+    def hurry(self) -> None:
+        """Change nothing: a file is waited for only while another process has it locked."""
 
     def end(self, now: int) -> None:
         """Give the lease back. On a full disk it lasts until the process ends."""

@@ -1,0 +1,113 @@
+"""One connection to PostgreSQL as psycopg makes it, and what psycopg says of one, in words.
+
+A server may stop answering without a word: its host swaps, or its disk hangs. Whoever sends waits for it,
+as for one that is away, until somebody is in a hurry (`Hurry`).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any, TypeVar
+
+from campaign.campaignfile.location import PostgresLocation
+from campaign.errors import UserError
+
+try:
+    import psycopg
+    from psycopg import errors
+    from psycopg.abc import PQGen
+except ImportError:
+    # psycopg without libpq says the same with other words.
+    raise UserError("a ledger in PostgreSQL needs psycopg: pip install 'campaign[postgres]'") from None
+
+# It tells of a connection that broke in mid-pipeline; so do we.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
+
+_CONNECT_TIMEOUT = 10  # seconds
+_CANCEL_TIMEOUT = 1.0  # seconds that an interrupted statement's server has to take note of it
+_LOOK = 0.1  # seconds between two looks whether somebody is in a hurry
+_MOMENT = 2.0  # seconds that a server which answers needs for the last of a run
+
+Row = tuple[Any, ...]  # PostgreSQL's types are what the schema says
+Answer = TypeVar("Answer")
+
+
+class Hurry:
+    """Whether connections wait for a server that does not answer. A signal's handler may call `begin`."""
+
+    def __init__(self) -> None:
+        self._until: float | None = None
+
+    def begin(self) -> None:
+        """Let them wait for a moment, and then for nothing any more."""
+        self._until = self._until or time.monotonic() + _MOMENT
+
+    @property
+    def is_over(self) -> bool:
+        """Whether that moment is over."""
+        return self._until is not None and time.monotonic() > self._until
+
+
+class Connection(psycopg.Connection[Row]):
+    """A connection whose statements end soon where somebody is in a hurry, or interrupts them."""
+
+    hurry: Hurry
+
+    @classmethod
+    def opened(cls, location: PostgresLocation, hurry: Hurry) -> Connection:
+        """Connect. Raises psycopg.Error."""
+        connection = cls.connect(
+            location.address,
+            autocommit=True,
+            connect_timeout=_CONNECT_TIMEOUT,
+            application_name="campaign",
+            # A connection whose other end is gone without a word is noticed within half a minute.
+            keepalives_idle=10,
+            keepalives_interval=5,
+            keepalives_count=3,
+            tcp_user_timeout=20_000,
+        )
+        connection.hurry = hurry
+        return connection
+
+    def wait(self, gen: PQGen[Answer], interval: float = _LOOK, timeout: float | None = None) -> Answer:
+        """Wait for an answer, unless somebody is in a hurry: then the connection is closed."""
+        return super().wait(self._while_there_is_time(gen), interval, timeout)
+
+    def _while_there_is_time(self, gen: PQGen[Answer]) -> PQGen[Answer]:
+        hurry = getattr(self, "hurry", None)  # while it is being opened there is none
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                if not ready and hurry is not None and hurry.is_over:
+                    self.pgconn.finish()
+                    raise errors.OperationalError("the server does not answer")
+                wanted = gen.send(ready)
+        except StopIteration as done:
+            answer: Answer = done.value
+            return answer
+
+    def cancel_safe(self, *, timeout: float = 30.0) -> None:
+        """Ask the server to give up the statement; one that takes no note is left. Raises psycopg.Error.
+
+        psycopg would wait five seconds for that, and five more for the statement's end.
+        """
+        try:
+            super().cancel_safe(timeout=min(timeout, _CANCEL_TIMEOUT))
+        except psycopg.Error:
+            self.pgconn.finish()
+            raise
+
+
+def interrupt_behind(error: BaseException) -> KeyboardInterrupt | None:
+    """Return the interrupt that psycopg was answering when it failed: the error would hide it."""
+    behind = error.__context__
+    return behind if behind is None or isinstance(behind, KeyboardInterrupt) else interrupt_behind(behind)
+
+
+def words(error: psycopg.Error) -> str:
+    """Return what PostgreSQL says, in one line; libpq lists every address that it tried."""
+    said = error.diag.message_primary or str(error)
+    return "; ".join(line.strip() for line in said.splitlines() if line.strip()).rstrip(".")
