@@ -15,6 +15,7 @@ from enum import StrEnum
 _ENTRY = r"\.([0-9]+)(?=\.|$)"
 _AFTER = r"(, entry [0-9]+)\."
 _MOST_RANGES = 8
+_BREAKS = str.maketrans({"\n": "\\n", "\r": "\\r", "\t": "\\t"})  # which a column's name may have
 
 
 class Severity(StrEnum):
@@ -103,7 +104,7 @@ class Problem:
         severity = "" if self.severity is Severity.ERROR else self.severity
         path = re.sub(_ENTRY, lambda index: f", entry {int(index[1]) + 1}", self.path)
         path = re.sub(_AFTER, r"\1, ", path)
-        said = ": ".join(part for part in (place, severity, path, self.message) if part)
+        said = ": ".join(part for part in (place, severity, path, self.message) if part).translate(_BREAKS)
         return said if self.row_line is None else f"{said} (row {self.row}, line {self.row_line} of the list)"
 
 

@@ -14,6 +14,27 @@ import yaml
 
 from campaign.errors import Problem
 
+_OPENING = (
+    yaml.BlockMappingStartToken, yaml.BlockSequenceStartToken, yaml.FlowMappingStartToken,
+    yaml.FlowSequenceStartToken,
+)  # fmt: skip
+_CLOSING = yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken
+
+
+_LONG_KEY = re.compile(r"[^\s{},]{1025,}:(?:\s|$)")
+_TOO_LONG = "this is no YAML: a key has at most 1,024 characters"
+
+
+def deepest(text: str, most: int) -> tuple[int, int]:
+    """Return the place at which brackets, lists and keys stand more than `most` deep in each other."""
+    depth = 0
+    for token in _tokens(text):
+        depth += isinstance(token, _OPENING)
+        depth -= isinstance(token, _CLOSING)
+        if depth > most:
+            return _at(token.start_mark)
+    return 1, 1
+
 
 def syntax_problem(error: yaml.MarkedYAMLError, name: str, text: str) -> Problem:
     """Return the problem of the file `name`, which holds `text`."""
@@ -33,10 +54,13 @@ def syntax_problem(error: yaml.MarkedYAMLError, name: str, text: str) -> Problem
         return Problem(quote[0], name, *_at(quote[1]))
     lines = text.splitlines()
     written = lines[line - 1] if line <= len(lines) else ""
+    if "got ':'" in what and _LONG_KEY.search(written):
+        return Problem(_TOO_LONG, name, line, column)
     if "could not find expected ':'" in what and error.context_mark is not None:
         above, place = lines[error.context_mark.line], _at(error.context_mark)
-        missing = "there is no blank behind the colon" if ":" in above else "there is no colon behind the key"
-        return Problem(f"this is no YAML: {missing}; write `key: value`", name, *place)
+        return Problem(_TOO_LONG if _LONG_KEY.search(above) else _no_colon(above), name, *place)
+    if "mapping values" in what and (key := _without_colon(lines, line)):
+        return Problem(_no_colon(lines[key - 1]), name, key, _indent(lines[key - 1]) + 1)
     if (indented := _indented(lines, line, column, what)) is not None:
         return Problem(indented[0], name, indented[1], 1)
     opened = error.context_mark.line + 1 if error.context_mark is not None else line
@@ -90,6 +114,24 @@ def _within_brackets(text: str, mark: yaml.Mark) -> bool:
         depth += isinstance(token, yaml.FlowSequenceStartToken | yaml.FlowMappingStartToken)
         depth -= isinstance(token, yaml.FlowSequenceEndToken | yaml.FlowMappingEndToken)
     return depth > 0
+
+
+def _without_colon(lines: list[str], line: int) -> int:
+    """Return the line above that is meant as a key and has no colon YAML knows, 0 if there is none."""
+    above, *before = [number for number in range(line - 1, 0, -1) if _is_said(lines[number - 1])][:2] or [0]
+    if not above or line > len(lines) or _indent(lines[above - 1]) != _indent(lines[line - 1]):
+        return 0
+    text, outer = lines[above - 1].strip(), lines[before[0] - 1].rstrip() if before else ":"
+    begins = outer.endswith(":") or _indent(outer) >= _indent(lines[above - 1])
+    return 0 if not begins or re.search(r":(?:[ \t]|$)", text) or text[0] in "-'\"{[" else above
+
+
+def _no_colon(line: str) -> str:
+    if ":\u00a0" in line:
+        missing = "the blank behind the colon is a no-break space (U+00A0)"
+    else:
+        missing = f"there is no {'blank behind the colon' if ':' in line else 'colon behind the key'}"
+    return f"this is no YAML: {missing}; write `key: value`"
 
 
 def _tokens(text: str) -> Iterator[yaml.Token]:

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import yaml
 
 from campaign.campaignfile.octets import read_file
-from campaign.campaignfile.yamlfaults import syntax_problem
+from campaign.campaignfile.yamlfaults import deepest, syntax_problem
 from campaign.errors import Problem, Severity, UserError
 from campaign.wording import shown
 
@@ -26,11 +26,13 @@ Path = tuple[str | int, ...]
 MAX_NODES = 20_000
 MAX_BYTES = 1 << 20
 MAX_NUMBER = 100  # characters of a number without quotes
+MAX_DEPTH = 100
 
 _Loader: TypeAlias = "yaml.SafeLoader | yaml.CSafeLoader"
 _TAG = "tag:yaml.org,2002:"
 _TAGS = {_TAG + name for name in ("map", "seq", "str", "null", "bool", "int", "float", "timestamp", "value")}
 _CUT = re.compile(r"[ \t]+(#[^\s#].{0,39})")  # people write a blank behind the # of a comment
+_ANCHOR = re.compile(r"&([^\s,\[\]{}]+)|!(?=\s)")
 _READ = {"subject", "from", "sender", "reply_to", "cc", "bcc", "preheader", "vars", "headers", "attachments"}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -48,6 +50,7 @@ class Document:
     keys: dict[Path, tuple[int, int]] = field(default_factory=dict)
     plain: dict[Path, str] = field(default_factory=dict)  # unquoted scalars, as written
     cut: dict[Path, str] = field(default_factory=dict)  # what stands behind them as a comment
+    begun: dict[Path, str] = field(default_factory=dict)  # what YAML took from their beginning
     problems: list[Problem] = field(default_factory=list)
     refused: set[Path] = field(default_factory=set)
 
@@ -121,7 +124,10 @@ class Places:
                 yield dotted(path), f"YAML reads {written} as {value}; put it in quotes to keep it as it is"
 
     def cut_off(self) -> Iterator[tuple[str, str]]:
-        """Yield the texts for readers that may go on behind a `#`, such as `subject: Offer #5`."""
+        """Yield the texts for readers of which YAML keeps a part, such as `Offer #5` and `&co news`."""
+        for path, begun in self._campaign.begun.items():
+            if path[0] in _READ:
+                yield dotted(path), f"YAML takes {begun!r} for a sign of its own; put the value in quotes"
         for path, cut in self._campaign.cut.items():
             if path[0] in _READ:
                 what = f"YAML takes {cut!r} for a comment; put the value in quotes"
@@ -162,7 +168,7 @@ def read(file: FilePath) -> Document:
         what = f"the character U+{error.character:04X} cannot stand in YAML"
         raise UserError(Problem(what, name, *_end(text[: int(error.position)]))) from None
     except RecursionError:
-        raise UserError(Problem("the file is nested too deeply", name)) from None
+        raise UserError(Problem(_DEEP, name, *deepest(text, MAX_DEPTH))) from None
     return document
 
 
@@ -183,6 +189,9 @@ def _composed(text: str) -> tuple[_Loader, yaml.Node | None]:
         raise yaml.MarkedYAMLError(problem=what, problem_mark=loader.get_mark()) from None
 
 
+_DEEP = "here the file is nested too deeply"
+
+
 class _Walk:
     def __init__(self, document: Document, loader: _Loader, text: str) -> None:
         self._document = document
@@ -195,7 +204,16 @@ class _Walk:
         if self._nodes > MAX_NODES:
             what = f"the file says more than {MAX_NODES:,} values; does an alias (*name) repeat them?"
             raise UserError(Problem(what, shown(self._document.file), *_place(node)))
+        if len(path) > MAX_DEPTH:
+            what = f"{_DEEP}; does an alias (*name) stand in what it repeats?" if "*" in self._text else _DEEP
+            raise UserError(Problem(what, shown(self._document.file), *_place(node)))
         self._document.marks[path] = _place(node)
+        if isinstance(node, yaml.ScalarNode) and (begun := self._begun(node)):
+            if not node.value:
+                return self._refuse(
+                    f"YAML takes {begun!r} for a sign of its own; put it in quotes", node, path
+                )
+            self._document.begun[path] = begun
         if node.tag not in _TAGS:
             tag = node.tag.replace(_TAG, "!!")
             return self._refuse(f"the tag {tag} is not understood here; leave it out", node, path)
@@ -246,6 +264,11 @@ class _Walk:
             if key_node.tag == _TAG + "merge":
                 self._add("merge keys are not understood here; write the keys themselves", key_node, where)
                 continue
+            if not key_node.style and key != key.strip():
+                blank = next(one for one in key if one.isspace())
+                what = f"a blank that YAML does not know (U+{ord(blank):04X}) stands beside this key"
+                self._add(f"{what}; write plain blanks", key_node, path)
+                continue
             if key in mapping:
                 what = f"the key stands here again; it stood first in line {first[key]}"
                 self._add(what, key_node, where)
@@ -254,6 +277,13 @@ class _Walk:
             self._document.keys[where] = (first[key], column)
             mapping[key] = self.value(value_node, where)
         return mapping
+
+    def _begun(self, node: yaml.Node) -> str:
+        """Return a sign at the beginning of a value that nothing refers to, and that is not in the value."""
+        found = _ANCHOR.match(self._text, node.start_mark.index)
+        if found is None or (found[1] and re.search(rf"\*{re.escape(found[1])}(?![\w-])", self._text)):
+            return ""
+        return found[0]
 
     def _unquoted(self, node: yaml.Node) -> str:
         """What YAML reads as a mapping in a mapping is an expression without quotes."""

@@ -16,6 +16,7 @@ from campaign.recipients.records import (
     Lines,
     choose_delimiter,
     header_below,
+    is_spaced,
     named_delimiter,
     records,
     separator,
@@ -48,6 +49,7 @@ class CsvFile:
         self._skipped = 1 if named else 0  # lines above the header
         chosen = named or choose_delimiter(self._sample, self._settings.email)
         self.delimiter = self._settings.delimiter or chosen
+        self._spaced = is_spaced(self._sample, self.delimiter)
         self.position = 0
 
     def rows(self, width: int = 0) -> Rows:
@@ -55,7 +57,7 @@ class CsvFile:
             lines = Lines(file)
             for _ in zip(range(self._skipped), lines, strict=False):
                 pass
-            for count, record in enumerate(records(lines, self.delimiter, width)):
+            for count, record in enumerate(records(lines, self.delimiter, width, spaced=self._spaced)):
                 if count & 255 == 0 and count:
                     self.position = file.buffer.tell()
                 yield record

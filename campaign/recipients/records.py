@@ -53,14 +53,16 @@ class Lines:
         self._back.extend(reversed(lines))
 
 
-def records(lines: Lines, delimiter: str, count: int = 0) -> Iterator[tuple[int, list[str] | str]]:
+def records(
+    lines: Lines, delimiter: str, count: int = 0, *, spaced: bool = False
+) -> Iterator[tuple[int, list[str] | str]]:
     """Yield (first line, cells) for each record; for one that cannot be read, (first line, what is wrong).
 
     Blank records are left out. A record of several lines that cannot be read, or does not have
     `count` cells, takes its first line only, and reading goes on at the second: a stray quote may
-    have swallowed the rows below it.
+    have swallowed the rows below it. `spaced`: a blank that begins a cell is no part of it.
     """
-    reader = csv.reader(iter(lines), delimiter=delimiter, strict=True)
+    reader = csv.reader(iter(lines), delimiter=delimiter, strict=True, skipinitialspace=spaced)
     taken = lines.taken
     while True:
         taken.clear()
@@ -77,7 +79,7 @@ def records(lines: Lines, delimiter: str, count: int = 0) -> Iterator[tuple[int,
             trouble = TOO_LONG
         if trouble or (len(taken) > 1 and count and len(record) != count):
             lines.give_back(taken[1:])
-            reader = csv.reader(iter(lines), delimiter=delimiter, strict=True)
+            reader = csv.reader(iter(lines), delimiter=delimiter, strict=True, skipinitialspace=spaced)
         if trouble or any(map(str.strip, record)):
             yield start, trouble or record
 
@@ -99,7 +101,7 @@ def _quote_trouble(error: str, several_lines: bool) -> str:
 def _lenient(lines: list[str], delimiter: str) -> Iterator[list[str]]:
     """Yield the records of a sample, up to the first that cannot be read."""
     try:
-        yield from csv.reader(lines, delimiter=delimiter)
+        yield from csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
     except csv.Error:
         return
 
@@ -108,6 +110,12 @@ def named_delimiter(sample: str) -> str:
     """Return the delimiter that a first line such as `sep=;` names, as spreadsheets write it; "" if none."""
     found = _SEP.match(sample)
     return found[1] if found else ""
+
+
+def is_spaced(sample: str, delimiter: str) -> bool:
+    """Whether quotes stand behind blanks, as in `a, "b"`, which some programs write."""
+    behind = re.compile(f'(?:^|{re.escape(delimiter)}) +"', re.MULTILINE)
+    return delimiter != " " and behind.search(sample) is not None
 
 
 def header_below(sample: str, column: str) -> int | None:

@@ -82,6 +82,7 @@ _STATEMENTS = (
     ("Go", r"end", r"{% endif %} or {% endfor %}"),
 )
 _WITH_COLON = re.compile(r"(.+?)\s*\|\s*(\w+)\s*:\s*(.*?)", re.DOTALL)
+_WITH_BLANK = re.compile(r"([^|]+(?:\|[^|]+)*?)\s*\|\s*(\w+)\s+(\"[^\"]*\"|'[^']*'|\w+)")
 _OPERATORS = (
     (re.compile(r"&&"), "`&&` is `and` in Jinja2"),
     (re.compile(r"\|\|"), "`||` is `or` in Jinja2"),
@@ -98,6 +99,8 @@ def explained(source: str, line: int, names: Names, holding: str = "") -> str:
     for tag in _tags(source, line):
         if holding and re.search(rf"\b{re.escape(holding)}\b", tag) is None:
             continue
+        if holding and re.search(rf"\b{ROW}\[\s*{re.escape(holding)}\s*\]", tag):
+            return f"a column's name stands in quotes: write {ROW}[{holding!r}]"
         said = _of_a_column(tag, names) or _of_a_language(tag, names)
         if said:
             return said
@@ -197,6 +200,8 @@ def _of_a_language(tag: str, names: Names) -> str:
         operator = _OPERATORS_AS_FILTERS.get(name)
         called = f" {operator} {first}" if operator else f"|{FILTERS.get(name, name)}({first})"
         return _sentence("Liquid or Django", tag, f"{{{{ {_name(subject, names)}{called} }}}}")
+    if tag.startswith("{{") and (blank := _WITH_BLANK.fullmatch(inside)) and blank[3] not in _KEYWORDS:
+        return f"what a filter takes stands in brackets: {{{{ {blank[1].strip()}|{blank[2]}({blank[3]}) }}}}"
     return ""
 
 

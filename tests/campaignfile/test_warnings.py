@@ -43,6 +43,26 @@ def test_warnings(file: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("subject", "told"),
+    [
+        ("&co news", ["'&co'"]),
+        ("! Hello", ["'!'"]),
+        ("'&co news'", []),
+        ("Rock & Roll!", []),
+        ("&co news\nheaders: {X-News: *co}", []),
+    ],
+)
+def test_a_text_whose_beginning_yaml_keeps_for_itself(file: Path, subject: str, told: list[str]) -> None:
+    text = TEXT[: TEXT.index("vars")].replace(", username: ann, password_file: ../none", "")
+    file.write_text(text.replace("Hello", subject))
+    assert [str(problem) for problem in load(file).warnings] == [
+        f"a/b/campaign.yaml:4:10: warning: subject: YAML takes {begun} for a sign of its own;"
+        " put the value in quotes"
+        for begun in told
+    ]
+
+
 def test_the_missing_file_of_a_secret_is_named_with_its_place(file: Path) -> None:
     source = load(file).smtp.secret
     assert source is not None
@@ -56,6 +76,12 @@ def test_the_missing_file_of_a_secret_is_named_with_its_place(file: Path) -> Non
 def test_entries_are_counted_from_one() -> None:
     assert str(Problem("is odd", path="attachments.0")) == "attachments, entry 1: is odd"
     assert str(Problem("is odd", path="vars.a.1.2.b")) == "vars.a, entry 2, entry 3, b: is odd"
+
+
+def test_a_problem_is_one_line_whatever_it_names() -> None:
+    assert str(Problem("its columns are Total\r\n(EUR), a\tb", "a\nb.csv", 1)) == (
+        "a\\nb.csv:1: its columns are Total\\r\\n(EUR), a\\tb"
+    )
 
 
 @pytest.mark.parametrize(

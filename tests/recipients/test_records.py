@@ -67,6 +67,18 @@ class TestDelimiter:
         assert "has no column 'mail'" in refusal(lambda: listed("my mail\na@x.test\n", email="mail"))
 
 
+class TestBlanksBeforeQuotes:
+    """`a, "b"` is what some programs write: the quotes are the cell's, and no part of it."""
+
+    def test_they_quote(self, listed: Open) -> None:
+        recipients = listed('email, "name"\nx@x.test, "Lee, Ann"\ny@x.test,  "B ""b"""\nz@x.test, 5" wide\n')
+        assert [row.row["name"] for row in good(recipients)] == ["Lee, Ann", 'B "b"', '5" wide']
+
+    def test_a_blank_that_separates_is_none_of_them(self, listed: Open) -> None:
+        recipients = listed("email name\nx@x.test Ann\ny@x.test \n", delimiter=" ")
+        assert [row.row["name"] for row in good(recipients)] == ["Ann", ""]
+
+
 class TestBadRows:
     """Each is named with its line, and the rows around it are read."""
 

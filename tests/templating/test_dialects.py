@@ -82,6 +82,10 @@ def test_a_column_whose_name_is_no_name_of_jinja(source: str, written: str, tmp_
         ("{{ name || 'you' }}", "`||` is `or` in Jinja2"),
         ("{{ name ? 'a' : 'b' }}", "{{ b if a else c }}"),
         ("{{ name|default(“you”) }}", "typographic quotes"),
+        ('{{ name | default "you" }}', 'a filter takes stands in brackets: {{ name|default("you") }}'),
+        ("{{ name|trim|date '%d' }}", "brackets: {{ name|trim|date('%d') }}"),
+        ("{{ row[Nachname] }}", "a column's name stands in quotes: write row['Nachname']"),
+        ("{% if row[Nachname] %}x{% endif %}", "a column's name stands in quotes: write row['Nachname']"),
         ("{{ name|upcase }}", "no filter is named 'upcase'; did you mean 'upper'?"),
         ("{{ name|strip_html }}", "did you mean 'striptags'?"),
         (
