@@ -29,7 +29,7 @@ _OURS = re.compile(
     r"|auto-submitted|sender|return-path|received|dkim-signature|authentication-results|arc-.*)",
     re.IGNORECASE,
 )
-# A name, an IPv4 address, or an IPv6 address, in brackets or not; IDNA is the resolver's.
+# A name, an IPv4 address, or an IPv6 address, in brackets or not; IDNA is for who looks it up.
 _HOST = re.compile(r"(?:[\w-]+\.)*[\w-]+\.?|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]?")
 _FIELD_NAME = re.compile(r"[!-9;-~]{1,76}")  # RFC 5322 3.6.8: printable ASCII, no colon
 # RFC 5321 4.1.1.1 and 4.1.3: a domain, or an address literal.

@@ -15,9 +15,11 @@ from dataclasses import dataclass, field
 from campaign.campaignfile.models import RetryPolicy, Security, Smtp
 from campaign.delivery import Stage
 from campaign.errors import ConnectFailed, ConnectionLost
+from campaign.sending.hosts import certified
 from campaign.sending.retry import backoff, opening_retry, opening_waits
+from campaign.sending.slices import SLICE, STOPPED
 from campaign.sending.tls import tls_context
-from campaign.sending.transport import SLICE, STOPPED, Transport
+from campaign.sending.transport import Transport
 from campaign.smtp import Closed, Event, Login, Opened, Session, StartTLS, Timeouts
 
 OPENINGS = 6  # attempts at opening a session
@@ -104,7 +106,7 @@ class Connection:
         context = None
         if smtp.security is not Security.NONE:
             context = tls_context(smtp.ca_file, smtp.client_cert, smtp.client_key)
-        server_name = smtp.server_name or smtp.host
+        server_name = smtp.server_name or certified(smtp.host)
         client_name = smtp.client_name or transport.client_name
         if context is not None and smtp.security is Security.TLS:
             transport.start_tls(context, server_name, patience.handshake, stopped)

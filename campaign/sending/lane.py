@@ -32,8 +32,8 @@ from campaign.sending.answers import Answers
 from campaign.sending.connection import Connection, Opener, Waits
 from campaign.sending.dispatch import Dispatch, Ending, Stop
 from campaign.sending.making import Making
+from campaign.sending.slices import SLICE
 from campaign.sending.start import start
-from campaign.sending.transport import SLICE
 from campaign.sending.volley import Volley
 from campaign.sending.work import Renders, Work, intent_of
 from campaign.smtp import BodyDue, Closed, Event, Session

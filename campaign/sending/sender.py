@@ -32,7 +32,7 @@ from campaign.sending.lane import Lane, Shared
 from campaign.sending.outlook import Outlook
 from campaign.sending.pacing import LocalPace
 from campaign.sending.sharedgate import SharedGate
-from campaign.sending.transport import SLICE
+from campaign.sending.slices import SLICE
 from campaign.sending.work import Renders
 from campaign.smtp import Login
 from campaign.wording import counted

@@ -16,7 +16,7 @@ from campaign.model import SECOND
 from campaign.sending.account import TARDY
 from campaign.sending.dispatch import Dispatch
 from campaign.sending.gate import Booking
-from campaign.sending.transport import SLICE
+from campaign.sending.slices import SLICE
 
 
 def start(

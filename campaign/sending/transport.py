@@ -17,15 +17,16 @@ import ssl
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from campaign.errors import ConnectFailed, ConnectionLost
+from campaign.sending.hosts import looked_up
+from campaign.sending.slices import SLICE, STOPPED, unless_stopped
 from campaign.sending.tls import TLSInfo, tls_info
 from campaign.sending.tlswords import is_for_good, why_broken, why_unverified
 
 CONNECT_TIMEOUT = 30.0  # seconds; smtp_connect_timeout of Postfix's client
-STOPPED = "the run was stopped"
-SLICE = 0.25  # seconds after which whoever waits looks whether to stop
 _CHUNK = 8192  # replies are short, and a large buffer is dear to make
 _RECORD = 16384  # RFC 8446 5.1: the most plaintext that a TLS record carries
 _AWAKE = 0.0001  # seconds of each wait in which a thread does not sleep yet
@@ -67,11 +68,13 @@ class Transport:
     ) -> Transport:
         """Connect to the first of the host's addresses that answers; each has `timeout` seconds for that.
 
-        Raises ConnectFailed, also where it is `stopped` meanwhile. The look-up of the name cannot be.
+        Raises ConnectFailed, also where it is `stopped` meanwhile.
         """
         failure: OSError | None = None
+        name = looked_up(host).encode()  # of a str the standard library would make what it takes for a name
+        look = partial(socket.getaddrinfo, name, port, type=socket.SOCK_STREAM)
         try:
-            for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            for family, kind, protocol, _, address in unless_stopped(look, stopped):
                 try:
                     return cls(_connected(socket.socket(family, kind, protocol), address, timeout, stopped))
                 except OSError as error:
@@ -92,7 +95,7 @@ class Transport:
         name = socket.gethostname()
         if "." in name.strip(".") and name.isascii():
             return name
-        address = self._socket.getsockname()[0]
+        address = self._socket.getsockname()[0].partition("%")[0]  # without its zone
         return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
 
     @property

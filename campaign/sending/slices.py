@@ -1,0 +1,38 @@
+"""Waits in slices: between two of them whoever waits looks whether the run was stopped."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+from campaign.errors import ConnectFailed
+
+SLICE = 0.25  # seconds
+STOPPED = "the run was stopped"
+
+T = TypeVar("T")
+
+
+def unless_stopped(call: Callable[[], T], stopped: Callable[[], bool]) -> T:
+    """Return what `call` returns, or raise the OSError that it raises.
+
+    Nothing ends a call such as a resolver's, which can take minutes: it is made in a thread that nobody
+    waits for at the end. Raises ConnectFailed where it is `stopped` meanwhile.
+    """
+    future: Future[T] = Future()
+
+    def make() -> None:
+        try:
+            future.set_result(call())
+        except OSError as error:
+            future.set_exception(error)
+
+    threading.Thread(target=make, daemon=True).start()
+    while True:
+        try:
+            return future.result(SLICE)
+        except TimeoutError:
+            if stopped():
+                raise ConnectFailed(STOPPED, permanent=True) from None

@@ -1,0 +1,56 @@
+"""The server's name: how it is looked up, what its certificate bears, and a resolver that says nothing."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import pytest
+
+from campaign.campaignfile.models import Smtp
+from campaign.errors import ConnectFailed
+from campaign.sending.connection import Connection
+from campaign.sending.hosts import certified, looked_up
+from campaign.sending.transport import Transport
+from tests.servers.scripted import GENEROUS, in_time
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("smtp.example.com.", "smtp.example.com."),
+        ("my_relay", "my_relay"),
+        ("[::1]", "::1"),
+        ("SMTP.käse.example", "smtp.xn--kse-qla.example"),
+        # Another owner's by IDNA 2003, which the standard library has.
+        ("straße.example", "xn--strae-oqa.example"),
+    ],
+)
+def test_how_it_is_looked_up(host: str, name: str) -> None:
+    assert looked_up(host) == name
+
+
+def test_a_certificate_bears_no_dot_at_the_end() -> None:
+    assert certified("smtp.example.com.") == "smtp.example.com"
+    assert certified("[::1]") == "::1"
+
+
+@pytest.mark.parametrize(
+    ("host", "match", "permanent"),
+    [
+        ("a" * 70 + ".example.com", "no address is known for the host", False),
+        ("a_ä.example", "the host 'a_ä.example' is no name: ", True),
+    ],
+)
+def test_a_host_that_is_no_name(host: str, match: str, permanent: bool) -> None:
+    with pytest.raises(ConnectFailed, match=match) as failed:
+        Connection.open(Smtp(host=host), None)
+    assert failed.value.permanent is permanent
+
+
+def test_a_resolver_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait(GENEROUS) and [])
+    with in_time(), pytest.raises(ConnectFailed, match="the run was stopped"):
+        Transport.connect("smtp.example.com", 587, stopped=lambda: True)
+    over.set()
