@@ -137,7 +137,8 @@ class Connection:
                         return connection
                     case Closed():
                         hint = _if_not_greeted(smtp) if session.greeting is None else ""
-                        failed = _failure(event, client_name, f"{event.stage}: {event.why}{hint}")
+                        words = f"{event.stage}: {event.why}{hint}"
+                        failed = _failure(event, client_name, words, opened=session.opened)
                         failed.permanent |= transport.unwelcome
                         raise failed
         raise ConnectFailed(STOPPED, permanent=True)
@@ -195,11 +196,11 @@ class Connection:
         self.transport.close()
 
 
-def _failure(closed: Closed, client_name: str, words: str) -> ConnectFailed:
-    """Return the error for a session that closed while it was opened."""
+def _failure(closed: Closed, client_name: str, words: str, *, opened: bool) -> ConnectFailed:
+    """Return the error for a session that closed while it was opened, or just when it was `opened`."""
     if closed.stage is Stage.AUTH and closed.permanent:
         return LoginRefused(words, permanent=True)
-    if closed.stage in (Stage.MAIL, Stage.RCPT, Stage.BODY, Stage.RSET):
+    if not opened and closed.stage in (Stage.MAIL, Stage.RCPT, Stage.BODY, Stage.RSET):
         return ProbeFailed(words)
     said_421 = closed.reply is not None and closed.reply.code == 421
     if closed.stage is Stage.EHLO and said_421 and client_name.startswith("["):

@@ -11,9 +11,9 @@ import pytest
 from campaign.campaignfile.models import Security, Smtp
 from campaign.delivery import Fate, Stage
 from campaign.errors import ConnectFailed
-from campaign.sending.connection import Connection
+from campaign.sending.connection import Connection, ProbeFailed
 from campaign.smtp import Closed
-from tests.servers.scripted import GENEROUS, LARGE, Client, Peer, Serve, message, patient, smtp
+from tests.servers.scripted import GENEROUS, LARGE, Client, Peer, Serve, in_time, message, patient, smtp
 
 
 def test_a_connection_that_ends_at_once(client: Client) -> None:
@@ -82,11 +82,19 @@ def test_the_last_words_before_hanging_up_are_heard(serve: Serve) -> None:
     assert closed.why == "the server closed the session: 421 4.4.2 timeout exceeded"
 
 
-def test_a_session_that_is_taken_back_as_it_opens(client: Client) -> None:
+@pytest.mark.parametrize("window", [1, 4])
+def test_a_session_that_is_taken_back_as_it_opens(serve: Serve, window: int) -> None:
+    """It says nothing of windows: without one it would be opened again at once, and for ever."""
+
     def script(peer: Peer) -> None:
         peer.say(b"220 mx.example.test\r\n")
         peer.hear()
         peer.say(b"250 mx.example.test\r\n421 4.7.0 too many sessions\r\n")
         peer.stare()
 
-    client.fails(script, "the server closed the session: 421 4.7.0 too many sessions")
+    settings = smtp(serve(script), serve.certificates, Security.NONE)
+    match = "the server closed the session: 421 4.7.0 too many sessions"
+    with in_time(), pytest.raises(ConnectFailed, match=match) as failed:
+        Connection.open(settings, None, patient(), window=window)
+    assert not isinstance(failed.value, ProbeFailed)
+    assert not failed.value.permanent
