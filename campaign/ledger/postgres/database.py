@@ -31,6 +31,18 @@ PATIENCE = 120.0  # seconds that a run waits for a server that is away
 _PAUSE = 0.5  # seconds between two tries to connect
 _AGAIN = 10  # times that a transaction is tried which PostgreSQL gave up to end a deadlock
 
+# Whatever the server, the database or the role has by default. An intent must outlive a crash, and
+# `remote_apply` is more. To plan what is done for each message takes longer than to do it. Limits of time
+# are for programs that forget what they have open; to enrol a long list takes minutes.
+_SETTINGS = f"""
+SELECT set_config(name, ours, false) FROM pg_settings JOIN (VALUES
+    ('search_path', '{NAMESPACE}'), ('plan_cache_mode', 'force_generic_plan'), ('client_encoding', 'UTF8'),
+    ('default_transaction_isolation', 'read committed'), ('synchronous_commit', 'on'),
+    ('statement_timeout', '0'), ('lock_timeout', '0'), ('idle_in_transaction_session_timeout', '0'),
+    ('idle_session_timeout', '0'), ('transaction_timeout', '0')) o (name, ours) USING (name)
+WHERE name != 'synchronous_commit' OR setting = 'off'
+"""
+
 Parameters = Sequence[Any] | Mapping[str, Any]
 Result = TypeVar("Result")
 
@@ -86,14 +98,7 @@ class Database:
         with self._translated():
             connection = Connection.opened(self.location, self.hurry)
             try:
-                connection.execute(f"SET search_path TO {NAMESPACE}")
-                # An intent must outlive a crash, whatever the role is set to; `remote_apply` is more.
-                connection.execute(
-                    "SELECT set_config('synchronous_commit', 'on', false)"
-                    " WHERE current_setting('synchronous_commit') = 'off'"
-                )
-                # To plan what is done for each message takes longer than to do it.
-                connection.execute("SET plan_cache_mode = force_generic_plan")
+                connection.execute(_SETTINGS)
             except BaseException:
                 connection.close()
                 raise
@@ -286,8 +291,15 @@ class Database:
             case errors.DiskFull() | errors.IoError() | errors.OutOfMemory():
                 what = f"the ledger's server cannot write: {words(error)}. Make room there, then send again"
                 return LedgerFull(self.problem(what))
-            case errors.InsufficientPrivilege() | errors.ReadOnlySqlTransaction():
+            case errors.ReadOnlySqlTransaction():
                 return UserError(self.problem(f"the ledger cannot be written: {words(error)}"))
+            case errors.InsufficientPrivilege():
+                return UserError(self.problem(f"the role may not use the ledger: {words(error)}"))
+            case errors.DuplicatePreparedStatement() | errors.InvalidSqlStatementName():
+                what = "a pooler gives its connections to others between transactions (pool_mode): name the"
+                return UserError(self.problem(f"{what} server itself, or a pool of sessions"))
+            case errors.UndefinedTable() | errors.UndefinedFunction():
+                return UserError(self.problem(f"the ledger is damaged, or restored in part: {words(error)}"))
             case psycopg.OperationalError() if not isinstance(error, errors.DeadlockDetected):
                 return LedgerAway(self.problem(f"the ledger's server cannot be reached: {words(error)}"))
             case psycopg.ProgrammingError(sqlstate=None):

@@ -1,0 +1,100 @@
+"""A ledger's connection to PostgreSQL: set up whatever an administrator has set, and what it cannot use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from campaign.campaignfile.location import Location, PostgresLocation
+from campaign.errors import UserError
+from campaign.ledger import Ledger
+from campaign.ledger.postgres.database import Database
+from tests.ledger.book import NOW, enrol, people, registered, start
+
+pytestmark = pytest.mark.kinds("postgres")
+
+
+@pytest.fixture
+def database(location: Location) -> Iterator[Database]:
+    assert isinstance(location, PostgresLocation)
+    opened = Database(location)
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("statement_timeout", "50ms"),
+        ("lock_timeout", "50ms"),
+        ("idle_in_transaction_session_timeout", "50ms"),
+        ("idle_session_timeout", "50ms"),
+        ("default_transaction_isolation", "serializable"),
+        ("client_encoding", "latin1"),
+        ("search_path", "elsewhere"),
+        ("synchronous_commit", "off"),
+    ],
+)
+def test_what_an_administrator_set_for_other_programs_does_not_hold(
+    location: Location, database: Database, setting: str, value: str
+) -> None:
+    known = "SELECT 1 FROM pg_settings WHERE name = %s"
+    if database.row(known, (setting,)) is None:
+        pytest.skip(f"needs a PostgreSQL with {setting}: a newer one")
+    found = database.row("SELECT current_database()")
+    assert found is not None
+    database.change(f"ALTER DATABASE {found[0]} SET {setting} = '{value}'")
+    assert isinstance(location, PostgresLocation)
+    with psycopg.connect(location.address) as plain:
+        theirs = plain.execute("SELECT current_setting(%s)", (setting,)).fetchone()
+    other = Database(location)
+    try:
+        with other.transaction():
+            assert other.row("SELECT pg_sleep(0.2)") is not None
+            assert other.row("SELECT current_setting(%s)", (setting,)) != theirs
+    finally:
+        other.close()
+    book = registered(location)
+    enrol(book, people("zoë@example.com", "łucja@example.com"))
+    start(book).end(NOW)
+    book.close()
+
+
+def test_commits_that_wait_for_more_than_the_disk_still_do(location: Location, database: Database) -> None:
+    found = database.row("SELECT current_database()")
+    assert found is not None
+    database.change(f"ALTER DATABASE {found[0]} SET synchronous_commit = 'remote_apply'")
+    assert isinstance(location, PostgresLocation)
+    other = Database(location)
+    assert other.row("SHOW synchronous_commit") == ("remote_apply",)
+    other.close()
+
+
+def test_a_pooler_that_shares_connections_between_transactions_is_refused(database: Database) -> None:
+    # What another program has prepared, on the connection that the pooler gave to it.
+    database.change('PREPARE "_pg3_0" AS SELECT 1')
+
+    def often() -> None:
+        for _ in range(10):
+            database.row("SELECT %s::int", (1,))
+
+    with pytest.raises(UserError, match="pool_mode"):
+        often()
+
+
+def test_a_ledger_that_lacks_a_table_is_told(location: Location, database: Database) -> None:
+    database.change("DROP TABLE runs CASCADE")
+    book = Ledger.open(location, "spring", create=False)
+    try:
+        with pytest.raises(UserError, match=r'damaged, or restored in part: relation "runs" does not exist'):
+            book.history.summary(NOW)
+    finally:
+        book.close()
+
+
+def test_who_may_not_read_it_is_told_so(location: Location, database: Database) -> None:
+    database.change("SET ROLE pg_monitor")
+    with pytest.raises(UserError, match="the role may not use the ledger: permission denied"):
+        database.rows("SELECT * FROM campaign.messages")
