@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from campaign.errors import ConnectFailed
-from campaign.sending.tlswords import why_unusable
+from campaign.sending.tlswords import why_no_authority, why_unusable
+from campaign.wording import visible
 
 
 @dataclass(frozen=True, slots=True)
 class TLSInfo:
-    """What was negotiated, for people. `names` are the certificate's; times are UNIX seconds."""
+    """What was negotiated, for people. `names` are the certificate's hosts; times are UNIX seconds."""
 
     version: str
     cipher: str
@@ -29,30 +30,12 @@ def tls_context(
 
     `ca_file` replaces the system's store. Raises ConnectFailed where a file cannot be used.
     """
-    unusable = ""
     try:
         context = ssl.create_default_context(cafile=ca_file)
-        if client_cert is not None:
-            passphrase = False
-
-            def empty() -> str:
-                """A key with a passphrase would ask at the terminal; this answer makes it an error."""
-                nonlocal passphrase
-                passphrase = True
-                return ""
-
-            try:
-                context.load_cert_chain(client_cert, client_key, empty)
-            except ssl.SSLError as error:
-                unusable = why_unusable(error.reason, client_cert, client_key, passphrase=passphrase)
-                raise
     except (OSError, ValueError) as error:
-        if unusable:
-            raise ConnectFailed(unusable, permanent=True) from error
-        files = ", ".join(str(file) for file in (ca_file, client_cert, client_key) if file is not None)
-        raise ConnectFailed(
-            f"the certificate files cannot be used ({files}): {error}", permanent=True
-        ) from error
+        raise ConnectFailed(why_no_authority(ca_file, error), permanent=True) from error
+    if client_cert is not None:
+        _show(context, client_cert, client_key)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # Python 3.13 adds VERIFY_X509_STRICT, which private CAs without key usage fail: the same flags
     # everywhere, so that a server that is trusted today is trusted after an upgrade.
@@ -63,15 +46,46 @@ def tls_context(
     return context
 
 
+def _show(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
+    """Let a context show our certificate. Raises ConnectFailed."""
+    passphrase = False
+
+    def empty() -> str:
+        """A key with a passphrase would ask at the terminal; this answer makes it an error."""
+        nonlocal passphrase
+        passphrase = True
+        return ""
+
+    try:
+        context.load_cert_chain(certificate, key, empty)
+    except ssl.SSLError as error:
+        readable = _holds_certificate(certificate)
+        why = why_unusable(error.reason, certificate, key, passphrase=passphrase, readable=readable)
+        raise ConnectFailed(why, permanent=True) from error
+    except (OSError, ValueError) as error:
+        files = ", ".join(str(file) for file in (certificate, key) if file is not None)
+        why = f"the certificate files cannot be used ({files}): {error}"
+        raise ConnectFailed(why, permanent=True) from error
+
+
+def _holds_certificate(file: Path) -> bool:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def tls_info(tls: ssl.SSLObject) -> TLSInfo:
     """Return what was negotiated in a handshake that has ended."""
     certificate = cast(dict[str, Any], tls.getpeercert() or {})  # typeshed cannot say its nested shape
     cipher = tls.cipher()
+    names = certificate.get("subjectAltName", ())  # (kind, name); a name in a directory is a tuple again
     issuer = {key: value for part in certificate.get("issuer", ()) for key, value in part}
     return TLSInfo(
         version=tls.version() or "",
         cipher=cipher[0] if cipher else "",
-        names=tuple(value for _, value in certificate.get("subjectAltName", ())),
-        issuer=issuer.get("organizationName") or issuer.get("commonName") or "",
+        names=tuple(visible(name) for kind, name in names if kind in ("DNS", "IP Address")),
+        issuer=visible(issuer.get("organizationName") or issuer.get("commonName") or ""),
         not_after=ssl.cert_time_to_seconds(certificate["notAfter"]) if "notAfter" in certificate else 0.0,
     )

@@ -6,6 +6,7 @@ Reasons are the names of OpenSSL's errors (sslerr.h, `ssl.SSLError.reason`), cod
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 
 _CLEAR = "; if this port starts in the clear (often 25 and 587), write `security: starttls`"
@@ -47,6 +48,8 @@ def why_broken(reason: str | None, message: str) -> str:
     return (reason or message).replace("_", " ").lower() + _HINTS.get(reason or "", "")
 
 
+_PEM = " in PEM form, which begins with a line such as -----BEGIN …-----"
+
 # What a person can do about each.
 _UNVERIFIED = {
     9: "is not valid yet: compare this machine's clock",
@@ -54,6 +57,11 @@ _UNVERIFIED = {
     18: "is self-signed: name it, or the CA that should have signed it, in `smtp.ca_file`",
     19: "comes from an authority that this machine does not know: name its certificate in `smtp.ca_file`",
     20: "comes from an authority that this machine does not know: name its certificate in `smtp.ca_file`",
+    24: "was signed by one that may sign no other: its owner must get another",
+    26: "is not made for servers: its owner must get one that is",
+    66: "has a key that is too short to be safe: its owner must get another",
+    67: "was signed with a key that is too short to be safe: its owner must get another",
+    68: "was signed with a digest that is not safe any more: its owner must get another",
     62: "is made out to another name: write the name that stands in it as `smtp.host`, or, where the server"
     " must be reached by this one, as `smtp.server_name`",
     64: "is made out to another address: write a name that stands in it as `smtp.host`, or, where the server"
@@ -69,10 +77,21 @@ def why_unverified(code: int, message: str, name: str) -> str:
     return f"the certificate of {name} {what} ({message})"
 
 
-def why_unusable(reason: str | None, certificate: Path, key: Path | None, *, passphrase: bool) -> str:
-    """Return why our certificate and its key cannot be used, "" where nothing is known of it.
+def why_no_authority(file: Path | None, error: Exception) -> str:
+    """Return why the certificates of those that we trust cannot be read; `file` is None for the system's."""
+    if file is None or not isinstance(error, ssl.SSLError):
+        return f"the certificates of authorities cannot be read ({file or 'of the system'}): {error}"
+    if error.reason == "NO_CERTIFICATE_OR_CRL_FOUND":
+        return f"{file} (`smtp.ca_file`) holds no certificate{_PEM}"
+    return f"{file} (`smtp.ca_file`) has a certificate that is broken: {error}"
 
-    `passphrase`: OpenSSL has asked for one.
+
+def why_unusable(
+    reason: str | None, certificate: Path, key: Path | None, *, passphrase: bool, readable: bool
+) -> str:
+    """Return why our certificate and its key cannot be used.
+
+    `passphrase`: OpenSSL has asked for one. `readable`: the certificate's file holds one.
     """
     where = f"{key} (`smtp.client_key`)" if key is not None else f"{certificate} (`smtp.client_cert`)"
     if passphrase:
@@ -81,4 +100,8 @@ def why_unusable(reason: str | None, certificate: Path, key: Path | None, *, pas
     # certificate of the key's kind.
     if reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"):
         return f"the key in {where} does not belong to the certificate in {certificate}"
-    return ""
+    if not readable:
+        return f"{certificate} (`smtp.client_cert`) holds no certificate{_PEM}"
+    if key is None:
+        return f"{where} holds no private key beside the certificate: name its file in `smtp.client_key`"
+    return f"{where} holds no private key{_PEM}"

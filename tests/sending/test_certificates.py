@@ -1,0 +1,120 @@
+"""Certificates of servers, and ours: what is read in them, and what is said where one cannot be used."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import re
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from campaign.errors import ConnectFailed
+from campaign.sending.tls import TLSInfo, tls_context, tls_info
+from campaign.sending.tlswords import why_unverified
+from tests.servers.certificates import Certificates, Kind
+
+NAME = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a\nb")])
+SERVER = ExtendedKeyUsageOID.SERVER_AUTH
+
+
+@dataclass
+class Pair:
+    """A self-signed certificate, and its key, as files."""
+
+    folder: Path
+    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+    purpose: x509.ObjectIdentifier = SERVER
+
+    def __post_init__(self) -> None:
+        now = datetime.datetime.now(datetime.UTC)
+        names = [x509.DNSName("localhost"), x509.DNSName("x\nfake: line\x1b[2J"), x509.DirectoryName(NAME)]
+        certificate = (
+            x509.CertificateBuilder(NAME, NAME, self.key.public_key(), x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(days=1))
+            .not_valid_after(now + datetime.timedelta(days=1))
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
+            .add_extension(x509.ExtendedKeyUsage([self.purpose]), critical=False)
+            .sign(self.key, hashes.SHA256())
+        )
+        self.file, self.key_file = self.folder / "one.pem", self.folder / "one.key"
+        self.file.write_bytes(certificate.public_bytes(Encoding.PEM))
+        self.key_file.write_bytes(self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
+
+def shown(pair: Pair) -> TLSInfo:
+    """Shake hands with a server that shows this certificate, which is trusted."""
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.set_ciphers("ALL:@SECLEVEL=0")
+    server.load_cert_chain(pair.file, pair.key_file)
+    client = tls_context(pair.file).wrap_bio(back, there, server_hostname="localhost")
+    other = server.wrap_bio(there, back, server_side=True)
+    for end in (client, other, client, other):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            end.do_handshake()
+    return tls_info(client)
+
+
+def test_names_of_a_certificate_steer_no_terminal(tmp_path: Path) -> None:
+    info = shown(Pair(tmp_path, ec.generate_private_key(ec.SECP256R1())))
+    assert info.names == ("localhost", r"x\x0afake: line\x1b[2J")
+    assert info.issuer == r"a\x0ab"
+
+
+@pytest.mark.parametrize(
+    ("bits", "purpose", "words"),
+    [
+        (1024, SERVER, "has a key that is too short to be safe"),
+        (2048, ExtendedKeyUsageOID.CLIENT_AUTH, "is not made for servers"),
+    ],
+)
+def test_a_certificate_that_proves_nothing(
+    tmp_path: Path, bits: int, purpose: x509.ObjectIdentifier, words: str
+) -> None:
+    with pytest.raises(ssl.SSLCertVerificationError) as failed:
+        shown(Pair(tmp_path, rsa.generate_private_key(65537, bits), purpose))
+    said = why_unverified(failed.value.verify_code, failed.value.verify_message, "localhost")
+    assert said.startswith(f"the certificate of localhost {words}: its owner must get ")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "holds no certificate in PEM form"),
+        (b"\x30\x82\x01\x0a", "holds no certificate in PEM form"),
+        (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "is broken"),
+    ],
+    ids=["empty", "DER", "broken"],
+)
+def test_a_file_of_authorities_that_cannot_be_read(tmp_path: Path, content: bytes, words: str) -> None:
+    file = tmp_path / "ca.pem"
+    file.write_bytes(content)
+    match = re.escape(f"{file} (`smtp.ca_file`) ") + f".*{words}"
+    with pytest.raises(ConnectFailed, match=match) as failed:
+        tls_context(file)
+    assert failed.value.permanent
+
+
+def test_which_of_our_files_cannot_be_used(certificates: Certificates, tmp_path: Path) -> None:
+    certificate, key = certificates.pair(Kind.LOCALHOST)
+    garbage = tmp_path / "garbage"
+    garbage.write_bytes(b"\x30\x82\x01\x0a")
+    for ours, match in (
+        ((garbage, key), f"{garbage} (`smtp.client_cert`) holds no certificate in PEM form"),
+        ((key, certificate), f"{key} (`smtp.client_cert`) holds no certificate in PEM form"),
+        ((certificate, garbage), f"{garbage} (`smtp.client_key`) holds no private key in PEM form"),
+        (
+            (certificate, None),
+            "holds no private key beside the certificate: name its file in `smtp.client_key`",
+        ),
+    ):
+        with pytest.raises(ConnectFailed, match=re.escape(match)):
+            tls_context(None, *ours)
