@@ -22,6 +22,7 @@ from campaign.feedback.mime import MOST
 KEYWORD = "CampaignProcessed"
 _TIMEOUT = 60.0  # seconds for each answer
 _AT_ONCE = 500  # messages that are asked for in one command
+_NONSENSE = (ValueError, OverflowError, MemoryError)  # of octets in no charset, and a literal of 90 GB
 _UID = re.compile(rb"\bUID ([0-9]+)")
 _FLAGS = re.compile(rb"\bFLAGS \(([^)]*)\)")
 
@@ -60,8 +61,7 @@ class ImapFolder:
                     yield Letter(octets, f"{self._account.folder}, UID {uid}")
         finally:
             self._connection = None
-            with suppress(imaplib.IMAP4.error, OSError):
-                connection.logout()
+            _end(connection)
 
     def understood(self, letter: Letter) -> None:
         """Move a mail, or mark it."""
@@ -94,13 +94,12 @@ class ImapFolder:
             else:
                 connection.login(account.username, self._password)
             _, found = connection.capability()
-            self._capabilities = set(found[0].decode("ascii", "replace").upper().split())
+            self._capabilities = set((found[0] or b"").decode("ascii", "replace").upper().split())
             answer, said = connection.select(_named(account.folder), readonly=self._read_only)
             if answer != "OK":
                 raise ConnectFailed(f"{account.folder!r} cannot be opened: {_words(said)}", permanent=True)
         except BaseException:
-            with suppress(imaplib.IMAP4.error, OSError):
-                connection.logout()
+            _end(connection)
             raise
         return connection
 
@@ -109,21 +108,25 @@ class ImapFolder:
         with self._translated():
             _, said = connection.response("EXISTS")
             count = int(said[-1] or 0) if said else 0
-            uids = []
+            uids: list[str] = []
             for first in range(1, count + 1, _AT_ONCE):
                 answer, lines = connection.fetch(f"{first}:{min(count, first + _AT_ONCE - 1)}", "(UID FLAGS)")
                 if answer != "OK":
                     what = f"the mails in {self._account.folder!r}"
                     raise ConnectFailed(f"the IMAP server refuses to list {what}", permanent=True)
-                uids += [uid for line in lines if isinstance(line, bytes) and (uid := _unread(line))]
-            return uids
+                told = [line for line in lines if isinstance(line, bytes)]
+                uids += filter(None, map(_unread, told))
+                if not told:
+                    break  # they have gone meanwhile, or never were: a count is what a server says
+            return list(dict.fromkeys(uids))
 
     def _fetched(self, connection: imaplib.IMAP4_SSL, uid: str) -> bytes | None:
         """Return the first octets of a mail, none of one that is refused; None if it is gone."""
         answer, said = connection.uid("FETCH", uid, f"(BODY.PEEK[]<0.{MOST}>)")
         if answer != "OK":
             return b""
-        return next((part[1] for part in said or () if isinstance(part, tuple)), None)
+        parts = (part for part in said or () if isinstance(part, tuple))
+        return next((octets for head, octets in parts if _is_of(head, uid)), None)
 
     def _to_done(self, connection: imaplib.IMAP4_SSL, command: str, uid: str) -> None:
         folder = _named(self._account.done)
@@ -152,6 +155,22 @@ class ImapFolder:
             raise ConnectFailed(f"{where}: {what}", permanent=True) from error
         except OSError as error:
             raise ConnectFailed(f"{where}: {error.strerror or error}") from error
+        except _NONSENSE as error:
+            what = f"the IMAP server says what no mailbox holds: {str(error) or 'more than fits into memory'}"
+            raise ConnectFailed(f"{where}: {what}", permanent=True) from error
+
+
+def _end(connection: imaplib.IMAP4_SSL) -> None:
+    """Say goodbye, and close the socket also where the server answers it with anything else."""
+    for goodbye in (connection.logout, connection.shutdown):
+        with suppress(imaplib.IMAP4.error, OSError, *_NONSENSE):
+            goodbye()
+
+
+def _is_of(head: bytes, uid: str) -> bool:
+    """Whether an answer is the mail with this UID: a server may tell of others, unasked (RFC 3501 7.4.2)."""
+    named = _UID.search(head)
+    return b"BODY[]" in head.upper() and (named is None or named[1] == uid.encode())
 
 
 def _unread(line: bytes) -> str:

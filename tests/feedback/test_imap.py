@@ -191,6 +191,67 @@ def test_of_a_large_mail_the_beginning_is_fetched(server: Dovecot, sent: Sent) -
     assert len(contents(server, "Processed")[0]) > 5_000_000
 
 
+def answering(serve: Serve, answers: dict[str, bytes], hangs_up_at: int = 99) -> list[str]:
+    """Write a campaign file for a server that gives these answers; return the commands that it heard."""
+    answers = {
+        "CAPABILITY": b"* CAPABILITY IMAP4rev1 MOVE\r\n",
+        "SELECT": b"* 1 EXISTS\r\n",
+        "FETCH 1": b"* 1 FETCH (UID 7 FLAGS ())\r\n",
+    } | answers
+    heard: list[str] = []
+
+    def script(peer: Peer) -> None:
+        peer.tls()
+        peer.say(b"* OK hello\r\n")
+        while len(heard) < hangs_up_at and heard[-1:] != ["LOGOUT"]:
+            tag, _, command = peer.hear().partition(" ")
+            heard.append(command)
+            said = next((text for verb, text in answers.items() if command.startswith(verb)), b"")
+            peer.say(said + f"{tag} OK done\r\n".encode())
+
+    imap = {"host": "localhost", "port": serve(script).port, "username": "news"}
+    Path("password").write_text("secret")
+    imap |= {"password_file": "password", "ca_file": str(serve.certificates.ca_file)}
+    Path("campaign.yaml").write_text(yaml.safe_dump({"name": "spring", "bounces": {"imap": imap}}))
+    return heard
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"CAPABILITY": b"* CAPABILITY IMAP4rev1 \xff\r\n"},
+        {"SELECT": b"* " + b"9" * 5000 + b" EXISTS\r\n"},
+        {"UID FETCH": b"* 1 FETCH (UID 7 BODY[]<0> {99999999999999999999}\r\nabc"},
+        {"UID FETCH": b"* 1 FETCH (UID 7 BODY[]<0> {9000000000000000000}\r\nabc"},
+    ],
+    ids=["charset", "count", "no-number", "memory"],
+)
+def test_what_no_mailbox_holds_is_no_bug_of_ours(
+    serve: Serve, sent: Sent, capsys: pytest.CaptureFixture[str], answers: dict[str, bytes]
+) -> None:
+    answering(serve, answers)
+    assert main(["bounces", "campaign.yaml"]) == 6
+    assert "the IMAP server says what no mailbox holds" in capsys.readouterr().err
+
+
+def test_a_count_of_mails_that_are_not_there_ends_the_list(serve: Serve, sent: Sent) -> None:
+    answers = {"SELECT": b"* 4294967295 EXISTS\r\n", "FETCH 1": b""}
+    heard = answering(serve, answers, hangs_up_at=8)
+    assert main(["bounces", "campaign.yaml"]) == 0
+    assert sum(command.startswith("FETCH ") for command in heard) == 1
+
+
+def test_a_mail_that_was_not_asked_for_is_not_taken_for_the_one_that_was(serve: Serve, sent: Sent) -> None:
+    ours, _, note = mails(sent)
+    told = [
+        b"* %d FETCH (UID %d BODY[]<0> {%d}\r\n%s)\r\n" % (n, n, len(m), m) for n, m in ((8, ours), (7, note))
+    ]
+    heard = answering(serve, {"UID FETCH": b"* 9 FETCH (FLAGS (\\Seen))\r\n" + b"".join(told)})
+    assert main(["bounces", "campaign.yaml"]) == 0
+    assert not any(command.startswith("UID MOVE") for command in heard)
+    assert sent.suppressed == set()
+
+
 @pytest.mark.parametrize(
     ("refuses", "password", "code", "told"),
     [
