@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
+from typing import TypeGuard
 
 import tinycss2
 from tinycss2.ast import (
@@ -38,6 +40,7 @@ _STATIC = _LISTS | {
     "first-of-type", "last-of-type", "only-of-type", "nth-of-type", "nth-last-of-type",
 }  # fmt: skip
 _DEEPEST = 100
+_MOST_WRITTEN_OUT = 50  # selectors that one is short for
 _BRACKET = re.compile(r"[()\[\]{}]")
 _EVERYWHERE = {"", "all", "screen", "only screen"}
 
@@ -173,10 +176,10 @@ def _rule(node: QualifiedRule, start: int, end: int) -> Rule | None:
     nodes = tinycss2.parse_blocks_contents(node.content, skip_comments=True, skip_whitespace=True)
     if any(isinstance(inner, QualifiedRule | AtRule) for inner in nodes):
         return None  # nested rules hold under conditions of their own
-    selectors = tuple(_selector(tokens) for tokens in _comma_separated(node.prelude))
+    selectors = [_selectors(tokens) for tokens in _comma_separated(node.prelude)]
     if not all(selectors):
         return None
-    return Rule(tuple(filter(None, selectors)), tuple(_declarations(nodes)), start, end)
+    return Rule(tuple(chain.from_iterable(selectors)), tuple(_declarations(nodes)), start, end)
 
 
 def _declarations(nodes: Iterable[Node]) -> Iterator[Declaration]:
@@ -205,14 +208,68 @@ def _comma_separated(tokens: Iterable[Node]) -> Iterator[list[Node]]:
     yield part
 
 
-def _selector(tokens: Sequence[Node]) -> Selector | None:
-    """Return a selector; None for one that asks for more than the document, or is none."""
+def _selectors(tokens: Sequence[Node]) -> list[Selector]:
+    """Return a selector, or those that it is short for; none of one that asks for more than the document.
+
+    `:is(h1, h2) b`, which css-inline does not know, is `h1 b` and `h2 b`, each with the weight of the whole.
+    """
     text = tinycss2.serialize(tokens).strip()
     attributes: set[str] = set()
     specificity = _specificity(tokens, attributes)
     if not text or specificity is None:
-        return None
-    return Selector(text, specificity, frozenset(attributes))
+        return []
+    every = _written_out(tokens) or [text]
+    return [Selector(one.strip(), specificity, frozenset(attributes)) for one in every]
+
+
+def _written_out(tokens: Sequence[Node]) -> list[str]:
+    """Return a selector without `:is()` and `:where()`; [] where that is not plainly possible."""
+    texts = [""]
+    begins = True  # a compound: an element's name may stand here
+    for number, token in enumerate(tokens):
+        following = tokens[number + 1] if number + 1 < len(tokens) else None
+        if isinstance(token, LiteralToken) and token.value == ":" and _is_short(following):
+            continue
+        if _is_short(token):
+            pieces = [_trimmed(piece) for piece in _comma_separated(token.arguments)]
+            if any(not _is_compound(piece, begins=begins) for piece in pieces):
+                return []
+            texts = [text + tinycss2.serialize(piece) for text in texts for piece in pieces]
+        else:
+            texts = [text + token.serialize() for text in texts]
+        begins = _divides(token)
+        if len(texts) > _MOST_WRITTEN_OUT:
+            return []
+    return texts
+
+
+def _is_short(token: Node | None) -> TypeGuard[FunctionBlock]:
+    return isinstance(token, FunctionBlock) and token.lower_name in ("is", "where")
+
+
+def _trimmed(tokens: Sequence[Node]) -> list[Node]:
+    kept = [token for token in tokens if token.type != "comment"]
+    while kept and isinstance(kept[0], WhitespaceToken):
+        kept = kept[1:]
+    while kept and isinstance(kept[-1], WhitespaceToken):
+        kept = kept[:-1]
+    return kept
+
+
+def _divides(token: Node) -> bool:
+    """Whether a token stands between the compounds of a selector."""
+    return isinstance(token, WhitespaceToken) or (
+        isinstance(token, LiteralToken) and token.value in (">", "+", "~")
+    )
+
+
+def _is_compound(tokens: Sequence[Node], *, begins: bool) -> bool:
+    """Whether tokens are about one element, and by its name only where a compound begins."""
+    if not tokens or any(_divides(one) or _is_short(one) for one in tokens):
+        return False
+    first = tokens[0]
+    named = isinstance(first, IdentToken) or (isinstance(first, LiteralToken) and first.value == "*")
+    return begins or not named
 
 
 def _specificity(tokens: Sequence[Node], attributes: set[str]) -> Specificity | None:

@@ -302,6 +302,31 @@ class TestFiles:
         assert of(out) == "last:1"
         assert before in styles(out)[0]
 
+    @pytest.mark.parametrize(
+        ("selector", "is_given"),
+        [
+            (":is(h1, h2) b", True),
+            ("h1 :where(b, i)", True),
+            ("h1 > :is( b.x , i )", True),
+            ("b:is(.x, .y)", True),
+            (":is(h1,h2):is(.t) :is(b)", True),
+            (":is(h1, h2:first-child) b:not(.y)", True),
+            (":is(h3, h4) b", False),
+            ("b:is(.y)", False),
+            (":is(h1 b)", False),  # these stay as they are written
+            ("b:is(b)", False),
+            (":is(:is(b))", False),
+        ],
+    )
+    def test_what_is_short_for_several_selectors(self, selector: str, is_given: bool) -> None:
+        out = inline(f'<style>{selector}{{a:1}}</style><h1 class="t"><b class="x">t</b></h1>')
+        assert of(out, "b") == ("a:1" if is_given else "")
+        assert is_given or styles(out) == [f"<style>{selector}{{a:1}}</style>"]
+
+    def test_what_is_short_has_the_weight_of_its_heaviest(self) -> None:
+        head = "<style>:is(b,#none) {a:1}p b.x{a:2}:where(b.x){a:3}b{a:4}</style>"
+        assert of(inline(f'{head}<p><b class="x">t</b></p>'), "b") == "a:3;a:4;a:2;a:1"
+
     def test_an_import_into_a_layer_or_where_something_is_supported(self) -> None:
         ways = {
             "layer": "@layer {\n.nobody{x:y}\n}",
