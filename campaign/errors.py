@@ -133,11 +133,13 @@ class ConnectFailed(CampaignError):
     """No session could be opened: TCP, TLS, greeting, EHLO, STARTTLS or AUTH; exit code 6.
 
     `permanent` is true where trying again cannot help or does harm: a refused login, a certificate
-    that does not verify, STARTTLS that is not offered.
+    that does not verify, STARTTLS that is not offered. `path` is the key of the campaign file to look at
+    (`smtp.ca_file`), where there is one.
     """
 
-    def __init__(self, message: str, *, permanent: bool = False) -> None:
+    def __init__(self, message: str, *, permanent: bool = False, path: str = "") -> None:
         self.permanent = permanent
+        self.path = path
         super().__init__(message)
 
 

@@ -87,7 +87,7 @@ class Connection:
         except ConnectFailed as error:
             transport.close()
             what = f"{smtp.host}:{smtp.port}: {error}"
-            raise type(error)(what, permanent=error.permanent) from error
+            raise type(error)(what, permanent=error.permanent, path=error.path) from error
         except BaseException:
             transport.close()
             raise

@@ -205,5 +205,5 @@ class Sender:
             last = self._working == 0
         if lost is not None and not self.dispatch.finished and (last or isinstance(lost, LoginRefused)):
             secret = self.campaign.smtp.secret
-            path = secret.key if isinstance(lost, LoginRefused) and secret is not None else ""
+            path = secret.key if isinstance(lost, LoginRefused) and secret is not None else lost.path
             self.dispatch.stop(Stop(Ending.DISCONNECTED, str(lost), path))

@@ -33,7 +33,8 @@ def tls_context(
     try:
         context = ssl.create_default_context(cafile=ca_file)
     except (OSError, ValueError) as error:
-        raise ConnectFailed(why_no_authority(ca_file, error), permanent=True) from error
+        path = "smtp.ca_file" if ca_file is not None else ""
+        raise ConnectFailed(why_no_authority(ca_file, error), permanent=True, path=path) from error
     if client_cert is not None:
         _show(context, client_cert, client_key)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -61,11 +62,12 @@ def _show(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
     except ssl.SSLError as error:
         readable = _holds_certificate(certificate)
         why = why_unusable(error.reason, certificate, key, passphrase=passphrase, readable=readable)
-        raise ConnectFailed(why, permanent=True) from error
+        path = "smtp.client_key" if readable and key is not None else "smtp.client_cert"
+        raise ConnectFailed(why, permanent=True, path=path) from error
     except (OSError, ValueError) as error:
         files = ", ".join(str(file) for file in (certificate, key) if file is not None)
         why = f"the certificate files cannot be used ({files}): {error}"
-        raise ConnectFailed(why, permanent=True) from error
+        raise ConnectFailed(why, permanent=True, path="smtp.client_cert") from error
 
 
 def _holds_certificate(file: Path) -> bool:

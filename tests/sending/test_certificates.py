@@ -101,20 +101,35 @@ def test_a_file_of_authorities_that_cannot_be_read(tmp_path: Path, content: byte
     with pytest.raises(ConnectFailed, match=match) as failed:
         tls_context(file)
     assert failed.value.permanent
+    assert failed.value.path == "smtp.ca_file"
 
 
 def test_which_of_our_files_cannot_be_used(certificates: Certificates, tmp_path: Path) -> None:
     certificate, key = certificates.pair(Kind.LOCALHOST)
     garbage = tmp_path / "garbage"
     garbage.write_bytes(b"\x30\x82\x01\x0a")
-    for ours, match in (
-        ((garbage, key), f"{garbage} (`smtp.client_cert`) holds no certificate in PEM form"),
-        ((key, certificate), f"{key} (`smtp.client_cert`) holds no certificate in PEM form"),
-        ((certificate, garbage), f"{garbage} (`smtp.client_key`) holds no private key in PEM form"),
+    cases = (
         (
-            (certificate, None),
-            "holds no private key beside the certificate: name its file in `smtp.client_key`",
+            garbage,
+            key,
+            "smtp.client_cert",
+            f"{garbage} (`smtp.client_cert`) holds no certificate in PEM form",
         ),
-    ):
-        with pytest.raises(ConnectFailed, match=re.escape(match)):
-            tls_context(None, *ours)
+        (
+            key,
+            certificate,
+            "smtp.client_cert",
+            f"{key} (`smtp.client_cert`) holds no certificate in PEM form",
+        ),
+        (
+            certificate,
+            garbage,
+            "smtp.client_key",
+            f"{garbage} (`smtp.client_key`) holds no private key in PEM",
+        ),
+        (certificate, None, "smtp.client_cert", "holds no private key beside the certificate: name its file"),
+    )
+    for ours, its_key, path, match in cases:
+        with pytest.raises(ConnectFailed, match=re.escape(match)) as failed:
+            tls_context(None, ours, its_key)
+        assert failed.value.path == path

@@ -103,9 +103,11 @@ def inspect_server(
 
 
 def connection_problem(campaign: CampaignFile, failed: ConnectFailed) -> Problem:
-    """Return why no session could be opened, at the key that names the server, or the password."""
+    """Return why no session could be opened, at the key to look at: the server's, if no other."""
     secret = campaign.smtp.secret
-    path = secret.key if isinstance(failed, LoginRefused) and secret is not None else "smtp.host"
+    path = failed.path or "smtp.host"
+    if isinstance(failed, LoginRefused) and secret is not None:
+        path = secret.key
     return campaign.problem(path, str(failed), rule="server")
 
 
