@@ -26,6 +26,7 @@ _EXIM_TO = re.compile(r"\b(?P<queue>\w{6}-\w{6,11}-\w{2,4}) (?:[-=*>]{2}) (?P<to
 _DONE = re.compile(
     r"(?:\]: (?P<postfix>[0-9A-Za-z]{6,20}): removed|(?P<exim>\w{6}-\w{6,11}-\w{2,4}) Completed)$"
 )
+_ANY = re.compile("")
 # With a year, in whatever zone; or as syslog has it by tradition, without one.
 _ISO = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?")
 _SYSLOG = re.compile(r"([A-Z][a-z]{2}) {1,2}(\d{1,2}) (\d\d:\d\d:\d\d)")
@@ -46,14 +47,15 @@ class Delivery:
     taken: bool = False
 
 
-def delivered(lines: Iterable[str]) -> dict[str, set[str]]:
+def delivered(lines: Iterable[str], of: re.Pattern[str] = _ANY) -> dict[str, set[str]]:
     """Return the Message-IDs, in angle brackets, of the messages that the server took, and for whom, folded.
 
-    A copy that is sent later has the Message-ID of its row.
+    Those that `of` does not match are left out: most of a server's mail is not ours. A copy that is sent
+    later has the Message-ID of its row.
     """
     found: dict[str, set[str]] = {}
     for delivery in deliveries(lines):
-        if delivery.message_id:
+        if delivery.message_id and of.match(delivery.message_id):
             found.setdefault(delivery.message_id, set()).update(map(fold, delivery.recipients))
     return found
 

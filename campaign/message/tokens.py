@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -24,6 +25,10 @@ class Secrets:
     def placeholder(cls) -> Secrets:
         """Return secrets for messages that are never sent, so that no secret command is run."""
         return cls(b"placeholder", b"placeholder")
+
+
+MESSAGE_ID = re.compile("<[0-9a-f]{20,32}@")
+"""How a row's Message-ID begins, in angle brackets; earlier releases took 20 digits."""
 
 
 class Tokens:

@@ -7,6 +7,7 @@ import time
 from datetime import datetime
 
 from campaign.feedback.maillog import delivered, deliveries
+from campaign.message.tokens import MESSAGE_ID, Secrets, Tokens
 from tests.servers.postfix import Postfix
 
 # Of Postfix 3.7.11 and Exim 4.96 on Debian 12, with other names and addresses.
@@ -96,6 +97,15 @@ def test_a_queue_id_that_is_used_again() -> None:
     again = lines[0].replace("sent@", "again@")
     assert delivered([*lines, again]).keys() == {"<sent@example.com>"}
     assert delivered([*lines, again, lines[1]]).keys() == {"<sent@example.com>", "<again@example.com>"}
+
+
+def test_mail_that_is_not_ours_is_not_kept() -> None:
+    tokens = Tokens("spring", Secrets(b"secret"))
+    ours = tokens.message_id("ann@x.test", "example.com")
+    log = POSTFIX.replace("<sent@example.com>", ours).replace("<deferred@", f"<{'0a' * 10}@")
+    assert ours in log
+    earlier = f"<{'0a' * 10}@example.com>"
+    assert delivered(log.splitlines(), MESSAGE_ID).keys() == {ours, earlier}
 
 
 def test_nothing_in_it() -> None:

@@ -130,12 +130,12 @@ def _from_log(ledger: Ledger, file: Path, log: Path) -> None:
     from campaign.campaignfile.load import load
     from campaign.feedback.maillog import delivered
     from campaign.ledger.doubt import doubtful, sent
-    from campaign.message.tokens import Secrets, Tokens
+    from campaign.message.tokens import MESSAGE_ID, Secrets, Tokens
     from campaign.model import Status
     from campaign.sending.recovery import enrol, settle_waiting
 
     with _opened(log) as lines:
-        found = delivered(lines)
+        found = delivered(lines, MESSAGE_ID)
     if ledger.incomplete:  # the list may have rows that were sent, and the ledger has never seen
         enrol(load(file), ledger)
     doubt = doubtful(ledger.history, time.time_ns())
