@@ -10,6 +10,7 @@ A password in the file, or on the command line where every process can read it, 
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -20,6 +21,7 @@ from campaign.errors import UserError
 from campaign.wording import shown
 
 _SCHEMES = ("postgresql://", "postgres://")
+_ANY_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _ENV = "postgresql_env"
 # libpq, "Connection URIs": parameters of an address that are secrets.
 _SECRETS = ("password", "sslpassword", "oauth_client_secret")
@@ -59,6 +61,9 @@ def read_location(value: object, folder: Path) -> Location:
     if isinstance(value, str) and value.startswith(_SCHEMES):
         _refuse_password(value)
         return PostgresLocation(url=value)
+    if isinstance(value, str) and (scheme := _ANY_SCHEME.match(value)):
+        what = "expected the path of a file, or an address that begins with postgresql://"
+        raise ValueError(f"{what}, and not with {scheme[0]}")
     return resolve(value, folder)
 
 

@@ -236,4 +236,8 @@ def _signer(campaign: CampaignFile) -> Signer | None:
     # Its library takes a while to load, and few campaigns need it.
     from campaign.message.dkim import load_signer
 
-    return load_signer(dkim.domain, dkim.selector, dkim.key_file, dkim.algorithm)
+    try:
+        return load_signer(dkim.domain, dkim.selector, dkim.key_file, dkim.algorithm)
+    except UserError as error:
+        placed = (campaign.problem(one.path, one.message) if one.path else one for one in error.problems)
+        raise UserError(*placed) from None

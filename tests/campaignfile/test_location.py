@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,12 @@ def test_a_database() -> None:
     assert files_of(location) == ()
     assert shown_location(location) == URL
     assert same_ledger(location, PostgresLocation(URL))
+
+
+@pytest.mark.parametrize("scheme", ["mysql", "sqlite", "postgresql+psycopg", "file"])
+def test_an_address_of_another_kind_is_no_path_of_a_file(scheme: str) -> None:
+    with pytest.raises(ValueError, match=rf"begins with postgresql://, and not with {re.escape(scheme)}://$"):
+        read_location(f"{scheme}://news:secret@db.example.com/mail", HERE)
 
 
 def test_a_variable_holds_the_address_and_nobody_sees_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,7 @@ from campaign.address import Mailbox
 from campaign.errors import Severity, UserError
 from campaign.message import headers, mime
 from campaign.message.dkim import Signer, load_signer
+from tests.message.rendering import Made, refusal
 
 NOW = 1_700_000_000
 SELECTORS = ("rsa", "ed25519")
@@ -251,6 +252,14 @@ def test_every_problem_is_said_at_once(tmp_path: Path) -> None:
     paths = [problem.path for problem in caught.value.problems]
     assert paths == ["dkim.domain", "dkim.selector", "dkim.algorithm", ""]
     assert "No such file" in caught.value.problems[3].message
+
+
+def test_what_is_wrong_has_its_place_in_the_campaign_file(made: Made, tmp_path: Path) -> None:
+    (tmp_path / "dkim.pem").write_bytes(pem(key_of("ed25519")))
+    wrong = {"domain": "x", "selector": "a b", "key_file": "dkim.pem"}
+    told = refusal(lambda: made(dkim=wrong))
+    places = [re.match(r"[\w.-]+\.yaml:[0-9]+:[0-9]+: (dkim\.\w+): ", one) for one in told]
+    assert [place and place[1] for place in places] == ["dkim.domain", "dkim.selector"]
 
 
 @pytest.mark.parametrize(("key", "algorithm"), [("rsa", "ed25519-sha256"), ("ed25519", "rsa-sha256")])
