@@ -9,7 +9,7 @@ from campaign.address import display_address, display_domain
 from campaign.ledger import History, Summary
 from campaign.model import SECOND, Status, Window
 from campaign.report.words import MEANING, NO_ADDRESS, alike, average, clock, duration, going_on, without
-from campaign.wording import counted
+from campaign.wording import counted, shortened
 
 if TYPE_CHECKING:  # `status` needs neither pydantic nor Jinja2
     from campaign.campaignfile.models import CampaignFile
@@ -111,6 +111,9 @@ def summary_lines(name: str, summary: Summary) -> Iterator[str]:
         yield ", ".join(filter(None, [f"  from {clock(first)} to {clock(last)}", average(summary)]))
 
 
+_MOST_SAID = 600  # characters of a reply: Gmail's and Outlook's end with the address of a page
+
+
 def reply_lines(replies: Iterable[tuple[Status, str, int]], most: int = 8) -> Iterator[str]:
     """Yield the most frequent replies to what was not accepted, and what they mean."""
     every = alike(replies)
@@ -118,7 +121,8 @@ def reply_lines(replies: Iterable[tuple[Status, str, int]], most: int = 8) -> It
         yield "  what was said:"
     for reply in every[:most]:
         means = f" ({reply.meaning})" if reply.meaning else ""
-        yield f"    {reply.rows:,} × {reply.status.replace('_', ' ')}: {reply.words}{means}"
+        said = f"{shortened(reply.words, _MOST_SAID)}{means}"
+        yield f"    {reply.rows:,} × {reply.status.replace('_', ' ')}: {said}"
     if len(every) > most:
         others = counted(len(every) - most, "other reply", "other replies")
         yield f"    and {others}: campaign export FILE --status refused,deferred"

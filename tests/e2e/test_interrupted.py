@@ -80,6 +80,23 @@ def test_interrupted_twice_does_not_wait(silent_server: Postfix, campaign_for: F
     assert folder.counts() == {"in_doubt": 1, "pending": 2}
 
 
+def test_a_test_message_without_an_answer_may_have_arrived(
+    silent_server: Postfix, campaign_for: Folders
+) -> None:
+    folder = campaign_for(silent_server)
+    folder.people(1)
+    before = silent_server.contents()
+    process = folder.start("test", "campaign.yaml", "me@example.test")
+    until(lambda: silent_server.contents() > before)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    assert process.stderr.readline() != ""  # it has heard the first
+    process.send_signal(signal.SIGINT)
+    stdout, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "me@example.test: may have arrived: " in stdout
+
+
 @pytest.fixture
 def mute_port() -> Iterator[int]:
     """A port that takes connections and never says a word."""

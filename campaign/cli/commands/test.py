@@ -53,6 +53,7 @@ def command(file: Path, addresses: tuple[str, ...], row: int, wait: float) -> in
     if finished.stop.ending in (Ending.PAUSED, Ending.DISCONNECTED):
         output.problems([why(campaign, finished.stop)])
     for result in finished.results:
-        taken = "accepted" if result.status is Status.ACCEPTED else "not accepted"
+        known = {Status.ACCEPTED: "accepted", Status.IN_DOUBT: "may have arrived"}
+        taken = known.get(result.status, "not accepted")
         output.lines([f"{result.outcomes[0].address}: {taken}: {result.reply}"])
     return exit_code(finished)
