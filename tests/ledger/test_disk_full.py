@@ -6,6 +6,8 @@ from collections import Counter
 from pathlib import Path
 
 from tests.e2e.folder import CampaignFolder
+from tests.folder import write_campaign
+from tests.ledger.book import enrol, people, registered
 from tests.ledger.namespace import run_on_disk
 from tests.servers.postfix import Postfix
 
@@ -74,3 +76,48 @@ def test_a_disk_that_fills_up_pauses_the_campaign(tmp_path: Path, postfix: Postf
     assert "ledger.db-reserve" not in said["files"]
     assert Counter(mail.recipient for mail in postfix.wait_delivered()) == dict.fromkeys(people, 1)
     folder.close()
+
+
+ALREADY = """
+import json, subprocess, sys
+from pathlib import Path
+disk, folder = Path(sys.argv[1]), Path(sys.argv[2])
+(disk / "ledger.db").write_bytes((folder / "whole.db").read_bytes())
+with (disk / "filler").open("wb", buffering=0) as filler:
+    try:
+        while filler.write(bytes(4096)):
+            pass
+    except OSError:
+        pass
+said = {}
+for arguments in (
+    ["status", "campaign.yaml"],
+    ["export", "campaign.yaml", "--status", "pending"],
+    ["report", "campaign.yaml", "-o", "page.html"],
+    ["suppress", "add", "x@example.test", "--campaign", "campaign.yaml"],
+    ["forget", "user1@example.test", "--campaign", "campaign.yaml"],
+    ["send", "campaign.yaml", "--yes"],
+):
+    command = [sys.executable, "-m", "campaign", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    said[arguments[0]] = [done.returncode, done.stdout + done.stderr]
+print(json.dumps(said))
+"""
+
+
+def test_a_disk_that_is_full_already_is_no_damage(tmp_path: Path) -> None:
+    """Nothing is beside the ledger, and SQLite has no room for that: a backup would mail people twice."""
+    disk = tmp_path / "disk"
+    (tmp_path / "list.csv").write_text("email\nuser1@example.test\n")
+    write_campaign(tmp_path, name="news", ledger=str(disk / "ledger.db"), file="campaign.yaml")
+    book = registered(tmp_path / "whole.db")
+    enrol(book, people("user1@example.test"))
+    book.close()
+
+    said = run_on_disk(disk, "2m", ALREADY, str(tmp_path))
+
+    assert not any("damaged" in words or "Traceback" in words for _, words in said.values()), said
+    assert {name: code for name, (code, _) in said.items() if code == 0} == {
+        "status": 0, "export": 0, "report": 0,
+    }, said  # fmt: skip
+    assert all("Make room on the disk" in said[name][1] for name in ("suppress", "forget", "send")), said

@@ -21,6 +21,7 @@ from campaign.ledger.sqlite.schema import APPLICATION_ID, SCHEMA, VERSION
 from campaign.ledger.sqlite.unfinished import unfinished
 from campaign.wording import shown
 
+_UNWRITTEN = ("SQLITE_FULL", "SQLITE_IOERR")  # the disk is full, or fails
 BUSY_TIMEOUT = 30.0  # seconds to wait for another process's transaction
 _SLICE = 0.25  # seconds of one try: while SQLite itself waits, Python hears no signal
 # The page cache; the temporary tables of an enrolment are in a file beyond it.
@@ -83,11 +84,15 @@ def readable(path: Path) -> sqlite3.Connection:
             connection.execute("SELECT count(*) FROM campaigns").fetchone()
         except sqlite3.OperationalError as error:
             connection.close()
-            if _code(error) not in ("SQLITE_CANTOPEN", "SQLITE_READONLY"):
+            full = _code(error) in _UNWRITTEN
+            if _code(error) not in ("SQLITE_CANTOPEN", "SQLITE_READONLY") and not full:
                 raise
-            # A read-only folder has no place for a WAL. Without a WAL nobody writes: immutable is safe.
+            # A read-only folder, or a full disk, has no place for a WAL. Without a WAL nobody writes:
+            # immutable is safe.
             wal = path.with_name(f"{path.name}-wal")
             if wal.exists() and wal.stat().st_size:
+                if full:
+                    raise
                 what = f"this folder cannot be written, and the ledger has {wal.name}: copy both elsewhere"
                 raise UserError(Problem(what, shown(path))) from None
         except BaseException:
@@ -171,6 +176,8 @@ def broken(path: Path, error: sqlite3.DatabaseError) -> Problem:
     if _code(error) in ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM"):
         what = f"this user cannot write the ledger ({error}): run this as {_owner_of(path)}"
         what = f"{what}. Another place in `ledger:` would be a new ledger, which knows nobody"
+    elif _code(error) in _UNWRITTEN:
+        return disk_full(path, str(error)).problems[0]
     elif is_busy(error):
         what = f"another process has kept the ledger locked for {BUSY_TIMEOUT:g} seconds"
     else:
@@ -222,7 +229,7 @@ class Translated:
         if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError | sqlite3.InterfaceError):
             return
         code = _code(error)
-        if code in ("SQLITE_FULL", "SQLITE_IOERR"):
+        if code in _UNWRITTEN:
             raise disk_full(self._path, str(error)) from error
         if is_busy(error):
             raise LedgerBusy(broken(self._path or Path("temporary"), error)) from error
