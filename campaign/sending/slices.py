@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import TypeVar
 
 from campaign.errors import ConnectFailed
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def unless_stopped(call: Callable[[], T], stopped: Callable[[], bool]) -> T:
-    """Return what `call` returns, or raise the OSError that it raises.
+    """Return what `call` returns, or raise what it raises.
 
     Nothing ends a call such as a resolver's, which can take minutes: it is made in a thread that nobody
     waits for at the end. Raises ConnectFailed where it is `stopped` meanwhile.
@@ -26,13 +26,11 @@ def unless_stopped(call: Callable[[], T], stopped: Callable[[], bool]) -> T:
     def make() -> None:
         try:
             future.set_result(call())
-        except OSError as error:
+        except BaseException as error:
             future.set_exception(error)
 
     threading.Thread(target=make, daemon=True).start()
-    while True:
-        try:
-            return future.result(SLICE)
-        except TimeoutError:
-            if stopped():
-                raise ConnectFailed(STOPPED, permanent=True) from None
+    while not wait([future], SLICE).done:
+        if stopped():
+            raise ConnectFailed(STOPPED, permanent=True)
+    return future.result()
