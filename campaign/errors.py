@@ -168,7 +168,7 @@ class LedgerBusy(UserError):
 
 
 class LedgerAway(UserError):
-    """The ledger's server cannot be reached, or the connection to it broke."""
+    """The ledger's server cannot be reached, or the connection to it broke; exit code 6."""
 
 
 class LedgerGivenUp(UserError):

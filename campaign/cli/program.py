@@ -25,9 +25,18 @@ from campaign.cli.following import ALL, FOLLOWING
 from campaign.cli.groups import WholeLines
 from campaign.cli.output import echo, echo_error, is_stuck, say, silence
 from campaign.cli.signals import end_by_signals, heard
-from campaign.errors import BrokenOff, ConnectFailed, LeaseHeld, LeaseLost, LedgerGivenUp, UserError
+from campaign.errors import (
+    BrokenOff,
+    ConnectFailed,
+    LeaseHeld,
+    LeaseLost,
+    LedgerAway,
+    LedgerGivenUp,
+    UserError,
+)  # fmt: skip
 
 _COLLECTED_AFTER = 100_000  # objects
+_CODES = {LeaseHeld: HELD, LedgerAway: DISCONNECTED}  # of what is not for the person to mend
 _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 # In the order in which a person needs them.
@@ -144,7 +153,7 @@ def _run(arguments: list[str] | None) -> int:
     except UserError as error:
         for problem in error.problems:
             say(problem)
-        return HELD if isinstance(error, LeaseHeld) else USAGE
+        return _CODES.get(type(error), USAGE)
     except ConnectFailed as error:
         echo(f"error: {error}", err=True)
         return DISCONNECTED

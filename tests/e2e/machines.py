@@ -22,8 +22,13 @@ class Machines(CampaignFolder):
     def __init__(self, folder: Path, server: Postfix, place: PostgresLocation, **changes: Any) -> None:
         self.place = place
         super().__init__(folder, server, **{"ledger": place.url, "workers": {}, **changes})
-        smtp = yaml.safe_load((folder / "campaign.yaml").read_text())["smtp"]
-        self.accounts(smtp=smtp)
+        self.accounts(smtp=self.campaign["smtp"])
+
+    @property
+    def campaign(self) -> dict[str, Any]:
+        """What the campaign file says."""
+        values: dict[str, Any] = yaml.safe_load((self.folder / "campaign.yaml").read_text())
+        return values
 
     def accounts(self, name: str = "localhost", **values: Any) -> None:
         """Write the workers' file of accounts."""

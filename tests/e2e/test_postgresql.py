@@ -80,7 +80,7 @@ def test_a_server_that_is_not_there(postfix: Postfix, campaign_for: Folders, tmp
     folder.people(1)
     for command in ("send", "status"):
         run = folder.run(command, "campaign.yaml", *(["--yes"] if command == "send" else []))
-        assert run.returncode == 2
+        assert run.returncode == 6
         assert "the ledger's server cannot be reached" in run.stderr
         assert "Traceback" not in run.stderr
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from campaign.model import Status
 from tests.e2e.folder import kill, until
@@ -133,6 +134,33 @@ def test_every_campaign_of_a_ledger_is_drained(postfix: Postfix, machines_for: M
     worker = one.start("work", "--all", "--ledger", one.place.url)
     assert ended([worker, watching]) == [0, 0]
     assert len(delivered(postfix, 7)) == 7
+
+
+@pytest.mark.parametrize(("lacks", "code", "every"), [("account", 5, True), ("server", 6, False)])
+def test_a_campaign_that_a_worker_cannot_send_does_not_hold_up_others(
+    postfix: Postfix, machines_for: MachinesFor, lacks: str, code: int, every: bool
+) -> None:
+    one = machines_for(postfix, smtp={"account": "elsewhere"})
+    one.people(2)
+    one.begin()
+    other = machines_for(postfix, name="other", ledger=one.place.url)
+    other.people(3, "other.test")
+    watching = other.start("send", "campaign.yaml", "--yes")
+    until(lambda: one.rows("SELECT 1 FROM campaigns WHERE name = 'other' AND state = 'sending'"))
+    smtp = other.campaign["smtp"]
+    there = {"elsewhere": {"smtp": {**smtp, "port": 1}}} if lacks == "server" else {}
+    (one.folder / "accounts.yaml").write_text(
+        yaml.safe_dump({"accounts": {"localhost": {"smtp": smtp}, **there}})
+    )
+    one.hasty = True
+    both = (
+        ["--all", "--ledger", one.place.url] if every else ["campaign.yaml", f"{other.folder}/campaign.yaml"]
+    )
+    worked = one.run("work", *both)
+    assert worked.returncode == code, worked.stderr
+    assert ("'elsewhere'" if lacks == "account" else "Connection refused") in worked.stderr
+    assert ended([watching]) == [0]
+    assert len(delivered(postfix, 3)) == 3
 
 
 def test_what_trips_on_one_worker_stops_all(postfix: Postfix, machines_for: MachinesFor) -> None:

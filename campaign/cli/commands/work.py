@@ -9,10 +9,19 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from campaign.cli.codes import DISCONNECTED, INTERRUPTED, OK, UNFINISHED
+from campaign.cli.codes import DISCONNECTED, INTERRUPTED, OK, UNFINISHED, USAGE
 from campaign.cli.options import DURATION, LEDGER
 from campaign.cli.output import Output
-from campaign.errors import LeaseHeld, LeaseLost, Problem, UserError
+from campaign.errors import (
+    BrokenOff,
+    ConnectFailed,
+    LeaseHeld,
+    LeaseLost,
+    LedgerAway,
+    LedgerGivenUp,
+    Problem,
+    UserError,
+)
 
 if TYPE_CHECKING:
     from campaign.campaignfile.location import Location
@@ -55,8 +64,11 @@ def command(
     its messages need is in the ledger. The server, the login and the keys are this machine's own, from
     --accounts: `campaign guide machines` shows such a file.
 
-    Exit code 0 when nothing is left or the time of --drain is over, 5 where a campaign was stopped or
-    paused, 6 if the server cannot be reached.
+    A campaign that this machine cannot send is told and left to others, and the next one is sent.
+
+    Exit code 0 when nothing is left or the time of --drain is over, 2 where a campaign cannot be sent from
+    here, 5 where one was stopped or paused, or cannot be sent from here while others were, 6 if a server,
+    of mail or of the ledger, cannot be reached.
     """
     from campaign.sending.workers.accounts import load_accounts
 
@@ -72,14 +84,14 @@ def command(
         for location, name in worker.sending(ledger) if ledger is not None and every else list(targets):
             found = worker.drain(location, name)
             idle = idle and not worker.sent
-            if found != UNFINISHED or not every:
-                code = max(code, found)
-            if found in (INTERRUPTED, DISCONNECTED):
+            if found == INTERRUPTED:
                 return found
-            if not worker.is_sending and (location, name) in targets:
+            if found != UNFINISHED or not every or worker.has_failed:
+                code = max(code, found)
+            if (worker.has_failed or not worker.is_sending) and (location, name) in targets:
                 targets.remove((location, name))
         if worker.is_over or not (targets or (every and not idle)):
-            return code
+            return UNFINISHED if code == USAGE and worker.has_sent else code
         if idle:
             time.sleep(_AGAIN)
 
@@ -113,6 +125,9 @@ class _Worker:
         self._output = output
         self._until = None if seconds is None else time.monotonic() + seconds
         self.sent = 0  # attempts of the last drain
+        self.has_sent = False  # whether there was any attempt
+        self.has_failed = False  # the campaign that was drained last: this machine cannot send it
+        self._left: set[tuple[Location, str]] = set()  # those that it could not send
         self.is_sending = False  # the campaign that was drained last
         self._reached = False  # whether the ledger's server has ever answered
 
@@ -122,6 +137,7 @@ class _Worker:
 
     def attempted(self, claim: Claim, result: Result) -> None:
         self.sent += 1
+        self.has_sent = True
         if self._output.verbose:
             self._output.note(f"{result.status:<9} {claim.recipient.email}  {result.reply}")
 
@@ -133,12 +149,28 @@ class _Worker:
         self._output.without_window(why)
 
     def sending(self, location: Location) -> list[tuple[Location, str]]:
-        """Return the campaigns of a ledger that have something due."""
-        return self._waited(lambda: _sending(location, self._accounts))
+        """Return the campaigns of a ledger that have something due, and that can be sent from here."""
+        found = self._waited(lambda: _sending(location, self._accounts))
+        return [one for one in found if one not in self._left]
 
     def drain(self, location: Location, name: str) -> int:
-        """Drain a campaign once, and return the exit code."""
-        return self._waited(lambda: self._drain(location, name))
+        """Drain a campaign once, and return the exit code. Raises LedgerAway, LedgerGivenUp.
+
+        What else ends it is told: another campaign may be sent.
+        """
+        try:
+            code = self._waited(lambda: self._drain(location, name))
+        except (LedgerAway, LedgerGivenUp):
+            raise
+        except UserError as error:
+            self._output.problems(error.problems)
+            code, self.has_failed = USAGE, True
+        except (BrokenOff, ConnectFailed) as error:
+            self._output.problems([Problem(str(error))])
+            code, self.has_failed = UNFINISHED if isinstance(error, BrokenOff) else DISCONNECTED, True
+        if self.has_failed:
+            self._left.add((location, name))
+        return code
 
     def _waited(self, act: Callable[[], Returned]) -> Returned:
         """Do it; a server that has answered once is waited for when it is away."""
@@ -153,7 +185,7 @@ class _Worker:
         from campaign.ledger import Ledger
         from campaign.sending.workers.drain import drain
 
-        self.sent, self.is_sending = 0, True
+        self.sent, self.is_sending, self.has_failed = 0, True, False
         left = None if self._until is None else max(0.0, self._until - time.monotonic())
         ledger = Ledger.open(location, name, create=False)
         self._reached = True
@@ -179,6 +211,7 @@ class _Worker:
         ending = drained.stop.ending
         if ending is Ending.DISCONNECTED:
             self._output.problems([Problem(drained.stop.why)])
+            self.has_failed = True
             return DISCONNECTED
         if ending is Ending.PAUSED:
             self._output.problems([Problem(drained.stop.why)])
