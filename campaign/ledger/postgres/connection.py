@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Generator
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from campaign.campaignfile.location import PostgresLocation
@@ -17,6 +19,7 @@ try:
     import psycopg
     from psycopg import errors
     from psycopg.abc import PQGen
+    from psycopg.waiting import Ready
 except ImportError:
     # psycopg without libpq says the same with other words.
     raise UserError("a ledger in PostgreSQL needs psycopg: pip install 'campaign[postgres]'") from None
@@ -73,21 +76,14 @@ class Connection(psycopg.Connection[Row]):
 
     def wait(self, gen: PQGen[Answer], interval: float = _LOOK, timeout: float | None = None) -> Answer:
         """Wait for an answer, unless somebody is in a hurry: then the connection is closed."""
-        return super().wait(self._while_there_is_time(gen), interval, timeout)
-
-    def _while_there_is_time(self, gen: PQGen[Answer]) -> PQGen[Answer]:
-        hurry = getattr(self, "hurry", None)  # while it is being opened there is none
         try:
-            wanted = next(gen)
-            while True:
-                ready = yield wanted
-                if not ready and hurry is not None and hurry.is_over:
-                    self.pgconn.finish()
-                    raise errors.OperationalError("the server does not answer")
-                wanted = gen.send(ready)
-        except StopIteration as done:
-            answer: Answer = done.value
-            return answer
+            return super().wait(_Timely(gen, self), interval, timeout)
+        except BaseException:
+            if self.closed:
+                # What is left of it would complain on stderr, when it is collected, that nothing is open.
+                with suppress(psycopg.Error, RuntimeError):
+                    gen.close()
+            raise
 
     def cancel_safe(self, *, timeout: float = 30.0) -> None:
         """Ask the server to give up the statement; one that takes no note is left. Raises psycopg.Error.
@@ -99,6 +95,27 @@ class Connection(psycopg.Connection[Row]):
         except psycopg.Error:
             self.pgconn.finish()
             raise
+
+
+class _Timely(Generator[Any, Any, Answer]):
+    """What psycopg waits for, until somebody is in a hurry.
+
+    It is no generator function: an interrupt would end that one, and psycopg goes on with it behind one.
+    """
+
+    def __init__(self, gen: PQGen[Answer], connection: Connection) -> None:
+        self._gen = gen
+        self._connection = connection
+
+    def send(self, ready: Any) -> Any:
+        hurry = getattr(self._connection, "hurry", None)  # while it is being opened there is none
+        if ready == Ready.NONE and hurry is not None and hurry.is_over:
+            self._connection.pgconn.finish()
+            return self._gen.throw(errors.OperationalError("the server does not answer"))
+        return self._gen.send(ready)
+
+    def throw(self, *error: Any) -> Any:
+        return self._gen.throw(*error)
 
 
 def interrupt_behind(error: BaseException) -> KeyboardInterrupt | None:
