@@ -33,7 +33,7 @@ from campaign.errors import (
     LedgerAway,
     LedgerGivenUp,
     UserError,
-)  # fmt: skip
+)
 
 _COLLECTED_AFTER = 100_000  # objects
 _CODES = {LeaseHeld: HELD, LedgerAway: DISCONNECTED}  # of what is not for the person to mend
