@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from campaign.ledger.processes import LiveRun
+
 
 class State(StrEnum):
     """Whether workers send a campaign."""
@@ -37,7 +39,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class WorkerRun:
-    """A run of a campaign that has no end yet. Times in ns: since it began, and since its last heartbeat.
+    """A worker's run that has no end yet. Times in ns: since it began, and since its last heartbeat.
 
     It has made `attempts`, `lately` of them in the last minute.
     """
@@ -75,10 +77,13 @@ class Machines(Protocol):
         """
 
     def live(self) -> int:
-        """Return how many runs are live."""
+        """Return how many workers are live."""
 
     def runs(self) -> list[WorkerRun]:
-        """Return the live runs, the oldest first. It counts all that they have made."""
+        """Return the runs of live workers, the oldest first. It counts all that they have made."""
+
+    def alone(self) -> LiveRun | None:
+        """Return the live run that keeps workers out: a `send` that prepares, or one without workers."""
 
     def sending(self) -> Iterable[str]:
         """Return the names of all campaigns of this ledger that are sending and have something due."""

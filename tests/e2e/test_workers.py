@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -188,6 +189,8 @@ def test_a_worker_sends_only_with_accounts_of_its_own(postfix: Postfix, machines
     folder.env.pop("CAMPAIGN_ACCOUNTS")
     refused = folder.run("work", "campaign.yaml")
     assert (refused.returncode, "--accounts" in refused.stderr) == (2, True)
+    refused = folder.run("work", "campaign.yaml", "--accounts", "missing.yaml")
+    assert (refused.returncode, "no such file of accounts" in refused.stderr) == (2, True)
 
 
 def test_workers_are_asked_whether_they_have_what_it_needs(
@@ -225,6 +228,39 @@ def test_what_is_for_one_process_is_refused(
         assert (refused.returncode, refused.stdout) == (2, "")
         assert f"{option[0]} is for one process, and workers send this campaign" in refused.stderr
         assert folder.state() == state
+
+
+@pytest.mark.parametrize("option", ["--retry-refused", "--resend-doubt"])
+def test_a_choice_that_counts_when_sending_begins_is_refused_while_workers_send(
+    postfix: Postfix, machines_for: MachinesFor, option: str
+) -> None:
+    folder = machines_for(postfix)
+    folder.people(2)
+    folder.begin()
+    refused = folder.send(option)
+    assert (refused.returncode, refused.stdout) == (7, "")
+    assert f"{option} can only be said when sending begins" in refused.stderr
+    assert "campaign stop campaign.yaml" in refused.stderr
+    folder.run("stop", "campaign.yaml")
+    folder.begin(option)
+
+
+def test_stop_names_the_process_that_it_does_not_end(postfix: Postfix, machines_for: MachinesFor) -> None:
+    folder = machines_for(postfix, workers=None, rate="2/second")
+    folder.people(100)
+    alone = folder.start("send", "campaign.yaml", "--yes", "--new-ledger")
+    folder.wait_for(Status.ACCEPTED)
+    stopped = folder.run("stop", "campaign.yaml")
+    assert (stopped.returncode, stopped.stdout) == (7, "")
+    assert f"process {alone.pid} on " in stopped.stderr
+    assert "idle; 0 workers" in (shown := folder.run("workers", "campaign.yaml").stdout)
+    assert f" {alone.pid}: `campaign send`" in shown
+    as_json = json.loads(folder.run("workers", "campaign.yaml", "--json").stdout)
+    assert (as_json["alone"]["pid"], as_json["workers"]) == (alone.pid, [])
+    alone.send_signal(signal.SIGINT)
+    assert ended([alone]) == [130]
+    stopped = folder.run("stop", "campaign.yaml")
+    assert (stopped.returncode, "is not being sent" in stopped.stdout) == (0, True)
 
 
 def test_a_broker_needs_its_variable_and_workers_a_shared_ledger(

@@ -10,10 +10,12 @@ import click
 
 from campaign.cli.options import DURATION, JOBS, WAIT
 from campaign.cli.output import Output
-from campaign.errors import LedgerBusy, LedgerFull, NotAccepted, UserError
+from campaign.errors import LeaseHeld, LedgerBusy, LedgerFull, NotAccepted, UserError
+from campaign.wording import shown
 
 if TYPE_CHECKING:
     from campaign.campaignfile.models import CampaignFile
+    from campaign.ledger.protocols import Choices
     from campaign.sending.job import Finished, Options
 
 
@@ -107,13 +109,27 @@ def command(
     top_up = asking(campaign, output)
     try:
         if is_sending(campaign):
-            output.lines([f"{campaign.name} is being sent already; this watches"])
+            _attach(campaign, options.choices, output)
             return watch(campaign, output, top_up)
         return _send(campaign, options, output, None)
     except KeyboardInterrupt:
         if not is_sending(campaign):
             raise
         return left(campaign, output)
+
+
+def _attach(campaign: CampaignFile, choices: Choices, output: Output) -> None:
+    """Say that workers send it already. Raises LeaseHeld for a choice that only counts when that begins."""
+    stop = f"campaign stop {shown(campaign.file)}"
+    asked = [
+        *(["--resend-doubt"] if choices.resend_doubt else []),
+        *(["--retry-refused"] if choices.retry_refused else []),
+    ]
+    if asked:
+        why = f"{' and '.join(asked)} can only be said when sending begins, and workers are at it"
+        raise LeaseHeld(f"{why}: `{stop}`, and then this again")
+    said = f"{campaign.name} is being sent already; this watches"
+    output.lines([f"{said}. What was changed in its files counts after `{stop}` and another `send`"])
 
 
 def _without_terminal(campaign: CampaignFile) -> str:
@@ -159,7 +175,6 @@ def _said(campaign: CampaignFile, output: Output, finished: Finished) -> int:
     from campaign.model import Status
     from campaign.report import terminal
     from campaign.sending.dispatch import Ending
-    from campaign.wording import shown
 
     ending, summary = finished.stop.ending, finished.summary
     if ending is Ending.DECLINED:

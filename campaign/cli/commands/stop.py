@@ -15,9 +15,11 @@ from campaign.cli.output import echo
 def command(file: Path) -> int:
     """Stop the campaign in FILE, which workers send: at most one more message for each connection leaves.
 
-    `campaign send FILE` goes on with it.
+    `campaign send FILE` goes on with it. A `send` that still prepares it, or sends it without workers, is
+    not ended: it is named, and ends with Ctrl-C.
     """
     from campaign.campaignfile.identity import identify
+    from campaign.errors import LeaseHeld
     from campaign.ledger import Ledger
     from campaign.ledger.machines import State
     from campaign.sending.workers.drain import machines_of
@@ -29,6 +31,9 @@ def command(file: Path) -> int:
         machines = machines_of(ledger)
         if machines.end(State.STOPPED, "somebody stopped it"):
             echo(f"{campaign.name} is stopped; `campaign send {shown(campaign.file)}` goes on with it")
+        elif (run := machines.alone()) is not None:
+            what = f"process {run.pid} on {run.host} is still preparing {campaign.name}, or sends it alone"
+            raise LeaseHeld(f"{what}, and goes on: end it there with Ctrl-C, or a SIGTERM")
         else:
             echo(f"{campaign.name} is not being sent: it is {machines.standing().state}")
     finally:

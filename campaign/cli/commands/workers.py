@@ -25,7 +25,7 @@ def command(file: Path, as_json: bool) -> int:
     ledger = Ledger.open(campaign.ledger, campaign.name, create=False)
     try:
         machines = machines_of(ledger)
-        standing, runs = machines.standing(), machines.runs()
+        standing, runs, alone = machines.standing(), machines.runs(), machines.alone()
     finally:
         ledger.close()
     if as_json:
@@ -40,10 +40,13 @@ def command(file: Path, as_json: bool) -> int:
             }
             for run in runs
         ]
-        echo_json({"state": standing.state, "why": standing.why, "workers": workers})
+        only = {"host": alone.host, "pid": alone.pid} if alone is not None else None
+        echo_json({"state": standing.state, "why": standing.why, "alone": only, "workers": workers})
         return OK
     why = f": {standing.why}" if standing.why else ""
     echo(f"{campaign.name}: {standing.state}{why}; {counted(len(runs), 'worker')}")
+    if alone is not None:
+        echo(f"  {alone.host} {alone.pid}: `campaign send`, which prepares it, or sends it alone")
     for run in runs:
         echo(
             f"  {run.host} {run.pid}: {counted(run.attempts, 'attempt')} in {run.age // SECOND} s,"

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 
 from campaign.ledger.machines import Standing, State, WorkerRun
 from campaign.ledger.postgres.database import Database
-from campaign.ledger.postgres.runs import LEASE
+from campaign.ledger.postgres.runs import LEASE, run_alone
 from campaign.ledger.postgres.schema import NOW, UP_SINCE
+from campaign.ledger.processes import LiveRun
 from campaign.model import SECOND
 
 _WAITS = "status IN ('pending', 'deferred')"
@@ -25,7 +26,7 @@ SELECT {_COUNTED} 'pending') + {_COUNTED} 'deferred') + {_COUNTED} 'in_flight')
         WHERE (o.{_WAITS} OR o.status = 'in_flight') AND m.campaign = %(campaign)s AND m.status = 'accepted')
 """
 _LIVE = (
-    "r.campaign = %(campaign)s AND r.ended_at IS NULL"
+    "r.campaign = %(campaign)s AND r.ended_at IS NULL AND r.shared"
     f" AND {NOW} - greatest(r.heartbeat, {UP_SINCE}) <= %(lease)s"
 )
 _DUE = f"""
@@ -102,14 +103,14 @@ class PostgresMachines:
         return found[0] if found else 0
 
     def live(self) -> int:
-        """Return how many runs are live."""
+        """Return how many workers are live."""
         found = self._database.row(
             f"SELECT count(*) FROM runs r WHERE {_LIVE}", {"campaign": self._id, "lease": LEASE}
         )
         return found[0] if found else 0
 
     def runs(self) -> list[WorkerRun]:
-        """Return the live runs, the oldest first."""
+        """Return the runs of live workers, the oldest first."""
         found = self._database.rows(
             f"SELECT r.host, r.pid, {NOW} - r.started_at, {NOW} - r.heartbeat,"
             " (SELECT count(*) FROM attempts a WHERE a.run = r.id),"
@@ -118,6 +119,10 @@ class PostgresMachines:
             {"campaign": self._id, "lease": LEASE, "lately": 60 * SECOND},
         )
         return [WorkerRun(str(host), *numbers) for host, *numbers in found]
+
+    def alone(self) -> LiveRun | None:
+        """Return the live run that keeps workers out."""
+        return run_alone(self._database, self._id)
 
     def sending(self) -> list[str]:
         """Return the names of all campaigns of this ledger that are sending and have something due."""

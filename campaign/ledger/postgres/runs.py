@@ -60,13 +60,15 @@ def refuse_held(database: Database, campaign_id: int, *, shared: bool) -> None:
 
     Call within a transaction in which no other run begins.
     """
-    for run in live_runs(database, campaign_id):
-        if not (shared and run.run_id in _shared(database)):
-            raise LeaseHeld(database.problem(str(run)))
+    run = run_alone(database, campaign_id) if shared else next(iter(live_runs(database, campaign_id)), None)
+    if run is not None:
+        raise LeaseHeld(database.problem(str(run)))
 
 
-def _shared(database: Database) -> set[int]:
-    return {run_id for (run_id,) in database.rows("SELECT id FROM runs WHERE ended_at IS NULL AND shared")}
+def run_alone(database: Database, campaign_id: int) -> LiveRun | None:
+    """Return the live run of this campaign that shares it with nobody, if there is one."""
+    shared = {run_id for (run_id,) in database.rows("SELECT id FROM runs WHERE ended_at IS NULL AND shared")}
+    return next((run for run in live_runs(database, campaign_id) if run.run_id not in shared), None)
 
 
 def reap(database: Database) -> None:

@@ -77,6 +77,9 @@ def load_accounts(file: Path | None) -> Accounts:
     if named is None:
         what = f"a worker needs its file of accounts: name it with --accounts, or in {VARIABLE}"
         raise UserError(f"{what}; `campaign guide machines` shows one")
+    if not named.exists():
+        what = "there is no such file of accounts; `campaign guide machines` shows one"
+        raise UserError(Problem(what, shown(named)))
     document = read(named.absolute())
     values = document.mapping("a file of accounts begins with `accounts:`").get("accounts")
     if not isinstance(values, dict) or not all(isinstance(one, dict) for one in values.values()):
