@@ -28,7 +28,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from campaign.address import fold
 from campaign.campaignfile.models import CampaignFile, Security
 from campaign.errors import UserError
-from campaign.smtp import Login
+from campaign.smtp.auth import Login
 
 _USERNAME = "rehearsal"
 # Without --paced, a deferred message is tried again at once.

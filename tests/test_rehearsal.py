@@ -17,7 +17,7 @@ from campaign.cli import main
 from campaign.errors import ConnectFailed, UserError
 from campaign.rehearsal import Fault, Faults, RehearsalServer, parse_faults, rehearsal_login, rehearsed
 from campaign.sending.connection import Connection
-from campaign.smtp import Login
+from campaign.smtp.auth import Login
 from tests.folder import write_campaign
 
 MAIL = b"From: a@x.test\r\nSubject: s\r\n\r\nHi\r\n"

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from campaign.campaignfile.models import BodyTemplates, CampaignFile, RecipientList, Smtp
+from campaign.campaignfile.models import BodyTemplates, CampaignFile, RecipientList
 
 _STAND_INS: dict[str, object] = {
     "name": "campaign",
     "from": "sender@example.com",
     "subject": "subject",
-    "smtp": Smtp(host="localhost"),
+    "smtp": {"host": "localhost"},
 }
 _NAMED_IN_TEMPLATES = {"unsubscribe", "vars"}
 _TOGETHER = ({"attachments", "attachments_root"}, {"from", "sender"})

@@ -16,7 +16,7 @@ from campaign.model import SECOND, Window
 if TYPE_CHECKING:  # `status` loads a pace, and needs neither pydantic nor Jinja2
     from campaign.campaignfile.models import CampaignFile
     from campaign.message.tokens import Secrets
-    from campaign.smtp import Login
+    from campaign.smtp.auth import Login
 
 # Access tokens live for an hour or so; a session that is opened later gets a new one.
 _TOKEN_LIFE = 300.0
@@ -42,7 +42,7 @@ def login_of(campaign: CampaignFile) -> Callable[[], Login | None]:
 
     Runs the campaign's command. Raises UserError.
     """
-    from campaign.smtp import Login, Mechanism
+    from campaign.smtp.auth import Login, Mechanism
 
     smtp = campaign.smtp
     source = smtp.secret

@@ -20,7 +20,9 @@ from campaign.sending.retry import backoff, opening_retry, opening_waits
 from campaign.sending.slices import SLICE, STOPPED
 from campaign.sending.tls import tls_context
 from campaign.sending.transport import Transport
-from campaign.smtp import Closed, Event, Login, Opened, Session, StartTLS, Timeouts
+from campaign.smtp.auth import Login
+from campaign.smtp.events import Closed, Event, Opened, StartTLS, Timeouts
+from campaign.smtp.session import Session
 
 OPENINGS = 6  # attempts at opening a session
 _WORTH_TELLING = 5.0  # seconds

@@ -46,7 +46,7 @@ from campaign.sending.preflight.reading import refuse_unsendable
 from campaign.sending.preflight.reception import warnings
 from campaign.sending.sender import Listener, Sender
 from campaign.sending.trial import Trial, TrialRenderer
-from campaign.smtp import Login
+from campaign.smtp.auth import Login
 from campaign.wording import counted
 
 if TYPE_CHECKING:  # loaded where workers send

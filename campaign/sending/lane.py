@@ -36,7 +36,8 @@ from campaign.sending.slices import SLICE
 from campaign.sending.start import start
 from campaign.sending.volley import Volley
 from campaign.sending.work import Renders, Work, intent_of
-from campaign.smtp import BodyDue, Closed, Event, Session
+from campaign.smtp.events import BodyDue, Closed, Event
+from campaign.smtp.session import Session
 
 # A session that would wait longer than this for its next message is ended: RFC 5321 4.5.3.2.7 lets
 # a server hang up after five minutes.

@@ -34,7 +34,7 @@ from campaign.sending.pacing import LocalPace
 from campaign.sending.sharedgate import SharedGate
 from campaign.sending.slices import SLICE
 from campaign.sending.work import Renders
-from campaign.smtp import Login
+from campaign.smtp.auth import Login
 from campaign.wording import counted
 
 _HEARTBEAT = 2 * SECOND

@@ -20,7 +20,7 @@ from campaign.sending.dispatch import Dispatch
 from campaign.sending.making import Making
 from campaign.sending.start import start
 from campaign.sending.work import Work, intent_of
-from campaign.smtp import Session
+from campaign.smtp.session import Session
 from campaign.smtp.window import MOST_OCTETS
 
 

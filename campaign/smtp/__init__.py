@@ -5,21 +5,3 @@ greeting to the login with `extensions` and `auth`, `transaction` is one message
 the final dot, and `session` is the state machine that holds them together and speaks in `events`.
 Nothing here knows of sockets, TLS libraries, clocks, ledgers or campaigns.
 """
-
-from campaign.smtp.auth import Login, Mechanism
-from campaign.smtp.events import BodyDue, Closed, Event, Opened, StartTLS, Timeouts
-from campaign.smtp.extensions import Extensions
-from campaign.smtp.session import Session
-
-__all__ = [
-    "BodyDue",
-    "Closed",
-    "Event",
-    "Extensions",
-    "Login",
-    "Mechanism",
-    "Opened",
-    "Session",
-    "StartTLS",
-    "Timeouts",
-]

@@ -34,7 +34,8 @@ from campaign.message.tokens import Secrets
 from campaign.model import Recipient
 from campaign.recipients.list import Recipients
 from campaign.sending.connection import Connection
-from campaign.smtp import BodyDue, Login
+from campaign.smtp.auth import Login
+from campaign.smtp.events import BodyDue
 from campaign.templating.processes.succession import Succession
 from campaign.templating.processes.work import Row, Task
 from campaign.verdict import judge

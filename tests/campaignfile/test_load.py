@@ -16,7 +16,7 @@ from campaign.campaignfile.schema import json_schema
 from campaign.campaignfile.secret import SecretSource
 from campaign.errors import Severity, UserError
 from campaign.model import SECOND, Window
-from campaign.smtp import Mechanism
+from campaign.smtp.auth import Mechanism
 from tests.campaignfile.files import BAD, FULL, MINIMAL, keys, read, said, schema_keys
 
 

@@ -12,7 +12,7 @@ from campaign.campaignfile.models import Security, Smtp
 from campaign.delivery import Fate, Stage
 from campaign.errors import ConnectFailed
 from campaign.sending.connection import Connection, ProbeFailed
-from campaign.smtp import Closed
+from campaign.smtp.events import Closed
 from tests.servers.scripted import GENEROUS, LARGE, Client, Peer, Serve, in_time, message, patient, smtp
 
 

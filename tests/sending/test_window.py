@@ -27,7 +27,7 @@ from campaign.sending.account import scope_of
 from campaign.sending.connection import Connection
 from campaign.sending.dispatch import Ending
 from campaign.sending.sender import Sender
-from campaign.smtp import Event
+from campaign.smtp.events import Event
 from campaign.smtp.window import MOST_OCTETS
 from tests.folder import write_campaign
 from tests.sending.heard import Heard

@@ -24,7 +24,8 @@ from campaign.campaignfile.models import Security, Smtp
 from campaign.delivery import Answer, Envelope, Message, Settled
 from campaign.errors import ConnectFailed
 from campaign.sending.connection import Connection, Patience
-from campaign.smtp import BodyDue, Closed, Event, Login, Mechanism, Timeouts
+from campaign.smtp.auth import Login, Mechanism
+from campaign.smtp.events import BodyDue, Closed, Event, Timeouts
 from tests.servers.certificates import Certificates, Kind
 
 GENEROUS = 60.0  # seconds: what no test may take, however slow the machine

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from campaign.delivery import Answer, Envelope, Message, Settled
-from campaign.smtp import BodyDue, Closed, Event, Login, Mechanism, Opened, Session, StartTLS
+from campaign.smtp.auth import Login, Mechanism
 from campaign.smtp.commands import body
+from campaign.smtp.events import BodyDue, Closed, Event, Opened, StartTLS
+from campaign.smtp.session import Session
 from campaign.smtp.window import bdat
 from campaign.verdict import judge
 

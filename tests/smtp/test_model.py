@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from campaign.delivery import Envelope, Fate, Message, Settled, Stage
-from campaign.smtp import BodyDue, Session
+from campaign.smtp.events import BodyDue
+from campaign.smtp.session import Session
 
 
 @dataclass

@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 
 from campaign.delivery import Answer, Envelope, Fate, Message, Reply, Settled, Stage, Verdict
 from campaign.errors import ProtocolError
-from campaign.smtp import BodyDue, Closed, Event, Extensions, Login, Session, Timeouts
+from campaign.smtp.auth import Login
+from campaign.smtp.events import BodyDue, Closed, Event, Timeouts
+from campaign.smtp.extensions import Extensions
 from campaign.smtp.replies import ReplyParser
+from campaign.smtp.session import Session
 from campaign.smtp.window import MOST_OCTETS
 from campaign.verdict import judge
 

@@ -29,7 +29,7 @@ from campaign.sending.account import login_of
 from campaign.sending.connection import Connection, LoginRefused, ProbeFailed
 from campaign.sending.tls import TLSInfo
 from campaign.sending.workers.equipment import PATIENCE, ask_workers
-from campaign.smtp import Login
+from campaign.smtp.auth import Login
 from campaign.wording import counted
 
 ENDS_SOON = 14
