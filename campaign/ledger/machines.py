@@ -86,4 +86,7 @@ class Machines(Protocol):
         """Return the live run that keeps workers out: a `send` that prepares, or one without workers."""
 
     def sending(self) -> Iterable[str]:
-        """Return the names of all campaigns of this ledger that are sending and have something due."""
+        """Return the names of all campaigns of this ledger that are sending and have something due.
+
+        What workers that died had claimed or in flight is settled first; nobody else may come who does that.
+        """

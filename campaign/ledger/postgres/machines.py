@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from campaign.ledger.machines import Standing, State, WorkerRun
 from campaign.ledger.postgres.database import Database
-from campaign.ledger.postgres.runs import LEASE, run_alone
+from campaign.ledger.postgres.runs import LEASE, reap, run_alone
 from campaign.ledger.postgres.schema import NOW, UP_SINCE
 from campaign.ledger.processes import LiveRun
 from campaign.model import SECOND
@@ -29,6 +29,7 @@ _LIVE = (
     "r.campaign = %(campaign)s AND r.ended_at IS NULL AND r.shared"
     f" AND {NOW} - greatest(r.heartbeat, {UP_SINCE}) <= %(lease)s"
 )
+_FINISH = f"UPDATE campaigns c SET state = 'idle', why = '' WHERE c.state = 'sending' AND NOT ({_LEFT})"
 _DUE = f"""
 EXISTS (SELECT 1 FROM messages WHERE campaign = c.id AND {_WAITS} AND claim IS NULL AND due_at <= {NOW})
 OR EXISTS (SELECT 1 FROM copies o JOIN messages m ON m.id = o.message WHERE m.campaign = c.id
@@ -85,11 +86,7 @@ class PostgresMachines:
 
     def finish(self) -> bool:
         """Become idle where nothing is waiting or on its way; return whether it is so now."""
-        self._database.change(
-            "UPDATE campaigns c SET state = 'idle', why = '' WHERE c.id = %s AND c.state = 'sending'"
-            f" AND NOT ({_LEFT})",
-            (self._id,),
-        )
+        self._database.change(f"{_FINISH} AND c.id = %s", (self._id,))
         return self.standing().state is State.IDLE
 
     def blob(self, sha256: bytes) -> bytes | None:
@@ -126,7 +123,14 @@ class PostgresMachines:
 
     def sending(self) -> list[str]:
         """Return the names of all campaigns of this ledger that are sending and have something due."""
+        self._database.repeated(self._tidy)
         found = self._database.rows(
             f"SELECT name FROM campaigns c WHERE state = 'sending' AND ({_DUE}) ORDER BY id"
         )
         return [str(name) for (name,) in found]
+
+    def _tidy(self) -> None:
+        """End the runs of workers that died, and all campaigns that have nothing left then."""
+        with self._database.transaction():
+            reap(self._database)
+            self._database.change(_FINISH)
