@@ -2,8 +2,8 @@
 
     Dispatch.upcoming → a worker drafts the next few → `render`: Date, header, MIME, signature
 
-What was drafted just before, when the whole list was looked at, is not drafted again. A few rows are
-ahead, and none of them for long: what was drafted more than FRESH ago is drafted anew. A row that took
+What was drafted just before, when the whole list was looked at, is not drafted again. As many rows are
+ahead as leave in a part of FRESH: what was drafted longer ago than that is drafted anew. A row that took
 too much is drafted alone when it is asked for again.
 """
 
@@ -24,7 +24,9 @@ from campaign.model import SECOND, Recipient
 FRESH = 60 * SECOND
 """Nanoseconds after which what was drafted or rendered, and has not left, is made anew."""
 
-_AHEAD = 16  # rows that are drafted ahead, where they leave fast
+# Rows that are drafted ahead, where they leave fast, and octets of them: the more are asked for at once,
+# the less it takes to ask. There may be as many again for a moment.
+_AHEAD, _OCTETS_AHEAD = 64, 4_000_000
 _PATIENCE = 1.0  # seconds that the end of a run waits for a draft
 
 
@@ -81,11 +83,14 @@ class Ahead:
             self._forget()
             raise
         made, (_, since) = self._made.pop(key), self._asked.pop(key)
-        fresh = clock.steady() - since <= FRESH
-        self._most = min(2 * self._most, _AHEAD) if fresh else 1
+        age = clock.steady() - since
+        if age <= FRESH // 4:  # twice as many would be fresh too
+            self._most = min(2 * self._most, _AHEAD, max(1, _OCTETS_AHEAD // _size(made)))
+        elif age > FRESH:
+            self._most = 1
         if isinstance(made, Overrun):
             self._overrun = key
-        return made if fresh else None
+        return made if age <= FRESH else None
 
     def _kept_of(self, recipient: Recipient) -> Draft | None:
         if self._kept is None:
@@ -116,3 +121,10 @@ class Ahead:
         self._made.clear()
         if stream is not None:
             stream.close()
+
+
+def _size(made: Draft | UserError) -> int:
+    """Return about how many octets a draft has."""
+    if isinstance(made, UserError):
+        return 1
+    return 1 + len(made.text or b"") + len(made.html or b"")

@@ -104,6 +104,25 @@ def test_what_was_drafted_long_ago_is_drafted_anew(
     assert asked == [some[1]]
 
 
+def test_of_large_messages_few_are_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write_campaign(tmp_path, {"body.txt": "{{ 'word ' * 300000 }}\n"}, subject="No. {{ n }}")
+    asked: list[Recipient] = []
+    submit = DraftStream.submit
+
+    def noting(stream: DraftStream, recipients: Iterable[Recipient]) -> None:
+        recipients = list(recipients)
+        asked.extend(recipients)
+        submit(stream, recipients)
+
+    monkeypatch.setattr(DraftStream, "submit", noting)
+    waiting = rows(*range(20))
+    with closing(Ahead(Renderer(load(file), COLUMNS, Secrets.placeholder()))) as made:
+        made.follow(following(waiting))
+        for number in range(1, 11):
+            made.render(waiting.pop(0), date=DATE)
+            assert len(asked) - number <= 2
+
+
 @pytest.fixture
 def kept() -> Iterator[Kept]:
     with closing(Kept()) as one:

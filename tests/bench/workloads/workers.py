@@ -131,7 +131,8 @@ def _fleet(
         with psycopg.connect(ledger.address) as connection:
             costs.sending.append(float(connection.execute(_SENDING).fetchall()[0][0]))
         server.drop(ledger)
-        return replace(took, processor=took.processor + processor)
+        harness = float(took.output.splitlines()[-1])
+        return replace(took, processor=took.processor - harness + processor)
 
     return Contender(_name(number), count, send, lambda took: place.server.arrived())
 
