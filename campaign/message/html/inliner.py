@@ -10,7 +10,7 @@ css-inline is used only to learn which rule matches which element. It is given a
 document: its tags with their `class`, `id` and a number, and a letter where there is text. In place of
 its declarations each rule sets a custom property, so that an element comes back with the numbers of its
 rules. Messages of one template often have the same skeleton, for which the answer is kept. `cascade`
-makes the `style` attributes.
+makes the `style` attributes. What differs from a message before in a few texts only is made by `alike`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from html import unescape
 
 import css_inline
 
+from campaign.message.html.alike import Alike
 from campaign.message.html.cascade import restyled
 from campaign.message.html.comments import Needed
 from campaign.message.html.markup import RAW, START, TOKEN, attributes, without_end
@@ -49,11 +50,16 @@ class Inliner:
     def __init__(self, sheets: Sheets) -> None:
         self._sheets = sheets
         self._styles = lru_cache(maxsize=32)(self._read)
+        self._alike = Alike()
 
     def inline(self, html: str) -> str:
         """Return the document with its styles inlined. Raises SheetError for one that cannot be read."""
         if _HAS_STYLES.search(html) is None:
             return html
+        pieces = html.split("<")
+        alike = self._alike.made(pieces)
+        if alike is not None:
+            return alike
         parts = TOKEN.split(html)
         tokens = parts[1::2]
         about = [
@@ -65,12 +71,23 @@ class Inliner:
             return html
         styles = self._styles(tuple(token for _, token in about))
         texts = tuple("x" if text and not text.isspace() else "" for text in parts[::2])
-        plan = styles.plan(tuple(map(styles.piece, tokens)), texts)
+        skeleton = tuple(map(styles.piece, tokens))
+        plan = styles.plan(skeleton, texts)
+        out = parts.copy()
         for place, given in plan.elements:
-            parts[2 * place + 1] = _restyled(tokens[place], given)
+            out[2 * place + 1] = _restyled(tokens[place], given)
         for number, text in plan.sheets:
-            parts[2 * about[number][0] + 1] = text
-        return "".join(parts)
+            out[2 * about[number][0] + 1] = text
+        elements = dict(plan.elements)
+
+        def restyle(place: int, token: str) -> str | None:
+            if styles.piece(token) != skeleton[place]:
+                return None
+            given = elements.get(place)
+            return token if given is None else _restyled(token, given)
+
+        self._alike.add(pieces, parts, out, restyle)
+        return "".join(out)
 
     def _read(self, about: tuple[str, ...]) -> _Styles:
         found: list[_Element] = []

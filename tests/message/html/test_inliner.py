@@ -374,6 +374,24 @@ def test_messages_of_one_template_are_styled_alike() -> None:
             assert _bare(html) == _bare(links)
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("<b><i>a</b>b</i>", "<b><i>a</b></i>"),  # of the first the parser makes two <i>
+        ("<link rel=stylesheet href=css/base.css><p>a", "<link rel=stylesheet href=mails/near.css><p>a"),
+        ("<p class=x>a", "<p class=y>a"),
+        ('<p title=x>y<i c">z', '<p title="x>y<i c">z'),
+        ('<p a=b"c title=x>y<i c">z', '<p a=b"c title="x>y<i c">z'),
+        ("<p>a", "<p style='top:1px'>a"),
+    ],
+)
+def test_what_differs_from_a_message_before_counts(one: str, other: str) -> None:
+    inliner = Inliner(Sheets(read, [""]))
+    head = "<style>b i{x:y} p{left:0} .x{x:z}</style>"
+    for document in (one, other, one):
+        assert inliner.inline(head + document) == inline(head + document)
+
+
 _CSS = """p a .x #y * { } color:red ; @media ( ) ' " /* */ :not( , > [ ] = :hover :: !important <!-- --> \\
 @import url( é \0 &"""
 _HTML = """<p> </p>
@@ -388,6 +406,40 @@ _html = st.lists(st.sampled_from(re.split(r"[ \n]", _HTML)), max_size=25).map(""
 def test_any_document_keeps_all_but_its_styles(css: str, html: str) -> None:
     source = f"<style>p{{color:blue}}{css}</style>{html.replace('·', ' ')}"
     assert _bare(inline(source)) == _bare(source)
+
+
+_tokens = st.sampled_from(
+    [one.replace("·", " ") for one in re.split(r"[ \n]", _HTML)]
+    + [
+        "<p>a",
+        "<p>b",
+        "<p> ",
+        "</p>",
+        "</p >",
+        "<a href='?1'>a",
+        "<a href=?2>b",
+        '<i id="y">',
+        '<i id="<">',
+        "<i",
+    ]
+)
+
+
+@given(
+    css=_css,
+    tokens=st.lists(_tokens, min_size=1, max_size=25),
+    others=st.lists(st.tuples(st.integers(0, 24), _tokens), max_size=3),
+)
+def test_a_document_is_inlined_as_if_it_were_the_first(
+    css: str, tokens: list[str], others: list[tuple[int, str]]
+) -> None:
+    inliner = Inliner(Sheets(read, [""]))
+    head = f"<style>p{{color:blue}} #y{{color:red}} a + p{{top:0}}{css}</style>"
+    inliner.inline(head + "".join(tokens))
+    for place, other in others:
+        tokens[place % len(tokens)] = other
+        document = head + "".join(tokens)
+        assert inliner.inline(document) == inline(document)
 
 
 def _bare(html: str) -> str:
