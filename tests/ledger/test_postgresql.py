@@ -117,8 +117,29 @@ def test_a_row_that_the_list_changed_is_taken_from_who_holds_it(ledger: Ledger, 
     run.claim(NOW, 10)
     enrol(elsewhere, [row(1, ANNA, city="Bergen"), row(2, BEN), row(3, CLEO)])
     assert run.record((), (intent(ANNA), intent(BEN))) == {BEN}
+    run.record((result(ANNA, Status.PENDING),), ())
     (claim,) = run.claim(NOW, 10)
     assert claim.recipient.row["city"] == "Bergen"
+    assert run.record((), (intent(ANNA),)) == {ANNA}
+
+
+@pytest.mark.parametrize("by", ["the list", "a crash of the server"])
+def test_a_row_that_is_claimed_again_is_held_once(ledger: Ledger, elsewhere: Ledger, by: str) -> None:
+    """Of two messages of one row, the end of one that has not left would release the other's intent."""
+    run = start(ledger)
+    run.claim(NOW, 1)
+    if by == "the list":
+        enrol(elsewhere, [row(1, ANNA, city="Bergen"), row(2, BEN), row(3, CLEO)])
+    else:
+        database(ledger).change("UPDATE messages SET claim = NULL")
+    assert [claim.key for claim in run.claim(NOW, 10)] == [BEN, CLEO]
+    assert run.claim(NOW, 10) == []
+    assert not run.is_due(ANNA)
+    assert run.record((), (intent(ANNA), intent(BEN))) == {BEN}
+    run.unclaim([ANNA])
+    (claim,) = run.claim(NOW, 10)
+    assert claim.recipient.row["city"] == ("Bergen" if by == "the list" else "Oslo")
+    assert run.is_due(ANNA)
     assert run.record((), (intent(ANNA),)) == {ANNA}
 
 

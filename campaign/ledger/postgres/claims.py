@@ -3,12 +3,15 @@
 A claim is in the ledger, so that other runs leave the row alone: it is given back with `release`, with
 the result, or when the run ends. It is committed without waiting for the disk: where a crash of the
 server forgets it, another run may claim the row too, and only the intent of one holds.
+
+This run itself may be given a row again that it still holds: after such a crash, or where the list
+has changed the row since. What it holds is `outdated` then: it is let go, and claimed anew.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from campaign import clock
@@ -33,6 +36,7 @@ class Claims:
         self._of = {"campaign": campaign_id, "run": run_id}
         self._longest_delay = longest_delay
         self._claimed: set[str] = set()
+        self._outdated: set[str] = set()  # of them
         self._connected = database.connected  # when all that was claimed was known
         self._due: set[str] = set()  # those that were due when it was looked last
         self._looked_at = 0  # on `clock.steady`; 0: before the last claim
@@ -51,12 +55,23 @@ class Claims:
             statement = _CLAIM_ROWS.format(due=due, count=count - len(claims))
             rows = sorted(self._held(statement, {**self._of, "moment": moment}), key=lambda row: row[:2])
             settled = self._settled([row[2] for row in rows if row[5]])
-            for _, _, row_id, attempts, spared, _, *rest in rows:
-                claim = Claim(self._recipient(rest), attempts, spared, frozenset(settled.get(row_id, ())))
-                self._claimed.add(claim.key)
-                claims.append(claim)
+            claims += self._new(
+                Claim(self._recipient(rest), attempts, spared, frozenset(settled.get(row_id, ())))
+                for _, _, row_id, attempts, spared, _, *rest in rows
+            )
         self._looked_at = 0
         return claims
+
+    def _new(self, claims: Iterable[Claim]) -> list[Claim]:
+        """Take note of claims, and return those of what this run does not hold yet."""
+        new = []
+        for claim in claims:
+            if claim.key in self._claimed:
+                self._outdated.add(claim.key)
+            else:
+                self._claimed.add(claim.key)
+                new.append(claim)
+        return new
 
     def _held(self, statement: str, parameters: dict[str, Any]) -> list[Any]:
         """Claim by a statement, and return its rows."""
@@ -74,7 +89,7 @@ class Claims:
 
     def _forget_lost_claims(self) -> None:
         """Give back what was claimed by a statement whose answer was lost."""
-        rows = [key for key in self._claimed if not row_and_copy(key)[1]]
+        rows = [key for key in self._claimed.copy() if not row_and_copy(key)[1]]
         self._database.change(
             "UPDATE messages SET claim = NULL WHERE claim = %s AND key != ALL(%s)", (self._run_id, rows)
         )
@@ -82,12 +97,10 @@ class Claims:
     def _claim_copies(self, now: int, count: int) -> list[Claim]:
         """Return the copies that are due, of rows that were accepted."""
         rows = self._held(_CLAIM_COPIES.format(count=count), {**self._of, "moment": now})
-        claims = [
+        return self._new(
             Claim(self._recipient(rest), attempts, copy=str(address))
             for _, address, attempts, *rest in sorted(rows, key=lambda row: row[0])
-        ]
-        self._claimed.update(claim.key for claim in claims)
-        return claims
+        )
 
     def _recipient(self, columns: Sequence[Any]) -> Recipient:
         layout, *rest = columns
@@ -118,7 +131,7 @@ class Claims:
 
     def unclaim(self, keys: Sequence[str]) -> None:
         """Let go of rows that were claimed and not sent."""
-        self._claimed.difference_update(keys)
+        self.settled(keys)
         split = [row_and_copy(key) for key in keys]
         rows = [row for row, copy in split if not copy]
         copies = [(row, fold(copy)) for row, copy in split if copy]
@@ -131,9 +144,14 @@ class Claims:
         if statements:
             self._database.patiently(lambda: self._database.together(statements, durable=False))
 
-    def settled(self, keys: Iterable[str]) -> None:
-        """Forget claims that results have given back."""
+    def holds(self, key: str) -> bool:
+        """Whether what this run holds of a row or copy is not outdated."""
+        return key not in self._outdated
+
+    def settled(self, keys: Collection[str]) -> None:
+        """Forget claims, just before the ledger does: from then on they may be made again."""
         self._claimed.difference_update(keys)
+        self._outdated.difference_update(keys)
 
     def next_due(self) -> int | None:
         """Return when the next unclaimed row or copy is due, UTC ns, or None if there is none."""

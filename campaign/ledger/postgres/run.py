@@ -188,7 +188,7 @@ class PostgresRun:
 
     def is_due(self, key: str) -> bool:
         """Whether a claimed row or copy is still to be sent. Only an intent that holds makes that certain."""
-        return self._claims.is_due(key) or self._waits(key)
+        return self._claims.holds(key) and (self._claims.is_due(key) or self._waits(key))
 
     @_patiently
     def _waits(self, key: str) -> bool:
@@ -274,9 +274,9 @@ class PostgresRun:
 
     def record(self, results: Sequence[Result], intents: Sequence[Intent]) -> set[str]:
         """Commit results and intents, and return the keys whose intents hold."""
-        granted = self._recorder.record(results, intents)
+        self._claims.settled([result.key for result in results])
+        granted = self._recorder.record(results, [one for one in intents if self._claims.holds(one.key)])
         self.has_sent = self.has_sent or bool(granted)
-        self._claims.settled(result.key for result in results)
         return granted
 
 
