@@ -294,6 +294,39 @@ def test_a_run_goes_on_when_its_connections_were_cut(ledger: Ledger, location: P
     assert run.record((), (intent(ANNA), intent(BEN))) == {ANNA, BEN}
 
 
+def test_a_server_that_stays_away_is_waited_for_once(
+    ledger: Ledger, location: PostgresLocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by each of those who would tidy up behind who has given up."""
+    run = start(ledger)
+    run.claim(NOW, 1)
+    connection, tries = connection_of(ledger), list[None]()
+    real = connection.reconnect
+
+    def reconnect() -> None:
+        tries.append(None)
+        real()
+
+    monkeypatch.setattr(connection, "reconnect", reconnect)
+    monkeypatch.setattr("campaign.ledger.postgres.database.PATIENCE", 1)
+    with psycopg.connect(location.address, dbname="postgres", autocommit=True) as administrator:
+        (name,) = connection.row("SELECT current_database()") or ()
+        administrator.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false".encode())
+        administrator.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,)
+        )
+        with pytest.raises(LedgerAway, match="not currently accepting connections"):
+            run.record((), (intent(ANNA),))
+        assert len(tries) > 1
+        tries.clear()
+        with pytest.raises(LedgerAway):
+            run.unclaim([ANNA])
+        assert len(tries) == 1
+        administrator.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true".encode())
+    run.unclaim([ANNA])
+    assert [claim.key for claim in run.claim(NOW, 1)] == [ANNA]
+
+
 def test_what_is_done_together_is_done_or_not(ledger: Ledger) -> None:
     connection = connection_of(ledger)
     insert = ("INSERT INTO settings VALUES (%s, '')", ("one",))

@@ -59,6 +59,7 @@ class Database:
         self._names = count()
         self._beside: list[Database] = []
         self._secret: bytes | None = None
+        self._away_since: float | None = None  # by time.monotonic; for who waits patiently
         self._connection = self._connect()
 
     @classmethod
@@ -246,18 +247,25 @@ class Database:
         return act()
 
     def patiently(self, act: Callable[[], Result]) -> Result:
-        """Do what may be done twice, and again while the server is away. Raises LedgerAway at last."""
-        until = time.monotonic() + PATIENCE
+        """Do what may be done twice, and again while the server is away. Raises LedgerAway at last.
+
+        Who calls it behind that, to tidy up, does not wait as long once more.
+        """
         while True:
             try:
                 with self.lock:
                     if self.is_closed:
                         self.reconnect()
-                return self.repeated(act)
+                done = self.repeated(act)
             except LedgerAway:
-                if time.monotonic() > until:
+                now = time.monotonic()
+                self._away_since = self._away_since or now
+                if now > self._away_since + PATIENCE:
                     raise
                 time.sleep(_PAUSE)
+            else:
+                self._away_since = None
+                return done
 
     def _execute(self, statement: str, parameters: Parameters) -> psycopg.Cursor[Row]:
         # Statements are put together from our own constants only; an empty list of parameters would
