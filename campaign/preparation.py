@@ -18,11 +18,11 @@ from campaign.campaignfile.models import CampaignFile
 from campaign.delivery import Message
 from campaign.errors import Overrun, Problem, RowRanges, Rows, UserError
 from campaign.ledger.protocols import Enrolment, Plan
-from campaign.message.drafting import Looking
 from campaign.message.drafts import Looked, Refused
 from campaign.message.kept import Kept
 from campaign.message.render import Renderer
 from campaign.message.tokens import Secrets
+from campaign.message.wanted import Looking
 from campaign.model import BadRow, Double, Recipient
 from campaign.recipients.doubles import differing, left_out
 from campaign.recipients.list import Recipients

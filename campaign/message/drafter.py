@@ -18,11 +18,11 @@ from campaign.message.bodies import Bodies, Extras
 from campaign.message.calendar import CALENDAR, CalendarTemplate
 from campaign.message.content import UTM, Content
 from campaign.message.context import Contexts, Row
-from campaign.message.drafting import KEEP, Looking, Wanted
 from campaign.message.examiner import Drafted, Examiner
 from campaign.message.files import Folder
 from campaign.message.html.images import Images
 from campaign.message.inline import InlineTemplates
+from campaign.message.wanted import KEEP, Looking, Wanted
 from campaign.model import ITEM
 from campaign.templating.processes import work
 from campaign.templating.processes.frames import Plain

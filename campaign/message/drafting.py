@@ -7,15 +7,12 @@ This module is small: who asks for drafts does not load what makes them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import IntEnum
-from typing import Protocol, TypeAlias
 
 from campaign.message.content import Content
-from campaign.model import Recipient
+from campaign.message.wanted import Looking
 from campaign.templating.processes import starting
-from campaign.templating.processes.frames import Plain
 from campaign.templating.processes.work import Opened
 
 _DRAFTER = "campaign.message.drafter"
@@ -24,35 +21,6 @@ _DRAFTER = "campaign.message.drafter"
 def begin() -> None:
     """Start what starts workers: it loads what drafts while this process loads the rest of a command."""
     starting.begin([_DRAFTER])
-
-
-class Wanted(IntEnum):
-    """What is wanted of a row."""
-
-    DRAFT = 0
-    WITH_IMAGES = 1  # a draft, with all images, those too that were given before
-    PARTS = 2  # text and HTML, not encoded
-    MEASURE = 3  # what `Looked` holds, and no octets: the message is made, and stays there
-    LOOK = 4  # the same, and the message is looked at
-
-
-KEEP = 8
-"""Added to `MEASURE` or `LOOK`: the draft is wanted too, to be kept."""
-
-
-Look: TypeAlias = Callable[[Recipient, Sequence[bytes]], Plain]
-"""Looks at a row's message, in its chunks without attachments → what it found, as plain data."""
-
-
-class Looking(Protocol):
-    """What is to be looked for in messages; it is pickled into each worker, and holds no secret."""
-
-    @property
-    def modules(self) -> tuple[str, ...]:
-        """The modules that it needs."""
-
-    def open(self, content: Content, html: Mapping[str, str], sources: Mapping[str, str]) -> Look:
-        """Get ready; `html` are the sources that HTML is made from, `sources` those of every template."""
 
 
 @dataclass(frozen=True, slots=True)

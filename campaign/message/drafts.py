@@ -19,10 +19,11 @@ from operator import itemgetter
 from campaign import clock
 from campaign.errors import UserError
 from campaign.message.content import Content
-from campaign.message.drafting import KEEP, Drafting, Looking, Wanted
+from campaign.message.drafting import Drafting
 from campaign.message.kept import Kept
 from campaign.message.mime import File, is_whole_lines
 from campaign.message.tokens import Tokens
+from campaign.message.wanted import KEEP, Looking, Wanted
 from campaign.model import Recipient
 from campaign.templating.processes.frames import Frame, Garbled, Plain
 from campaign.templating.processes.pool import Pool

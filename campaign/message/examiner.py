@@ -15,9 +15,9 @@ from operator import itemgetter
 from campaign.message import mime
 from campaign.message.content import Content
 from campaign.message.context import Row
-from campaign.message.drafting import Look, Looking
 from campaign.message.fields import Fields
 from campaign.message.shown import html_sources, shown_texts, sources
+from campaign.message.wanted import Look, Looking
 from campaign.model import Recipient
 from campaign.templating.processes.frames import Plain
 from campaign.templating.processes.work import Made

@@ -22,13 +22,13 @@ from campaign.errors import Problem, UserError
 from campaign.message import mime
 from campaign.message.content import content_of
 from campaign.message.digest import content_digest
-from campaign.message.drafting import Looking
 from campaign.message.drafts import Draft, Drafts, DraftStream, Looked, Refused
 from campaign.message.fields import Fields, check_mailto
 from campaign.message.files import Attachments, Folder
 from campaign.message.kept import Kept
 from campaign.message.shown import html_sources, shown_texts, sources
 from campaign.message.tokens import Secrets, Tokens
+from campaign.message.wanted import Looking
 from campaign.model import Recipient
 
 if TYPE_CHECKING:

@@ -27,10 +27,11 @@ from campaign.delivery import Message, Result, Settled, Verdict
 from campaign.ledger import Ledger
 from campaign.message import headers, mime
 from campaign.message.content import content_of
-from campaign.message.drafting import Drafting, Wanted
+from campaign.message.drafting import Drafting
 from campaign.message.drafts import Looked
 from campaign.message.render import Renderer
 from campaign.message.tokens import Secrets
+from campaign.message.wanted import Wanted
 from campaign.model import Recipient
 from campaign.recipients.list import Recipients
 from campaign.sending.connection import Connection

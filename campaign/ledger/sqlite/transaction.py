@@ -5,17 +5,29 @@ A class and no generator: each message that is sent comes by here.
 
 from __future__ import annotations
 
+import threading
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from campaign.ledger.sqlite.database import Database
+from campaign.ledger.sqlite.opening import Translated
+
+
+class Transactional(Protocol):
+    """What a transaction asks of its `Database`."""
+
+    lock: threading.RLock
+    translated: Translated
+
+    def begin(self, full: bool, patience: float) -> None: ...
+    def commit(self) -> None: ...
+    def roll_back(self) -> None: ...
+    def refuse_moved(self) -> None: ...
 
 
 class Transaction:
     """What `Database.transaction` returns; it is entered once, and holds the database's lock meanwhile."""
 
-    def __init__(self, database: Database, full: bool, patience: float) -> None:
+    def __init__(self, database: Transactional, full: bool, patience: float) -> None:
         self._database, self._full, self._patience = database, full, patience
 
     def __enter__(self) -> None:
