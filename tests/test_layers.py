@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -44,9 +45,9 @@ def imported(path: Path) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
             assert node.level == 0, f"{path}: relative import"
-            if node.module == "campaign":
-                yield from (f"campaign.{alias.name}" for alias in node.names)
-            else:
+            if node.module.startswith("campaign"):
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            if node.module != "campaign":
                 yield node.module
 
 
@@ -66,6 +67,16 @@ def test_the_pictures_show_the_same_rooms_in_the_same_order(document: str) -> No
 def test_the_architecture_tells_of_each_room_from_the_top() -> None:
     told = re.findall(r"^### (\w+)$", GUIDE, re.MULTILINE)
     assert told == [room for layer in reversed(LAYERS) for room in layer if room != "__main__"]
+
+
+def test_no_files_need_each_other() -> None:
+    """Not even by what is imported only where it is used, or only for its type."""
+    files = {path: ".".join(path.relative_to(ROOT).with_suffix("").parts) for path, _ in modules()}
+    names = {name.removesuffix(".__init__") for name in files.values()}
+    needs = {
+        name: {other for other in imported(path) if other in names} - {name} for path, name in files.items()
+    }
+    assert [*TopologicalSorter(needs).static_order()]  # raises CycleError, which names them
 
 
 def test_imports_point_to_lower_layers_or_leftwards() -> None:
