@@ -171,12 +171,26 @@ def _run(arguments: list[str] | None) -> int:
         if isinstance(error, FileNotFoundError) and not _stands_somewhere():
             echo("error: the folder in which this runs was removed; go into another one", err=True)
             return USAGE
+        if isinstance(error, FileNotFoundError) and not _has_temporary_folder():
+            echo(f"error: {error.strerror}: make room there, or name another folder in TMPDIR", err=True)
+            return USAGE
         import traceback
 
         echo(traceback.format_exc().rstrip(), err=True)
         echo("This is a bug in campaign, not a mistake of yours. Nothing is lost: the ledger", err=True)
         echo("knows what was sent, and `campaign status` shows it.", err=True)
         return BUG
+
+
+def _has_temporary_folder() -> bool:
+    """Whether temporary files can be written anywhere."""
+    import tempfile
+
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _stands_somewhere() -> bool:

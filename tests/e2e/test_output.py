@@ -65,6 +65,13 @@ def test_a_full_disk_under_what_a_command_is_for(folder: CampaignFolder, command
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
+def test_no_room_for_temporary_files_is_a_sentence(folder: CampaignFolder) -> None:
+    rehearsed = shell(folder, "ulimit -f 0; campaign rehearse campaign.yaml")
+    assert rehearsed.returncode == 2
+    assert rehearsed.stderr.startswith("error: No usable temporary directory found in [")
+    assert rehearsed.stderr.endswith("]: make room there, or name another folder in TMPDIR\n")
+
+
 def test_quiet_says_errors_alone(folder: CampaignFolder, tmp_path: Path) -> None:
     folder.list(["user1@example.test,One", "user1@example.test,One", "user2@example.test,"])
     sent = folder.send("-q")

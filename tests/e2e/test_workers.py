@@ -159,11 +159,28 @@ def test_every_campaign_of_a_ledger_is_drained(postfix: Postfix, machines_for: M
     assert len(delivered(postfix, 7)) == 7
 
 
-@pytest.mark.parametrize(("lacks", "code", "every"), [("account", 5, True), ("server", 6, False)])
+_ROOM = 1 << 20  # octets that a file may have
+WITHOUT_ROOM = f"""
+import resource
+from campaign.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, ({_ROOM - 1}, {_ROOM - 1}))
+raise SystemExit(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("lacks", "words", "code", "every"),
+    [
+        ("account", "'elsewhere'", 5, True),
+        ("server", "Connection refused", 6, False),
+        ("room", "temporary files cannot be written: File too large. Make room", 5, True),
+    ],
+)
 def test_a_campaign_that_a_worker_cannot_send_does_not_hold_up_others(
-    postfix: Postfix, machines_for: MachinesFor, lacks: str, code: int, every: bool
+    postfix: Postfix, machines_for: MachinesFor, lacks: str, words: str, code: int, every: bool
 ) -> None:
-    one = machines_for(postfix, smtp={"account": "elsewhere"})
+    one = machines_for(postfix, smtp={"account": "elsewhere"}, attachments=["large.pdf"])
+    (one.folder / "large.pdf").write_bytes(bytes(_ROOM))
     one.people(2)
     one.begin()
     other = machines_for(postfix, name="other", ledger=one.place.url)
@@ -171,17 +188,18 @@ def test_a_campaign_that_a_worker_cannot_send_does_not_hold_up_others(
     watching = other.start("send", "campaign.yaml", "--yes")
     until(lambda: one.rows("SELECT 1 FROM campaigns WHERE name = 'other' AND state = 'sending'"))
     smtp = other.campaign["smtp"]
-    there = {"elsewhere": {"smtp": {**smtp, "port": 1}}} if lacks == "server" else {}
+    there = {"elsewhere": {"smtp": {**smtp, "port": 1}}} if lacks != "account" else {}
     (one.folder / "accounts.yaml").write_text(
         yaml.safe_dump({"accounts": {"localhost": {"smtp": smtp}, **there}})
     )
     one.hasty = True
+    one.program = WITHOUT_ROOM if lacks == "room" else ""
     both = (
         ["--all", "--ledger", one.place.url] if every else ["campaign.yaml", f"{other.folder}/campaign.yaml"]
     )
     worked = one.run("work", *both)
     assert worked.returncode == code, worked.stderr
-    assert ("'elsewhere'" if lacks == "account" else "Connection refused") in worked.stderr
+    assert words in worked.stderr
     assert ended([watching]) == [0]
     assert len(delivered(postfix, 3)) == 3
 

@@ -10,13 +10,11 @@ intents stop to hold at once.
 
 from __future__ import annotations
 
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 
 from campaign.campaignfile.models import CampaignFile
 from campaign.errors import ConnectFailed, LeaseLost, UserError
@@ -33,6 +31,7 @@ from campaign.sending.work import Renders
 from campaign.sending.workers.accounts import Accounts
 from campaign.sending.workers.bundle import read
 from campaign.sending.workers.equipment import answer_questions
+from campaign.sending.workers.folder import private_folder, unwritable
 from campaign.sending.workers.unpacking import SharedFiles, Unpacked, unpack
 
 _LOOK = 1.0  # seconds between two looks at what others do
@@ -82,8 +81,11 @@ def drain(
     if document is None:
         raise UserError(ledger.problem("the campaign's bundle is not in the ledger; send it again"))
     bundle = read(document)
-    with tempfile.TemporaryDirectory(prefix="campaign-") as folder:
-        unpacked = unpack(bundle, machines.blob, accounts, ledger.secret, Path(folder))
+    with private_folder() as folder:
+        try:
+            unpacked = unpack(bundle, machines.blob, accounts, ledger.secret, folder)
+        except OSError as error:
+            raise unwritable(error) from error
         campaign, login = unpacked.campaign, login_of(unpacked.campaign)
         with (
             leased(campaign, ledger, _ENROLLING, listener.waiting, shared=True) as run,

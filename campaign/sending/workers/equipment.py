@@ -11,11 +11,9 @@ question is used but to look names up in the worker's own file of accounts.
 from __future__ import annotations
 
 import json
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -28,6 +26,7 @@ from campaign.ledger.questions import Answer, Questions
 from campaign.sending.account import scope_of
 from campaign.sending.workers.accounts import Account, Accounts
 from campaign.sending.workers.bundle import account_of
+from campaign.sending.workers.folder import private_folder, unwritable
 
 PATIENCE = 15.0
 """Seconds for which answers are waited for: workers that systemd starts every ten seconds have theirs."""
@@ -120,7 +119,7 @@ def missing(needs: Needs, accounts: Accounts) -> Iterator[str]:
     try:
         campaign = _loaded(account, needs)
     except UserError as error:
-        yield from (f"{problem.path}: {problem.message}" for problem in error.problems)
+        yield from (": ".join(filter(None, (problem.path, problem.message))) for problem in error.problems)
         return
     scope = scope_of(campaign)
     if (scope.host, scope.username) != (needs.host, needs.username):
@@ -156,9 +155,11 @@ def _loaded(account: Account, needs: Needs) -> CampaignFile:
     if account.unsubscribe:
         token = "https://example.com/{{ unsubscribe.token }}"  # noqa: S105  (a template)
         values["unsubscribe"] = {"url": token, **account.unsubscribe}
-    with tempfile.TemporaryDirectory(prefix="campaign-") as place:
-        folder = Path(place)
-        (folder / "list.csv").write_text("email\n", "utf-8")
-        (folder / "body.j2").write_text("-", "utf-8")
-        (folder / "campaign.yaml").write_text(yaml.safe_dump(values, allow_unicode=True), "utf-8")
+    with private_folder() as folder:
+        try:
+            (folder / "list.csv").write_text("email\n", "utf-8")
+            (folder / "body.j2").write_text("-", "utf-8")
+            (folder / "campaign.yaml").write_text(yaml.safe_dump(values, allow_unicode=True), "utf-8")
+        except OSError as error:
+            raise unwritable(error) from error
         return load(folder / "campaign.yaml")
