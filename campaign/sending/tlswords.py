@@ -41,11 +41,15 @@ def is_for_good(reason: str | None) -> bool:
     return reason in _FOR_GOOD
 
 
-def why_broken(reason: str | None, message: str) -> str:
-    """Return why TLS could not be begun, or was broken off; `message` where OpenSSL names no reason."""
+def why_broken(reason: str | None, message: str, *, begun: bool = False) -> str:
+    """Return why TLS could not be begun, or was broken off when it had `begun`.
+
+    `message` is what is said where OpenSSL names no reason.
+    """
     if reason in _FOR_GOOD:
         return _FOR_GOOD[reason]
-    return (reason or message).replace("_", " ").lower() + _HINTS.get(reason or "", "")
+    hint = _HINTS.get(reason or "", "")
+    return (reason or message).replace("_", " ").lower() + ("" if begun and hint == _CLEAR else hint)
 
 
 _PEM = " in PEM form, which begins with a line such as -----BEGIN …-----"

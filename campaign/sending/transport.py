@@ -169,12 +169,7 @@ class Transport:
         if self._object is None:
             self._queue(octets)
         else:
-            view = memoryview(octets)
-            for start in range(0, len(octets), _RECORD):
-                plaintext = view[start : start + _RECORD]
-                self._object.write(plaintext)
-                self._records.append((self._out_end + self._outgoing.pending, len(plaintext)))
-            self._flush_tls()
+            self._encrypt(self._object, octets)
         with contextlib.suppress(ConnectionLost):  # told by `exchange`, once the last words are read
             self._write_some()
 
@@ -275,7 +270,7 @@ class Transport:
         except ssl.SSLError as error:
             # RFC 8446 4.4.2.4: in TLS 1.3 a server refuses our certificate after our handshake has ended.
             self.unwelcome = is_for_good(error.reason)
-            over = f"TLS broke off: {why_broken(error.reason, str(error))}"
+            over = f"TLS broke off: {why_broken(error.reason, str(error), begun=True)}"
         if over:
             # Exim says its last words in the clear, inside TLS; an alert or a cut says none. What was
             # decrypted before is still the server's word, and nothing more can be said to it.
@@ -284,6 +279,16 @@ class Transport:
                 raise ConnectionLost(over)
         self._flush_tls()
         return b"".join(octets)
+
+    def _encrypt(self, tls: ssl.SSLObject, octets: bytes) -> None:
+        try:
+            for start in range(0, len(octets), _RECORD):
+                plaintext = memoryview(octets)[start : start + _RECORD]
+                tls.write(plaintext)
+                self._records.append((self._out_end + self._outgoing.pending, len(plaintext)))
+        except ssl.SSLWantReadError:  # nothing may be written before it is whole
+            self._broken = "TLS broke off: the server has left a message of its handshake unfinished"
+        self._flush_tls()
 
     def _flush_tls(self) -> None:
         """Queue what TLS has to write."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from campaign.campaignfile.models import Security
 from campaign.delivery import Fate, Stage, Verdict
 from campaign.verdict import judge
 from tests.servers.certificates import Kind
+from tests.servers.records import APPLICATION_DATA, HANDSHAKE
 from tests.servers.scripted import (
     LOGIN,
     Client,
@@ -115,7 +117,7 @@ def test_plaintext_inside_tls(client: Client, script: Script, stage: Stage, fate
 
     (answer,), closed = client.ends(plain, message(), security=Security.TLS)
     assert (answer.fate, answer.stage, closed.stage) == (fate, stage, stage)
-    assert closed.why.startswith("TLS broke off")
+    assert closed.why == "TLS broke off: wrong version number"
 
 
 @pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
@@ -174,6 +176,28 @@ class TestTLSThatEndsBehindAReply:
             else:
                 peer.close_notify()
         peer.stare()
+
+
+@pytest.mark.parametrize(
+    "half", [b"\x18\0\0\1", b"\x04\0\1\0" + bytes(10)], ids=["key update", "session ticket"]
+)
+def test_half_a_handshake_message_behind_a_reply(client: Client, tmp_path: Path, half: bytes) -> None:
+    """Until it is whole, OpenSSL does not let us write: RFC 8446 5.1 lets records divide a message."""
+
+    def script(peer: Peer) -> None:
+        records = peer.records(tmp_path)
+        replies = [b"220 mx.example.test\r\n", *[b"250 Ok\r\n"] * 3, b"354 go on\r\n"]
+        for number, reply in enumerate(replies):
+            if number:
+                peer.hear()
+            last = number == len(replies) - 1
+            behind = (HANDSHAKE, half) if last else (APPLICATION_DATA, b"")
+            peer.say_bare(records.one(APPLICATION_DATA, reply) + records.one(*behind))
+        peer.stare()
+
+    (answer,), closed = client.ends(script, message(), security=Security.TLS)
+    assert (answer.fate, answer.stage) == (Fate.UNSENT, Stage.BODY)
+    assert closed.why == "TLS broke off: the server has left a message of its handshake unfinished"
 
 
 def test_half_a_tls_record(client: Client) -> None:

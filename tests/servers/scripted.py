@@ -17,6 +17,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +28,7 @@ from campaign.sending.connection import Connection, Patience
 from campaign.smtp.auth import Login, Mechanism
 from campaign.smtp.events import BodyDue, Closed, Event, Timeouts
 from tests.servers.certificates import Certificates, Kind
+from tests.servers.records import CIPHER, Records
 
 GENEROUS = 60.0  # seconds: what no test may take, however slow the machine
 LARGE = 16 << 20  # bytes: more than a kernel takes for a server that does not read
@@ -112,6 +114,18 @@ class Peer:
             self._socket = context.wrap_socket(self._socket, server_side=True)
         except OSError as error:
             raise Gone from error
+
+    def records(self, folder: Path) -> Records:
+        """Shake hands over TLS 1.3; what is said from then on is said by `say_bare`, in these records."""
+        keys = folder / "keys"
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.num_tickets = 0
+        context.keylog_filename = str(keys)
+        context.load_cert_chain(*self._certificates.pair(Kind.LOCALHOST))
+        self._socket = encrypted = context.wrap_socket(self._socket, server_side=True)
+        assert encrypted.cipher() == (CIPHER, "TLSv1.3", 256)
+        return Records(keys)
 
     def plaintext(self, octets: bytes) -> None:
         """Say something in the clear, on a connection that is encrypted."""
