@@ -79,7 +79,7 @@ class Transport:
                     return cls(_connected(socket.socket(family, kind, protocol), address, timeout, stopped))
                 except OSError as error:
                     failure = error
-        except socket.gaierror as error:
+        except OSError as error:  # gaierror, or what the resolver itself met, such as too many open files
             raise ConnectFailed(f"no address is known for the host {host!r}: {error.strerror}") from error
         if isinstance(failure, TimeoutError):
             raise ConnectFailed(f"{host}:{port} did not answer within {timeout:g} seconds") from failure

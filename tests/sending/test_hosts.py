@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -46,6 +48,26 @@ def test_a_host_that_is_no_name(host: str, match: str, permanent: bool) -> None:
     with pytest.raises(ConnectFailed, match=match) as failed:
         Connection.open(Smtp(host=host), None)
     assert failed.value.permanent is permanent
+
+
+WITHOUT_FILES = """
+import os, resource
+from contextlib import suppress
+from campaign.sending.transport import Transport
+with suppress(Exception):
+    Transport.connect("localhost", 1)  # loads what it needs
+resource.setrlimit(resource.RLIMIT_NOFILE, (30, 30))
+with suppress(OSError):
+    while True:
+        os.open("/dev/null", os.O_RDONLY)
+Transport.connect("localhost", 1)
+"""
+
+
+def test_a_look_up_for_which_too_many_files_are_open() -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT_FILES], capture_output=True, text=True)
+    words = "campaign.errors.ConnectFailed: no address is known for the host 'localhost': Too many open files"
+    assert words in done.stderr
 
 
 def test_a_resolver_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
