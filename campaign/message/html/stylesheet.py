@@ -8,39 +8,27 @@ under a condition. Positions are in the sheet's own text, so that what is left o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
-from typing import TypeGuard
 
 import tinycss2
 from tinycss2.ast import (
     AtRule,
     CurlyBracketsBlock,
     FunctionBlock,
-    HashToken,
     IdentToken,
-    LiteralToken,
     Node,
     ParseError,
     QualifiedRule,
-    SquareBracketsBlock,
     StringToken,
     URLToken,
-    WhitespaceToken,
 )
 from tinycss2.ast import Declaration as DeclarationNode
 
-Specificity = tuple[int, int, int]
+from campaign.message.html.selectors import Selector, read_selectors
 
-_LISTS = {"is", "not", "where", "matches", "any"}
-_STATIC = _LISTS | {
-    "root", "link", "first-child", "last-child", "only-child", "nth-child", "nth-last-child",
-    "first-of-type", "last-of-type", "only-of-type", "nth-of-type", "nth-last-of-type",
-}  # fmt: skip
 _DEEPEST = 100
-_MOST_WRITTEN_OUT = 50  # selectors that one is short for
 _BRACKET = re.compile(r"[()\[\]{}]")
 _EVERYWHERE = {"", "all", "screen", "only screen"}
 
@@ -55,15 +43,6 @@ class Declaration:
 
     def __str__(self) -> str:
         return f"{self.name}:{self.value}{'!important' if self.important else ''}"
-
-
-@dataclass(frozen=True, slots=True)
-class Selector:
-    """One selector; `attributes` are the names of those that it asks for in brackets."""
-
-    text: str
-    specificity: Specificity
-    attributes: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,10 +155,8 @@ def _rule(node: QualifiedRule, start: int, end: int) -> Rule | None:
     nodes = tinycss2.parse_blocks_contents(node.content, skip_comments=True, skip_whitespace=True)
     if any(isinstance(inner, QualifiedRule | AtRule) for inner in nodes):
         return None  # nested rules hold under conditions of their own
-    selectors = [_selectors(tokens) for tokens in _comma_separated(node.prelude)]
-    if not all(selectors):
-        return None
-    return Rule(tuple(chain.from_iterable(selectors)), tuple(_declarations(nodes)), start, end)
+    selectors = read_selectors(node.prelude)
+    return Rule(selectors, tuple(_declarations(nodes)), start, end) if selectors else None
 
 
 def _declarations(nodes: Iterable[Node]) -> Iterator[Declaration]:
@@ -195,122 +172,6 @@ def _declarations(nodes: Iterable[Node]) -> Iterator[Declaration]:
 def _faults(tokens: Iterable[Node]) -> bool:
     """Whether tokens hold what ends a declaration for browsers: a stray bracket, a string without end."""
     return any(isinstance(token, ParseError | CurlyBracketsBlock) for token in tokens)
-
-
-def _comma_separated(tokens: Iterable[Node]) -> Iterator[list[Node]]:
-    part: list[Node] = []
-    for token in tokens:
-        if isinstance(token, LiteralToken) and token.value == ",":
-            yield part
-            part = []
-        elif token.type != "comment":
-            part.append(token)
-    yield part
-
-
-def _selectors(tokens: Sequence[Node]) -> list[Selector]:
-    """Return a selector, or those that it is short for; none of one that asks for more than the document.
-
-    `:is(h1, h2) b`, which css-inline does not know, is `h1 b` and `h2 b`, each with the weight of the whole.
-    """
-    text = tinycss2.serialize(tokens).strip()
-    attributes: set[str] = set()
-    specificity = _specificity(tokens, attributes)
-    if not text or specificity is None:
-        return []
-    every = _written_out(tokens) or [text]
-    return [Selector(one.strip(), specificity, frozenset(attributes)) for one in every]
-
-
-def _written_out(tokens: Sequence[Node]) -> list[str]:
-    """Return a selector without `:is()` and `:where()`; [] where that is not plainly possible."""
-    texts = [""]
-    begins = True  # a compound: an element's name may stand here
-    for number, token in enumerate(tokens):
-        following = tokens[number + 1] if number + 1 < len(tokens) else None
-        if isinstance(token, LiteralToken) and token.value == ":" and _is_short(following):
-            continue
-        if _is_short(token):
-            pieces = [_trimmed(piece) for piece in _comma_separated(token.arguments)]
-            if any(not _is_compound(piece, begins=begins) for piece in pieces):
-                return []
-            texts = [text + tinycss2.serialize(piece) for text in texts for piece in pieces]
-        else:
-            texts = [text + token.serialize() for text in texts]
-        begins = _divides(token)
-        if len(texts) > _MOST_WRITTEN_OUT:
-            return []
-    return texts
-
-
-def _is_short(token: Node | None) -> TypeGuard[FunctionBlock]:
-    return isinstance(token, FunctionBlock) and token.lower_name in ("is", "where")
-
-
-def _trimmed(tokens: Sequence[Node]) -> list[Node]:
-    kept = [token for token in tokens if token.type != "comment"]
-    while kept and isinstance(kept[0], WhitespaceToken):
-        kept = kept[1:]
-    while kept and isinstance(kept[-1], WhitespaceToken):
-        kept = kept[:-1]
-    return kept
-
-
-def _divides(token: Node) -> bool:
-    """Whether a token stands between the compounds of a selector."""
-    return isinstance(token, WhitespaceToken) or (
-        isinstance(token, LiteralToken) and token.value in (">", "+", "~")
-    )
-
-
-def _is_compound(tokens: Sequence[Node], *, begins: bool) -> bool:
-    """Whether tokens are about one element, and by its name only where a compound begins."""
-    if not tokens or any(_divides(one) or _is_short(one) for one in tokens):
-        return False
-    first = tokens[0]
-    named = isinstance(first, IdentToken) or (isinstance(first, LiteralToken) and first.value == "*")
-    return begins or not named
-
-
-def _specificity(tokens: Sequence[Node], attributes: set[str]) -> Specificity | None:
-    """Return how much a selector weighs (Selectors 4, 17), and note the attributes that it names."""
-    ids = classes = types = 0
-    before = ""  # what stands before the name: `.` of a class, `:` of a pseudo-class
-    for token in tokens:
-        match token:
-            case LiteralToken(value="." | ":" as mark):
-                if before:
-                    return None  # `::` of a pseudo-element
-                before = mark
-                continue
-            case LiteralToken(value="*" | ">" | "+" | "~") | WhitespaceToken() if not before:
-                pass
-            case HashToken() if not before:
-                ids += 1
-            case SquareBracketsBlock() if not before:
-                classes += 1
-                attributes |= {t.lower_value for t in token.content if isinstance(t, IdentToken)}
-            case IdentToken() if before == ":":
-                if token.lower_value not in _STATIC:
-                    return None
-                classes += 1
-                attributes |= {"href"} if token.lower_value == "link" else set()
-            case IdentToken():
-                classes, types = (classes + 1, types) if before == "." else (classes, types + 1)
-            case FunctionBlock() if before == ":" and token.lower_name in _STATIC:
-                if token.lower_name in _LISTS:
-                    inner = [_specificity(one, attributes) for one in _comma_separated(token.arguments)]
-                    if None in inner:
-                        return None
-                    most = max(filter(None, inner), default=(0, 0, 0))
-                    if token.lower_name != "where":
-                        ids, classes, types = ids + most[0], classes + most[1], types + most[2]
-                else:
-                    classes += 1
-            case _:
-                return None
-        before = ""
-    return None if before else (ids, classes, types)
 
 
 def _import(node: AtRule, start: int, end: int) -> Import | None:

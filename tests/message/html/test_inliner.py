@@ -313,15 +313,32 @@ class TestFiles:
             (":is(h1, h2:first-child) b:not(.y)", True),
             (":is(h3, h4) b", False),
             ("b:is(.y)", False),
-            (":is(h1 b)", False),  # these stay as they are written
-            ("b:is(b)", False),
-            (":is(:is(b))", False),
+            (":is(h1 b)", True),
+            ("b:is(b)", True),
+            (".x:where(b, i)", True),
+            ("h1 :is(:is(b, i), .y)", True),
+            ("b:not(:is(.y, h2 b), .z)", True),
+            ("h1:has(:is(b, i)) b", True),
+            ("b:is(i)", False),  # these stay as they are written
+            ("b:is()", False),
+            ("b:not(:is(.x))", False),
+            ("h1:has(i) b", False),
+            ("h1 :is(h1 b)", False),
         ],
     )
     def test_what_is_short_for_several_selectors(self, selector: str, is_given: bool) -> None:
         out = inline(f'<style>{selector}{{a:1}}</style><h1 class="t"><b class="x">t</b></h1>')
         assert of(out, "b") == ("a:1" if is_given else "")
         assert is_given or styles(out) == [f"<style>{selector}{{a:1}}</style>"]
+
+    @pytest.mark.parametrize(
+        "selector",
+        ["h1 >", "> h1", "h1 > > p", "#2020", "[class=2a]", "p:nth-child(a)", "p:not()", "**", "p.", "p:x"],
+    )
+    def test_a_selector_that_is_not_valid_takes_its_rule_with_it(self, selector: str) -> None:
+        for selectors in (f"p,{selector}", f"{selector},p", f"p:not({selector})"):
+            html = f"<style>{selectors}{{a:1}}</style><p>a"
+            assert inline(html) == html
 
     def test_what_is_short_has_the_weight_of_its_heaviest(self) -> None:
         head = "<style>:is(b,#none) {a:1}p b.x{a:2}:where(b.x){a:3}b{a:4}</style>"

@@ -1,0 +1,203 @@
+"""The selectors of a rule → those that css-inline can match, with what each weighs.
+
+A rule can be inlined where every selector of it is about the document alone: `.a > td:first-child`, and
+not `a:hover` or `p::first-line`. One that is not valid takes its whole rule with it, as in browsers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import TypeGuard
+
+import css_inline
+from tinycss2.ast import (
+    FunctionBlock,
+    HashToken,
+    IdentToken,
+    LiteralToken,
+    Node,
+    SquareBracketsBlock,
+    WhitespaceToken,
+)
+
+Specificity = tuple[int, int, int]
+
+_SHORT = {"is", "where"}
+_LISTS = _SHORT | {"not", "has"}
+_STATIC = _LISTS | {
+    "root", "link", "first-child", "last-child", "only-child", "nth-child", "nth-last-child",
+    "first-of-type", "last-of-type", "only-of-type", "nth-of-type", "nth-last-of-type",
+}  # fmt: skip
+_MOST_WRITTEN_OUT = 50  # selectors that one is short for
+_NOTHING = ":not(*)"
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """One selector; `attributes` are the names of those that it asks for in brackets."""
+
+    text: str
+    specificity: Specificity
+    attributes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A selector without `:is()`: what stands before its last compound, and its name and all else of that."""
+
+    before: str = ""
+    name: str = ""
+    rest: str = ""
+
+    def __str__(self) -> str:
+        return self.before + self.name + self.rest
+
+
+class _NotPlainError(Exception):
+    """What a selector is short for cannot be written as a few others, or is nothing."""
+
+
+def read_selectors(prelude: Iterable[Node]) -> tuple[Selector, ...]:
+    """Return the selectors of a rule; none where one of them asks for more than the document."""
+    found: list[Selector] = []
+    for tokens in _comma_separated(prelude):
+        attributes: set[str] = set()
+        specificity = _specificity(tokens, attributes)
+        if specificity is None:
+            return ()
+        try:
+            texts = [str(one).strip() for one in _written_out(tokens)]
+        except _NotPlainError:
+            texts = [_NOTHING]
+        found += (Selector(one, specificity, frozenset(attributes)) for one in texts)
+    return tuple(found) if _are_matched([one.text for one in found]) else ()
+
+
+def _are_matched(texts: Sequence[str]) -> bool:
+    """Whether css-inline reads all of them: each matches the one element that there is, or does not."""
+    css = "".join(f"x-{n}:not({one}),x-{n}:not(:not({one})){{x:y}}" for n, one in enumerate(texts))
+    elements = "".join(f"<x-{number}>" for number in range(len(texts)))
+    inliner = css_inline.CSSInliner(extra_css=css, load_remote_stylesheets=False)
+    return inliner.inline(elements).count("style=") == len(texts)
+
+
+def _comma_separated(tokens: Iterable[Node]) -> Iterator[list[Node]]:
+    part: list[Node] = []
+    for token in tokens:
+        if isinstance(token, LiteralToken) and token.value == ",":
+            yield part
+            part = []
+        elif token.type != "comment":
+            part.append(token)
+    yield part
+
+
+def _written_out(tokens: Sequence[Node], before: str = "") -> list[_Written]:
+    """Return what a selector is short for, without `:is()` and `:where()`, which css-inline does not know.
+
+    `:is(h1, h2) b` is `h1 b` and `h2 b`. `before` stands in front. Raises _NotPlainError.
+    """
+    every = [_Written(before)]
+    begins = True  # a compound: an element's name may stand here
+    for number, token in enumerate(tokens):
+        following = tokens[number + 1] if number + 1 < len(tokens) else None
+        match token:
+            case LiteralToken(value=":") if _is_short(following):
+                pass
+            case FunctionBlock() if _is_short(token):
+                choices = [one for part in _arguments(token) if part for one in _written_out(part)]
+                if any(one.before and first.before for one in choices for first in every):
+                    raise _NotPlainError  # `a :is(b c)`: the b may stand around the a
+                joined = [_joined(*both) for both in product(every, choices)]
+                every = [one for one in joined if one is not None]
+            case WhitespaceToken() | LiteralToken(value=">" | "+" | "~"):
+                every = [_Written(f"{one}{token.serialize()}") for one in every]
+                begins = True
+                continue
+            case IdentToken() | LiteralToken(value="*") if begins:
+                every = [_Written(one.before, token.serialize(), one.rest) for one in every]
+            case _:
+                more = _serialized(token)
+                every = [_Written(one.before, one.name, one.rest + more) for one in every]
+        begins = False
+        if not 0 < len(every) <= _MOST_WRITTEN_OUT:
+            raise _NotPlainError
+    return every
+
+
+def _is_short(token: Node | None) -> TypeGuard[FunctionBlock]:
+    return isinstance(token, FunctionBlock) and token.lower_name in _SHORT
+
+
+def _joined(one: _Written, other: _Written) -> _Written | None:
+    """Return what asks for both of one element; None for one of two names."""
+    names = {each.name.lower(): each.name for each in (one, other) if each.name not in ("", "*")}
+    if len(names) > 1:
+        return None
+    name = next(iter(names.values()), one.name or other.name)
+    return _Written(one.before or other.before, name, one.rest + other.rest)
+
+
+def _serialized(token: Node) -> str:
+    """Return a piece of a compound, its own arguments written out."""
+    if not isinstance(token, FunctionBlock) or token.lower_name not in _LISTS:
+        return str(token.serialize())
+    before = " " if token.lower_name == "has" else ""  # `:has(:is(a b))`: the a may stand around it all
+    parts = [_written_out(part, before) for part in _arguments(token)]
+    return f"{token.name}({','.join(str(one) for part in parts for one in part)})"
+
+
+def _arguments(token: FunctionBlock) -> list[list[Node]]:
+    return [_trimmed(part) for part in _comma_separated(token.arguments)]
+
+
+def _trimmed(tokens: Sequence[Node]) -> list[Node]:
+    kept = list(tokens)
+    while kept and isinstance(kept[0], WhitespaceToken):
+        del kept[0]
+    while kept and isinstance(kept[-1], WhitespaceToken):
+        del kept[-1]
+    return kept
+
+
+def _specificity(tokens: Sequence[Node], attributes: set[str]) -> Specificity | None:
+    """Return how much a selector weighs (Selectors 4, 17), and note the attributes that it names."""
+    ids = classes = types = 0
+    before = ""  # what stands before the name: `.` of a class, `:` of a pseudo-class
+    for token in tokens:
+        match token:
+            case LiteralToken(value="." | ":" as mark):
+                if before:
+                    return None  # `::` of a pseudo-element
+                before = mark
+                continue
+            case LiteralToken(value="*" | ">" | "+" | "~") | WhitespaceToken() if not before:
+                pass
+            case HashToken() if not before:
+                ids += 1
+            case SquareBracketsBlock() if not before:
+                classes += 1
+                attributes |= {t.lower_value for t in token.content if isinstance(t, IdentToken)}
+            case IdentToken() if before == ":":
+                if token.lower_value not in _STATIC:
+                    return None
+                classes += 1
+                attributes |= {"href"} if token.lower_value == "link" else set()
+            case IdentToken():
+                classes, types = (classes + 1, types) if before == "." else (classes, types + 1)
+            case FunctionBlock() if before == ":" and token.lower_name in _STATIC:
+                if token.lower_name in _LISTS:
+                    inner = [_specificity(one, attributes) for one in _comma_separated(token.arguments)]
+                    if None in inner:
+                        return None
+                    most = max(filter(None, inner), default=(0, 0, 0))
+                    if token.lower_name != "where":
+                        ids, classes, types = ids + most[0], classes + most[1], types + most[2]
+                else:
+                    classes += 1
+            case _:
+                return None
+        before = ""
+    return None if before else (ids, classes, types)
