@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from campaign.errors import LedgerMoved, UserError
 from campaign.ledger import Ledger, Suppression
+from campaign.ledger.sqlite import completeness
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.place import Place
 from campaign.model import SECOND, Status
@@ -34,6 +39,11 @@ os.kill(os.getpid(), 9)
 """
 
 
+as_root = pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="SQLite changes what it reads as root only"
+)
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "ledger.db"
@@ -43,6 +53,22 @@ def died(path: Path, silent: int = 0) -> None:
     """Leave the ledger of a process that was killed, so many seconds after its last heartbeat."""
     subprocess.run([sys.executable, "-c", _DIES, str(path), str(silent)], check=False)
     assert path.with_name("ledger.db-wal").stat().st_size
+
+
+def move_run(path: Path, host: str) -> None:
+    """Say that the run that died is of this host; the WAL stays."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as reader:
+        reader.execute("SELECT 1 FROM runs").fetchone()
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("PRAGMA wal_autocheckpoint = 0")
+            connection.execute("UPDATE runs SET host = ?", (host,))
+
+
+@pytest.fixture
+def fall_silent(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Wait for longer than a run that lives is silent."""
+    monkeypatch.setattr(completeness, "SILENCE", 2 * SECOND)
+    return partial(time.sleep, 2.5)
 
 
 def why(path: Path, name: str = "spring") -> str:
@@ -58,6 +84,68 @@ def test_a_crash_leaves_all_there_is(path: Path) -> None:
     assert why(path) == ""
     assert not path.with_name("ledger.db-wal").exists()
     assert why(path) == ""
+
+
+def test_who_was_at_it_while_a_run_died_leaves_all_there_is(path: Path) -> None:
+    Ledger.open(path, "spring").close()
+    server = Ledger.open(path, "spring", create=False)  # such as the page that unsubscribes
+    died(path)
+    server.close()  # the last connection, by which SQLite removes the WAL
+    assert why(path) == ""
+    assert not path.with_name("ledger.db-wal").exists()
+
+
+def test_who_came_before_an_unseen_run_counted_as_dead_leaves_all_there_is(
+    path: Path, fall_silent: Callable[[], None]
+) -> None:
+    died(path)
+    move_run(path, "a container")
+    fall_silent()
+    later = Ledger.open(path, "spring", create=False)
+    later.suppressions.add([Suppression("carl@example.com", "asked", 0)])
+    later.close()
+    move_run(path, platform.node())
+    assert why(path) == ""
+    assert not path.with_name("ledger.db-wal").exists()
+
+
+def test_who_comes_to_a_copy_before_an_unseen_run_counted_as_dead_hides_nothing(
+    path: Path, fall_silent: Callable[[], None]
+) -> None:
+    died(path)
+    move_run(path, "a container")
+    fall_silent()
+    path.with_name("ledger.db-wal").touch()  # as cp does, onto the file that is there
+    Ledger.open(path, "spring", create=False).close()
+    move_run(path, platform.node())
+    assert "it was copied or restored while a run had not ended" in why(path)
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root's reading leaves marks"
+)
+def test_root_may_look_at_what_a_crash_left(path: Path, fall_silent: Callable[[], None]) -> None:
+    died(path)
+    for _ in range(2):
+        fall_silent()
+        reading = Ledger.open(path, "spring", create=False, read_only=True)
+        assert reading.incomplete == ""
+        reading.close()
+    assert why(path) == ""
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root's reading leaves marks"
+)
+def test_root_who_looks_at_a_copy_hides_nothing(path: Path, fall_silent: Callable[[], None]) -> None:
+    died(path)
+    fall_silent()
+    path.with_name("ledger.db-wal").touch()
+    for _ in range(2):
+        reading = Ledger.open(path, "spring", create=False, read_only=True)
+        assert "it was copied or restored while a run had not ended" in reading.incomplete
+        reading.close()
+    assert "it was copied or restored while a run had not ended" in why(path)
 
 
 def test_without_its_wal_it_is_said_until_it_is_settled(path: Path) -> None:
@@ -116,10 +204,11 @@ def test_another_file_than_the_run_wrote_to_is_a_copy(path: Path, tmp_path: Path
 
 def test_a_file_that_was_written_long_after_the_run_fell_silent_is_a_copy(path: Path) -> None:
     died(path, silent=30)
-    # Of the attempt, whose time the helpers make up, nothing is recent either.
+    # Of the attempt, whose time the helpers make up, and of its start nothing is recent either.
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA wal_autocheckpoint = 0")
     connection.execute("DELETE FROM attempts")
+    connection.execute("DELETE FROM settings WHERE name = 'written'")
     reader = sqlite3.connect(f"file:{path}?mode=ro", uri=True)  # keeps the WAL as the writer closes
     reader.execute("SELECT 1 FROM runs").fetchone()
     connection.close()

@@ -2,21 +2,24 @@
 
 A run that ended has left everything in the file. One that died has left its last messages in the WAL, so
 what is found of it must be what it left: this file, with this WAL. SQLite's last connection removes the
-WAL as it closes; therefore whoever opens a ledger for writing ends dead runs first.
+WAL as it closes; therefore whoever opens a ledger for writing ends dead runs first, and keeps the WAL
+beside a run that has not ended.
 
 What a run notes of the file when it starts, a copy of the file says too, and is another file. Of the WAL
 the file system says when it was changed last (ctime, which no program can set): a run that lived then has
-just written its heartbeat. Of a file without a WAL it says when it was written last: if that was long after
-this program did, another one has put it there.
+just written its heartbeat, and whoever else came to it has left a sign. Of a file without a WAL it says
+when it was written last: if that was long after this program did, another one has put it there.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime
 
 from campaign.errors import Problem, UserError
 from campaign.ledger.sqlite.database import Database
+from campaign.ledger.sqlite.opening import leave_setting
 from campaign.ledger.sqlite.runs import WRITTEN, live_runs, reap, unended
 from campaign.model import SECOND
 from campaign.wording import shown
@@ -26,7 +29,7 @@ COPIED = "it was copied or restored while a run had not ended"
 REPLACED = "it was copied or restored while it was open, or was put beside another one's -wal file"
 RESTORED = "its file was copied or restored since it was used last"
 # A run writes its heartbeat every 5 s; its last write may have waited for the disk, or for another process.
-_SILENCE = 10 * SECOND
+SILENCE = 10 * SECOND
 _FOLDING = 60 * SECOND  # for which the last connection may be folding the WAL into the file
 _INCOMPLETE = "incomplete"  # the setting that says why messages may be missing
 _SETTLED = "settled"  # the setting with the names of campaigns that miss none since, as JSON
@@ -76,6 +79,23 @@ def end_dead_runs(database: Database, now: int) -> None:
         reap(database, now)
 
 
+def is_as_left(database: Database) -> bool:
+    """Whether only this program had come to the WAL of runs that have not ended, when it was opened."""
+    place = database.place
+    if place is None or place.wal_changed_at is None or not unended(database):
+        return True
+    return place.wal_changed_at - _last_sign(database) <= SILENCE
+
+
+def leave_sign(database: Database, now: int) -> None:
+    """Note that a read-only connection has come to a WAL that was as left: as root, SQLite calls fchown."""
+    place = database.place
+    if place is None or place.wal_changed_at is None or not (hasattr(os, "geteuid") and os.geteuid() == 0):
+        return
+    if unended(database) and is_as_left(database) and now - _last_sign(database) > SILENCE // 2:
+        leave_setting(place.path, WRITTEN, now)
+
+
 def mark_as_copy(database: Database, now: int) -> None:
     """Note that a ledger is a copy made at `now`, UTC ns, and end its runs: they go on elsewhere."""
     at = datetime.fromtimestamp(now // SECOND, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
@@ -108,7 +128,7 @@ def _seen(database: Database, now: int) -> str:
         return RESTORED if _is_put_there(database, place.written_at) else ""
     if database.setting(_FILE) not in (None, place.file[1]):
         return COPIED if died else REPLACED
-    return COPIED if died and place.wal_changed_at - _last_sign(database) > _SILENCE else ""
+    return COPIED if died and not is_as_left(database) else ""
 
 
 def _is_put_there(database: Database, written_at: int) -> bool:
@@ -122,10 +142,10 @@ def _is_put_there(database: Database, written_at: int) -> bool:
 
 
 def _last_sign(database: Database) -> int:
-    """Return when a run that has not ended wrote last, UTC ns."""
+    """Return when a run that has not ended, or who closed the ledger beside it, wrote last, UTC ns."""
     found = database.row(
         "SELECT max((SELECT max(heartbeat) FROM runs WHERE ended_at IS NULL),"
         " coalesce((SELECT time FROM events ORDER BY id DESC LIMIT 1), 0),"
         " coalesce((SELECT started_at FROM attempts ORDER BY id DESC LIMIT 1), 0))"
     )
-    return int(found[0]) if found else 0
+    return max(int(found[0]) if found else 0, int(str(database.setting(WRITTEN) or 0)))

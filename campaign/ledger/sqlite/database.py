@@ -13,7 +13,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -102,9 +102,11 @@ class Database:
         opening.set_up(connection)
         return cls(None, connection)
 
-    def close(self) -> None:
+    def close(self, *, keep_wal: bool = False) -> None:
         """Close the connection. SQLite folds the WAL into the file when the last one closes."""
-        with self.lock:
+        with self.lock, ExitStack() as last:
+            if keep_wal and self.place is not None and self.place.is_kept():
+                opening.keep_wal(self.place.path, last)
             self._connection.close()
             if self._file is not None:
                 self._file.close()

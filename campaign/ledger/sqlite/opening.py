@@ -9,7 +9,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -101,6 +101,21 @@ def readable(path: Path) -> sqlite3.Connection:
         else:
             return connection
     raise UserError(Problem("the ledger cannot be opened", shown(path)))
+
+
+def keep_wal(path: Path, stack: ExitStack) -> None:
+    """Keep the WAL, which SQLite removes with the last connection that can write, until `stack` is closed."""
+    with suppress(sqlite3.Error):
+        reader = stack.enter_context(closing(connect(path, "mode=ro")))
+        reader.execute("SELECT count(*) FROM runs").fetchone()
+
+
+def leave_setting(path: Path, name: str, value: int) -> None:
+    """Store a value in `settings` while a read-only connection is open, if nobody else writes now."""
+    with suppress(sqlite3.Error), closing(connect(path, "mode=rw")) as connection:
+        connection.execute("PRAGMA busy_timeout = 0")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
 
 
 def set_up(connection: sqlite3.Connection) -> None:

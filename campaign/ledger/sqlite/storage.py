@@ -20,7 +20,7 @@ from campaign.ledger.sqlite.campaigns import SqliteCampaigns
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.file import check_header
 from campaign.ledger.sqlite.history import SqliteHistory
-from campaign.ledger.sqlite.runs import end_own_run, note_written
+from campaign.ledger.sqlite.runs import end_own_run, note_written, unended
 from campaign.ledger.sqlite.schema import VERSION
 from campaign.ledger.sqlite.starts import ages
 from campaign.model import Status
@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 class SqliteStorage:
     """A ledger in a file, or one in memory; see `storage.Storage`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, as_left: bool = True) -> None:
         self.database = database
+        self._as_left = as_left
         self.campaigns = SqliteCampaigns(database)
         self.secret = database.secret
 
@@ -50,11 +51,13 @@ class SqliteStorage:
             bring_up_to_date(path)
         database = Database.open(path, create=create, read_only=read_only)
         try:
-            if not read_only:
-                from campaign.ledger.sqlite import completeness
+            from campaign.ledger.sqlite import completeness
 
-                completeness.end_dead_runs(database, time.time_ns())
-            return cls(database)
+            if read_only:
+                completeness.leave_sign(database, time.time_ns())
+                return cls(database)
+            completeness.end_dead_runs(database, time.time_ns())
+            return cls(database, as_left=completeness.is_as_left(database))
         except BaseException:
             database.close()
             raise
@@ -65,13 +68,17 @@ class SqliteStorage:
         return cls(Database.temporary())
 
     def close(self) -> None:
-        """Close the file; a run that broke off is ended first: the last connection removes the WAL."""
+        """Close the file; a run that broke off is ended first, and the WAL stays beside another's."""
+        left = 0
         try:
             with suppress(UserError):  # no room, or locked: then it is as if the process had died
+                left = unended(self.database)
                 end_own_run(self.database, time.time_ns())
-                note_written(self.database, time.time_ns())
+                if self._as_left:
+                    note_written(self.database, time.time_ns())
+                left = unended(self.database)
         finally:
-            self.database.close()
+            self.database.close(keep_wal=left > 0)
 
     @cached_property
     def suppressions(self) -> Suppressions:
@@ -204,6 +211,8 @@ class SqliteStorage:
 
     def is_copy_of(self, path: Path) -> bool:
         """Whether another ledger is at `path`, with the same secret."""
+        from campaign.ledger.sqlite import completeness
+
         if not path.exists() or (self.database.path is not None and path.samefile(self.database.path)):
             return False
         try:
@@ -211,6 +220,7 @@ class SqliteStorage:
         except UserError:
             return False
         with closing(other):
+            completeness.leave_sign(other, time.time_ns())
             return other.secret() == self.database.secret()
 
     def back_up(self, path: Path, now: int) -> None:
