@@ -144,7 +144,7 @@ def _wanted(ledger: Ledger) -> _Wanted | None:
     document = machines.blob(standing.bundle) if standing.state is State.SENDING else None
     if document is None:
         return None
-    bundle = read(document)
+    bundle = read(document, ledger.name)
     return _Wanted(bundle.drains - machines.live(), bundle.drain, standing.generation)
 
 

@@ -36,6 +36,39 @@ def stops(self):
 Lane._may_write = stops
 raise SystemExit(main())
 """
+_STOPS_WHILE_IT_UNPACKS = """
+import os, signal, sys, time
+from campaign.cli import main
+from campaign.sending.workers import drain
+unpack, stops = drain.unpack, True
+def stop():
+    global stops
+    if stops:
+        stops = False
+        os.kill(os.getpid(), signal.SIGSTOP)
+        time.sleep(0.5)  # another thread may be the one that takes the signal
+def unpack_and_stop(*arguments):
+    if {before}:
+        stop()
+    unpacked = unpack(*arguments)
+    stop()
+    return unpacked
+drain.unpack = unpack_and_stop
+raise SystemExit(main())
+"""
+
+_FORGETS_TO_LOOK = """
+from campaign.cli import main
+from campaign.sending.workers import drain
+calls = 0
+def answer(*arguments):
+    global calls
+    calls += 1
+    if calls > 1:
+        raise RuntimeError("this is no answer")
+drain.answer_questions = answer
+raise SystemExit(main())
+"""
 
 
 @pytest.fixture
@@ -105,3 +138,33 @@ def test_a_server_that_is_away_for_longer_than_a_lease_costs_nobody_anything(
     assert folder.counts() == {"accepted": 70}
     assert folder.rows("SELECT 1 FROM events WHERE kind = 'in_doubt'") == []
     once(postfix, everybody)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_worker_that_is_held_up_while_a_campaign_is_begun_anew_sends_it_as_it_is_now(
+    folder: Machines, postfix: Postfix, before: bool
+) -> None:
+    postfix.empty()
+    people = folder.people(5)
+    folder.begin()
+    folder.program = _STOPS_WHILE_IT_UNPACKS.format(before=before)
+    worker = folder.start("work", "--all", "--ledger", folder.place.url)
+    folder.program = ""
+    until(lambda: _stopped(worker.pid))
+    assert folder.run("stop", "campaign.yaml").returncode == 0
+    (folder.folder / "body.txt.j2").write_text("It is tomorrow.\n")
+    folder.begin()
+    worker.send_signal(signal.SIGCONT)
+    assert ended([worker]) == [0]
+    once(postfix, people)
+    assert all(b"It is tomorrow." in mail.content for mail in postfix.mailbox())
+
+
+def test_a_worker_that_can_look_no_more_whether_it_is_to_stop_ends(folder: Machines) -> None:
+    folder.people(500)
+    folder.begin()
+    folder.program = _FORGETS_TO_LOOK
+    worked = folder.run("work", "campaign.yaml", timeout=60)
+    assert (worked.returncode, "this is no answer" in worked.stderr) == (1, True), worked.stderr
+    assert folder.addresses(Status.PENDING)
+    assert not folder.addresses(Status.IN_FLIGHT, Status.IN_DOUBT)

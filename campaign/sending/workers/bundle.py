@@ -1,7 +1,7 @@
 """What a message needs, as it travels to workers: a campaign without its list and its secrets.
 
     pack(campaign, renderer, …) -> Packed(document, blobs)     `packing.py`, where the campaign was prepared
-    read(document) -> Bundle                                   on a worker; `unpacking.py` goes on
+    read(document, name) -> Bundle                             on a worker; `unpacking.py` goes on
 
 The document is JSON: the values of the campaign file, and by the SHA-256 of their contents the files that
 messages are made of. What says where mail is sent, who logs in, what signs and what keys tokens is no part
@@ -112,16 +112,17 @@ class _Reader:
         return tuple(value)
 
 
-def read(document: bytes) -> Bundle:
-    """Read a bundle. Raises UserError with the names of all that has no place in it."""
+def read(document: bytes, name: str) -> Bundle:
+    """Read the bundle of a campaign. Raises UserError with the names of all that has no place in it."""
     try:
         given = json.loads(document)
-    except ValueError:
-        raise UserError("the campaign's bundle in the ledger cannot be read; send it again") from None
+    except (ValueError, RecursionError):
+        what = "its bundle in the ledger cannot be read; stop it, and send it again"
+        raise UserError(f"{name}: {what}") from None
     if not isinstance(given, dict) or given.get("version") != VERSION:
         theirs = given.get("version") if isinstance(given, dict) else None
         what = f"its bundle has version {theirs}, and this program knows {VERSION}"
-        raise UserError(f"{what}: workers and `campaign send` must be of one release")
+        raise UserError(f"{name}: {what}: workers and `campaign send` must be of one release")
     reader = _Reader(given)
     scope, values = reader.sequence("scope"), given.get("values")
     bundle = Bundle(
@@ -144,7 +145,7 @@ def read(document: bytes) -> Bundle:
     wrong = [*reader.wrong, *_misplaced(bundle)]
     if wrong:
         what = f"its bundle says what only a worker's own file may say, or nobody: {', '.join(sorted(wrong))}"
-        raise UserError(f"{bundle.name}: {what}")
+        raise UserError(f"{name}: {what}")
     return bundle
 
 

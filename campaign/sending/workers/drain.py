@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from campaign.campaignfile.models import CampaignFile
 from campaign.errors import ConnectFailed, LeaseLost, UserError
 from campaign.ledger import Ledger
-from campaign.ledger.machines import Machines, State
+from campaign.ledger.machines import Machines, Standing, State
 from campaign.ledger.protocols import WINDOW, Run
 from campaign.sending.account import login_of
 from campaign.sending.ahead import Ahead
@@ -72,25 +72,53 @@ def drain(
     """
     machines = machines_of(ledger)
     answer_questions(ledger, accounts)
-    standing = machines.standing()
-    if standing.state is not State.SENDING or generation not in (None, standing.generation):
-        return Drained(Stop(Ending.DONE), standing.state)
-    if machines.finish():
-        return Drained(Stop(Ending.DONE), State.IDLE)
-    document = machines.blob(standing.bundle)
-    if document is None:
-        raise UserError(ledger.problem("the campaign's bundle is not in the ledger; send it again"))
-    bundle = read(document)
+    until = None if seconds is None else time.monotonic() + seconds
+    while True:
+        standing = machines.standing()
+        if standing.state is not State.SENDING or generation not in (None, standing.generation):
+            return Drained(Stop(Ending.DONE), standing.state)
+        if machines.finish():
+            return Drained(Stop(Ending.DONE), State.IDLE)
+        stop = _drained(ledger, machines, standing, accounts, listener, until, sending)
+        if stop is not None:
+            return Drained(stop, machines.standing().state)
+
+
+def _drained(
+    ledger: Ledger,
+    machines: Machines,
+    standing: Standing,
+    accounts: Accounts,
+    listener: Listener,
+    until: float | None,
+    sending: Callable[[Sender], AbstractContextManager[None]],
+) -> Stop | None:
+    """Send what is due of one generation; return why that ended, or None where it was over before."""
+
+    def is_over() -> bool:
+        return machines.standing().generation != standing.generation
+
     with private_folder() as folder:
         try:
-            unpacked = unpack(bundle, machines.blob, accounts, ledger.secret, folder)
+            document = machines.blob(standing.bundle)
+            if document is None:
+                what = "its bundle is not in the ledger; stop it, and send it again"
+                raise UserError(f"{ledger.name}: {what}")
+            unpacked = unpack(read(document, ledger.name), machines.blob, accounts, ledger.secret, folder)
         except OSError as error:
             raise unwritable(error) from error
+        except UserError:
+            if is_over():
+                return None
+            raise
         campaign, login = unpacked.campaign, login_of(unpacked.campaign)
         with (
             leased(campaign, ledger, _ENROLLING, listener.waiting, shared=True) as run,
             closing(Ahead(unpacked.renderer)) as drafted,
         ):
+            # Whoever begins it anew must wait for this run from now on.
+            if is_over():
+                return None
             sender = Sender(campaign, _renders(unpacked, drafted), run, login, listener)
             drafted.follow(sender.dispatch.upcoming)
             with (
@@ -100,7 +128,7 @@ def drain(
                     run,
                     machines,
                     standing.generation,
-                    seconds,
+                    until,
                     lambda: answer_questions(ledger, accounts),
                 ),
                 sending(sender),
@@ -109,7 +137,7 @@ def drain(
     if stop.ending is Ending.PAUSED:  # a server that this machine cannot reach may be reached from others
         machines.end(State.PAUSED, stop.why, standing.generation)
     machines.finish()
-    return Drained(stop, machines.standing().state)
+    return stop
 
 
 def _renders(unpacked: Unpacked, drafted: Ahead) -> Renders:
@@ -126,18 +154,27 @@ def _minded(
     run: Run,
     machines: Machines,
     generation: int,
-    seconds: float | None,
+    until: float | None,
     answer: Callable[[], None],
 ) -> Iterator[None]:
     """Stop the sender where its time is over, somebody says so, or all workers together see too much.
 
-    Meanwhile `answer` answers what workers are asked.
+    Its time is over at `until`, in monotonic seconds. Meanwhile `answer` answers what workers are asked.
     """
     over = threading.Event()
-    until = None if seconds is None else time.monotonic() + seconds
+    failures: list[Exception] = []
+
+    def mind() -> None:
+        try:
+            look()
+        except Exception as failure:  # nothing else would stop the sender now
+            failures.append(failure)
+            sender.interrupt()
 
     def look() -> None:
         while not over.wait(_LOOK):
+            if until is not None and time.monotonic() > until:
+                sender.interrupt()
             try:
                 standing = machines.standing()
                 limits = campaign.stop_when
@@ -148,16 +185,18 @@ def _minded(
                 if trip is not None and machines.end(State.PAUSED, trip.why, generation):
                     run.trip(time.time_ns(), take_back=trip.by_refusals)
                 stopped = standing.state is not State.SENDING or standing.generation != generation
-                if stopped or trip is not None or (until is not None and time.monotonic() > until):
+                if stopped or trip is not None:
                     sender.interrupt()
                 answer()
             except (UserError, LeaseLost, ConnectFailed):
                 continue  # the ledger is away: the sender itself waits for it, or ends
 
-    minding = threading.Thread(target=look, name="minding", daemon=True)
+    minding = threading.Thread(target=mind, name="minding", daemon=True)
     minding.start()
     try:
         yield
     finally:
         over.set()
         minding.join()
+    if failures:
+        raise failures[0]

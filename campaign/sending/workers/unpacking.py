@@ -48,13 +48,19 @@ class Unpacked:
 
 
 def unpack(bundle: Bundle, blobs: Blobs, accounts: Accounts, ledger_secret: bytes, folder: Path) -> Unpacked:
-    """Make the campaign of a bundle in an empty folder. Raises UserError where it would differ, by name."""
+    """Make the campaign of a bundle in an empty folder.
+
+    Raises UserError where it would differ, by name, and OSError where there is no room for it.
+    """
     account = accounts.named(bundle.account)
     root = folder / "campaign" / bundle.root
-    for path, sha256 in bundle.files.items():
-        _write(folder / path, sha256, blobs)
-    for path, sha256 in {} if bundle.shared else bundle.attached.items():
-        _write(root / path, sha256, blobs)
+    attached = {} if bundle.shared else bundle.attached
+    wanted = {folder / path: sha256 for path, sha256 in bundle.files.items()}
+    wanted.update((root / path, sha256) for path, sha256 in attached.items())
+    for path, sha256 in wanted.items():
+        if not _write(path, sha256, blobs):
+            what = f"{path.name} of its bundle is not in the ledger"
+            raise _refused(bundle, f"{what}; stop it, and send it again")
     root.mkdir(parents=True, exist_ok=True)
     if bundle.shared and account.attachments_root is None:
         raise _refused(bundle, f"{too_large(bundle)}; the account {account.name!r} has no attachments_root")
@@ -109,15 +115,17 @@ def _header(columns: tuple[str, ...]) -> str:
     return ",".join('"' + column.replace('"', '""') + '"' for column in columns) + "\n"
 
 
-def _write(path: Path, sha256: str, blobs: Blobs) -> None:
+def _write(path: Path, sha256: str, blobs: Blobs) -> bool:
+    """Write a file of the bundle; return whether it is in the ledger."""
     content = None
     with suppress(ValueError):
         content = blobs(bytes.fromhex(sha256))
     if content is None or hashlib.sha256(content).hexdigest() != sha256:
-        raise UserError(f"{path.name} of the campaign's bundle is not in the ledger; send it again")
+        return False
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     os.chmod(path, 0o600)  # noqa: PTH101
+    return True
 
 
 def _refused(bundle: Bundle, why: str) -> UserError:

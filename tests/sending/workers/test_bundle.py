@@ -20,7 +20,7 @@ from campaign.model import Recipient
 from campaign.recipients.list import Recipients
 from campaign.sending.workers import packing
 from campaign.sending.workers.accounts import Accounts, load_accounts
-from campaign.sending.workers.bundle import read
+from campaign.sending.workers.bundle import Bundle, read
 from campaign.sending.workers.packing import Packed, pack
 from campaign.sending.workers.unpacking import SharedFiles, unpack
 from tests.folder import write_campaign
@@ -88,6 +88,10 @@ def packed(folder: Path) -> tuple[CampaignFile, Renderer, list[Recipient], Packe
     return campaign, renderer, rows, pack(campaign, renderer, recipients.columns, rows, secrets)
 
 
+def bundle_of(one: Packed) -> Bundle:
+    return read(one.document, "spring")
+
+
 def changed(packed: Packed, change: Callable[[dict[str, Any]], object]) -> bytes:
     document = json.loads(packed.document)
     change(document)
@@ -96,7 +100,7 @@ def changed(packed: Packed, change: Callable[[dict[str, Any]], object]) -> bytes
 
 def test_a_worker_makes_the_same_messages(home: Path, tmp_path: Path) -> None:
     campaign, renderer, rows, one = packed(home)
-    theirs = unpack(read(one.document), one.blobs.get, accounts(tmp_path), LEDGER, tmp_path / "worker")
+    theirs = unpack(bundle_of(one), one.blobs.get, accounts(tmp_path), LEDGER, tmp_path / "worker")
     for row in rows:
         assert theirs.renderer.render(row, date=DATE) == renderer.render(row, date=DATE)
     assert theirs.campaign.windows == campaign.windows
@@ -142,7 +146,7 @@ def test_what_only_a_worker_may_say_is_refused_by_name(
 ) -> None:
     *_, one = packed(home)
     with pytest.raises(UserError, match="what only a worker's own file may say") as refused:
-        read(changed(one, change))
+        read(changed(one, change), "spring")
     assert named in str(refused.value)
 
 
@@ -168,14 +172,38 @@ def test_a_worker_that_would_send_something_else_refuses(
     *_, one = packed(home)
     ours = accounts(tmp_path)
     with pytest.raises(UserError) as refused:
-        unpack(read(changed(one, change)), one.blobs.get, ours, LEDGER, tmp_path / "worker")
+        unpack(read(changed(one, change), "spring"), one.blobs.get, ours, LEDGER, tmp_path / "worker")
+    assert why in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("document", "why"),
+    [
+        (b"", "cannot be read"),
+        (b"\xff\xfe", "cannot be read"),
+        (b"[" * 100_000, "cannot be read"),
+        (b"[]", "its bundle has version None"),
+        (b'{"version": 0}', "its bundle has version 0, and this program knows 1"),
+        (b'{"version": 1}', "what only a worker's own file may say"),
+    ],
+)
+def test_what_is_no_bundle_is_refused_with_the_campaigns_name(document: bytes, why: str) -> None:
+    with pytest.raises(UserError) as refused:
+        read(document, "spring")
+    assert str(refused.value).startswith("spring: ")
     assert why in str(refused.value)
 
 
 def test_a_blob_that_is_not_what_it_is_called_is_refused(home: Path, tmp_path: Path) -> None:
     *_, one = packed(home)
     with pytest.raises(UserError, match="is not in the ledger"):
-        unpack(read(one.document), lambda sha256: b"else", accounts(tmp_path), LEDGER, tmp_path / "worker")
+        unpack(
+            bundle_of(one),
+            lambda sha256: b"else",
+            accounts(tmp_path),
+            LEDGER,
+            tmp_path / "worker",
+        )
 
 
 def test_large_attachments_are_read_from_a_folder_that_machines_share(
@@ -187,9 +215,9 @@ def test_large_attachments_are_read_from_a_folder_that_machines_share(
     _, renderer, rows, one = packed(home)
     assert not any(content.startswith(b"A letter") for content in one.blobs.values())
     with pytest.raises(UserError, match="has no attachments_root"):
-        unpack(read(one.document), one.blobs.get, accounts(tmp_path), LEDGER, tmp_path / "without")
+        unpack(bundle_of(one), one.blobs.get, accounts(tmp_path), LEDGER, tmp_path / "without")
     own = accounts(tmp_path, attachments_root=str(home))
-    theirs = unpack(read(one.document), one.blobs.get, own, LEDGER, tmp_path / "worker")
+    theirs = unpack(bundle_of(one), one.blobs.get, own, LEDGER, tmp_path / "worker")
     assert theirs.attached is not None
     root = theirs.campaign.attachments_root
     checking = SharedFiles(theirs.renderer, theirs.renderer, theirs.attached, root)
@@ -204,7 +232,7 @@ def test_images_that_only_a_row_names_travel_and_templates_cannot(home: Path, tm
     for name in ("ann", "ben"):
         (home / f"{name}.png").write_bytes(PNG + name.encode())
     _, renderer, rows, one = packed(home)
-    theirs = unpack(read(one.document), one.blobs.get, accounts(tmp_path), LEDGER, tmp_path / "worker")
+    theirs = unpack(bundle_of(one), one.blobs.get, accounts(tmp_path), LEDGER, tmp_path / "worker")
     assert theirs.renderer.render(rows[0], date=DATE) == renderer.render(rows[0], date=DATE)
     (home / "body.html.j2").write_text("{% include name + '.j2' %} {{ unsubscribe.url }}")
     for name in ("ann", "ben"):
