@@ -13,14 +13,17 @@ many returns at once, and one that is delivered twice is one more worker.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from campaign.campaignfile.location import PostgresLocation
 from campaign.delivery import Result
-from campaign.errors import UserError
+from campaign.errors import CampaignError, UserError
 from campaign.ledger import Ledger
 from campaign.ledger.machines import State
 from campaign.ledger.protocols import Claim
+from campaign.sending.dispatch import Ending
 from campaign.sending.workers.accounts import load_accounts
 from campaign.sending.workers.bundle import read
 from campaign.sending.workers.drain import drain as drained
@@ -87,46 +90,51 @@ class _Told:
 @app.task(name="campaign.drain")
 def drain(campaign: str, generation: int) -> None:
     """Send what a campaign has due, for as long as it says; at once nothing where that is not needed."""
-    ledger = Ledger.open(PostgresLocation(env=LEDGER), campaign, create=False)
-    try:
+    with _logged(campaign), _opened(campaign) as ledger:
         wanted = _wanted(ledger)
         if wanted is None or wanted.missing <= 0 or wanted.generation != generation:
             return
         told = _Told()
         result = drained(ledger, load_accounts(None), told, seconds=wanted.seconds, generation=generation)
         _log.info("%s: %d attempts; %s", campaign, told.attempts, result.state)
-    finally:
-        ledger.close()
+        if result.stop.ending in (Ending.PAUSED, Ending.DISCONNECTED):
+            _log.error("%s: %s", campaign, result.stop.why)
 
 
 @app.task(name="campaign.top_up")
 def top_up() -> None:
     """Ask for the drains that the campaigns of the ledger lack."""
-    location = PostgresLocation(env=LEDGER)
-    ledger = Ledger.open(location, "", create=False)
-    try:
-        names = list(machines_of(ledger).sending())
-    finally:
-        ledger.close()
-    for name in names:
-        ledger = Ledger.open(location, name, create=False)
-        try:
-            ask(app, name, ledger)
-        finally:
-            ledger.close()
+    with _logged("beat"), _opened("") as ledger:
+        for name in list(machines_of(ledger).sending()):
+            with _logged(name), _opened(name) as one:
+                ask(app, name, one)
 
 
 @control_command()
 def answer_questions(state: object) -> None:
     """Answer what workers are asked: `campaign check --workers` has called."""
+    with _logged("check --workers"), _opened("") as ledger:
+        answered(ledger, load_accounts(None))
+
+
+@contextmanager
+def _opened(name: str) -> Iterator[Ledger]:
+    """Open the ledger of this worker's environment, for a campaign."""
+    ledger = Ledger.open(PostgresLocation(env=LEDGER), name, create=False)
     try:
-        ledger = Ledger.open(PostgresLocation(env=LEDGER), "", create=False)
-        try:
-            answered(ledger, load_accounts(None))
-        finally:
-            ledger.close()
-    except UserError as error:
-        _log.warning("%s", error)
+        yield ledger
+    finally:
+        ledger.close()
+
+
+@contextmanager
+def _logged(what: str) -> Iterator[None]:
+    """Log what a person can mend, in words; nobody reads how a task ended."""
+    try:
+        yield
+    except CampaignError as error:
+        words = str(error)
+        _log.error(words if words.startswith(what) else f"{what}: {words}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,3 +145,33 @@ def test_beat_asks_for_drains_where_whoever_began_the_campaign_is_dead(
     until(lambda: folder.state() == "idle", timeout=90)
     assert folder.counts() == {"accepted": 40}
     assert sorted(mail.recipient for mail in postfix.wait_delivered(40)) == sorted(everybody)
+
+
+def test_a_campaign_that_cannot_be_sent_is_logged_in_words_and_holds_up_no_other(
+    folder: Machines, broker: Redis | RabbitMQ
+) -> None:
+    folder.people(1)
+    folder.begin()
+    # Another one, whose bundle a later release has written, comes first.
+    folder.change("UPDATE campaigns SET name = 'broken', bundle = 'x'")
+    watching = folder.start("send", "campaign.yaml", "--yes")
+    until(lambda: folder.rows("SELECT 1 FROM campaigns WHERE name = 'test' AND state = 'sending'"))
+    kill(watching)
+    folder.change("INSERT INTO blobs VALUES ('x', '{\"version\": 99}')")
+    broker.purge()
+    assert "broken: its bundle has version 99" in task(folder, "top_up()")
+    assert broker.queued() == 2
+    folder.accounts("another", smtp={"host": "localhost"})
+    assert "test: accounts.yaml: there is no account 'localhost'" in task(folder, "drain('test', 1)")
+    folder.accounts(smtp={**folder.campaign["smtp"], "ca_file": None})
+    assert "comes from an authority that this machine does not know" in task(folder, "drain('test', 1)")
+
+
+def task(folder: Machines, call: str) -> str:
+    """Do a task as a worker would, and return what it logs."""
+    program = f"import logging, campaign.celery; logging.basicConfig(); campaign.celery.{call}"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=folder.folder, env=folder.env, capture_output=True, text=True
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    return done.stderr
