@@ -23,6 +23,7 @@ from campaign.checks.finding import Finding
 from campaign.checks.page import Tag, tag, written_tags
 from campaign.checks.rule import Rule
 from campaign.checks.seen import Seen
+from campaign.message.html.important import concern_one
 from campaign.message.html.stylesheet import is_shallow
 from campaign.model import Recipient
 
@@ -32,8 +33,6 @@ _VOID = frozenset(
     {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 )
 _MOST_KEPT = 256  # answers to whether something lies below something else
-# What a shorthand sets besides what begins with its name and a hyphen.
-_SHORT = {"font": ("line-height",), "border": ()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +200,9 @@ def _beaten(sheet: _Sheet, tag: Tag) -> tuple[_Wanted, ...]:
     return tuple(
         one
         for one in meant
-        if any(_same(one.property, name) and not _equal(value, one.value) for name, value in inline.items())
+        if any(
+            concern_one(one.property, name) and not _equal(value, one.value) for name, value in inline.items()
+        )
     )
 
 
@@ -218,14 +219,3 @@ def _inline(style: str) -> dict[str, str]:
 
 def _equal(one: str, other: str) -> bool:
     return one == other or {one, other} == {"0", "0px"}
-
-
-def _same(one: str, other: str) -> bool:
-    """Whether two properties are one, or one is a shorthand of the other."""
-    return (
-        one == other
-        or one.startswith(f"{other}-")
-        or other.startswith(f"{one}-")
-        or other in _SHORT.get(one, ())
-        or one in _SHORT.get(other, ())
-    )

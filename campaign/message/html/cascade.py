@@ -62,7 +62,12 @@ def restyled(tag: str, normal: Sequence[Declaration], strong: Sequence[Declarati
     written = tag[style.start : style.end]
     own, is_whole = read_declarations(unescape(written))
     followed = [one for one in own if not one.important] + list(strong)
-    before, behind = _listed(normal, followed), _listed(strong)
+    weaker: list[Declaration] = []
+    if any(one.important for one in own):  # which is the strongest
+        weaker = [one for one in strong if one.important]
+        strong = [one for one in strong if not one.important]
+    before = ";".join(filter(None, (_listed(normal, followed), _listed(weaker))))
+    behind = _listed(strong)
     if not style.assigned:
         return f'{tag[: style.end]}="{_escaped(_listed([*normal, *strong]))}"{tag[style.end :]}'
     if style.quote != '"':

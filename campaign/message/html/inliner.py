@@ -17,15 +17,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from html import unescape
+from itertools import accumulate
 
 import css_inline
 
 from campaign.message.html.alike import Alike
 from campaign.message.html.cascade import restyled
 from campaign.message.html.comments import Needed
+from campaign.message.html.important import Claim, claimed, rank, with_important
 from campaign.message.html.markup import RAW, START, TOKEN, attributes, without_end
 from campaign.message.html.sheets import Sheets, is_local
 from campaign.message.html.stylesheet import Declaration, Rule, Sheet, is_for_screens, read_sheet
@@ -188,9 +190,15 @@ class _Styles:
         }
         css = "".join(f"{one.text}{{--r{number}:0}}" for number, one in enumerate(self._selectors))
         self._matcher = css_inline.CSSInliner(extra_css=css, load_remote_stylesheets=False)
-        self._strong = {
-            n for n, rule in enumerate(self._rules) if any(one.important for one in rule.declarations)
-        }
+        important = [
+            frozenset(one.name for one in rule.declarations if one.important) for rule in self._rules
+        ]
+        self._strong = {number: names for number, names in enumerate(important) if names}
+        self._claims = [
+            claimed(one, first)
+            for element, first in zip(elements, self._first_rules(), strict=True)
+            for one in element.sheet.staying
+        ]
         self._gives = lru_cache(maxsize=4096)(self._give)
         self.piece = lru_cache(maxsize=8192)(self._piece)
         self.plan = lru_cache(maxsize=256)(self._plan)
@@ -220,7 +228,7 @@ class _Styles:
         used = {number for number, one in enumerate(self._rule_of) if number in everywhere}
         kept = self._needed | {self._rule_of[number] for number in implied}
         kept |= {rule for number, rule in enumerate(self._rule_of) if number not in used}
-        strong = frozenset(self._strong & kept)
+        strong = frozenset(kept.intersection(self._strong))
         given = tuple((place, self._gives(numbers, strong)) for place, numbers in elements.items() if numbers)
         return _Plan(given, tuple(self._left(kept)))
 
@@ -247,29 +255,32 @@ class _Styles:
     def _give(self, selectors: tuple[int, ...], strong: frozenset[int]) -> _Given:
         """Return what rules give an element, in the order of the cascade.
 
-        `strong` are rules that stay in a sheet with an `!important`. Where one of them matches, the
-        other rules keep theirs: without it they would be weaker.
+        `strong` are those of the rules that stay in a sheet too, with an `!important`.
         """
         strongest: dict[int, tuple[int, int, int]] = {}
         for number in selectors:
             rule, weight = self._rule_of[number], self._selectors[number].specificity
             strongest[rule] = max(weight, strongest.get(rule, weight))
         order = sorted(strongest, key=lambda rule: (strongest[rule], rule))
-        declared = [one for rule in order for one in self._rules[rule].declarations]
-        stays = not strong.isdisjoint(order)
+        declared = [
+            (rank(strongest[rule], rule), one) for rule in order for one in self._rules[rule].declarations
+        ]
+        claims = [Claim(self._strong[rule], rank(strongest[rule], rule)) for rule in order if rule in strong]
         return _Given(
-            tuple(one for one in declared if not one.important),
-            tuple(replace(one, important=stays) for one in declared if one.important),
+            tuple(one for _, one in declared if not one.important),
+            with_important([both for both in declared if both[1].important], [*self._claims, *claims]),
         )
+
+    def _first_rules(self) -> list[int]:
+        """Return the number of each sheet's first rule."""
+        return [*accumulate((len(element.sheet.rules) for element in self._elements), initial=0)][:-1]
 
     def _left(self, kept: set[int]) -> Iterator[tuple[int, str]]:
         """Yield the sheets that change, without the rules that stand in their elements now."""
         yield from self._others
-        first = 0
-        for element in self._elements:
+        for element, first in zip(self._elements, self._first_rules(), strict=True):
             rules = element.sheet.rules
             gone = [rule for number, rule in enumerate(rules, first) if number not in kept]
-            first += len(rules)
             if gone or element.is_linked:
                 yield element.number, element.with_text(_without(element.sheet.text, gone))
 

@@ -75,6 +75,12 @@ def read_selectors(prelude: Iterable[Node]) -> tuple[Selector, ...]:
     return tuple(found) if _are_matched([one.text for one in found]) else ()
 
 
+def strongest(prelude: Iterable[Node]) -> Specificity | None:
+    """Return what the heaviest selector of a rule weighs; None where one asks for more than the document."""
+    weights = [_specificity(tokens, set()) for tokens in _comma_separated(prelude)]
+    return None if None in weights else max(filter(None, weights), default=None)
+
+
 def _are_matched(texts: Sequence[str]) -> bool:
     """Whether css-inline reads all of them: each matches the one element that there is, or does not."""
     css = "".join(f"x-{n}:not({one}),x-{n}:not(:not({one})){{x:y}}" for n, one in enumerate(texts))

@@ -53,7 +53,7 @@ class Sheets:
         # Every @import stands in front of all rules.
         first = [sheet.text[one.start : one.end] for one in sheet.imports if one not in local]
         rest = sheet.text[max(one.end for one in sheet.imports) :]
-        return "".join([*first, *(self._imported(one, folders, within) for one in local), rest])
+        return "".join([sheet.layers, *first, *(self._imported(one, folders, within) for one in local), rest])
 
     def _imported(self, one: Import, folders: tuple[str, ...], within: tuple[str, ...]) -> str:
         text = self._read(one.address, folders, within)

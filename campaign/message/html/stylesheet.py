@@ -26,7 +26,7 @@ from tinycss2.ast import (
 )
 from tinycss2.ast import Declaration as DeclarationNode
 
-from campaign.message.html.selectors import Selector, read_selectors
+from campaign.message.html.selectors import Selector, Specificity, read_selectors, strongest
 
 _DEEPEST = 100
 _BRACKET = re.compile(r"[()\[\]{}]")
@@ -70,12 +70,30 @@ class Import:
 
 
 @dataclass(frozen=True, slots=True)
+class Staying:
+    """The properties that a rule sets with `!important` which cannot be inlined.
+
+    `specificity` is None where it is not known, or a layer makes it the strongest. `behind` counts the
+    rules that can be inlined and stand before it.
+    """
+
+    properties: frozenset[str]
+    specificity: Specificity | None
+    behind: int
+
+
+@dataclass(frozen=True, slots=True)
 class Sheet:
-    """A style sheet's text, its rules that can be inlined, and what it imports."""
+    """A style sheet's text, its rules that can be inlined, those that stay, and what it imports.
+
+    `layers` are the `@layer` statements in front of the imports.
+    """
 
     text: str
     rules: tuple[Rule, ...]
+    staying: tuple[Staying, ...]
     imports: tuple[Import, ...]
+    layers: str
 
 
 @lru_cache(maxsize=128)
@@ -84,7 +102,10 @@ def read_sheet(text: str) -> Sheet:
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n").replace("\0", "\ufffd")
     nodes = tinycss2.parse_stylesheet(text) if is_shallow(text) else []
     begin = _places(text, nodes)
-    rules, imports = [], []
+    rules: list[Rule] = []
+    staying: list[Staying] = []
+    imports: list[Import] = []
+    layers = ""
     at_head = True  # CSS Cascade 5, 2: behind any other rule, an @import is not valid
     for node, start, end in zip(nodes, begin, [*begin, len(text)][1:], strict=True):
         if isinstance(node, QualifiedRule):
@@ -92,13 +113,19 @@ def read_sheet(text: str) -> Sheet:
             rule = _rule(node, start, end)
             if rule is not None:
                 rules.append(rule)
+            else:
+                staying += _staying(node, len(rules))
+        elif isinstance(node, AtRule) and node.lower_at_keyword == "layer" and node.content is None:
+            at_head = at_head and not imports
+            layers += text[start:end] if at_head else ""
         elif isinstance(node, AtRule) and node.lower_at_keyword != "import":
             at_head = at_head and node.lower_at_keyword == "charset"
+            staying += _staying(node, len(rules))
         elif isinstance(node, AtRule) and at_head:
             found = _import(node, start, end)
             if found is not None:
                 imports.append(found)
-    return Sheet(text, tuple(rules), tuple(imports))
+    return Sheet(text, tuple(rules), tuple(staying), tuple(imports), layers)
 
 
 def is_shallow(text: str) -> bool:
@@ -157,6 +184,19 @@ def _rule(node: QualifiedRule, start: int, end: int) -> Rule | None:
         return None  # nested rules hold under conditions of their own
     selectors = read_selectors(node.prelude)
     return Rule(selectors, tuple(_declarations(nodes)), start, end) if selectors else None
+
+
+def _staying(node: Node, behind: int, *, is_known: bool = True) -> Iterator[Staying]:
+    if not isinstance(node, QualifiedRule | AtRule) or node.content is None:
+        return
+    nodes = tinycss2.parse_blocks_contents(node.content, skip_comments=True, skip_whitespace=True)
+    names = frozenset(one.name for one in _declarations(nodes) if one.important)
+    is_rule = isinstance(node, QualifiedRule)
+    if names:
+        yield Staying(names, strongest(node.prelude) if is_known and is_rule else None, behind)
+    is_known = is_known and isinstance(node, AtRule) and node.lower_at_keyword != "layer"
+    for inner in nodes:
+        yield from _staying(inner, behind, is_known=is_known)
 
 
 def _declarations(nodes: Iterable[Node]) -> Iterator[Declaration]:

@@ -145,6 +145,37 @@ class TestWhatIsInlined:
         assert of(out, "td") == "color:blue!important"
 
     @pytest.mark.parametrize(
+        ("css", "style"),
+        [
+            # Stronger than what stays, and weaker.
+            ("p{x:1!important}p.b,i{x:2!important}p.a{x:3!important}", "x:1;x:2!important;x:3!important"),
+            (".a{x:1!important}@media screen{p{x:2!important}}", "x:1!important"),
+            (".a{x-y:1!important}p:hover{x:2!important}", "x-y:1"),
+            ("p{x:1!important}@media screen{p{x:2!important}}", "x:1"),
+            ("p,i{x:1!important}@media screen{p{x:2!important}}", "x:1"),
+            ("p,i{x:1!important}p.a{x:2!important}@media screen{#i{x:3!important}}", "x:1;x:2"),
+            ("@media screen{p{x:1!important}}p{x-y:2!important}", "x-y:2!important"),
+            ("@media screen{p{x:1!important}}p{y:2!important}", "y:2"),
+            ("@media screen{p{x:1}}p{x:2!important}", "x:2"),
+            ("@layer z{p{x:1!important}}#i{x:2!important}", "x:2"),
+            ("@supports (x:y){@media screen{p{x:1!important}}}#i{x:2!important}", "x:2!important"),
+        ],
+    )
+    def test_important_stays_where_it_decides(self, css: str, style: str) -> None:
+        assert of(inline(f'<style>{css}</style><p class="a b" id="i">a')) == style
+
+    @pytest.mark.parametrize(
+        ("own", "style"),
+        [
+            ("x:3!important", "x:0!important;x:2!important;x:3!important;x:1"),
+            ("x:3", "x:3;x:1;x:0!important;x:2!important"),
+        ],
+    )
+    def test_important_that_stays_is_weaker_than_that_of_the_attribute(self, own: str, style: str) -> None:
+        css = "p{x:1!important}p.b{x:2!important}i,p{x:0!important}"
+        assert of(inline(f'<style>{css}</style><p class=b style="{own}">a')) == style
+
+    @pytest.mark.parametrize(
         ("css", "written", "style"),
         [
             ("background:#c00;background:linear-gradient(#c00,#900)", "", None),
@@ -343,6 +374,12 @@ class TestFiles:
     def test_what_is_short_has_the_weight_of_its_heaviest(self) -> None:
         head = "<style>:is(b,#none) {a:1}p b.x{a:2}:where(b.x){a:3}b{a:4}</style>"
         assert of(inline(f'{head}<p><b class="x">t</b></p>'), "b") == "a:3;a:4;a:2;a:1"
+
+    def test_layers_may_be_named_in_front_of_imports(self) -> None:
+        css = "@charset 'a';@layer a, b;@import 'css/nobody.css' layer(b);@layer c;@import 'css/base.css';"
+        (out,) = styles(inline(f"<style>{css}</style><p>a"))
+        rest = "@layer c;@import 'css/base.css';"  # browsers skip this one
+        assert out == f"<style>@layer a, b;@layer b {{\n.nobody{{x:y}}\n}}\n{rest}</style>"
 
     def test_an_import_into_a_layer_or_where_something_is_supported(self) -> None:
         ways = {
