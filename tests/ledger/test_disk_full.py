@@ -97,10 +97,12 @@ for arguments in (
     ["suppress", "add", "x@example.test", "--campaign", "campaign.yaml"],
     ["forget", "user1@example.test", "--campaign", "campaign.yaml"],
     ["send", "campaign.yaml", "--yes"],
+    ["send", "new.yaml", "--yes", "--new-ledger"],
 ):
     command = [sys.executable, "-m", "campaign", *arguments]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    said[arguments[0]] = [done.returncode, done.stdout + done.stderr]
+    name = "new" if "new.yaml" in arguments else arguments[0]
+    said[name] = [done.returncode, done.stdout + done.stderr]
 print(json.dumps(said))
 """
 
@@ -110,6 +112,7 @@ def test_a_disk_that_is_full_already_is_no_damage(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     (tmp_path / "list.csv").write_text("email\nuser1@example.test\n")
     write_campaign(tmp_path, name="news", ledger=str(disk / "ledger.db"), file="campaign.yaml")
+    write_campaign(tmp_path, name="new", ledger=str(disk / "new.db"), file="new.yaml")
     book = registered(tmp_path / "whole.db")
     enrol(book, people("user1@example.test"))
     book.close()
@@ -120,4 +123,7 @@ def test_a_disk_that_is_full_already_is_no_damage(tmp_path: Path) -> None:
     assert {name: code for name, (code, _) in said.items() if code == 0} == {
         "status": 0, "export": 0, "report": 0,
     }, said  # fmt: skip
-    assert all("Make room on the disk" in said[name][1] for name in ("suppress", "forget", "send")), said
+    assert (said["send"][0], said["new"][0]) == (5, 5)
+    assert all("Make room on the disk" in said[name][1] for name in ("suppress", "forget", "send", "new")), (
+        said
+    )

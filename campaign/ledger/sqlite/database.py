@@ -18,7 +18,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from campaign.errors import LedgerBusy, LedgerMoved, Problem, UserError
+from campaign.errors import LedgerMoved, Problem, UserError
 from campaign.ledger.sqlite import opening
 from campaign.ledger.sqlite.file import Reserve, check_header, disk_full
 from campaign.ledger.sqlite.place import Place, has_wal, refuse_orphan
@@ -62,7 +62,8 @@ class Database:
         """Open the ledger at `path`; if there is none, `create` makes an empty one.
 
         Raises UserError if the file is not a ledger, newer than this program, damaged, or not writable,
-        and LedgerBusy if another process keeps it locked; it is left untouched then.
+        LedgerBusy if another process keeps it locked, and LedgerFull if there is no room; it is left
+        untouched then.
         """
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             raise UserError(f"SQLite {sqlite3.sqlite_version} is too old for the ledger: 3.37 is needed")
@@ -86,8 +87,7 @@ class Database:
                 connection = opening.connect(path, "mode=rw")
                 opening.prepare_to_write(connection)
         except sqlite3.DatabaseError as error:
-            kind = LedgerBusy if opening.is_busy(error) else UserError
-            raise kind(opening.broken(path, error)) from None
+            raise opening.meaning(path, error) from None
         database = cls(path, connection)
         database._note_wait(began)
         database.place = place if read_only else place.with_wal()

@@ -5,6 +5,7 @@ With `database`, the only importer of sqlite3.
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import time
@@ -21,7 +22,17 @@ from campaign.ledger.sqlite.schema import APPLICATION_ID, SCHEMA, VERSION
 from campaign.ledger.sqlite.unfinished import unfinished
 from campaign.wording import shown
 
-_UNWRITTEN = ("SQLITE_FULL", "SQLITE_IOERR")  # the disk is full, or fails
+# Primary result codes that are no fault of ours; the disk is full, or fails, for the first two.
+_TOLD = (
+    "SQLITE_FULL",
+    "SQLITE_IOERR",
+    "SQLITE_BUSY",
+    "SQLITE_READONLY",
+    "SQLITE_CANTOPEN",
+    "SQLITE_PERM",
+    "SQLITE_CORRUPT",
+    "SQLITE_NOTADB",
+)
 BUSY_TIMEOUT = 30.0  # seconds to wait for another process's transaction
 _SLICE = 0.25  # seconds of one try: while SQLite itself waits, Python hears no signal
 # The page cache; the temporary tables of an enrolment are in a file beyond it.
@@ -59,6 +70,8 @@ def create(path: Path) -> None:
             sync_folder(path.parent)
     except (OSError, sqlite3.OperationalError) as error:
         why = error.strerror if isinstance(error, OSError) else error
+        if _code(error) == "SQLITE_FULL" or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            raise disk_full(path, str(why)) from None
         what = f"the ledger cannot be made here ({why}); name another place with `ledger:`"
         raise UserError(Problem(what, shown(path))) from None
 
@@ -84,7 +97,7 @@ def readable(path: Path) -> sqlite3.Connection:
             connection.execute("SELECT count(*) FROM campaigns").fetchone()
         except sqlite3.OperationalError as error:
             connection.close()
-            full = _code(error) in _UNWRITTEN
+            full = _is_full(error)
             if _code(error) not in ("SQLITE_CANTOPEN", "SQLITE_READONLY") and not full:
                 raise
             # A read-only folder, or a full disk, has no place for a WAL. Without a WAL nobody writes:
@@ -187,12 +200,18 @@ def prepare_to_write(connection: sqlite3.Connection) -> None:
         raise
 
 
-def broken(path: Path, error: sqlite3.DatabaseError) -> Problem:
+def meaning(path: Path | None, error: sqlite3.DatabaseError) -> UserError:
+    """Return LedgerFull, LedgerBusy, or what else is wrong; `path` is None for a temporary ledger."""
+    if _is_full(error):
+        return disk_full(path, str(error))
+    what = _broken(path or Path("temporary"), error)
+    return LedgerBusy(what) if is_busy(error) else UserError(what)
+
+
+def _broken(path: Path, error: sqlite3.DatabaseError) -> Problem:
     if _code(error) in ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM"):
         what = f"this user cannot write the ledger ({error}): run this as {_owner_of(path)}"
         what = f"{what}. Another place in `ledger:` would be a new ledger, which knows nobody"
-    elif _code(error) in _UNWRITTEN:
-        return disk_full(path, str(error)).problems[0]
     elif is_busy(error):
         what = f"another process has kept the ledger locked for {BUSY_TIMEOUT:g} seconds"
     else:
@@ -212,8 +231,13 @@ def is_busy(error: sqlite3.Error) -> bool:
     return _code(error) == "SQLITE_BUSY"
 
 
-def _code(error: sqlite3.Error) -> str:
-    """Return the name of the primary result code, with which an extended one begins."""
+def _is_full(error: sqlite3.Error) -> bool:
+    """Whether the disk is full, or fails."""
+    return _code(error) in ("SQLITE_FULL", "SQLITE_IOERR")
+
+
+def _code(error: Exception) -> str:
+    """Return the name of SQLite's primary result code, with which an extended one begins, or ""."""
     name = getattr(error, "sqlite_errorname", "") or ""
     return "_".join(name.split("_")[:2])
 
@@ -243,16 +267,5 @@ class Translated:
     def _translate(self, error: sqlite3.DatabaseError) -> None:
         if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError | sqlite3.InterfaceError):
             return
-        code = _code(error)
-        if code in _UNWRITTEN:
-            raise disk_full(self._path, str(error)) from error
-        if is_busy(error):
-            raise LedgerBusy(broken(self._path or Path("temporary"), error)) from error
-        if code in (
-            "SQLITE_READONLY",
-            "SQLITE_CANTOPEN",
-            "SQLITE_PERM",
-            "SQLITE_CORRUPT",
-            "SQLITE_NOTADB",
-        ):
-            raise UserError(broken(self._path or Path("temporary"), error)) from error
+        if _code(error) in _TOLD:
+            raise meaning(self._path, error) from error
