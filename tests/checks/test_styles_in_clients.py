@@ -65,6 +65,29 @@ def test_the_media_of_a_style_element_is_a_condition_too(said: Said, media: str,
     assert len(said("media", html=html)) == times
 
 
+@pytest.mark.parametrize(
+    ("css", "what"),
+    [
+        ("@supports (x:y){.m{color:blue}}", "color of `.m` under `@supports (x:y)`"),
+        ("@supports (x:y){@media (a){.m{color:blue}}}", "color of `.m` under `@media (a)`"),
+        ("@media (a){@supports (x:y){.m{color:blue}}}", "color of `.m` under `@supports (x:y)`"),
+        ("@container (a){p{color:blue}}", "color of `p` under `@container (a)`"),
+        (".m{color:blue;b{x:y}}", "color of `.m` among nested rules"),
+        ("i,div{x:y;&.n,.m{color:blue}}", "color of `div .m` among nested rules"),
+        ("div{> p{&.m{color:blue}}}", "color of `div > p.m` among nested rules"),
+        ("@layer a{.m{color:blue}}", ""),  # it is the weaker one anyway
+        ("@supports (x:y){.m{color:blue!important}}", ""),
+        ("@supports (x:y){.n{color:blue}}", ""),
+        ("div{.n{color:blue}}", ""),
+        ("@font-face{color:blue}", ""),
+        ("@media print{@supports (x:y){.m{color:blue}}}", ""),
+    ],
+)
+def test_other_rules_that_a_style_beats(said: Said, css: str, what: str) -> None:
+    found = said("media", html=f"<style>p{{color:red}}{css}</style>\n<div><p class='m'>Hi</div>")
+    assert [f"{what} has no effect" in one for one in found] == [True] * bool(what)
+
+
 def test_a_rule_for_print_is_not_looked_at(said: Said) -> None:
     html = "<style>.m{display:block}@media print{.m{display:none}}</style><p class='m'>Hi"
     assert said("media", html=html) == []

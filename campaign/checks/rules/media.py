@@ -3,8 +3,8 @@
 A style attribute wins over every selector (CSS Cascading 6.4), and the inliner has put the rules from
 outside `@media` there: with `.m{display:none}` and `@media (max-width:480px){.m{display:block}}`, the
 element stays hidden. `!important` in the rule under `@media` wins. What `<style media="…">` says is such a
-condition too. A rule for print is not looked at, and neither is one for an element in a state, such as
-`:hover`.
+condition too, and so are `@supports` and `@container`; rules with others nested in them are not inlined
+either. A rule for print is not looked at, and neither is one for an element in a state, such as `:hover`.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ _PIECE = re.compile(r"([.#]?)([\w-]+|\*)")
 _VOID = frozenset(
     {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 )
+_CONDITIONS = ("media", "supports", "container")
 _MOST_KEPT = 256  # answers to whether something lies below something else
 
 
@@ -53,7 +54,7 @@ class _Compound:
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """A declaration under `@media` without `!important`; its selector's last compound, and those before."""
+    """A declaration that is not inlined, without `!important`; its selector's last compound, and others."""
 
     selector: str
     last: _Compound
@@ -65,7 +66,7 @@ class _Wanted:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Sheet:
-    """What the style elements of a message want under `@media`; of equal ones there is one object."""
+    """What the style elements of a message want that is not inlined; of equal ones there is one object."""
 
     wanted: tuple[_Wanted, ...]
 
@@ -79,7 +80,7 @@ class Check(Rule):
 
     def see(self, recipient: Recipient, message: Seen) -> Iterator[Finding]:
         page = message.page
-        if page is None or "@media" not in "".join(page.sheets):
+        if page is None:
             return
         sheet = _read(page.sheets)
         if not sheet.wanted:
@@ -94,7 +95,7 @@ class Check(Rule):
                 told.setdefault((one.selector, one.condition), []).append(one.property)
         for (selector, condition), properties in told.items():
             names = ", ".join(properties)
-            what = f"{names} of `{selector}` under `@media {condition}` has no effect, as the element's style"
+            what = f"{names} of `{selector}` {condition} has no effect, as the element's style"
             yield self.find(self.at(self.in_html(selector), f"{what} has it too; add !important"))
 
     def _lies_below(self, one: _Wanted, sheet: _Sheet, body: str) -> bool:
@@ -151,27 +152,56 @@ def _read(styles: tuple[str, ...]) -> _Sheet:
 
 
 def _wanted(style: str) -> Iterator[_Wanted]:
-    for at in tinycss2.parse_stylesheet(
+    nodes = tinycss2.parse_stylesheet(
         style if is_shallow(style) else "", skip_comments=True, skip_whitespace=True
-    ):
-        if not isinstance(at, AtRule) or at.lower_at_keyword != "media" or at.content is None:
-            continue
-        condition = tinycss2.serialize(at.prelude).strip()
-        if re.match(r"(?:only\s+)?print", condition):
-            continue
-        for rule in tinycss2.parse_rule_list(at.content, skip_comments=True, skip_whitespace=True):
-            if isinstance(rule, QualifiedRule):
-                yield from _of_rule(rule, condition)
+    )
+    for node in nodes:
+        if isinstance(node, AtRule):
+            yield from _under(node)
+        elif isinstance(node, QualifiedRule) and "{" in tinycss2.serialize(node.content):
+            yield from _of_nested(node)
 
 
-def _of_rule(rule: QualifiedRule, condition: str) -> Iterator[_Wanted]:
+def _under(at: AtRule) -> Iterator[_Wanted]:
+    condition = tinycss2.serialize(at.prelude).strip()
+    keyword = at.lower_at_keyword
+    is_for_print = keyword == "media" and re.match(r"(?:only\s+)?print", condition)
+    if keyword not in _CONDITIONS or at.content is None or is_for_print:
+        return
+    for node in tinycss2.parse_rule_list(at.content, skip_comments=True, skip_whitespace=True):
+        if isinstance(node, QualifiedRule):
+            yield from _of_rule(node, f"under `@{keyword} {condition}`")
+        elif isinstance(node, AtRule):
+            yield from _under(node)
+
+
+def _of_nested(rule: QualifiedRule, outer: Sequence[Node] = ()) -> Iterator[_Wanted]:
+    """Yield what a rule wants that has others in it, and what these do."""
+    prelude = tinycss2.parse_component_value_list(_nested(outer, rule.prelude))
+    inner = tinycss2.parse_blocks_contents(rule.content, skip_comments=True, skip_whitespace=True)
+    rules = [node for node in inner if isinstance(node, QualifiedRule)]
+    if outer or rules or any(isinstance(node, AtRule) for node in inner):
+        yield from _of_rule(rule, "among nested rules", prelude)
+    for node in rules:
+        yield from _of_nested(node, prelude)
+
+
+def _nested(outer: Sequence[Node], prelude: Sequence[Node]) -> str:
+    """Return the selectors of a rule as they would be without the rule around it."""
+    around = [one.strip() for one in tinycss2.serialize(outer).split(",")]
+    inside = [one.strip() for one in tinycss2.serialize(prelude).split(",")]
+    both = [one.replace("&", above) if "&" in one else f"{above} {one}" for above in around for one in inside]
+    return ",".join(both[:_MOST_KEPT])
+
+
+def _of_rule(rule: QualifiedRule, condition: str, prelude: Sequence[Node] | None = None) -> Iterator[_Wanted]:
     content: Sequence[Node] = rule.content
     declarations = [
         one
         for one in tinycss2.parse_blocks_contents(content, skip_comments=True, skip_whitespace=True)
         if isinstance(one, Declaration) and not one.important and not one.name.startswith(("-", "--"))
     ]
-    for selector in tinycss2.serialize(rule.prelude).split(",") if declarations else ():
+    for selector in tinycss2.serialize(prelude or rule.prelude).split(",") if declarations else ():
         selector = " ".join(selector.split())
         compounds = [_compound(part) for part in re.split(r"\s*[ >+~]\s*", selector)]
         last, before = compounds[-1], tuple(compound for compound in compounds[:-1] if compound is not None)
