@@ -114,6 +114,19 @@ def test_who_shares_an_account_keeps_one_rate_whatever_its_own_is(place: Postgre
     assert used[25].at - used[15].at > SECOND
 
 
+def test_a_wider_rate_is_waited_for_once_whoever_comes_first_afterwards(place: PostgresLocation) -> None:
+    narrow = PostgresSlots(place, SCOPE, [parse_window("10/second")])
+    wide = PostgresSlots(place, SCOPE, [parse_window("40/second")])
+    try:
+        booked(narrow)
+        assert isinstance(wide.book(1, SECOND // 100), int)  # more places are to be known than were kept
+        until(lambda: isinstance(narrow.book(1, SECOND // 100), Slot), timeout=20)
+        booked(wide)
+    finally:
+        narrow.close()
+        wide.close()
+
+
 def booked(slots: PostgresSlots, addresses: int = 1) -> Slot:
     found = slots.book(addresses, SECOND // 100)
     assert isinstance(found, Slot)

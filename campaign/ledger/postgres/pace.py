@@ -24,6 +24,69 @@ _LATE = 2 * SECOND
 _BEATS = 120 * SECOND
 """How long after a heartbeat of its run something may have started, and more."""
 
+BOOK = f"""
+-- Book a slot for `addresses` places, or say from when on one could be had: `booked` tells which.
+-- `taking`: false to ask only. `at` and `present` are UTC ns.
+CREATE OR REPLACE FUNCTION pace_book(
+    of_server text, of_username text, counts bigint[], periods bigint[], spacing bigint,
+    addresses bigint, guard bigint, taking boolean, OUT at bigint, OUT booked boolean, OUT present bigint
+) LANGUAGE plpgsql AS $$
+DECLARE
+    account pace;
+    up bigint := (extract(epoch FROM pg_postmaster_start_time()) * 1000000000)::bigint;
+    widest bigint := (SELECT max(count) FROM unnest(counts) AS count);
+    longest bigint := (SELECT max(period) FROM unnest(periods) AS period);
+    known bigint;
+    ended bigint;
+    fresh boolean := false;  -- nobody has booked here before: this commit alone waits for the disk
+BEGIN
+    SELECT * INTO account FROM pace WHERE server = of_server AND username = of_username FOR UPDATE;
+    IF NOT FOUND THEN
+        INSERT INTO pace (server, username) VALUES (of_server, of_username) ON CONFLICT DO NOTHING;
+        fresh := FOUND;
+        SELECT * INTO account FROM pace WHERE server = of_server AND username = of_username FOR UPDATE;
+    END IF;
+    IF NOT fresh THEN
+        PERFORM set_config('synchronous_commit', 'off', true);
+    END IF;
+    present := pace_now();
+    booked := false;
+    IF account.booted_at != 0 AND (account.last > present + {HORIZON + SECOND} OR widest > account.kept
+            OR longest > account.reach) THEN
+        -- Whoever comes first afterwards, maybe with a narrower window, keeps what this one needs.
+        UPDATE pace SET booted_at = 0, quiet_until = present + {QUIET}, kept = greatest(widest, account.kept),
+            reach = greatest(longest, account.reach) WHERE id = account.id RETURNING * INTO account;
+    END IF;
+    IF account.booted_at != up THEN
+        at := least(greatest(up + {QUIET}, account.quiet_until), present + {QUIET});
+        IF at > present AND NOT fresh THEN
+            RETURN;
+        END IF;
+        account := pace_rebuild(account, greatest(widest, account.kept), greatest(longest, account.reach));
+        UPDATE pace SET places = account.places, kept = account.kept, reach = account.reach,
+            last = account.last, booted_at = account.booted_at WHERE id = account.id;
+        present := pace_now();
+    END IF;
+    at := greatest(present, account.last + spacing);
+    known := greatest(0, account.places - account.kept);
+    FOR w IN 1 .. cardinality(counts) LOOP
+        SELECT max(ends) INTO ended FROM pace_slots WHERE scope = account.id AND i = ANY (ARRAY(
+            SELECT k % account.kept FROM generate_series(greatest(known, account.places - counts[w]),
+                account.places + addresses - 1 - counts[w]) AS k));
+        at := greatest(at, ended + periods[w]);
+    END LOOP;
+    booked := taking AND at <= present + {HORIZON};
+    IF booked THEN
+        INSERT INTO pace_slots (scope, i, ends)
+            SELECT account.id, k % account.kept, at + guard
+            FROM generate_series(account.places, account.places + addresses - 1) AS k
+            ON CONFLICT (scope, i) DO UPDATE SET ends = excluded.ends;
+        UPDATE pace SET places = account.places + addresses, last = at WHERE id = account.id;
+    END IF;
+    present := pace_now();
+END $$;
+"""
+
 PACE = f"""
 CREATE TABLE pace (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -72,63 +135,4 @@ BEGIN
     RETURN account;
 END $$;
 
--- Book a slot for `addresses` places, or say from when on one could be had: `booked` tells which.
--- `taking`: false to ask only. `at` and `present` are UTC ns.
-CREATE FUNCTION pace_book(
-    of_server text, of_username text, counts bigint[], periods bigint[], spacing bigint,
-    addresses bigint, guard bigint, taking boolean, OUT at bigint, OUT booked boolean, OUT present bigint
-) LANGUAGE plpgsql AS $$
-DECLARE
-    account pace;
-    up bigint := (extract(epoch FROM pg_postmaster_start_time()) * 1000000000)::bigint;
-    widest bigint := (SELECT max(count) FROM unnest(counts) AS count);
-    longest bigint := (SELECT max(period) FROM unnest(periods) AS period);
-    known bigint;
-    ended bigint;
-    fresh boolean := false;  -- nobody has booked here before: this commit alone waits for the disk
-BEGIN
-    SELECT * INTO account FROM pace WHERE server = of_server AND username = of_username FOR UPDATE;
-    IF NOT FOUND THEN
-        INSERT INTO pace (server, username) VALUES (of_server, of_username) ON CONFLICT DO NOTHING;
-        fresh := FOUND;
-        SELECT * INTO account FROM pace WHERE server = of_server AND username = of_username FOR UPDATE;
-    END IF;
-    IF NOT fresh THEN
-        PERFORM set_config('synchronous_commit', 'off', true);
-    END IF;
-    present := pace_now();
-    booked := false;
-    IF account.booted_at != 0 AND (account.last > present + {HORIZON + SECOND} OR widest > account.kept
-            OR longest > account.reach) THEN
-        UPDATE pace SET booted_at = 0, quiet_until = present + {QUIET} WHERE id = account.id
-            RETURNING * INTO account;
-    END IF;
-    IF account.booted_at != up THEN
-        at := least(greatest(up + {QUIET}, account.quiet_until), present + {QUIET});
-        IF at > present AND NOT fresh THEN
-            RETURN;
-        END IF;
-        account := pace_rebuild(account, greatest(widest, account.kept), greatest(longest, account.reach));
-        UPDATE pace SET places = account.places, kept = account.kept, reach = account.reach,
-            last = account.last, booted_at = account.booted_at WHERE id = account.id;
-        present := pace_now();
-    END IF;
-    at := greatest(present, account.last + spacing);
-    known := greatest(0, account.places - account.kept);
-    FOR w IN 1 .. cardinality(counts) LOOP
-        SELECT max(ends) INTO ended FROM pace_slots WHERE scope = account.id AND i = ANY (ARRAY(
-            SELECT k % account.kept FROM generate_series(greatest(known, account.places - counts[w]),
-                account.places + addresses - 1 - counts[w]) AS k));
-        at := greatest(at, ended + periods[w]);
-    END LOOP;
-    booked := taking AND at <= present + {HORIZON};
-    IF booked THEN
-        INSERT INTO pace_slots (scope, i, ends)
-            SELECT account.id, k % account.kept, at + guard
-            FROM generate_series(account.places, account.places + addresses - 1) AS k
-            ON CONFLICT (scope, i) DO UPDATE SET ends = excluded.ends;
-        UPDATE pace SET places = account.places + addresses, last = at WHERE id = account.id;
-    END IF;
-    present := pace_now();
-END $$;
-"""
+{BOOK}"""

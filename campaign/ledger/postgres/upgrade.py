@@ -6,8 +6,10 @@ have ended, they refuse a ledger that is newer than they are.
 
 from __future__ import annotations
 
+from campaign.ledger.postgres.pace import BOOK
 from campaign.ledger.postgres.procedure import RECORD
 
-# From 1: each message's intent and result become one call of a function, and no table changes.
-STEPS = (RECORD,)
+# From 1: each message's intent and result become one call of a function, and no table changes. Wider windows
+# are asked for once.
+STEPS = (RECORD + BOOK,)
 """Statements that lead from version 1 to 2, from 2 to 3, and so on."""
