@@ -20,7 +20,6 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from html import unescape
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -32,6 +31,7 @@ from campaign.campaignfile.identity import identify
 from campaign.campaignfile.location import files_of, read_location
 from campaign.campaignfile.yamlmarks import read
 from campaign.errors import UserError
+from campaign.message.html.markup import value_of
 from campaign.templating.loader import SUFFIXES
 
 _JINJA = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
@@ -240,7 +240,7 @@ def _included(env: Environment, text: str) -> list[str | None]:
 
 def _sources(text: str) -> Iterator[str]:
     for match in _SOURCE.finditer(text):
-        source = unescape((match[1] or match[2] or match[3] or match[4] or "").strip("\"' \t\n"))
+        source = value_of((match[1] or match[2] or match[3] or match[4] or "").strip("\"' \t\n"))
         yield source if _JINJA.search(source) else unquote(re.split(r"[?#]", source, maxsplit=1)[0])
 
 

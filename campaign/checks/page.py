@@ -14,6 +14,7 @@ from enum import Enum
 from functools import cached_property, lru_cache
 from html import unescape
 
+from campaign.message.html.markup import value_of
 from campaign.message.html.stylesheet import is_for_screens
 
 # Classes and not (?i): the search for `<` is fast only where no case is ignored.
@@ -192,7 +193,7 @@ def tag(written: str) -> Tag:
     raw: dict[str, str] = {}
     for attribute, value in _ATTRIBUTE.findall(written[name.end() : -1]):
         raw.setdefault(attribute.lower(), value[1:-1] if value[:1] in ("'", '"') else value)
-    return Tag(written, name[1].lower(), {key: unescape(value).strip() for key, value in raw.items()}, raw)
+    return Tag(written, name[1].lower(), {key: value_of(value).strip() for key, value in raw.items()}, raw)
 
 
 class _Ambiguous(Exception):

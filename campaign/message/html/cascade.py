@@ -11,9 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from html import unescape
 
-from campaign.message.html.markup import START, attributes
+from campaign.message.html.markup import START, attributes, value_of
 from campaign.message.html.stylesheet import Declaration, read_declarations
 
 _LENGTH = r"0|\+?(?:\d+|\d*\.\d+)(?:px|pt|em|%)"
@@ -60,7 +59,7 @@ def restyled(tag: str, normal: Sequence[Declaration], strong: Sequence[Declarati
         at = every[-1].end + len(every[-1].quote) if every else named.end(1) if named else len(tag)
         return f'{tag[:at]} style="{_escaped(_listed([*normal, *strong]))}"{tag[at:]}'
     written = tag[style.start : style.end]
-    own, is_whole = read_declarations(unescape(written))
+    own, is_whole = read_declarations(value_of(written))
     followed = [one for one in own if not one.important] + list(strong)
     weaker: list[Declaration] = []
     if any(one.important for one in own):  # which is the strongest

@@ -6,11 +6,12 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from html import escape, unescape
+from html import escape
 from urllib.parse import unquote
 
 from campaign.errors import UserError
 from campaign.message.files import Folder
+from campaign.message.html.markup import value_of
 from campaign.message.mime import File, image
 
 # An image's address, in quotes or bare. Comments are searched too, as Outlook reads conditional ones;
@@ -112,7 +113,7 @@ def is_local(address: str) -> bool:
 
 
 def _address(quoted: str) -> str:
-    return unescape(quoted.strip("\"'")).strip()
+    return value_of(quoted.strip("\"'")).strip()
 
 
 def _path(address: str) -> str:

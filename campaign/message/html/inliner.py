@@ -19,7 +19,6 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from html import unescape
 from itertools import accumulate
 
 import css_inline
@@ -28,7 +27,7 @@ from campaign.message.html.alike import Alike
 from campaign.message.html.cascade import restyled
 from campaign.message.html.comments import Needed
 from campaign.message.html.important import Claim, claimed, rank, with_important
-from campaign.message.html.markup import RAW, START, TOKEN, attributes, without_end
+from campaign.message.html.markup import RAW, START, TOKEN, attributes, value_of, without_end
 from campaign.message.html.sheets import Sheets, is_local
 from campaign.message.html.stylesheet import Declaration, Rule, Sheet, is_for_screens, read_sheet
 
@@ -110,7 +109,7 @@ class Inliner:
 
     def _element(self, number: int, token: str) -> _Element | None:
         """Return what is known of a `<style>` or `<link>`; None for one that is no sheet of ours."""
-        named = {one.name: unescape(token[one.start : one.end]).strip() for one in attributes(_tag_of(token))}
+        named = {one.name: value_of(token[one.start : one.end]).strip() for one in attributes(_tag_of(token))}
         if named.get("type", "").lower() not in ("", "text/css") or named.get("data-css-inline") == "ignore":
             return None
         media = named.get("media", "")

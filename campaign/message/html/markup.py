@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from html import unescape
+from html.entities import html5
 
 _VALUE = r"""\s*+=\s*+(?:"[^"]*+"|'[^']*+'|(?!["'])[^\s>]*+)"""
 _ATTRIBUTES = rf"(?:[\s/]++|=?[^\s/>=]++(?:{_VALUE})?+)*+"
@@ -37,6 +39,8 @@ VOID = frozenset(
 """Elements without an end tag (HTML 13.1.2)."""
 
 _ATTRIBUTE = re.compile(rf"[\s/]*+(=?[^\s/>=]++)({_VALUE})?+")
+# HTML 13.2.5.73: in an attribute `&reg` is no reference where `=`, a letter or a digit follows it.
+_REFERENCE = re.compile(r"&(?:#(?:[0-9]++|[xX][0-9a-fA-F]++);?|([a-zA-Z][a-zA-Z0-9]*+(?:;|(?!=))))")
 _ASSIGNED = re.compile(r"\s*=\s*")
 
 
@@ -57,6 +61,15 @@ class Attribute:
 def without_end(text: str) -> str:
     """Return what stands in an element of RAW, of what stands behind its start tag."""
     return text[: text.rfind("</")] if "</" in text else text
+
+
+def value_of(written: str) -> str:
+    """Return an attribute's value as browsers read it: `?a=1&region=eu` has no ® in it."""
+    return _REFERENCE.sub(_referenced, written) if "&" in written else written
+
+
+def _referenced(match: re.Match[str]) -> str:
+    return unescape(match[0]) if match[1] is None or match[1] in html5 else match[0]
 
 
 def linked(address: str) -> str:

@@ -15,16 +15,17 @@ from functools import lru_cache
 from html import unescape
 from urllib.parse import unquote
 
-from campaign.message.html.markup import RAW, TOKEN, VOID, attributes, linked
+from campaign.message.html.markup import RAW, TOKEN, VOID, attributes, linked, value_of
 from campaign.message.html.textlines import Block, Cell, columns, raised, row, wrapped
 
 _TAG = re.compile(r"</?([a-zA-Z][^\s/>]*)")
 
 _SILENT = {"head", "template", "noscript", "object", "svg", "math", "select"}
 _BLOCKS = {
-    "address", "article", "aside", "blockquote", "body", "center", "dd", "div", "dl", "dt", "fieldset",
-    "caption", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "html",
-    "li", "main", "nav", "ol", "p", "pre", "section", "table", "tbody", "tfoot", "thead", "tr", "ul",
+    "address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details", "div", "dl",
+    "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header",
+    "html", "li", "main", "nav", "ol", "p", "pre", "section", "summary", "table", "tbody", "tfoot", "thead",
+    "tr", "ul",
 }  # fmt: skip
 _APART = {"blockquote", "dl", "figure", "h1", "h2", "h3", "h4", "h5", "h6", "ol", "p", "pre", "table", "ul"}
 _ENDED_BY_THE_NEXT = {"p", "li", "dt", "dd", "option"}
@@ -345,4 +346,4 @@ class _Reader:
 @lru_cache(maxsize=4096)
 def _values(tag: str) -> Mapping[str, str]:
     """Return the attributes of a tag and their values."""
-    return {one.name: unescape(tag[one.start : one.end]) for one in attributes(tag)}
+    return {one.name: value_of(tag[one.start : one.end]) for one in attributes(tag)}

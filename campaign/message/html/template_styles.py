@@ -8,9 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from html import unescape
 
-from campaign.message.html.markup import START, TOKEN, attributes, without_end
+from campaign.message.html.markup import START, TOKEN, attributes, value_of, without_end
 from campaign.message.html.sheets import is_local
 from campaign.message.html.stylesheet import first_fault, read_sheet
 
@@ -47,7 +46,7 @@ def named_sheets(source: str) -> Iterator[NamedSheet]:
         name = tag[1].lower() if tag else ""
         if name == "link":
             value = {one.name: written[one.start : one.end] for one in attributes(token)}
-            address = unescape(value.get("href", "")).strip()
+            address = value_of(value.get("href", "")).strip()
             if "stylesheet" in value.get("rel", "").lower().split() and address and "{" not in address:
                 yield NamedSheet(address, at)
         elif name == "style" and tag is not None:
@@ -62,7 +61,7 @@ def malformed_styles(source: str) -> Iterator[Malformed]:
         for one in attributes(token):
             if one.name != "style":
                 continue
-            hidden = unescape(token[one.start : one.end])
+            hidden = value_of(token[one.start : one.end])
             fault = first_fault(hidden)
             if fault is None or not hidden[slice(*fault)].strip("x \n"):  # all of it comes from a value
                 continue

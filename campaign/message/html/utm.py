@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from html import escape, unescape
+from html import escape
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from campaign.message.html.markup import START, TOKEN, attributes
+from campaign.message.html.markup import START, TOKEN, attributes, value_of
 
 _LINKS = {"a", "area"}
 _HTTP = re.compile(r"\s*https?://", re.IGNORECASE)
@@ -40,7 +40,7 @@ def _tagged(tag: str, domains: Sequence[str], parameters: Mapping[str, str], uns
     href = next((one for one in attributes(tag) if one.name == "href" and one.assigned), None)
     if href is None:
         return tag
-    address = unescape(tag[href.start : href.end])
+    address = value_of(tag[href.start : href.end])
     if not _HTTP.match(address) or (unsubscribe and address.strip() == unsubscribe):
         return tag
     more = _missing(address.strip(), domains, parameters)

@@ -120,11 +120,24 @@ def test_lists(html: str, text: str) -> None:
             "A <https://a.test/x> B <https://b.test/x>\n",
         ),
         ('<a href="https://a.test/x?\n\ta=b c">A</a>', "A <https://a.test/x?a=b%20c>\n"),
+        # HTML 13.2.5.73: without a semicolon, these are no references.
+        (
+            '<a href="https://a.test/?a=1&region=eu&times=2&copy=3&notit;&para">A</a>',
+            "A <https://a.test/?a=1&region=eu&times=2&copy=3&notit;¶>\n",
+        ),
+        (
+            '<a href="https://a.test/?a&amp;copy=&lt;&#38;&#x26;&reg;">A</a>',
+            "A <https://a.test/?a&copy=<&&®>\n",
+        ),
     ],
-    ids=range(20),
+    ids=range(22),
 )
 def test_links(html: str, text: str) -> None:
     assert from_html(html) == text
+
+
+def test_a_summary_is_a_line() -> None:
+    assert from_html("a<details><summary>More</summary>b</details>c") == "a\nMore\nb\nc\n"
 
 
 @pytest.mark.parametrize(
