@@ -171,6 +171,10 @@ class LedgerAway(UserError):
     """The ledger's server cannot be reached, or the connection to it broke; exit code 6."""
 
 
+class LedgerReadOnly(LedgerAway):
+    """The ledger's server takes no writes now, as one that stands by until it takes over; exit code 2."""
+
+
 class LedgerGivenUp(UserError):
     """The ledger's server did not answer, and the command was to end at once; exit code 130."""
 

@@ -327,6 +327,33 @@ def test_a_server_that_stays_away_is_waited_for_once(
     assert [claim.key for claim in run.claim(NOW, 1)] == [ANNA]
 
 
+def test_a_server_that_takes_no_writes_yet_is_waited_for(
+    ledger: Ledger, location: PostgresLocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that stands by, until it takes over: what was answered meanwhile would be in doubt."""
+    run = start(ledger)
+    run.claim(NOW, 1)
+    connection, tries = connection_of(ledger), list[None]()
+    real = connection.reconnect
+    (name,) = connection.row("SELECT current_database()") or ()
+
+    def administer(statement: str) -> None:
+        with psycopg.connect(location.address, dbname="postgres", autocommit=True) as administrator:
+            administrator.execute(f"ALTER DATABASE {name} {statement}".encode())
+
+    def reconnect() -> None:
+        if len(tries) == 2:
+            administer("RESET default_transaction_read_only")
+        tries.append(None)
+        real()
+
+    monkeypatch.setattr(connection, "reconnect", reconnect)
+    administer("SET default_transaction_read_only = on")
+    cut(location)
+    assert run.record((), (intent(ANNA),)) == {ANNA}
+    assert len(tries) > 2
+
+
 def test_what_is_done_together_is_done_or_not(ledger: Ledger) -> None:
     connection = connection_of(ledger)
     insert = ("INSERT INTO settings VALUES (%s, '')", ("one",))

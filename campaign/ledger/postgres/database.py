@@ -19,7 +19,7 @@ import psycopg
 from psycopg import errors
 
 from campaign.campaignfile.location import PostgresLocation
-from campaign.errors import LedgerAway, LedgerFull, LedgerGivenUp, Problem, UserError
+from campaign.errors import LedgerAway, LedgerFull, LedgerGivenUp, LedgerReadOnly, Problem, UserError
 from campaign.ledger.postgres.connection import Connection, Hurry, Row, interrupt_behind, words
 from campaign.ledger.postgres.procedure import RECORD
 from campaign.ledger.postgres.schema import NAMESPACE, SCHEMA, VERSION
@@ -274,13 +274,16 @@ class Database:
 
     @contextmanager
     def _using(self) -> Iterator[None]:
-        """Let nobody else use the connection, and close it where that is interrupted."""
+        """Let nobody else use the connection, and close it where it is of no use any more."""
         with self.lock:
             try:
                 with self._translated():
                     yield
             except KeyboardInterrupt:
                 self._connection.close()  # answers are still due on it
+                raise
+            except LedgerReadOnly:
+                self._connection.close()  # another server may have taken over
                 raise
 
     @contextmanager
@@ -300,7 +303,7 @@ class Database:
                 what = f"the ledger's server cannot write: {words(error)}. Make room there, then send again"
                 return LedgerFull(self.problem(what))
             case errors.ReadOnlySqlTransaction():
-                return UserError(self.problem(f"the ledger cannot be written: {words(error)}"))
+                return LedgerReadOnly(self.problem(f"the ledger cannot be written: {words(error)}"))
             case errors.InsufficientPrivilege():
                 return UserError(self.problem(f"the role may not use the ledger: {words(error)}"))
             case errors.DuplicatePreparedStatement() | errors.InvalidSqlStatementName():
