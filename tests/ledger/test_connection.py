@@ -8,10 +8,11 @@ import psycopg
 import pytest
 
 from campaign.campaignfile.location import Location, PostgresLocation
-from campaign.errors import UserError
+from campaign.errors import LedgerFull, UserError
 from campaign.ledger import Ledger
 from campaign.ledger.postgres.database import Database
 from tests.ledger.book import NOW, enrol, people, registered, start
+from tests.servers.postgresql import PostgreSQL
 
 pytestmark = pytest.mark.kinds("postgres")
 
@@ -92,6 +93,29 @@ def test_a_ledger_that_lacks_a_table_is_told(location: Location, database: Datab
             book.history.summary(NOW)
     finally:
         book.close()
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_a_database_of_another_encoding_is_refused(postgresql: PostgreSQL, encoding: str) -> None:
+    place = postgresql.empty(encoding)
+    with pytest.raises(UserError, match=f"the database's encoding is {encoding}.*CREATE DATABASE"):
+        Ledger.open(place, "spring")
+    postgresql.drop(place)
+
+
+def test_a_letter_that_the_database_cannot_keep_is_told(postgresql: PostgreSQL) -> None:
+    place = postgresql.empty("LATIN1")
+    other = Database(place)
+    with pytest.raises(UserError, match="the database's encoding is not UTF8"):
+        other.row("SELECT %s", ("Łucja",))
+    other.close()
+    postgresql.drop(place)
+
+
+def test_a_limit_of_the_server_s_is_no_server_that_is_away(database: Database) -> None:
+    database.change("SET temp_file_limit = 64; SET work_mem = 64")
+    with pytest.raises(LedgerFull, match="exceeds temp_file_limit"):
+        database.row("SELECT count(*) FROM (SELECT n FROM generate_series(1, 100000) n ORDER BY -n) o")
 
 
 def test_who_may_not_read_it_is_told_so(location: Location, database: Database) -> None:

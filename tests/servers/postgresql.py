@@ -80,10 +80,10 @@ class PostgreSQL:
             connection.execute("UPDATE campaign.settings SET value = %s WHERE name = 'secret'", (secret,))
         return location
 
-    def empty(self) -> PostgresLocation:
+    def empty(self, encoding: str = "UTF8") -> PostgresLocation:
         """Make a database without a ledger."""
         name = f"empty{next(self._names)}"
-        self._sql(f"CREATE DATABASE {name}")
+        self._sql(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
         return self.location(name)
 
     def drop(self, location: PostgresLocation) -> None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from typing import Any, TypeVar
 
 from campaign.campaignfile.location import PostgresLocation
-from campaign.errors import UserError
+from campaign.errors import LedgerAway, LedgerFull, LedgerReadOnly, Problem, UserError
 
 try:
     import psycopg
@@ -122,6 +122,34 @@ def interrupt_behind(error: BaseException) -> KeyboardInterrupt | None:
     """Return the interrupt that psycopg was answering when it failed: the error would hide it."""
     behind = error.__context__
     return behind if behind is None or isinstance(behind, KeyboardInterrupt) else interrupt_behind(behind)
+
+
+def meaning(error: psycopg.Error, problem: Callable[[str], Problem]) -> Exception:
+    """Return what an error of PostgreSQL means to a person, or itself where it is a fault of ours."""
+    match error:
+        case (
+            errors.DiskFull() | errors.IoError() | errors.OutOfMemory() | errors.ConfigurationLimitExceeded()
+        ):
+            what = f"the ledger's server cannot write: {words(error)}. Make room there, then send again"
+            return LedgerFull(problem(what))
+        case errors.ReadOnlySqlTransaction():
+            return LedgerReadOnly(problem(f"the ledger cannot be written: {words(error)}"))
+        case errors.InsufficientPrivilege():
+            return UserError(problem(f"the role may not use the ledger: {words(error)}"))
+        case errors.DuplicatePreparedStatement() | errors.InvalidSqlStatementName():
+            what = "a pooler gives its connections to others between transactions (pool_mode): name the"
+            return UserError(problem(f"{what} server itself, or a pool of sessions"))
+        case errors.UntranslatableCharacter():
+            what = f"the database's encoding is not UTF8, and cannot keep it all: {words(error)}"
+            return UserError(problem(what))
+        case errors.UndefinedTable() | errors.UndefinedFunction():
+            return UserError(problem(f"the ledger is damaged, or restored in part: {words(error)}"))
+        case psycopg.OperationalError() if not isinstance(error, errors.DeadlockDetected):
+            return LedgerAway(problem(f"the ledger's server cannot be reached: {words(error)}"))
+        case psycopg.ProgrammingError(sqlstate=None):
+            # What libpq says of an address that it cannot read.
+            return UserError(problem("this address of a PostgreSQL database cannot be read"))
+    return error
 
 
 def words(error: psycopg.Error) -> str:

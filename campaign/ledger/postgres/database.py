@@ -19,8 +19,8 @@ import psycopg
 from psycopg import errors
 
 from campaign.campaignfile.location import PostgresLocation
-from campaign.errors import LedgerAway, LedgerFull, LedgerGivenUp, LedgerReadOnly, Problem, UserError
-from campaign.ledger.postgres.connection import Connection, Hurry, Row, interrupt_behind, words
+from campaign.errors import LedgerAway, LedgerGivenUp, LedgerReadOnly, Problem, UserError
+from campaign.ledger.postgres.connection import Connection, Hurry, Row, interrupt_behind, meaning
 from campaign.ledger.postgres.procedure import RECORD
 from campaign.ledger.postgres.schema import NAMESPACE, SCHEMA, VERSION
 from campaign.ledger.postgres.upgrade import STEPS
@@ -138,6 +138,10 @@ class Database:
             self.change("SELECT pg_advisory_xact_lock(%s)", (_MAKING,))
             if self._has_tables():
                 return  # another process was faster
+            (encoding,) = self.row("SHOW server_encoding") or ("",)
+            if encoding != "UTF8":
+                what = f"the database's encoding is {encoding}, and a ledger has letters of all languages:"
+                raise UserError(self.problem(f"{what} CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"))
             self.change(f"CREATE SCHEMA IF NOT EXISTS {NAMESPACE}")
             self.change(SCHEMA)
             self.change(RECORD)
@@ -279,11 +283,8 @@ class Database:
             try:
                 with self._translated():
                     yield
-            except KeyboardInterrupt:
-                self._connection.close()  # answers are still due on it
-                raise
-            except LedgerReadOnly:
-                self._connection.close()  # another server may have taken over
+            except (KeyboardInterrupt, LedgerReadOnly):
+                self._connection.close()  # answers are still due on it; another server may take over
                 raise
 
     @contextmanager
@@ -298,25 +299,7 @@ class Database:
             return interrupt
         if self.hurry.is_over and isinstance(error, psycopg.OperationalError):
             return self._given_up()
-        match error:
-            case errors.DiskFull() | errors.IoError() | errors.OutOfMemory():
-                what = f"the ledger's server cannot write: {words(error)}. Make room there, then send again"
-                return LedgerFull(self.problem(what))
-            case errors.ReadOnlySqlTransaction():
-                return LedgerReadOnly(self.problem(f"the ledger cannot be written: {words(error)}"))
-            case errors.InsufficientPrivilege():
-                return UserError(self.problem(f"the role may not use the ledger: {words(error)}"))
-            case errors.DuplicatePreparedStatement() | errors.InvalidSqlStatementName():
-                what = "a pooler gives its connections to others between transactions (pool_mode): name the"
-                return UserError(self.problem(f"{what} server itself, or a pool of sessions"))
-            case errors.UndefinedTable() | errors.UndefinedFunction():
-                return UserError(self.problem(f"the ledger is damaged, or restored in part: {words(error)}"))
-            case psycopg.OperationalError() if not isinstance(error, errors.DeadlockDetected):
-                return LedgerAway(self.problem(f"the ledger's server cannot be reached: {words(error)}"))
-            case psycopg.ProgrammingError(sqlstate=None):
-                # What libpq says of an address that it cannot read.
-                return UserError(self.problem("this address of a PostgreSQL database cannot be read"))
-        return error
+        return meaning(error, self.problem)
 
     def _given_up(self) -> LedgerGivenUp:
         return LedgerGivenUp(self.problem("the ledger's server does not answer"))
