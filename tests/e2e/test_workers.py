@@ -252,6 +252,18 @@ def test_workers_are_asked_whether_they_have_what_it_needs(
     assert equipped.poll() is None
 
 
+def test_another_campaign_of_this_name_is_not_watched(postfix: Postfix, machines_for: MachinesFor) -> None:
+    one = machines_for(postfix)
+    one.people(2)
+    one.begin()
+    other = machines_for(postfix, ledger=one.place.url)
+    other.people(3)
+    refused = other.send(timeout=30)
+    assert (refused.returncode, "has this name too, in the same ledger" in refused.stderr) == (2, True), (
+        refused
+    )
+
+
 @pytest.mark.parametrize("option", [("--limit", "3"), ("--log", "attempts.jsonl")])
 def test_what_is_for_one_process_is_refused(
     postfix: Postfix, machines_for: MachinesFor, option: tuple[str, str]
@@ -310,7 +322,7 @@ def test_a_broker_needs_its_variable_and_workers_a_shared_ledger(
     assert folder.state() == ""
     folder.write(workers={}, ledger="ledger.db")
     refused = folder.run("check", "campaign.yaml")
-    assert (refused.returncode, "and this one is a file" in refused.stderr) == (2, True), refused
+    assert (refused.returncode, "and this one is a file" in refused.stderr) == (2, True)
 
 
 def test_ctrl_c_ends_a_worker_after_the_answers_that_are_due(

@@ -119,7 +119,19 @@ def command(
 
 
 def _attach(campaign: CampaignFile, choices: Choices, output: Output) -> None:
-    """Say that workers send it already. Raises LeaseHeld for a choice that only counts when that begins."""
+    """Say that workers send it already.
+
+    Raises UserError where it is another file of this name that they send, and LeaseHeld for a choice that
+    only counts when sending begins.
+    """
+    from campaign.ledger import Ledger
+    from campaign.sending.preflight.guards import refuse_other_file
+
+    ledger = Ledger.open(campaign.ledger, campaign.name, create=False)
+    try:
+        refuse_other_file(campaign, ledger)
+    finally:
+        ledger.close()
     stop = f"campaign stop {shown(campaign.file)}"
     asked = [
         *(["--resend-doubt"] if choices.resend_doubt else []),
