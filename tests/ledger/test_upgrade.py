@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import time
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +114,26 @@ def test_a_process_of_the_earlier_release_that_sends_is_left_alone(path: Path) -
     with pytest.raises(LeaseHeld, match="is sending from this ledger"):
         Ledger.open(path, "spring", create=False)
     assert rows(path, "PRAGMA user_version") == [(1,)]
+
+
+def test_a_run_of_the_earlier_release_that_was_waited_for_is_no_copy(path: Path) -> None:
+    told = "UPDATE runs SET ended_at = NULL, host = 'a container', heartbeat = ?"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as reader:
+            reader.execute("SELECT 1 FROM runs").fetchone()
+            connection.execute(told, (time.time_ns(),))
+            connection.close()
+    with pytest.raises(LeaseHeld):
+        Ledger.open(path, "spring", create=False)
+    assert path.with_name("ledger.db-wal").stat().st_size
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as reader:
+        reader.execute("SELECT 1 FROM runs").fetchone()
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute(told, (time.time_ns() - 100 * SECOND,))
+    ledger = Ledger.open(path, "spring", create=False)
+    assert ledger.incomplete == ""
+    ledger.close()
 
 
 def test_who_was_accepted_under_the_old_fold_is_not_new(path: Path) -> None:

@@ -9,6 +9,7 @@ that is wrong, nobody is mailed twice: an intent holds only for the run that has
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 from campaign.errors import LeaseHeld, Problem, UserError
 from campaign.ledger.processes import BROKE_OFF, LiveRun, is_alive, this_process
@@ -130,7 +131,24 @@ def refuse_while_seen(database: Database, campaign_id: int) -> None:
             raise UserError(f"{what}, and is still there: it may send yet; end that process, and try again")
 
 
-def end_own_run(database: Database, now: int) -> None:
+def close(database: Database, now: int, *, as_left: bool) -> None:
+    """Close a ledger. What a copy is known by stays as it was: beside a run without an end, its WAL does.
+
+    `as_left`: whether the WAL was as this program had left it, when the ledger was opened.
+    """
+    left = 0
+    try:
+        with suppress(UserError):  # no room, or locked: then it is as if the process had died
+            left = unended(database)
+            _end_own_run(database, now)
+            if as_left:
+                _note_written(database, now)
+            left = unended(database)
+    finally:
+        database.close(keep_wal=left > 0)
+
+
+def _end_own_run(database: Database, now: int) -> None:
     """End the run that was started on this connection, if it broke off before its end: for `close`."""
     run, database.run = database.run, None
     if run is None:
@@ -145,7 +163,7 @@ def end_own_run(database: Database, now: int) -> None:
             reap(database, now)
 
 
-def note_written(database: Database, now: int) -> None:
+def _note_written(database: Database, now: int) -> None:
     """Note that the file is ours as it is: for `close`, which folds the WAL into it."""
     place = database.place
     if place is not None and place.wal is not None and place.is_kept() and has_wal(place.path):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, closing, suppress
+from contextlib import AbstractContextManager, closing
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ from campaign.ledger.sqlite.campaigns import SqliteCampaigns
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.file import check_header
 from campaign.ledger.sqlite.history import SqliteHistory
-from campaign.ledger.sqlite.runs import end_own_run, note_written, unended
+from campaign.ledger.sqlite.runs import close
 from campaign.ledger.sqlite.schema import VERSION
 from campaign.ledger.sqlite.starts import ages
 from campaign.model import Status
@@ -69,16 +69,7 @@ class SqliteStorage:
 
     def close(self) -> None:
         """Close the file; a run that broke off is ended first, and the WAL stays beside another's."""
-        left = 0
-        try:
-            with suppress(UserError):  # no room, or locked: then it is as if the process had died
-                left = unended(self.database)
-                end_own_run(self.database, time.time_ns())
-                if self._as_left:
-                    note_written(self.database, time.time_ns())
-                left = unended(self.database)
-        finally:
-            self.database.close(keep_wal=left > 0)
+        close(self.database, time.time_ns(), as_left=self._as_left)
 
     @cached_property
     def suppressions(self) -> Suppressions:
