@@ -58,13 +58,14 @@ class _Location(click.ParamType["Location"]):
             self.fail(str(error), param, context)
 
 
-LEDGER = click.option(
+LOCATION = _Location()
+_LEDGER = click.option(
     "--ledger",
-    type=_Location(),
+    type=LOCATION,
     help="The ledger, a file or postgresql://host/database; ledger.db here without either.",
 )
 
 
 def of_a_ledger(function: click.decorators.FC) -> click.decorators.FC:
     """Add the two options that name a ledger, `file` and `ledger`."""
-    return _CAMPAIGN(LEDGER(function))
+    return _CAMPAIGN(_LEDGER(function))

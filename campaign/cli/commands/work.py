@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from campaign.cli.codes import DISCONNECTED, INTERRUPTED, OK, UNFINISHED, USAGE
-from campaign.cli.options import DURATION, LEDGER
+from campaign.cli.options import DURATION, LOCATION
 from campaign.cli.output import Output
 from campaign.errors import (
     BrokenOff,
@@ -39,7 +39,7 @@ _AGAIN = 1.0  # seconds after which it is looked again, where others have all th
 @click.option(
     "--all", "every", is_flag=True, help="Every campaign that is sending, of the ledger that --ledger names."
 )
-@LEDGER
+@click.option("--ledger", type=LOCATION, help="With --all: the ledger, postgresql://host/database.")
 @click.option(
     "--accounts",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -72,7 +72,7 @@ def command(
     """
     from campaign.sending.workers.accounts import load_accounts
 
-    if every == bool(files):
+    if every == bool(files) or (files and ledger is not None):
         raise UserError("name the campaigns' files, or --all with --ledger")
     if every and ledger is None:
         raise UserError("--all needs --ledger postgresql://host/database")
