@@ -25,7 +25,7 @@ FOLLOWING = {
     "suppress import": "Next: `campaign suppress list` shows what is there.",
     "suppress export": "Next: `campaign suppress import CSV` reads it into another ledger.",
     "backup": "Next: to restore it, put it in the ledger's place, and see `campaign resolve -h`.",
-    "unsubscribe-server": "Next: write unsubscribe.url into FILE; campaign guide unsubscribing shows how.",
+    "unsubscribe-server": "Next: write unsubscribe.url into FILE; `campaign guide unsubscribing` shows how.",
     "forget": "Next: take the person out of the list, and of exports and --log files.",
     "report": "Next: open the page in a browser.",
     "schema": "Next: name its file in an editor's YAML settings.",

@@ -67,13 +67,15 @@ def _is_shared_out(ledger: Ledger) -> bool:
     return machines.standing().state is State.SENDING
 
 
-def _machine_lines(ledger: Ledger) -> list[str]:
+def _machine_lines(ledger: Ledger, file: Path) -> list[str]:
     """Say what workers do, where they are to send it."""
     if not _is_shared_out(ledger) or (machines := ledger.machines) is None:
         return []
-    from campaign.wording import counted
+    from campaign.wording import counted, shown
 
     runs = machines.runs()
+    if not runs:
+        return [f"  no worker is there; on any machine: campaign work {shown(file)}"]
     lately = sum(run.lately for run in runs)
     return [f"  {counted(len(runs), 'worker')} at it: {counted(lately, 'attempt')} in the last minute"]
 
@@ -120,7 +122,7 @@ def _show(campaign: Identity, ledger: Ledger, summary: Summary, outlook: Outlook
         returned = returned_lines(ledger.returns(), shown(campaign.file))
     for line in (
         *terminal.summary_lines(campaign.name, summary),
-        *_machine_lines(ledger),
+        *_machine_lines(ledger, campaign.file),
         *terminal.outlook_lines(outlook, campaign.windows, now),
         *terminal.domain_lines(ledger.history, summary, now),
         *terminal.reply_lines(ledger.history.replies(now)),
