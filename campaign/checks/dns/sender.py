@@ -18,7 +18,7 @@ _LINK = re.compile(r"<(https?://[^>]+)>", re.IGNORECASE)
 
 def sender_of(campaign: CampaignFile, message: Message) -> Sender:
     """Return who a campaign's mail is from. Raises UserError where the DKIM key cannot be read."""
-    head = BytesHeaderParser(policy=policy.default).parsebytes(message.chunks[0])
+    head = BytesHeaderParser(policy=policy.default).parsebytes(b"".join(message.chunks))
     from_ = head["From"]
     assert isinstance(from_, AddressHeader)  # noqa: S101  # every message that is rendered has it
     link = _LINK.search(str(head["List-Unsubscribe"] or ""))

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from campaign.sending.job import LOOKED_AT
 from tests.checks.dns.server import Zone, serve, txt
@@ -167,6 +169,19 @@ def test_dns_says_what_to_publish(campaign_for: Folders, postfix: Postfix) -> No
     assert {"error", "warning", "note"} == {one["severity"] for one in said}
     assert records["severity"] == "info"
     assert {"what": "MX of news.example.org", "record": "mail.example.org"} in records["dns"]
+
+
+def test_dns_of_messages_that_are_signed(campaign_for: Folders, postfix: Postfix) -> None:
+    folder = clean(campaign_for(postfix))
+    key = Ed25519PrivateKey.generate()
+    (folder.folder / "dkim.pem").write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+    folder.write(**CLEAN, dkim={"domain": "news.example.org", "selector": "s1", "key_file": "dkim.pem"})
+    with serve({("news.example.org", "MX"): ["10 mail.example.org."]}) as address:
+        checked = folder.run("check", "campaign.yaml", "--dns", "--nameserver", address)
+    assert "s1._domainkey.news.example.org" in checked.stderr, checked.stderr
+    assert "  MX of news.example.org: mail.example.org\n" in checked.stdout
 
 
 def test_dns_that_does_not_answer_is_said_once_and_without_a_table(
