@@ -39,6 +39,7 @@ class SqliteStorage:
     def __init__(self, database: Database, *, as_left: bool = True) -> None:
         self.database = database
         self._as_left = as_left
+        self._is_closed = False
         self.campaigns = SqliteCampaigns(database)
         self.secret = database.secret
 
@@ -68,8 +69,13 @@ class SqliteStorage:
         return cls(Database.temporary())
 
     def close(self) -> None:
-        """Close the file; a run that broke off is ended first, and the WAL stays beside another's."""
-        close(self.database, time.time_ns(), as_left=self._as_left)
+        """Close the file; a run that broke off is ended first, and the WAL stays beside another's.
+
+        Closing twice does nothing.
+        """
+        if not self._is_closed:
+            self._is_closed = True
+            close(self.database, time.time_ns(), as_left=self._as_left)
 
     @cached_property
     def suppressions(self) -> Suppressions:
