@@ -62,8 +62,8 @@ def unpack(bundle: Bundle, blobs: Blobs, accounts: Accounts, ledger_secret: byte
             what = f"{path.name} of its bundle is not in the ledger"
             raise _refused(bundle, f"{what}; stop it, and send it again")
     root.mkdir(parents=True, exist_ok=True)
-    if bundle.shared and account.attachments_root is None:
-        raise _refused(bundle, f"{too_large(bundle)}; the account {account.name!r} has no attachments_root")
+    if bundle.shared:
+        _refuse_absent(bundle, account)
     campaign = load(_written(bundle, account, folder))
     if scope_of(campaign) != bundle.scope:
         ours, theirs = scope_of(campaign), bundle.scope
@@ -73,6 +73,16 @@ def unpack(bundle: Bundle, blobs: Blobs, accounts: Accounts, ledger_secret: byte
     renderer = Renderer(campaign, bundle.columns, secrets)
     _refuse_other(bundle, campaign, renderer, secrets)
     return Unpacked(campaign, renderer, bundle.attached if bundle.shared else None)
+
+
+def _refuse_absent(bundle: Bundle, account: Account) -> None:
+    """Refuse a campaign whose rows' own attachments are in no folder of this machine."""
+    shared = account.attachments_root
+    if shared is None:
+        raise _refused(bundle, f"{too_large(bundle)}; the account {account.name!r} has no attachments_root")
+    if not any((shared / path).is_file() for path in bundle.attached):
+        what = f"none of its rows' own attachments is in {shared}, attachments_root of {account.name!r}"
+        raise _refused(bundle, f"{what}: is that folder mounted?")
 
 
 def _refuse_other(bundle: Bundle, campaign: CampaignFile, renderer: Renderer, secrets: Secrets) -> None:

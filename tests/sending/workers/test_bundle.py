@@ -216,6 +216,10 @@ def test_large_attachments_are_read_from_a_folder_that_machines_share(
     assert not any(content.startswith(b"A letter") for content in one.blobs.values())
     with pytest.raises(UserError, match="has no attachments_root"):
         unpack(bundle_of(one), one.blobs.get, accounts(tmp_path), LEDGER, tmp_path / "without")
+    (tmp_path / "unmounted").mkdir()
+    own = accounts(tmp_path, attachments_root=str(tmp_path / "unmounted"))
+    with pytest.raises(UserError, match=r"attachments_root of .*: is that folder mounted\?"):
+        unpack(bundle_of(one), one.blobs.get, own, LEDGER, tmp_path / "too early")
     own = accounts(tmp_path, attachments_root=str(home))
     theirs = unpack(bundle_of(one), one.blobs.get, own, LEDGER, tmp_path / "worker")
     assert theirs.attached is not None
