@@ -78,12 +78,19 @@ def test_bad_rows_are_all_said_and_the_others_prepared(prepared: Prepare) -> Non
     assert [str(problem) for problem in found.errors] == [
         "list.csv:3: email: 'nobody' has no @",
         "list.csv:5: the row has 1 cell, fewer than the header's 2",
-        "spring.yaml:4:10: subject: Subject holds a line break (U+000A): '1\\n1' (row 1, line 2 of the list)",
-        "spring.yaml:4:10: subject: Subject holds a line break (U+000A): '4\\n4' (row 5, line 6 of the list)",
+        "spring.yaml:4:10: subject: Subject holds a line break (U+000A): '1\\n1' (row 1; the like in row 5)",
         "body.txt:1: the template cannot do this: integer division or modulo by zero"
         " (row 3, line 4 of the list)",
     ]
     assert (found.survey.messages, found.plan.to_send, found.plan.invalid) == (0, 0, 5)
+
+
+def test_a_fault_in_a_subject_s_file_is_told_of_the_file(prepared: Prepare) -> None:
+    Path("subject.txt").write_text("Dear {{ first }}\nwelcome\n")
+    people = "email,first\nann@x.test,Ann\nben@x.test,Ben\n"
+    (only,) = prepared(people, subject=None, templates={"subject": "subject.txt", "text": "body.txt"}).errors
+    assert "templates.subject: Subject holds a line break (U+000A): 'Dear Ann\\nwelcome'" in str(only)
+    assert str(only).endswith("(row 1; the like in row 2)")
 
 
 def test_one_fault_in_a_template_is_said_once_with_its_rows(prepared: Prepare) -> None:

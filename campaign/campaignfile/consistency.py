@@ -9,10 +9,11 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from campaign.address import AddressError, domain_in, parse_mailbox
-from campaign.campaignfile.readers import absent, is_folder, is_template, unfit_name
+from campaign.campaignfile.readers import absent, is_folder, is_template, seconds, unfit_name
 from campaign.campaignfile.spelling import existing, meant
 from campaign.campaignfile.yamlmarks import Path as ValuePath
 from campaign.model import ITEM, RESERVED
@@ -122,9 +123,22 @@ def campaign(values: Values, *, has_literal: bool = False) -> Found:
     yield from _names(values)
     yield from _addresses(values)
     yield from _unsubscribe(values, has_literal)
+    yield from _delays(values)
     list_id = values.get("list_id")
     if isinstance(list_id, str) and not is_template(list_id) and not _LIST_ID.fullmatch(list_id.strip()):
         yield ("list_id",), "expected a name in angle brackets, such as News <news.example.com>"
+
+
+def _delays(values: Values) -> Found:
+    retry = values.get("retry")
+    if not isinstance(retry, dict):
+        return
+    first, longest = retry.get("first_delay", "60s"), retry.get("max_delay", "1h")
+    with suppress(ValueError):  # which is told of the value itself
+        if seconds(first) > seconds(longest) and "first_delay" in retry:
+            yield ("retry", "first_delay"), f"is longer than max_delay, {longest}"
+        elif seconds(first) > seconds(longest):
+            yield ("retry", "max_delay"), f"is shorter than first_delay, {first}"
 
 
 def attachments(values: Values, folder: Path) -> Found:

@@ -20,6 +20,7 @@ from campaign.wording import shown, size
 
 MAX_NAME = 100  # characters of a campaign's name
 
+_FILE_NAME = re.compile(r".*\.\w{1,9}")
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -44,8 +45,11 @@ def is_template(text: str) -> bool:
 def absent(written: str, path: Path) -> str:
     """Say that there is no file at `path`, which the campaign file calls `written`.
 
-    Where the person does not stand in the campaign's folder, it is named from where they stand.
+    Where the person does not stand in the campaign's folder, it is named from where they stand. A text in
+    its place is not repeated: it may be a key.
     """
+    if is_template(written) or "\n" in written or (" " in written and not _FILE_NAME.fullmatch(written)):
+        return "names a file, and this is a text; put it into a file, and name that here"
     plain = os.path.normpath(path) == os.path.normpath(Path.cwd() / written)
     return f"there is no file {written!r}" + ("" if plain else f" (looked for {shown(path)})")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from functools import lru_cache
@@ -241,7 +241,15 @@ class Fields:
                 (column, cell.strip()) for column, cell in recipient.row.items() if _CONTROL.search(cell)
             ]
             blamed = [column for column, cell in wrong if cell in said] or [column for column, _ in wrong]
-            raise UserError(self._content.problem(path, f"{error}{read_from(blamed)}")) from None
+            problem = self._content.problem(self._written_at(path), f"{error}{read_from(blamed)}")
+            same = f"{str(error).partition(': ')[0]}{read_from(blamed)}"
+            raise UserError(replace(problem, same=same)) from None
+
+    def _written_at(self, path: str) -> str:
+        """Return the place of a field's template, which may be that of a file."""
+        return (
+            "templates.subject" if path == "subject" and "templates.subject" in self._content.files else path
+        )
 
     def _mailbox(self, path: str, text: Text, written: str) -> Mailbox:
         try:

@@ -32,6 +32,7 @@ FAULTS = (
 
 _OF_NUMBERS, _OF_MOMENTS = ("number", "money", "int", "float"), ("date", "datetime")
 _NO_ATTRIBUTE = re.compile(r"'str object' has no attribute '(.*)'")
+_NO_COLUMN = re.compile(r"'dict object' has no attribute '(.*)'", re.DOTALL)
 _OF_DATES = re.compile("strftime|isoformat|date|time|year|month|day|(iso)?weekday|hour|minute|second")
 _OF_A_NAME = re.compile(r"'dict object' has no|is undefined$|is not defined$")  # which a column may have
 _OF_TEXT = re.compile(r"\bstr\b|'str'|string|sequence|real number|Unknown format code")
@@ -89,6 +90,10 @@ class Reporting:
             columns = _holding(error, self._sources, line or 1, self._context.get(ROW))
             of = f"{', '.join(columns)}: " if columns else ""
             raise UserError(replace(place, message=f"{of}{error}", same=f"{of}{error.what}")) from error
+        if isinstance(error, jinja2.UndefinedError) and (
+            said := _by_cell(error, self._sources, self._context)
+        ):
+            raise UserError(replace(place, message=said, same=said)) from error
         kind = Overrun if isinstance(error, MemoryError) else UserError
         raise kind(replace(place, message=say(error, self._sources, line or 1))) from error
 
@@ -141,6 +146,16 @@ def unknown(name: str, source: str, line: int, names: Names) -> str:
 def _is_of_text(error: str) -> bool:
     """Whether an error comes of calculating with text."""
     return _OF_TEXT.search(error) is not None and _OF_ARGUMENTS.search(error) is None
+
+
+def _by_cell(error: jinja2.UndefinedError, sources: Sources, context: Mapping[str, object]) -> str:
+    """Return what to write for `row[first_name]`, which asks for a column named as that cell; else ""."""
+    missing, row = _NO_COLUMN.fullmatch(str(error.message)), context.get(ROW)
+    cells = row.items() if missing is not None and missing[1] and isinstance(row, Mapping) else ()
+    column = next((column for column, cell in cells if missing is not None and cell == missing[1]), None)
+    if column is None or column not in sources.names.columns:
+        return ""
+    return f"row[{column}] asks for a column with the cell's name; write row[{column!r}], with quotes"
 
 
 def _no_attribute(attribute: str, sources: Sources, line: int) -> str:

@@ -215,7 +215,7 @@ class TestValues:
         [("60", 60.0), ("90s", 90.0), ("5m", 300.0), ("1.5h", 5400.0), ("2 d", 172800.0), ("0", 0.0)],
     )
     def test_durations(self, written: str, seconds: float, folder: Path) -> None:
-        campaign = read(f"{MINIMAL}retry: {{first_delay: {written}}}\n", folder)
+        campaign = read(f"{MINIMAL}retry: {{first_delay: {written}, max_delay: 2d}}\n", folder)
         assert campaign.retry.first_delay == seconds
 
     @pytest.mark.parametrize(

@@ -219,7 +219,7 @@ class TestParts:
         (what,) = refusal(lambda: rendered(made()))
         assert what.startswith("body.txt:3: the template cannot do this: ")
         assert what.endswith("(row 3, line 4 of the list)")
-        (tmp_path / "body.txt").write_text("\n{{ row[first] }}")
+        (tmp_path / "body.txt").write_text("\n{{ row[first ~ 1] }}")
         (what,) = refusal(lambda: rendered(made()))
         assert what.startswith("body.txt:2: ")
         assert "the list's columns are email, first, boss, file, note (row 3, line 4 of the list)" in what

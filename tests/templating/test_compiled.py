@@ -270,6 +270,7 @@ class TestFoundInARow:
             ("{{ people[5] }}", "list object has no element 5"),
             ("{{ site.x }}", "a text has no 'x'"),
             ("{{ row[site] }}", f"'dict object' has no attribute 'x.test'; {LISTING}"),
+            ("{{ row[plan] }}", "row[plan] asks for a column with the cell's name; write row['plan'], with"),
             ("{% if false %}{% set x = 1 %}{% endif %}{{ x }}", f"'x' is undefined; {LISTING}"),
             ("{{ first_name + 1 }}", "(cells are text: write first_name|number to calculate)"),
             ("{{ 1 / 0 }}", "the template cannot do this: division by zero"),
