@@ -47,6 +47,19 @@ def test_others_are_silent(said: Said, html: str) -> None:
     assert said("styles", html=html) == []
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://fonts.googleapis.com/css2?family=Roboto:wght@400;700&display=swap",
+        "//fonts.bunny.net/css?family=a",
+        "https://use.typekit.net/abc1def.css",
+    ],
+)
+def test_web_fonts_are_no_sheet_that_is_missed(said: Said, address: str) -> None:
+    imported = f"<style>@import url('{address}');</style>"
+    assert said("styles", html=f'<link href="{address}" rel="stylesheet">{imported}<p>Hi') == []
+
+
 def test_a_sheet_on_a_server_is_a_warning(found: Found) -> None:
     html = "<link rel=stylesheet href='https://x.test/a.css'>\n<style>\n@import url(//x.test/b.css);</style>"
     first, second = found("styles", html=html)

@@ -3,12 +3,14 @@
 - A `style` attribute with something in it that is no declaration, such as `color #333`: they skip that
   piece, and so does the inliner.
 - A style sheet on a server, by `<link rel="stylesheet">` or `@import`: it is never fetched for inlining,
-  and few mail programs fetch it. A file in the campaign's folder is read and inlined.
+  and few mail programs fetch it. A file in the campaign's folder is read and inlined. Web fonts alone,
+  such as those of fonts.googleapis.com, are not told of: without them, another font is shown.
 - A style sheet in a file, with `inline_css: false`: it does not travel with the message.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from campaign.checks.checked import Surveyed
@@ -16,6 +18,10 @@ from campaign.checks.found import Found
 from campaign.checks.rule import Rule
 from campaign.errors import Problem
 from campaign.message.html.template_styles import malformed_styles, named_sheets
+
+_FONTS = re.compile(
+    r"(?:https?:)?//(?:[\w-]+\.)*(?:fonts\.[\w-]+\.\w+|typekit\.net|fonts\.net)/", re.IGNORECASE
+)
 
 
 class Check(Rule):
@@ -31,6 +37,8 @@ class Check(Rule):
                 yield self._at(name, odd.offset, f'{what}, and mail programs skip it: style="{style}"')
             for sheet in named_sheets(source):
                 what = f"the style sheet {sheet.address[:80]!r}"
+                if not sheet.is_local and _FONTS.match(sheet.address):
+                    continue
                 if not sheet.is_local:
                     what = f"{what} lies on a server: it is not fetched, and few mail programs fetch it"
                     yield self._at(name, sheet.offset, f"{what}; put its rules into a file here")
