@@ -16,6 +16,8 @@ from campaign.campaignfile.location import PostgresLocation
 from campaign.campaignfile.rates import parse_window
 from campaign.ledger import Scope
 from campaign.ledger.postgres.database import Database
+from campaign.ledger.postgres.pace import QUIET
+from campaign.ledger.postgres.schema import UP_SINCE
 from campaign.ledger.postgres.slots import PostgresSlots
 from campaign.ledger.slots import HORIZON, MARGIN, Slot
 from campaign.model import SECOND, Window
@@ -125,6 +127,24 @@ def test_a_wider_rate_is_waited_for_once_whoever_comes_first_afterwards(place: P
     finally:
         narrow.close()
         wide.close()
+
+
+def test_a_standby_that_takes_over_waits_for_slots_that_it_has_not_heard_of(place: PostgresLocation) -> None:
+    slots = PostgresSlots(place, SCOPE, [Window(1, 60 * SECOND)])
+    database = Database(place)
+    up = f"SELECT pace_now() - {UP_SINCE}"
+    try:
+        until(lambda: (database.row(up) or (0,))[0] > QUIET, timeout=20)  # a standby is up for long
+        booked(slots)
+        database.change("UPDATE pace SET booted_at = 1")  # these slots are of another server
+        wait = slots.book(1, SECOND // 100)
+        assert isinstance(wait, int)
+        assert HORIZON < wait <= QUIET
+        database.change("UPDATE pace SET last = last - %s", (QUIET,))  # as if that were long ago
+        booked(slots)
+    finally:
+        slots.close()
+        database.close()
 
 
 def booked(slots: PostgresSlots, addresses: int = 1) -> Slot:

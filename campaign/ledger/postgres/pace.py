@@ -55,10 +55,11 @@ BEGIN
             OR longest > account.reach) THEN
         -- Whoever comes first afterwards, maybe with a narrower window, keeps what this one needs.
         UPDATE pace SET booted_at = 0, quiet_until = present + {QUIET}, kept = greatest(widest, account.kept),
-            reach = greatest(longest, account.reach) WHERE id = account.id RETURNING * INTO account;
+            reach = greatest(longest, account.reach), last = 0 WHERE id = account.id RETURNING * INTO account;
     END IF;
     IF account.booted_at != up THEN
-        at := least(greatest(up + {QUIET}, account.quiet_until), present + {QUIET});
+        -- A standby that takes over was started long before.
+        at := least(greatest(greatest(up, account.last) + {QUIET}, account.quiet_until), present + {QUIET});
         IF at > present AND NOT fresh THEN
             RETURN;
         END IF;
