@@ -89,6 +89,14 @@ def test_what_is_not_garbled(said: Said, cell: str) -> None:
     assert said("garbled", f"email,first\nann@x.test,{cell}\n", text=f"{{{{ first }}}} {cell}") == []
 
 
+def test_garbled_names_of_attachments(said: Said) -> None:
+    names = ["FÃ¼r {{ first }}.pdf", "fÃ¼r.pdf", "für.pdf"]
+    found = said("garbled", attachments=[{"path": "body.txt", "name": name} for name in names])
+    assert len(found) == 2
+    assert "'FÃ¼r' for 'Für'" in found[0]
+    assert "'fÃ¼r.pdf' for 'für.pdf'" in found[1]
+
+
 def test_garbled_templates_and_names(said: Said) -> None:
     (only,) = said("garbled", text="Hi {{ first }}\nyou donâ€™t\n")
     words = "here stands 'donâ€™t' for 'don’t': UTF-8 that was read as another encoding"

@@ -1,8 +1,8 @@
 """Letters that were garbled on the way here, such as "JÃ¶rg" or "donâ€™t", and a `�` in place of one.
 
-UTF-8 that a program read as Windows-1252 or as a Mac's letters, and what was lost, are told in templates and
-in cells that a message shows. So are U+202D and U+202E, behind which a text reads in another direction than
-it is written: filters take that for deceit.
+UTF-8 that a program read as Windows-1252 or as a Mac's letters, and what was lost, are told in templates, in
+attachments' names, and in cells that a message shows. So are U+202D and U+202E, behind which a text reads in
+another direction than it is written: filters take that for deceit.
 """
 
 from __future__ import annotations
@@ -79,6 +79,10 @@ class Check(Rule):
                 if (fault := _fault(line)) is not None:
                     yield self.at(self.checked.sources.at(name, at), f"here stands {fault.words}")
                 at += len(line) + 1
+        content = self.checked.content
+        for path in content.under("attachments"):
+            if path not in self.checked.sources.all and (fault := _fault(content.inline[path])) is not None:
+                yield self.at(content.problem(path, ""), f"here stands {fault.words}")
 
 
 def _fault(text: str) -> _Fault | None:
