@@ -65,7 +65,7 @@ class Connection:
         self.may_write: Callable[[], bool] | None = None
         """Asked each time before some of a content is given to the kernel; if it says no, that is the end."""
         self._reply_due_since = time.monotonic()
-        self._progress = (0, False)
+        self._progress = (0, 0)
 
     @classmethod
     def open(
@@ -147,7 +147,7 @@ class Connection:
 
     @property
     def waited(self) -> float:
-        """For how many seconds a reply has been due; 0 where none is."""
+        """For how many seconds the server has taken and said nothing; 0 where no reply is due."""
         return time.monotonic() - self._reply_due_since if self.session.waiting else 0.0
 
     def flush(self) -> list[Event]:
@@ -156,9 +156,9 @@ class Connection:
         was_waiting = session.waiting
         octets = session.data_to_send()
         if octets:
-            may_write = self.may_write if session.content_written else None
+            may_write = self.may_write if session.content_written() else None
             transport.send(octets, session.block_timeout, may_write)
-        progress = (session.replies, transport.unsent > 0)
+        progress = (session.replies, transport.unsent)
         if progress != self._progress or not was_waiting:
             self._progress, self._reply_due_since = progress, time.monotonic()
         return session.events()  # of what was submitted and needs no answer

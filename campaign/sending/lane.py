@@ -129,9 +129,9 @@ class Lane:
     def _unheard(self) -> bool:
         """Whether a server lets a run that was stopped wait, and no content depends on what it will say."""
         connection = self._connection
-        return (
-            connection is not None and not connection.session.content_written and connection.waited > _HEARD
-        )
+        if connection is None or connection.waited <= _HEARD:
+            return False
+        return not connection.session.content_written(connection.transport.unsent)
 
     def _fill_window(self, connection: Connection) -> int | None:
         """Make messages, and send them in a window, or alone where they cannot go so; returns as `_fill`."""

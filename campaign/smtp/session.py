@@ -138,10 +138,10 @@ class Session:
         """How many seconds a write may make no progress."""
         return self._timeouts.block
 
-    @property
-    def content_written(self) -> bool:
-        """Whether a content was given out and is unanswered."""
-        return any(step.stage is Stage.BODY for step in self._unanswered)
+    def content_written(self, unsent: int = 0) -> bool:
+        """Whether a content was given out, and none of it is among `unsent` bytes, and is unanswered."""
+        left = self._written - unsent
+        return any(step.stage is Stage.BODY and step.end <= left for step in self._unanswered)
 
     @property
     def wants_message(self) -> bool:
