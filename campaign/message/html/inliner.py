@@ -42,7 +42,7 @@ _OUT = re.compile(r'<([a-z][^\s/>]*)((?: [^\s=]+="[^"]*")*)>')
 _PLACES = re.compile(r' _="([0-9]+)"')
 _NUMBER = re.compile(r"--r([0-9]+):")
 _ENDS_STYLE, _ESCAPED_END = re.compile("</(style)", re.IGNORECASE), r"<\\/\1"
-_ONLY_COMMENTS = re.compile(r"(?:\s|/\*.*?\*/|<!--|-->|@charset[^;]*;)*", re.DOTALL | re.IGNORECASE)
+_ONLY_COMMENTS = re.compile(r"(?:\s|/\*(?>.*?\*/)|<!--|-->|@charset[^;]*;)*", re.DOTALL | re.IGNORECASE)
 
 
 class Inliner:

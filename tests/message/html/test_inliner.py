@@ -375,6 +375,11 @@ class TestFiles:
         head = "<style>:is(b,#none) {a:1}p b.x{a:2}:where(b.x){a:3}b{a:4}</style>"
         assert of(inline(f'{head}<p><b class="x">t</b></p>'), "b") == "a:3;a:4;a:2;a:1"
 
+    def test_a_sheet_between_comments_stays(self) -> None:
+        media = "@media (max-width:9px){p{x:z!important}}"
+        assert media in inline(f"<style>/* a */p{{x:y}}{media}/* b */</style><p>a")
+        assert styles(inline("<style>/* a */p{x:y}/* b */</style><p>a")) == []
+
     def test_layers_may_be_named_in_front_of_imports(self) -> None:
         css = "@charset 'a';@layer a, b;@import 'css/nobody.css' layer(b);@layer c;@import 'css/base.css';"
         (out,) = styles(inline(f"<style>{css}</style><p>a"))
