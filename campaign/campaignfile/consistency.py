@@ -131,14 +131,12 @@ def campaign(values: Values, *, has_literal: bool = False) -> Found:
 
 def _delays(values: Values) -> Found:
     retry = values.get("retry")
-    if not isinstance(retry, dict):
+    if not isinstance(retry, dict) or "first_delay" not in retry:
         return
-    first, longest = retry.get("first_delay", "60s"), retry.get("max_delay", "1h")
+    longest = retry.get("max_delay", "1h")
     with suppress(ValueError):  # which is told of the value itself
-        if seconds(first) > seconds(longest) and "first_delay" in retry:
+        if seconds(retry["first_delay"]) > seconds(longest):
             yield ("retry", "first_delay"), f"is longer than max_delay, {longest}"
-        elif seconds(first) > seconds(longest):
-            yield ("retry", "max_delay"), f"is shorter than first_delay, {first}"
 
 
 def attachments(values: Values, folder: Path) -> Found:
