@@ -48,11 +48,13 @@ class Stop:
     """The end of a run, and the sentence that explains it.
 
     `path` is the key of the campaign file to look at (`smtp.password_env`), where there is one.
+    `login_refused`: for good, so that each try again may lock the account.
     """
 
     ending: Ending
     why: str = ""
     path: str = ""
+    login_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

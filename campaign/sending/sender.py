@@ -204,6 +204,6 @@ class Sender:
             self._working -= 1
             last = self._working == 0
         if lost is not None and not self.dispatch.finished and (last or isinstance(lost, LoginRefused)):
-            secret = self.campaign.smtp.secret
-            path = secret.key if isinstance(lost, LoginRefused) and secret is not None else lost.path
-            self.dispatch.stop(Stop(Ending.DISCONNECTED, str(lost), path))
+            refused, secret = isinstance(lost, LoginRefused), self.campaign.smtp.secret
+            path = secret.key if refused and secret is not None else lost.path
+            self.dispatch.stop(Stop(Ending.DISCONNECTED, str(lost), path, refused))

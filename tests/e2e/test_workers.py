@@ -216,6 +216,26 @@ def test_what_trips_on_one_worker_stops_all(postfix: Postfix, machines_for: Mach
     assert 50 <= attempts < 100  # either of them alone would have seen fewer than the 50 that are judged
 
 
+def test_a_refused_login_is_tried_once_by_all(
+    make_postfix: Callable[..., Postfix], machines_for: MachinesFor
+) -> None:
+    server = make_postfix(auth=True)
+    folder = machines_for(server, smtp={"username": "news", "password_env": "SMTP_PASSWORD"})
+    folder.accounts("news@localhost", smtp=folder.campaign["smtp"])
+    folder.people(3)
+    watching = folder.start("send", "campaign.yaml", "--yes")
+    folder.wait_until_sending(watching)
+    folder.env["SMTP_PASSWORD"] = "not-the-secret"
+    assert ended(folder.workers(1)) == [6]
+    assert ended(folder.workers(2)) == [5, 5]  # as systemd starts them again
+    assert server.log().count("authentication failed") == 1
+    _, err = watching.communicate(timeout=60)
+    assert (watching.returncode, "refused the login: 535" in err) == (5, True), err
+    folder.env["SMTP_PASSWORD"] = "secret"
+    folder.begin()
+    assert ended(folder.workers(1)) == [0]
+
+
 def test_a_worker_sends_only_with_accounts_of_its_own(postfix: Postfix, machines_for: MachinesFor) -> None:
     folder = machines_for(postfix)
     folder.people(2)

@@ -134,7 +134,9 @@ def _drained(
                 sending(sender),
             ):
                 stop = sender.send()
-    if stop.ending is Ending.PAUSED:  # a server that this machine cannot reach may be reached from others
+    # A server that this machine cannot reach may be reached from others; a login that is tried again and
+    # again, as where workers are restarted, locks the account of all.
+    if stop.ending is Ending.PAUSED or stop.login_refused:
         machines.end(State.PAUSED, stop.why, standing.generation)
     machines.finish()
     return stop
