@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from campaign.campaignfile.location import Location, PostgresLocation
-from campaign.errors import LedgerFull, UserError
+from campaign.errors import LedgerAway, LedgerFull, UserError
 from campaign.ledger import Ledger
 from campaign.ledger.postgres.database import Database
 from tests.ledger.book import NOW, enrol, people, registered, start
@@ -61,6 +61,27 @@ def test_what_an_administrator_set_for_other_programs_does_not_hold(
     enrol(book, people("zoë@example.com", "łucja@example.com"))
     start(book).end(NOW)
     book.close()
+
+
+def test_who_is_suspended_within_a_transaction_holds_up_others_for_seconds_only(
+    location: Location, database: Database
+) -> None:
+    assert isinstance(location, PostgresLocation)
+    other = Database(location)
+
+    def held_up() -> None:
+        with database.transaction():
+            database.change("LOCK TABLE runs")
+            assert other.row("SELECT count(*) FROM runs") is not None  # waits until the server ends that
+            database.row("SELECT 1")
+
+    try:
+        with pytest.raises(LedgerAway, match="held up within a transaction"):
+            held_up()
+        with other.at_one_moment():  # as `export` into a pager
+            assert other.row("SELECT current_setting('idle_in_transaction_session_timeout')") == ("0",)
+    finally:
+        other.close()
 
 
 def test_commits_that_wait_for_more_than_the_disk_still_do(location: Location, database: Database) -> None:

@@ -144,6 +144,9 @@ def meaning(error: psycopg.Error, problem: Callable[[str], Problem]) -> Exceptio
             return UserError(problem(what))
         case errors.UndefinedTable() | errors.UndefinedFunction():
             return UserError(problem(f"the ledger is damaged, or restored in part: {words(error)}"))
+        case errors.IdleInTransactionSessionTimeout():
+            what = "this process was held up within a transaction, which the ledger's server has ended"
+            return LedgerAway(problem(what))
         case psycopg.OperationalError() if not isinstance(error, errors.DeadlockDetected):
             return LedgerAway(problem(f"the ledger's server cannot be reached: {words(error)}"))
         case psycopg.ProgrammingError(sqlstate=None):

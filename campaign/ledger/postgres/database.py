@@ -32,13 +32,13 @@ _PAUSE = 0.5  # seconds between two tries to connect
 _AGAIN = 10  # times that a transaction is tried which PostgreSQL gave up to end a deadlock
 
 # Whatever the server, the database or the role has by default. An intent must outlive a crash, and
-# `remote_apply` is more. To plan what is done for each message takes longer than to do it. Limits of time
-# are for programs that forget what they have open; to enrol a long list takes minutes.
+# `remote_apply` is more. To plan what is done for each message takes longer than to do it. To enrol a long
+# list takes minutes; but who is suspended within a transaction must not keep its locks from all others.
 _SETTINGS = f"""
 SELECT set_config(name, ours, false) FROM pg_settings JOIN (VALUES
     ('search_path', '{NAMESPACE}'), ('plan_cache_mode', 'force_generic_plan'), ('client_encoding', 'UTF8'),
     ('default_transaction_isolation', 'read committed'), ('synchronous_commit', 'on'),
-    ('statement_timeout', '0'), ('lock_timeout', '0'), ('idle_in_transaction_session_timeout', '0'),
+    ('statement_timeout', '0'), ('lock_timeout', '0'), ('idle_in_transaction_session_timeout', '10s'),
     ('idle_session_timeout', '0'), ('transaction_timeout', '0')) o (name, ours) USING (name)
 WHERE name != 'synchronous_commit' OR setting = 'off'
 """
@@ -239,6 +239,8 @@ class Database:
         with self.transaction():
             if self._connection.info.transaction_status.name == "INTRANS":
                 self._execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY", ())
+                # It keeps nobody out, and who reads what is written out may take their time.
+                self._execute("SET LOCAL idle_in_transaction_session_timeout = 0", ())
             yield
 
     def repeated(self, act: Callable[[], Result]) -> Result:
