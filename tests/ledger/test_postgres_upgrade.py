@@ -17,6 +17,7 @@ import pytest
 from campaign.campaignfile.location import PostgresLocation
 from campaign.errors import UserError
 from campaign.ledger import Ledger
+from campaign.ledger.postgres.pace import BOOK
 from campaign.ledger.postgres.schema import VERSION
 from campaign.ledger.processes import BROKE_OFF
 from campaign.model import Status
@@ -94,6 +95,24 @@ def test_a_worker_of_the_earlier_release_goes_on_beside(location: PostgresLocati
         )
         assert changed.rowcount == 1
         old.execute("INSERT INTO attempts (run, message, started_at, addresses) VALUES (1, 5, 1, 1)")
+
+
+def test_the_pace_of_version_2_is_replaced(location: PostgresLocation) -> None:
+    open_and_close(location)
+    source = "SELECT prosrc FROM pg_proc WHERE proname = 'pace_book'"
+    with psycopg.connect(location.address) as old:
+        (now,) = old.execute(source).fetchone() or ()
+        arguments = "text, text, bigint[], bigint[], bigint, bigint, bigint, boolean"
+        old.execute(f"DROP FUNCTION campaign.pace_book({arguments})".encode())
+        before = now.replace("greatest(up, account.last)", "up")
+        assert before != now
+        old.execute("SET search_path = campaign")
+        old.execute(BOOK.replace("greatest(up, account.last)", "up").encode())
+        old.execute("UPDATE settings SET value = '2' WHERE name = 'version'")
+    open_and_close(location)
+    assert version(location) == str(VERSION)
+    with psycopg.connect(location.address) as brought:
+        assert brought.execute(source).fetchall() == [(now,)]
 
 
 def test_two_processes_that_open_it_at_once_bring_it_along_once(location: PostgresLocation) -> None:

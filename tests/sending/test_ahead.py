@@ -104,17 +104,23 @@ def test_what_was_drafted_long_ago_is_drafted_anew(
     assert asked == [some[1]]
 
 
-def test_of_large_messages_few_are_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = write_campaign(tmp_path, {"body.txt": "{{ 'word ' * 300000 }}\n"}, subject="No. {{ n }}")
-    asked: list[Recipient] = []
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Recipient]:
+    """The rows that drafts are asked for while messages are sent."""
+    rows: list[Recipient] = []
     submit = DraftStream.submit
 
     def noting(stream: DraftStream, recipients: Iterable[Recipient]) -> None:
         recipients = list(recipients)
-        asked.extend(recipients)
+        rows.extend(recipients)
         submit(stream, recipients)
 
     monkeypatch.setattr(DraftStream, "submit", noting)
+    return rows
+
+
+def test_of_large_messages_few_are_ahead(tmp_path: Path, asked: list[Recipient]) -> None:
+    file = write_campaign(tmp_path, {"body.txt": "{{ 'word ' * 300000 }}\n"}, subject="No. {{ n }}")
     waiting = rows(*range(20))
     with closing(Ahead(Renderer(load(file), COLUMNS, Secrets.placeholder()))) as made:
         made.follow(following(waiting))
@@ -138,18 +144,9 @@ def looked_at(renderer: Renderer, some: list[Recipient], kept: Kept) -> Ahead:
 
 class TestKept:
     @pytest.fixture(autouse=True)
-    def no_worker(self, monkeypatch: pytest.MonkeyPatch) -> list[Recipient]:
+    def no_worker(self, asked: list[Recipient]) -> list[Recipient]:
         """The rows that were drafted again."""
-        again: list[Recipient] = []
-        submit = DraftStream.submit
-
-        def noting(stream: DraftStream, recipients: Iterable[Recipient]) -> None:
-            recipients = list(recipients)
-            again.extend(recipients)
-            submit(stream, recipients)
-
-        monkeypatch.setattr(DraftStream, "submit", noting)
-        return again
+        return asked
 
     def test_a_row_that_was_just_looked_at_is_not_drafted_again(
         self, renderer: Renderer, kept: Kept, no_worker: list[Recipient]

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from campaign.ledger.postgres.pace import PACE
 
-VERSION = 2
+VERSION = 3
 NAMESPACE = "campaign"  # the schema that the tables are in
 
 # Equality and order of octets, whatever the database's locale is.
