@@ -20,7 +20,7 @@ from campaign.ledger.patterns import parse_pattern
 from campaign.ledger.suppressions import Suppression
 from campaign.recipients.encoding import Encoding, is_text, marked_encoding
 from campaign.recipients.excel.recognition import is_workbook
-from campaign.recipients.records import SAMPLE, Lines, choose_delimiter, named_delimiter, records
+from campaign.recipients.records import SAMPLE, Lines, choose_delimiter, line_end, named_delimiter, records
 from campaign.wording import shown
 
 # Names of the column that holds addresses, without case, blanks and signs; the surest first: `address`
@@ -81,9 +81,11 @@ def _of_a_csv(path: Path, column: str | None, named: str | None) -> Iterator[tup
     try:
         with encoding.open(path) as file:
             sample = file.read(SAMPLE)
+        end = line_end(sample)
+        sample = sample.replace(end, "\n")
         delimiter = named_delimiter(sample)
-        with encoding.open(path) as file:
-            lines = records(Lines(file), delimiter or choose_delimiter(sample, column or ""))
+        with encoding.open(path, end) as file:
+            lines = records(Lines(file, end), delimiter or choose_delimiter(sample, column or ""))
             yield from islice(lines, 1 if delimiter else 0, None)
     except UnicodeError as error:  # a UTF-16 without its mark
         raise UserError(Problem(f"the file is not {encoding} ({error})", shown(path))) from None

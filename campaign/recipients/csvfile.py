@@ -17,6 +17,7 @@ from campaign.recipients.records import (
     choose_delimiter,
     header_below,
     is_spaced,
+    line_end,
     named_delimiter,
     records,
     separator,
@@ -39,9 +40,12 @@ class CsvFile:
         if self._settings.sheet is not None:
             what = f"names a sheet of a workbook, and the list {self._file} is none; leave it out"
             raise UserError(campaign.problem("recipients.sheet", what))
+        self._line_end = "\n"
         with self._opened() as file:
             self.size = self._settings.csv.stat().st_size
-            self._sample = file.read(SAMPLE)
+            sample = file.read(SAMPLE)
+        self._line_end = line_end(sample)
+        self._sample = sample.replace(self._line_end, "\n")
         if "\0" in self._sample.partition("\n")[0]:  # one line perhaps, as long as the file
             what = f"the header is not {self._encoding}; {self._encoding.advice}"
             raise UserError(Problem(what, self._file, 1))
@@ -54,7 +58,7 @@ class CsvFile:
 
     def rows(self, width: int = 0) -> Rows:
         with self._opened() as file:
-            lines = Lines(file)
+            lines = Lines(file, self._line_end)
             for _ in zip(range(self._skipped), lines, strict=False):
                 pass
             for count, record in enumerate(records(lines, self.delimiter, width, spaced=self._spaced)):
@@ -103,7 +107,7 @@ class CsvFile:
     @contextmanager
     def _opened(self) -> Iterator[TextIOWrapper[BufferedReader]]:
         try:
-            with self._encoding.open(self._settings.csv) as file:
+            with self._encoding.open(self._settings.csv, self._line_end) as file:
                 yield file
         except OSError as error:
             what = f"the list {self._file} cannot be read: {error.strerror}"

@@ -64,7 +64,7 @@ class Encoding:
             return "save the list as UTF-8, or name its encoding with `recipients.encoding`, such as cp1252"
         return "if the list is UTF-8, take `recipients.encoding` away, and else name the right one"
 
-    def open(self, path: Path) -> io.TextIOWrapper[io.BufferedReader]:
+    def open(self, path: Path, line_end: str = "\n") -> io.TextIOWrapper[io.BufferedReader]:
         """Open a list. What cannot be decoded becomes lone surrogates: see `is_text`.
 
         Raises OSError, and UserError for a workbook or a byte order mark that says otherwise. Reading
@@ -83,7 +83,7 @@ class Encoding:
             file.close()
             raise UserError(Problem(wrong, shown(path)))
         codec = {"": self._codec, "utf-8": "utf-8-sig"}.get(mark, mark)
-        return io.TextIOWrapper(file, codec, _MARKING, newline="\n")
+        return io.TextIOWrapper(file, codec, _MARKING, newline=line_end)
 
     def in_utf_8(self, text: str) -> str:
         """Return `text` read as UTF-8 if its octets are valid UTF-8, else "".

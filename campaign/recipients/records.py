@@ -21,28 +21,37 @@ _TITLE_LINES = 10  # in which a header is looked for
 CUT_LINE = "\udcfe\n"
 """Stands for a line that is too long: a lone surrogate, which no decoded text contains."""
 
+_CTRL_Z = "\x1a"
 TOO_LONG = f"the line has more than {MAX_LINE:,} characters"
 
 
+def line_end(sample: str) -> str:
+    """Return what ends the lines of a file that begins with `sample`: a line feed, or as of old on Macs."""
+    return "\r" if "\r" in sample and "\n" not in sample else "\n"
+
+
 class Lines:
-    """A file's lines, split at line feeds; a line of more than MAX_LINE characters becomes CUT_LINE.
+    """A file's lines, split at `end`; a line of more than MAX_LINE characters becomes CUT_LINE.
 
     `line` counts the lines that were read; `taken` are those of the current record. The last of
-    them can be given back, to be read again.
+    them can be given back, to be read again. A Ctrl-Z that ends the file, as of old under DOS, is dropped.
     """
 
-    def __init__(self, file: io.TextIOWrapper) -> None:
+    def __init__(self, file: io.TextIOWrapper, end: str = "\n") -> None:
         self.line = 0
+        self.end = end
         self.taken: list[str] = []
         self._back: list[str] = []
         self._read = functools.partial(file.readline, MAX_LINE)
 
     def __iter__(self) -> Iterator[str]:
         while line := self._back.pop() if self._back else self._read():
-            if len(line) == MAX_LINE and line[-1] != "\n":
+            if len(line) == MAX_LINE and line[-1] != self.end:
                 line = CUT_LINE
-                while (rest := self._read()) and rest[-1] != "\n":
+                while (rest := self._read()) and rest[-1] != self.end:
                     pass
+            if line[-1] == _CTRL_Z and not (line := line.rstrip(_CTRL_Z)):
+                return
             self.line += 1
             self.taken.append(line)
             yield line
@@ -72,7 +81,7 @@ def records(
         try:
             record = next(reader, None)
         except csv.Error as error:
-            trouble = _quote_trouble(str(error), len(taken) > 1)
+            trouble = _trouble(str(error), lines.end, len(taken) > 1)
         if record is None:
             return
         if taken[0] == CUT_LINE:
@@ -84,7 +93,7 @@ def records(
             yield start, trouble or record
 
 
-def _quote_trouble(error: str, several_lines: bool) -> str:
+def _trouble(error: str, end: str, several_lines: bool) -> str:
     if "expected after" in error and several_lines:
         return "a quote opens here and is not closed, or a quote within its cell is not written twice"
     if "expected after" in error:
@@ -94,7 +103,8 @@ def _quote_trouble(error: str, several_lines: bool) -> str:
     if "field larger" in error:
         return f"a cell has more than {csv.field_size_limit():,} characters; is a quote not closed?"
     if "new-line" in error:
-        return "a lone carriage return stands in a cell; save the list with the usual line ends"
+        other = "carriage return" if end == "\n" else "line feed"
+        return f"a lone {other} stands in a cell; save the list with one kind of line ends"
     return error
 
 

@@ -45,8 +45,24 @@ def refused(folder: Path, content: str | bytes, column: str | None = None) -> li
         f"{ANNA},2026-01-01\n{BEN},2026-01-02\n{ANNA},2026-01-03\n",
         f"\ufeffEmail\n{ANNA}\n{BEN}\n",
         f"E-mail\tName\r\n{ANNA}\tZoë\r\n{BEN}\tÅse\r\n".encode("utf-16"),
+        f"{ANNA}\r\n{BEN}\r\n\x1a",
+        f"sep=;\rName;E-mail\rA, B;{ANNA}\rB;{BEN}\r",
     ],
-    ids=["blanks", "capitals", "sep", "tabs", "street", "pipes", "alone", "bare", "twice", "mark", "utf-16"],
+    ids=[
+        "blanks",
+        "capitals",
+        "sep",
+        "tabs",
+        "street",
+        "pipes",
+        "alone",
+        "bare",
+        "twice",
+        "mark",
+        "utf-16",
+        "dos",
+        "mac",
+    ],
 )
 def test_what_other_tools_export_is_read(content: str | bytes, tmp_path: Path) -> None:
     assert read(tmp_path, content) == [(ANNA, "imported"), (BEN, "imported")]

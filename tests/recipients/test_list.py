@@ -32,11 +32,38 @@ class TestGoodLists:
         recipients = listed("email\na@x.test\nb@x.test\n")
         assert good(recipients) == good(recipients)
 
-    @pytest.mark.parametrize("end", ["\n", "\r\n"])
+    @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
     @pytest.mark.parametrize("last", [True, False])
     def test_line_ends(self, listed: Open, end: str, last: bool) -> None:
         text = end.join(["email,name", "a@x.test,A", "b@x.test,B"]) + end * last
-        assert [row.row["name"] for row in good(listed(text))] == ["A", "B"]
+        assert [(row.line, row.row["name"]) for row in good(listed(text))] == [(2, "A"), (3, "B")]
+
+    def test_lines_that_end_as_of_old_on_macs(self, listed: Open) -> None:
+        text = 'sep=;\rname; "email"\rA, B;a@x.test\rC;c\rD;d@x.test;\r"open;e@x.test\rF;f@x.test\r'
+        listing = listed(text, encoding="mac_roman")
+        assert listing.columns == ("name", "email")
+        first, *bad, last = lines(listing)
+        assert (first, last) == ("1: a@x.test", "5: f@x.test")
+        assert [row.split(": ")[1] for row in bad] == ["list.csv:4", "list.csv:5", "list.csv:6"]
+
+    def test_a_line_feed_in_a_cell_of_such_a_list(self, listed: Open) -> None:
+        filled = "".join(f"p{n}@x.test,{'x' * 60}\r" for n in range(1000))
+        *_, quoted, bad, last = lines(
+            listed(f'email,name\r{filled}a@x.test,"1\n2"\rb@x.test,1\n2\rc@x.test,\r')
+        )
+        assert (quoted, last) == ("1001: a@x.test", "1003: c@x.test")
+        assert bad.startswith(
+            "1002: list.csv:1003: a lone line feed stands in a cell; save the list with one"
+        )
+
+    @pytest.mark.parametrize("end", ["\r\n\x1a", "\x1a", "\r\n\x1a\x1a\x1a"])
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp850"])
+    def test_a_ctrl_z_that_ends_it_is_dropped(self, listed: Open, end: str, encoding: str) -> None:
+        text = f"email,name\r\na@x.test,A\x1a\r\nb@x.test,B{end}"
+        assert [row.row["name"] for row in good(listed(text.encode(encoding), encoding=encoding))] == [
+            "A\x1a",
+            "B",
+        ]
 
     def test_blank_rows_are_none(self, listed: Open) -> None:
         recipients = listed("\n  \nemail,name\n\na@x.test,A\n,\n  ,\t\n\n\nb@x.test,B\n,\n,\n\n")
@@ -77,7 +104,7 @@ class TestHeader:
             ("email,,name\na@x.test,A,B\n", "list.csv:1: column 2 has no name in the header"),
             ("\nemail,name,\na@x.test,A,B\n", "list.csv:2: column 3 has no name in the header"),
             ('email,"name\na@x.test,A\n', "list.csv:1: the header cannot be read: a quote opens here and is"),
-            ("email\rx@x.test\r", "list.csv:1: the header cannot be read: a lone carriage return stands in"),
+            ("email\rx@x.test\n", "list.csv:1: the header cannot be read: a lone carriage return stands in"),
             ("e\0mail\n", "list.csv:1: the header is not UTF-8"),
             ("email" + ",a" * MAX_COLUMNS, f"list.csv:1: the header has more than {MAX_COLUMNS} columns"),
             ("email,x" + "," * MAX_LINE, "list.csv:1: the header cannot be read: the line has more than"),

@@ -90,7 +90,7 @@ class TestBadRows:
             ('x@x.test,"a"b', "a quote ends in the middle of a cell; put the cell in quotes, and each quote"),
             ('x@x.test,"open', "a quote opens here and is not closed, or a quote within its cell is not"),
             ("x@x.test,a\0b", "the row has a NUL character in it"),
-            ("x@x.test,a\rb", "a lone carriage return stands in a cell; save the list with the usual line"),
+            ("x@x.test,a\rb", "a lone carriage return stands in a cell; save the list with one kind of li"),
             ("x@x.test," + "y" * 200_000, "a cell has more than 131,072 characters; is a quote not closed?"),
             ("x@x.test," + "y" * MAX_LINE, "the line has more than 1,048,576 characters"),
             ("x.test,a", "email: 'x.test' has no @"),
