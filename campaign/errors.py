@@ -7,7 +7,7 @@ them, and raised together as one `UserError` (exit code 2). Nothing here prints 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -120,6 +120,11 @@ class UserError(CampaignError):
             Problem(problem) if isinstance(problem, str) else problem for problem in problems
         )
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    def reword(self, change: Callable[[Problem], Problem]) -> None:
+        """Say each of its problems otherwise; it stays the error that it is."""
+        self.problems = tuple(map(change, self.problems))
+        self.args = ("\n".join(str(problem) for problem in self.problems),)
 
 
 class Overrun(UserError):

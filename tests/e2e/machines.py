@@ -69,6 +69,11 @@ class Machines(CampaignFolder):
             found = self.rows("SELECT state FROM campaigns")
         return str(found[0][0]) if found else ""
 
+    def why(self) -> str:
+        """Return why the campaign was paused or stopped."""
+        [(why,)] = self.rows("SELECT why FROM campaigns")
+        return str(why)
+
     def workers(self, count: int, *arguments: str) -> list[subprocess.Popen[str]]:
         """Start so many workers."""
         return [self.start("work", "campaign.yaml", *arguments) for _ in range(count)]

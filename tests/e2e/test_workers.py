@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from campaign.campaignfile.yamlmarks import read
 from campaign.model import Status
 from tests.e2e.folder import kill, until
 from tests.e2e.machines import Machines, ended
@@ -200,6 +201,42 @@ def test_a_campaign_that_a_worker_cannot_send_does_not_hold_up_others(
     assert words in worked.stderr
     assert ended([watching]) == [0]
     assert len(delivered(postfix, 3)) == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "body", "path", "place"),
+    [
+        ({"subject": "Hello {{ 12 // name|int }}"}, "Hi", ("subject",), "campaign.yaml:{}:{}: subject: "),
+        ({}, "Hi\n{{ 12 // name|int }}", (), "body.txt.j2:2: "),
+        (
+            {"attachments": ["{{ name }}.pdf"]},
+            "Hi",
+            ("attachments", 0),
+            "campaign.yaml:{}:{}: attachments, entry 1: there is no file '0.pdf' in the campaign's folder;",
+        ),
+    ],
+)
+def test_what_cannot_be_made_on_a_worker_is_told_by_the_names_that_its_owner_knows(
+    postfix: Postfix,
+    machines_for: MachinesFor,
+    changes: dict[str, Any],
+    body: str,
+    path: tuple[str | int, ...],
+    place: str,
+) -> None:
+    folder = machines_for(postfix, **changes)
+    for name in "34":
+        (folder.folder / f"{name}.pdf").write_bytes(b"%PDF")
+    (folder.folder / "body.txt.j2").write_text(body)
+    folder.list(["ann@example.test,3", "ben@example.test,4"])
+    folder.begin()
+    folder.change("UPDATE messages SET fields = replace(fields, '4', '0')")
+    worked = folder.run("work", "campaign.yaml")
+    assert worked.returncode == 5, worked.stderr
+    assert place.format(*read(folder.folder / "campaign.yaml").marks[path]) in worked.stderr
+    shown = [folder.run(command, "campaign.yaml").stdout for command in ("status", "workers", "report")]
+    told = (worked.stderr, *shown, folder.why(), folder.reply("ben@example.test"))
+    assert [word for text in told for word in text.split() if "campaign-" in word] == []
 
 
 def test_what_trips_on_one_worker_stops_all(postfix: Postfix, machines_for: MachinesFor) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from campaign.campaignfile.yamlmarks import read
+from campaign.campaignfile.yamlmarks import Document, read
 from campaign.errors import Problem, UserError
 from campaign.ledger.scope import Scope
 from campaign.wording import shown
@@ -53,21 +53,19 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    """The accounts of a worker's file."""
+    """The accounts of a worker's file; `document` has their places there."""
 
-    file: Path
+    document: Document
     by_name: Mapping[str, Account]
 
     def named(self, name: str) -> Account:
         """Return an account. Raises UserError where the file has none of this name."""
         account = self.by_name.get(name)
         if account is None:
-            known = ", ".join(self.by_name) or "none"
-            raise UserError(
-                Problem(f"there is no account {name!r} here, which a campaign sends with; {known} are known")
-                if not self.by_name
-                else Problem(f"there is no account {name!r}, which a campaign sends with", shown(self.file))
-            )
+            what = f"there is no account {name!r}"
+            if self.by_name:
+                raise UserError(Problem(f"{what}, which a campaign sends with", shown(self.document.file)))
+            raise UserError(f"{what} here, which a campaign sends with; none are known")
         return account
 
 
@@ -95,7 +93,7 @@ def load_accounts(file: Path | None) -> Accounts:
     if problems:
         raise UserError(*problems)
     folder = named.absolute().parent
-    return Accounts(named, {str(name): _account(str(name), one, folder) for name, one in values.items()})
+    return Accounts(document, {str(name): _account(str(name), one, folder) for name, one in values.items()})
 
 
 def _account(name: str, values: Mapping[str, Any], folder: Path) -> Account:

@@ -28,6 +28,9 @@ VERSION = 1
 MOST_ATTACHED = 16 * 1024 * 1024
 """Octets of rows' own attachments that travel; more than that is read from a folder that machines share."""
 
+HOME, ROOT = "campaign", "root"
+"""The folders of a bundle's files: the campaign's, and attachments_root where it is outside of that."""
+
 _STAYS = {"smtp", "ledger", "recipients", "dkim", "bounces", "check", "workers", "attachments_root"}
 TRAVELS = {
     info.alias or name
@@ -45,7 +48,8 @@ class Bundle:
 
     `root` is `attachments_root`, from the folder of the campaign file. `attached` are rows' own files;
     where they do not travel (`shared`), they are read from a folder that machines share. So many `drains`
-    are wanted at once, each for `drain` seconds.
+    are wanted at once, each for `drain` seconds. `file` is the name of the campaign file, and `places` has
+    the line and column of each value in it, by its dotted path.
     """
 
     name: str
@@ -63,6 +67,8 @@ class Bundle:
     shared: bool
     drains: int
     drain: float
+    file: str
+    places: Mapping[str, tuple[int, int]]
 
 
 def account_of(campaign: CampaignFile) -> str:
@@ -104,12 +110,23 @@ class _Reader:
             return 0.0
         return float(value)
 
+    def places(self, name: str) -> dict[str, tuple[int, int]]:
+        value = self.given.get(name, {})
+        if not isinstance(value, dict) or not all(map(_is_place, value.values())):
+            self.wrong.append(name)
+            return {}
+        return {str(path): (line, column) for path, (line, column) in value.items()}
+
     def sequence(self, name: str) -> tuple[str, ...]:
         value = self.given.get(name)
         if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
             self.wrong.append(name)
             return ()
         return tuple(value)
+
+
+def _is_place(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(one, int) for one in value)
 
 
 def read(document: bytes, name: str) -> Bundle:
@@ -141,6 +158,8 @@ def read(document: bytes, name: str) -> Bundle:
         shared=given.get("shared") is True,
         drains=int(reader.number("drains")),
         drain=reader.number("drain"),
+        file=reader.text("file") if "file" in given else "campaign.yaml",  # an earlier release says none
+        places=reader.places("places"),
     )
     wrong = [*reader.wrong, *_misplaced(bundle)]
     if wrong:
@@ -157,13 +176,13 @@ def _misplaced(bundle: Bundle) -> Iterable[str]:
         yield from (f"values.unsubscribe.{key}" for key in keys - OF_UNSUBSCRIBE)
     yield from (f"list.{key}" for key in bundle.list.keys() - {"email", "name"})
     yield from (f"dkim.{key}" for key in bundle.dkim.keys() - {"domain", "selector"})
-    yield from (f"files: {path}" for path in bundle.files if not _is_below(path, ("campaign", "root")))
+    yield from (f"files: {path}" for path in bundle.files if not _is_below(path, (HOME, ROOT)))
     yield from (f"attached: {path}" for path in bundle.attached if not _is_below(path))
-    if bundle.root != "../root" and bundle.root != "." and not _is_below(bundle.root):
+    if bundle.root != f"../{ROOT}" and bundle.root != "." and not _is_below(bundle.root):
         yield f"root: {bundle.root}"
     templates = bundle.values.get("templates")
     for key, path in templates.items() if isinstance(templates, dict) else ():
-        if not isinstance(path, str) or f"campaign/{PurePosixPath(path).as_posix()}" not in bundle.files:
+        if not isinstance(path, str) or f"{HOME}/{PurePosixPath(path).as_posix()}" not in bundle.files:
             yield f"values.templates.{key}: {path}"
 
 

@@ -29,9 +29,10 @@ from campaign.sending.lease import leased
 from campaign.sending.sender import Listener, Sender
 from campaign.sending.work import Renders
 from campaign.sending.workers.accounts import Accounts
-from campaign.sending.workers.bundle import read
+from campaign.sending.workers.bundle import Bundle, read
 from campaign.sending.workers.equipment import answer_questions
 from campaign.sending.workers.folder import private_folder, unwritable
+from campaign.sending.workers.naming import Naming
 from campaign.sending.workers.unpacking import SharedFiles, Unpacked, unpack
 
 _LOOK = 1.0  # seconds between two looks at what others do
@@ -53,6 +54,14 @@ def machines_of(ledger: Ledger) -> Machines:
         what = "workers share a ledger in PostgreSQL (`ledger: postgresql://…`), and this one is a file"
         raise UserError(ledger.problem(what))
     return machines
+
+
+def bundle_of(machines: Machines, standing: Standing, name: str) -> Bundle:
+    """Return the bundle of a campaign that is sending. Raises UserError."""
+    document = machines.blob(standing.bundle)
+    if document is None:
+        raise UserError(f"{name}: its bundle is not in the ledger; stop it, and send it again")
+    return read(document, name)
 
 
 def drain(
@@ -98,13 +107,15 @@ def _drained(
     def is_over() -> bool:
         return machines.standing().generation != standing.generation
 
-    with private_folder() as folder:
+    try:
+        bundle = bundle_of(machines, standing, ledger.name)
+    except UserError:
+        if is_over():
+            return None
+        raise
+    with private_folder() as folder, Naming(bundle, accounts, folder) as naming:
         try:
-            document = machines.blob(standing.bundle)
-            if document is None:
-                what = "its bundle is not in the ledger; stop it, and send it again"
-                raise UserError(f"{ledger.name}: {what}")
-            unpacked = unpack(read(document, ledger.name), machines.blob, accounts, ledger.secret, folder)
+            unpacked = unpack(bundle, machines.blob, accounts, ledger.secret, folder)
         except OSError as error:
             raise unwritable(error) from error
         except UserError:
@@ -119,7 +130,8 @@ def _drained(
             # Whoever begins it anew must wait for this run from now on.
             if is_over():
                 return None
-            sender = Sender(campaign, _renders(unpacked, drafted), run, login, listener)
+            renders = naming.renders(_renders(unpacked, drafted))
+            sender = Sender(campaign, renders, run, login, listener)
             drafted.follow(sender.dispatch.upcoming)
             with (
                 _minded(

@@ -18,7 +18,7 @@ def private_folder() -> Iterator[Path]:
     except OSError as error:
         raise unwritable(error) from error
     with made as folder:
-        yield Path(folder)
+        yield Path(folder).resolve()
 
 
 def unwritable(error: OSError) -> UserError:

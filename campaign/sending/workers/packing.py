@@ -11,6 +11,7 @@ from typing import Any
 
 from campaign.campaignfile.models import CampaignFile
 from campaign.campaignfile.octets import MOST_OF_AN_ATTACHMENT, read_file
+from campaign.campaignfile.yamlmarks import Document, dotted
 from campaign.campaignfile.yamlmarks import read as read_yaml
 from campaign.errors import UserError
 from campaign.message.render import Renderer
@@ -19,8 +20,10 @@ from campaign.model import Recipient
 from campaign.ownfiles import OwnFiles
 from campaign.sending.account import scope_of
 from campaign.sending.workers.bundle import (
+    HOME,
     MOST_ATTACHED,
     OF_UNSUBSCRIBE,
+    ROOT,
     TRAVELS,
     VERSION,
     account_of,
@@ -58,7 +61,8 @@ def pack(
     for path in (*own.files, *_small(own.images)):
         paths.add(path, _kept(_read(path), blobs))
     attached, shared = _attached(renderer, rows, root, blobs)
-    values = read_yaml(campaign.file).value
+    written = read_yaml(campaign.file)
+    values = _travelling(written.value, campaign)
     document = {
         "version": VERSION,
         "name": campaign.name,
@@ -69,13 +73,15 @@ def pack(
         "columns": list(columns),
         "list": _list(campaign),
         "dkim": {"domain": campaign.dkim.domain, "selector": campaign.dkim.selector} if campaign.dkim else {},
-        "values": _travelling(values, campaign),
+        "values": values,
         "root": paths.root,
         "files": paths.found,
         "attached": attached,
         "shared": shared,
         "drains": campaign.workers.count if campaign.workers is not None else 1,
         "drain": campaign.workers.drain if campaign.workers is not None else 0.0,
+        "file": campaign.file.name,
+        "places": _places(written, values),
     }
     return Packed(json.dumps(document, ensure_ascii=False, default=str).encode(), blobs)
 
@@ -101,6 +107,16 @@ def _travelling(values: object, campaign: CampaignFile) -> dict[str, Any]:
     return kept
 
 
+def _places(written: Document, values: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+    """Return the line and column of each value that travels, by its dotted path."""
+    own = {("unsubscribe", key) for key in values.get("unsubscribe") or {}}
+    return {
+        dotted(path): place
+        for path, place in written.marks.items()
+        if path and path[0] in {*values, "recipients"} and (path[0] != "unsubscribe" or path[:2] in own)
+    }
+
+
 class _Paths:
     """Where files lie, from the folder that a worker unpacks to."""
 
@@ -108,16 +124,16 @@ class _Paths:
         self._folder = folder
         self._root = root
         inside = root.is_relative_to(folder)
-        self.root = PurePosixPath(root.relative_to(folder)).as_posix() if inside else "../root"
+        self.root = PurePosixPath(root.relative_to(folder)).as_posix() if inside else f"../{ROOT}"
         self._own_root = not inside
         self.found: dict[str, str] = {}
 
     def add(self, path: Path, sha256: str) -> None:
         places = []
         if path.is_relative_to(self._folder):
-            places.append(f"campaign/{path.relative_to(self._folder).as_posix()}")
+            places.append(f"{HOME}/{path.relative_to(self._folder).as_posix()}")
         if self._own_root and path.is_relative_to(self._root):
-            places.append(f"root/{path.relative_to(self._root).as_posix()}")
+            places.append(f"{ROOT}/{path.relative_to(self._root).as_posix()}")
         if not places:
             what = "lies outside of the campaign's folder and of attachments_root: workers could not have it"
             raise UserError(f"{shown(path)} {what}")

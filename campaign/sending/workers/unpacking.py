@@ -29,8 +29,10 @@ from campaign.model import Recipient
 from campaign.sending.account import scope_of, secrets_of
 from campaign.sending.work import Renders
 from campaign.sending.workers.accounts import Account, Accounts
-from campaign.sending.workers.bundle import Bundle, token_of, too_large
+from campaign.sending.workers.bundle import HOME, Bundle, token_of, too_large
 
+# What nobody sends is hidden, and no file of the campaign has such a name.
+FILE, _LIST = ".campaign.yaml", ".list.csv"
 Blobs = Callable[[bytes], bytes | None]
 """Returns the content with this SHA-256."""
 
@@ -53,7 +55,7 @@ def unpack(bundle: Bundle, blobs: Blobs, accounts: Accounts, ledger_secret: byte
     Raises UserError where it would differ, by name, and OSError where there is no room for it.
     """
     account = accounts.named(bundle.account)
-    root = folder / "campaign" / bundle.root
+    root = folder / HOME / bundle.root
     attached = {} if bundle.shared else bundle.attached
     wanted = {folder / path: sha256 for path, sha256 in bundle.files.items()}
     wanted.update((root / path, sha256) for path, sha256 in attached.items())
@@ -98,7 +100,7 @@ def _written(bundle: Bundle, account: Account, folder: Path) -> Path:
     """Write the campaign file that the values and the account make, and return it."""
     values: dict[str, Any] = dict(bundle.values)
     values["name"] = bundle.name
-    values["recipients"] = {"csv": "list.csv", **bundle.list}
+    values["recipients"] = {"csv": _LIST, **bundle.list}
     values["smtp"] = account.smtp_of(bundle.scope)
     values["attachments_root"] = str(account.attachments_root) if bundle.shared else bundle.root
     if bundle.dkim:
@@ -111,14 +113,11 @@ def _written(bundle: Bundle, account: Account, folder: Path) -> Path:
         if not account.unsubscribe:
             raise _refused(bundle, f"the account {account.name!r} has no unsubscribe secret")
         values["unsubscribe"] = {**values.get("unsubscribe", {}), **account.unsubscribe}
-    home = folder / "campaign"
+    home = folder / HOME
     home.mkdir(exist_ok=True)
-    (home / "list.csv").write_text(_header(bundle.columns), "utf-8")
-    file = home / "campaign.yaml"
-    if file.exists() or "campaign/list.csv" in bundle.files:
-        file = home / "campaign.worker.yaml"
-    file.write_text(yaml.safe_dump(values, allow_unicode=True, sort_keys=False), "utf-8")
-    return file
+    (home / _LIST).write_text(_header(bundle.columns), "utf-8")
+    (home / FILE).write_text(yaml.safe_dump(values, allow_unicode=True, sort_keys=False), "utf-8")
+    return home / FILE
 
 
 def _header(columns: tuple[str, ...]) -> str:

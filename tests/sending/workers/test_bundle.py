@@ -18,9 +18,11 @@ from campaign.message.render import Renderer
 from campaign.message.tokens import Secrets
 from campaign.model import Recipient
 from campaign.recipients.list import Recipients
+from campaign.sending.account import login_of
 from campaign.sending.workers import packing
 from campaign.sending.workers.accounts import Accounts, load_accounts
 from campaign.sending.workers.bundle import Bundle, read
+from campaign.sending.workers.naming import Naming
 from campaign.sending.workers.packing import Packed, pack
 from campaign.sending.workers.unpacking import SharedFiles, unpack
 from tests.folder import write_campaign
@@ -64,7 +66,7 @@ def write(folder: Path, **changes: Any) -> None:
         "unsubscribe": {"url": "https://example.com/{{ unsubscribe.token }}", "secret_file": "secret"},
         "smtp": {"host": "mail.example.com", "username": "news", "password_env": "MAIL", "rate": "14/second"},
     }
-    write_campaign(folder, file="campaign.yaml", **{**values, **changes})
+    write_campaign(folder, **{"file": "campaign.yaml", **values, **changes})
 
 
 def accounts(tmp_path: Path, **changes: Any) -> Accounts:
@@ -79,8 +81,10 @@ def accounts(tmp_path: Path, **changes: Any) -> Accounts:
     return load_accounts(file)
 
 
-def packed(folder: Path) -> tuple[CampaignFile, Renderer, list[Recipient], Packed]:
-    campaign = load(folder / "campaign.yaml")
+def packed(
+    folder: Path, file: str = "campaign.yaml"
+) -> tuple[CampaignFile, Renderer, list[Recipient], Packed]:
+    campaign = load(folder / file)
     recipients = Recipients(campaign)
     secrets = Secrets(LEDGER, b"tokens")
     renderer = Renderer(campaign, recipients.columns, secrets)
@@ -252,3 +256,45 @@ def test_a_file_of_accounts_says_what_is_wrong_with_it(tmp_path: Path) -> None:
         load_accounts(file)
     assert "unknown key" in str(refused.value)
     assert "an account has its `smtp:`" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"smtp": {"host": "mail.example.com", "prot": 25}}, "accounts.yaml:5:13: {}smtp.prot: unknown key"),
+        (
+            {"smtp": {"host": "mail.example.com", "username": "news", "password_env": "NO_SUCH"}},
+            "accounts.yaml:5:21: {}smtp.password_env: the environment variable NO_SUCH",
+        ),
+        (
+            {"unsubscribe": {"secret_file": "none"}},
+            "accounts.yaml:8:20: {}unsubscribe.secret_file: none: No such file",
+        ),
+    ],
+)
+def test_what_is_wrong_with_an_account_is_told_where_it_stands(
+    home: Path, tmp_path: Path, changes: dict[str, Any], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    *_, one = packed(home)
+    monkeypatch.chdir(tmp_path)
+    own, folder = accounts(tmp_path, **changes), tmp_path / "worker"
+    with (
+        pytest.raises(UserError) as refused,
+        Naming(bundle_of(one), own, folder),
+    ):
+        login_of(unpack(bundle_of(one), one.blobs.get, own, LEDGER, folder).campaign)
+    assert words.format("accounts.news@mail.example.com.") in str(refused.value)
+    assert "worker" not in str(refused.value)
+
+
+def test_a_file_that_is_called_as_one_of_the_workers_own_travels(home: Path, tmp_path: Path) -> None:
+    (home / "list.csv").rename(home / "people.csv")
+    (home / "campaign.yaml").rename(home / "spring.yaml")
+    for name in ("list.csv", "campaign.yaml"):
+        (home / name).write_text(f"This is {name}.")
+    named = "{{ 'list.csv' if name == 'ann' else 'campaign.yaml' }}"
+    write(home, file="spring.yaml", recipients="people.csv", attachments=[named])
+    _, renderer, rows, one = packed(home, "spring.yaml")
+    theirs = unpack(bundle_of(one), one.blobs.get, accounts(tmp_path), LEDGER, tmp_path / "worker")
+    for row in rows:
+        assert theirs.renderer.render(row, date=DATE) == renderer.render(row, date=DATE)
