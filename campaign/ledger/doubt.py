@@ -45,6 +45,13 @@ def named(doubtful: Iterable[Entry], names: Iterable[str]) -> list[Entry]:
     return list(chosen.values())
 
 
+def suppressed(history: History, keys: Collection[str], now: int) -> int:
+    """Return how many of these rows, and copies as rows of their own, are suppressed."""
+    rows = (entry.key for entry in history.entries(now, [Status.SUPPRESSED]))
+    copies = (row_of(copy).key for copy in history.copies(now, [Status.SUPPRESSED]))
+    return len({*keys} & {*rows, *copies})
+
+
 def sent(rows: Iterable[Entry], mails: Mapping[str, Collection[str]], tokens: Tokens) -> list[Entry]:
     """Return the rows and copies whose message is among the `mails` that a server's log says were sent.
 

@@ -118,12 +118,18 @@ def _list(doubtful: list[Entry], file: Path) -> None:
 
 
 def _settle(ledger: Ledger, chosen: list[Entry], *, accepted: bool) -> None:
+    from campaign.ledger.doubt import suppressed
     from campaign.model import Status
 
     status = Status.ACCEPTED if accepted else Status.PENDING
     words = "settled by hand: " + ("it arrived" if accepted else "it did not arrive")
-    count = ledger.settle_doubt(status, [entry.key for entry in chosen], words, time.time_ns())
-    echo(f"{count:,} settled as {status}")
+    keys, now = [entry.key for entry in chosen], time.time_ns()
+    count = ledger.settle_doubt(status, keys, words, now)
+    mute = 0 if accepted else suppressed(ledger.history, keys, now)
+    if count > mute or not mute:
+        echo(f"{count - mute:,} settled as {status}")
+    if mute:
+        echo(f"{mute:,} settled as {Status.SUPPRESSED}: who is suppressed or forgotten gets nothing")
 
 
 def _from_log(ledger: Ledger, file: Path, log: Path) -> None:

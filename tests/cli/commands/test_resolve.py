@@ -29,6 +29,24 @@ def test_resolve_settles_all(run: Run, ledger: Ledger, option: str, status: str)
     ledger.close()
 
 
+def test_resolve_says_who_gets_nothing_all_the_same(run: Run, ledger: Ledger) -> None:
+    other = Ledger(ledger.storage, "copies", None)
+    enrol(other, [row(1, ANNA), row(2, BEN)])
+    sending = start(other)
+    send(other, sending, BEN, Status.IN_DOUBT)
+    sending.claim(NOW, 1)
+    sending.record((), (intent(ANNA, copies=(CLEO,)),))
+    sending.record((result(ANNA, copies=(outcome(CLEO, Status.IN_DOUBT),)),), ())
+    sending.end(NOW)
+    Path("campaign.yaml").write_text(YAML.replace("news", "copies", 1))
+    run("suppress", "add", CLEO)
+    said = run("resolve", "campaign.yaml", "--pending", "--all")
+    assert (
+        said == "1 settled as pending\n1 settled as suppressed: who is suppressed or forgotten gets nothing\n"
+    )
+    ledger.close()
+
+
 def test_resolve_changes_nothing_by_mistake(run: Run, ledger: Ledger) -> None:
     assert f"{ANNA} is not in doubt; nothing was changed" in run(
         "resolve", "campaign.yaml", "--pending", CLEO, ANNA, code=2
