@@ -11,12 +11,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from html import unescape
 from urllib.parse import unquote
 
-from campaign.message.html.markup import RAW, TOKEN, VOID, attributes, linked, value_of
+from campaign.message.html.listmarks import items_of_reversed, marks
+from campaign.message.html.markup import RAW, TOKEN, VOID, linked
 from campaign.message.html.textlines import Block, Cell, columns, raised, row, wrapped
+from campaign.message.html.textstyles import COLLAPSED, Spaces, style_of
 
 _TAG = re.compile(r"</?([a-zA-Z][^\s/>]*)")
 
@@ -32,12 +33,7 @@ _ENDED_BY_THE_NEXT = {"p", "li", "dt", "dd", "option"}
 _OF_ROWS = {"td": ("td", "th"), "th": ("td", "th"), "tr": ("tr",)}
 _OF_TABLES = {"table", "tbody", "tfoot", "thead", "tr", "td", "th", "body", "html"}
 _LAYOUT = {"blockquote", "dl", "h1", "h2", "h3", "h4", "h5", "h6", "ol", "pre", "ul"}
-_STRUCK = {"s", "strike", "del"}
 _UNDERLINES = {"h1": "=", "h2": "-", "h3": "-"}
-_MAYBE_STYLED = re.compile(r"hidden|display|max-height|opacity|line-through", re.IGNORECASE)
-_HIDDEN = re.compile(
-    r"display\s*:\s*none|visibility\s*:\s*hidden|(?:max-height|opacity)\s*:\s*0(?![.\d])", re.IGNORECASE
-)
 _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u00ad\ufeff\u034f\u2060"))
 # U+200C shapes words in Persian and other languages; outside of words it only pads a preheader.
 _PADDING = re.compile(r"(?<!\w)\u200c+|\u200c+(?!\w)")
@@ -47,8 +43,10 @@ _LINKED = re.compile(r"https?://[^/?#\s]|mailto:|tel:", re.IGNORECASE)
 
 def from_html(html: str) -> str:
     """Return the text of an HTML document, ending in a line feed."""
+    pieces = TOKEN.split(html)
     reader = _Reader()
-    for number, piece in enumerate(TOKEN.split(html)):
+    items = items_of_reversed(pieces) if "reversed" in html.lower() else {}
+    for number, piece in enumerate(pieces):
         if number % 2 == 0:
             reader.text(piece)
             continue
@@ -59,7 +57,7 @@ def from_html(html: str) -> str:
         if piece[1] == "/":
             reader.end(name)
         elif name not in RAW:
-            reader.start(name, piece)
+            reader.start(name, piece, items.get(number, 0))
     return reader.result()
 
 
@@ -86,6 +84,7 @@ class _Reader:
         self._silent = 0  # how many are open where silence begins
         self._links: list[_Link] = []
         self._struck: list[tuple[int, int]] = []  # how many are open, and where the words begin
+        self._spaces: list[tuple[int, Spaces]] = [(0, COLLAPSED)]  # how many are open where they begin
         self._raised = 0  # where the words of the last `sup` or `sub` begin
         self._heading = 0  # the line on which it begins
 
@@ -100,24 +99,24 @@ class _Reader:
             lines = [*lines[first:], "", *lines[:first]]
         return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n") + "\n"
 
-    def start(self, tag: str, written: str) -> None:
+    def start(self, tag: str, written: str, items: int) -> None:
+        """Begin an element; `items` are those of a list that counts down."""
         self._end_implied(tag)
         if tag not in VOID:
             self._open.append(tag)
         if self._silent:
             return
-        has_some = tag in ("a", "area", "img", "li", "ol") or _MAYBE_STYLED.search(written)
-        found = _values(written) if has_some else {}
-        style = found.get("style", "")
-        hidden = "hidden" in found or _HIDDEN.search(style) is not None
+        style = style_of(tag, written)
         if tag in VOID:
-            self._void(tag, {} if hidden else found)
-        elif hidden or tag in _SILENT:
+            self._void(tag, {} if style.is_hidden else style.attributes)
+        elif style.is_hidden or tag in _SILENT:
             self._silent = len(self._open)
         else:
-            self._enter(tag, found)
-            if tag in _STRUCK or "line-through" in style:
+            self._enter(tag, style.attributes, items)
+            if style.is_struck:
                 self._struck.append((len(self._open), len(self._words)))
+            if style.spaces is not None:
+                self._spaces.append((len(self._open), style.spaces))
 
     def end(self, tag: str) -> None:
         """End an element, and with it those within it that nobody closed."""
@@ -140,12 +139,17 @@ class _Reader:
         if not text or self._silent:
             return
         text = (unescape(text) if "&" in text else text).translate(_INVISIBLE)
-        if self._block.preformatted:
-            *lines, last = text.split("\n")
-            for line in lines:
-                self._words += line
-                self._end_line()
-            self._words += last
+        if not self._spaces[-1][1].keeps_lines:
+            self._add(text)
+            return
+        for number, line in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n")):
+            if number:
+                self._break_line()
+            self._add(line)
+
+    def _add(self, text: str) -> None:
+        if self._spaces[-1][1].keeps_blanks:
+            self._words += text
             self._see(-1)
             return
         text = _BLANKS.sub(" ", _PADDING.sub("", text))
@@ -173,27 +177,22 @@ class _Reader:
         elif tag == "body":
             self.end("head")
 
-    def _enter(self, tag: str, found: Mapping[str, str]) -> None:
+    def _enter(self, tag: str, found: Mapping[str, str], items: int) -> None:
         block = self._block
         if tag in _BLOCKS:
             self._end_line(apart=tag in _APART and not (tag in ("ul", "ol") and block.lists))
         block.is_layout = block.is_layout or tag in _LAYOUT
         match tag:
-            case "ul":
-                block.lists.append(None)
-            case "ol":
-                start = found.get("start", "")
-                block.lists.append(int(start) if re.fullmatch(r"[0-9]{1,6}", start) else 1)
+            case "ul" | "ol":
+                block.lists.append(marks(tag, found, items))
             case "li":
-                self._begin_item(found.get("value", ""))
+                block.mark = block.lists[-1].next(found) if block.lists else "- "
             case "q":
                 self._words += '"'
             case "sup" | "sub":
                 self._raised = len(self._words)
             case "blockquote":
                 block.quotes += 1
-            case "pre":
-                block.preformatted += 1
             case "h1" | "h2" | "h3":
                 self._heading = len(block.lines)
             case "tr":
@@ -230,8 +229,6 @@ class _Reader:
                 block.mark = ""
             case "blockquote":
                 block.quotes -= 1
-            case "pre":
-                block.preformatted -= 1
             case "td" | "th" if self._cells and self._around:
                 self._end_line()
                 self._block = self._around.pop()
@@ -241,6 +238,8 @@ class _Reader:
                 self._end_row(self._cells.pop())
             case _:
                 pass
+        while self._spaces[-1][0] > len(self._open):
+            self._spaces.pop()
 
     def _end_row(self, cells: list[Cell]) -> None:
         if not cells:
@@ -260,10 +259,8 @@ class _Reader:
         lines = self._block.lines
         alt = " ".join(found.get("alt", "").split())
         match tag:
-            case "br" if self._words.strip() or self._block.preformatted:
-                self._end_line()
-            case "br" if lines and lines[-1]:
-                lines.append("")
+            case "br":
+                self._break_line()
             case "hr":
                 self._end_line()
                 self._block.is_layout = True
@@ -279,16 +276,6 @@ class _Reader:
                 self._end_link(_Link(linked(found.get("href", "")), begin, is_seen=True))
             case _:
                 pass
-
-    def _begin_item(self, value: str) -> None:
-        block = self._block
-        if block.lists and block.lists[-1] is not None and re.fullmatch(r"[0-9]{1,6}", value):
-            block.lists[-1] = int(value)
-        if not block.lists or block.lists[-1] is None:
-            block.mark = "- "
-        else:
-            block.mark = f"{block.lists[-1]}. "
-            block.lists[-1] += 1
 
     def _end_link(self, link: _Link) -> None:
         shown = self._words[link.begin :].strip()
@@ -314,6 +301,16 @@ class _Reader:
         if struck := words.strip():
             self._words = self._words[:begin] + words.replace(struck, f"~~{struck}~~")
 
+    def _break_line(self) -> None:
+        lines = self._block.lines
+        if self._words.strip():
+            self._end_line()
+        elif self._spaces[-1][1].keeps_blanks:
+            self._words = ""
+            lines.append("> " * self._block.quotes)
+        elif lines and lines[-1]:
+            lines.append("")
+
     def _end_line(self, *, apart: bool = False) -> None:
         """End the line that is being collected; `apart`: with an empty line behind or before it."""
         for _, begin in reversed(self._struck):
@@ -324,10 +321,11 @@ class _Reader:
         self._struck = [(depth, 0) for depth, _ in self._struck]
         for link in self._links:
             link.begin = 0
-        if block.preformatted:
-            block.lines.append("> " * block.quotes + "  " * len(block.lists) + words)
-        elif words := words.strip():
-            lines = wrapped(words, *self._block.margins(), block.width)
+        spaces = self._spaces[-1][1]
+        words = words.rstrip() if spaces.keeps_blanks else words.strip()
+        if words:
+            first, rest = block.margins()
+            lines = wrapped(words, first, rest, block.width) if spaces.wraps else [first + words]
             block.mark = ""
             block.lines += lines
             if images > 0:
@@ -341,9 +339,3 @@ class _Reader:
             margin = "> " * self._block.quotes
             widest = max(map(columns, heading)) - len(margin)
             self._block.lines.append(margin + stroke * min(self._block.width, widest))
-
-
-@lru_cache(maxsize=4096)
-def _values(tag: str) -> Mapping[str, str]:
-    """Return the attributes of a tag and their values."""
-    return {one.name: value_of(tag[one.start : one.end]) for one in attributes(tag)}

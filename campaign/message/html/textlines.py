@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from campaign.message.html.listmarks import Marks
+
 WIDTH = 72  # columns of a line, addresses and long words excepted
 
 # A line of Chinese or Japanese may end after any character, but not before or after some marks.
@@ -41,10 +43,9 @@ class Block:
 
     width: int = WIDTH
     lines: list[str] = field(default_factory=list)
-    lists: list[int | None] = field(default_factory=list)  # the next number of each open list; None: bullets
+    lists: list[Marks] = field(default_factory=list)  # of each open list
     quotes: int = 0
     mark: str = ""  # of the list item that has begun
-    preformatted: int = 0
     rows: int = 0
     is_layout: bool = False
 

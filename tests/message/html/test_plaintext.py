@@ -93,6 +93,59 @@ def test_lists(html: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("html", "text"),
     [
+        ("<ol type=A><li>x<li>y</ol>", "A. x\nB. y\n"),
+        ("<ol type=a start=26><li>x<li>y</ol>", "z. x\naa. y\n"),
+        ("<ol TYPE='i' start=3><li>x<li value=9>y<li>z</ol>", "iii. x\nix. y\nx. z\n"),
+        ("<ol type=I start=3999><li>x<li>y</ol>", "MMMCMXCIX. x\n4000. y\n"),
+        ("<ol type=a start=-1><li>x<li>y<li>z</ol>", "-1. x\n0. y\na. z\n"),
+        ("<ol start=' 3rd'><li>x</ol>", "3. x\n"),
+        ("<ol start=99999999999999999999><li>x</ol>", "1. x\n"),
+        ("<ol><li type=a>x<li>y</ol>", "a. x\n2. y\n"),
+        ("<ol reversed><li>x<li>y</ol>", "2. x\n1. y\n"),
+        ("<ol reversed start=9><li>x<li value=4>y<li>z</ol>", "9. x\n4. y\n3. z\n"),
+        ("<ol reversed><li>x<ol><li>a<li>b</ol><li>y</ol>", "2. x\n  1. a\n  2. b\n\n1. y\n"),
+        ("<ol reversed><li>x<ol reversed><li>a<li>b</ol>", "1. x\n  2. a\n  1. b\n"),
+        ("<ol style='list-style: upper-roman inside'><li>x</ol>", "I. x\n"),
+        ("<ol><li style='list-style-type:lower-latin'>x<li>y</ol>", "a. x\n2. y\n"),
+        ("<ul style='list-style-type:decimal'><li>x</ul>", "1. x\n"),
+        ("<ol style='list-style:none'><li>x</ol>", "- x\n"),
+    ],
+    ids=range(16),
+)
+def test_items_are_counted_as_browsers_do(html: str, text: str) -> None:
+    assert from_html(html) == text
+
+
+LONG = "word " * 20
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("<p style='white-space:pre-line'>Dear\n  Ann,\n\n\nhello </p>B", "Dear\nAnn,\n\nhello\n\nB\n"),
+        ("<p style='WHITE-SPACE : pre-line'>a\r\nb\rc</p>", "a\nb\nc\n"),
+        ("<p style='white-space:pre-wrap'>a\n  b  c\nd</p>", "a\n  b  c\nd\n"),
+        ("<p style='white-space:pre'>a\n  b  c\nd</p>", "a\n  b  c\nd\n"),
+        ("<p style='white-space:nowrap'>a\n  b  c</p>", "a b c\n"),
+        ("<div style='white-space:pre-line'><b>a\nb</b><p style='white-space:normal'>c\nd</p>e\nf</div>g\nh",
+         "a\nb\n\nc d\n\ne\nf\ng h\n"),
+        ("<table style='white-space:pre-line'><tr><td>a\nb</table>", "a\nb\n"),
+        ("<pre style='white-space:normal'>a\n b</pre>", "a b\n"),
+        ("<ul><li style='white-space:pre-line'>a\nb</ul>", "- a\n  b\n"),
+        ("<ul><li><pre>a\n b</pre></ul>", "- a\n   b\n"),
+        ("<div style='white-space:pre-wrap'><div>a</div><div>b</div></div>", "a\nb\n"),
+        (f"<p style='white-space:pre-line'>{LONG}", f"{('word ' * 14).strip()}\n{('word ' * 6).strip()}\n"),
+        (f"<p style='white-space:pre'>{LONG}", f"{LONG.strip()}\n"),
+    ],
+    ids=range(13),
+)  # fmt: skip
+def test_line_ends_stay_where_the_style_says_so(html: str, text: str) -> None:
+    assert from_html(html) == text
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
         ('<a href="https://x.test/a?b=1&amp;c=2">Read</a>.', "Read <https://x.test/a?b=1&c=2>.\n"),
         ("<a href='https://x.test/'>x.test</a>", "x.test\n"),
         ("<a href=https://x.test/a>https://x.test/a</a>", "https://x.test/a\n"),
@@ -324,6 +377,9 @@ _markup = st.lists(
                 "<a href='https://x.test/'>",
                 "<div hidden>",
                 "<p style='display:none'>",
+                "<p style='white-space:pre-wrap'>",
+                "<b style='white-space:pre-line'>",
+                "<ol reversed type=i>",
                 "<!--",
                 "-->",
                 "<![",
