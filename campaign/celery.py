@@ -25,9 +25,8 @@ from campaign.ledger.machines import State
 from campaign.ledger.protocols import Claim
 from campaign.sending.dispatch import Ending
 from campaign.sending.workers.accounts import load_accounts
-from campaign.sending.workers.bundle import read
+from campaign.sending.workers.drain import bundle_of, machines_of
 from campaign.sending.workers.drain import drain as drained
-from campaign.sending.workers.drain import machines_of
 from campaign.sending.workers.equipment import answer_questions as answered
 
 try:
@@ -149,10 +148,9 @@ class _Wanted:
 def _wanted(ledger: Ledger) -> _Wanted | None:
     machines = machines_of(ledger)
     standing = machines.standing()
-    document = machines.blob(standing.bundle) if standing.state is State.SENDING else None
-    if document is None:
+    bundle = bundle_of(machines, standing, ledger.name) if standing.state is State.SENDING else None
+    if bundle is None:
         return None
-    bundle = read(document, ledger.name)
     return _Wanted(bundle.drains - machines.live(), bundle.drain, standing.generation)
 
 

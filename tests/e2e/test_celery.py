@@ -161,6 +161,9 @@ def test_a_campaign_that_cannot_be_sent_is_logged_in_words_and_holds_up_no_other
     broker.purge()
     assert "broken: its bundle has version 99" in task(folder, "top_up()")
     assert broker.queued() == 2
+    folder.change("DELETE FROM blobs WHERE sha256 = 'x'")
+    for call in ("top_up()", "drain('broken', 1)"):
+        assert "broken: its bundle is not in the ledger; stop it" in task(folder, call)
     folder.accounts("another", smtp={"host": "localhost"})
     assert "test: accounts.yaml: there is no account 'localhost'" in task(folder, "drain('test', 1)")
     folder.accounts(smtp={**folder.campaign["smtp"], "ca_file": None})

@@ -56,12 +56,20 @@ def machines_of(ledger: Ledger) -> Machines:
     return machines
 
 
-def bundle_of(machines: Machines, standing: Standing, name: str) -> Bundle:
-    """Return the bundle of a campaign that is sending. Raises UserError."""
-    document = machines.blob(standing.bundle)
-    if document is None:
-        raise UserError(f"{name}: its bundle is not in the ledger; stop it, and send it again")
-    return read(document, name)
+def bundle_of(machines: Machines, standing: Standing, name: str) -> Bundle | None:
+    """Return the bundle of a campaign that is sending, None where it was begun anew since.
+
+    Raises UserError.
+    """
+    try:
+        document = machines.blob(standing.bundle)
+        if document is None:
+            raise UserError(f"{name}: its bundle is not in the ledger; stop it, and send it again")
+        return read(document, name)
+    except UserError:
+        if machines.standing().generation != standing.generation:
+            return None
+        raise
 
 
 def drain(
@@ -107,12 +115,9 @@ def _drained(
     def is_over() -> bool:
         return machines.standing().generation != standing.generation
 
-    try:
-        bundle = bundle_of(machines, standing, ledger.name)
-    except UserError:
-        if is_over():
-            return None
-        raise
+    bundle = bundle_of(machines, standing, ledger.name)
+    if bundle is None:
+        return None
     with private_folder() as folder, Naming(bundle, accounts, folder) as naming:
         try:
             unpacked = unpack(bundle, machines.blob, accounts, ledger.secret, folder)
