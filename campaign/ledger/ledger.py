@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from campaign.clock import Moment
 from campaign.errors import Problem
 from campaign.ledger.history import History
+from campaign.ledger.patience import Told
 from campaign.ledger.patterns import Forgotten
 from campaign.ledger.scope import Scope
 from campaign.ledger.suppressions import Suppressions
@@ -102,6 +103,10 @@ class Ledger:
     def suppressions(self) -> Suppressions:
         """Who gets nothing from any campaign of the ledger."""
         return self.storage.suppressions
+
+    def tell(self, told: Told) -> None:
+        """Tell from now on, once for each time, that a run waits for a server that is away."""
+        self.storage.tell(told)
 
     def close(self) -> None:
         """Close the ledger; a run that broke off is ended first."""

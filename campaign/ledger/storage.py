@@ -15,6 +15,7 @@ from campaign.errors import Problem
 from campaign.ledger.attempted import Attempted, LogNote
 from campaign.ledger.history import History
 from campaign.ledger.machines import Machines
+from campaign.ledger.patience import Told
 from campaign.ledger.patterns import Forgotten
 from campaign.ledger.protocols import Choices, Enrolment, Run
 from campaign.ledger.questions import Questions
@@ -75,6 +76,9 @@ class Storage(Protocol):
 
     def secret(self) -> bytes:
         """Return the key of this ledger's HMACs."""
+
+    def tell(self, told: Told) -> None:
+        """Tell when a run waits for the server; see `Ledger.tell`."""
 
     def close(self) -> None:
         """Close the ledger."""

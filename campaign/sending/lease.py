@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from campaign import clock
@@ -23,15 +23,13 @@ from campaign.errors import (
     UserError,
 )  # fmt: skip
 from campaign.ledger import Ledger
+from campaign.ledger.patience import Told
 from campaign.ledger.protocols import Run
 from campaign.model import SECOND
 from campaign.sending.account import scope_of
 
 HEARTBEAT = 2.0  # seconds between two renewals
 _LOOK = 1.0  # seconds between two looks whether the lease is free
-
-Told = Callable[[float, str], None]
-"""Is told for how many seconds nothing happens, and why."""
 
 
 @contextmanager
@@ -42,6 +40,7 @@ def leased(
 
     Raises LeaseHeld, LedgerFull. What is the user's to mend is BrokenOff once a message may have left.
     """
+    ledger.tell(waiting)
     lease = _taken(campaign, ledger, wait, waiting, shared)
     try:
         with _beating(lease):

@@ -134,6 +134,8 @@ def test_a_server_that_is_away_for_longer_than_a_lease_costs_nobody_anything(
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors
         assert "has taken this ledger over" not in errors
+        [told] = [line for line in errors.splitlines() if "the ledger's server cannot be reached" in line]
+        assert told.endswith("; waiting 2 min")
     # The answers that came meanwhile have settled their own attempts.
     assert folder.counts() == {"accepted": 70}
     assert folder.rows("SELECT 1 FROM events WHERE kind = 'in_doubt'") == []

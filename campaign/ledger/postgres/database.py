@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import secrets
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
@@ -20,6 +19,7 @@ from psycopg import errors
 
 from campaign.campaignfile.location import PostgresLocation
 from campaign.errors import LedgerAway, LedgerGivenUp, LedgerReadOnly, Problem, UserError
+from campaign.ledger.patience import Patience
 from campaign.ledger.postgres.connection import Connection, Hurry, Row, interrupt_behind, meaning
 from campaign.ledger.postgres.procedure import RECORD
 from campaign.ledger.postgres.schema import NAMESPACE, SCHEMA, VERSION
@@ -27,8 +27,6 @@ from campaign.ledger.postgres.upgrade import STEPS
 
 _MAKING = 0x43414D50  # the advisory lock of whoever makes the tables
 _CHUNK = 500  # rows
-PATIENCE = 120.0  # seconds that a run waits for a server that is away
-_PAUSE = 0.5  # seconds between two tries to connect
 _AGAIN = 10  # times that a transaction is tried which PostgreSQL gave up to end a deadlock
 
 # Whatever the server, the database or the role has by default. An intent must outlive a crash, and
@@ -59,7 +57,7 @@ class Database:
         self._names = count()
         self._beside: list[Database] = []
         self._secret: bytes | None = None
-        self._away_since: float | None = None  # by time.monotonic; for who waits patiently
+        self.patience = Patience()
         self._connection = self._connect()
 
     @classmethod
@@ -263,14 +261,10 @@ class Database:
                     if self.is_closed:
                         self.reconnect()
                 done = self.repeated(act)
-            except LedgerAway:
-                now = time.monotonic()
-                self._away_since = self._away_since or now
-                if now > self._away_since + PATIENCE:
-                    raise
-                time.sleep(_PAUSE)
+            except LedgerAway as away:
+                self.patience.again(away)
             else:
-                self._away_since = None
+                self.patience.over()
                 return done
 
     def _execute(self, statement: str, parameters: Parameters) -> psycopg.Cursor[Row]:

@@ -11,6 +11,7 @@ from campaign.campaignfile.location import PostgresLocation
 from campaign.clock import Moment
 from campaign.errors import UserError
 from campaign.ledger.attempted import Attempted, LogNote
+from campaign.ledger.patience import Told
 from campaign.ledger.patterns import Forgotten
 from campaign.ledger.postgres import doubt, forgetting, noted
 from campaign.ledger.postgres.campaigns import PostgresCampaigns
@@ -50,6 +51,10 @@ class PostgresStorage:
     def exists(location: PostgresLocation) -> bool:
         """Whether the database has a ledger. Raises UserError if its server cannot be reached."""
         return Database.exists(location)
+
+    def tell(self, told: Told) -> None:
+        """Tell when a run waits for the server; see `Ledger.tell`."""
+        self.database.patience.told = told
 
     def at_one_moment(self) -> AbstractContextManager[None]:
         """Let all that is read within be of one moment, whatever another process writes meanwhile."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from campaign.clock import Moment
 from campaign.errors import Problem, UserError
+from campaign.ledger.patience import Told
 from campaign.ledger.patterns import Forgotten
 from campaign.ledger.scope import Scope
 from campaign.ledger.sqlite.campaigns import SqliteCampaigns
@@ -67,6 +68,9 @@ class SqliteStorage:
     def temporary(cls) -> SqliteStorage:
         """Make a ledger that vanishes when it is closed."""
         return cls(Database.temporary())
+
+    def tell(self, told: Told) -> None:
+        """Change nothing: a file has no server."""
 
     def close(self) -> None:
         """Close the file; a run that broke off is ended first, and the WAL stays beside another's.
