@@ -1,8 +1,8 @@
 """How long a ledger's server that is away is waited for, and that this is said once, when it begins.
 
-    patience = Patience(told)
-    patience.again(away)      each time that it is away: a pause, or what is away is raised at last
-    patience.over()           each time that it answers
+patience = Patience(told)
+patience.again(away)      each time that it is away: a pause, or what is away is raised at last
+patience.over()           each time that it answers
 """
 
 from __future__ import annotations

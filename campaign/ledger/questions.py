@@ -15,11 +15,15 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a worker says is missing on its machine, a sentence for each thing; () for nothing."""
+    """What a worker says is missing on its machine, a sentence for each thing; () for nothing.
+
+    `differs` is what is otherwise there, and may well be meant.
+    """
 
     host: str
     pid: int
     missing: tuple[str, ...]
+    differs: tuple[str, ...] = ()
 
 
 class Questions(Protocol):
@@ -37,5 +41,5 @@ class Questions(Protocol):
     def unanswered(self) -> list[tuple[int, str]]:
         """Return the questions (number, needs) that this process has not answered."""
 
-    def answer(self, question: int, missing: Sequence[str]) -> None:
+    def answer(self, question: int, missing: Sequence[str], differs: Sequence[str] = ()) -> None:
         """Answer one for this process."""

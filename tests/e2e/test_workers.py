@@ -296,6 +296,7 @@ def test_workers_are_asked_whether_they_have_what_it_needs(
     folder.begin()
     [equipped] = folder.workers(1)
     folder.wait_for(Status.ACCEPTED)
+    folder.write(rate="2/second", ledger=folder.place.url, workers={}, smtp={"ca_file": None})
     check = folder.start("check", "campaign.yaml", "--workers")
     until(lambda: folder.rows("SELECT 1 FROM questions"))
     folder.accounts("another", smtp={"host": "localhost"})
@@ -305,6 +306,7 @@ def test_workers_are_asked_whether_they_have_what_it_needs(
     assert check.returncode == 2, out + err
     assert f" {lacking.pid}: there is no account 'localhost'" in err
     assert f" {equipped.pid} has what it needs" in out
+    assert f" {equipped.pid}: the account 'localhost' trusts its ca_file here, and" in err
     assert "2 workers: 1 of them lacks something" in out
     assert folder.rows("SELECT 1 FROM questions") == folder.rows("SELECT 1 FROM answers") == []
     assert equipped.poll() is None

@@ -33,7 +33,7 @@ class PostgresQuestions:
         found = self._database.rows(
             "SELECT host, pid, missing FROM answers WHERE question = %s ORDER BY host, pid", (question,)
         )
-        return [Answer(str(host), pid, tuple(map(str, json.loads(missing)))) for host, pid, missing in found]
+        return [Answer(str(host), pid, *_read(missing)) for host, pid, missing in found]
 
     def withdraw(self, question: int) -> None:
         """Remove a question and its answers."""
@@ -49,11 +49,20 @@ class PostgresQuestions:
         )
         return [(number, str(needs)) for number, needs in found]
 
-    def answer(self, question: int, missing: Sequence[str]) -> None:
+    def answer(self, question: int, missing: Sequence[str], differs: Sequence[str] = ()) -> None:
         """Answer one for this process; one that was withdrawn meanwhile needs no answer."""
+        # An earlier release knows what is missing only, and does not ask what differs.
+        answer = [list(missing), list(differs)] if differs else list(missing)
         self._database.change(
             "INSERT INTO answers (question, host, pid, process, missing)"
             " SELECT id, %s, %s, %s, %s FROM questions WHERE id = %s FOR KEY SHARE"
             " ON CONFLICT DO NOTHING",
-            (*this_process(), json.dumps(list(missing), ensure_ascii=False), question),
+            (*this_process(), json.dumps(answer, ensure_ascii=False), question),
         )
+
+
+def _read(answer: str) -> list[tuple[str, ...]]:
+    """Return what is missing, and what differs."""
+    found = json.loads(answer)
+    parts = found if found and isinstance(found[0], list) else [found]
+    return [tuple(map(str, part)) for part in parts]

@@ -184,9 +184,10 @@ def inspect_workers(
         what = f"no worker has answered within {PATIENCE:.0f} s: `campaign work` does while it runs"
         return [campaign.problem("workers", what, Severity.WARNING, "workers")], answers
     return [
-        campaign.problem("workers", f"{answer.host} {answer.pid}: {what}", rule="workers")
+        campaign.problem("workers", f"{answer.host} {answer.pid}: {what}", severity, "workers")
         for answer in answers
-        for what in answer.missing
+        for severity, said in ((Severity.ERROR, answer.missing), (Severity.WARNING, answer.differs))
+        for what in said
     ], answers
 
 

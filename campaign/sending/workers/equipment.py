@@ -4,13 +4,16 @@
     answer_questions(ledger, accounts)            on a worker: `campaign work`, a drain, Celery's worker
 
 The question names the account, and the DKIM key and the unsubscribe secret where the campaign has them;
-the answer names what is missing. Secrets are looked for, and not read; no command is run. Nothing of the
-question is used but to look names up in the worker's own file of accounts.
+the answer names what is missing, and where the account's server differs from the campaign file's. Secrets
+are looked for, and not read; no command is run. Nothing of the question is used but to look names up in the
+worker's own file of accounts.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -19,7 +22,8 @@ from typing import Any
 import yaml
 
 from campaign.campaignfile.load import load
-from campaign.campaignfile.models import CampaignFile
+from campaign.campaignfile.models import CampaignFile, Smtp
+from campaign.campaignfile.octets import read_file
 from campaign.errors import UserError
 from campaign.ledger import Ledger, Scope
 from campaign.ledger.questions import Answer, Questions
@@ -30,6 +34,9 @@ from campaign.sending.workers.folder import private_folder, unwritable
 
 PATIENCE = 15.0
 """Seconds for which answers are waited for: workers that systemd starts every ten seconds have theirs."""
+
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----(.*?)-----END", re.DOTALL)
+_MOST_CERTIFICATES = 1 << 24  # octets of a ca_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,9 @@ class Needs:
     domain: str  # of its DKIM key, "" for none
     selector: str
     tokens: bool  # whether an unsubscribe secret keys them
+    port: int = 0  # 0 where an earlier release asks, which does not say how it connects
+    security: str = ""
+    authorities: str = ""  # a hash of those in its ca_file, "" for the system's
 
     @classmethod
     def of(cls, campaign: CampaignFile) -> Needs:
@@ -54,6 +64,9 @@ class Needs:
             dkim.domain if dkim is not None else "",
             dkim.selector if dkim is not None else "",
             unsubscribe is not None and unsubscribe.secret is not None,
+            campaign.smtp.port,
+            campaign.smtp.security,
+            _authorities(campaign.smtp),
         )
 
     @classmethod
@@ -64,7 +77,8 @@ class Needs:
         except (ValueError, TypeError):
             return None
         texts = (needs.account, needs.host, needs.username, needs.domain, needs.selector)
-        return needs if all(isinstance(one, str) for one in texts) else None
+        server = (needs.security, needs.authorities)
+        return needs if all(isinstance(one, str) for one in (*texts, *server)) else None
 
 
 def ask_workers(
@@ -100,7 +114,7 @@ def answer_questions(ledger: Ledger, accounts: Accounts) -> None:
     for question, text in questions.unanswered():
         needs = Needs.read(text)
         if needs is not None:
-            questions.answer(question, list(missing(needs, accounts)))
+            questions.answer(question, list(missing(needs, accounts)), list(differing(needs, accounts)))
 
 
 def missing(needs: Needs, accounts: Accounts) -> Iterator[str]:
@@ -138,6 +152,38 @@ def missing(needs: Needs, accounts: Accounts) -> Iterator[str]:
             yield from (problem.message for problem in error.problems)
     if account.attachments_root is not None and not account.attachments_root.is_dir():
         yield f"the folder {account.attachments_root} of its attachments is not there"
+
+
+def differing(needs: Needs, accounts: Accounts) -> Iterator[str]:
+    """Yield what is otherwise than in the campaign file, and may well be meant, a sentence for each thing."""
+    account = accounts.by_name.get(needs.account)
+    try:
+        smtp = _loaded(account, needs).smtp if account is not None and needs.port else None
+    except UserError:
+        return
+    if smtp is None:
+        return
+    here = f"the account {needs.account!r}"
+    if (smtp.port, smtp.security) != (needs.port, needs.security):
+        theirs = f"{needs.port} ({needs.security})"
+        yield f"{here} has port {smtp.port} ({smtp.security}) here, and the campaign file {theirs}"
+    ours, system = _authorities(smtp), "the system's authorities"
+    if ours and needs.authorities and ours != needs.authorities:
+        yield f"{here} trusts another ca_file here than the campaign file"
+    elif ours != needs.authorities:
+        trusted, theirs = ("its ca_file", system) if ours else (system, "its ca_file")
+        yield f"{here} trusts {trusted} here, and the campaign file {theirs}"
+
+
+def _authorities(smtp: Smtp) -> str:
+    """Return the same for files with the same certificates, "" where the system's are trusted."""
+    if smtp.ca_file is None:
+        return ""
+    try:
+        found = _CERTIFICATE.findall(read_file(smtp.ca_file, _MOST_CERTIFICATES))
+    except OSError as error:
+        return str(error.strerror)
+    return hashlib.sha256(b"\n".join(sorted(b"".join(one.split()) for one in found))).hexdigest()
 
 
 def _loaded(account: Account, needs: Needs) -> CampaignFile:

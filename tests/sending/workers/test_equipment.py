@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,12 @@ from campaign.errors import UserError
 from campaign.sending.preflight.inquiries import inspect_workers
 from campaign.sending.workers import equipment
 from campaign.sending.workers.accounts import load_accounts
-from campaign.sending.workers.equipment import Needs, missing
+from campaign.sending.workers.equipment import Needs, differing, missing
 from tests.folder import write_campaign
 from tests.message.test_dkim import key_of, pem
 from tests.servers.postgresql import PostgreSQL
 
+_SINCE = ("port", "security", "authorities")  # of a question; an earlier release does not say them
 SECRET = "a-secret-that-nobody-sees"
 
 
@@ -90,6 +91,40 @@ def test_what_is_missing_is_named(
 ) -> None:
     found = lacks(campaign, tmp_path, **changes)
     assert [said in one for one in found if said in one], found
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "said"),
+    [
+        ({}, {"port": 2525}, ["has port 2525 (starttls) here, and the campaign file 587 (starttls)"]),
+        ({}, {"port": 465}, ["has port 465 (tls) here, and the campaign file 587 (starttls)"]),
+        (
+            {"ca_file": "one"},
+            {},
+            ["trusts the system's authorities here, and the campaign file its ca_file"],
+        ),
+        (
+            {},
+            {"ca_file": "one"},
+            ["trusts its ca_file here, and the campaign file the system's authorities"],
+        ),
+        ({"ca_file": "one"}, {"ca_file": "two"}, ["trusts another ca_file here than the campaign file"]),
+        ({"ca_file": "one"}, {"ca_file": "as-one"}, []),
+    ],
+)
+def test_what_differs_is_told_and_may_be_meant(
+    tmp_path: Path, theirs: dict[str, Any], ours: dict[str, Any], said: list[str]
+) -> None:
+    for name, bodies in {"one": ["b25l", "dHdv"], "two": ["b25l"], "as-one": ["dHd\nv", "b25l"]}.items():
+        marked = (f"-----BEGIN CERTIFICATE-----\n{one}\n-----END CERTIFICATE-----\n" for one in bodies)
+        (tmp_path / f"{name}").write_text(f"# {name}\n{''.join(marked)}")
+    smtp = {"host": "mail.example.com", "username": "news", "password_env": "PATH"}
+    campaign = write(tmp_path, smtp={**smtp, **theirs})
+    assert lacks(campaign, tmp_path, smtp={**smtp, **ours}) == []
+    needs, accounts = Needs.of(campaign), load_accounts(tmp_path / "accounts.yaml")
+    assert list(differing(needs, accounts)) == [f"the account 'news@mail.example.com' {one}" for one in said]
+    earlier = json.dumps({key: value for key, value in asdict(needs).items() if key not in _SINCE})
+    assert list(differing(Needs.read(earlier) or needs, accounts)) == []
 
 
 def test_no_command_is_run_and_no_pipe_is_read(campaign: CampaignFile, tmp_path: Path) -> None:
