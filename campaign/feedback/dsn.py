@@ -1,7 +1,8 @@
 """Delivery status notifications: the status part of a report → what it says of each recipient.
 
 RFC 3464, and RFC 6533 for addresses that are not ASCII. Where a server writes no more than 5.0.0, as Exim
-does, the code in what the last server answered decides.
+does, the code in what the last server answered decides; so it does where only the status calls an address
+dead.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 from campaign.delivery import EnhancedCode
 from campaign.feedback.mime import Fields, Part, fields_of
 from campaign.feedback.reports import Failure
+from campaign.verdict import DEAD
 
 TYPES = ("message/delivery-status", "message/global-delivery-status")
 
@@ -46,8 +48,8 @@ def _failure(block: Fields) -> Failure:
     if not diagnostic:
         kind, diagnostic = "", kind
     code = _code(_CODE.search(block.first("status")[:40]))
-    if (code is None or code[1:] == (0, 0)) and kind.strip().lower() in ("smtp", ""):
-        code = code_in(diagnostic) or code
+    if kind.strip().lower() in ("smtp", ""):
+        code = _surer(code, code_in(diagnostic))
     return Failure(
         action=re.split(r"[^a-z]", block.first("action").strip().lower())[0],
         code=code,
@@ -55,6 +57,17 @@ def _failure(block: Fields) -> Failure:
         original=_address(block.first("original-recipient")),
         final=_address(block.first("final-recipient")),
     )
+
+
+def _surer(status: EnhancedCode | None, answer: EnhancedCode | None) -> EnhancedCode | None:
+    """Return the code that decides: the status, or the one in the last server's answer.
+
+    A status that calls the address dead gives way to an answer that says something else: Sendmail writes
+    5.1.1 for whatever is refused at RCPT, a blocklist and a full mailbox too.
+    """
+    if answer is None or status is None or status[1:] == (0, 0):
+        return answer or status
+    return answer if status in DEAD and answer[1:] != (0, 0) else status
 
 
 def _code(match: re.Match[str] | None) -> EnhancedCode | None:

@@ -28,6 +28,7 @@ _RETURNED = ("message/rfc822", "message/global", "text/rfc822-headers", "message
 _TOKEN = re.compile(r"(?<![0-9a-z])[0-9a-f]{20}(?![0-9a-z])")
 _ADDRESS = re.compile(r"[^\s<>,;:\"()]{1,256}@[^\s<>,;:\"()]{1,256}")
 _MESSAGE_ID = re.compile(r"<[^<>\s]{3,250}>")
+_OUTLOOK = "staff@hotmail.com"  # who reports complaints of Outlook.com's users (JMRP)
 _MACHINE = re.compile(r"mailer-daemon|postmaster|mail delivery (?:sub)?system", re.IGNORECASE)
 
 
@@ -61,12 +62,15 @@ def _report(mail: bytes, found: list[Part], text: Part | None, *, to_unsubscribe
             return _complaint(part)
         if part.type in dsn.TYPES and (failures := dsn.failures(part)):
             return Bounce(failures)
+    if (complaint := _outlooks(whole, found)) is not None:
+        return complaint
     if failures := plain.failures(whole, text):
         return Bounce(failures)
     if any(part.type == "message/disposition-notification" for part in found):  # RFC 8098
         return AutoReply()
     replied = whole.fields.first("auto-submitted").strip().lower().startswith("auto-replied")
-    if to_unsubscribe and not replied:
+    # Apple Mail's button sends a mail that says it was `auto-replied`, as vacation notices do.
+    if to_unsubscribe and (not replied or whole.fields.first("x-apple-unsubscribe")):
         return Unsubscribe(_one_address(whole.fields.first("from")))
     if _answers_by_itself(whole.fields):
         return AutoReply()
@@ -81,6 +85,18 @@ def _complaint(part: Part) -> Complaint:
     named = [*fields.every("original-rcpt-to"), *fields.every("removal-recipient")]
     kind = fields.first("feedback-type").strip().lower()
     return Complaint(kind[:40], tuple(filter(None, map(_one_address, named[:_TOKENS]))))
+
+
+def _outlooks(whole: Part, found: list[Part]) -> Complaint | None:
+    """Return a report of Outlook.com's feedback loop: our message, which a field says whose it was."""
+    if _one_address(whole.fields.first("from")).lower() != _OUTLOOK:
+        return None
+    if not whole.fields.first("subject").lower().startswith("complaint about message"):
+        return None
+    returned = (divided(part.octets.lstrip(b"\n"))[0] for part in found if part.type in _RETURNED)
+    named = (fields.first("x-hmxmroriginalrecipient") for fields in returned)
+    address = next(filter(None, map(_one_address, named)), "")
+    return Complaint("abuse", (address,)) if address else None
 
 
 def _answers_by_itself(fields: Fields) -> bool:

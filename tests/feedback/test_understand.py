@@ -95,6 +95,13 @@ def test_an_action_with_a_comment_and_capitals_is_failed() -> None:
         ("5.0.0", "x-unix; 550 5.1.1 no", (5, 0, 0)),
         ("4.0.0", "smtp; 550 5.1.1 no", (5, 1, 1)),
         ("5.2.1", "smtp; 550 5.1.1 disabled", (5, 2, 1)),
+        # Sendmail as a relay writes 5.1.1 for whatever is refused at RCPT.
+        ("5.1.1", "SMTP; 550 5.7.1 IP address blacklisted by recipient", (5, 7, 1)),
+        ("5.1.1", "smtp; 552 5.2.2 Over quota", (5, 2, 2)),
+        ("5.1.1", "smtp; 450 4.2.0 try again later", (4, 2, 0)),
+        ("5.1.1", "smtp; 550 5.0.0 user unknown", (5, 1, 1)),
+        ("5.1.1", "smtp; 550 User unknown", (5, 1, 1)),
+        ("5.1.6", "x-unix; 552 5.2.2 Over quota", (5, 1, 6)),
         ("5.1.1", "smtp;550 5.1.1 RESOLVER.ADR.RecipNotFound; not found", (5, 1, 1)),  # Exchange
         ("5.1.10", "smtp;550 5.1.10 RESOLVER.ADR.RecipientNotFound", (5, 1, 10)),  # Exchange Online
         ("5.1.1 (bad destination mailbox address)", "", (5, 1, 1)),
@@ -276,6 +283,53 @@ def test_a_redacted_complaint_names_nobody() -> None:
     assert understand(complaint("abuse")).report == Complaint("abuse", ())
 
 
+def outlook(
+    sender: str = "staff@hotmail.com",
+    subject: str = "complaint about message from 192.0.2.1",
+    marked: str = "X-HmXmrOriginalRecipient: Ann@example.net",
+) -> bytes:
+    """Return a report of Outlook.com's feedback loop (JMRP), which is not by the standard."""
+    return lines(
+        f"From: {sender}",
+        "To: fbl@example.com",
+        f"Subject:  {subject}",
+        "Message-ID: <jmrp-1@hotmail.com>",
+        'Content-Type: multipart/mixed; boundary="part"',
+        "",
+        "--part",
+        "Content-Type: message/rfc822",
+        "Content-Disposition: inline",
+        "",
+        marked,
+        "X-Reporter-IP: 192.0.2.9",
+        "To: ann@example.net",
+        f"Message-ID: {OURS}",
+        "",
+        "News",
+        "--part--",
+    )
+
+
+@pytest.mark.parametrize("sender", ["staff@hotmail.com", "<staff@hotmail.com>", "Staff <STAFF@Hotmail.com>"])
+def test_a_report_of_outlooks_feedback_loop(sender: str) -> None:
+    heard = understand(outlook(sender))
+    assert heard.report == Complaint("abuse", ("Ann@example.net",))
+    assert heard.message_ids == (OURS,)
+
+
+@pytest.mark.parametrize(
+    "mail",
+    [
+        outlook(sender="ann@example.net"),
+        outlook(sender="staff@hotmail.com.example.net"),
+        outlook(subject="Fwd: News"),
+        outlook(marked="X-Other: Ann@example.net"),
+    ],
+)
+def test_who_forwards_our_message_complains_of_nothing(mail: bytes) -> None:
+    assert understand(mail).report == NotUnderstood()
+
+
 # Unsubscriptions and answers that no person wrote
 
 MAILTO = "unsubscribe+{{ bounce.token }}@example.com"
@@ -317,6 +371,12 @@ def test_without_a_token_it_is_still_an_unsubscription() -> None:
 )
 def test_a_vacation_notice_is_neither(field: str) -> None:
     assert understand(letter(field, subject="I am away")).report == AutoReply()
+
+
+def test_who_unsubscribes_in_apple_mail_is_no_vacation_notice() -> None:
+    mail = letter("Auto-Submitted: auto-replied", "X-Apple-Unsubscribe: true", to=TO, subject="unsubscribe")
+    assert understand(mail, "", MAILTO).report == Unsubscribe("ann@example.net")
+    assert understand(mail, "", "other@example.com").report == AutoReply()
 
 
 def test_a_vacation_notice_at_the_address_that_unsubscribes() -> None:
