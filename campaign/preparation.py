@@ -20,7 +20,7 @@ from campaign.errors import Overrun, Problem, RowRanges, Rows, UserError
 from campaign.ledger.protocols import Enrolment, Plan
 from campaign.message.drafts import Looked, Refused
 from campaign.message.kept import Kept
-from campaign.message.render import Renderer
+from campaign.message.render import Renderer, wrong_in_templates
 from campaign.message.tokens import Secrets
 from campaign.message.wanted import Looking
 from campaign.model import BadRow, Double, Recipient
@@ -196,7 +196,10 @@ def _compiled(
 ) -> tuple[Recipients, Renderer | None, list[Problem]]:
     """Return the list, the renderer where the templates can be compiled, and the problems of both."""
     problems: list[Problem] = []
-    recipients = Recipients(campaign, problems)
+    try:
+        recipients = Recipients(campaign, problems)
+    except UserError as error:
+        raise UserError(*error.problems, *wrong_in_templates(campaign, (), secrets)) from None
     renderer = None
     try:
         looking = examiner.looking(recipients) if examiner is not None else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from campaign.campaignfile.keys import meant_key, unknown_key
 from campaign.campaignfile.models import CampaignFile, Smtp
 from campaign.campaignfile.octets import read_file
 from campaign.campaignfile.readers import absent, is_folder
-from campaign.campaignfile.remainder import without
+from campaign.campaignfile.remainder import Judged, without
 from campaign.campaignfile.yamlmarks import MAX_BYTES, Document, Places, dotted, read
 from campaign.campaignfile.yamlmarks import Path as ValuePath
 from campaign.errors import Problem, UserError
@@ -29,11 +30,15 @@ from campaign.wording import shown
 
 
 class Unsound(UserError):
-    """What is wrong with a campaign file. `rest` is the campaign without that, to be judged too."""
+    """What is wrong with a campaign file. `rest` is the campaign without that, to be judged too.
 
-    def __init__(self, *problems: Problem, rest: CampaignFile | None) -> None:
+    `judged` says how much of its list.
+    """
+
+    def __init__(self, *problems: Problem, rest: CampaignFile | None, judged: Judged) -> None:
         super().__init__(*problems)
         self.rest = rest
+        self.judged = judged
 
 
 def load(file: Path) -> CampaignFile:
@@ -66,12 +71,13 @@ def load(file: Path) -> CampaignFile:
         ]
     if problems or campaign is None:
         first = shown(file)
-        rest = _rest(values, {*meant, *(problem.path for problem in problems)}, file, shared)
+        rest, judged = _rest(values, {*meant, *(problem.path for problem in problems)}, file, shared)
         raise Unsound(
             *sorted(
                 dict.fromkeys(problems), key=lambda p: (p.file != first, p.line or 0, p.column or 0, p.path)
             ),
             rest=_placed(rest, Places(document, shared)) if rest is not None else None,
+            judged=judged,
         )
     return _placed(campaign, Places(document, shared))
 
@@ -87,13 +93,13 @@ def _placed(campaign: CampaignFile, places: Places) -> CampaignFile:
 
 def _rest(
     values: dict[str, Any], wrong: set[str], file: Path, shared: Document | None
-) -> CampaignFile | None:
+) -> tuple[CampaignFile | None, Judged]:
     """Return the campaign without its wrong keys, None if nothing can be said of that."""
-    kept = without(values, wrong)
-    try:
-        return _validate(kept, file, shared) if kept is not None else None
-    except _Invalid:
-        return None
+    left = without(values, wrong, str(file))
+    if left is not None:
+        with suppress(_Invalid):
+            return _validate(left.values, file, shared), left.judged
+    return None, Judged.NOTHING
 
 
 def _shared(path: str, document: Document) -> tuple[Document | None, list[Problem]]:

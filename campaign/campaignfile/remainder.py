@@ -2,13 +2,15 @@
 
     values, {"smtp.port", "nme"} → values without `smtp` and `nme`, stand-ins for what must be there
 
-A key that is taken out may be what another part depends on. Where the list depends on it nothing is
+A key that is taken out may be what another part depends on. Where the list depends on it the templates are
 left, and where templates do, the list alone: a mistake is told once, and not by what follows from it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any
 
 from campaign.campaignfile.models import BodyTemplates, CampaignFile, RecipientList
@@ -21,18 +23,37 @@ _STAND_INS: dict[str, object] = {
 }
 _NAMED_IN_TEMPLATES = {"unsubscribe", "vars"}
 _TOGETHER = ({"attachments", "attachments_root"}, {"from", "sender"})
+_READING = {"csv", "sheet", "encoding", "delimiter"}
+"""The keys of `recipients` that say how its columns are read."""
 
 
-def without(values: Mapping[str, Any], wrong: Collection[str]) -> dict[str, Any] | None:
-    """Return `values` without the keys at the dotted paths `wrong`; None if the list depends on them.
+class Judged(Enum):
+    """What of a list can be judged: nothing, its columns alone, or its rows too."""
+
+    NOTHING = auto()
+    COLUMNS = auto()
+    ROWS = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Remainder:
+    """What is left of a campaign file; a list that cannot be judged is a stand-in."""
+
+    values: dict[str, Any]
+    judged: Judged
+
+
+def without(values: Mapping[str, Any], wrong: Collection[str], stand_in: str) -> Remainder | None:
+    """Return `values` without the keys at the dotted paths `wrong`; None if nothing can be judged.
 
     Of a file whose templates depend on them, or that has no good body, the list is kept, and no template.
+    `stand_in` is the path of a file that stands for the list.
     """
     known = {field.alias or name for name, field in CampaignFile.model_fields.items()}
     keys = {path.split(".")[0] for path in wrong}
-    # `where:` at the left margin is meant to stand under `recipients:`.
-    if not keys.isdisjoint({"", "recipients"} | (RecipientList.model_fields.keys() - known)):
+    if "" in keys:
         return None
+    judged = _judged(wrong, RecipientList.model_fields.keys() - known)
     for together in _TOGETHER:
         if keys & together:
             keys |= together
@@ -40,6 +61,8 @@ def without(values: Mapping[str, Any], wrong: Collection[str]) -> dict[str, Any]
     bodies = _bodies(values.get("templates"), wrong)
     kept["templates"] = bodies or BodyTemplates()
     if not bodies or keys & _NAMED_IN_TEMPLATES:
+        if judged is not Judged.ROWS:
+            return None
         if "vars" in keys and isinstance(values.get("recipients"), dict):
             return None  # `where`, `name` and `email` may show them
         kept = {key: kept[key] for key in ("recipients", "vars") if key in kept}
@@ -47,7 +70,24 @@ def without(values: Mapping[str, Any], wrong: Collection[str]) -> dict[str, Any]
     stand_ins = {key: value for key, value in _STAND_INS.items() if key not in kept}
     if "subject" in bodies:
         stand_ins.pop("subject", None)
-    return {key: value for key, value in (stand_ins | kept).items() if key in known}
+    if judged is not Judged.ROWS:
+        given = values.get("recipients")
+        settings = given if isinstance(given, dict) and judged is Judged.COLUMNS else {"csv": stand_in}
+        kept["recipients"] = {key: value for key, value in settings.items() if key in _READING}
+    return Remainder({key: value for key, value in (stand_ins | kept).items() if key in known}, judged)
+
+
+def _judged(wrong: Collection[str], of_the_list: Collection[str]) -> Judged:
+    """Return what of the list does not depend on `wrong`; `of_the_list` are keys of `recipients` alone.
+
+    `where:` at the left margin is meant to stand under `recipients:`.
+    """
+    paths = [path.split(".") for path in wrong]
+    settings = [[*path, ""][1] for path in paths if path[0] == "recipients"]
+    settings += [path[0] for path in paths if path[0] in of_the_list]
+    if not settings:
+        return Judged.ROWS
+    return Judged.NOTHING if _READING & set(settings) or "" in settings else Judged.COLUMNS
 
 
 def _bodies(templates: object, wrong: Collection[str]) -> dict[str, Any]:

@@ -204,6 +204,18 @@ class Renderer:
             raise UserError(self._campaign.problem(path, what))
 
 
+def wrong_in_templates(campaign: CampaignFile, columns: tuple[str, ...], secrets: Secrets) -> list[Problem]:
+    """Return what is wrong with a campaign's templates, for a list with these columns.
+
+    Where there are none nothing is known of the list, and every name may be one of its columns.
+    """
+    try:
+        Renderer(campaign, columns, secrets)
+    except UserError as error:
+        return list(error.problems)
+    return []
+
+
 def _made(make: Callable[[], Made], problems: list[Problem]) -> Made | None:
     """Return what `make` gives; what is wrong is added to `problems`."""
     try:

@@ -227,6 +227,15 @@ class Recipients:
                 )
 
 
+def readable_columns(campaign: CampaignFile) -> tuple[str, ...]:
+    """Return the columns of a campaign's list, none where it cannot be read."""
+    settings = campaign.recipients
+    try:
+        return read_header(_table(campaign), shown(settings.csv), settings.email).columns
+    except UserError:
+        return ()
+
+
 def _without_name(campaign: CampaignFile) -> CampaignFile:
     settings = campaign.recipients.model_copy(update={"name": None})
     return campaign.model_copy(update={"recipients": settings})

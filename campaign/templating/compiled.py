@@ -235,6 +235,8 @@ class Closure:
         )
 
     def _unknown(self) -> Iterator[Problem]:
+        if not self._known.columns:  # of a list that cannot be read
+            return
         known = self._known.known()
         # A loop's or a set's name is seen by what the template includes, and by its parent.
         stored = frozenset().union(*(use.stored for use in self._uses.values()))

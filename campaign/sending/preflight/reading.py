@@ -1,7 +1,8 @@
 """A campaign file → the campaign, or all that is wrong with the file and with what it names.
 
 What a wrong key hides is found only when it is mended; so the list, the templates and every row's
-message are judged without the wrong keys, as far as they do not depend on them. The rows of a long list
+message are judged without the wrong keys, as far as they do not depend on them. Where the list cannot be
+read, it is not known what a name in a template is, and all else is judged. The rows of a long list
 are read, and not rendered.
 """
 
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from campaign.campaignfile.load import Unsound, load
 from campaign.campaignfile.models import CampaignFile
+from campaign.campaignfile.remainder import Judged
 from campaign.errors import Problem, UserError
 from campaign.preparation import Progress, prepare, wrong_before_rendering, wrong_in_list
 from campaign.sending.preflight.guards import unsendable
@@ -31,7 +33,11 @@ def read(
     except Unsound as error:
         if error.rest is None:
             raise
-        raise UserError(*error.problems, *_errors(error.rest, progress, jobs)) from None
+        if error.judged is Judged.ROWS:
+            others = _errors(error.rest, progress, jobs)
+        else:
+            others = _of_templates(error.rest, error.judged)
+        raise UserError(*error.problems, *others) from None
 
 
 def refuse_unsendable(campaign: CampaignFile, progress: Progress, jobs: int | None) -> None:
@@ -45,6 +51,16 @@ def untold(told: Iterable[Problem], problems: Iterable[Problem]) -> list[Problem
     """Return the problems at places of which nothing was told; rows fall foul of a narrow rate too."""
     paths = {problem.path for problem in told}
     return [problem for problem in problems if not problem.path or problem.path not in paths]
+
+
+def _of_templates(campaign: CampaignFile, judged: Judged) -> list[Problem]:
+    """Return what is wrong with a campaign's templates, as far as that is known without the list's rows."""
+    from campaign.message.render import wrong_in_templates
+    from campaign.message.tokens import Secrets
+    from campaign.recipients.list import readable_columns
+
+    columns = readable_columns(campaign) if judged is Judged.COLUMNS else ()
+    return wrong_in_templates(campaign, columns, Secrets.placeholder())
 
 
 def _errors(campaign: CampaignFile, progress: Progress, jobs: int | None) -> list[Problem]:

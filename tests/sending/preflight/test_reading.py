@@ -84,11 +84,51 @@ def test_what_follows_from_a_wrong_key_is_not_told(changes: dict[str, Any], own:
     [
         {"where": "plan == 'pro'"},
         {"recipients": {"csv": "list.csv", "emial": "name"}},
-        {"recipients": {"csv": "list.csv", "where": "year"}, "vars": {"campaign": "x"}},
+        {"recipients": {"csv": "list.csv", "key": 1, "name": ["{{ name }}"]}, "rate": "x"},
     ],
 )
-def test_without_its_settings_a_list_is_not_judged(changes: dict[str, Any], tmp_path: Path) -> None:
+def test_without_its_settings_a_list_has_columns_and_no_rows(changes: dict[str, Any], tmp_path: Path) -> None:
     lines = refused(written(tmp_path, **changes))
+
+    assert [line for line in lines if line.startswith(("list.csv", "body"))] == [NO_NAME]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"recipients": None},
+        {"recipients": "gone.csv"},
+        {"recipients": ["list.csv"]},
+        {"recipients": {"csv": "list.csv", "delimeter": ";"}},
+        {"recipients": {"csv": "list.csv", "encoding": 8, "where": 1}},
+        {"recipients": {"email": "email"}, "encoding": "cp1252"},
+        {"list.csv": ""},
+        {"list.csv": "email,name\rann@example.com,Ann\nbob@example.com,Bob\n"},
+        {"list.csv": "ann@example.com,Ann\n"},
+        {"recipients": {"csv": "list.csv", "emial": "name"}, "list.csv": b"PK\x03\x04"},
+    ],
+)
+def test_a_list_that_cannot_be_read_hides_no_mistake_of_a_template(
+    changes: dict[str, Any], tmp_path: Path
+) -> None:
+    """Whether a name is one of its columns is not known."""
+    file = written(tmp_path, **{key: value for key, value in changes.items() if key != "list.csv"})
+    (tmp_path / "body.txt").write_text("Hi {{ nobody }}, {{ row['None'] }}\n{{ email|nobodys }}\n")
+    if "list.csv" in changes:
+        given = changes["list.csv"]
+        (tmp_path / "list.csv").write_bytes(given if isinstance(given, bytes) else given.encode())
+
+    problems = inspect(file, lambda *_: None).problems
+
+    own, templates = told(problems, tmp_path)[:-1], told(problems, tmp_path)[-1]
+    assert own
+    assert not any(line.startswith("body") for line in own)
+    assert templates.startswith("body.txt:2: no filter is named 'nobodys'")
+
+
+def test_where_vars_are_wrong_neither_list_nor_templates_are_judged(tmp_path: Path) -> None:
+    settings = {"csv": "list.csv", "where": "year"}
+    lines = refused(written(tmp_path, recipients=settings, vars={"campaign": "x"}))
 
     assert not any(line.startswith(("list.csv", "body")) for line in lines)
 
