@@ -15,6 +15,10 @@ _EXPECTED = {
     "model_type": "expected keys and values",
     "tuple_type": "expected a list",
 }
+_SUCH_AS: dict[ValuePath, str] = {
+    ("templates",): "text: body.txt.j2",
+    ("unsubscribe",): "mailto: unsubscribe@example.com",
+}
 
 
 def words(path: ValuePath, kind: str, message: str, value: object, plain: str | None) -> str:
@@ -39,6 +43,8 @@ def words(path: ValuePath, kind: str, message: str, value: object, plain: str | 
             expected = message.replace("Input should be greater than or equal to", "expected at least")
         case "less_than_equal":
             expected = message.replace("Input should be less than or equal to", "expected at most")
+        case "model_type" if path in _SUCH_AS:
+            expected = f"expected keys and values, such as `{_SUCH_AS[path]}`"
         case "model_type" if path in (("recipients",), ("smtp",)):
             expected = "expected the path of a file, or keys and values"
         case _:

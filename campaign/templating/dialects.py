@@ -27,6 +27,7 @@ _OPERATORS_AS_FILTERS = {
 }  # fmt: skip
 _TAG = re.compile(r"\{\{\{.*?\}\}\}|\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 _IN_TAG = re.compile(r"^\{+[%&]?[-~+]?|[-~+]?[%]?\}+$")
+_BARE_COLUMN = re.compile(rf"\b{ROW}\[\s*([^\W\d][^\"'\[\]]*?)\s*\]")
 _WORDS = re.compile(r"\w+(?:(?: +|-)\w+)+")
 _FOREIGN = re.compile(r"[.$*%\[\]<>«»{}]")
 _KEYWORDS = frozenset({"and", "or", "not", "in", "is", "if", "else", "for"})
@@ -101,7 +102,7 @@ def explained(source: str, line: int, names: Names, holding: str = "") -> str:
             continue
         if holding and re.search(rf"\b{ROW}\[\s*{re.escape(holding)}\s*\]", tag):
             return f"a column's name stands in quotes: write {ROW}[{holding!r}]"
-        said = _of_a_column(tag, names) or _of_a_language(tag, names)
+        said = _of_a_bare_column(tag, names) or _of_a_column(tag, names) or _of_a_language(tag, names)
         if said:
             return said
     return ""
@@ -152,6 +153,14 @@ def _tags(source: str, line: int) -> Iterator[str]:
             return
         if first + match[0].count("\n") >= line:
             yield match[0]
+
+
+def _of_a_bare_column(tag: str, names: Names) -> str:
+    """`{{ row[First Name] }}`: what is no name, and is one only in quotes."""
+    found = _BARE_COLUMN.search(tag)
+    if found is None or found[1].isidentifier():
+        return ""
+    return f"a column's name stands in quotes: write {ROW}[{found[1]!r}]"
 
 
 def _of_a_column(tag: str, names: Names) -> str:

@@ -97,6 +97,19 @@ def test_garbled_names_of_attachments(said: Said) -> None:
     assert "'fÃ¼r.pdf' for 'für.pdf'" in found[1]
 
 
+def test_garbled_constants(said: Said) -> None:
+    constants = {"city": "KÃ¶ln", "months": ["MÃ¤rz", "Mai"], "who": {"lead": "ZoÃ«"}, "good": "Jörg", "n": 5}
+    found = said("garbled", vars=constants, recipients={"csv": "list.csv", "name": "FÃ¼r {{ first }}"})
+    assert [one.split(" warning: ")[1].partition(":")[0] for one in found] == [
+        "vars.city",
+        "vars.months, entry 1",
+        "vars.who.lead",
+        "recipients.name",
+    ]
+    assert "spring.yaml:" in found[0]
+    assert "here stands 'KÃ¶ln' for 'Köln': UTF-8 that was read as another encoding" in found[0]
+
+
 def test_garbled_templates_and_names(said: Said) -> None:
     (only,) = said("garbled", text="Hi {{ first }}\nyou donâ€™t\n")
     words = "here stands 'donâ€™t' for 'don’t': UTF-8 that was read as another encoding"

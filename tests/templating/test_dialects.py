@@ -85,6 +85,8 @@ def test_a_column_whose_name_is_no_name_of_jinja(source: str, written: str, tmp_
         ('{{ name | default "you" }}', 'a filter takes stands in brackets: {{ name|default("you") }}'),
         ("{{ name|trim|date '%d' }}", "brackets: {{ name|trim|date('%d') }}"),
         ("{{ row[Nachname] }}", "a column's name stands in quotes: write row['Nachname']"),
+        ("{{ row[First Name] }}", "a column's name stands in quotes: write row['First Name']"),
+        ("{% if row[E-Mail] %}x{% endif %}", "a column's name stands in quotes: write row['E-Mail']"),
         ("{% if row[Nachname] %}x{% endif %}", "a column's name stands in quotes: write row['Nachname']"),
         ("{{ name|upcase }}", "no filter is named 'upcase'; did you mean 'upper'?"),
         ("{{ name|strip_html }}", "did you mean 'striptags'?"),

@@ -1,14 +1,14 @@
 """Letters that were garbled on the way here, such as "JÃ¶rg" or "donâ€™t", and a `�` in place of one.
 
 UTF-8 that a program read as Windows-1252 or as a Mac's letters, and what was lost, are told in templates, in
-attachments' names, and in cells that a message shows. So are U+202D and U+202E, behind which a text reads in
-another direction than it is written: filters take that for deceit.
+`vars`, in attachments' names, and in cells that a message shows. So are U+202D and U+202E, behind which a
+text reads in another direction than it is written: filters take that for deceit.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import ClassVar, NamedTuple
 
 from campaign.checks.checked import Surveyed
@@ -83,6 +83,23 @@ class Check(Rule):
         for path in content.under("attachments"):
             if path not in self.checked.sources.all and (fault := _fault(content.inline[path])) is not None:
                 yield self.at(content.problem(path, ""), f"here stands {fault.words}")
+        campaign = surveyed.campaign
+        for path, text in (*_texts("vars", campaign.vars), ("recipients.name", campaign.recipients.name)):
+            if text is not None and (fault := _fault(text)) is not None:
+                yield self.warn_file(surveyed, path, f"here stands {fault.words}")
+
+
+def _texts(path: str, value: object) -> Iterator[tuple[str, str]]:
+    """Yield every text in a value, with its place."""
+    match value:
+        case str():
+            yield path, value
+        case list():
+            for index, item in enumerate(value):
+                yield from _texts(f"{path}.{index}", item)
+        case Mapping():
+            for key, item in value.items():
+                yield from _texts(f"{path}.{key}", item)
 
 
 def _fault(text: str) -> _Fault | None:
