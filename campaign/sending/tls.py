@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from campaign.errors import ConnectFailed
-from campaign.sending.tlswords import why_no_authority, why_unusable
+from campaign.sending.tlswords import MISNAMED, why_misnamed, why_no_authority, why_unusable, why_unverified
 from campaign.wording import visible
 
 
@@ -21,6 +21,10 @@ class TLSInfo:
     names: tuple[str, ...]
     issuer: str
     not_after: float
+
+
+class Misnamed(ConnectFailed):
+    """The server's certificate bears other names than the one that it was reached by."""
 
 
 def tls_context(
@@ -76,6 +80,13 @@ def _holds_certificate(file: Path) -> bool:
     except (OSError, ValueError):
         return False
     return True
+
+
+def unverified(error: ssl.SSLCertVerificationError, name: str) -> ConnectFailed:
+    """Return the error for the certificate of the server `name`, which was not believed."""
+    if error.verify_code in MISNAMED:
+        return Misnamed(why_misnamed(name), permanent=True)
+    return ConnectFailed(why_unverified(error.verify_code, error.verify_message, name), permanent=True)
 
 
 def tls_info(tls: ssl.SSLObject) -> TLSInfo:

@@ -7,6 +7,7 @@ Reasons are the names of OpenSSL's errors (sslerr.h, `ssl.SSLError.reason`), cod
 from __future__ import annotations
 
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
 
 _CLEAR = "; if this port starts in the clear (often 25 and 587), write `security: starttls`"
@@ -66,11 +67,10 @@ _UNVERIFIED = {
     66: "has a key that is too short to be safe: its owner must get another",
     67: "was signed with a key that is too short to be safe: its owner must get another",
     68: "was signed with a digest that is not safe any more: its owner must get another",
-    62: "is made out to another name: write the name that stands in it as `smtp.host`, or, where the server"
-    " must be reached by this one, as `smtp.server_name`",
-    64: "is made out to another address: write a name that stands in it as `smtp.host`, or, where the server"
-    " must be reached by its address, as `smtp.server_name`",
 }
+MISNAMED = (62, 64)
+"""The codes of a certificate that is made out to another name, or address."""
+_MOST_NAMES = 5
 
 
 def why_unverified(code: int, message: str, name: str) -> str:
@@ -79,6 +79,18 @@ def why_unverified(code: int, message: str, name: str) -> str:
     if what is None:
         return f"the certificate of {name} could not be verified: {message}"
     return f"the certificate of {name} {what} ({message})"
+
+
+def why_misnamed(name: str, names: Sequence[str] = ()) -> str:
+    """Return what to do about a server that was reached by a `name` which is none of its certificate's.
+
+    `names` are those, where they are known.
+    """
+    some = ", ".join(names[:_MOST_NAMES])
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    bears = f"{some}{more}" if some else "another name"
+    write = "write the name that stands in it as `smtp.host`, or, where the server must be reached as"
+    return f"the certificate of {name} is made out to {bears}: {write} {name}, as `smtp.server_name`"
 
 
 def why_no_authority(file: Path | None, error: Exception) -> str:

@@ -23,8 +23,8 @@ from typing import Any
 from campaign.errors import ConnectFailed, ConnectionLost
 from campaign.sending.hosts import looked_up
 from campaign.sending.slices import SLICE, STOPPED, unless_stopped
-from campaign.sending.tls import TLSInfo, tls_info
-from campaign.sending.tlswords import is_for_good, why_broken, why_unverified
+from campaign.sending.tls import TLSInfo, tls_info, unverified
+from campaign.sending.tlswords import is_for_good, why_broken
 
 CONNECT_TIMEOUT = 30.0  # seconds; smtp_connect_timeout of Postfix's client
 _CHUNK = 8192  # replies are short, and a large buffer is dear to make
@@ -115,7 +115,7 @@ class Transport:
     ) -> None:
         """Shake hands, and verify that the certificate bears `name`.
 
-        Raises ConnectFailed, with the reason in words, also where it is `stopped` meanwhile.
+        Raises ConnectFailed, with the reason in words, also where it is `stopped` meanwhile; Misnamed.
         """
         self._object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name)
         deadline = time.monotonic() + timeout
@@ -137,8 +137,7 @@ class Transport:
             with contextlib.suppress(ConnectionLost):  # the alert that tells the server why
                 self._flush_tls()
                 self._write_some()
-            why = why_unverified(error.verify_code, error.verify_message, name)
-            raise ConnectFailed(why, permanent=True) from error
+            raise unverified(error, name) from error
         except ssl.SSLError as error:
             why = f"the TLS handshake failed: {why_broken(error.reason, str(error))}"
             raise ConnectFailed(why, permanent=is_for_good(error.reason)) from error
