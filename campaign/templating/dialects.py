@@ -3,7 +3,8 @@
 In: a template's source, and a line of it that Jinja2 cannot read or whose names it does not know. Out: a
 sentence, or none where nothing foreign is recognised. Read from the languages' own references:
 handlebarsjs.com/guide, shopify.github.io/liquid, pkg.go.dev/text/template, Mailchimp's "All the Merge
-Tags", docs.djangoproject.com (templates/builtins) and twig.symfony.com.
+Tags", docs.djangoproject.com (templates/builtins), twig.symfony.com, Mailjet's "Templating Language" and
+Marketo's "Tokens Overview".
 """
 
 from __future__ import annotations
@@ -61,6 +62,11 @@ _PRINTED = (
     ("Go", r"printf .*", r'{{ "%s"|format(name) }}'),
     ("Go", r"\$?(\.[\w.]+)(?:\s*\|.*)?", r"{{ \1 }}"),
     ("Mailchimp", r"\*\|(\w+)\|\*", r"{{ \1 }}"),
+    ("Mailjet", r"(?:var|data):([\w.]+)", r"{{ \1 }}"),
+    ("Mailjet", r"(?:var|data):([\w.]+):(.+)", r"{{ \1 or \2 }}"),
+    ("Marketo", r"(?:lead|company)\.(\w+(?: \w+)+)", r"{{ \1 }}"),
+    ("Marketo", r"(?:lead|company)\.(\w+(?: \w+)*):default=(.*)", r'{{ \1 or "\2" }}'),
+    ("a merge tag", r"(\w+)\s*,\s*fallback=(.*)", r'{{ \1 or "\2" }}'),
     ("a merge tag", r"(?:\$\{?|%|«|\[\[?|<<?)\s*([\w. -]+?)\s*(?:\}|%|»|\]\]?|>>?)?", r"{{ \1 }}"),
 )
 _STATEMENTS = (
@@ -87,6 +93,7 @@ _WITH_BLANK = re.compile(r"([^|]+(?:\|[^|]+)*?)\s*\|\s*(\w+)\s+(\"[^\"]*\"|'[^']
 _OPERATORS = (
     (re.compile(r"&&"), "`&&` is `and` in Jinja2"),
     (re.compile(r"\|\|"), "`||` is `or` in Jinja2"),
+    (re.compile(r"\?\?"), "`a ?? b` is {{ a or b }} in Jinja2"),
     (re.compile(r"(.+?)\?(.+?):(.+)", re.DOTALL), "`a ? b : c` is {{ b if a else c }} in Jinja2"),
     (re.compile(r"!\s*\w+"), "`!` is `not` in Jinja2"),
 )
@@ -105,6 +112,15 @@ def explained(source: str, line: int, names: Names, holding: str = "") -> str:
         said = _of_a_bare_column(tag, names) or _of_a_column(tag, names) or _of_a_language(tag, names)
         if said:
             return said
+    return ""
+
+
+def meant_below(source: str, line: int, name: str, names: Names) -> str:
+    """Return what Jinja2 writes for the column that `contact.FIRSTNAME` means, where `contact` is `name`."""
+    for tag in _tags(source, line):
+        for member in re.findall(rf"\b{re.escape(name)}\.(\w+)", tag):
+            if column := column_for(member, names):
+                return column
     return ""
 
 

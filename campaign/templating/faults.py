@@ -15,7 +15,7 @@ from types import TracebackType
 import jinja2
 
 from campaign.errors import Overrun, Problem, UserError
-from campaign.templating.dialects import explained, unclosed_comment
+from campaign.templating.dialects import explained, meant_below, unclosed_comment
 from campaign.templating.grammar import fault
 from campaign.templating.names import ROW, Names
 from campaign.templating.numbers import Unreadable
@@ -140,7 +140,9 @@ def syntax(error: jinja2.TemplateSyntaxError, source: str, names: Names) -> tupl
 
 def unknown(name: str, source: str, line: int, names: Names) -> str:
     """Say that a template reads a name that nothing has; `line` is where."""
-    return explained(source, line, names, name) or names.unknown(name)
+    return explained(source, line, names, name) or names.unknown(
+        name, meant=meant_below(source, line, name, names)
+    )
 
 
 def _is_of_text(error: str) -> bool:

@@ -41,12 +41,13 @@ class Names:
         more = len(self.columns) - _SHOWN_NAMES
         return f"the list's columns are {some}" + (f" and {more} more" if more > 0 else "")
 
-    def unknown(self, name: str, *, column: bool = False) -> str:
-        """Say that `name` is not known, with the nearest that is."""
+    def unknown(self, name: str, *, column: bool = False, meant: str = "") -> str:
+        """Say that `name` is not known, with `meant`, what to write instead, or with the nearest that is."""
         what = f"the list has no column {name!r}" if column else f"{name!r} is not defined"
         near = difflib.get_close_matches(name, self.columns if column else self.known() - {ROW}, 1)
         spaced = [c for c in self.columns if not c.isidentifier() and plain(c) == plain(name) and not column]
-        hint = f"; write {ROW}['{spaced[0]}']" if spaced else f"; did you mean {near[0]!r}?" if near else ""
+        meant = meant or (self.written(spaced[0]) if spaced else "")
+        hint = f"; write {meant}" if meant else f"; did you mean {near[0]!r}?" if near else ""
         return f"{what}{hint}; {self.listing()}" if self.columns else f"{what}{hint}"
 
 

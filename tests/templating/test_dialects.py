@@ -50,6 +50,11 @@ def said(source: str, folder: Path, name: str = "body.html") -> list[str]:
         ("{% if name %}a{% elsif email %}b{% endif %}", "Liquid", "{% elif email %}"),
         ("{{ *|FNAME|* }}", "Mailchimp", "{{ first_name }}"),
         ("{{ $name }}", "a merge tag", "{{ name }}"),
+        ("{{ firstname,fallback=you }}", "a merge tag", '{{ first_name or "you" }}'),
+        ("{{var:firstname}}", "Mailjet", "{{ first_name }}"),
+        ('{{data:firstname:"you"}}', "Mailjet", '{{ first_name or "you" }}'),
+        ("{{lead.First Name}}", "Marketo", "{{ first_name }}"),
+        ("{{lead.First Name:default=you}}", "Marketo", '{{ first_name or "you" }}'),
     ],
 )
 def test_a_language(source: str, language: str, written: str, tmp_path: Path) -> None:
@@ -81,6 +86,10 @@ def test_a_column_whose_name_is_no_name_of_jinja(source: str, written: str, tmp_
         ("{% if name && email %}{% endif %}", "`&&` is `and` in Jinja2"),
         ("{{ name || 'you' }}", "`||` is `or` in Jinja2"),
         ("{{ name ? 'a' : 'b' }}", "{{ b if a else c }}"),
+        ("{{ name ?? 'you' }}", "`a ?? b` is {{ a or b }} in Jinja2"),
+        ("{{ contact.FIRSTNAME }}", "'contact' is not defined; write first_name; the list's columns"),
+        ("{% if person.vorname %}x{% endif %}", "'person' is not defined; write row['Vor name'];"),
+        ("{{ contact.plan }}", "'contact' is not defined; the list's columns are"),
         ("{{ name|default(“you”) }}", "typographic quotes"),
         ('{{ name | default "you" }}', 'a filter takes stands in brackets: {{ name|default("you") }}'),
         ("{{ name|trim|date '%d' }}", "brackets: {{ name|trim|date('%d') }}"),

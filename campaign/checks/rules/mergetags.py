@@ -1,10 +1,11 @@
 """Another program's merge tags, and bare placeholders that name a column: they are mailed as they are.
 
 `*|FNAME|*` (Mailchimp), `%recipient.name%` (Mailgun), `%%name%%` (Marketing Cloud), `[name,fallback=you]`
-(Campaign Monitor), `{contactfield=name}` (Mautic) and `<%= name %>` are told wherever they stand: subject,
-header, text and HTML. `{name}`, `[name]`, `${name}`, `<<name>>`, `«name»`, `%name%`, `##name##` and
-`@@name@@` are told where the list has such a column, or where they name what every list has (a first
-name, a link to unsubscribe): people write brackets and quotation marks for other reasons too.
+(Campaign Monitor), `{contactfield=name}` (Mautic), `<%= name %>` and others that are no other thing are told
+wherever they stand: subject, header, text and HTML. `{name}`, `[name]`, `${name}`, `$name`, `<<name>>`,
+`«name»`, `%name%`, `##name##`, `@@name@@` and the like are told where the list has such a column, or where
+they name what every list has (a first name, a link to unsubscribe): people write brackets and quotation
+marks for other reasons too.
 """
 
 from __future__ import annotations
@@ -38,6 +39,14 @@ _TAGS = tuple(
         ("Mautic", "{contactfield=", r"\{(?=c)contactfield=(\w+)(?:\|[^}]*)?\}"),
         ("ERB", "<%", r"<(?=%)%=?\s*([\w.@]+)\s*%>"),
         ("ERB", "&lt;%", r"&(?=lt;%)lt;%=?\s*([\w.@]+)\s*%&gt;"),
+        ("PHP", "<?", r"<(?=\?)\?(?:=|php\s+echo)\s*\$?(\w+)[\s;]*\?>"),
+        ("PHP", "&lt;?", r"&(?=lt;\?)lt;\?(?:=|php\s+echo)\s*\$?(\w+)[\s;]*\?&gt;"),
+        ("Salesforce", "{!", r"\{(?=!)!(\w+\.\w+)\}"),
+        ("Mailjet", "[[data:", r"\[(?=\[d)\[data:(\w+)(?::[^\]<]*)?\]\]"),
+        ("Mailjet", "[[var:", r"\[(?=\[v)\[var:(\w+)(?::[^\]<]*)?\]\]"),
+        ("Constant Contact", " OR ", r"\[(?=\[)\[([^\W\d]\w*) OR [^\]<]*\]\]"),
+        ("AcyMailing", "{subtag:", r"\{(?=s)subtag:(\w+)[^}<]*\}"),
+        ("Word", "MERGEFIELD", r"\{(?=\s*M)\s*MERGEFIELD\s+\"?([\w-]+(?: [\w-]+)*)\"?\s*(?:\\[^}<]*)?\}"),
         ("", "${", rf"\$(?=\{{)\{{({_FIELD})\}}"),
         ("", "{", rf"\{{(?<![{{$#%]\{{)({_FIELD})\}}(?!\}})"),
         ("", "<<", rf"<(?=<)<({_FIELD})>>"),
@@ -46,6 +55,11 @@ _TAGS = tuple(
         ("", "[[", rf"\[(?=\[)\[({_FIELD})\]\]"),
         ("", "[", rf"\[(?<!\[\[)({_FIELD})\](?![\](])"),
         ("", "%", rf"%(?<!%%)({_FIELD})%(?!%)"),
+        ("", "{$", rf"\{{(?=\$)\$({_FIELD})\}}"),
+        ("", "#{", rf"#(?=\{{)\{{({_FIELD})\}}"),
+        ("", "$", rf"\$(?=[^\W\d_])(?<![\w{{]\$)({_FIELD})\$"),
+        ("", "$", r"\$(?=[^\W\d_])(?<![\w{]\$)(\w+)(?![\w$]|[\s;]*\?(?:>|&gt;))"),
+        ("", "__", rf"_(?=_)_({_FIELD}?)__"),
         ("", "##", rf"#(?=#)#({_FIELD})##"),
         ("", "@@", rf"@(?=@)@({_FIELD})@@"),
     )
