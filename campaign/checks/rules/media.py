@@ -4,7 +4,8 @@ A style attribute wins over every selector (CSS Cascading 6.4), and the inliner 
 outside `@media` there: with `.m{display:none}` and `@media (max-width:480px){.m{display:block}}`, the
 element stays hidden. `!important` in the rule under `@media` wins. What `<style media="…">` says is such a
 condition too, and so are `@supports` and `@container`; rules with others nested in them are not inlined
-either. A rule for print is not looked at, and neither is one for an element in a state, such as `:hover`.
+either, nor those with `:nth-child(2 of .a)` or `:dir(rtl)` in their selectors. A rule for
+print is not looked at, and neither is one for an element in a state, such as `:hover`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ from campaign.model import Recipient
 
 _PLAIN = re.compile(r"(?:[a-zA-Z][\w-]*|\*)?(?:[.#][\w-]+)*")
 _PIECE = re.compile(r"([.#]?)([\w-]+|\*)")
+# What the inliner cannot find, though it is no state of an element. One such may be any element.
+_NOT_FOUND = re.compile(
+    r":(?:nth-(?:last-)?child\([^()]* of (?:[^(),]|\([^()]*\))*\)|dir\([^()]*\)|lang\([^()]*\*[^()]*\))"
+)
 _VOID = frozenset(
     {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 )
@@ -160,6 +165,8 @@ def _wanted(style: str) -> Iterator[_Wanted]:
             yield from _under(node)
         elif isinstance(node, QualifiedRule) and "{" in tinycss2.serialize(node.content):
             yield from _of_nested(node)
+        elif isinstance(node, QualifiedRule) and _NOT_FOUND.search(tinycss2.serialize(node.prelude)):
+            yield from _of_rule(node, "in the style sheet")
 
 
 def _under(at: AtRule) -> Iterator[_Wanted]:
@@ -203,7 +210,7 @@ def _of_rule(rule: QualifiedRule, condition: str, prelude: Sequence[Node] | None
     ]
     for selector in tinycss2.serialize(prelude or rule.prelude).split(",") if declarations else ():
         selector = " ".join(selector.split())
-        compounds = [_compound(part) for part in re.split(r"\s*[ >+~]\s*", selector)]
+        compounds = [_compound(part) for part in re.split(r"\s*[ >+~]\s*", _NOT_FOUND.sub("", selector))]
         last, before = compounds[-1], tuple(compound for compound in compounds[:-1] if compound is not None)
         # `*` is for resets, which are made to be beaten.
         if last is None or last.name == "*" or len(before) < len(compounds) - 1:

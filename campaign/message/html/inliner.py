@@ -23,7 +23,7 @@ from itertools import accumulate
 
 import css_inline
 
-from campaign.message.html.alike import Alike
+from campaign.message.html.alike import Alike, kind_of
 from campaign.message.html.cascade import restyled
 from campaign.message.html.comments import Needed
 from campaign.message.html.important import Claim, claimed, rank, with_important
@@ -71,7 +71,7 @@ class Inliner:
         if not any(token[1] != "!" for _, token in about):
             return html
         styles = self._styles(tuple(token for _, token in about))
-        texts = tuple("x" if text and not text.isspace() else "" for text in parts[::2])
+        texts = tuple(kind_of(text) for text in parts[::2])
         skeleton = tuple(map(styles.piece, tokens))
         plan = styles.plan(skeleton, texts)
         out = parts.copy()

@@ -6,6 +6,7 @@ not `a:hover` or `p::first-line`. One that is not valid takes its whole rule wit
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -19,6 +20,7 @@ from tinycss2.ast import (
     LiteralToken,
     Node,
     SquareBracketsBlock,
+    StringToken,
     WhitespaceToken,
 )
 
@@ -27,10 +29,12 @@ Specificity = tuple[int, int, int]
 _SHORT = {"is", "where"}
 _LISTS = _SHORT | {"not", "has"}
 _STATIC = _LISTS | {
-    "root", "link", "first-child", "last-child", "only-child", "nth-child", "nth-last-child",
+    "root", "scope", "link", "any-link", "lang", "empty",
+    "first-child", "last-child", "only-child", "nth-child", "nth-last-child",
     "first-of-type", "last-of-type", "only-of-type", "nth-of-type", "nth-last-of-type",
 }  # fmt: skip
 _MOST_WRITTEN_OUT = 50  # selectors that one is short for
+_MOST_LANGUAGES = 4  # in each other
 _NOTHING = ":not(*)"
 
 
@@ -115,7 +119,8 @@ def _written_out(tokens: Sequence[Node], before: str = "") -> list[_Written]:
             case FunctionBlock() if _is_short(token):
                 choices = [one for part in _arguments(token) if part for one in _written_out(part)]
                 if any(one.before and first.before for one in choices for first in every):
-                    raise _NotPlainError  # `a :is(b c)`: the b may stand around the a
+                    # `a :is(b c)`: the b may stand around the a
+                    choices = [_Written(rest=f":not(:not({','.join(map(str, choices))}))")]
                 joined = [_joined(*both) for both in product(every, choices)]
                 every = [one for one in joined if one is not None]
             case WhitespaceToken() | LiteralToken(value=">" | "+" | "~"):
@@ -148,11 +153,37 @@ def _joined(one: _Written, other: _Written) -> _Written | None:
 
 def _serialized(token: Node) -> str:
     """Return a piece of a compound, its own arguments written out."""
+    if isinstance(token, FunctionBlock) and token.lower_name == "lang":
+        return f"not(:not({','.join(map(_of_language, _languages(token)))}))"
     if not isinstance(token, FunctionBlock) or token.lower_name not in _LISTS:
         return str(token.serialize())
     before = " " if token.lower_name == "has" else ""  # `:has(:is(a b))`: the a may stand around it all
     parts = [_written_out(part, before) for part in _arguments(token)]
     return f"{token.name}({','.join(str(one) for part in parts for one in part)})"
+
+
+def _languages(token: FunctionBlock) -> list[str]:
+    """Return the languages that `:lang()` names; none where one is no plain one, such as `*-CH`."""
+    names = [
+        one[0].value
+        for one in _arguments(token)
+        if len(one) == 1 and isinstance(one[0], IdentToken | StringToken)
+    ]
+    is_plain = all(re.fullmatch(r"[a-zA-Z0-9]+(?:-[a-zA-Z0-9]+)*", name) for name in names)
+    return names if is_plain and len(names) == len(_arguments(token)) else []
+
+
+def _of_language(name: str) -> str:
+    """Return selectors of the elements whose nearest `lang` is that language, or a kind of it.
+
+    `n` counts how many elements with a `lang` stand in each other, down to that nearest one.
+    """
+    found = []
+    for n in range(1, _MOST_LANGUAGES + 1):
+        deeper = " ".join(["[lang]"] * (n + 1))
+        nearest = f'{"[lang] " * (n - 1)}[lang|="{name}"]:not({deeper})'
+        found += [nearest, f"{nearest} :not({deeper},{deeper} *)"]
+    return ",".join(found)
 
 
 def _arguments(token: FunctionBlock) -> list[list[Node]]:
@@ -190,7 +221,7 @@ def _specificity(tokens: Sequence[Node], attributes: set[str]) -> Specificity | 
                 if token.lower_value not in _STATIC:
                     return None
                 classes += 1
-                attributes |= {"href"} if token.lower_value == "link" else set()
+                attributes |= {"href"} if token.lower_value in ("link", "any-link") else set()
             case IdentToken():
                 classes, types = (classes + 1, types) if before == "." else (classes, types + 1)
             case FunctionBlock() if before == ":" and token.lower_name in _STATIC:
@@ -201,6 +232,11 @@ def _specificity(tokens: Sequence[Node], attributes: set[str]) -> Specificity | 
                     most = max(filter(None, inner), default=(0, 0, 0))
                     if token.lower_name != "where":
                         ids, classes, types = ids + most[0], classes + most[1], types + most[2]
+                elif token.lower_name == "lang":
+                    if not _languages(token):
+                        return None
+                    attributes.add("lang")
+                    classes += 1
                 else:
                     classes += 1
             case _:

@@ -324,6 +324,36 @@ class TestFiles:
         assert re.sub(r"\s", "", styles(out)[0]) == "<style>@mediaprint{p{display:none}}</style>"
 
     @pytest.mark.parametrize(
+        ("selector", "given"),
+        [
+            ("b:empty", [0, 5]),
+            ("b:not(:empty)", [1, 2, 3, 4]),
+            (":lang(de) b", [1, 2, 3]),
+            ("b:lang(DE)", [1, 3]),
+            ("b:lang(de-at)", [1]),
+            ("b:lang(fr)", [2]),
+            ("b:lang(d)", []),
+            ("b:lang(en, fr)", [0, 2, 4]),
+            ("b:not(:lang(de))", [0, 2, 4, 5]),
+            ("a:any-link b", [4]),
+            (":scope b", [0, 1, 2, 3, 4, 5]),
+        ],
+    )
+    def test_what_is_asked_of_a_document_that_does_not_move(self, selector: str, given: list[int]) -> None:
+        out = inline(
+            f"<style>p{{a:0}} {selector}{{a:1}}</style><html lang=en><p><b n=0></b>"
+            "<p lang=de-AT><b n=1>x</b><i lang=fr><b n=2> </b><i lang=de><b n=3>x</b></i></i>"
+            "<p><a href=x><b n=4>x</b></a><p lang=''><b n=5><!-- x --></b>"
+        )
+        assert [int(n) for n in re.findall(r'<b n=(\d) style="a:1"', out)] == given
+        assert not given or styles(out) == []
+
+    def test_a_text_that_is_not_there_in_every_message_counts(self) -> None:
+        inliner = Inliner(Sheets(read, [""]))
+        for text, style in (("x", ""), ("", "a:1"), (" ", ""), ("y", ""), ("", "a:1")):
+            assert of(inliner.inline(f"<style>p:empty{{a:1}}</style><p>{text}</p>")) == style
+
+    @pytest.mark.parametrize(
         "before",
         ["@media (min-width:1px){p{a:b}}", "a:hover{a:b}", "@font-face{font-family:x}", "p:first-line{a:b}"],
     )
@@ -350,11 +380,16 @@ class TestFiles:
             ("h1 :is(:is(b, i), .y)", True),
             ("b:not(:is(.y, h2 b), .z)", True),
             ("h1:has(:is(b, i)) b", True),
+            ("h1 :is(h1 b)", True),
+            ("body :is(html b)", True),
+            ("b:not(body :is(html i))", True),
+            ("h1:has(:is(h1 b)) b", True),
+            ("h1 > :is(h1 b, " + ",".join(f".y{n} i" for n in range(60)) + ")", True),
             ("b:is(i)", False),  # these stay as they are written
             ("b:is()", False),
             ("b:not(:is(.x))", False),
             ("h1:has(i) b", False),
-            ("h1 :is(h1 b)", False),
+            ("h1 :is(h2 b)", False),
         ],
     )
     def test_what_is_short_for_several_selectors(self, selector: str, is_given: bool) -> None:
