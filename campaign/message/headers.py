@@ -211,10 +211,8 @@ def _encoded_words(value: str, indent: int, most: int = _WORD) -> Iterator[str]:
     ends = list(accumulate(widths, initial=0))
     start = 0
     while start < len(value):
-        fits = end = bisect_right(ends, ends[start] + (room // 4 * 3 if base else room)) - 1
-        while start < end < len(value) and _joins(value, end):
-            end -= 1
-        end = end if end > start else fits
+        fits = bisect_right(ends, ends[start] + (room // 4 * 3 if base else room)) - 1
+        end = fits if fits == len(value) else _cut(value, ends, start, fits, base)
         yield _encoded(value[start:end], base)
         start, room = end, most
 
@@ -224,6 +222,21 @@ def _encoded(word: str, base: bool) -> str:
     if base:
         return f"=?utf-8?b?{base64.b64encode(octets).decode()}?="
     return f"=?utf-8?q?{''.join(map(_Q.__getitem__, octets))}?="
+
+
+def _cut(value: str, ends: list[int], start: int, fits: int, base: bool) -> int:
+    """Return where a word ends that begins at `start` and reaches to `fits` at most; `ends` are octets.
+
+    If it can, before a grapheme, and in base64 without padding: GMime (notmuch, Geary) decodes two words as
+    one and reads nothing behind a padded one.
+    """
+    first = 0
+    for end in range(fits, start, -1):
+        if not _joins(value, end):
+            if not base or (ends[end] - ends[start]) % 3 == 0:
+                return end
+            first = first or end
+    return first or fits
 
 
 def _joins(value: str, at: int) -> bool:

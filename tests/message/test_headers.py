@@ -189,6 +189,13 @@ def test_an_encoded_word_never_splits_a_grapheme(grapheme: str, padding: str) ->
             assert end <= before or (end - before) % len(grapheme) == 0
 
 
+@given(st.text(st.sampled_from("aжЖ漢😀 "), min_size=30))
+def test_a_word_of_base64_is_padded_only_at_the_end(value: str) -> None:
+    """GMime reads nothing behind the padding."""
+    for field in (headers.text("Subject", value), headers.mailboxes("To", [Mailbox(value, "a@b.test")])):
+        assert not re.search(rb"\?b\?[^?]*=\?=\s+=\?utf-8\?b", field)
+
+
 def test_two_flags_are_two_graphemes() -> None:
     words = headers.text("Subject", "🇩🇪🇫🇷" * 10).split()[1:]
     assert all(len(strictly(b"X: " + word + b"\r\n")) % 2 == 0 for word in words)
