@@ -29,6 +29,8 @@ _BLOCKS = {
     "tr", "ul",
 }  # fmt: skip
 _APART = {"blockquote", "dl", "figure", "h1", "h2", "h3", "h4", "h5", "h6", "ol", "p", "pre", "table", "ul"}
+_ENDS_P = _BLOCKS - {"body", "html", "caption", "tbody", "tfoot", "thead", "tr"} | {"dir", "hr", "menu"}
+_AROUND_P = {"td", "th", "caption", "table", "button", "object"}
 _ENDED_BY_THE_NEXT = {"p", "li", "dt", "dd", "option"}
 _OF_ROWS = {"td": ("td", "th"), "th": ("td", "th"), "tr": ("tr",)}
 _OF_TABLES = {"table", "tbody", "tfoot", "thead", "tr", "td", "th", "body", "html"}
@@ -108,7 +110,8 @@ class _Reader:
             return
         style = style_of(tag, written)
         if tag in VOID:
-            self._void(tag, {} if style.is_hidden else style.attributes)
+            if not style.is_hidden:
+                self._void(tag, style.attributes)
         elif style.is_hidden or tag in _SILENT:
             self._silent = len(self._open)
         else:
@@ -174,6 +177,10 @@ class _Reader:
                     break
         elif tag in _ENDED_BY_THE_NEXT and self._open[-1:] == [tag]:
             self.end(tag)
+        elif self._silent and tag in _ENDS_P:
+            hidden, *within = self._open[self._silent - 1 :]
+            if hidden == "p" and _AROUND_P.isdisjoint(within):
+                self.end("p")
         elif tag == "body":
             self.end("head")
 

@@ -8,14 +8,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from campaign.message.html.markup import attributes, value_of
+from campaign.message.html.stylesheet import read_declarations
 
 _ASKED = {"a", "area", "img", "li", "ol", "ul"}
 _STRUCK = {"s", "strike", "del"}
 _MAYBE_STYLED = re.compile(r"hidden|display|max-height|opacity|line-through|white-space", re.IGNORECASE)
-_HIDDEN = re.compile(
-    r"display\s*:\s*none|visibility\s*:\s*hidden|(?:max-height|opacity)\s*:\s*0(?![.\d])", re.IGNORECASE
-)
-_WHITE_SPACE = re.compile(r"white-space\s*:\s*([a-z-]+)", re.IGNORECASE)
+_ZERO = re.compile(r"[+-]?(?:0*\.)?0+(?:[a-z]+|%)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +58,26 @@ def style_of(tag: str, written: str) -> Style:
 @lru_cache(maxsize=4096)
 def _read(tag: str, written: str) -> Style:
     found = {one.name: value_of(written[one.start : one.end]) for one in attributes(written)}
-    style = found.get("style", "")
+    values = _values(found.get("style", ""))
     plain = _PLAIN.get(tag, _NOTHING)
-    said = [SPACES[value.lower()] for value in _WHITE_SPACE.findall(style) if value.lower() in SPACES]
-    return Style(
-        found,
-        "hidden" in found or _HIDDEN.search(style) is not None,
-        plain.is_struck or "line-through" in style,
-        said[-1] if said else plain.spaces,
+    is_hidden = (
+        ("hidden" in found and "display" not in values)
+        or values.get("display") == "none"
+        or values.get("visibility") in ("hidden", "collapse")
+        or any(_ZERO.fullmatch(values.get(name, "")) for name in ("max-height", "opacity"))
     )
+    struck = any(
+        "line-through" in values.get(name, "") for name in ("text-decoration", "text-decoration-line")
+    )
+    spaces = SPACES.get(values.get("white-space", ""), plain.spaces)
+    return Style(found, is_hidden, plain.is_struck or struck, spaces)
+
+
+def _values(style: str) -> Mapping[str, str]:
+    """Return what holds of a `style` attribute, in small letters: of one property, the last value."""
+    declarations, _ = read_declarations(style)
+    ordered = sorted(declarations, key=lambda one: one.important)
+    return {one.name: one.value.lower() for one in ordered}
 
 
 _NOTHING = Style()

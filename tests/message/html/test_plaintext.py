@@ -274,6 +274,7 @@ def test_a_list_of_images_is_not_the_first_line(html: str, text: str) -> None:
 @pytest.mark.parametrize(
     "hidden",
     [
+        "<p hidden><button><div>x</div></button></p>",
         "<script>if (a < b && b > c) { x = '</p>' }</script>",
         "<SCRIPT type=x>x</Script >",
         "<style>p > a { x: '<b>' }</style>",
@@ -290,6 +291,7 @@ def test_a_list_of_images_is_not_the_first_line(html: str, text: str) -> None:
         "<p hidden>x</p>",
         "<p HIDDEN=''>x</p>",
         '<img alt="x" style="display:none">',
+        "<hr hidden>",
         "<svg><title>x</title><text>x</text></svg>",
         "<template><p>x</p></template>",
         "<div hidden>&nbsp;&zwnj;x</div>",
@@ -306,6 +308,15 @@ def test_what_is_hidden_leaves_nothing(hidden: str) -> None:
         '<p style="opacity:0.9;max-height:0.5em">x</p>',
         '<p class="a hidden" title="so hidden">x</p>',
         "<![if !mso]><p>x</p><![endif]>",
+        '<p style="display:none;display:flex">x</p>',
+        '<p style="display:block!important;display:none">x</p>',
+        '<p style="visibility:hidden; visibility: visible">x</p>',
+        '<p style="max-height:0;opacity:0;max-height:none;opacity:1">x</p>',
+        '<p hidden style="display:block">x</p>',
+        "<p style='background:url(display:none)'>x</p>",
+        "<p hidden><div>x</div>",
+        "<p><b hidden><i>y</i></b></p><p>x</p>",
+        "<p hidden>y<hr hidden>x",
         "<!--[if !mso]><!--><p>x</p><!--<![endif]-->",
         "<!--><p>x</p>",
         "<styled><p>x</p></styled>",
@@ -339,6 +350,10 @@ def test_what_nobody_closed(html: str, text: str) -> None:
 
 def test_padding_beside_the_subject_leaves_nothing() -> None:
     assert from_html("<div>Soon</div>" + "&#847;&zwnj;&nbsp;\n" * 50 + "<p>Hi</p>") == "Soon\n\nHi\n"
+
+
+def test_a_hidden_line_end_is_none() -> None:
+    assert from_html("a <br style='display:none'>b") == "a b\n"
 
 
 def test_what_shapes_a_word_stays() -> None:
