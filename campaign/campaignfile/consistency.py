@@ -198,9 +198,9 @@ def _names_in_session(values: Values) -> Found:
 def _subject_and_bodies(values: Values) -> Found:
     bodies = values.get("templates")
     bodies = bodies if isinstance(bodies, dict) else {}
-    if values.get("subject") is None and "subject" not in bodies:
+    if values.get("subject") is None and bodies.get("subject") is None:
         yield ("subject",), "is missing: write a subject here, or name its file in templates.subject"
-    if "subject" in values and "subject" in bodies:
+    if values.get("subject") is not None and bodies.get("subject") is not None:
         yield ("templates", "subject"), "the subject stands inline too; keep one of the two"
     if isinstance(values.get("templates"), dict) and not any(
         bodies.get(k) for k in ("text", "html", "markdown", "mjml")

@@ -57,7 +57,7 @@ def without(values: Mapping[str, Any], wrong: Collection[str], stand_in: str) ->
     for together in _TOGETHER:
         if keys & together:
             keys |= together
-    kept = {key: value for key, value in values.items() if key not in keys}
+    kept = {key: value for key, value in values.items() if key not in keys and value is not None}
     bodies = _bodies(values.get("templates"), wrong)
     kept["templates"] = bodies or BodyTemplates()
     if not bodies or keys & _NAMED_IN_TEMPLATES:
@@ -68,7 +68,7 @@ def without(values: Mapping[str, Any], wrong: Collection[str], stand_in: str) ->
         kept = {key: kept[key] for key in ("recipients", "vars") if key in kept}
         kept["templates"] = BodyTemplates()
     stand_ins = {key: value for key, value in _STAND_INS.items() if key not in kept}
-    if "subject" in bodies:
+    if bodies.get("subject") is not None:
         stand_ins.pop("subject", None)
     if judged is not Judged.ROWS:
         given = values.get("recipients")
@@ -94,5 +94,6 @@ def _bodies(templates: object, wrong: Collection[str]) -> dict[str, Any]:
     """Return the good ones of `templates`, {} if no body is among them."""
     if not isinstance(templates, dict) or "templates" in wrong:
         return {}
-    good = {name: file for name, file in templates.items() if f"templates.{name}" not in wrong}
+    given = {name: file for name, file in templates.items() if file is not None}
+    good = {name: file for name, file in given.items() if f"templates.{name}" not in wrong}
     return good if good.keys() - {"subject"} else {}

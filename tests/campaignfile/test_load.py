@@ -112,6 +112,16 @@ class TestValues:
         assert imap.ca_file == folder / "ca.pem"
         assert campaign.ledger == folder / "../ledgers/spring.db"
 
+    def test_a_key_without_a_value_says_nothing(self, folder: Path) -> None:
+        (folder / "subject.j2").write_text("Hello")
+        templates = "templates: {text: body.txt.j2, subject: subject.j2, html: null}"
+        written = MINIMAL.replace("templates: {text: body.txt.j2}", templates)
+        campaign = read(written.replace("subject: Hello", "subject: null"), folder)
+        assert campaign.templates.subject == folder / "subject.j2"
+        assert (
+            read(f"{MINIMAL}reply_to: null\n".replace(".j2}", ".j2, subject: }"), folder).subject == "Hello"
+        )
+
     def test_several_of_one_kind(self, folder: Path) -> None:
         copies = 'cc: {each: "{{ a }}"}\nbcc: [x@x.test, {each: "{{ b }}"}]\nreply_to: [x@x.test, y@x.test]\n'
         campaign = read(MINIMAL + copies, folder)

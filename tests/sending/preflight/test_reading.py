@@ -64,6 +64,15 @@ def test_a_wrong_key_hides_neither_names_nor_rows(
     assert lines[-3:] == [NO_NAME, *BAD_ROWS]
 
 
+def test_a_subject_without_a_value_is_none(tmp_path: Path) -> None:
+    file = written(tmp_path, subject=None, templates={"text": "body.txt", "subject": "gone.txt"})
+    file.write_text(f"{file.read_text('utf-8')}subject:\n", "utf-8")
+
+    own, *others = refused(file)
+    assert own.startswith("templates.subject: there is no file")
+    assert others == [NO_NAME, *BAD_ROWS]
+
+
 @pytest.mark.parametrize(
     ("changes", "own"),
     [
