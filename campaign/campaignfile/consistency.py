@@ -159,10 +159,10 @@ def attachments(values: Values, folder: Path) -> Found:
         try:
             file = existing(root, path).resolve()
             if not file.is_relative_to(root.resolve()):
-                outside = f"{path!r} leads out of attachments_root ({shown(root)})"
+                outside = f"{path!r} is outside attachments_root ({shown(root)})"
                 yield where, f"{outside}; copy the file into that folder"
             elif not file.is_file() and file.exists() and not file.is_dir():
-                yield where, f"{path!r} is a pipe or a device, and a file is expected"
+                yield where, f"{path!r} is a pipe or a device; a file is expected"
             elif not file.is_file():
                 near = meant(root, path)
                 yield where, absent(path, root / path) + (f"; did you mean {near!r}?" if near else "")
@@ -174,11 +174,11 @@ def _host(host: object) -> Found:
     if not isinstance(host, str) or not host or _HOST.fullmatch(host):
         return
     if "@" in host:  # user:password@host is not repeated
-        yield ("host",), "expected a server's name alone, such as smtp.example.com"
+        yield ("host",), "expected only a server's name, such as smtp.example.com"
     elif port := re.fullmatch(r"([^:/]+):([0-9]+)", host):
-        yield ("host",), f"the port stands in a line of its own: `host: {port[1]}` and `port: {port[2]}`"
+        yield ("host",), f"write the port on a line of its own: `host: {port[1]}` and `port: {port[2]}`"
     elif match := re.match(r"[a-z]+://([^/:]+)", host):
-        yield ("host",), f"expected a server's name alone: `host: {match[1]}`"
+        yield ("host",), f"expected only a server's name: `host: {match[1]}`"
     else:
         yield ("host",), f"expected a server's name, such as smtp.example.com, got {host[:60]!r}"
 
@@ -192,7 +192,7 @@ def _names_in_session(values: Values) -> Found:
         wanted = "the name in the server's certificate, such as smtp.example.com"
         yield ("server_name",), f"expected {wanted}, got {server[:60]!r}"
     if server is not None and values.get("security") == "none":
-        yield ("server_name",), "`security: none` looks at no certificate; leave it out"
+        yield ("server_name",), "`security: none` uses no certificate; remove it"
 
 
 def _subject_and_bodies(values: Values) -> Found:
@@ -201,11 +201,11 @@ def _subject_and_bodies(values: Values) -> Found:
     if values.get("subject") is None and bodies.get("subject") is None:
         yield ("subject",), "is missing: write a subject here, or name its file in templates.subject"
     if values.get("subject") is not None and bodies.get("subject") is not None:
-        yield ("templates", "subject"), "the subject stands inline too; keep one of the two"
+        yield ("templates", "subject"), "the subject is also given inline; keep one of the two"
     if isinstance(values.get("templates"), dict) and not any(
         bodies.get(k) for k in ("text", "html", "markdown", "mjml")
     ):
-        yield ("templates",), "names no body: add text, html, markdown or mjml"
+        yield ("templates",), "has no body: add text, html, markdown or mjml"
     for other in ("text", "html", "mjml"):
         if bodies.get("markdown") and bodies.get(other):
             yield ("templates", other), "both parts are made from markdown; keep one of the two"
@@ -217,10 +217,13 @@ def _subject_and_bodies(values: Values) -> Found:
     if isinstance(utm, dict) and not utm.keys() - {"domains"}:
         yield (
             ("utm",),
-            "names no parameter: add utm_source, utm_medium or another of `campaign guide campaign-file`",
+            "has no parameter: add utm_source, utm_medium or another of `campaign guide campaign-file`",
         )
     if isinstance(utm, dict) and not utm.get("domains") and "{" in domain_in(str(values.get("from"))):
-        yield ("utm",), "needs domains: only a row tells the sender's, whose links get the parameters"
+        yield (
+            ("utm",),
+            "needs `domains`: the domain in `from`, whose links get the parameters, depends on the row",
+        )
     if bodies.get("mjml") and bodies.get("html"):
         yield ("templates", "html"), "the HTML part is made from mjml; keep one of the two"
 
@@ -233,15 +236,15 @@ def _names(values: Values) -> Found:
         if key in RESERVED:
             yield ("vars", key), f"templates have {key!r} from us; choose another name"
         elif not key.isidentifier():
-            yield ("vars", key), "is no name that a template can use; use letters, digits and _"
+            yield ("vars", key), "is not a name that templates can use; use letters, digits and _"
     seen: dict[str, str] = {}
     for key in headers if isinstance(headers, dict) else {}:
         if seen.setdefault(key.lower(), key) != key:
-            yield ("headers", key), f"is {seen[key.lower()]} again: case makes no other header"
+            yield ("headers", key), f"is {seen[key.lower()]} again: header names ignore case"
         if not _FIELD_NAME.fullmatch(key):
-            yield ("headers", key), "is no header name"
+            yield ("headers", key), "is not a header name"
         elif _OURS.fullmatch(key):
-            yield ("headers", key), "is written by us, from the campaign's own keys"
+            yield ("headers", key), "is set by the campaign's other keys"
 
 
 def _is_list(text: str) -> bool:
@@ -287,10 +290,10 @@ def _unsubscribe(values: Values, has_literal: bool) -> Found:
         return
     mailto = unsubscribe.get("mailto")
     if isinstance(mailto, str) and is_template(_TOKEN.sub("", mailto)):
-        yield ("unsubscribe", "mailto"), "may hold {{ bounce.token }}, and nothing else of a template"
+        yield ("unsubscribe", "mailto"), "may contain {{ bounce.token }}, but no other template syntax"
     url = unsubscribe.get("url")
     if not url and not unsubscribe.get("mailto"):
-        yield ("unsubscribe",), "names no way to leave: add mailto, url, or both"
+        yield ("unsubscribe",), "has no way to unsubscribe: add mailto, url, or both"
     sources = [key for key in ("secret_env", "secret_command", "secret_file") if unsubscribe.get(key)]
     if len(sources) > 1:
         yield ("unsubscribe", sources[1]), f"{' and '.join(sources)} cannot both be given; keep one"

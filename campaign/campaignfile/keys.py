@@ -16,7 +16,7 @@ def unknown_key(path: ValuePath) -> str:
     """Say that the key at `path` is unknown, and which one is meant or where it belongs."""
     key = str(path[-1])
     if path == ("smtp", "smtp"):
-        return "unknown key; what stands under it belongs at the left margin"
+        return "unknown key; the keys below it belong at the left margin"
     if near := meant_key(path):
         return f"unknown key; did you mean {near!r}?"
     homes: dict[str, ValuePath] = {

@@ -111,7 +111,7 @@ def _shared(path: str, document: Document) -> tuple[Document | None, list[Proble
     try:
         file = document.file.parent / Path(path).expanduser()
         if is_folder(file):
-            return None, [document.problem(("smtp",), f"{path!r} is a folder, and a file is expected")]
+            return None, [document.problem(("smtp",), f"{path!r} is a folder; a file is expected")]
         if file.exists():
             shared = read(file)
             settings = shared.mapping("a file of SMTP settings begins with keys such as `host:`")

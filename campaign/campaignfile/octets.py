@@ -48,7 +48,7 @@ def open_file(path: Path, most: int) -> BufferedReader:
         if stat.S_ISDIR(found.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if not stat.S_ISREG(found.st_mode):
-            raise OSError(errno.EINVAL, "it is a pipe or a device, and no file")
+            raise OSError(errno.EINVAL, "it is a pipe or a device, not a file")
         if found.st_size > most:
             raise OSError(errno.EFBIG, f"it has {size(found.st_size)}, and at most {size(most)} are read")
         return os.fdopen(descriptor, "rb")

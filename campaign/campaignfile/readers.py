@@ -49,7 +49,7 @@ def absent(written: str, path: Path) -> str:
     its place is not repeated: it may be a key.
     """
     if is_template(written) or "\n" in written or (" " in written and not _FILE_NAME.fullmatch(written)):
-        return "names a file, and this is a text; put it into a file, and name that here"
+        return "must be the path of a file, and this is text; put the text into a file and give its path here"
     plain = os.path.normpath(path) == os.path.normpath(Path.cwd() / written)
     return f"there is no file {written!r}" + ("" if plain else f" (looked for {shown(path)})")
 
@@ -74,12 +74,12 @@ def existing_file(value: object, folder: Path, most: int) -> Path:
     """Resolve the path of a file that must be there, and have at most `most` octets."""
     path = resolve(value, folder)
     if is_folder(path):
-        raise ValueError(f"{value!r} is a folder, and a file is expected")
+        raise ValueError(f"{value!r} is a folder; a file is expected")
     try:
         if not path.exists():
             raise ValueError(absent(str(value), path))
         if not path.is_file():
-            raise ValueError(f"{value!r} is a pipe or a device, and a file is expected")
+            raise ValueError(f"{value!r} is a pipe or a device; a file is expected")
         if path.stat().st_size > most:
             what = f"{value!r} has {size(path.stat().st_size)}, and at most {size(most)} are read here"
             raise ValueError(what)

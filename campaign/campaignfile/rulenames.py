@@ -50,4 +50,4 @@ def rule_name(value: object) -> object:
         return value
     near = difflib.get_close_matches(value.lower(), known, 1)
     hint = f"; did you mean {near[0]!r}?" if near else "; `campaign guide checks` lists them"
-    raise ValueError(f"no rule is named {value[:60]!r}{hint}")
+    raise ValueError(f"there is no rule {value[:60]!r}{hint}")

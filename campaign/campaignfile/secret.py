@@ -90,7 +90,7 @@ class SecretSource:
                 octets = file.read(MOST_OF_A_SECRET + 1)
             if len(octets) > MOST_OF_A_SECRET:
                 most = size(MOST_OF_A_SECRET)
-                raise self._wrong(f"{shown(self.file)} has more than {most}, and is no secret")
+                raise self._wrong(f"{shown(self.file)} has more than {most}, too much for a secret")
             return octets.decode()
         except OSError as error:
             raise self._wrong(f"{shown(self.file or Path())}: {error.strerror}") from None

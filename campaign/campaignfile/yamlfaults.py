@@ -22,7 +22,7 @@ _CLOSING = yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndTok
 
 
 _LONG_KEY = re.compile(r"[^\s{},]{1025,}:(?:\s|$)")
-_TOO_LONG = "this is no YAML: a key has at most 1,024 characters"
+_TOO_LONG = "this is not valid YAML: a key has at most 1,024 characters"
 
 
 def deepest(text: str, most: int) -> tuple[int, int]:
@@ -48,7 +48,7 @@ def syntax_problem(error: yaml.MarkedYAMLError, name: str, text: str) -> Problem
     if "stream end" in what and "flow" in context:
         return Problem("the bracket that opens here is not closed", name, *_at(error.context_mark))
     if (alias := _alias(error)) is not None:
-        return Problem(f"this is no YAML: {alias}", name, *_at(mark))
+        return Problem(f"this is not valid YAML: {alias}", name, *_at(mark))
     line, column = _at(mark)
     if (quote := _quote(text, mark)) is not None:
         return Problem(quote[0], name, *_at(quote[1]))
@@ -80,7 +80,7 @@ def syntax_problem(error: yaml.MarkedYAMLError, name: str, text: str) -> Problem
         what += "; is the line indented too far?"
     elif "expected a comment" in what or re.search(r":\s+\[[^\[\]]*\]\s+[^\s#]", written):
         what += "; put the value in quotes"
-    return Problem(f"this is no YAML: {what}", name, line, column)
+    return Problem(f"this is not valid YAML: {what}", name, line, column)
 
 
 def _quote(text: str, mark: yaml.Mark | None) -> tuple[str, yaml.Mark] | None:
@@ -128,10 +128,10 @@ def _without_colon(lines: list[str], line: int) -> int:
 
 def _no_colon(line: str) -> str:
     if ":\u00a0" in line:
-        missing = "the blank behind the colon is a no-break space (U+00A0)"
+        missing = "the space after the colon is a no-break space (U+00A0)"
     else:
-        missing = f"there is no {'blank behind the colon' if ':' in line else 'colon behind the key'}"
-    return f"this is no YAML: {missing}; write `key: value`"
+        missing = f"there is no {'space after the colon' if ':' in line else 'colon after the key'}"
+    return f"this is not valid YAML: {missing}; write `key: value`"
 
 
 def _tokens(text: str) -> Iterator[yaml.Token]:
@@ -143,11 +143,11 @@ def _tokens(text: str) -> Iterator[yaml.Token]:
 def _alias(error: yaml.MarkedYAMLError) -> str | None:
     """Say what is wrong with an anchor or an alias, which a text may begin like."""
     if named := re.fullmatch("found undefined alias '(.*)'", error.problem or ""):
-        what = f"no value is named &{named[1]}"
+        what = f"no value has the anchor &{named[1]}"
         return f"{what}; a text that begins with * must be put in quotes"
     if named := re.search("duplicate anchor '(.*)'", error.context or ""):
         first = error.context_mark.line + 1 if error.context_mark is not None else 1
-        what = f"&{named[1]} names a value again; it stood first in line {first}"
+        what = f"&{named[1]} is defined again; it was first defined in line {first}"
         return f"{what}; a text that begins with & must be put in quotes"
     return None
 
@@ -166,7 +166,7 @@ def _indented(lines: list[str], line: int, column: int, what: str) -> tuple[str,
         more = f"this line is indented by {here}, further than the one above it ({there})"
     else:
         return None
-    return f"this is no YAML: {more}; lines that belong together begin in one column", line
+    return f"this is not valid YAML: {more}; lines that belong together begin in one column", line
 
 
 def _is_said(line: str) -> bool:

@@ -71,7 +71,7 @@ class Document:
             return self.value
         if self.problems:
             raise UserError(*self.problems)
-        what = "the file is empty" if self.value is None else "this is no list of keys and values"
+        what = "the file is empty" if self.value is None else "this is not a set of keys and values"
         raise UserError(self.problem((), f"{what}; {expected}"))
 
     def at(self, path: Path) -> object:
@@ -127,11 +127,11 @@ class Places:
         """Yield the texts for readers of which YAML keeps a part, such as `Offer #5` and `&co news`."""
         for path, begun in self._campaign.begun.items():
             if path[0] in _READ:
-                yield dotted(path), f"YAML takes {begun!r} for a sign of its own; put the value in quotes"
+                yield dotted(path), f"YAML takes {begun!r} for syntax; put the value in quotes"
         for path, cut in self._campaign.cut.items():
             if path[0] in _READ:
                 what = f"YAML takes {cut!r} for a comment; put the value in quotes"
-                yield dotted(path), f"{what}, or write a blank behind the #"
+                yield dotted(path), f"{what}, or write a space after the #"
 
 
 def dotted(path: Path) -> str:
@@ -202,21 +202,23 @@ class _Walk:
     def value(self, node: yaml.Node, path: Path) -> object:
         self._nodes += 1
         if self._nodes > MAX_NODES:
-            what = f"the file says more than {MAX_NODES:,} values; does an alias (*name) repeat them?"
+            what = f"the file has more than {MAX_NODES:,} values; does an alias (*name) repeat them?"
             raise UserError(Problem(what, shown(self._document.file), *_place(node)))
         if len(path) > MAX_DEPTH:
-            what = f"{_DEEP}; does an alias (*name) stand in what it repeats?" if "*" in self._text else _DEEP
+            what = (
+                f"{_DEEP}; does an alias (*name) refer to a value that contains it?"
+                if "*" in self._text
+                else _DEEP
+            )
             raise UserError(Problem(what, shown(self._document.file), *_place(node)))
         self._document.marks[path] = _place(node)
         if isinstance(node, yaml.ScalarNode) and (begun := self._begun(node)):
             if not node.value:
-                return self._refuse(
-                    f"YAML takes {begun!r} for a sign of its own; put it in quotes", node, path
-                )
+                return self._refuse(f"YAML takes {begun!r} for syntax; put it in quotes", node, path)
             self._document.begun[path] = begun
         if node.tag not in _TAGS:
             tag = node.tag.replace(_TAG, "!!")
-            return self._refuse(f"the tag {tag} is not understood here; leave it out", node, path)
+            return self._refuse(f"the tag {tag} is not supported here; remove it", node, path)
         match node:
             case yaml.MappingNode():
                 return self._mapping(node, path)
@@ -262,15 +264,15 @@ class _Walk:
             key = str(key_node.value)
             where = (*path, key)
             if key_node.tag == _TAG + "merge":
-                self._add("merge keys are not understood here; write the keys themselves", key_node, where)
+                self._add("merge keys are not supported here; write out the keys", key_node, where)
                 continue
             if not key_node.style and key != key.strip():
                 blank = next(one for one in key if one.isspace())
-                what = f"a blank that YAML does not know (U+{ord(blank):04X}) stands beside this key"
-                self._add(f"{what}; write plain blanks", key_node, path)
+                what = f"there is a space that YAML does not recognise (U+{ord(blank):04X}) next to this key"
+                self._add(f"{what}; write plain spaces", key_node, path)
                 continue
             if key in mapping:
-                what = f"the key stands here again; it stood first in line {first[key]}"
+                what = f"duplicate key; it was first set in line {first[key]}"
                 self._add(what, key_node, where)
                 continue
             first[key], column = _place(key_node)

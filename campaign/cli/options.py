@@ -15,7 +15,7 @@ FORCE = click.option("--force", is_flag=True, help="Overwrite another file that 
 _CAMPAIGN = click.option(
     "--campaign", "file", type=click.Path(path_type=Path), help="A campaign file that names the ledger."
 )
-WAIT = "How long another process may go on sending from this ledger, such as 10m; by default not at all."
+WAIT = "How long to wait for another process that sends from this ledger, such as 10m; by default not at all."
 
 
 class _Duration(click.ParamType[float]):

@@ -119,7 +119,7 @@ def interruptible(run: Interruptible) -> Iterator[None]:
         asked += 1
         run.interrupt(at_once=asked > 1)
         if asked == 1:
-            _say("\nstopping; waiting for the answers that are due (again: at once)")
+            _say("\nstopping: waiting for the pending replies (again: stops immediately)")
 
     def restore() -> None:
         for number, handler in before.items():

@@ -52,7 +52,7 @@ class Folder:
                     f"{path!r} lies outside of attachments_root ({shown(self.root)}){self._hint(path)}"
                 )
             if not found.is_file() and found.exists() and not found.is_dir():
-                raise UserError(f"{path!r} is a pipe or a device, and no file")
+                raise UserError(f"{path!r} is a pipe or a device, not a file")
             if not found.is_file():
                 raise NoFile(f"there is no file {path!r}{self._where}{self._hint(path)}")
             if any(part.startswith(".") for part in found.relative_to(self.root).parts):

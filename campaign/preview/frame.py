@@ -96,7 +96,7 @@ def _attributes(tag: str) -> dict[str, str]:
 
 
 class _Tag(HTMLParser):
-    """The attributes of one tag; of two that have one name, the first counts, as in browsers."""
+    """The attributes of one tag; of two that have the same name, the first counts, as in browsers."""
 
     def __init__(self) -> None:
         super().__init__()

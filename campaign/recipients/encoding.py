@@ -62,7 +62,7 @@ class Encoding:
         """What to do about text that is not in it."""
         if self._codec.startswith("utf-8"):
             return "save the list as UTF-8, or name its encoding with `recipients.encoding`, such as cp1252"
-        return "if the list is UTF-8, take `recipients.encoding` away, and else name the right one"
+        return "if the list is UTF-8, remove `recipients.encoding`; otherwise name the right one"
 
     def open(self, path: Path, line_end: str = "\n") -> io.TextIOWrapper[io.BufferedReader]:
         """Open a list. What cannot be decoded becomes lone surrogates: see `is_text`.

@@ -196,7 +196,7 @@ def repeated(header: Header, used: Collection[str], user: str, file: str) -> Ite
     """Yield an error for each name of several columns that `user` uses."""
     for column in header.repeated:
         if column in used:
-            what = f"{header.where(column)} have one name, {column!r}, and {user} uses it"
+            what = f"{header.where(column)} have the same name, {column!r}, and {user} uses it"
             yield Problem(f"{what}; give each a name of its own", file, header.line)
 
 
@@ -204,8 +204,10 @@ def odd(header: Header, file: str) -> Iterator[Problem]:
     """Yield warnings about names."""
     for column in header.columns:
         if column in RESERVED:
-            what = f"the column {column!r} has a name that is ours; in templates write row[{column!r}]"
+            what = f"the column {column!r} has a reserved name; in templates write row[{column!r}]"
             yield Problem(what, file, header.line, severity=Severity.WARNING, rule="columns")
     for column in header.repeated:
-        what = f"{header.where(column)} have one name, {column!r}; nothing uses it, and the first is kept"
+        what = (
+            f"{header.where(column)} have the same name, {column!r}; nothing uses it, and the first is kept"
+        )
         yield Problem(what, file, header.line, severity=Severity.WARNING, rule="columns")

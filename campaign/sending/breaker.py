@@ -122,7 +122,7 @@ class Breaker:
         about_us = max(self._sender, self._policy)
         if about_us >= _IN_A_ROW:
             return Trip(
-                f"{about_us} refusals in a row are about the sender or a policy, no recipient: {said}."
+                f"{about_us} refusals in a row are about the sender or a policy, not a recipient: {said}."
                 " Look at `from`, `envelope_from`, SPF and DKIM, then send again."
             )
         if self._doubts >= self._doubts_in_a_row and self._most_in_doubt is not None:

@@ -272,7 +272,7 @@ class Lane:
             if not idle:  # a server may end a session that is not used
                 answers.fruitless = 0 if answers.fruitful else answers.fruitless + 1
             if answers.fruitless >= _FRUITLESS:
-                what = f"{_FRUITLESS} sessions in a row ended before the server had judged a message"
+                what = f"{_FRUITLESS} sessions in a row ended before the server had answered any message"
                 raise ConnectFailed(f"{what}; the last one: {closed.why}")
 
     def _release(self, work: Work, settled: list[Settled]) -> None:

@@ -62,7 +62,7 @@ _UNVERIFIED = {
     18: "is self-signed: name it, or the CA that should have signed it, in `smtp.ca_file`",
     19: "comes from an authority that this machine does not know: name its certificate in `smtp.ca_file`",
     20: "comes from an authority that this machine does not know: name its certificate in `smtp.ca_file`",
-    24: "was signed by one that may sign no other: its owner must get another",
+    24: "was signed by a certificate that may not sign others: its owner must get another",
     26: "is not made for servers: its owner must get one that is",
     66: "has a key that is too short to be safe: its owner must get another",
     67: "was signed with a key that is too short to be safe: its owner must get another",

@@ -30,7 +30,7 @@ CONNECT_TIMEOUT = 30.0  # seconds; smtp_connect_timeout of Postfix's client
 _CHUNK = 8192  # replies are short, and a large buffer is dear to make
 _RECORD = 16384  # RFC 8446 5.1: the most plaintext that a TLS record carries
 _AWAKE = 0.0001  # seconds of each wait in which a thread does not sleep yet
-UNCERTAIN = "this process was held up, and another may be sending by now: no more of the message was sent"
+UNCERTAIN = "this process was suspended, and another may be sending by now: it sent no more of the message"
 _SLOWEST = 1024  # bytes a second below which a server that reads is as good as one that does not
 
 

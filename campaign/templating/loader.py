@@ -57,7 +57,7 @@ class FolderLoader(BaseLoader):
         elif path.suffix.lower() not in SUFFIXES:
             why = f"{name} is not a template: its name ends in none of {', '.join(sorted(SUFFIXES))}"
         elif not is_file and path.exists() and not path.is_dir():
-            why = f"{name} is a pipe or a device, and no file"
+            why = f"{name} is a pipe or a device, not a file"
         elif not is_file:
             why = f"there is no file {name} in the campaign's folder, {self.folder}"
         else:

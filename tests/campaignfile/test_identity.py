@@ -148,10 +148,10 @@ def test_a_server_that_cannot_be_read_is_unknown(written: str | None, folder: Pa
             "2:9: ledger: expected a path, got a list",
         ]),
         ("name: ''\n", ["1:7: name: is blank"]),
-        ("name: a\nname: b\n", ["2:1: name: the key stands here again; it stood first in line 1"]),
-        ("name: !x a\n", ["1:7: name: the tag !x is not understood here; leave it out"]),
+        ("name: a\nname: b\n", ["2:1: name: duplicate key; it was first set in line 1"]),
+        ("name: !x a\n", ["1:7: name: the tag !x is not supported here; remove it"]),
         (f"name: {'a' * 101}\n", ["1:7: name: is too long"]),
-        ("- a\n", ["1:1: this is no list of keys and values; a campaign file begins with keys such as"
+        ("- a\n", ["1:1: this is not a set of keys and values; a campaign file begins with keys such as"
                    " `name:` and `recipients:`"]),
     ],
 )  # fmt: skip

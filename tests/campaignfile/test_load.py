@@ -305,7 +305,7 @@ rate: 1/day
             f"{file}:1:7: smtp.port: expected a number from 1 to 65535, got 'smtps'",
             f"{file}:2:14: smtp.connections: expected at least 1, got 0",
             f"{file}:3:1: smtp.user: unknown key; did you mean 'username'?",
-            f"{file}:5:1: smtp.port: the key stands here again; it stood first in line 1",
+            f"{file}:5:1: smtp.port: duplicate key; it was first set in line 1",
         ]
 
 

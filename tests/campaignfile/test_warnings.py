@@ -57,8 +57,7 @@ def test_a_text_whose_beginning_yaml_keeps_for_itself(file: Path, subject: str, 
     text = TEXT[: TEXT.index("vars")].replace(", username: ann, password_file: ../none", "")
     file.write_text(text.replace("Hello", subject))
     assert [str(problem) for problem in load(file).warnings] == [
-        f"a/b/campaign.yaml:4:10: warning: subject: YAML takes {begun} for a sign of its own;"
-        " put the value in quotes"
+        f"a/b/campaign.yaml:4:10: warning: subject: YAML takes {begun} for syntax; put the value in quotes"
         for begun in told
     ]
 
@@ -101,6 +100,6 @@ def test_a_text_that_yaml_cuts_off_at_a_sign(file: Path, subject: str, told: lis
     warnings = [str(problem) for problem in load(file).warnings]
     assert warnings == [
         f"a/b/campaign.yaml:4:10: warning: subject: YAML takes {cut} for a comment; put the value in quotes,"
-        " or write a blank behind the #"
+        " or write a space after the #"
         for cut in told
     ]

@@ -36,8 +36,8 @@ def test_an_unknown_rule_is_an_error(found: Found) -> None:
     with pytest.raises(UserError) as caught:
         found("links", check={"ignore": ["leftover", "xyz"]})
     assert [problem.message for problem in caught.value.problems] == [
-        "no rule is named 'leftover'; did you mean 'leftovers'?",
-        "no rule is named 'xyz'; `campaign guide checks` lists them",
+        "there is no rule 'leftover'; did you mean 'leftovers'?",
+        "there is no rule 'xyz'; `campaign guide checks` lists them",
     ]
 
 
@@ -60,7 +60,7 @@ def test_findings_are_kept_up_to_a_number(found: Found) -> None:
 
 def test_columns(said: Said) -> None:
     assert said("columns") == [
-        "list.csv:1: warning: the column 'row' has a name that is ours; in templates write row['row']"
+        "list.csv:1: warning: the column 'row' has a reserved name; in templates write row['row']"
     ]
     assert said("columns", "email,first\nann@x.test,Ann\n") == []
 

@@ -28,7 +28,7 @@ def test_interrupted_once(postfix: Postfix, campaign_for: Folders, number: signa
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     said = [line for line in stderr.splitlines() if line and "warning" not in line]
-    assert said == ["stopping; waiting for the answers that are due (again: at once)"]
+    assert said == ["stopping: waiting for the pending replies (again: stops immediately)"]
     assert "to go on: campaign send campaign.yaml" in stdout
     counts = folder.counts()
     assert set(counts) == {"accepted", "pending"}
@@ -56,7 +56,7 @@ def test_whose_lease_is_taken_stops(postfix: Postfix, campaign_for: Folders) -> 
         other.execute("UPDATE runs SET ended_at = heartbeat")  # as another machine does, taking it for dead
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 5
-    assert "error: another process has taken this ledger over; nothing more is sent from here" in stderr
+    assert "error: another process has taken over this ledger; this one sends nothing more" in stderr
     assert "Traceback" not in stderr
     folder.write()
     assert folder.send("--resend-doubt").returncode == 0

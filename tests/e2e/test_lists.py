@@ -49,7 +49,10 @@ def test_a_workbook(tmp_path: Path) -> None:
     invoices(tmp_path)
     checked = run(tmp_path, "check", "spring.yaml")
     assert checked.returncode == 0, checked.stderr
-    assert "people.xlsx:1: warning: columns 2 and 5 have one name, 'Name'" in checked.stdout + checked.stderr
+    assert (
+        "people.xlsx:1: warning: columns 2 and 5 have the same name, 'Name'"
+        in checked.stdout + checked.stderr
+    )
     shown = run(tmp_path, "preview", "spring.yaml", "--row", "1")
     assert "please pay 1,234.50 € until 1 December 2026." in shown.stdout
     rehearsed = run(tmp_path, "rehearse", "spring.yaml")
@@ -67,7 +70,7 @@ def test_a_workbook(tmp_path: Path) -> None:
         ({"email": None}, "the list has no column 'email'; write `recipients.email: E-Mail`"),
         (
             {"key": "Name"},
-            "columns 2 and 5 have one name, 'Name', and `recipients.key` uses it",
+            "columns 2 and 5 have the same name, 'Name', and `recipients.key` uses it",
         ),
     ],
 )
@@ -85,7 +88,7 @@ def test_a_broken_one(tmp_path: Path) -> None:
     (tmp_path / "people.xlsx").write_bytes(octets[: len(octets) // 2])
     checked = run(tmp_path, "check", "spring.yaml")
     assert checked.returncode == 2
-    assert "people.xlsx: the workbook cannot be read: it is broken, or not whole" in checked.stderr
+    assert "people.xlsx: the workbook cannot be read: it is damaged or incomplete" in checked.stderr
     assert "Traceback" not in checked.stderr
 
 

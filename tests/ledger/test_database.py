@@ -52,7 +52,7 @@ def test_only_its_owner_reads_it(path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"email,name\n", b"SQLite format 3\0" + bytes(2000)])
 def test_a_file_that_is_no_ledger_is_left_alone(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    assert "is no ledger of campaign" in error(path)
+    assert "is not a ledger of campaign" in error(path)
 
 
 def test_another_program_s_database_is_left_alone(path: Path) -> None:
@@ -64,7 +64,7 @@ def test_another_program_s_database_is_left_alone(path: Path) -> None:
     copy = path.with_name("copy.db")
     for end in ("", "-wal"):
         copy.with_name(copy.name + end).write_bytes(path.with_name(path.name + end).read_bytes())
-    assert "is no ledger of campaign" in error(copy)
+    assert "is not a ledger of campaign" in error(copy)
     other.close()
 
 
@@ -73,7 +73,7 @@ def test_a_newer_ledger_is_left_alone(path: Path) -> None:
     newer = sqlite3.connect(path)
     newer.execute(f"PRAGMA user_version = {VERSION + 1}")
     newer.close()
-    assert "written by a newer campaign (schema 3, known is 2); upgrade" in error(path)
+    assert "written by a newer release (schema 3; this one knows 2); upgrade" in error(path)
 
 
 @pytest.mark.parametrize("page", [1, 2, 3, 5])
@@ -87,7 +87,7 @@ def test_a_damaged_ledger_is_left_alone(path: Path, page: int, read_only: bool) 
     path.write_bytes(whole[:begin] + b"\xff" * 4096 + whole[begin + 4096 :])
     said = said_of(path, read_only=read_only)
     assert "the ledger is damaged" in said
-    assert "it was left as it is" in said
+    assert "it was not changed" in said
 
 
 def said_of(path: Path, *, read_only: bool) -> str:
@@ -151,7 +151,7 @@ def test_no_folder(path: Path, create: bool) -> None:
 def test_a_pipe_is_not_waited_for(path: Path) -> None:
     os.mkfifo(path)
     for read_only in (False, True):
-        with pytest.raises(UserError, match="this is no regular file, and no ledger"):
+        with pytest.raises(UserError, match="this is not a regular file, so not a ledger"):
             Ledger.open(path, "news", read_only=read_only)
 
 

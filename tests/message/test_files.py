@@ -116,5 +116,5 @@ def test_a_file_that_may_not_be_read(root: Path) -> None:
 
 def test_a_pipe_is_no_file(root: Path) -> None:
     os.mkfifo(root / "pipe")
-    with pytest.raises(UserError, match="'pipe' is a pipe or a device, and no file"):
+    with pytest.raises(UserError, match="'pipe' is a pipe or a device, not a file"):
         folder(root).find("pipe")

@@ -109,7 +109,7 @@ def test_a_secret_without_end(folder: Path) -> None:
     given = campaign(folder, smtp={"host": "x.test", "username": "ann", "password_file": "/dev/zero"})
     assert given.smtp.secret is not None
     with pytest.raises(
-        UserError, match=r"spring.yaml:10:18: .*/dev/zero has more than 10.0 kB, and is no secret"
+        UserError, match=r"spring.yaml:10:18: .*/dev/zero has more than 10.0 kB, too much for a secret"
     ):
         given.smtp.secret.read()
 

@@ -86,15 +86,15 @@ class TestEncoding:
         assert (first, third) == ("1: a@x.test", "3: c@x.test")
         assert wrong.startswith("2: list.csv:3: ")
         assert wrong.endswith(
-            " is 'Zoë' in UTF-8; if the list is UTF-8, take `recipients.encoding` away,"
-            " and else name the right one"
+            " is 'Zoë' in UTF-8; if the list is UTF-8, remove `recipients.encoding`;"
+            " otherwise name the right one"
         )
 
     def test_utf_8_that_is_nothing_in_the_encoding_named(self, listed: Open) -> None:
         (wrong,) = lines(listed("email,name\na@x.test,Íris\n".encode(), encoding="cp1252"))
         assert wrong == (
             "1: list.csv:2: name is not CP1252;"
-            " if the list is UTF-8, take `recipients.encoding` away, and else name the right one"
+            " if the list is UTF-8, remove `recipients.encoding`; otherwise name the right one"
         )
 
     def test_utf_8_under_another_name_in_the_header(self, listed: Open) -> None:

@@ -79,7 +79,8 @@ class TestRepeated:
         (warning,) = listing.warnings
         assert warning.severity is Severity.WARNING
         assert str(warning) == (
-            "list.csv:1: warning: columns 2 and 4 have one name, 'a'; nothing uses it, and the first is kept"
+            "list.csv:1: warning: columns 2 and 4 have the same name, 'a'; nothing uses it,"
+            " and the first is kept"
         )
         (row,) = good(listing)
         assert row.row == {"email": "ann@x.test", "a": "1", "b": "2"}
@@ -101,13 +102,13 @@ class TestRepeated:
     def test_used_by_the_list_itself(self, listed: Open, settings: dict[str, object]) -> None:
         (user,) = settings
         assert refusal(lambda: listed(self.TEXT, **settings)) == (
-            f"list.csv:1: columns 2 and 4 have one name, 'a', and `recipients.{user}` uses it;"
+            f"list.csv:1: columns 2 and 4 have the same name, 'a', and `recipients.{user}` uses it;"
             " give each a name of its own"
         )
 
     def test_many_of_one_name(self, listed: Open) -> None:
         what = refusal(lambda: listed("email" + ",a" * 900 + "\n", key="a"))
-        assert "columns 2, 3, 4, 5, 6, 7 and others have one name, 'a'" in what
+        assert "columns 2, 3, 4, 5, 6, 7 and others have the same name, 'a'" in what
 
     @pytest.mark.parametrize(
         "changes",
@@ -123,7 +124,7 @@ class TestRepeated:
     )
     def test_used_by_a_message(self, used: Callable[..., None], changes: dict[str, Any]) -> None:
         assert refusal(lambda: used(**changes)) == (
-            "list.csv:1: columns 2 and 4 have one name, 'a', and a template uses it;"
+            "list.csv:1: columns 2 and 4 have the same name, 'a', and a template uses it;"
             " give each a name of its own"
         )
 
@@ -152,7 +153,7 @@ class TestNames:
 
     def test_two_columns_that_differ_in_nothing_seen_have_one_name(self, listed: Open) -> None:
         what = refusal(lambda: listed("f\u00fcr,fu\u0308r\na@x.test,b@x.test\n", email="f\u00fcr"))
-        assert "columns 1 and 2 have one name" in what
+        assert "columns 1 and 2 have the same name" in what
 
     @pytest.mark.parametrize("unseen", ["\ufeff", "\u200b", " \u2060 "])
     def test_what_nobody_sees_around_a_name_is_no_part_of_it(self, listed: Open, unseen: str) -> None:

@@ -95,11 +95,11 @@ class TestHeader:
             ("\n \n,,\n", "list.csv: the list is empty; its first row names the columns"),
             (
                 "email,name,email\n",
-                "list.csv:1: columns 1 and 3 have one name, 'email', and `recipients.email`",
+                "list.csv:1: columns 1 and 3 have the same name, 'email', and `recipients.email`",
             ),
             (
                 "email,name, email \n",
-                "list.csv:1: columns 1 and 3 have one name, 'email', and `recipients.em",
+                "list.csv:1: columns 1 and 3 have the same name, 'email', and `recipients.em",
             ),
             ("email,,name\na@x.test,A,B\n", "list.csv:1: column 2 has no name in the header"),
             ("\nemail,name,\na@x.test,A,B\n", "list.csv:2: column 3 has no name in the header"),
@@ -177,8 +177,7 @@ class TestHeader:
         (warning,) = listed(f"email,{name}\n").warnings
         assert warning.severity is Severity.WARNING
         assert str(warning) == (
-            f"list.csv:1: warning: the column '{name}' has a name that is ours;"
-            f" in templates write row['{name}']"
+            f"list.csv:1: warning: the column '{name}' has a reserved name; in templates write row['{name}']"
         )
 
     def test_a_name_that_is_a_column_and_a_var(self, listed: Open) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @click.command("check")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--server", is_flag=True, help="Open the session too, and show what was negotiated.")
+@click.option("--server", is_flag=True, help="Also open a session, and show what was negotiated.")
 @click.option("--dns", is_flag=True, help="Look up what receivers do: MX, SPF, DKIM, DMARC of your domains.")
 @click.option("--nameserver", metavar="ADDRESS[:PORT]", help="The DNS server to ask, not the system's.")
 @click.option("--workers", is_flag=True, help="Ask each worker whether it has the account, keys, secrets.")
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @click.option("--strict", is_flag=True, help="Treat warnings as errors.")
 @click.option("--json", "as_json", is_flag=True, help="Write the problems as a JSON list.")
 @JOBS
-@click.option("--quiet", "-q", is_flag=True, help="Say errors only.")
+@click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 def command(
     file: Path,
     server: bool,

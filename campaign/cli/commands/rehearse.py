@@ -20,8 +20,8 @@ from campaign.wording import counted
 )
 @click.option("--paced", is_flag=True, help="Keep the rates and the waits before a retry.")
 @click.option("--skip-bad-rows", is_flag=True, help="Leave bad rows out; the exit code is 5.")
-@click.option("--quiet", "-q", is_flag=True, help="Say errors only.")
-@click.option("--verbose", "-v", is_flag=True, help="Name every attempt.")
+@click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
+@click.option("--verbose", "-v", is_flag=True, help="Print every attempt.")
 def command(file: Path, faults: str, paced: bool, skip_bad_rows: bool, quiet: bool, verbose: bool) -> int:
     """Send the whole campaign in FILE over real SMTP and TLS to a server inside this program.
 

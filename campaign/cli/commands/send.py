@@ -24,23 +24,23 @@ if TYPE_CHECKING:
 @click.option(
     "--dry-run", is_flag=True, help="Render everything, show the plan and the first message; send nothing."
 )
-@click.option("--limit", type=click.IntRange(min=1), help="At most so many attempts in this run.")
-@click.option("--yes", is_flag=True, help="Do not ask. Accepts nothing that differs from an earlier run.")
+@click.option("--limit", type=click.IntRange(min=1), help="Make at most N attempts in this run.")
+@click.option("--yes", is_flag=True, help="Do not ask. Accepts no change since an earlier run.")
 @click.option(
     "--skip-bad-rows", is_flag=True, help="Send the other rows, and record the bad ones as invalid."
 )
-@click.option("--accept", default="", help="Go on all the same: content, keys, name, list, copy, bounces.")
+@click.option("--accept", default="", help="Accept changes: content, keys, name, list, copy, bounces.")
 @click.option("--accept-changes", is_flag=True, help="The same as --accept content.")
 @click.option("--resend-doubt", is_flag=True, help="Mail those in doubt again; they may get it twice.")
-@click.option("--retry-refused", is_flag=True, help="Try those again that were refused earlier.")
+@click.option("--retry-refused", is_flag=True, help="Try again what was refused earlier.")
 @click.option(
     "--log", type=click.Path(path_type=Path, dir_okay=False), help="Append a JSON line for each attempt."
 )
-@click.option("--new-ledger", is_flag=True, help="Begin with a ledger that knows nobody, without asking.")
+@click.option("--new-ledger", is_flag=True, help="Create a new ledger without asking.")
 @click.option("--wait", type=DURATION, default=0.0, help=WAIT)
 @JOBS
-@click.option("--quiet", "-q", is_flag=True, help="Say errors only.")
-@click.option("--verbose", "-v", is_flag=True, help="Name every attempt.")
+@click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
+@click.option("--verbose", "-v", is_flag=True, help="Print every attempt.")
 def command(
     file: Path,
     dry_run: bool,

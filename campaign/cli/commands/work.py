@@ -46,8 +46,8 @@ _AGAIN = 1.0  # seconds after which it is looked again, where others have all th
     help="This machine's file of accounts; CAMPAIGN_ACCOUNTS names it otherwise.",
 )
 @click.option("--drain", "seconds", type=DURATION, help="Work at most so long, such as 45s.")
-@click.option("--quiet", "-q", is_flag=True, help="Say errors only.")
-@click.option("--verbose", "-v", is_flag=True, help="Name every attempt.")
+@click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
+@click.option("--verbose", "-v", is_flag=True, help="Print every attempt.")
 def command(
     files: tuple[Path, ...],
     every: bool,

@@ -145,7 +145,7 @@ def meaning(error: psycopg.Error, problem: Callable[[str], Problem]) -> Exceptio
         case errors.UndefinedTable() | errors.UndefinedFunction():
             return UserError(problem(f"the ledger is damaged, or restored in part: {words(error)}"))
         case errors.IdleInTransactionSessionTimeout():
-            what = "this process was held up within a transaction, which the ledger's server has ended"
+            what = "this process was suspended in a transaction, which the ledger's server has ended"
             return LedgerAway(problem(what))
         case psycopg.OperationalError() if not isinstance(error, errors.DeadlockDetected):
             return LedgerAway(problem(f"the ledger's server cannot be reached: {words(error)}"))

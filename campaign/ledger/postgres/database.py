@@ -75,7 +75,9 @@ class Database:
             if database._version() < VERSION:
                 database._upgrade()
             if (version := database._version()) > VERSION:
-                what = f"this ledger was written by a newer campaign (schema {version}, known is {VERSION})"
+                what = (
+                    f"this ledger was written by a newer release (schema {version}; this one knows {VERSION})"
+                )
                 raise UserError(database.problem(f"{what}; upgrade"))
         except BaseException:
             database.close()

@@ -45,8 +45,8 @@ def _settle(
     if status is Status.PENDING:
         owner = seen_owner(database, row, fold(copy), campaign_id)
         if owner is not None:
-            what = f"process {owner.pid} on {owner.host} had this message on its way, and is still there"
-            raise UserError(f"{copy or row}: {what}: it may send it yet; end that process first")
+            what = f"process {owner.pid} on {owner.host} was sending this message, and still exists"
+            raise UserError(f"{copy or row}: {what}: it may still send it; end that process first")
     parameters = {
         "status": str(status),
         "words": words,

@@ -169,4 +169,4 @@ class Recorder:
 
 def lease_lost() -> LeaseLost:
     """Return the error of a run that another process has ended."""
-    return LeaseLost("another process has taken this ledger over; nothing more is sent from here")
+    return LeaseLost("another process has taken over this ledger; this one sends nothing more")

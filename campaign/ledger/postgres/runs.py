@@ -133,4 +133,4 @@ def refuse_while_seen(database: Database, campaign_id: int) -> None:
     ):
         if (host, pid, process) != this_process() and is_alive(host, pid, process):
             what = f"process {pid} on {host} had {counted(rows, 'message')} in doubt on its way"
-            raise UserError(f"{what}, and is still there: it may send yet; end that process, and try again")
+            raise UserError(f"{what}, and still exists: it may still send; end that process, and try again")

@@ -86,8 +86,8 @@ def _refuse_while_seen(database: Database, campaign_id: int, key: str) -> None:
     row, copy = row_and_copy(key)
     owner = seen_owner(database, row, fold(copy), campaign_id)
     if owner is not None:
-        what = f"process {owner.pid} on {owner.host} had this message on its way, and is still there"
-        raise UserError(f"{copy or row}: {what}: it may send it yet; end that process first")
+        what = f"process {owner.pid} on {owner.host} was sending this message, and still exists"
+        raise UserError(f"{copy or row}: {what}: it may still send it; end that process first")
 
 
 def _settle_copies(database: Database, parameters: tuple[object, ...], listed: str) -> int:

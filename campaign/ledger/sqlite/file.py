@@ -25,7 +25,7 @@ def check_header(path: Path) -> int:
     try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a pipe would be waited for
-            what = "this is no regular file, and no ledger; it was left as it is"
+            what = "this is not a regular file, so not a ledger; it was not changed"
             raise UserError(Problem(what, shown(path)))
         with path.open("rb") as file:
             header = file.read(_HEADER)
@@ -33,7 +33,7 @@ def check_header(path: Path) -> int:
         raise UserError(Problem(f"the ledger cannot be read: {error.strerror}", shown(path))) from None
     application, version = (int.from_bytes(header[at : at + 4], "big") for at in (68, 60))
     if not header.startswith(_MAGIC) or application != APPLICATION_ID:
-        what = "this file is no ledger of campaign; it was left as it is"
+        what = "this file is not a ledger of campaign; it was not changed"
         raise UserError(Problem(what if header else f"{what} (it is empty)", shown(path)))
     refuse_newer(version, path)
     return version
@@ -42,8 +42,8 @@ def check_header(path: Path) -> int:
 def refuse_newer(version: int, path: Path) -> None:
     """Raise UserError if the schema is newer than this program."""
     if version > VERSION:
-        what = f"this ledger was written by a newer campaign (schema {version}, known is {VERSION}); upgrade"
-        raise UserError(Problem(what, shown(path)))
+        what = f"this ledger was written by a newer release (schema {version}; this one knows {VERSION})"
+        raise UserError(Problem(f"{what}; upgrade", shown(path)))
 
 
 def disk_full(path: Path | None, why: str) -> LedgerFull:

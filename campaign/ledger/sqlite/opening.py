@@ -215,7 +215,7 @@ def _broken(path: Path, error: sqlite3.DatabaseError) -> Problem:
     elif is_busy(error):
         what = f"another process has kept the ledger locked for {BUSY_TIMEOUT:g} seconds"
     else:
-        what = f"the ledger is damaged ({error}); it was left as it is: restore it from a backup"
+        what = f"the ledger is damaged ({error}); it was not changed: restore it from a backup"
     return Problem(what, shown(path))
 
 

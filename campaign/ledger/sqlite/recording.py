@@ -177,4 +177,4 @@ def _fail(tickets: list[_Ticket], failure: BaseException) -> None:
 
 def lease_lost() -> LeaseLost:
     """Return the error of a run whose lease another process has taken."""
-    return LeaseLost("another process has taken this ledger over; nothing more is sent from here")
+    return LeaseLost("another process has taken over this ledger; this one sends nothing more")

@@ -58,7 +58,7 @@ class Parts:
         try:
             self._zip = zipfile.ZipFile(file)
         except (zipfile.BadZipFile, struct.error, ValueError, NotImplementedError, OSError) as error:
-            raise Unreadable(f"it is broken, or not whole ({error})") from None
+            raise Unreadable(f"it is damaged or incomplete ({error})") from None
         self._members = {_name(info.filename): info for info in self._zip.infolist()}
 
     def __contains__(self, name: str) -> bool:
@@ -72,7 +72,7 @@ class Parts:
         if info.flag_bits & _ENCRYPTED:
             raise Unreadable("it is encrypted; save it without a password")
         if info.compress_type not in _PACKINGS:
-            raise Unreadable(f"its part {name} is packed in a way that no workbook is")
+            raise Unreadable(f"its part {name} is compressed in a way that no workbook uses")
         if info.file_size > most:
             raise Unreadable(f"its part {name} has {size(info.file_size)}; at most {size(most)} are read")
         if info.file_size > _SUSPECT and info.file_size > _MOST_PACKED * max(1, info.compress_size):
@@ -161,7 +161,7 @@ def _check_directory(file: BufferedReader) -> None:
     if at < 0 or tail[at : at + 4] != b"PK\x05\x06" or tail[-2:] != b"\0\0":  # a comment follows
         at = tail.rfind(b"PK\x05\x06")
     if at < 0 or len(tail) - at < _END.size:
-        raise Unreadable("it is broken, or not whole")
+        raise Unreadable("it is damaged or incomplete")
     _, _, _, _, _, directory, _, _ = _END.unpack_from(tail, at)
     # A list of its own for more than 4 GB, or 65535 members.
     if directory > _LARGEST_DIRECTORY or tail[max(0, at - 20) :].startswith(_END_64):

@@ -62,13 +62,13 @@ class _Reader:
             place = attributes.get("r")
             column = self._column(place) if place else self._last + 1
             if not self._last < column < _MOST_COLUMNS:
-                raise Unreadable(f"the cells of its row {self._row.line} are in no order")
+                raise Unreadable(f"the cells of its row {self._row.line} are not in order")
             self._last = column
             self._cell = _Cell(column, attributes.get("t", "n"), attributes.get("s", "0"))
         elif name == "row":
             line = attributes.get("r", str(self._row.line + 1))
             if not (line.isdecimal() and len(line) < 10 and int(line) > self._row.line):
-                raise Unreadable(f"a row behind row {self._row.line} has the number {line[:20]!r}")
+                raise Unreadable(f"a row after row {self._row.line} has the number {line[:20]!r}")
             self._row, self._last = _Row(int(line)), -1
         elif cell is None:
             return

@@ -137,7 +137,7 @@ def _main_part(parts: Parts) -> str:
     """Return the name of the part that the others hang from. Raises Unreadable for other kinds of files."""
     main = next((r.target for r in parts.relations("").values() if r.kind == "officeDocument"), "")
     if not main.endswith(".xml") or main not in parts:
-        raise Unreadable("it is no .xlsx; save it as one, or as CSV")
+        raise Unreadable("it is not an .xlsx; save it as one, or as CSV")
     return main
 
 
