@@ -28,7 +28,7 @@ from jinja2 import Environment, TemplateSyntaxError
 from jinja2.meta import find_referenced_templates
 
 from campaign.campaignfile.identity import identify
-from campaign.campaignfile.location import files_of, read_location
+from campaign.campaignfile.location import Location, files_of, read_location
 from campaign.campaignfile.yamlmarks import read
 from campaign.errors import UserError
 from campaign.message.html.markup import value_of
@@ -98,14 +98,7 @@ class OwnFiles:
 
     def named(self, path: Path) -> str:
         """Return what names the file at `path`, whether it exists or not; "" if nothing does."""
-        place, status = _place(path), _status(path)
-        for own, what in self._read.named.items():
-            if own == place or (status is not None and _is(own, status)):
-                return what
-            # SQLite's -wal, -shm and -journal, and our -reserve.
-            if what == _LEDGER and place.parent == own.parent and place.name.startswith(f"{own.name}-"):
-                return what
-        return ""
+        return _what_names(path, self._read.named)
 
     def reachable(self, path: Path) -> str:
         """Return what could name the existing file at `path` for some row; "" if nothing could."""
@@ -125,6 +118,21 @@ class OwnFiles:
     @cached_property
     def _read(self) -> _Reading:
         return _Reading(self._file)
+
+
+class LedgerFiles:
+    """The files of a ledger, for a command that is about no single campaign."""
+
+    def __init__(self, location: Location) -> None:
+        self._named = {_place(file): _LEDGER for file in files_of(location)}
+
+    def named(self, path: Path) -> str:
+        """Return "ledger" if the file at `path` is one of its files, else ""."""
+        return _what_names(path, self._named)
+
+    def reachable(self, path: Path) -> str:
+        """No row names a file here."""
+        return ""
 
 
 class _Reading:
@@ -205,6 +213,17 @@ class _Reading:
             if sheet not in self.named and self._add(sheet, f"shown by {name}"):
                 for imported in _sources(_text(sheet)):
                     self._add_sheets(imported, [sheet.parent], name)
+
+
+def _what_names(path: Path, named: Mapping[Path, str]) -> str:
+    place, status = _place(path), _status(path)
+    for own, what in named.items():
+        if own == place or (status is not None and _is(own, status)):
+            return what
+        # SQLite's -wal, -shm and -journal, and our -reserve.
+        if what == _LEDGER and place.parent == own.parent and place.name.startswith(f"{own.name}-"):
+            return what
+    return ""
 
 
 def _values(file: Path) -> Mapping[str, Any]:

@@ -13,6 +13,7 @@ from campaign.errors import UserError
 if TYPE_CHECKING:
     from campaign.campaignfile.location import Location
     from campaign.ledger import Ledger
+    from campaign.outfile import Own
 
 _HERE = Path("ledger.db")
 
@@ -49,3 +50,10 @@ def opened(
         yield ledger
     finally:
         ledger.close()
+
+
+def own_files(file: Path | None, location: Location | None) -> Own:
+    """Return what a command must not write over that opens a ledger by these options."""
+    from campaign.ownfiles import LedgerFiles, OwnFiles
+
+    return OwnFiles(file) if file is not None else LedgerFiles(location or _HERE)

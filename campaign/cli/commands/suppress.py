@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import io
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,8 +11,8 @@ import click
 
 from campaign.cli.codes import OK
 from campaign.cli.groups import WholeLines
-from campaign.cli.ledgers import opened
-from campaign.cli.options import of_a_ledger
+from campaign.cli.ledgers import opened, own_files
+from campaign.cli.options import FORCE, of_a_ledger
 from campaign.cli.output import Data, echo
 from campaign.errors import UserError
 from campaign.wording import counted, visible
@@ -103,19 +103,31 @@ def show(campaign: Path | None, reason: str, file: Path | None, ledger: Location
 
 @command.command("export")
 @_OF_CAMPAIGN
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="A file to write, instead of stdout.")
+@FORCE
 @of_a_ledger
-def export(campaign: Path | None, file: Path | None, ledger: Location | None) -> int:
+def export(
+    campaign: Path | None, output: Path | None, force: bool, file: Path | None, ledger: Location | None
+) -> int:
     """Write the entries as a CSV that `import` reads.
 
+    An earlier list is overwritten; any other file only with --force, and the campaign's own files never.
     It is written as it is, in UTF-8; only on a terminal are control characters in it made visible.
     """
-    from campaign.report.machine import iso
+    from campaign.report.suppressed import LIST, write
 
-    with opened(_one(campaign, file), ledger, read_only=True) as book:
-        writer = csv.writer(Data(), lineterminator="\n")
-        writer.writerow(["address", "reason", "added_at"])
-        for entry in book.suppressions:
-            writer.writerow([entry.pattern, entry.reason, iso(entry.added_at)])
+    file = _one(campaign, file)
+    with opened(file, ledger, read_only=True) as book:
+        if output is None:
+            write(Data(), book.suppressions)
+            return OK
+        from campaign.outfile import writing
+
+        with writing(output, LIST, own_files(file, ledger), force=force) as octets:
+            text = io.TextIOWrapper(octets, "utf-8", errors="backslashreplace", newline="")
+            count = write(text, book.suppressions)
+            text.detach()  # which flushes, and leaves closing to `writing`
+    echo(f"{output}: {counted(count, 'entry', 'entries')}", err=True)
     return OK
 
 

@@ -128,3 +128,29 @@ def test_a_blank_reason_takes_nobody_off_the_list(run: Run, ledger: Ledger, reas
     run("suppress", "add", "dora@example.com", "--reason", "asked by phone")
     assert "--reason: one of them" in run("suppress", "remove", "--reason", reason, code=2)
     assert "dora@example.com" in run("suppress", "list")
+
+
+def test_an_export_into_a_file(run: Run, ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
+    run("suppress", "add", "dora@example.com", "@example.org", "--reason", 'said "no", twice\nMünchen')
+    exported = run("suppress", "export")
+    for named in (["campaign.yaml"], []):
+        assert main(["suppress", "export", *named, "-o", "gone.csv"]) == 0
+        assert capsys.readouterr() == ("", "gone.csv: 2 entries\n")
+        assert Path("gone.csv").read_text("utf-8") == exported
+        assert Path("gone.csv").stat().st_mode & 0o777 == 0o600
+    assert "0 added, 2 were there" in run("suppress", "import", "gone.csv")
+    assert main(["suppress", "export", "-o", "/dev/stdout"]) == 0
+
+
+def test_an_export_replaces_nothing_else(run: Run, ledger: Ledger) -> None:
+    before = Path("list.csv").read_bytes()
+    for own in ("list.csv", "campaign.yaml", "body.txt", "ledger.db"):
+        said = run("suppress", "export", "campaign.yaml", "-o", own, "--force", code=2)
+        assert f"{own} is one of the campaign's own files" in said
+    for own in ("ledger.db", "ledger.db-wal"):
+        assert "own files (ledger)" in run("suppress", "export", "-o", own, "--force", code=2)
+    said = run("suppress", "export", "-o", "list.csv", code=2)
+    assert "is there already, and is not an exported suppression list" in said
+    assert Path("list.csv").read_bytes() == before
+    run("suppress", "export", "-o", "list.csv", "--force")
+    assert Path("list.csv").read_text() == run("suppress", "export")
