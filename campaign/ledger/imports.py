@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
-from campaign.address import AddressError
+from campaign.address import AddressError, fold, parse_address
 from campaign.errors import Problem, UserError
 from campaign.ledger.patterns import parse_pattern
 from campaign.ledger.suppressions import Suppression
@@ -145,7 +146,18 @@ def _first_address(cells: list[str]) -> int | None:
 def _entry(cells: list[str], layout: _Layout, now: int) -> Suppression:
     """Return a record's entry. Raises ValueError, with a sentence."""
     address, reason, added_at = _said(cells, layout)
+    if not layout.has_header and len(_addresses(cells)) > 1:
+        raise ValueError("holds two addresses; write one a line, or a header that names the columns")
     return Suppression(parse_pattern(address), reason or "imported", _time(added_at) if added_at else now)
+
+
+def _addresses(cells: list[str]) -> set[str]:
+    """Return the addresses among the cells, folded."""
+    found = set()
+    for cell in cells:
+        with suppress(AddressError):
+            found.add(fold(parse_address(cell)))
+    return found
 
 
 def _said(cells: list[str], layout: _Layout) -> Iterator[str]:
@@ -162,6 +174,8 @@ def _time(text: str) -> int:
         time = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(f"added_at: {text!r} is no time such as 2026-05-01T12:00:00+00:00") from None
+    if not 1970 <= time.year < 2200:
+        raise ValueError(f"added_at: {text!r} is no time between 1970 and 2200")
     return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1e9)
 
 

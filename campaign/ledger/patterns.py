@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from campaign.address import AddressError, display_domain, domain_of, fold, fold_of_version_1, parse_address
 
 _WORD = r"[^\s,;:<>()\[\]\"'\\]+@[^\s,;:<>()\[\]\"'\\]+"
 HASH_LENGTH = 65  # characters
+_HASH = re.compile("#[0-9a-f]{64}")
 
 
 def parse_pattern(text: str) -> str:
@@ -68,7 +70,14 @@ def _hash(secret: bytes, folded: str) -> str:
 
 def is_hash(text: str) -> bool:
     """Whether a pattern, or the key of a row, is the hash of an address or key that was forgotten."""
-    return len(text) == HASH_LENGTH and text.startswith("#")
+    return _HASH.fullmatch(text) is not None
+
+
+def compared_with(pattern: str) -> Literal["folded", "domain", "hash"]:
+    """Return which form of an address a pattern is compared with. An address may begin with a # too."""
+    if pattern.startswith("@"):
+        return "domain"
+    return "hash" if is_hash(pattern) else "folded"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,14 +19,21 @@ class _Text(Protocol):
     def write(self, text: str, /) -> object: ...
 
 
-def write(out: _Text, entries: Iterable[Suppression]) -> int:
-    """Write entries, and return how many they were."""
+def write(out: _Text, entries: Iterable[Suppression]) -> tuple[int, int]:
+    """Write entries; return how many, and how many were left out.
+
+    What holds for one campaign alone, until a person has judged it, would hold for all once it is imported.
+    """
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(_COLUMNS)
-    count = 0
-    for count, entry in enumerate(entries, 1):
-        writer.writerow([entry.pattern, entry.reason, iso(entry.added_at)])
-    return count
+    written = held = 0
+    for entry in entries:
+        if entry.held_for:
+            held += 1
+        else:
+            writer.writerow([entry.pattern, entry.reason, iso(entry.added_at)])
+            written += 1
+    return written, held
 
 
 def _is_list(head: bytes) -> bool:

@@ -95,6 +95,21 @@ def test_what_cannot_be_understood_is_said_with_its_line_all_together(tmp_path: 
     assert "a * stands for all before the @" in said[2]
 
 
+def test_without_a_header_a_record_names_one(tmp_path: Path) -> None:
+    """As where a line of a mail program was pasted: nobody in it is left out without a word."""
+    said = refused(tmp_path, f"{ANNA}; {BEN}\n{BEN}\n")
+    assert said == ["1: holds two addresses; write one a line, or a header that names the columns"]
+    assert refused(tmp_path, f"1,{ANNA},{BEN}\n2,{BEN}\n")[0].startswith("1: holds two addresses")
+    assert read(tmp_path, f"email,by\n{ANNA},{BEN}\n") == [(ANNA, "imported")]
+    assert read(tmp_path, f"{ANNA},{ANNA.upper()},@home\n") == [(ANNA, "imported")]
+
+
+@pytest.mark.parametrize("time", ["0001-01-01", "1600-01-01T00:00:00Z", "2400-01-01", "9999-12-31T23:59:59"])
+def test_a_time_that_no_ledger_can_hold(time: str, tmp_path: Path) -> None:
+    said = refused(tmp_path, f"email,added_at\n{ANNA},{time}\n")
+    assert said == [f"2: added_at: {time!r} is no time between 1970 and 2200"]
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

@@ -49,6 +49,8 @@ def test_a_pattern_is_an_address_or_a_domain(text: str, pattern: str) -> None:
         "@",
         "a@b@c.example",
         "#12",
+        "#" + "0z" * 32,
+        "#" + "0F" * 32,
         "*@example.com.",
         "@com",
         "*",
@@ -90,6 +92,15 @@ def test_rows_that_wait_are_suppressed_and_others_stay(ledger: Ledger) -> None:
     }
     assert ledger.suppressions.add(entries) == ([], 0)
     assert len(ledger.suppressions) == 3
+
+
+def test_an_address_that_begins_with_a_sign_is_no_hash(ledger: Ledger) -> None:
+    short, long = "#1fan@example.com", f"#{'1' * 52}@example.com"
+    assert len(long) == len("#" + "0f" * 32)
+    enrol(ledger, people(short, long, "ben@example.com"))
+    entries = [Suppression(parse_pattern(address), "asked", NOW) for address in (short, long)]
+    assert ledger.suppressions.add(entries) == ([short, long], 2)
+    assert statuses(ledger) == {short: "suppressed", long: "suppressed", "ben@example.com": "pending"}
 
 
 def test_who_is_taken_off_is_mailed_by_the_next_send(ledger: Ledger) -> None:

@@ -73,12 +73,12 @@ def remove(
     with opened(file, ledger) as book:
         if not patterns:
             count = book.suppressions.remove_made_by(run=run, reason=reason)
-            echo(f"{count} removed")
+            echo(f"{count:,} removed")
             return OK
         missing = book.suppressions.remove(parse_patterns(patterns))
     if missing:
         raise UserError(*(f"{pattern} was not on the list" for pattern in missing))
-    echo(f"{len(patterns)} removed")
+    echo(f"{len(patterns):,} removed")
     return OK
 
 
@@ -109,7 +109,7 @@ def show(campaign: Path | None, reason: str, file: Path | None, ledger: Location
 def export(
     campaign: Path | None, output: Path | None, force: bool, file: Path | None, ledger: Location | None
 ) -> int:
-    """Write the entries as a CSV that `import` reads.
+    """Write the entries as a CSV that `import` reads; those that one campaign alone holds are left out.
 
     An earlier list is overwritten; any other file only with --force, and the campaign's own files never.
     It is written as it is, in UTF-8; only on a terminal are control characters in it made visible.
@@ -119,15 +119,18 @@ def export(
     file = _one(campaign, file)
     with opened(file, ledger, read_only=True) as book:
         if output is None:
-            write(Data(), book.suppressions)
-            return OK
-        from campaign.outfile import writing
+            _, held = write(Data(), book.suppressions)
+        else:
+            from campaign.outfile import writing
 
-        with writing(output, LIST, own_files(file, ledger), force=force) as octets:
-            text = io.TextIOWrapper(octets, "utf-8", errors="backslashreplace", newline="")
-            count = write(text, book.suppressions)
-            text.detach()  # which flushes, and leaves closing to `writing`
-    echo(f"{output}: {counted(count, 'entry', 'entries')}", err=True)
+            with writing(output, LIST, own_files(file, ledger), force=force) as octets:
+                text = io.TextIOWrapper(octets, "utf-8", errors="backslashreplace", newline="")
+                count, held = write(text, book.suppressions)
+                text.detach()  # which flushes, and leaves closing to `writing`
+            echo(f"{output}: {counted(count, 'entry', 'entries')}", err=True)
+    if held:
+        entries = counted(held, "entry", "entries")
+        echo(f"left out: {entries} that one campaign alone holds, until you have judged them", err=True)
     return OK
 
 
@@ -146,6 +149,7 @@ def import_(
     """
     from campaign.ledger import described
     from campaign.ledger.imports import read_suppressions
+    from campaign.ledger.patterns import is_hash
 
     entries = read_suppressions(table, time.time_ns(), column, encoding)
     with opened(file, ledger, create=True) as book:
@@ -155,6 +159,11 @@ def import_(
     if len(new) > _NAMED:
         echo(f"and {len(new) - _NAMED:,} more")
     echo(f"{len(new):,} added, {len(entries) - len(new):,} were there; {_suppressed(rows)}")
+    if hashes := sum(map(is_hash, new)):
+        people = counted(
+            hashes, "is the hash of somebody who was forgotten", "are hashes of forgotten people"
+        )
+        echo(f"{people}: a hash names them in the ledger that made it, and nobody in any other", err=True)
     return OK
 
 

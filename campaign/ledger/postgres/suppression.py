@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from campaign.ledger.patterns import hashed
+from campaign.ledger.patterns import compared_with, hashed
 from campaign.ledger.postgres.database import Database
 from campaign.ledger.suppressions import Suppression
 
@@ -61,15 +61,9 @@ class PostgresSuppressions:
             f" AND (folded IN {_RELEASED} OR domain IN {_RELEASED} OR hash IN {_RELEASED})"
         )
         rows = 0
-        kinds = {"@": "domain", "#": "hash"}
-        for sign, column in (*kinds.items(), ("", "folded")):
-            chosen = [
-                pattern for pattern in patterns if (pattern[0] == sign if sign else pattern[0] not in kinds)
-            ]
-            if chosen:
-                rows += self._database.change(
-                    f"UPDATE messages {_SUPPRESS} AND {column} = ANY(%s)", (chosen,)
-                )
+        for form in ("domain", "hash", "folded"):
+            if chosen := [pattern for pattern in patterns if compared_with(pattern) == form]:
+                rows += self._database.change(f"UPDATE messages {_SUPPRESS} AND {form} = ANY(%s)", (chosen,))
         return rows
 
     def remove(self, patterns: Iterable[str]) -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 
-from campaign.ledger.patterns import hashed
+from campaign.ledger.patterns import compared_with, hashed
 from campaign.ledger.sqlite.batches import batches
 from campaign.ledger.sqlite.database import Database, Row
 from campaign.ledger.suppressions import Suppression
@@ -18,12 +18,11 @@ from campaign.ledger.suppressions import Suppression
 _WAITS = "status IN ('pending', 'deferred')"
 _LISTED = "(SELECT pattern FROM suppressions WHERE state = 'released')"
 _GIVEN = "(SELECT value FROM json_each(?))"
-# By domain, by hash (which no index has), by address.
-_COVERED = (
-    f"campaign IN (SELECT id FROM campaigns) AND domain IN {_GIVEN}",
-    f"hash IN {_GIVEN}",
-    f"folded IN {_GIVEN}",
-)
+_COVERED = {
+    "domain": f"campaign IN (SELECT id FROM campaigns) AND domain IN {_GIVEN}",
+    "hash": f"hash IN {_GIVEN}",  # which no index has
+    "folded": f"folded IN {_GIVEN}",
+}
 
 
 class SqliteSuppressions:
@@ -60,13 +59,11 @@ class SqliteSuppressions:
         """
         if not patterns:
             return 0
-        kinds: dict[str, list[str]] = {"@": [], "#": [], "": []}
-        for pattern in patterns:
-            kinds[pattern[0] if pattern[0] in "@#" else ""].append(pattern)
         rows = 0
-        for condition, of_its_kind in zip(_COVERED, kinds.values(), strict=True):
+        for form, condition in _COVERED.items():
             # For messages each pattern is looked up: they may be few, and a million rows wait.
-            for some in batches(self._database, of_its_kind):
+            chosen = [pattern for pattern in patterns if compared_with(pattern) == form]
+            for some in batches(self._database, chosen):
                 rows += self._suppress("messages", condition, json.dumps(some))
         self._suppress("copies", f"folded IN {_LISTED} OR domain IN {_LISTED} OR hash IN {_LISTED}")
         return rows

@@ -240,6 +240,9 @@ def test_held_bounces_say_what_to_do(run: Run, folder: Path) -> None:
     assert "4 addresses that bounced for good are suppressed for this campaign alone" in status
     shown = run("suppress", "list", "campaign.yaml", "--reason", "bounced:")
     assert shown.count("(held: for news alone)") == 4
+    # Imported, they would be suppressed for all campaigns.
+    assert run("suppress", "export", "campaign.yaml", "-o", "list.out") == ""
+    assert Path("list.out").read_text() == "address,reason,added_at\n"
     assert run("suppress", "remove", "--reason", "bounced:", "--campaign", "campaign.yaml") == "4 removed\n"
 
 

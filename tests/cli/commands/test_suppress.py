@@ -154,3 +154,13 @@ def test_an_export_replaces_nothing_else(run: Run, ledger: Ledger) -> None:
     assert Path("list.csv").read_bytes() == before
     run("suppress", "export", "-o", "list.csv", "--force")
     assert Path("list.csv").read_text() == run("suppress", "export")
+
+
+def test_hashes_of_another_ledger_are_told_of(
+    run: Run, ledger: Ledger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("other.csv").write_text("address\n#" + "0f" * 32 + "\n")
+    assert main(["suppress", "import", "other.csv"]) == 0
+    assert "names them in the ledger that made it, and nobody in any other" in capsys.readouterr().err
+    assert main(["suppress", "import", "other.csv"]) == 0
+    assert capsys.readouterr().err == ""
