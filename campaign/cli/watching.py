@@ -154,7 +154,7 @@ def _watch(campaign: CampaignFile, output: Output, top_up: Callable[[], None]) -
 
     lonely_since = looked_at = time.monotonic()
     told, before, pause = False, 0, _LOOK
-    total = sum(patiently(counted, output).counts.values())
+    total = patiently(counted, output).on_list
     while True:
         standing, waiting, workers, took = patiently(look, output)
         output.progress("sending", max(0, total - waiting), total)

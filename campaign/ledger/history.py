@@ -75,6 +75,11 @@ class Summary:
     """Whether a bounce, complaint or unsubscribe was recorded."""
 
     @property
+    def on_list(self) -> int:
+        """The number of rows that are on the list."""
+        return on_list(self.counts)
+
+    @property
     def waiting(self) -> int:
         """The number of rows and copies that are still to be sent."""
         waiting = (Status.PENDING, Status.DEFERRED, Status.IN_FLIGHT)
@@ -104,6 +109,11 @@ class Summary:
     def refused(self) -> int:
         """The number of rows and copies that were refused."""
         return self.counts[Status.REFUSED] + self.copies[Status.REFUSED]
+
+
+def on_list(counts: Mapping[Status, int]) -> int:
+    """Return how many rows are on the list: those that left it before they were sent are not."""
+    return sum(counts.values()) - counts.get(Status.WITHDRAWN, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ import jinja2
 
 from campaign.address import display_domain
 from campaign.ledger import History, Ledger, Summary
+from campaign.ledger.history import on_list
 from campaign.model import SECOND, Status
 from campaign.outfile import Kind, is_page
 from campaign.report.curve import POINTS, curve
@@ -36,13 +37,13 @@ _ORDER = (
 
 @dataclass(frozen=True, slots=True)
 class _Count:
-    """Rows of one status, and their share of the whole in per cent."""
+    """Rows of one status, and their share of those on the list in per cent; None where they are not on it."""
 
     status: str
     words: str
     meaning: str
     rows: int
-    share: float
+    share: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def page(name: str, file: str, ledger: Ledger, summary: Summary, now: int) -> st
         name=name,
         when=clock(now),
         zone=_zone(now),
-        total=sum(summary.counts.values()),
+        total=summary.on_list,
         accepted=summary.counts[Status.ACCEPTED],
         state=_state(summary),
         counts=_counts(summary.counts),
@@ -96,16 +97,24 @@ def page(name: str, file: str, ledger: Ledger, summary: Summary, now: int) -> st
 
 
 def _counts(counts: Mapping[Status, int]) -> tuple[_Count, ...]:
-    total = sum(counts.values())
+    total = on_list(counts)
     return tuple(
-        _Count(status, status.replace("_", " "), MEANING[status], rows, 100 * rows / total)
+        _Count(
+            status,
+            status.replace("_", " "),
+            MEANING[status],
+            rows,
+            None if status is Status.WITHDRAWN else 100 * rows / total,
+        )
         for status in _ORDER
         if (rows := counts.get(status, 0))
     )
 
 
-def _share(share: float) -> str:
+def _share(share: float | None) -> str:
     """Return per cent. Only all of it reads as 100 %, and only nothing as 0 %."""
+    if share is None:
+        return ""
     if share in (0, 100):
         return f"{share:.0f} %"
     return "< 0.1 %" if share < 0.1 else f"{min(share, 99.9):.1f} %"
@@ -174,12 +183,12 @@ def _domains(history: History, summary: Summary, now: int) -> tuple[list[_Domain
     """Return the domains with the most rows, rows that have none, and how many other domains there are."""
     every = history.domains(now, summary)
     shown = [
-        _Domain(display_domain(domain), sum(counts.values()), _counts(counts))
+        _Domain(display_domain(domain), on_list(counts), _counts(counts))
         for domain, counts in every[:_DOMAINS]
     ]
     nowhere = without(summary.counts, (counts for _, counts in every))
     if shown and any(nowhere.values()):
-        shown.append(_Domain(NO_ADDRESS, sum(nowhere.values()), _counts(nowhere)))
+        shown.append(_Domain(NO_ADDRESS, on_list(nowhere), _counts(nowhere)))
     return shown, max(0, len(every) - _DOMAINS)
 
 

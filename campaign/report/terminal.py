@@ -96,8 +96,7 @@ _LONG = 3600 * SECOND  # from this on a run is one that a person does not wait f
 
 def summary_lines(name: str, summary: Summary) -> Iterator[str]:
     """Yield the counts, each with its meaning."""
-    total = sum(summary.counts.values())
-    yield f"{name}: {summary.counts[Status.ACCEPTED]:,} of {total:,} accepted"
+    yield f"{name}: {summary.counts[Status.ACCEPTED]:,} of {summary.on_list:,} accepted"
     width = max((len(f"{count:,}") for count in summary.counts.values()), default=1)
     for status, count in summary.counts.items():
         if count:

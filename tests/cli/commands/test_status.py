@@ -62,6 +62,22 @@ def test_the_table_of_domains_adds_up_after_somebody_was_forgotten(run: Run, fol
     assert "forgotten, or no address" in Path("report.html").read_text("utf-8")
 
 
+def test_who_left_the_list_before_it_was_sent_is_not_missing_in_the_sum(run: Run, folder: Path) -> None:
+    book = Ledger.open(Path("ledger.db"), "news", Path("campaign.yaml").absolute())
+    enrol(book, people("anna@x.test", "ben@x.test", "cleo@y.test"))
+    sending = start(book)
+    send(book, sending, "anna@x.test", Status.ACCEPTED)
+    sending.end(NOW)
+    assert enrol(book, people("anna@x.test", "ben@x.test")).withdrawn == 1
+    book.close()
+    assert run("status", "campaign.yaml").splitlines()[0] == "news: 1 of 2 accepted"
+    assert "1 withdrawn   no longer on the list, and never accepted" in run("status", "campaign.yaml")
+    run("report", "campaign.yaml", "-o", "report.html")
+    page = Path("report.html").read_text("utf-8")
+    assert "<strong>1</strong> of 2 were accepted" in page
+    assert page.count("50.0 %") == 2  # accepted and pending; who is withdrawn has no share
+
+
 def test_status_watches_until_nobody_is_sending(ledger: Ledger) -> None:
     sending = start(ledger, time.time_ns())
     watching = subprocess.Popen(
