@@ -11,6 +11,7 @@ from jinja2 import Environment, TemplateNotFound
 
 from campaign.errors import Problem, UserError
 from campaign.message.content import Content
+from campaign.message.context import for_markdown
 from campaign.message.html.images import ImageError, Images, patterns_of
 from campaign.message.html.inliner import Inliner
 from campaign.message.html.preheader import with_preheader
@@ -86,7 +87,7 @@ class Bodies:
         language that the name `lang`, a column or one of `vars`, holds.
         """
         if self._markdown is not None:
-            rendered, language = self._markdown.render(context), str(context.get("lang", ""))
+            rendered, language = self._markdown.render(for_markdown(context)), str(context.get("lang", ""))
             from campaign.message.html import markdown
 
             html: str | None = markdown.to_html(rendered, title=subject, language=language)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -9,6 +11,8 @@ from campaign.message.content import Content
 from campaign.model import RESERVED
 from campaign.templating.names import ROW, Names, trimmed
 from campaign.templating.text import Text
+
+_INDENT = re.compile(r"(?<=[\r\n])[ \t]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,16 @@ class Row:
     number: int
     bounce: str
     unsubscribe: str
+
+
+def for_markdown(context: Mapping[str, object]) -> Mapping[str, object]:
+    """Return a context whose cells have no blanks at the beginning of lines: four of them begin code."""
+    row = context[ROW]
+    if not isinstance(row, Mapping) or not any("\n" in cell or "\r" in cell for cell in row.values()):
+        return context
+    changed = {column: _INDENT.sub("", cell) for column, cell in row.items()}
+    by_name = {column: cell for column, cell in changed.items() if context.get(column) is row[column]}
+    return {**context, **by_name, ROW: changed}
 
 
 class Contexts:

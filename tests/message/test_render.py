@@ -128,6 +128,13 @@ class TestParts:
         assert text.get_content() == "Hi <Ann>\r\n"
         assert "Hi &lt;Ann&gt;" in html.get_content()
 
+    @pytest.mark.parametrize("source", ["{{ note }}", "{{ row.note }}", "{{ row['note']|upper|lower }}"])
+    def test_no_value_makes_code_by_its_blanks(self, source: str, made: Made, tmp_path: Path) -> None:
+        (tmp_path / "body.md").write_text(f"x {source}\n\n    {{{{ note }}}}\n", "utf-8")
+        renderer = made(templates={"markdown": "body.md"})
+        html = renderer.parts(row(note="a\r\n\r\n\tb\n\n    c"))[1] or ""
+        assert "<p>x a</p>\n<p>b</p>\n<p>c</p>\n<pre><code>a" in html
+
     def test_both_are_made_from_markdown(self, made: Made, tmp_path: Path) -> None:
         (tmp_path / "body.md").write_text("Hi **{{ first }}**!\n")
         renderer = made(templates={"markdown": "body.md"}, vars={"lang": "de"}, subject="A & B")
