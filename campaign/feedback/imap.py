@@ -22,6 +22,7 @@ from campaign.feedback.mime import MOST
 KEYWORD = "CampaignProcessed"
 _TIMEOUT = 60.0  # seconds for each answer
 _AT_ONCE = 500  # messages that are asked for in one command
+_TOGETHER = 100  # mails that are moved in one command: some servers take a tenth of a second for each
 _NONSENSE = (ValueError, OverflowError, MemoryError)  # of octets in no charset, and a literal of 90 GB
 _UID = re.compile(rb"\bUID ([0-9]+)")
 _FLAGS = re.compile(rb"\bFLAGS \(([^)]*)\)")
@@ -48,6 +49,7 @@ class ImapFolder:
         self._read_only = read_only
         self._connection: imaplib.IMAP4_SSL | None = None
         self._capabilities: set[str] = set()
+        self._understood: list[str] = []  # UIDs of mails that are to be moved
 
     def letters(self) -> Iterator[Letter]:
         """Log in, and yield each mail of the folder that was not read before."""
@@ -59,25 +61,33 @@ class ImapFolder:
                     octets = self._fetched(connection, uid)
                 if octets is not None:
                     yield Letter(octets, f"{self._account.folder}, UID {uid}")
+            self._put_away(connection)
         finally:
             self._connection = None
             _end(connection)
 
     def understood(self, letter: Letter) -> None:
-        """Move a mail, or mark it."""
-        connection = self._connection
-        if connection is None or self._read_only:
+        """Move a mail, or mark it; together with others, at the latest when all are read."""
+        if self._connection is None or self._read_only:
             return
-        uid = letter.where.rpartition(" ")[2]
+        self._understood.append(letter.where.rpartition(" ")[2])
+        if len(self._understood) >= _TOGETHER:
+            self._put_away(self._connection)
+
+    def _put_away(self, connection: imaplib.IMAP4_SSL) -> None:
+        """Move what was understood. Who is killed before that reads it again, and counts it once."""
+        uids, self._understood = ",".join(self._understood), []
+        if not uids:
+            return
         with self._translated():
             if "MOVE" in self._capabilities:
-                self._to_done(connection, "MOVE", uid)
+                self._to_done(connection, "MOVE", uids)
             elif "UIDPLUS" in self._capabilities:
-                self._to_done(connection, "COPY", uid)
-                self._ask(connection, "STORE", uid, "+FLAGS.SILENT", "(\\Deleted)")
-                self._ask(connection, "EXPUNGE", uid)
+                self._to_done(connection, "COPY", uids)
+                self._ask(connection, "STORE", uids, "+FLAGS.SILENT", "(\\Deleted)")
+                self._ask(connection, "EXPUNGE", uids)
             else:
-                self._ask(connection, "STORE", uid, "+FLAGS.SILENT", f"({KEYWORD})")
+                self._ask(connection, "STORE", uids, "+FLAGS.SILENT", f"({KEYWORD})")
 
     def _opened(self) -> imaplib.IMAP4_SSL:
         account = self._account
@@ -128,17 +138,17 @@ class ImapFolder:
         parts = (part for part in said or () if isinstance(part, tuple))
         return next((octets for head, octets in parts if _is_of(head, uid)), None)
 
-    def _to_done(self, connection: imaplib.IMAP4_SSL, command: str, uid: str) -> None:
+    def _to_done(self, connection: imaplib.IMAP4_SSL, command: str, uids: str) -> None:
         folder = _named(self._account.done)
-        answer, _ = connection.uid(command, uid, folder)
+        answer, _ = connection.uid(command, uids, folder)
         if answer != "OK":  # there is no such folder yet
             connection.create(folder)
-            self._ask(connection, command, uid, folder)
+            self._ask(connection, command, uids, folder)
 
     def _ask(self, connection: imaplib.IMAP4_SSL, command: str, *arguments: str) -> None:
         answer, said = connection.uid(command, *arguments)
         if answer != "OK":
-            what = f"{command} of a mail to {self._account.done!r}: {_words(said)}"
+            what = f"{command} of mails to {self._account.done!r}: {_words(said)}"
             raise ConnectFailed(f"the IMAP server refuses {what}", permanent=True)
 
     @contextmanager
