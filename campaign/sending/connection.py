@@ -10,12 +10,12 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
 from dataclasses import dataclass, field
 
 from campaign.campaignfile.models import RetryPolicy, Security, Smtp
 from campaign.delivery import Stage
 from campaign.errors import ConnectFailed, ConnectionLost
+from campaign.sending.certificate import names_shown
 from campaign.sending.hosts import certified
 from campaign.sending.retry import backoff, opening_retry, opening_waits
 from campaign.sending.slices import SLICE, STOPPED
@@ -28,7 +28,6 @@ from campaign.smtp.session import Session
 
 OPENINGS = 6  # attempts at opening a session
 _WORTH_TELLING = 5.0  # seconds
-_LOOK = 5.0  # seconds in which the names of a certificate are looked for
 _SILENCE = 10.0  # seconds; servers that let a client wait before they greet take less
 _REOPENING = RetryPolicy(first_delay=1, max_delay=30)  # the waits between sessions that get nowhere
 
@@ -91,27 +90,13 @@ class Connection:
             return cls._open_on(transport, smtp, login, patience, stopped, on_silence, window)
         except ConnectFailed as error:
             transport.close()
-            words = cls._misnamed(smtp, stopped) if isinstance(error, Misnamed) else error
+            name = smtp.server_name or certified(smtp.host)
+            words = why_misnamed(name, names_shown(smtp, stopped)) if isinstance(error, Misnamed) else error
             what = f"{smtp.host}:{smtp.port}: {words}"
             raise type(error)(what, permanent=error.permanent, path=error.path) from error
         except BaseException:
             transport.close()
             raise
-
-    @classmethod
-    def _misnamed(cls, smtp: Smtp, stopped: Callable[[], bool]) -> str:
-        """Return what is wrong with the name of a server, and which its certificate has, if they can be read.
-
-        OpenSSL shows no certificate that it has refused. So another connection takes any name: nothing is
-        said in it once its handshake has ended.
-        """
-        tls, look_by = None, time.monotonic() + _LOOK
-        with suppress(ConnectFailed), closing(Transport.connect(smtp.host, smtp.port, _LOOK, stopped)) as at:
-            enough = lambda: stopped() or time.monotonic() >= look_by  # noqa: E731
-            with suppress(ConnectFailed):
-                cls._open_on(at, smtp, None, Patience(), enough, lambda *_: None, 1, any_name=True)
-            tls = at.tls
-        return why_misnamed(smtp.server_name or certified(smtp.host), tls.names if tls is not None else ())
 
     @classmethod
     def _open_on(
@@ -123,12 +108,10 @@ class Connection:
         stopped: Callable[[], bool],
         on_silence: OnWait,
         window: int,
-        any_name: bool = False,
     ) -> Connection:
         context = None
         if smtp.security is not Security.NONE:
             context = tls_context(smtp.ca_file, smtp.client_cert, smtp.client_key)
-            context.check_hostname = not any_name
         server_name = smtp.server_name or certified(smtp.host)
         client_name = smtp.client_name or transport.client_name
         if context is not None and smtp.security is Security.TLS:
@@ -144,7 +127,7 @@ class Connection:
         )
         connection = cls(session, transport)
         told_at = time.monotonic() + _SILENCE
-        while not (stopped() or (any_name and transport.tls is not None)):
+        while not stopped():
             if session.greeting is None and time.monotonic() >= told_at:
                 told_at = float("inf")
                 on_silence(
