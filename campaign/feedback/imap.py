@@ -156,6 +156,9 @@ class ImapFolder:
         where = f"{self._account.host}:{self._account.port}"
         try:
             yield
+        except imaplib.IMAP4.readonly as error:
+            what = f"{self._account.folder!r} can only be read here, and understood mail is moved out of it"
+            raise ConnectFailed(f"{where}: {what}", permanent=True) from error
         except imaplib.IMAP4.abort as error:
             raise ConnectFailed(f"{where}: the connection ended: {error}") from error
         except imaplib.IMAP4.error as error:
@@ -164,7 +167,10 @@ class ImapFolder:
             what = f"its certificate does not verify: {error.verify_message}"
             raise ConnectFailed(f"{where}: {what}", permanent=True) from error
         except OSError as error:
-            raise ConnectFailed(f"{where}: {error.strerror or error}") from error
+            why = error.strerror or str(error)
+            if isinstance(error, ssl.SSLError) and error.reason == "WRONG_VERSION_NUMBER":
+                why = "it does not speak TLS from the start, as servers do at port 993 (this is no STARTTLS)"
+            raise ConnectFailed(f"{where}: {why}") from error
         except _NONSENSE as error:
             what = f"the IMAP server says what no mailbox holds: {str(error) or 'more than fits into memory'}"
             raise ConnectFailed(f"{where}: {what}", permanent=True) from error

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 FILE = "CAMPAIGN_FILE"
 """The environment variable that names the campaign file of `app`."""
 
-_TOKEN = re.compile(r"[0-9a-f]{20}")
-_BEHIND = ".,;:!?)>]}\"'"  # what mail programs take into a link that stands in a text
+# Behind it may stand what mail programs and people take into a link that stands in a text.
+_TOKEN = re.compile(r"([0-9a-f]{20})(?![0-9a-z])", re.IGNORECASE)
 MOST_READ = 64 * 1024
 """Octets of a request's body, which says nothing that the URL does not."""
 _POLICY = "; ".join(
@@ -130,10 +130,8 @@ def _token(environ: WSGIEnvironment) -> str:
     path: str = environ.get("PATH_INFO", "")
     segment = path.rstrip("/").rpartition("/")[2]
     query = parse_qs(environ.get("QUERY_STRING", "")).get("token", [""])[0]
-    for text in (segment.rstrip(_BEHIND).lower(), query.rstrip(_BEHIND).lower()):
-        if _TOKEN.fullmatch(text):
-            return text
-    return ""
+    found = _TOKEN.match(segment) or _TOKEN.match(query)
+    return found[1].lower() if found is not None else ""
 
 
 def _drain(environ: WSGIEnvironment) -> None:

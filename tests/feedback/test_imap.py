@@ -234,6 +234,39 @@ def test_what_no_mailbox_holds_is_no_bug_of_ours(
     assert "the IMAP server says what no mailbox holds" in capsys.readouterr().err
 
 
+def test_a_folder_that_can_only_be_read_is_told_as_such(
+    serve: Serve, sent: Sent, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def script(peer: Peer) -> None:
+        peer.tls()
+        peer.say(b"* OK hello\r\n")
+        command = ""
+        while command != "LOGOUT":
+            tag, _, command = peer.hear().partition(" ")
+            untagged = "* CAPABILITY IMAP4rev1 MOVE\r\n" if command == "CAPABILITY" else ""
+            peer.say(f"{untagged}{tag} OK {'[READ-ONLY] ' * command.startswith('SELECT')}done\r\n".encode())
+
+    imap = {"host": "localhost", "port": serve(script).port, "username": "news"}
+    imap |= {"password_env": "IMAP_PASSWORD", "ca_file": str(serve.certificates.ca_file)}
+    monkeypatch.setenv("IMAP_PASSWORD", "secret")
+    Path("campaign.yaml").write_text(yaml.safe_dump({"name": "spring", "bounces": {"imap": imap}}))
+    assert main(["bounces", "campaign.yaml"]) == 6
+    assert "'INBOX' can only be read here, and understood mail is moved out of it" in capsys.readouterr().err
+
+
+def test_a_port_without_tls_is_told_as_such(
+    serve: Serve, sent: Sent, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def script(peer: Peer) -> None:
+        peer.say(b"* OK [CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED] ready\r\n")
+
+    imap = {"host": "localhost", "port": serve(script).port, "username": "news"}
+    imap |= {"password_env": "IMAP_PASSWORD", "ca_file": str(serve.certificates.ca_file)}
+    Path("campaign.yaml").write_text(yaml.safe_dump({"name": "spring", "bounces": {"imap": imap}}))
+    assert main(["bounces", "campaign.yaml"]) == 6
+    assert "it does not speak TLS from the start, as servers do at port 993" in capsys.readouterr().err
+
+
 def test_a_count_of_mails_that_are_not_there_ends_the_list(serve: Serve, sent: Sent) -> None:
     answers = {"SELECT": b"* 4294967295 EXISTS\r\n", "FETCH 1": b""}
     heard = answering(serve, answers, hangs_up_at=8)

@@ -99,7 +99,7 @@ def test_a_post_unsubscribes_the_rows_address_alone(file: Path) -> None:
     assert suppressed(file) == {BEN: "unsubscribed: one-click"}
 
 
-@pytest.mark.parametrize("behind", [".", ">", "),", "?x=1", '"'])
+@pytest.mark.parametrize("behind", [".", ">", "),", "?x=1", '"', " ", "\n", "=", "*/", "\u00c2\u00bb"])
 def test_what_a_mail_program_took_into_the_link_is_no_part_of_the_token(file: Path, behind: str) -> None:
     code, _, _ = ask(Application(file), "POST", f"/u/{TOKENS[ANNA]}{behind}", ONE_CLICK)
     assert (code, list(suppressed(file))) == (200, [ANNA])
@@ -130,7 +130,15 @@ def test_a_get_shows_a_button_and_never_acts(file: Path) -> None:
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize(
     "path",
-    ["/", "/u/", "/u/0123456789abcdef0124", "/u/0123456789", "/u/" + "0" * 20, "/u/x?token=" + "'" * 20],
+    [
+        "/",
+        "/u/",
+        "/u/0123456789abcdef0124",
+        "/u/0123456789abcdef0123x",
+        "/u/0123456789",
+        "/u/" + "0" * 20,
+        "/u/x?token=" + "'" * 20,
+    ],
 )
 def test_an_unknown_token_unsubscribes_nobody_and_says_so(
     file: Path, method: str, path: str, caplog: pytest.LogCaptureFixture
