@@ -134,6 +134,10 @@ class Overrun(UserError):
     """
 
 
+class Unequipped(UserError):
+    """This machine has not, or not any more, what messages are made of; no row is at fault."""
+
+
 class ConnectFailed(CampaignError):
     """No session could be opened: TCP, TLS, greeting, EHLO, STARTTLS or AUTH; exit code 6.
 

@@ -37,6 +37,7 @@ class Ending(StrEnum):
     DONE = "done"
     LIMIT = "limit"  # --limit was reached
     PAUSED = "paused"  # quota, circuit breaker, full disk, messages that can no longer be made
+    UNEQUIPPED = "unequipped"  # this machine lacks what messages are made of; another may have it
     DISCONNECTED = "disconnected"  # could not connect, log in, or stay connected
     INTERRUPTED = "interrupted"
     DECLINED = "declined"  # the person said no

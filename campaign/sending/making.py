@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from campaign import clock
 from campaign.delivery import Result
-from campaign.errors import Overrun, UserError
+from campaign.errors import Overrun, Unequipped, UserError
 from campaign.ledger.protocols import Claim, Run
 from campaign.sending.ahead import FRESH
 from campaign.sending.dispatch import Dispatch, Ending, Later, Stop
@@ -54,9 +54,10 @@ class Making:
     def _render(self, claim: Claim) -> Work | None:
         try:
             message = made(self._renderer, claim.recipient)
-        except Overrun as error:  # no other row would fare better
+        except (Overrun, Unequipped) as error:  # no other row would fare better
             self._let_go(claim)
-            self._dispatch.stop(Stop(Ending.PAUSED, "; ".join(map(str, error.problems))))
+            ending = Ending.PAUSED if isinstance(error, Overrun) else Ending.UNEQUIPPED
+            self._dispatch.stop(Stop(ending, "; ".join(map(str, error.problems))))
             return None
         except UserError as error:
             self._put_aside(claim, error)

@@ -239,6 +239,42 @@ def test_what_cannot_be_made_on_a_worker_is_told_by_the_names_that_its_owner_kno
     assert [word for text in told for word in text.split() if "campaign-" in word] == []
 
 
+_PACKS_LITTLE = """
+from campaign.cli import main
+from campaign.sending.workers import packing
+packing.MOST_ATTACHED = 10
+raise SystemExit(main())
+"""
+
+
+@pytest.mark.parametrize("emptied", [False, True])
+def test_a_shared_folder_that_goes_while_a_worker_runs_costs_no_row_anything(
+    postfix: Postfix, machines_for: MachinesFor, emptied: bool
+) -> None:
+    folder = machines_for(postfix, attachments=["letters/{{ name }}.txt"], rate="10/second")
+    letters, gone = folder.folder / "letters", folder.folder / "gone"
+    letters.mkdir()
+    for number in range(1, 61):
+        (letters / f"Person {number}.txt").write_text(f"A letter to person {number}.")
+    people = folder.people(60)
+    folder.program = _PACKS_LITTLE
+    folder.begin()
+    folder.program = ""
+    folder.accounts(smtp=folder.campaign["smtp"], attachments_root=str(folder.folder))
+    [worker] = folder.workers(1)
+    folder.wait_for(Status.ACCEPTED, 5)
+    letters.rename(gone)
+    if emptied:
+        letters.mkdir()
+    _, err = worker.communicate(timeout=60)
+    assert (worker.returncode, "is that folder mounted?" in err) == (5, True), (worker.returncode, err)
+    assert set(folder.counts()) == {"accepted", "pending"}
+    assert folder.state() == "sending"  # on another machine it may be there
+    gone.rename(letters)
+    assert ended(folder.workers(1)) == [0]
+    assert delivered(postfix, 60) == sorted(people)
+
+
 def test_what_trips_on_one_worker_stops_all(postfix: Postfix, machines_for: MachinesFor) -> None:
     folder = machines_for(
         postfix, stop_when={"refused": "10%"}, rate="10/second", envelope_from="{{ name }}@x.test"

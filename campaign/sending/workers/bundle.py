@@ -195,3 +195,8 @@ def _is_below(path: str, tops: tuple[str, ...] = ()) -> bool:
 def too_large(bundle: Bundle) -> str:
     """Return why a worker needs the folder that machines share."""
     return f"rows' own attachments are more than {size(MOST_ATTACHED)}, and do not travel"
+
+
+def refused(bundle: Bundle, why: str) -> UserError:
+    """Return the error of a worker that cannot send a campaign."""
+    return UserError(f"{bundle.name} is not sent from here: {why}")

@@ -33,7 +33,8 @@ from campaign.sending.workers.bundle import Bundle, read
 from campaign.sending.workers.equipment import answer_questions
 from campaign.sending.workers.folder import private_folder, unwritable
 from campaign.sending.workers.naming import Naming
-from campaign.sending.workers.unpacking import SharedFiles, Unpacked, unpack
+from campaign.sending.workers.sharedfiles import SharedFiles
+from campaign.sending.workers.unpacking import Unpacked, unpack
 
 _LOOK = 1.0  # seconds between two looks at what others do
 _ENROLLING = 10.0  # seconds that `send` may take to let go of the campaign that it has begun
@@ -151,6 +152,8 @@ def _drained(
                 sending(sender),
             ):
                 stop = sender.send()
+            if stop.ending is Ending.UNEQUIPPED:
+                raise UserError(stop.why)
     # A server that this machine cannot reach may be reached from others; a login that is tried again and
     # again, as where workers are restarted, locks the account of all.
     if stop.ending is Ending.PAUSED or stop.login_refused:
@@ -160,10 +163,9 @@ def _drained(
 
 
 def _renders(unpacked: Unpacked, drafted: Ahead) -> Renders:
-    if unpacked.attached is None:
+    if unpacked.shared is None:
         return drafted
-    root = unpacked.campaign.attachments_root
-    return SharedFiles(drafted, unpacked.renderer, unpacked.attached, root)
+    return SharedFiles(drafted, unpacked.renderer, unpacked.shared)
 
 
 @contextmanager

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +19,12 @@ import yaml
 
 from campaign.campaignfile.load import load
 from campaign.campaignfile.models import CampaignFile
-from campaign.campaignfile.octets import MOST_OF_AN_ATTACHMENT, read_file
-from campaign.delivery import Message
-from campaign.errors import UserError
 from campaign.message.render import Renderer
 from campaign.message.tokens import Secrets
-from campaign.model import Recipient
 from campaign.sending.account import scope_of, secrets_of
-from campaign.sending.work import Renders
 from campaign.sending.workers.accounts import Account, Accounts
-from campaign.sending.workers.bundle import HOME, Bundle, token_of, too_large
+from campaign.sending.workers.bundle import HOME, Bundle, refused, token_of
+from campaign.sending.workers.sharedfiles import SharedFolder
 
 # What nobody sends is hidden, and no file of the campaign has such a name.
 FILE, _LIST = ".campaign.yaml", ".list.csv"
@@ -41,12 +36,12 @@ Blobs = Callable[[bytes], bytes | None]
 class Unpacked:
     """A campaign that a worker can send, and what makes its messages.
 
-    `attached` are the SHA-256 of rows' own files, where machines share a folder of them.
+    `shared` is the folder of rows' own files, where they do not travel.
     """
 
     campaign: CampaignFile
     renderer: Renderer
-    attached: Mapping[str, str] | None
+    shared: SharedFolder | None
 
 
 def unpack(bundle: Bundle, blobs: Blobs, accounts: Accounts, ledger_secret: bytes, folder: Path) -> Unpacked:
@@ -62,38 +57,25 @@ def unpack(bundle: Bundle, blobs: Blobs, accounts: Accounts, ledger_secret: byte
     for path, sha256 in wanted.items():
         if not _write(path, sha256, blobs):
             what = f"{path.name} of its bundle is not in the ledger"
-            raise _refused(bundle, f"{what}; stop it, and send it again")
+            raise refused(bundle, f"{what}; stop it, and send it again")
     root.mkdir(parents=True, exist_ok=True)
-    if bundle.shared:
-        _refuse_absent(bundle, account)
+    shared = SharedFolder(bundle, account) if bundle.shared else None
     campaign = load(_written(bundle, account, folder))
     if scope_of(campaign) != bundle.scope:
         ours, theirs = scope_of(campaign), bundle.scope
         what = f"the account {account.name!r} is {ours.username}@{ours.host} here, and there"
-        raise _refused(bundle, f"{what} {theirs.username}@{theirs.host}: its rate would be another")
+        raise refused(bundle, f"{what} {theirs.username}@{theirs.host}: its rate would be another")
     secrets = secrets_of(campaign, ledger_secret)
     renderer = Renderer(campaign, bundle.columns, secrets)
     _refuse_other(bundle, campaign, renderer, secrets)
-    return Unpacked(campaign, renderer, bundle.attached if bundle.shared else None)
-
-
-def _refuse_absent(bundle: Bundle, account: Account) -> None:
-    """Refuse a campaign whose rows' own attachments are in no folder of this machine."""
-    shared = account.attachments_root
-    if shared is None:
-        raise _refused(bundle, f"{too_large(bundle)}; the account {account.name!r} has no attachments_root")
-    if not any((shared / path).is_file() for path in bundle.attached):
-        what = f"none of its rows' own attachments is in {shared}, attachments_root of {account.name!r}"
-        raise _refused(bundle, f"{what}: is that folder mounted?")
+    return Unpacked(campaign, renderer, shared)
 
 
 def _refuse_other(bundle: Bundle, campaign: CampaignFile, renderer: Renderer, secrets: Secrets) -> None:
     if token_of(campaign.name, secrets) != bundle.token:
-        raise _refused(bundle, "the unsubscribe secret of its account is another one here")
+        raise refused(bundle, "the unsubscribe secret of its account is another one here")
     if renderer.digest != bundle.digest:
-        raise _refused(
-            bundle, "its content comes out otherwise here: is this another release of the program?"
-        )
+        raise refused(bundle, "its content comes out otherwise here: is this another release of the program?")
 
 
 def _written(bundle: Bundle, account: Account, folder: Path) -> Path:
@@ -107,11 +89,11 @@ def _written(bundle: Bundle, account: Account, folder: Path) -> Path:
         same = {key: account.dkim.get(key) for key in ("domain", "selector")}
         if same != dict(bundle.dkim):
             wanted = f"{bundle.dkim.get('selector')} of {bundle.dkim.get('domain')}"
-            raise _refused(bundle, f"the account {account.name!r} has no DKIM key {wanted}")
+            raise refused(bundle, f"the account {account.name!r} has no DKIM key {wanted}")
         values["dkim"] = account.dkim
     if bundle.token:
         if not account.unsubscribe:
-            raise _refused(bundle, f"the account {account.name!r} has no unsubscribe secret")
+            raise refused(bundle, f"the account {account.name!r} has no unsubscribe secret")
         values["unsubscribe"] = {**values.get("unsubscribe", {}), **account.unsubscribe}
     home = folder / HOME
     home.mkdir(exist_ok=True)
@@ -135,30 +117,3 @@ def _write(path: Path, sha256: str, blobs: Blobs) -> bool:
     path.write_bytes(content)
     os.chmod(path, 0o600)  # noqa: PTH101
     return True
-
-
-def _refused(bundle: Bundle, why: str) -> UserError:
-    return UserError(f"{bundle.name} is not sent from here: {why}")
-
-
-class SharedFiles:
-    """Makes messages whose own attachments are read from a folder that machines share.
-
-    Each must be as it was when the plan was made.
-    """
-
-    def __init__(self, renders: Renders, renderer: Renderer, attached: Mapping[str, str], root: Path) -> None:
-        self._renders = renders
-        self._renderer = renderer
-        self._attached = attached
-        self._root = root.resolve()
-
-    def render(self, recipient: Recipient, *, date: datetime) -> Message:
-        """Return the message for one row. Raises UserError."""
-        message = self._renders.render(recipient, date=date)
-        for path in next(self._renderer.attached([recipient])):
-            name = path.relative_to(self._root).as_posix()
-            content = read_file(path, MOST_OF_AN_ATTACHMENT)
-            if hashlib.sha256(content).hexdigest() != self._attached.get(name):
-                raise UserError(f"{name} is gone, or has changed since the plan was made")
-        return message

@@ -13,7 +13,7 @@ import yaml
 
 from campaign.campaignfile.load import load
 from campaign.campaignfile.models import CampaignFile
-from campaign.errors import UserError
+from campaign.errors import Unequipped, UserError
 from campaign.message.render import Renderer
 from campaign.message.tokens import Secrets
 from campaign.model import Recipient
@@ -24,7 +24,8 @@ from campaign.sending.workers.accounts import Accounts, load_accounts
 from campaign.sending.workers.bundle import Bundle, read
 from campaign.sending.workers.naming import Naming
 from campaign.sending.workers.packing import Packed, pack
-from campaign.sending.workers.unpacking import SharedFiles, unpack
+from campaign.sending.workers.sharedfiles import SharedFiles
+from campaign.sending.workers.unpacking import unpack
 from tests.folder import write_campaign
 
 LEDGER = b"the ledger's secret"
@@ -226,13 +227,15 @@ def test_large_attachments_are_read_from_a_folder_that_machines_share(
         unpack(bundle_of(one), one.blobs.get, own, LEDGER, tmp_path / "too early")
     own = accounts(tmp_path, attachments_root=str(home))
     theirs = unpack(bundle_of(one), one.blobs.get, own, LEDGER, tmp_path / "worker")
-    assert theirs.attached is not None
-    root = theirs.campaign.attachments_root
-    checking = SharedFiles(theirs.renderer, theirs.renderer, theirs.attached, root)
+    assert theirs.shared is not None
+    checking = SharedFiles(theirs.renderer, theirs.renderer, theirs.shared)
     assert checking.render(rows[0], date=DATE) == renderer.render(rows[0], date=DATE)
     (home / "letters" / "ben.txt").write_text("Another letter.")
     with pytest.raises(UserError, match=r"ben.txt is gone, or has changed"):
         checking.render(rows[1], date=DATE)
+    (home / "letters").rename(home / "gone")
+    with pytest.raises(Unequipped, match="is that folder mounted"):
+        checking.render(rows[0], date=DATE)
 
 
 def test_images_that_only_a_row_names_travel_and_templates_cannot(home: Path, tmp_path: Path) -> None:
