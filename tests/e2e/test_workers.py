@@ -104,6 +104,9 @@ def test_a_worker_that_is_killed_leaves_doubt_and_the_others_send_the_rest(
     folder = machines_for(postfix, rate="40/second")
     people = folder.people(120)
     folder.begin()
+    unpacked = folder.folder / "unpacked"
+    unpacked.mkdir()
+    folder.env["TMPDIR"] = str(unpacked)
     killed, *others = folder.workers(3)
     folder.wait_for(Status.ACCEPTED, 20)
     kill(killed)
@@ -114,6 +117,8 @@ def test_a_worker_that_is_killed_leaves_doubt_and_the_others_send_the_rest(
     got = delivered(postfix, counts["accepted"])
     assert len(set(got)) == len(got)
     assert set(got) <= set(people)
+    ended(folder.workers(1))
+    assert list(unpacked.iterdir()) == []  # the killed one's is gone too
 
 
 def test_what_the_last_worker_had_is_left_for_one_of_all_campaigns(

@@ -71,11 +71,13 @@ def command(
     of mail or of the ledger, cannot be reached.
     """
     from campaign.sending.workers.accounts import load_accounts
+    from campaign.sending.workers.folder import remove_dead
 
     if every == bool(files) or (files and ledger is not None):
         raise UserError("name the campaigns' files, or --all with --ledger")
     if every and ledger is None:
         raise UserError("--all needs --ledger postgresql://host/database")
+    remove_dead()
     targets = [] if every else list(_named(files))
     worker = _Worker(load_accounts(accounts), Output(quiet=quiet, verbose=verbose), seconds)
     code = OK
