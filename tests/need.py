@@ -15,6 +15,7 @@ PACKAGES = {
     "postfix": "postfix",
     "exim4": "exim4-daemon-light",
     "postgres": "postgresql",
+    "pgbouncer": "pgbouncer",
     "rabbitmq-server": "rabbitmq-server",
     "redis-server": "redis-server",
     "smtp-sink": "postfix",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -12,6 +13,7 @@ from campaign.errors import LedgerAway, LedgerFull, UserError
 from campaign.ledger import Ledger
 from campaign.ledger.postgres.database import Database
 from tests.ledger.book import NOW, enrol, people, registered, start
+from tests.servers.pgbouncer import pooled
 from tests.servers.postgresql import PostgreSQL
 
 pytestmark = pytest.mark.kinds("postgres")
@@ -76,7 +78,7 @@ def test_who_is_suspended_within_a_transaction_holds_up_others_for_seconds_only(
             database.row("SELECT 1")
 
     try:
-        with pytest.raises(LedgerAway, match="held up within a transaction"):
+        with pytest.raises(LedgerAway, match="suspended in a transaction"):
             held_up()
         with other.at_one_moment():  # as `export` into a pager
             assert other.row("SELECT current_setting('idle_in_transaction_session_timeout')") == ("0",)
@@ -104,6 +106,23 @@ def test_a_pooler_that_shares_connections_between_transactions_is_refused(databa
 
     with pytest.raises(UserError, match="pool_mode"):
         often()
+
+
+@pytest.mark.parametrize("size", [1, 5])
+def test_a_run_does_not_begin_where_a_pooler_shares_connections(
+    location: Location, size: int, tmp_path: Path
+) -> None:
+    assert isinstance(location, PostgresLocation)
+    registered(location).close()
+    with pooled(location, "transaction", size, tmp_path) as place:
+        book = Ledger.open(place, "spring")
+        with pytest.raises(UserError, match="pool_mode"):
+            start(book)
+        book.close()
+    with pooled(location, "session", 5, tmp_path) as place:
+        book = Ledger.open(place, "spring")
+        start(book).end(NOW)
+        book.close()
 
 
 def test_a_ledger_that_lacks_a_table_is_told(location: Location, database: Database) -> None:

@@ -27,6 +27,11 @@ except ImportError:
 # It tells of a connection that broke in mid-pipeline; so do we.
 logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
+SHARED_BY_A_POOLER = (
+    "a pooler gives its connections to others between transactions (pool_mode): name the server itself, or a"
+    " pool of sessions"
+)
+
 _CONNECT_TIMEOUT = 10  # seconds
 _CANCEL_TIMEOUT = 1.0  # seconds that an interrupted statement's server has to take note of it
 _LOOK = 0.1  # seconds between two looks whether somebody is in a hurry
@@ -137,8 +142,7 @@ def meaning(error: psycopg.Error, problem: Callable[[str], Problem]) -> Exceptio
         case errors.InsufficientPrivilege():
             return UserError(problem(f"the role may not use the ledger: {words(error)}"))
         case errors.DuplicatePreparedStatement() | errors.InvalidSqlStatementName():
-            what = "a pooler gives its connections to others between transactions (pool_mode): name the"
-            return UserError(problem(f"{what} server itself, or a pool of sessions"))
+            return UserError(problem(SHARED_BY_A_POOLER))
         case errors.UntranslatableCharacter():
             what = f"the database's encoding is not UTF8, and cannot keep it all: {words(error)}"
             return UserError(problem(what))

@@ -123,6 +123,11 @@ class Database:
         """Whether the connection was closed, or broke."""
         return self._connection.closed
 
+    @property
+    def pid(self) -> int:
+        """The process that serves the connection, as it says itself."""
+        return self._connection.info.backend_pid
+
     def close(self) -> None:
         """Close the connection."""
         for other in self._beside:

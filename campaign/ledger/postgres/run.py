@@ -21,6 +21,7 @@ from campaign.errors import LedgerAway, UserError
 from campaign.ledger.patterns import forms
 from campaign.ledger.postgres.claims import Claims
 from campaign.ledger.postgres.database import Database
+from campaign.ledger.postgres.pooling import refuse_shared
 from campaign.ledger.postgres.recording import Recorder, lease_lost
 from campaign.ledger.postgres.runs import LEASE, reap, refuse_held
 from campaign.ledger.postgres.schema import NOW, suppressed
@@ -92,6 +93,7 @@ class PostgresRun:
         """Take the lease; see `Ledger.start`. What dead runs left in flight becomes in doubt."""
         beating = database.beside()
         try:
+            refuse_shared(database, beating)
             with database.transaction():
                 database.row("SELECT pg_advisory_xact_lock(%s)", (_STARTING,))
                 refuse_held(database, campaign_id, shared=shared)
