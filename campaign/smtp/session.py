@@ -269,7 +269,9 @@ class Session:
             except ProtocolError as error:
                 if self._opening.window > 1:
                     self._opening.surprise = f"the server sent {error}"
-                self._close(Closed(self.stage, f"the server sent {error}"), left)
+                # A login that met nonsense may have counted as a wrong one: the next might lock the account.
+                logging_in = self.stage is Stage.AUTH
+                self._close(Closed(self.stage, f"the server sent {error}", permanent=logging_in), left)
         return self.events()
 
     def lost(self, why: str, unsent: int = 0) -> list[Event]:

@@ -115,6 +115,10 @@ def _printed(value: object) -> object:
         raise TemplateRuntimeError("a null value would be printed as None; write: {{ value or '' }}")
     if callable(value):
         name = getattr(value, "__name__", None) or getattr(value, "name", None) or "this"
+        holder = getattr(value, "__self__", None)
+        if isinstance(holder, dict) and name in holder:
+            what = f"{name} is a function here; for the value of that name write ['{name}'] in place of .{name}"
+            raise TemplateRuntimeError(what)
         raise TemplateRuntimeError(f"{name} is a function; call it to print what it gives: {name}(…)")
     if is_dataclass(value):
         name, parts = _ours(value)

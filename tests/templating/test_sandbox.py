@@ -80,6 +80,7 @@ class _Ours:
     ("source", "words"),
     [
         ("{{ name.title }}", r"title is a function; .* title\(…\)"),
+        ("{{ row.items }}", r"for the value of that name write \['items'\] in place of \.items"),
         ("{% macro button() %}{% endmacro %}{{ button }}", r"button is a function"),
         ("{{ name|map('upper') }}", r"one by one; write \|join"),
         ("{{ name.encode() }}", r"octets would be printed"),
@@ -92,7 +93,7 @@ class _Ours:
 )
 def test_what_nobody_means_is_not_printed(source: str, words: str, folder: Path) -> None:
     with pytest.raises(UserError, match=words):
-        render(source, folder, name="Ann", nothing=None, ours=_Ours("ann@x.test", 1))
+        render(source, folder, name="Ann", nothing=None, row={"items": "3"}, ours=_Ours("ann@x.test", 1))
 
 
 @pytest.mark.parametrize(
