@@ -163,6 +163,8 @@ def attachments(values: Values, folder: Path) -> Found:
                 yield where, f"{outside}; copy the file into that folder"
             elif not file.is_file() and file.exists() and not file.is_dir():
                 yield where, f"{path!r} is a pipe or a device; a file is expected"
+            elif file.is_dir():
+                yield where, f"{path!r} is a folder; a file is expected"
             elif not file.is_file():
                 near = meant(root, path)
                 yield where, absent(path, root / path) + (f"; did you mean {near!r}?" if near else "")

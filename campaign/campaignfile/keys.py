@@ -11,6 +11,20 @@ from pydantic import BaseModel
 from campaign.campaignfile.models import CampaignFile
 from campaign.campaignfile.yamlmarks import Path as ValuePath
 
+# What other programs call our keys.
+_SYNONYMS: dict[ValuePath, dict[str, str]] = {
+    (): {"body": "templates", "files": "attachments", "list": "recipients", "server": "smtp"},
+    ("recipients",): {
+        "address": "email", "charset": "encoding", "column": "email", "excel": "csv", "file": "csv",
+        "filter": "where", "list": "csv", "path": "csv", "separator": "delimiter", "xlsx": "csv",
+    },
+    ("smtp",): {
+        "encryption": "security", "hostname": "host", "limit": "rate", "login": "username", "server": "host",
+        "ssl": "security", "starttls": "security", "tls": "security",
+    },
+    ("templates",): {"body": "text", "md": "markdown", "plain": "text", "txt": "text"},
+}  # fmt: skip
+
 
 def unknown_key(path: ValuePath) -> str:
     """Say that the key at `path` is unknown, and which one is meant or where it belongs."""
@@ -29,7 +43,10 @@ def unknown_key(path: ValuePath) -> str:
 
 def meant_key(path: ValuePath) -> str:
     """Return the key that an unknown one at `path` is near to, "" for none."""
-    near = difflib.get_close_matches(str(path[-1]), _known_keys(path[:-1]), 1)
+    key, known = str(path[-1]).lower(), _known_keys(path[:-1])
+    if key in (synonyms := _SYNONYMS.get(path[:-1], {})):
+        return synonyms[key]
+    near = difflib.get_close_matches(key, known, 1)
     return near[0] if near else ""
 
 

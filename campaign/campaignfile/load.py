@@ -65,10 +65,7 @@ def load(file: Path) -> CampaignFile:
     except _Invalid as invalid:
         meant = invalid.meant
         problems += invalid.problems(document, shared)
-        # `subjet:` is one mistake, and not two.
-        problems = [
-            one for one in problems if one.path not in meant or not one.message.startswith("is missing")
-        ]
+        problems = [one for one in problems if not _follows(one, meant)]
     if problems or campaign is None:
         first = shown(file)
         rest, judged = _rest(values, {*meant, *(problem.path for problem in problems)}, file, shared)
@@ -80,6 +77,15 @@ def load(file: Path) -> CampaignFile:
             judged=judged,
         )
     return _placed(campaign, Places(document, shared))
+
+
+def _follows(problem: Problem, meant: set[str]) -> bool:
+    """Whether a problem follows from a key that is misspelt for one of `meant`: `subjet:` is one mistake."""
+    if problem.message.startswith("names no body"):
+        return any(key.startswith("templates.") for key in meant)
+    if problem.message == "needs `username` beside it":
+        return "smtp.username" in meant
+    return problem.path in meant and problem.message.startswith("is missing")
 
 
 def _placed(campaign: CampaignFile, places: Places) -> CampaignFile:

@@ -48,7 +48,9 @@ def absent(written: str, path: Path) -> str:
     Where the person does not stand in the campaign's folder, it is named from where they stand. A text in
     its place is not repeated: it may be a key.
     """
-    if is_template(written) or "\n" in written or (" " in written and not _FILE_NAME.fullmatch(written)):
+    spaced = " " in written.strip() and not _FILE_NAME.fullmatch(written)
+    if is_template(written) or "
+" in written or spaced:
         return "must be the path of a file, and this is text; put the text into a file and give its path here"
     plain = os.path.normpath(path) == os.path.normpath(Path.cwd() / written)
     return f"there is no file {written!r}" + ("" if plain else f" (looked for {shown(path)})")

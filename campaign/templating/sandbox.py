@@ -117,7 +117,9 @@ def _printed(value: object) -> object:
         name = getattr(value, "__name__", None) or getattr(value, "name", None) or "this"
         holder = getattr(value, "__self__", None)
         if isinstance(holder, dict) and name in holder:
-            what = f"{name} is a function here; for the value of that name write ['{name}'] in place of .{name}"
+            what = (
+                f"{name} is a function here; for the value of that name write ['{name}'] in place of .{name}"
+            )
             raise TemplateRuntimeError(what)
         raise TemplateRuntimeError(f"{name} is a function; call it to print what it gives: {name}(…)")
     if is_dataclass(value):
