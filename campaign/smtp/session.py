@@ -19,10 +19,9 @@ is the same code with a barrier after every step. So the flight that carries a b
 and a message costs one round trip.
 
 *Transactions.* MAIL, RCPT for each address, DATA, the content. An envelope with several addresses
-has a barrier before DATA, because a lone dot after 354 would deliver an empty message to those that
-were accepted: if the row's own address, the first, was refused, nobody gets it. A transaction that
-a refusal ended is followed by one RSET before the next MAIL, and by lock-step until some messages
-have been accepted: servers slow down and hang up on errors in a row.
+has a barrier before DATA, because a lone dot after 354 would deliver an empty message to those that were
+accepted: if the row's own address, the first, was refused, nobody gets it. A transaction that a refusal
+ended is followed by one RSET before the next MAIL, and by lock-step until some messages are accepted.
 
 *Announcement.* The server's 354 becomes `BodyDue`. No byte of the content is written before
 `release`, so that the caller can record its intent first. At most one content is unanswered.
@@ -267,11 +266,10 @@ class Session:
                     if self.closed is not None:
                         break
             except ProtocolError as error:
+                why, at_login = f"the server sent {error}", self.stage is Stage.AUTH
                 if self._opening.window > 1:
-                    self._opening.surprise = f"the server sent {error}"
-                # A login that met nonsense may have counted as a wrong one: the next might lock the account.
-                logging_in = self.stage is Stage.AUTH
-                self._close(Closed(self.stage, f"the server sent {error}", permanent=logging_in), left)
+                    self._opening.surprise = why
+                self._close(Closed(self.stage, why, permanent=at_login), left)  # it may lock accounts
         return self.events()
 
     def lost(self, why: str, unsent: int = 0) -> list[Event]:

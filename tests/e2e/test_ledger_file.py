@@ -73,7 +73,7 @@ def test_a_lost_ledger_does_not_mail_everybody_again(folder: CampaignFolder) -> 
     assert "add --new-ledger" in first.stderr
     assert not (folder.folder / "ledger.db").exists()
     unasked = plainly(folder, "send", "campaign.yaml")
-    assert "with --dry-run, then add --yes --new-ledger, if nobody has had" in unasked.stderr
+    assert "with --dry-run, then add --yes; and --new-ledger if nobody has had" in unasked.stderr
     assert "it knows nobody" in plainly(folder, "send", "campaign.yaml", "--dry-run").stdout
     assert plainly(folder, "test", "campaign.yaml", "me@example.test").returncode == 0
     assert plainly(folder, *SEND).returncode == 2  # a test makes a ledger, which knows nobody either

@@ -151,7 +151,7 @@ def _without_terminal(campaign: CampaignFile) -> str:
     said = "there is no terminal to ask on: look at the plan with --dry-run, then add --yes"
     if not would_be_new(campaign):
         return said
-    return f"{said} --new-ledger, if nobody has had this campaign yet: there is no ledger that knows anybody"
+    return f"{said}; and --new-ledger if nobody has had this campaign yet, for there is no ledger"
 
 
 def _send(campaign: CampaignFile, options: Options, output: Output, log: Path | None) -> int:
