@@ -81,10 +81,8 @@ def load(file: Path) -> CampaignFile:
 
 def _follows(problem: Problem, meant: set[str]) -> bool:
     """Whether a problem follows from a key that is misspelt for one of `meant`: `subjet:` is one mistake."""
-    if problem.message.startswith("names no body"):
+    if problem.path == "templates":  # of which one is a body
         return any(key.startswith("templates.") for key in meant)
-    if problem.message == "needs `username` beside it":
-        return "smtp.username" in meant
     return problem.path in meant and problem.message.startswith("is missing")
 
 

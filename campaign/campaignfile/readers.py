@@ -49,8 +49,7 @@ def absent(written: str, path: Path) -> str:
     its place is not repeated: it may be a key.
     """
     spaced = " " in written.strip() and not _FILE_NAME.fullmatch(written)
-    if is_template(written) or "
-" in written or spaced:
+    if is_template(written) or "\n" in written or spaced:
         return "must be the path of a file, and this is text; put the text into a file and give its path here"
     plain = os.path.normpath(path) == os.path.normpath(Path.cwd() / written)
     return f"there is no file {written!r}" + ("" if plain else f" (looked for {shown(path)})")
