@@ -16,6 +16,7 @@ import threading
 import zlib
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -135,7 +136,8 @@ class RehearsalServer:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for connection in tuple(self._connections):
-            connection.abort()
+            with suppress(AttributeError):  # Python 3.11.2, of TLS that has ended already
+                connection.abort()
         await asyncio.sleep(0)  # until then their sockets are open
 
     def _protocol(self) -> SMTP:

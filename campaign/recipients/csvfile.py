@@ -19,6 +19,7 @@ from campaign.recipients.records import (
     is_spaced,
     line_end,
     named_delimiter,
+    other_kind,
     records,
     separator,
 )
@@ -48,6 +49,9 @@ class CsvFile:
         self._sample = sample.replace(self._line_end, "\n")
         if "\0" in self._sample.partition("\n")[0]:  # one line perhaps, as long as the file
             what = f"the header is not {self._encoding}; {self._encoding.advice}"
+            raise UserError(Problem(what, self._file, 1))
+        if kind := other_kind(self._sample):
+            what = f"this is {kind}; export the list as CSV or .xlsx, or let a spreadsheet program save it so"
             raise UserError(Problem(what, self._file, 1))
         named = named_delimiter(self._sample)
         self._skipped = 1 if named else 0  # lines above the header

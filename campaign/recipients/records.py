@@ -17,6 +17,14 @@ SAMPLE = 64 * 1024  # characters from which the delimiter is chosen
 _DELIMITERS = ",;\t|"
 _MAY_SEPARATE = ",;\t|:^~!#&"
 _SEP = re.compile('"?sep=([,;\t|])"?[ \t]*(?:\r?\n|$)', re.IGNORECASE)
+# How files begin that are no list, whatever they are called: web applications export tables as .xls.
+_OTHERS = (
+    (re.compile(r"\s*<(?:!doctype|html|head|meta|style|table)\b", re.IGNORECASE), "a web page (HTML)"),
+    (re.compile(r"\s*<\?xml\b"), "an XML file"),
+    (re.compile("%PDF-"), "a PDF"),
+    (re.compile(r"\s*BEGIN:VCARD", re.IGNORECASE), "a file of contacts (vCard)"),
+    (re.compile(r"\s*\[?\s*\{\s*\"[^\"]*\"\s*:"), "a JSON file"),
+)
 _TITLE_LINES = 10  # in which a header is looked for
 CUT_LINE = "\udcfe\n"
 """Stands for a line that is too long: a lone surrogate, which no decoded text contains."""
@@ -120,6 +128,11 @@ def named_delimiter(sample: str) -> str:
     """Return the delimiter that a first line such as `sep=;` names, as spreadsheets write it; "" if none."""
     found = _SEP.match(sample)
     return found[1] if found else ""
+
+
+def other_kind(sample: str) -> str:
+    """Return what a file that begins so is, where that is no list; "" otherwise."""
+    return next((kind for beginning, kind in _OTHERS if beginning.match(sample)), "")
 
 
 def is_spaced(sample: str, delimiter: str) -> bool:

@@ -114,6 +114,25 @@ class TestHeader:
     def test_what_is_wrong_with_it(self, listed: Open, text: str, what: str) -> None:
         assert refusal(lambda: listed(text)).startswith(what)
 
+    @pytest.mark.parametrize(
+        ("text", "kind"),
+        [
+            ("<html><table><tr><td>email</td></tr>", "a web page (HTML)"),
+            ("\r\n  <TABLE border=1>\r\n<tr><th>email</th>", "a web page (HTML)"),
+            ("<?xml version='1.0'?><Workbook/>", "an XML file"),
+            ("%PDF-1.7\n%âãÏÓ\n", "a PDF"),
+            ("BEGIN:VCARD\r\nVERSION:3.0\r\n", "a file of contacts (vCard)"),
+            ('[\n  {"email": "a@x.test"}]', "a JSON file"),
+        ],
+    )
+    def test_what_is_no_list(self, listed: Open, text: str, kind: str) -> None:
+        program = "export the list as CSV or .xlsx, or let a spreadsheet program save it so"
+        assert refusal(lambda: listed(text)) == f"list.csv:1: this is {kind}; {program}"
+
+    @pytest.mark.parametrize("first", ["<email>", "{email}", "[id]", '"<b>name</b>"'])
+    def test_what_is_a_list_all_the_same(self, listed: Open, first: str) -> None:
+        assert good(listed(f"{first},email\n1,a@x.test\n"))
+
     def test_everything_at_once(self, listed: Open) -> None:
         what = refusal(lambda: listed("email,,a,\na@x.test,1,2,3\n"))
         assert what.splitlines() == [
