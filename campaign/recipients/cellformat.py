@@ -1,7 +1,8 @@
 """A number in a sheet's cell and its number format → the text that the sheet shows (ECMA-376-1 18.8.30, .31).
 
 What depends on the reader's own settings is written one way: names of months and days in English, a point
-before decimals, and no column is too narrow. A fraction is written as a decimal.
+before decimals, and no column is too narrow. A fraction is written as a decimal. The `/` of a date is what
+the format's own language has in its place: LibreOffice writes the dots of a German date so.
 """
 
 from __future__ import annotations
@@ -19,6 +20,18 @@ _PIECE = re.compile(
 _DATE_PIECE = re.compile(r"y+|m+|d+|h+|s+|am/pm|a/p", re.IGNORECASE)
 _ELAPSED = re.compile(r"\[(h+|m+|s+)\]", re.IGNORECASE)
 _CURRENCY = re.compile(r"\[\$([^\]-]*)(?:-[^\]]*)?\]")
+_LANGUAGE = re.compile(r"\[\$[^\]-]*-([^\]]*)\]")
+# What stands between the parts of a date, by a language's number (MS-LCID 2.2) or name.
+_SEPARATORS: dict[int | str, str] = {
+    **dict.fromkeys((0x813, "nl-be"), "/"),
+    **dict.fromkeys((2, 5, 7, 11, 15, 20, 21, 24, 25, 26, 27, 31, 34, 36, 37, 38), "."),
+    **dict.fromkeys(
+        ("bg", "cs", "de", "fi", "is", "nb", "no", "pl", "ro", "ru", "hr", "sk", "tr", "uk"), "."
+    ),
+    **dict.fromkeys(("sl", "et", "lv"), "."),
+    **dict.fromkeys((6, 19, 29, 39), "-"),
+    **dict.fromkeys(("da", "nl", "sv", "lt"), "-"),
+}
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MONTHS = [
     "January",
@@ -58,13 +71,14 @@ def moment_shown(moment: dt.datetime, number_format: str) -> str:
     if not any(_DATE_PIECE.fullmatch(piece) for piece in pieces):
         return moment.date().isoformat() if moment.time() == dt.time() else moment.isoformat(" ")
     half = any(piece.upper() in ("AM/PM", "A/P") for piece in pieces)
+    separator = _separator(number_format)
     text, last = "", ""
     for place, piece in enumerate(pieces):
         name = piece.lower()
         if name in ("m", "mm") and (last.startswith("h") or _next(pieces, place).startswith("s")):
             name = "n" * len(name)  # minutes
         part = _part(moment, name, half=half)
-        text += part if part is not None else _literal((piece,))
+        text += part if part is not None else separator if piece == "/" else _literal((piece,))
         if part is not None:
             last = name
     return text.strip()
@@ -183,6 +197,18 @@ def _moment(days: float, *, since_1904: bool) -> dt.datetime | None:
     # 1900 had no 29th of February, but has one in spreadsheets: days before it count from one later.
     base = _1904 if since_1904 else _1900 if days >= 60 else _1900 + dt.timedelta(1)
     return base + dt.timedelta(milliseconds=round(days * _DAY))
+
+
+def _separator(number_format: str) -> str:
+    """Return what a `/` in a date is in the language that the format names; itself where it names none."""
+    found = _LANGUAGE.search(number_format)
+    if found is None:
+        return "/"
+    tag = found[1].lower()
+    names: list[int | str] = [tag, tag.partition("-")[0]]
+    if re.fullmatch("[0-9a-f]{3,8}", tag):
+        names += int(tag, 16) & 0xFFFF, int(tag, 16) & 0x3FF  # with its country, and without
+    return next((_SEPARATORS[name] for name in names if name in _SEPARATORS), "/")
 
 
 def _next(pieces: list[str], place: int) -> str:

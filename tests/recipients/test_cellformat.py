@@ -108,6 +108,25 @@ def test_a_moment_without_a_format_is_iso() -> None:
     assert moment_shown(dt.datetime(2026, 1, 2, 3, 4), "0.00") == "2026-01-02 03:04:00"
 
 
+@pytest.mark.parametrize(
+    ("number_format", "text"),
+    [
+        ("[$-407]d/ mmmm yyyy;@", "28. November 2026"),
+        ("[$-de-DE]dd/mm/yyyy", "28.11.2026"),
+        ("[$-de]dd/mm/yyyy", "28.11.2026"),
+        ("[$-1010415]dd/mm/yy", "28.11.26"),
+        ("[$-413]dd/mm/yyyy", "28-11-2026"),
+        ("[$-813]d/mm/yyyy", "28/11/2026"),
+        ("[$-409]m/d/yyyy", "11/28/2026"),
+        ("[$-407]dd\\/mm\\/yyyy", "28/11/2026"),
+        ("dd/mm/yyyy", "28/11/2026"),
+        ("[$-F800]dddd, mmmm dd, yyyy", "Saturday, November 28, 2026"),
+    ],
+)
+def test_what_stands_between_the_parts_of_a_date(number_format: str, text: str) -> None:
+    assert shown(46354, number_format) == text
+
+
 @given(
     number=st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(10**15), 10**15),
     number_format=st.text('0#?,.%/@;_*\\"[]$-EhmsydAPM+ GeneralRed€:()', max_size=20)
