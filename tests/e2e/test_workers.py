@@ -280,6 +280,35 @@ def test_a_shared_folder_that_goes_while_a_worker_runs_costs_no_row_anything(
     assert delivered(postfix, 60) == sorted(people)
 
 
+_FULL = """
+CREATE FUNCTION is_full() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION USING ERRCODE = 'disk_full', MESSAGE = 'No space left on device'; END $$;
+"""
+_WRITTEN = ("attempts", "events", "messages", "campaigns", "runs")
+
+
+def test_where_the_disk_of_the_ledger_is_full_a_worker_ends_with_5_and_goes_on_later(
+    postfix: Postfix, machines_for: MachinesFor
+) -> None:
+    folder = machines_for(postfix, rate="20/second")
+    people = folder.people(60)
+    folder.begin()
+    worker = folder.start("work", "--all", "--ledger", folder.place.url)
+    folder.wait_for(Status.ACCEPTED, 5)
+    triggers = (f"CREATE TRIGGER is_full BEFORE INSERT OR UPDATE ON {table}" for table in _WRITTEN)
+    folder.change(_FULL + ";".join(f"{trigger} EXECUTE FUNCTION is_full()" for trigger in triggers))
+    _, err = worker.communicate(timeout=60)
+    assert (worker.returncode, "No space left on device. Make room there" in err) == (5, True), err
+    folder.change(";".join(f"DROP TRIGGER is_full ON {table}" for table in _WRITTEN))
+    assert ended([folder.start("work", "--all", "--ledger", folder.place.url)]) == [0]
+    counts = folder.counts()
+    assert counts["accepted"] + counts.get("in_doubt", 0) == 60
+    assert counts.get("in_doubt", 0) <= 2  # an answer that could not be written
+    got = delivered(postfix, counts["accepted"])
+    assert len(set(got)) == len(got)
+    assert set(got) <= set(people)
+
+
 def test_what_trips_on_one_worker_stops_all(postfix: Postfix, machines_for: MachinesFor) -> None:
     folder = machines_for(
         postfix, stop_when={"refused": "10%"}, rate="10/second", envelope_from="{{ name }}@x.test"

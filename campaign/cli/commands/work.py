@@ -18,6 +18,7 @@ from campaign.errors import (
     LeaseHeld,
     LeaseLost,
     LedgerAway,
+    LedgerFull,
     LedgerGivenUp,
     Problem,
     UserError,
@@ -151,8 +152,14 @@ class _Worker:
         self._output.without_window(why)
 
     def sending(self, location: Location) -> list[tuple[Location, str]]:
-        """Return the campaigns of a ledger that have something due, and that can be sent from here."""
-        found = self._waited(lambda: _sending(location, self._accounts))
+        """Return the campaigns of a ledger that have something due, and that can be sent from here.
+
+        Raises LedgerAway, LedgerGivenUp, and BrokenOff where the ledger's disk is full.
+        """
+        try:
+            found = self._waited(lambda: _sending(location, self._accounts))
+        except LedgerFull as full:
+            raise BrokenOff(str(full)) from full
         return [one for one in found if one not in self._left]
 
     def drain(self, location: Location, name: str) -> int:
@@ -166,7 +173,8 @@ class _Worker:
             raise
         except UserError as error:
             self._output.problems(error.problems)
-            code, self.has_failed = USAGE, True
+            code = UNFINISHED if isinstance(error, LedgerFull) else USAGE
+            self.has_failed = True
         except (BrokenOff, ConnectFailed) as error:
             self._output.problems([Problem(str(error))])
             code, self.has_failed = UNFINISHED if isinstance(error, BrokenOff) else DISCONNECTED, True
