@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -288,6 +289,17 @@ def test_what_is_wrong_with_an_account_is_told_where_it_stands(
         login_of(unpack(bundle_of(one), one.blobs.get, own, LEDGER, folder).campaign)
     assert words.format("accounts.news@mail.example.com.") in str(refused.value)
     assert "worker" not in str(refused.value)
+
+
+def test_a_bundle_of_an_earlier_release_says_no_places(home: Path, tmp_path: Path) -> None:
+    _, _, rows, one = packed(home)
+    bundle = read(changed(one, lambda d: [d.pop(key) for key in ("file", "places")]), "spring")
+    folder = tmp_path / "worker"
+    theirs = unpack(bundle, one.blobs.get, accounts(tmp_path), LEDGER, folder)
+    renders = Naming(bundle, accounts(tmp_path), folder).renders(theirs.renderer)
+    with pytest.raises(UserError) as refused:
+        renders.render(replace(rows[0], row={"name": "nobody", "email": ""}), date=DATE)
+    assert str(refused.value).startswith("campaign.yaml: attachments, entry 2: ")
 
 
 def test_a_file_that_is_called_as_one_of_the_workers_own_travels(home: Path, tmp_path: Path) -> None:
