@@ -185,7 +185,7 @@ class _Styles:
         self._needed = {
             number
             for number, rule in enumerate(self._rules)
-            if any(needed.may_match(one.text) for one in rule.selectors)
+            if rule.stays or any(needed.may_match(one.text) for one in rule.selectors)
         }
         css = "".join(f"{one.text}{{--r{number}:0}}" for number, one in enumerate(self._selectors))
         self._matcher = css_inline.CSSInliner(extra_css=css, load_remote_stylesheets=False)

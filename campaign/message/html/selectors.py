@@ -1,7 +1,7 @@
 """The selectors of a rule → those that css-inline can match, with what each weighs.
 
-A rule can be inlined where every selector of it is about the document alone: `.a > td:first-child`, and
-not `a:hover` or `p::first-line`. One that is not valid takes its whole rule with it, as in browsers.
+A selector can be inlined that is about the document alone: `.a > td:first-child`, and not `a:hover` or
+`p::first-line`. One that is not valid takes its whole rule with it, as in browsers.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ _STATIC = _LISTS | {
     "first-child", "last-child", "only-child", "nth-child", "nth-last-child",
     "first-of-type", "last-of-type", "only-of-type", "nth-of-type", "nth-last-of-type",
 }  # fmt: skip
+_STATES = {"active", "focus", "focus-visible", "focus-within", "hover", "target", "visited"}
+_PARTS = {"after", "before", "first-letter", "first-line"}
 _MOST_WRITTEN_OUT = 50  # selectors that one is short for
 _MOST_LANGUAGES = 4  # in each other
 _NOTHING = ":not(*)"
@@ -63,20 +65,42 @@ class _NotPlainError(Exception):
     """What a selector is short for cannot be written as a few others, or is nothing."""
 
 
-def read_selectors(prelude: Iterable[Node]) -> tuple[Selector, ...]:
-    """Return the selectors of a rule; none where one of them asks for more than the document."""
+def read_selectors(prelude: Iterable[Node]) -> tuple[tuple[Selector, ...], bool]:
+    """Return the selectors of a rule that are about the document alone, and whether it has others.
+
+    None where one is not known: browsers skip a rule with a selector that is not valid.
+    """
     found: list[Selector] = []
+    has_others = False
     for tokens in _comma_separated(prelude):
         attributes: set[str] = set()
         specificity = _specificity(tokens, attributes)
         if specificity is None:
-            return ()
+            if _specificity(_without_state(tokens), set()) is None:
+                return (), False
+            has_others = True
+            continue
         try:
             texts = [str(one).strip() for one in _written_out(tokens)]
         except _NotPlainError:
             texts = [_NOTHING]
         found += (Selector(one, specificity, frozenset(attributes)) for one in texts)
-    return tuple(found) if _are_matched([one.text for one in found]) else ()
+    return (tuple(found), has_others) if _are_matched([one.text for one in found]) else ((), False)
+
+
+def _without_state(tokens: Sequence[Node]) -> list[Node]:
+    """Return a selector without what it says of an element's state, and the part that it is for."""
+    kept: list[Node] = []
+    for token in tokens:
+        name = token.lower_value if isinstance(token, IdentToken) else ""
+        colons = [isinstance(one, LiteralToken) and one.value == ":" for one in kept[-2:]]
+        if name in _STATES and colons[-1:] == [True] and colons != [True, True]:
+            del kept[-1:]
+        elif name in _PARTS and colons[-1:] == [True] and token is _trimmed(tokens)[-1]:
+            del kept[-2 if colons == [True, True] else -1 :]
+        else:
+            kept.append(token)
+    return kept
 
 
 def strongest(prelude: Iterable[Node]) -> Specificity | None:

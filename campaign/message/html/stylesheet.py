@@ -1,7 +1,7 @@
 """CSS → what the inliner works with: rules that can stand in a `style` attribute, and all that cannot.
 
-A rule can where every selector of it is about the document alone: `.a > td:first-child`, and not
-`a:hover` or `p::first-line`. What stands below an at-rule such as `@media` never can, as it holds only
+A rule can where a selector of it is about the document alone: `.a > td:first-child`, and not `a:hover`
+or `p::first-line`. What stands below an at-rule such as `@media` never can, as it holds only
 under a condition. Positions are in the sheet's own text, so that what is left of it stays as written.
 """
 
@@ -47,12 +47,16 @@ class Declaration:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule that can be inlined; it stands at `start` to `end` of its sheet's text."""
+    """A rule that can be inlined; it stands at `start` to `end` of its sheet's text.
+
+    `stays`: it has other selectors too, such as `a:hover`, for which it is left in the sheet.
+    """
 
     selectors: tuple[Selector, ...]
     declarations: tuple[Declaration, ...]
     start: int
     end: int
+    stays: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,7 @@ def read_sheet(text: str) -> Sheet:
             rule = _rule(node, start, end)
             if rule is not None:
                 rules.append(rule)
-            else:
+            if rule is None or rule.stays:
                 staying += _staying(node, len(rules))
         elif isinstance(node, AtRule) and node.lower_at_keyword == "layer" and node.content is None:
             at_head = at_head and not imports
@@ -182,8 +186,8 @@ def _rule(node: QualifiedRule, start: int, end: int) -> Rule | None:
     nodes = tinycss2.parse_blocks_contents(node.content, skip_comments=True, skip_whitespace=True)
     if any(isinstance(inner, QualifiedRule | AtRule) for inner in nodes):
         return None  # nested rules hold under conditions of their own
-    selectors = read_selectors(node.prelude)
-    return Rule(selectors, tuple(_declarations(nodes)), start, end) if selectors else None
+    selectors, stays = read_selectors(node.prelude)
+    return Rule(selectors, tuple(_declarations(nodes)), start, end, stays) if selectors else None
 
 
 def _staying(node: Node, behind: int, *, is_known: bool = True) -> Iterator[Staying]:

@@ -120,6 +120,29 @@ class TestWhatIsInlined:
         assert "{color:red}" not in left
         assert of(html, "a") == "color:red"
 
+    @pytest.mark.parametrize(
+        ("prelude", "is_given"),
+        [
+            ("a, a:visited", True),
+            ("a:hover,a", True),
+            (".x:hover > i:focus , b::before,a:link", True),
+            ("p::first-line, a:before, a", True),
+            ("a:visited, b", False),
+            ("a, a::-x-y", False),  # browsers that do not know one selector skip the rule
+            ("a, p::before b", False),
+            ("a, b:::hover", False),
+            ("a, b:hover(x)", False),
+            ("a, b::hover", False),
+        ],
+    )
+    def test_a_rule_stays_for_those_of_its_selectors_that_are_of_a_state(
+        self, prelude: str, is_given: bool
+    ) -> None:
+        css = f"a{{x:1}}{prelude}{{x:2}}"
+        out = inline(f"<style>{css}</style><a href=x>a</a>")
+        assert of(out, "a") == ("x:1;x:2" if is_given else "x:1")
+        assert styles(out) == [f"<style>{prelude}{{x:2}}</style>"]
+
     def test_the_cascade_decides(self) -> None:
         html = (
             "<style>p{x:1} #a{x:6} .b{x:3} p.b{x:4} .b{x:2} p:first-child{x:5;y:6}"
