@@ -170,7 +170,9 @@ def test_a_subject_that_is_long_or_loud(said: Said, subject: str, what: str) -> 
     assert what in only
 
 
-@pytest.mark.parametrize("subject", ["x" * 70, "NEWS", "IKEA FAMILY 2027: new", "ニュース" * 5])
+@pytest.mark.parametrize(
+    "subject", ["x" * 70, "NEWS", "IKEA FAMILY 2027: new", "ニュース" * 5, "PSD2：新しいお知らせのご案内"]
+)
 def test_a_subject_that_is_neither(said: Said, subject: str) -> None:
     assert said("subject", subject=subject) == []
 

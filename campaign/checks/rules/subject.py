@@ -19,7 +19,7 @@ from campaign.templating.names import Names
 LONGEST = 70
 """Characters."""
 
-_FEW = 10  # letters: NEWS, or an abbreviation, is no shouting
+_FEW = 10  # letters that have a small one: NEWS, or an abbreviation, is no shouting
 
 
 class Check(Rule):
@@ -43,6 +43,6 @@ class Check(Rule):
             shown = f"{subject[:LONGEST]}…"
             what = f"the subject is longer than {LONGEST} characters, and what follows is cut: {shown!r}"
             yield self.find(self.at(place, what, Severity.NOTE, same="long"))
-        if subject.isupper() and sum(map(str.isalpha, subject)) >= _FEW:
+        if subject.isupper() and sum(map(str.isupper, subject)) >= _FEW:
             what = f"the subject is all in capitals, as spam's is: {subject[:LONGEST]!r}"
             yield self.find(self.at(place, what, same="capitals"))
