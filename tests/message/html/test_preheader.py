@@ -173,14 +173,14 @@ def test_links_to_the_sender_s_own_domain_get_parameters(tmp_path: Path, sender:
     [
         ({"preheader": "Hi"}, "preheader: needs an HTML part, and there is none"),
         ({"utm": {"domains": "example.com", "utm_source": "a"}}, "utm: needs an HTML part"),
-        ({"utm": {"domains": "example.com"}}, "utm: names no parameter"),
+        ({"utm": {"domains": "example.com"}}, "utm: has no parameter"),
         (
             {
                 "utm": {"utm_source": "a"},
                 "from": "news@{{ name }}.example",
                 "templates": {"html": "body.html"},
             },
-            "utm: needs domains",
+            "utm: needs `domains`",
         ),
         ({"preheader": "{{ nobody }}", "templates": {"html": "body.html"}}, "'nobody' is not defined"),
     ],
