@@ -88,7 +88,12 @@ def parse_mailbox(text: str) -> Mailbox:
     """
     whole = text.strip()
     if not whole.endswith(">"):
-        return Mailbox("", parse_address(whole))
+        try:
+            return Mailbox("", parse_address(whole))
+        except AddressError:
+            if "<" not in whole or whole[-1] in _ENDINGS:
+                raise
+            raise AddressError(f"{_quote(whole)} has a < and does not end in >") from None
     name, bracket, address = whole[:-1].rpartition("<")
     name = name.rstrip()
     if not bracket:
