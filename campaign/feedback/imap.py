@@ -21,8 +21,8 @@ from campaign.feedback.mime import MOST
 
 KEYWORD = "CampaignProcessed"
 _TIMEOUT = 60.0  # seconds for each answer
-_AT_ONCE = 500  # messages that are asked for in one command
-_TOGETHER = 100  # mails that are moved in one command: some servers take a tenth of a second for each
+# Messages that are asked for, or moved, in one command: no server has to take a line of more than 8000 octets.
+_AT_ONCE = 500
 _NONSENSE = (ValueError, OverflowError, MemoryError)  # of octets in no charset, and a literal of 90 GB
 _UID = re.compile(rb"\bUID ([0-9]+)")
 _FLAGS = re.compile(rb"\bFLAGS \(([^)]*)\)")
@@ -71,7 +71,7 @@ class ImapFolder:
         if self._connection is None or self._read_only:
             return
         self._understood.append(letter.where.rpartition(" ")[2])
-        if len(self._understood) >= _TOGETHER:
+        if len(self._understood) >= _AT_ONCE:
             self._put_away(self._connection)
 
     def _put_away(self, connection: imaplib.IMAP4_SSL) -> None:
