@@ -82,11 +82,17 @@ _hook = sys.unraisablehook
 
 def _swallowed(unraisable: sys.UnraisableHookArgs) -> None:
     """Raise Interrupted once more where a destructor or a callback has swallowed it: they cannot raise."""
-    if isinstance(unraisable.exc_value, Interrupted):
-        # From another thread, and a moment later: here it would be swallowed again.
-        threading.Timer(_AGAIN, _send_again, unraisable.exc_value.args).start()
-    else:
+    if not isinstance(unraisable.exc_value, Interrupted):
         _hook(unraisable)
+        return
+    after = _AGAIN
+    while after:
+        try:
+            # From another thread, and a moment later: here it would be swallowed again.
+            threading.Timer(after, _send_again, unraisable.exc_value.args).start()
+            after = 0.0
+        except Interrupted:  # that moment was over before this thread went on
+            after *= 2
 
 
 def _send_again(number: int) -> None:

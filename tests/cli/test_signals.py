@@ -52,6 +52,34 @@ def test_a_signal_keeps_the_exit_code_wherever_it_strikes(tmp_path: Path, name: 
     assert (done.returncode, done.stderr) == (5, b"")
 
 
+_AGAIN_AT_ONCE = """
+import os, signal, sys, time
+from campaign.cli import signals
+signals._AGAIN = 1e-5  # seconds, as where the main thread gets no processor for a while
+signals.end_by_signals()
+class Closing:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(10_000): pass
+for _ in range(200):
+    try:
+        Closing()
+        time.sleep(20)
+    except KeyboardInterrupt:
+        continue
+    sys.exit(1)
+sys.exit(5)
+"""
+
+
+def test_a_signal_in_a_destructor_is_heard_however_late_the_main_thread_is(tmp_path: Path) -> None:
+    (tmp_path / "struck.py").write_text(_AGAIN_AT_ONCE)
+    done = subprocess.run(
+        [sys.executable, "-m", "struck"], cwd=tmp_path, check=False, capture_output=True, timeout=50
+    )
+    assert (done.returncode, done.stderr) == (5, b"")
+
+
 _PRESSED = """
 import os, signal, sys
 from campaign.cli.signals import Interrupted, end_by_signals, interruptible
