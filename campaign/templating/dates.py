@@ -32,6 +32,9 @@ _ISO = re.compile(
 _SLASHES = re.compile(r"[0-9]{1,4}/[0-9]{1,2}/[0-9]{2,4}.*")
 _DIRECTIVE = re.compile(r"%(-?)(.?)", re.DOTALL)
 _OF_TIME = frozenset("HIMSp")
+_OF_YEAR = frozenset("YyGcx")
+_BY_YEAR = frozenset("YyGVjuAa")  # what a date without its year does not say
+_SOME_YEAR = 2000  # of a day that is read without one: it has a 29 February
 
 # A number of so many digits, unless a - takes its zeros away.
 _NUMBERS: Mapping[str, tuple[Callable[[calendar.datetime], int], int]] = {
@@ -61,10 +64,9 @@ def date(
 
     `read` is the format in which the text stands. Raises Unreadable.
     """
-    used = {directive[2] for directive in _DIRECTIVE.finditer(_format(format))}
-    if used & _OF_TIME:
+    if _directives(_format(format)) & _OF_TIME:
         raise ValueError(f"date({format!r}): a date has no time of day; |datetime has")
-    return _written(_read(value, read, "date")[0], format, months, days)
+    return _written(_read(value, read, format, "date")[0], format, months, days)
 
 
 def datetime(
@@ -75,14 +77,14 @@ def datetime(
     days: Sequence[str] = DAYS,
 ) -> str:
     """The same for a day with its time. The time is the one that stands there; no zone is converted."""
-    at, has_time = _read(value, read, "datetime")
+    at, has_time = _read(value, read, _format(format), "datetime")
     if not has_time:
         raise Unreadable(value, "has no time of day", "|date writes the day alone")
-    return _written(at, _format(format), months, days)
+    return _written(at, format, months, days)
 
 
-def _read(value: object, read: str | None, name: str) -> tuple[calendar.datetime, bool]:
-    """Return the moment, and whether its time of day was said."""
+def _read(value: object, read: str | None, form: str, name: str) -> tuple[calendar.datetime, bool]:
+    """Return the moment that is to be written as `form` says, and whether its time of day was said."""
     if isinstance(value, Undefined):
         str(value)  # a strict one raises what it lacks
     if isinstance(value, calendar.datetime):
@@ -93,7 +95,7 @@ def _read(value: object, read: str | None, name: str) -> tuple[calendar.datetime
     if len(text) > LONGEST:
         raise Unreadable(value, "is no date")
     if read is not None:
-        return _as_told(value, text, _format(read))
+        return _as_told(value, text, _format(read), form)
     try:
         if iso := _ISO.fullmatch(text):
             return _moment(iso[1], iso[2], iso[3], iso[4])
@@ -105,16 +107,29 @@ def _read(value: object, read: str | None, name: str) -> tuple[calendar.datetime
     raise Unreadable(value, "may be more than one date" if _SLASHES.fullmatch(text) else "is no date", hint)
 
 
-def _as_told(value: object, text: str, read: str) -> tuple[calendar.datetime, bool]:
+def _as_told(value: object, text: str, read: str, form: str) -> tuple[calendar.datetime, bool]:
+    said = _directives(read)
+    has_year = bool(said & _OF_YEAR)
     try:
-        at = calendar.datetime.strptime(text, read)
+        # Python 3.15 reads no date without a year.
+        if has_year:
+            at = calendar.datetime.strptime(text, read)
+        else:
+            at = calendar.datetime.strptime(f"{text} {_SOME_YEAR}", f"{read} %Y")
     except re.error:  # a directive twice
         raise ValueError(f"read={read!r} cannot be used to read a date") from None
     except ValueError as error:
         if "bad directive" in str(error) or "stray %" in str(error):
             raise ValueError(f"read={read!r}: {error}") from None
         raise Unreadable(value, f"is no date that is written {read}") from None
-    return at, bool({directive[2] for directive in _DIRECTIVE.finditer(read)} & {*_OF_TIME, "c", "X"})
+    if not has_year and (lacking := sorted(_directives(form) & _BY_YEAR)):
+        writes = f"{form!r} writes %{lacking[0]}, which depends on it"
+        raise ValueError(f"read={read!r} reads no year, and {writes}")
+    return at, bool(said & {*_OF_TIME, "c", "X"})
+
+
+def _directives(form: str) -> set[str]:
+    return {directive[2] for directive in _DIRECTIVE.finditer(form)}
 
 
 def _moment(year: str, month: str, day: str, time: str | None) -> tuple[calendar.datetime, bool]:

@@ -64,6 +64,12 @@ def test_other_ways_of_writing_are_told() -> None:
     assert datetime("3.4.26 7:08", read="%d.%m.%y %H:%M") == "2026-04-03 07:08"
 
 
+def test_a_birthday_without_its_year() -> None:
+    assert date("20.03.", "%-d %B", read="%d.%m.") == "20 March"
+    assert date("29.02.", "%d/%m", read="%d.%m.") == "29/02"
+    assert datetime("29.2. 7:08", "%d.%m. %H:%M", read="%d.%m. %H:%M") == "29.02. 07:08"
+
+
 def test_what_yaml_read_as_a_date() -> None:
     assert date(calendar.date(2026, 3, 20), "%d.%m.%Y") == "20.03.2026"
     assert datetime(calendar.datetime(2026, 3, 20, 9, 5)) == "2026-03-20 09:05"
@@ -111,6 +117,8 @@ def test_any_text_is_a_date_or_unreadable(text: str) -> None:
         ("{{ row['Fällig am']|date('x' * 101) }}", "a text of at most 100 characters"),
         ("{{ row['Fällig am']|date(months=['x']) }}", "months is a list of 12 names"),
         ("{{ row['Fällig am']|date(read='%d %d') }}", "cannot be used to read a date"),
+        ("{{ '20.3.'|date(read='%d.%m.') }}", "read='%d.%m.' reads no year, and '%Y-%m-%d' writes %Y"),
+        ("{{ '20.3.'|date('%a, %d.%m.', read='%d.%m.') }}", "no year, and '%a, %d.%m.' writes %a, which"),
         ("{{ row['Fällig am']|date(read='%Q') }}", "read='%Q': 'Q' is a bad directive"),
         ("{{ ('1' * 200)|date }}", "is no date"),
     ],
