@@ -59,7 +59,7 @@ def _permanent(stage: Stage, code: EnhancedCode | None) -> Verdict:
 def suppresses(answer: Answer) -> bool:
     """Whether the answer says that the address itself is dead, so that nobody should write to it."""
     dead = answer.reply is not None and answer.reply.enhanced in DEAD
-    return dead and answer.stage in (Stage.RCPT, Stage.BODY) and judge(answer) is Verdict.REFUSED
+    return dead and answer.stage in (Stage.RCPT, Stage.BODY)
 
 
 def words(answer: Answer) -> str:

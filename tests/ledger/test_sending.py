@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -185,6 +186,39 @@ def test_a_refusal_before_the_content_needs_no_intent(ledger: Ledger) -> None:
     assert database(ledger).rows("SELECT address, kind, text FROM events") == [
         (ANNA, "refused", "550 5.1.1 no")
     ]
+
+
+@pytest.mark.parametrize("decided", ["refused", "suppressed", "withdrawn"])
+@pytest.mark.parametrize(
+    ("answered", "becomes"),
+    [(Status.ACCEPTED, "accepted"), (Status.REFUSED, None)],
+    ids=["accepted", "refused"],
+)
+def test_what_was_decided_on_the_way_stands_unless_the_server_has_accepted(
+    ledger: Ledger, decided: str, answered: Status, becomes: str | None
+) -> None:
+    sending = start(ledger)
+    sending.claim(NOW, 1)
+    sending.record((), (intent(ANNA),))
+    database(ledger).change("UPDATE messages SET status = ? WHERE key = ?", (decided, ANNA))
+    sending.record((result(ANNA, answered),), ())
+    assert statuses(ledger)[ANNA] == (becomes or decided)
+
+
+@pytest.mark.parametrize(
+    ("charged", "spared", "counts"), [(True, False, (1, 0)), (False, True, (0, 1)), (False, False, (0, 0))]
+)
+def test_an_attempt_counts_as_its_result_says(
+    ledger: Ledger, charged: bool, spared: bool, counts: tuple[int, int]
+) -> None:
+    sending = start(ledger)
+    sending.claim(NOW, 1)
+    sending.record((), (intent(ANNA),))
+    (own,) = result(ANNA, Status.DEFERRED).outcomes
+    put_off = replace(result(ANNA, Status.DEFERRED), outcomes=(replace(own, charged=charged),), spared=spared)
+    sending.record((put_off,), ())
+    claim = next(claim for claim in sending.claim(NOW, 10) if claim.key == ANNA)
+    assert (claim.attempts, claim.spared) == counts
 
 
 # Suppression: from the next message on, whichever way it came.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from campaign.delivery import Answer, Stage
+from campaign.delivery import Answer, Stage, Verdict
 from campaign.sending.breaker import Breaker
 from campaign.verdict import judge
-from tests.sending.answers import answered, unsent
+from tests.sending.answers import answered, unknown, unsent
 
 ACCEPTED = answered(Stage.BODY, "250 Ok")
 REFUSED = answered(Stage.RCPT, "550 5.1.1 no such user")
@@ -79,3 +79,33 @@ def test_the_share_may_be_met_and_not_exceeded_and_can_be_off() -> None:
     assert set(note_all(Breaker(0.5, None), *[ACCEPTED, REFUSED] * 100)) == {None}
     assert set(note_all(Breaker(None, None), *[REFUSED] * 300)) == {None}
     assert set(note_all(Breaker(0.0, None), *[ACCEPTED, *INDIFFERENT] * 100)) == {None}
+
+
+def test_doubt_may_meet_its_share_and_not_exceed_it() -> None:
+    breaker = Breaker(None, 0.05)
+    assert set(note_all(breaker, *[unknown(), *[ACCEPTED] * 19] * 10)) == {None}
+    assert note(breaker, unknown()) is None  # the first of the ten has left the window
+    reason = note(breaker, unknown())
+    assert reason is not None
+    assert "of the last 200 are in doubt" in reason
+
+
+def test_what_one_restart_of_the_server_leaves_in_doubt_stops_nothing() -> None:
+    breaker = Breaker(None, 0.05, unanswered=32)
+    assert set(note_all(breaker, *[ACCEPTED] * 168, *[unknown()] * 32)) == {None}
+    reason = note(breaker, unknown())
+    assert reason is not None
+    assert reason.startswith("33 in a row are in doubt")
+
+
+def test_two_refusals_at_the_end_of_a_small_campaign_are_believed() -> None:
+    breaker = Breaker(0.2, None)
+    note_all(breaker, REFUSED, ACCEPTED, REFUSED)
+    assert breaker.sound()
+    note(breaker, REFUSED)
+    assert not breaker.sound()
+
+
+def test_what_was_put_off_in_earlier_runs_is_no_result_either() -> None:
+    recent = [*[Verdict.REFUSED] * 3, *[Verdict.DEFERRED] * 197]
+    assert not Breaker(0.2, None, recent).sound()

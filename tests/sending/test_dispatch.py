@@ -8,9 +8,10 @@ import pytest
 
 from campaign.campaignfile.models import RetryPolicy
 from campaign.delivery import Answer, EnhancedCode, Envelope, Fate, Message, Reply, Settled, Stage, Verdict
+from campaign.ledger.protocols import Claim
 from campaign.model import SECOND, Status
 from campaign.sending.breaker import Breaker
-from campaign.sending.dispatch import Dispatch
+from campaign.sending.dispatch import Dispatch, Ending, Later, Stop
 from campaign.sending.gate import Gate
 from campaign.sending.pacing import LocalPace
 from campaign.sending.retry import Standing, decide
@@ -67,3 +68,72 @@ def test_what_was_on_its_way_when_the_server_slowed_us_down_is_no_further_reason
 
 def test_what_is_about_the_mailbox_is_never_our_rate(dispatch: Dispatch) -> None:
     assert {dispatch.judge(answer(452, (4, 2, 2))) for _ in range(9)} == {Verdict.DEFERRED}
+
+
+def test_a_full_mailbox_between_them_is_no_policy(dispatch: Dispatch) -> None:
+    full = answer(452, (4, 2, 2))
+    verdicts = [dispatch.judge(one) for one in (GREYLISTED, GREYLISTED, full, GREYLISTED, GREYLISTED)]
+    assert set(verdicts) == {Verdict.DEFERRED}
+
+
+THROTTLED, ACCEPTED = answer(452, (4, 3, 1), Stage.BODY), answer(250, None, Stage.BODY)
+
+
+def test_an_acceptance_halves_the_steps_of_the_wait() -> None:
+    gate = Gate(LocalPace(()))
+    dispatch = Dispatch(Rows(), gate, RetryPolicy(), Breaker(None, None))
+    for _ in range(4):
+        dispatch.note(THROTTLED, Verdict.THROTTLED, 0, 0)
+    assert gate.held(0) == 8 * SECOND
+    dispatch.note(ACCEPTED, Verdict.ACCEPTED, 60 * SECOND, 0)
+    dispatch.note(THROTTLED, Verdict.THROTTLED, 60 * SECOND, 0)
+    assert gate.held(60 * SECOND) == 4 * SECOND
+
+
+def test_after_a_throttle_rows_that_were_tried_before_come_first() -> None:
+    rows = Rows("new@example.com", "again@example.com")
+    rows.spared["again@example.com"] = 1
+    dispatch = Dispatch(rows, Gate(LocalPace(())), RetryPolicy(), Breaker(None, None))
+    dispatch.note(THROTTLED, Verdict.THROTTLED, 0, 0)
+    claim = dispatch.next(60 * SECOND, 0)
+    assert isinstance(claim, Claim)
+    assert claim.key == "again@example.com"
+
+
+def test_rows_that_are_out_count_towards_the_limit() -> None:
+    rows = Rows("a@example.com", "b@example.com")
+    dispatch = Dispatch(rows, Gate(LocalPace(())), RetryPolicy(), Breaker(None, None), limit=1)
+    assert isinstance(dispatch.next(0, 0), Claim)
+    assert isinstance(dispatch.next(0, 0), Later)
+    dispatch.note(ACCEPTED, Verdict.ACCEPTED, 0, 0)
+    assert dispatch.next(0, 0) is None
+    assert dispatch.outcome().ending is Ending.LIMIT
+
+
+@pytest.mark.parametrize(
+    ("code", "verdict", "take_back"),
+    [((5, 1, 1), Verdict.REFUSED, True), ((5, 4, 5), Verdict.QUOTA, False)],
+    ids=["refusals", "quota"],
+)
+def test_only_a_trip_by_refusals_takes_suppressions_back(
+    code: tuple[int, int, int], verdict: Verdict, take_back: bool
+) -> None:
+    rows = Rows()
+    breaker = Breaker(0.2, None, [Verdict.REFUSED] * 49)
+    dispatch = Dispatch(rows, Gate(LocalPace(())), RetryPolicy(), breaker)
+    dispatch.note(answer(550, code), verdict, 0, 0)
+    assert rows.trips == [take_back]
+    assert dispatch.outcome().ending is Ending.PAUSED
+
+
+@pytest.mark.parametrize(
+    ("stopped", "ending"),
+    [(None, Ending.PAUSED), (Ending.LIMIT, Ending.PAUSED), (Ending.INTERRUPTED, Ending.INTERRUPTED)],
+)
+def test_rows_that_were_put_aside_leave_the_run_unfinished(
+    dispatch: Dispatch, stopped: Ending | None, ending: Ending
+) -> None:
+    dispatch.put_aside("there is no file 'a.pdf'")
+    if stopped is not None:
+        dispatch.stop(Stop(stopped))
+    assert dispatch.outcome().ending is ending

@@ -91,6 +91,12 @@ class TestBookings:
         with gate.book("probe", addresses) as probe:
             return probe.ahead(0) > 0
 
+    def fill(self, gate: Gate) -> None:
+        """Start as many as the window holds, at 0."""
+        with gate.book("full", 4) as booking:
+            assert booking.may_intend(0)[0]
+            assert booking.start(0) == 0
+
     def test_an_envelope_ahead_counts_until_it_is_given_back(self) -> None:
         gate = self.gate()
         with gate.book("a", 4) as booking:
@@ -122,14 +128,42 @@ class TestBookings:
 
     def test_who_waits_in_line_and_leaves_holds_nobody_up(self) -> None:
         gate = self.gate()
-        with gate.book("first", 4) as first:
-            assert first.may_intend(0)[0]
-            assert first.start(0) == 0
+        self.fill(gate)
         waits, later = gate.book("waits", 1), gate.book("later", 1)
         assert not waits.may_intend(0)[0]
         assert not later.may_intend(61 * SECOND)[0]  # behind who asked first
         waits.give_back()
         assert later.may_intend(61 * SECOND) == (True, 0)
+
+    def test_an_envelope_goes_out_when_its_content_may_follow_soon(self) -> None:
+        gate = self.gate()
+        self.fill(gate)
+        booking = gate.book("a", 1)
+        assert booking.ahead(0) == 59 * SECOND
+        assert booking.ahead(58 * SECOND - 1) > 0
+        assert booking.ahead(58 * SECOND) == 0
+
+    def test_an_intent_is_committed_just_before_its_content_may_leave(self) -> None:
+        gate = self.gate()
+        self.fill(gate)
+        booking = gate.book("a", 1)
+        assert booking.may_intend(59 * SECOND) == (False, 990 * MS)
+        assert booking.may_intend(60 * SECOND - 10 * MS) == (True, 10 * MS)
+
+    def test_an_intent_that_is_committed_has_its_place(self) -> None:
+        gate = self.gate()
+        assert gate.book("a", 4).may_intend(0) == (True, 0)
+        assert not gate.book("b", 1).may_intend(0)[0]
+
+    def test_nothing_starts_before_what_has_started(self) -> None:
+        """Two connections read the clock in one order, and come to the gate in the other."""
+        gate = self.gate()
+        late, early = gate.book("late", 1), gate.book("early", 1)
+        assert late.may_intend(0)[0]
+        assert early.may_intend(0)[0]
+        assert late.start(10 * SECOND) == 0
+        assert early.start(9 * SECOND) == 0
+        assert early.started_at == 10 * SECOND
 
     def test_a_hold_keeps_envelopes_and_lets_contents_go(self) -> None:
         gate = self.gate()

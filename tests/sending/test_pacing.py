@@ -217,3 +217,11 @@ def test_parse_window_refuses(text: str) -> None:
 
 def test_a_window_of_another_length_says_so() -> None:
     assert str(Window(3, 2 * SECOND)) == "3 in 2 s"
+
+
+def test_a_window_is_the_limit_until_its_next_start_may_be_made() -> None:
+    window = Window(1, SECOND)
+    pace = LocalPace((window,))
+    pace.take(0)
+    assert pace.limit(SECOND - 1) == window
+    assert pace.limit(SECOND) is None

@@ -12,7 +12,7 @@ from campaign.campaignfile.models import RetryPolicy
 from campaign.delivery import Answer, Envelope, Message, Result, Settled, Stage, Verdict
 from campaign.errors import ConnectFailed, ProtocolError
 from campaign.model import SECOND, Status
-from campaign.sending.retry import Standing, backoff, decide, opening_retry
+from campaign.sending.retry import Standing, backoff, decide, opening_retry, opening_waits
 from campaign.verdict import judge, suppresses
 from tests.sending.answers import answered, unknown, unsent
 
@@ -291,3 +291,19 @@ class TestAgainAndAgain:
         result = decided(answered(Stage.MAIL, "550 5.7.1 not you"), others_accepted=True)
         assert (result.status, result.outcomes[0].charged) == (Status.DEFERRED, True)
         assert result.outcomes[0].due_at > NOW
+
+    def test_what_is_throttled_before_its_recipient_is_named_says_nothing_of_it(self) -> None:
+        result = decided(answered(Stage.MAIL, "450 4.7.1 too much mail"), spared=9, others_accepted=True)
+        assert (result.outcomes[0].charged, result.spared) == (False, True)
+
+
+def test_a_copy_is_given_up_after_its_last_attempt() -> None:
+    accepted, full = answered(Stage.BODY, "250 Ok"), answered(Stage.RCPT, "450 4.2.2 full", "b@example.test")
+    deferred, refused = (decided(accepted, full, attempts=attempts).outcomes[1] for attempts in (3, 4))
+    assert deferred.status is Status.DEFERRED
+    assert (refused.status, refused.reply) == (Status.REFUSED, "gave up after 5 attempts: 450 4.2.2 full")
+
+
+def test_the_waits_between_attempts_at_opening() -> None:
+    assert opening_waits(4, 6) == 9 + 17  # seconds, jitter included
+    assert opening_waits(6, 6) == 0

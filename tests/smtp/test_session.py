@@ -214,6 +214,16 @@ def test_what_goes_in_no_window(line: str, whole: bool) -> None:
     assert session.takes_whole(Message("1", 1, envelope, "<1@example.com>", (content,))) is whole
 
 
+def test_a_content_is_written_when_its_last_byte_is() -> None:
+    message = _message(1)
+    session = _announced(message)
+    assert not session.content_written()
+    session.release(message)
+    session.data_to_send()
+    assert not session.content_written(unsent=1)
+    assert session.content_written(unsent=0)
+
+
 def test_a_session_counts_and_remembers() -> None:
     session = _opened()
     assert session.greeting == Reply(220, ("model",))
