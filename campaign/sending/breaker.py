@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from campaign.delivery import Answer, Verdict
 from campaign.ledger.protocols import WINDOW
 from campaign.verdict import words
+
+if TYPE_CHECKING:
+    from campaign.campaignfile.models import CampaignFile
 
 _JUDGED_FROM = 50
 _IN_A_ROW = 3
@@ -20,8 +24,8 @@ _DOUBTS_IN_A_ROW = 5
 # A window that is not full enough to be judged says nothing against so few refusals at a campaign's end.
 _FEW = 2
 
-# What says nothing of how the server likes our mail, or not yet: a row that was put off four times and is
-# refused at last is one refusal, and no share of a fifth.
+# Verdicts that say nothing yet about how the server receives our mail: a row that is deferred four times and
+# then refused counts as one refusal, and not as a fifth of one.
 _INDIFFERENT = (Verdict.UNSENT, Verdict.SESSION, Verdict.THROTTLED, Verdict.DEFERRED)
 _REFUSALS = (Verdict.REFUSED, Verdict.POLICY, Verdict.SENDER)
 
@@ -69,6 +73,12 @@ class Breaker:
         self._generic = 0
         self._doubts = 0
         self._last_refusal = ""
+
+    @classmethod
+    def of(cls, campaign: CampaignFile, recent: Iterable[Verdict]) -> Breaker:
+        """Return the breaker with the bounds that a campaign sets in `stop_when`."""
+        limits = campaign.stop_when
+        return cls(limits.refused, limits.in_doubt, recent, campaign.smtp.most_unanswered)
 
     def note(self, verdict: Verdict, answer: Answer) -> Trip | None:
         """Take note of the verdict on a row's own answer; return the reason to pause, or None."""

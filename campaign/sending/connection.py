@@ -18,7 +18,7 @@ from campaign.errors import ConnectFailed, ConnectionLost
 from campaign.sending.certificate import names_shown
 from campaign.sending.hosts import certified
 from campaign.sending.retry import backoff, opening_retry, opening_waits
-from campaign.sending.slices import SLICE, STOPPED
+from campaign.sending.slices import SLICE, STOPPED, OnWait
 from campaign.sending.tls import Misnamed, tls_context
 from campaign.sending.tlswords import why_misnamed
 from campaign.sending.transport import Transport
@@ -30,10 +30,6 @@ OPENINGS = 6  # attempts at opening a session
 _WORTH_TELLING = 5.0  # seconds
 _SILENCE = 10.0  # seconds; servers that let a client wait before they greet take less
 _REOPENING = RetryPolicy(first_delay=1, max_delay=30)  # the waits between sessions that get nowhere
-
-
-OnWait = Callable[[float, str], None]
-"""Takes the seconds that will be waited, and why."""
 
 
 class NameRefused(ConnectFailed):
@@ -316,7 +312,7 @@ class Opener:
             if self._welcome:  # then it is not the name
                 raise ConnectFailed(str(error)) from error
             raise
-        self.end_windows(connection.session.surprise)
+        self.end_windows(connection.session.why_no_window)
         self._welcome = True
         return connection
 

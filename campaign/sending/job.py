@@ -40,8 +40,8 @@ from campaign.sending.lease import leased
 from campaign.sending.outlook import Outlook
 from campaign.sending.pacing import LocalPace
 from campaign.sending.preflight.changes import Change, changes, key_of
+from campaign.sending.preflight.completeness import refuse_incomplete, refuse_new
 from campaign.sending.preflight.guards import refuse_other_file
-from campaign.sending.preflight.knowing import refuse_lost, refuse_unknowing
 from campaign.sending.preflight.reading import refuse_unsendable
 from campaign.sending.preflight.reception import warnings
 from campaign.sending.sender import Listener, Sender
@@ -186,10 +186,10 @@ def run(campaign: CampaignFile, options: Options, audience: Audience) -> Finishe
     """
     refuse_unsendable(campaign, audience.progress, options.jobs)
     may_be_new = options.mode is not Mode.SEND or options.asks or options.new_ledger
-    refuse_lost(campaign, may_be_new=may_be_new)
+    refuse_new(campaign, may_be_new=may_be_new)
     with _opened(campaign, options.mode) as ledger:
         if options.mode is not Mode.TEST:
-            refuse_unknowing(campaign, ledger, may_be_new=may_be_new)
+            refuse_incomplete(campaign, ledger, may_be_new=may_be_new)
         match options.mode:
             case Mode.DRY_RUN:
                 refuse_other_file(campaign, ledger)

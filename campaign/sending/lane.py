@@ -142,7 +142,7 @@ class Lane:
                 return self._wait_held(made)
             wait = made
         left = self._left()
-        if left == 0 or self._rested(session) or not session.takes_whole(self._ready[0].message):
+        if left == 0 or self._rested(session) or not session.fits_window(self._ready[0].message):
             if session.wants_message:
                 if session.idle:
                     self._answers.settle()
@@ -213,7 +213,7 @@ class Lane:
             # Look whether the server has said 421 meanwhile, and do not trust it with a flight.
             self._handle(connection.step(0))
             session.rest()
-        if self._windowed(connection) and session.takes_whole(work.message):
+        if self._windowed(connection) and session.fits_window(work.message):
             return  # it has just been opened
         if self._ready and self._ready[0] is work and self._connection is not None and session.wants_message:
             self._answers.open[work.message.key] = self._ready.popleft()
@@ -264,7 +264,7 @@ class Lane:
         else:
             self._answers.settle(settled)
         if closed is not None and connection is not None:
-            self._shared.opener.end_windows(connection.session.surprise)
+            self._shared.opener.end_windows(connection.session.why_no_window)
             connection.close()
             self._connection = None
             self._unbook()

@@ -23,10 +23,10 @@ from campaign.errors import (
     UserError,
 )  # fmt: skip
 from campaign.ledger import Ledger
-from campaign.ledger.patience import Told
 from campaign.ledger.protocols import Run
 from campaign.model import SECOND
 from campaign.sending.account import scope_of
+from campaign.sending.slices import OnWait
 
 HEARTBEAT = 2.0  # seconds between two renewals
 _LOOK = 1.0  # seconds between two looks whether the lease is free
@@ -34,7 +34,7 @@ _LOOK = 1.0  # seconds between two looks whether the lease is free
 
 @contextmanager
 def leased(
-    campaign: CampaignFile, ledger: Ledger, wait: float, waiting: Told, *, shared: bool = False
+    campaign: CampaignFile, ledger: Ledger, wait: float, waiting: OnWait, *, shared: bool = False
 ) -> Iterator[Run]:
     """Hold the sender's lease, or a share of it; it may be another's for `wait` seconds first.
 
@@ -56,7 +56,7 @@ def leased(
             lease.end(time.time_ns())
 
 
-def _taken(campaign: CampaignFile, ledger: Ledger, wait: float, waiting: Told, shared: bool) -> Run:
+def _taken(campaign: CampaignFile, ledger: Ledger, wait: float, waiting: OnWait, shared: bool) -> Run:
     longest = int(campaign.retry.max_delay * 2 * SECOND)
     until = time.monotonic() + wait
     told = False

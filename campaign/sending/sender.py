@@ -29,6 +29,7 @@ from campaign.sending.connection import LoginRefused, Opener, Patience, Waits
 from campaign.sending.dispatch import Dispatch, Ending, Stop
 from campaign.sending.gate import Gate
 from campaign.sending.lane import Lane, Shared
+from campaign.sending.lease import HEARTBEAT
 from campaign.sending.outlook import Outlook
 from campaign.sending.pacing import LocalPace
 from campaign.sending.sharedgate import SharedGate
@@ -37,7 +38,7 @@ from campaign.sending.work import Renders
 from campaign.smtp.auth import Login
 from campaign.wording import counted
 
-_HEARTBEAT = 2 * SECOND
+_HEARTBEAT = int(HEARTBEAT * SECOND)
 _LONG_LOCK = 60.0  # seconds for which a locked ledger is told of, and then again
 _GRACE = 2.0  # seconds that a thread has to end in when the run must stop at once
 
@@ -91,15 +92,12 @@ class Sender:
 
     def _armed_breaker(self) -> Breaker:
         """Return the breaker, with what earlier runs of the campaign have seen."""
-        limits = self.campaign.stop_when
-        recent = self._run.recent_verdicts(WINDOW)
-        unanswered = self.campaign.smtp.most_unanswered
-        breaker = Breaker(limits.refused, limits.in_doubt, recent, unanswered)
+        breaker = Breaker.of(self.campaign, self._run.recent_verdicts(WINDOW))
         if (trip := breaker.judged()) is None:
             return breaker
         # A run died before it could say so.
         self._run.trip(time.time_ns(), take_back=trip.by_refusals)
-        return Breaker(limits.refused, limits.in_doubt, (), unanswered)
+        return Breaker.of(self.campaign, ())
 
     def send(self) -> Stop:
         """Send, and return why it ended. The run that it was given holds the lease.

@@ -94,7 +94,7 @@ class Volley:
             self._ready[place] = work
             octets += work.message.size
             now = clock.steady()
-            if octets > MOST_OCTETS or not session.takes_whole(work.message):
+            if octets > MOST_OCTETS or not session.fits_window(work.message):
                 return delays, SECOND  # an answer ends that wait
             if wait := self._dispatch.gate.held(now) or work.booking.ahead(now):
                 return delays, wait

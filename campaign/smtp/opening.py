@@ -15,11 +15,11 @@ from campaign.smtp import auth, commands
 from campaign.smtp.auth import Login
 from campaign.smtp.events import Closed, Opened, StartTLS
 from campaign.smtp.extensions import Extensions
-from campaign.smtp.probe import Probe, Say
+from campaign.smtp.probe import Command, Probe
 from campaign.smtp.window import LEAST_TRANSACTIONS
 
 # Commands that go out together, or what has happened.
-Next = tuple[Say, ...] | StartTLS | Opened | Closed
+Next = tuple[Command, ...] | StartTLS | Opened | Closed
 
 # RFC 3207 6: bytes that follow the 220 in cleartext can only have been injected.
 INJECTED = Closed(
@@ -46,7 +46,7 @@ class Opening:
         self.greeting: Reply | None = None
         self.awaits_tls = False  # from `StartTLS` to `tls_established`
         self.window = 1  # contents that may be unanswered
-        self.surprise = ""  # why there is no window, where one was wanted
+        self.why_no_window = ""  # where a window was wanted
         self._wanted = window
         self._probe: Probe | None = None
         self._client = client
@@ -80,7 +80,7 @@ class Opening:
             case _:
                 return self._challenged(reply)
 
-    def tls_established(self) -> tuple[Say, ...]:
+    def tls_established(self) -> tuple[Command, ...]:
         """Go on inside TLS: everything learnt before it is discarded (RFC 3207 4.2)."""
         self._tls = True
         self._starttls = self.awaits_tls = False
@@ -96,9 +96,9 @@ class Opening:
             raise ProtocolError(f"a greeting that is none: {reply.text!r}")
         return _refused(Stage.GREETING, "the server greeted with a refusal", reply)
 
-    def _ehlo(self) -> tuple[Say, ...]:
+    def _ehlo(self) -> tuple[Command, ...]:
         verb = "HELO" if self._helo else "EHLO"
-        return (Say(Stage.EHLO, commands.line(f"{verb} {self._client}")),)
+        return (Command(Stage.EHLO, commands.line(f"{verb} {self._client}")),)
 
     def _introduced(self, reply: Reply) -> Next:
         if reply.code == 250:
@@ -126,7 +126,7 @@ class Opening:
     def _secured(self) -> Next:
         if self._starttls:
             if self.extensions.starttls:
-                return (Say(Stage.STARTTLS, b"STARTTLS\r\n"),)
+                return (Command(Stage.STARTTLS, b"STARTTLS\r\n"),)
             return Closed(
                 Stage.STARTTLS,
                 "the server does not offer STARTTLS, and nothing is sent without it; if it speaks TLS from"
@@ -173,10 +173,10 @@ class Opening:
             return Opened(self.extensions)
         most = self.extensions.mail_max
         if not (self.extensions.chunking and self.extensions.pipelining):
-            self.surprise = "the server does not offer CHUNKING and PIPELINING"
+            self.why_no_window = "the server does not offer CHUNKING and PIPELINING"
             return Opened(self.extensions)
         if most is not None and most < LEAST_TRANSACTIONS:
-            self.surprise = f"the server takes too few messages for a session (LIMITS MAILMAX={most})"
+            self.why_no_window = f"the server takes too few messages for a session (LIMITS MAILMAX={most})"
             return Opened(self.extensions)
         self._probe = Probe()
         return self._probe.begin()
@@ -185,19 +185,19 @@ class Opening:
         try:
             further = probe.take(stage, reply)
         except ProtocolError as error:
-            self.surprise = f"the server sent {error}"
+            self.why_no_window = f"the server sent {error}"
             raise
         if not probe.ended:
             return further
-        self.surprise = probe.failure
+        self.why_no_window = probe.failure
         self.window = 1 if probe.failure else self._wanted
         return Opened(self.extensions)
 
-    def _response(self) -> tuple[Say, ...]:
+    def _response(self) -> tuple[Command, ...]:
         response = next(self._responses, None)
         if response is None:
             raise ProtocolError("one challenge too many")
-        return (Say(Stage.AUTH, response + b"\r\n"),)
+        return (Command(Stage.AUTH, response + b"\r\n"),)
 
 
 def _refused(stage: Stage, what: str, reply: Reply) -> Closed:

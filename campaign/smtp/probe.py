@@ -1,6 +1,6 @@
-"""Whether a server reads a content by BDAT, also behind a refused recipient, before any depends on it.
+"""Tests whether a server reads a content by BDAT, even after a refused recipient, before any message uses it.
 
-RFC 3030 2 has it read the octets, refuse them, and go on. The probe is what `window` explains.
+RFC 3030 2 has it read the octets, refuse them, and go on; `window` explains why that matters.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _UNKNOWN = range(500, 503)
 
 
 @dataclass(frozen=True, slots=True)
-class Say:
+class Command:
     """A command to send next."""
 
     stage: Stage
@@ -38,23 +38,23 @@ class Probe:
         self.ended = False
         self.failure = ""
 
-    def begin(self) -> tuple[Say, ...]:
+    def begin(self) -> tuple[Command, ...]:
         """Return the first group: an envelope whose recipient has no address."""
         mail = commands.mail("", 0, Extensions(), smtputf8=False)
-        return (Say(Stage.MAIL, mail), Say(Stage.RCPT, commands.rcpt("")))
+        return (Command(Stage.MAIL, mail), Command(Stage.RCPT, commands.rcpt("")))
 
-    def take(self, stage: Stage, reply: Reply) -> tuple[Say, ...]:
+    def take(self, stage: Stage, reply: Reply) -> tuple[Command, ...]:
         """Return the next group after the reply to a step, or () for none.
 
         Raises ProtocolError where the server is out of step with us.
         """
-        rset = Say(Stage.RSET, b"RSET\r\n")
+        rset = Command(Stage.RSET, b"RSET\r\n")
         match stage:
             case Stage.RCPT if reply.code < 400:
                 self.failure = f"the server accepts a recipient without an address ({reply.text})"
                 return (rset,)
             case Stage.RCPT:
-                return (Say(Stage.BODY, bdat([_HARMLESS], len(_HARMLESS))), rset)
+                return (Command(Stage.BODY, bdat([_HARMLESS], len(_HARMLESS))), rset)
             case Stage.BODY if reply.code < 400 or reply.code in _UNKNOWN:
                 self.failure = f"the server does not refuse BDAT as RFC 3030 says ({reply.text})"
             case Stage.RSET if not reply.positive:

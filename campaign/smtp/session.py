@@ -4,9 +4,9 @@
 The rules:
 
 *Steps.* Everything we send is a step: a command line, or a message's content with its final dot.
-Each has exactly one reply, and replies come in the order of the steps (RFC 5321 4.2). So there are
-two queues: steps to write, and steps written but not answered. A reply belongs to the oldest
-unanswered step. An unsolicited reply ends the session.
+Each step has exactly one reply, and replies come in the order of the steps (RFC 5321 4.2). So there
+are two queues: steps to write, and steps that were written and not answered. A reply answers the
+oldest unanswered step. An unsolicited reply ends the session.
 
 *Groups.* RFC 2920 3.1 lets MAIL, RCPT and RSET and message content stand anywhere in a group of
 steps that is written at once, and makes EHLO, DATA and QUIT the last of theirs. A step that is the
@@ -19,21 +19,21 @@ is the same code with a barrier after every step. So the flight that carries a b
 and a message costs one round trip.
 
 *Transactions.* MAIL, RCPT for each address, DATA, the content. An envelope with several addresses
-has a barrier before DATA, because a lone dot after 354 would deliver an empty message to those that were
-accepted: if the row's own address, the first, was refused, nobody gets it. A transaction that a refusal
-ended is followed by one RSET before the next MAIL, and by lock-step until some messages are accepted.
+has a barrier before DATA: if the row's own address, the first, was refused, nobody gets the message, and
+after 354 a lone dot would deliver an empty one to those that were accepted. A refused transaction is
+followed by one RSET before the next MAIL, and by lock-step until some messages are accepted.
 
 *Announcement.* The server's 354 becomes `BodyDue`. No byte of the content is written before
 `release`, so that the caller can record its intent first. At most one content is unanswered.
 
 *Window.* With BDAT several contents can be unanswered (see `window`). Their intents are recorded before
 `send` is called, and nothing is announced. The two ways are not mixed: each waits until the other is idle.
-What a server says that does not understand a window ends the session, and is its `surprise`.
+A reply that shows that the server does not implement this ends the session; `why_no_window` quotes it.
 
 *Certainty.* The caller tells `receive` and `lost` how many of the bytes from `data_to_send` are not
-written yet. If the session ends, an unanswered content whose last byte was written is UNKNOWN;
-everything else is UNSENT. A 2xx to a content that was not written completely cannot be true, and
-ends the session.
+written yet. When the session ends, an unanswered content whose last byte was written is UNKNOWN, and
+everything else is UNSENT. A 2xx to a content that was not written completely cannot be an answer to
+it, and ends the session.
 
 *End.* After `Closed` the session accepts no bytes and returns none.
 """
@@ -49,7 +49,7 @@ from campaign.smtp.auth import Login
 from campaign.smtp.events import BodyDue, Closed, Event, Opened, Timeouts
 from campaign.smtp.extensions import Extensions
 from campaign.smtp.opening import INJECTED, Opening
-from campaign.smtp.probe import Say
+from campaign.smtp.probe import Command
 from campaign.smtp.replies import ReplyParser
 from campaign.smtp.transaction import Step, Transaction, Turn
 from campaign.smtp.window import MOST_OCTETS, bdat
@@ -109,9 +109,9 @@ class Session:
         return self._opening.greeting
 
     @property
-    def surprise(self) -> str:
-        """What says that the server does not understand a window, or "": no other session should ask."""
-        return self._opening.surprise
+    def why_no_window(self) -> str:
+        """Why the server has no window, where one was wanted, or "": no other session should ask for it."""
+        return self._opening.why_no_window
 
     @property
     def stage(self) -> Stage:
@@ -147,7 +147,7 @@ class Session:
         """Whether `submit` may be called: open, and every message before it is on its way."""
         if not self.opened or self.closed is not None or len(self._transactions) > 1:
             return False
-        return not self._transactions or (self._transactions[0].released and not self._transactions[0].whole)
+        return all(one.released and not one.in_window for one in self._transactions)
 
     @property
     def windowed(self) -> bool:
@@ -157,7 +157,7 @@ class Session:
     @property
     def room(self) -> int:
         """How many messages `send` takes now."""
-        if not self.windowed or (self._transactions and not self._transactions[0].whole):
+        if not self.windowed or (self._transactions and not self._transactions[0].in_window):
             return 0
         return self._opening.window - len(self._transactions)
 
@@ -166,7 +166,7 @@ class Session:
         """How many mail transactions were begun (RFC 9422 4.1): a probe is one too."""
         return self.submitted + self._opening.probed
 
-    def takes_whole(self, message: Message) -> bool:
+    def fits_window(self, message: Message) -> bool:
         """Whether `send` may carry this message: short, to one address, and without a line like a command."""
         fits = len(message.envelope.recipients) == 1 and message.size <= MOST_OCTETS
         return fits and self.extensions.rule_out(message) is None and not message.could_be_commands
@@ -210,9 +210,9 @@ class Session:
 
         It ends with a Settled event. Raises ProtocolError where there is no room, or it is no such message.
         """
-        if self.room < 1 or not self.takes_whole(message):
+        if self.room < 1 or not self.fits_window(message):
             raise ProtocolError("a message was sent in a window that does not take it")
-        transaction = Transaction(message, whole=True)
+        transaction = Transaction(message, in_window=True)
         envelope = self._envelope(transaction)[:-1]
         content = Step(Stage.BODY, bdat(message.chunks, message.size), transaction)
         self._to_write.extend((Step(Stage.RSET, b"RSET\r\n"), *envelope, content))
@@ -233,7 +233,7 @@ class Session:
     def tls_established(self) -> None:
         """Go on inside TLS, after `StartTLS`."""
         if self.closed is None:
-            self._say(*self._opening.tls_established())
+            self._write_group(*self._opening.tls_established())
 
     def data_to_send(self) -> bytes:
         """Return the bytes to write now, b"" for none; they count as handed over."""
@@ -268,7 +268,7 @@ class Session:
             except ProtocolError as error:
                 why, at_login = f"the server sent {error}", self.stage is Stage.AUTH
                 if self._opening.window > 1:
-                    self._opening.surprise = why
+                    self._opening.why_no_window = why
                 self._close(Closed(self.stage, why, permanent=at_login), left)  # it may lock accounts
         return self.events()
 
@@ -302,7 +302,7 @@ class Session:
             Step(Stage.DATA, b"DATA\r\n", transaction, first=len(addresses) > 1, last=True),
         ]
 
-    def _say(self, *group: Say) -> None:
+    def _write_group(self, *group: Command) -> None:
         """Write commands as one group."""
         self._to_write.extend(Step(one.stage, one.octets) for one in group)
         if group:
@@ -351,8 +351,8 @@ class Session:
     def _open_further(self, stage: Stage, reply: Reply) -> None:
         following = self._opening.take(stage, reply, more_bytes=self._parser.holds_more)
         match following:
-            case [*commands]:
-                self._say(*commands)
+            case [*group]:
+                self._write_group(*group)
             case Closed():
                 self._close(following, self._written)
             case _:
@@ -392,7 +392,7 @@ class Session:
     def _settle_finished(self) -> None:
         while self._transactions and self._transactions[0].finished:
             transaction = self._transactions.popleft()
-            if transaction.failed and transaction.whole:
+            if transaction.failed and transaction.in_window:
                 self.refused += 1
                 self._rset_due = True  # if the next message does not begin with it
             elif transaction.failed:

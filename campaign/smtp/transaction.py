@@ -8,7 +8,7 @@ from enum import Enum, auto
 
 from campaign.delivery import Answer, Fate, Message, Reply, Settled, Stage
 from campaign.errors import ProtocolError
-from campaign.smtp.window import SURPRISES
+from campaign.smtp.window import UNEXPECTED_REPLIES
 
 
 class Turn(Enum):
@@ -27,13 +27,13 @@ class Transaction:
     After a refusal servers refuse the commands that depend on it (503, 554 5.5.1). Those replies are
     consequences, so the first one stays.
 
-    `whole`: all of it is written at once, to its one address, and its content is never announced.
+    `in_window`: it goes to one address, is written whole (RSET to BDAT LAST), and is never announced.
     """
 
-    def __init__(self, message: Message, *, whole: bool = False) -> None:
+    def __init__(self, message: Message, *, in_window: bool = False) -> None:
         self.message = message
         self.addresses: Sequence[str] = message.envelope.recipients
-        self.whole = self.released = whole
+        self.in_window = self.released = in_window
         self.unanswered = 0  # steps that are queued or written
         self.failed = False  # something was refused, so that RSET is due
         self.derivative = False  # it was pipelined behind a failed one: a 503 is a consequence of that
@@ -74,7 +74,7 @@ class Transaction:
         """Note that the last byte of the content was written and no reply will come."""
         if not self._void:
             # In a window the reply to RCPT may be missing too.
-            taken = self.addresses if self.whole else self._taken
+            taken = self.addresses if self.in_window else self._taken
             self.answer(taken, Fate.UNKNOWN, Stage.BODY, None, why)
 
     def settled(self, stage: Stage, why: str) -> Settled:
@@ -89,7 +89,7 @@ class Transaction:
             self.answer(self.addresses, Fate.UNSENT, Stage.MAIL, None, why)
             self.failed = True
             return Turn.DROP
-        if self.whole and reply.code in (500, 502, 503):  # behind RSET, MAIL is in its place
+        if self.in_window and reply.code in (500, 502, 503):  # behind RSET, MAIL is in its place
             raise ProtocolError(f"a refusal of MAIL behind RSET: {reply.text!r}")
         if reply.code >= 400:
             return self._refused(self.addresses, Stage.MAIL, reply)
@@ -104,7 +104,7 @@ class Transaction:
             return turn if address == self.own else Turn.GO_ON
         if not reply.positive:
             raise ProtocolError(f"no answer to RCPT: {reply.text!r}")
-        if self.whole and self._answers:  # behind a refusal of MAIL: the content may be delivered
+        if self.in_window and self._answers:  # behind a refusal of MAIL: the content may be delivered
             self._answers.clear()
             raise ProtocolError(f"a recipient's acceptance behind a refusal of MAIL: {reply.text!r}")
         self._taken.append(address)
@@ -130,11 +130,11 @@ class Transaction:
             raise ProtocolError(f"no answer to the message: {reply.text!r}")
         if self._void:
             return Turn.GO_ON
-        if self.whole and not self._taken:
+        if self.in_window and not self._taken:
             if reply.positive:
                 raise ProtocolError(f"an acceptance of a content for nobody: {reply.text!r}")
             return Turn.GO_ON
-        if self.whole and reply.code in SURPRISES:
+        if self.in_window and reply.code in UNEXPECTED_REPLIES:
             why = f"the server did not take it by BDAT: {reply.text}"
             self.answer(self._taken, Fate.UNSENT, Stage.BODY, None, why)
             raise ProtocolError(f"no answer to BDAT: {reply.text!r}")

@@ -192,7 +192,7 @@ class Run:
 
     def pump(self) -> None:
         next_one = self.waiting[0] if self.waiting else _IDLE
-        while next_one is not _IDLE and self.session.room and self.session.takes_whole(next_one):
+        while next_one is not _IDLE and self.session.room and self.session.fits_window(next_one):
             self.session.send(next_one)
             self.waiting.popleft()
             next_one = self.waiting[0] if self.waiting else _IDLE

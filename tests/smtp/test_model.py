@@ -198,7 +198,7 @@ def test_what_the_session_says_is_what_happened(
                 if session.closed is None:
                     session.release(event.message)
                     released.add(event.message.key)
-        while waiting and session.room and session.takes_whole(waiting[0]):
+        while waiting and session.room and session.fits_window(waiting[0]):
             released.add(waiting[0].key)
             session.send(waiting.pop(0))
         assert len(released - set(settled)) <= (window if pipelining and chunking else 1)

@@ -211,7 +211,7 @@ def test_what_goes_in_no_window(line: str, whole: bool) -> None:
     envelope = Envelope("news@example.com", ("u1@example.test",))
     content = f"Subject: long,\r\n so folded\r\n\r\nhello\r\n{line}\r\n".encode()
     session = _opened("PIPELINING", "CHUNKING", window=8)
-    assert session.takes_whole(Message("1", 1, envelope, "<1@example.com>", (content,))) is whole
+    assert session.fits_window(Message("1", 1, envelope, "<1@example.com>", (content,))) is whole
 
 
 def test_a_content_is_written_when_its_last_byte_is() -> None:

@@ -146,7 +146,7 @@ def _attach(campaign: CampaignFile, choices: Choices, output: Output) -> None:
 
 def _without_terminal(campaign: CampaignFile) -> str:
     """Return what to add where nobody can be asked, all of it at once."""
-    from campaign.sending.preflight.knowing import would_be_new
+    from campaign.sending.preflight.completeness import would_be_new
 
     said = "there is no terminal to ask on: look at the plan with --dry-run, then add --yes"
     if not would_be_new(campaign):

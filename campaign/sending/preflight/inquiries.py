@@ -27,6 +27,7 @@ from campaign.ledger import Ledger
 from campaign.ledger.questions import Answer
 from campaign.sending.account import login_of
 from campaign.sending.connection import Connection, LoginRefused, ProbeFailed
+from campaign.sending.slices import OnWait
 from campaign.sending.tls import TLSInfo
 from campaign.sending.workers.equipment import PATIENCE, ask_workers
 from campaign.smtp.auth import Login
@@ -69,9 +70,7 @@ class Worst:
     judgement: spam.Judgement
 
 
-def inspect_server(
-    campaign: CampaignFile, on_silence: Callable[[float, str], None], now: float
-) -> Negotiated:
+def inspect_server(campaign: CampaignFile, on_silence: OnWait, now: float) -> Negotiated:
     """Open a session, and close it; `now` is in UNIX seconds.
 
     Raises ConnectFailed, and UserError for a secret that cannot be read.
@@ -95,7 +94,7 @@ def inspect_server(
         size=extensions.size,
         pipelining=extensions.pipelining,
         window=max(session.room, 1),
-        why_no_window=ended or session.surprise,
+        why_no_window=ended or session.why_no_window,
         login=said,
     )
     connection.quit()
@@ -165,7 +164,7 @@ def inspect_spam(campaign: CampaignFile, chosen: Sequence[Message]) -> tuple[lis
 
 
 def inspect_workers(
-    campaign: CampaignFile, waiting: Callable[[float, str], None], call: Callable[[], None]
+    campaign: CampaignFile, waiting: OnWait, call: Callable[[], None]
 ) -> tuple[list[Problem], list[Answer]]:
     """Ask the workers of a campaign's ledger whether they have what it needs; see `ask_workers`.
 

@@ -199,11 +199,7 @@ def _minded(
                 sender.interrupt()
             try:
                 standing = machines.standing()
-                limits = campaign.stop_when
-                recent = run.recent_verdicts(WINDOW)
-                trip = Breaker(
-                    limits.refused, limits.in_doubt, recent, campaign.smtp.most_unanswered
-                ).judged()
+                trip = Breaker.of(campaign, run.recent_verdicts(WINDOW)).judged()
                 if trip is not None and machines.end(State.PAUSED, trip.why, generation):
                     run.trip(time.time_ns(), take_back=trip.by_refusals)
                 stopped = standing.state is not State.SENDING or standing.generation != generation

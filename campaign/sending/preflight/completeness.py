@@ -1,7 +1,7 @@
-"""Whether a ledger knows all who were mailed before: if not, they would be mailed again.
+"""Whether a ledger knows everybody who was mailed before; otherwise they would be mailed again.
 
-A ledger that is gone leaves a new one in its place, which knows nobody; one that was restored, or moved
-without its WAL, knows too little.
+Where a ledger is lost, a new one would be made, which knows nobody. One that was restored, or moved without
+its WAL, knows too little.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ def would_be_new(campaign: CampaignFile) -> bool:
         ledger.close()
 
 
-def refuse_lost(campaign: CampaignFile, *, may_be_new: bool) -> None:
+def refuse_new(campaign: CampaignFile, *, may_be_new: bool) -> None:
     """Refuse to make a ledger that nobody agreed to."""
     if not may_be_new and not Ledger.exists(campaign.ledger):
         raise _new(campaign)
 
 
-def refuse_unknowing(campaign: CampaignFile, ledger: Ledger, *, may_be_new: bool) -> None:
+def refuse_incomplete(campaign: CampaignFile, ledger: Ledger, *, may_be_new: bool) -> None:
     """Refuse a ledger that lacks what was sent, and a new one that nobody agreed to."""
     if ledger.incomplete:
         resolve = f"campaign resolve {shown(campaign.file)}"
