@@ -144,7 +144,7 @@ def _judged(path: Path, place: Path, kind: Kind, own: Own, *, force: bool) -> in
         _refuse_own(path, own.reachable(place))
         if head != b"" and not force:
             raise UserError(
-                f"{path} is there already, and is not {kind.name}; name another file, or overwrite it"
+                f"{path} already exists, and is not {kind.name}; name another file, or overwrite it"
                 " with --force"
             )
     return stat.S_IMODE(found.st_mode)

@@ -27,7 +27,7 @@ def copy(name: str, target: Path, more: Mapping[str, str]) -> Path:
     """
     try:
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise UserError(f"{target} is there already and holds something; name a new folder")
+            raise UserError(f"{target} already exists and is not empty; name a new folder")
         place = Path(os.path.realpath(target))
         there = place.exists()
         place.parent.mkdir(parents=True, exist_ok=True)

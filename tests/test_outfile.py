@@ -76,7 +76,7 @@ def test_what_is_empty_or_ours_is_replaced(tmp_path: Path, own: OwnFiles, there:
 def test_anything_else_only_by_force(tmp_path: Path, own: OwnFiles, there: bytes) -> None:
     file = tmp_path / "page"
     file.write_bytes(there)
-    with pytest.raises(UserError, match=r"is there already, and is not a page of campaign's.* --force"):
+    with pytest.raises(UserError, match=r"already exists, and is not a page of campaign's.* --force"):
         write(file, own)
     assert file.read_bytes() == there
     write(file, own, force=True)
@@ -91,7 +91,7 @@ def test_a_link_is_followed_and_stays(tmp_path: Path, own: OwnFiles) -> None:
     assert link.is_symlink()
     assert file.read_bytes() == b"new"
     file.write_bytes(b"mine")
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="already exists"):
         write(link, own)
     write(link, own, b"forced", force=True)
     assert link.is_symlink()
@@ -104,7 +104,7 @@ def test_a_link_that_a_row_names_is_not_followed(tmp_path: Path, own: OwnFiles) 
         file.write_bytes(content)
         link.symlink_to(file)
         with (
-            pytest.raises(UserError, match="is there already"),
+            pytest.raises(UserError, match="already exists"),
             writing(link, PRIVATE, own, follow=False) as out,
         ):
             out.write(b"new")

@@ -279,7 +279,7 @@ class TestCommand:
         code, output = run()
         assert code == 0, output
         assert "the server took 40 messages for 40 addresses" in output
-        assert "nobody got two" in output
+        assert "nobody got it twice" in output
         assert "nothing left this machine" in output
         assert sorted(path.name for path in folder.iterdir()) == ["body.txt", "list.csv", "spring.yaml"]
 
@@ -296,4 +296,4 @@ class TestCommand:
         assert exit_code == code, output
         took = 40 if arrived else 40 - struck
         assert f"took {took} messages for {took} addresses" in output
-        assert "nobody got two" in output
+        assert "nobody got it twice" in output

@@ -10,12 +10,12 @@ import click
 if TYPE_CHECKING:
     from campaign.campaignfile.location import Location
 
-FORCE = click.option("--force", is_flag=True, help="Overwrite another file that is there already.")
+FORCE = click.option("--force", is_flag=True, help="Overwrite another file that already exists.")
 
 _CAMPAIGN = click.option(
     "--campaign", "file", type=click.Path(path_type=Path), help="A campaign file that names the ledger."
 )
-WAIT = "How long to wait for another process that sends from this ledger, such as 10m; by default not at all."
+WAIT = "How long to wait for another process that is sending from this ledger, such as 10m; default: 0."
 
 
 class _Duration(click.ParamType[float]):
@@ -62,7 +62,7 @@ LOCATION = _Location()
 _LEDGER = click.option(
     "--ledger",
     type=LOCATION,
-    help="The ledger, a file or postgresql://host/database; ledger.db here without either.",
+    help="The ledger, a file or postgresql://host/database; by default ledger.db in this folder.",
 )
 
 

@@ -41,26 +41,26 @@ _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 # In the order in which a person needs them.
 COMMANDS = {
-    "init": "Make a working campaign to edit.",
+    "init": "Create a working campaign to edit.",
     "check": "Check everything that can be known before sending.",
     "preview": "Show real messages of real recipients.",
     "test": "Send the real message of a row to yourself.",
     "rehearse": "Run the whole campaign over real SMTP and TLS, on this machine.",
-    "send": "Send the campaign, or go on with it.",
-    "work": "Send, with other machines, what was begun.",
-    "stop": "Stop a campaign that workers send.",
-    "workers": "Show who sends a campaign.",
+    "send": "Send the campaign, or resume it.",
+    "work": "Send what `send` has started, together with other workers.",
+    "stop": "Stop the workers that send a campaign.",
+    "workers": "Show which workers send a campaign.",
     "status": "Show where the campaign stands.",
     "export": "Write rows by status as a CSV.",
     "bounces": "Read what came back: bounces, complaints, unsubscribes.",
     "resolve": "Settle what is in doubt.",
-    "suppress": "Keep the list of addresses that get nothing.",
-    "backup": "Write a consistent copy of the ledger, while a send runs too.",
-    "unsubscribe-server": "Run the page that unsubscribes, for a small site.",
+    "suppress": "Manage the list of addresses that get nothing.",
+    "backup": "Write a consistent copy of the ledger, even during a send.",
+    "unsubscribe-server": "Serve the unsubscribe page, for a small site.",
     "forget": "Remove a person's data from the ledger.",
     "report": "Write a page about what happened.",
     "schema": "Print the JSON Schema of the campaign file.",
-    "guide": "Show the documents that travel with the program.",
+    "guide": "Show the documentation that comes with the program.",
 }
 
 

@@ -42,7 +42,7 @@ def asking(campaign: CampaignFile, output: Output) -> Callable[[], None]:
         ledger = Ledger.open(campaign.ledger, campaign.name, create=False)
         try:
             if not ask(app, campaign.name, ledger):
-                output.note("the broker cannot be reached; it is tried again")
+                output.note("the broker cannot be reached; trying again")
         finally:
             ledger.close()
 
@@ -96,7 +96,7 @@ def left(campaign: CampaignFile, output: Output) -> int:
     """Say what goes on when nobody watches any more, and return the exit code."""
     output.end_bar()
     stop = f"campaign stop {shown(campaign.file)}"
-    output.lines([f"The workers go on. To stop them: {stop}"])
+    output.lines([f"The workers continue. To stop them: {stop}"])
     return UNFINISHED
 
 
@@ -165,7 +165,9 @@ def _watch(campaign: CampaignFile, output: Output, top_up: Callable[[], None]) -
             lonely_since, told = time.monotonic(), False
         elif not told and time.monotonic() - lonely_since > _LONELY:
             told = True
-            output.note(f"no worker is there; on any machine: campaign work {shown(campaign.file)}")
+            output.note(
+                f"no worker is running; start one on any machine: campaign work {shown(campaign.file)}"
+            )
         now = time.monotonic()
         pause = until_next(before - waiting, waiting, now - looked_at, pause)
         before, looked_at = waiting, now

@@ -73,12 +73,12 @@ def plan_lines(
         each = " of each worker" if campaign.workers is not None and campaign.workers.count > 1 else ""
         most = f"{smtp.most_unanswered:,} messages{each}"
         yield (
-            f"  window:      {most} can be unanswered at once: so many can be in doubt after a crash, or"
-            " where a connection breaks"
+            f"  window:      {most} can be unanswered at once: that many can be in doubt after a crash or"
+            " a broken connection"
         )
     windows = ", ".join(map(str, campaign.windows))
     if not windows:
-        yield "  rate:        no limit is given: as fast as the server takes it"
+        yield "  rate:        no limit: as fast as the server accepts"
     elif wait < 2 * SECOND:
         yield f"  rate:        {windows}"
     else:
@@ -86,8 +86,7 @@ def plan_lines(
         yield f"  rate:        {windows}: {ends}"
     if wait >= _LONG:
         yield (
-            "  meanwhile:   you may stop it (Ctrl-C) or switch the machine off: `campaign send` goes on where"
-            " it was"
+            "  meanwhile:   you can stop it (Ctrl-C) or switch the machine off: `campaign send` resumes it"
         )
 
 
@@ -117,7 +116,7 @@ def reply_lines(replies: Iterable[tuple[Status, str, int]], most: int = 8) -> It
     """Yield the most frequent replies to what was not accepted, and what they mean."""
     every = alike(replies)
     if every:
-        yield "  what was said:"
+        yield "  replies:"
     for reply in every[:most]:
         means = f" ({reply.meaning})" if reply.meaning else ""
         said = f"{shortened(reply.words, _MOST_SAID)}{means}"
@@ -168,7 +167,7 @@ def next_lines(file: str, summary: Summary) -> Iterator[str]:
     if summary.sending:
         yield f"  process {summary.sending[0]} on {summary.sending[1]} is sending it now"
     elif summary.waiting:
-        yield f"  to go on: campaign send {file}"
+        yield f"  to resume: campaign send {file}"
     if summary.in_doubt:
         yield f"  to settle what is in doubt: campaign resolve {file}"
     if counts[Status.REFUSED]:

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 MEANING = {
     Status.PENDING: "waiting to be sent",
     Status.IN_FLIGHT: "on its way now",
-    Status.ACCEPTED: "the server took it",
-    Status.REFUSED: "the server will not take it",
+    Status.ACCEPTED: "the server accepted it",
+    Status.REFUSED: "the server refused it",
     Status.DEFERRED: "the server asked to try again later",
-    Status.IN_DOUBT: "sent, and no answer was read: it may have arrived",
+    Status.IN_DOUBT: "sent, but no reply was received: it may have arrived",
     Status.SUPPRESSED: "on the suppression list: gets nothing",
     Status.WITHDRAWN: "no longer on the list, and never accepted",
     Status.INVALID: "a bad row, skipped",

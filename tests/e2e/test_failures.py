@@ -75,7 +75,7 @@ def test_a_wrong_password_is_tried_once(
         re.MULTILINE,
     )
     assert "0 of 10 accepted" in sent.stdout
-    assert "to go on: campaign send campaign.yaml" in sent.stdout
+    assert "to resume: campaign send campaign.yaml" in sent.stdout
     for secret in ("not-the-secret", base64.b64encode(b"\0news\0not-the-secret").decode()):
         assert secret not in sent.stdout + sent.stderr
         for file in folder.folder.iterdir():

@@ -29,7 +29,7 @@ def test_interrupted_once(postfix: Postfix, campaign_for: Folders, number: signa
     assert process.returncode == 130
     said = [line for line in stderr.splitlines() if line and "warning" not in line]
     assert said == ["stopping: waiting for the pending replies (again: stops immediately)"]
-    assert "to go on: campaign send campaign.yaml" in stdout
+    assert "to resume: campaign send campaign.yaml" in stdout
     counts = folder.counts()
     assert set(counts) == {"accepted", "pending"}
     assert folder.send().returncode == 0

@@ -51,7 +51,7 @@ def test_every_command(
     assert "there is no ledger yet" in folder.run("preview", file).stderr
     assert "nothing was sent yet" in said(folder, "status", file)
     assert "a new ledger: it knows nobody" in said(folder, "send", file, "--dry-run")
-    assert "nobody got two" in said(folder, "rehearse", file)
+    assert "nobody got it twice" in said(folder, "rehearse", file)
     assert "accepted" in said(folder, "test", file, "me@example.test")
     where = ("--ledger", place.url)
     said(folder, "suppress", "add", everybody[0], *where)

@@ -133,7 +133,7 @@ def test_the_plan_shows_the_first_message(folder: CampaignFolder) -> None:
         "attachments: terms.txt (5 bytes)",
         "in this run: 2 at most (--limit)",
         "mails:       10, with 5 by cc and bcc",
-        "you may stop it (Ctrl-C) or switch the machine off",
+        "you can stop it (Ctrl-C) or switch the machine off",
     ):
         assert line in plan, line
     assert "  size:        " in plan

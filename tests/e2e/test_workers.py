@@ -74,7 +74,10 @@ def test_a_rate_holds_over_all_workers_and_stop_ends_them_all(
     folder = machines_for(postfix, rate="5/second", smtp={"connections": 2})
     folder.people(500)
     folder.begin()
-    assert "no worker is there; on any machine: campaign work" in folder.run("status", "campaign.yaml").stdout
+    assert (
+        "no worker is running; start one on any machine: campaign work"
+        in folder.run("status", "campaign.yaml").stdout
+    )
     workers = folder.workers(2)
     folder.wait_for(Status.ACCEPTED, 12)
     shown = folder.run("workers", "campaign.yaml")

@@ -118,7 +118,7 @@ def test_it_says_what_the_ledger_knows(browser: Browser, written: Path) -> None:
         said = {row.locator(".status").inner_text(): row.locator("td").first.inner_text() for row in rows}
         assert said == {words: str(count) for words, count in counts.items()}
         assert "82.7 %" in rows[0].inner_text()
-        assert "the server took it" in rows[0].inner_text()
+        assert "the server accepted it" in rows[0].inner_text()
         domains = page.locator("section[aria-labelledby=domains] tbody tr").all_inner_texts()
         assert len(domains) == 4
         assert domains[0].startswith(f"{'long-' * 10}name.example")

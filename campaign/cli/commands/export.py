@@ -17,10 +17,8 @@ from campaign.wording import counted
 
 @click.command("export")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "--status", "statuses", default="", help="Statuses, separated by commas; all of them without it."
-)
-@click.option("--bounced", is_flag=True, help="Only rows of which something came back, and what.")
+@click.option("--status", "statuses", default="", help="Statuses, separated by commas; by default all.")
+@click.option("--bounced", is_flag=True, help="Only rows for which something came back, and what it was.")
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="A file to write, instead of stdout.")
 @FORCE
 def command(file: Path, statuses: str, bounced: bool, output: Path | None, force: bool) -> int:

@@ -44,11 +44,11 @@ def command(address: str, file: Path | None, ledger: Location | None) -> int:
                 time.sleep(0.2)
         except LeaseHeld as held:
             sender = held.problems[0].message.partition(";")[0]
-            echo(f"The file still holds remains of it: {sender}. It removes them when its run has ended.")
+            echo(f"The file still contains traces of it: {sender}. It removes them when its run has ended.")
             return OK
     if not clean:
         echo(
-            "The file still holds remains of it, because another process is reading. The next send removes"
+            "The file still contains traces of it, because another process is reading. The next send removes"
             " them, and so does this command if you repeat it.",
             err=True,
         )
@@ -63,7 +63,7 @@ def _said(address: str, done: Forgotten) -> Iterator[str]:
         yield f"{address} was forgotten already, and is suppressed by its hash; nothing was changed"
     else:
         yield f"{address} is nowhere in the ledger; nothing was changed, and nobody is suppressed"
-        yield "  so that no campaign mails it:  campaign suppress add ADDRESS"
+        yield "  to keep every campaign from mailing it:  campaign suppress add ADDRESS"
     if done.others:
         rows = counted(done.others, "row of another person names", "rows of other people name")
         yield f"{rows} it in a cell, a cc perhaps; they stay. It gets no copies."

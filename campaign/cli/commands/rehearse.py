@@ -16,10 +16,10 @@ from campaign.wording import counted
 @click.option(
     "--faults",
     default="",
-    help="What the server does to some: refuse, defer, drop, doubt, as refuse:5%,defer.",
+    help="What the server does to some messages: refuse, defer, drop, doubt, such as refuse:5%,defer.",
 )
-@click.option("--paced", is_flag=True, help="Keep the rates and the waits before a retry.")
-@click.option("--skip-bad-rows", is_flag=True, help="Leave bad rows out; the exit code is 5.")
+@click.option("--paced", is_flag=True, help="Apply the rates, and the delays before a retry.")
+@click.option("--skip-bad-rows", is_flag=True, help="Skip bad rows; the exit code is 5.")
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 @click.option("--verbose", "-v", is_flag=True, help="Print every attempt.")
 def command(file: Path, faults: str, paced: bool, skip_bad_rows: bool, quiet: bool, verbose: bool) -> int:
@@ -51,7 +51,7 @@ def command(file: Path, faults: str, paced: bool, skip_bad_rows: bool, quiet: bo
                 f"  the server took {counted(server.messages, 'message')} for"
                 f" {counted(len(server.received), 'address', 'addresses')} in {finished.took:.1f} s,"
                 f" {counted(server.sessions, 'session')} over STARTTLS",
-                "  nobody got two"
+                "  nobody got it twice"
                 if not twice
                 else f"  {counted(twice, 'address', 'addresses')} got more than one",
                 "  nothing left this machine",

@@ -58,10 +58,10 @@ def command(
     quiet: bool,
     verbose: bool,
 ) -> int:
-    """Send the campaign in FILE, or go on with it where it was.
+    """Send the campaign in FILE, or resume it.
 
-    Everything is read, validated and rendered first; then the plan is shown, and you are asked.
-    Ctrl-C once waits for the answers that are due, twice stops at once.
+    Everything is read, validated and rendered first; then the plan is shown, and you are asked to confirm.
+    Press Ctrl-C once to stop after the pending replies, twice to stop immediately.
     """
     from campaign.message import drafting
 
@@ -138,10 +138,10 @@ def _attach(campaign: CampaignFile, choices: Choices, output: Output) -> None:
         *(["--retry-refused"] if choices.retry_refused else []),
     ]
     if asked:
-        why = f"{' and '.join(asked)} can only be said when sending begins, and workers are at it"
+        why = f"{' and '.join(asked)} can only be used when sending starts, and workers are already sending"
         raise LeaseHeld(f"{why}: `{stop}`, and then this again")
-    said = f"{campaign.name} is being sent already; this watches"
-    output.lines([f"{said}. What was changed in its files counts after `{stop}` and another `send`"])
+    said = f"{campaign.name} is already being sent; this shows its progress"
+    output.lines([f"{said}. Changes to its files take effect after `{stop}` and another `send`"])
 
 
 def _without_terminal(campaign: CampaignFile) -> str:

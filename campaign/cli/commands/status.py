@@ -26,7 +26,7 @@ _EVERY = 2.0  # seconds between looks with --watch
 @click.option(
     "--watch",
     is_flag=True,
-    help="Look every two seconds, or less often where a look takes long, until nobody is sending.",
+    help="Refresh every two seconds, or less often if that takes long, until nobody is sending.",
 )
 def command(file: Path, as_json: bool, watch: bool) -> int:
     """Show where the campaign in FILE stands: counts, rate, when it will end, replies, domains."""
@@ -75,7 +75,7 @@ def _machine_lines(ledger: Ledger, file: Path) -> list[str]:
 
     runs = machines.runs()
     if not runs:
-        return [f"  no worker is there; on any machine: campaign work {shown(file)}"]
+        return [f"  no worker is running; start one on any machine: campaign work {shown(file)}"]
     lately = sum(run.lately for run in runs)
     return [f"  {counted(len(runs), 'worker')} at it: {counted(lately, 'attempt')} in the last minute"]
 

@@ -57,8 +57,8 @@ def add(patterns: tuple[str, ...], reason: str, file: Path | None, ledger: Locat
 
 @command.command("remove")
 @click.argument("patterns", nargs=-1, metavar="[ADDRESS|DOMAIN]...")
-@click.option("--run", type=int, help="All that this run has added; `suppress list` shows the number.")
-@click.option("--reason", help="All whose reason contains this text.")
+@click.option("--run", type=int, help="All entries that this run added; `suppress list` shows its number.")
+@click.option("--reason", help="All entries whose reason contains this text.")
 @of_a_ledger
 def remove(
     patterns: tuple[str, ...], run: int | None, reason: str | None, file: Path | None, ledger: Location | None
@@ -84,7 +84,7 @@ def remove(
 
 @command.command("list")
 @_OF_CAMPAIGN
-@click.option("--reason", default="", help="Only those whose reason contains this text.")
+@click.option("--reason", default="", help="Only entries whose reason contains this text.")
 @of_a_ledger
 def show(campaign: Path | None, reason: str, file: Path | None, ledger: Location | None) -> int:
     """List the entries of the ledger that the campaign in FILE has, with reason and date."""

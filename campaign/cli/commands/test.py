@@ -20,7 +20,7 @@ from campaign.errors import UserError
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="The row whose message it is.",
+    help="The row whose message to send.",
 )
 @click.option("--wait", type=DURATION, default=0.0, help=WAIT)
 def command(file: Path, addresses: tuple[str, ...], row: int, wait: float) -> int:

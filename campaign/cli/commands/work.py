@@ -38,15 +38,18 @@ _AGAIN = 1.0  # seconds after which it is looked again, where others have all th
 @click.command("work")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
-    "--all", "every", is_flag=True, help="Every campaign that is sending, of the ledger that --ledger names."
+    "--all",
+    "every",
+    is_flag=True,
+    help="Every campaign that is being sent from the ledger that --ledger names.",
 )
 @click.option("--ledger", type=LOCATION, help="With --all: the ledger, postgresql://host/database.")
 @click.option(
     "--accounts",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="This machine's file of accounts; CAMPAIGN_ACCOUNTS names it otherwise.",
+    help="This machine's accounts file; by default the one that CAMPAIGN_ACCOUNTS names.",
 )
-@click.option("--drain", "seconds", type=DURATION, help="Work at most so long, such as 45s.")
+@click.option("--drain", "seconds", type=DURATION, help="Work for at most this long, such as 45s.")
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 @click.option("--verbose", "-v", is_flag=True, help="Print every attempt.")
 def command(

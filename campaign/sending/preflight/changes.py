@@ -35,12 +35,14 @@ def changes(campaign: CampaignFile, ledger: Ledger, preparation: Preparation) ->
     """Yield what differs from earlier runs."""
     plan = preparation.plan
     if plan.to_send + plan.copies and ledger.digest not in (None, preparation.renderer.digest):
-        words = "the content has changed since some had it; those who follow will get something else"
+        words = (
+            "the content has changed since some people received it; the others will get something different"
+        )
         yield Change.CONTENT, words
     original = copied_from(campaign, ledger)
     if original is not None:
         words = f"this ledger is a copy: {shown(original)} has this campaign too, with a ledger of its own"
-        yield Change.COPY, f"{words}; who was mailed from there since is mailed again from here"
+        yield Change.COPY, f"{words}; people mailed from there since will be mailed again from here"
     key = key_of(campaign)
     if words := _by_another_key(ledger.other_key(key), key, plan):
         yield Change.KEYS, words

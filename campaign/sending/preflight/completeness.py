@@ -47,6 +47,6 @@ def refuse_incomplete(campaign: CampaignFile, ledger: Ledger, *, may_be_new: boo
 def _new(campaign: CampaignFile) -> UserError:
     what = (
         "this would be a new ledger: it knows nobody, and everybody on the list would be mailed. If nobody"
-        " has had this campaign yet, add --new-ledger; else put the ledger back where it was"
+        " has had this campaign yet, add --new-ledger; otherwise put the ledger back where it was"
     )
     return UserError(Problem(what, shown_location(campaign.ledger)))

@@ -93,7 +93,7 @@ def test_another_file_is_overwritten_only_if_it_is_an_export_or_by_force(run: Ru
     for there in ("mine\n", "email,campaign_status\n", "campaign_status,campaign_reply,email\n", "\n"):
         out.write_text(there)
         said = run("export", "campaign.yaml", "-o", "out.csv", code=2)
-        assert "out.csv is there already, and is not an export of campaign's" in said
+        assert "out.csv already exists, and is not an export of campaign's" in said
         assert out.read_text() == there
     run("export", "campaign.yaml", "-o", "out.csv", "--force")
     exported = out.read_text()

@@ -59,7 +59,7 @@ def test_nothing_is_written_over(capsys: pytest.CaptureFixture[str], folder: Pat
         assert target.is_symlink()
         assert (folder / "elsewhere" / CAMPAIGN).is_file()
     else:
-        assert "is there already and holds something; name a new folder" in init(capsys, "target", code=2)
+        assert "already exists and is not empty; name a new folder" in init(capsys, "target", code=2)
         assert sorted(folder.rglob("*")) == before
 
 

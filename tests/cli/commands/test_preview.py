@@ -182,7 +182,7 @@ def test_eml_overwrites_messages_only(tmp_path: Path, capsys: pytest.CaptureFixt
     link.parent.mkdir()
     link.symlink_to(kept)
     code, _, err = run(capsys, file, "--eml", tmp_path / "out")
-    assert (code, f"{link} is there already, and is not a message of campaign's" in err) == (2, True)
+    assert (code, f"{link} already exists, and is not a message of campaign's" in err) == (2, True)
     assert link.is_symlink()
     assert run(capsys, file, "--eml", tmp_path / "out", "--force")[0] == 0
     assert not link.is_symlink()
@@ -230,7 +230,7 @@ def test_a_page_overwrites_pages_only(tmp_path: Path, capsys: pytest.CaptureFixt
     assert stat.S_IMODE(page.stat().st_mode) == 0o600
     page.write_text("mine")
     code, _, err = run(capsys, file, "--html", page)
-    assert (code, "is there already, and is not a page of campaign's" in err) == (2, True)
+    assert (code, "already exists, and is not a page of campaign's" in err) == (2, True)
     assert page.read_text() == "mine"
     assert run(capsys, file, "--html", page, "--force")[0] == 0
     code, _, err = run(capsys, file, "--html", tmp_path / "none" / "page.html")

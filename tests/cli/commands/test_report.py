@@ -34,7 +34,7 @@ def test_where_it_is_written(run: Run, ledger: Ledger, folder: Path) -> None:
 def test_another_file_is_overwritten_only_by_force(run: Run, ledger: Ledger) -> None:
     page = Path("page.html")
     page.write_text("<h1>mine</h1>")
-    assert "page.html is there already" in run("report", "campaign.yaml", "-o", "page.html", code=2)
+    assert "page.html already exists" in run("report", "campaign.yaml", "-o", "page.html", code=2)
     assert page.read_text() == "<h1>mine</h1>"
     page.chmod(0o640)
     run("report", "campaign.yaml", "-o", "page.html", "--force")

@@ -150,7 +150,7 @@ def test_an_export_replaces_nothing_else(run: Run, ledger: Ledger) -> None:
     for own in ("ledger.db", "ledger.db-wal"):
         assert "own files (ledger)" in run("suppress", "export", "-o", own, "--force", code=2)
     said = run("suppress", "export", "-o", "list.csv", code=2)
-    assert "is there already, and is not an exported suppression list" in said
+    assert "already exists, and is not an exported suppression list" in said
     assert Path("list.csv").read_bytes() == before
     run("suppress", "export", "-o", "list.csv", "--force")
     assert Path("list.csv").read_text() == run("suppress", "export")
