@@ -20,11 +20,11 @@ _VERBS = (
     rb"ATRN|AUTH|BDAT|BURL|DATA|EHLO|ETRN|EXPN|HELO|HELP|LHLO|MAIL|NOOP|QUIT|RCPT|RSET|SAML|SEND|SOML"
     rb"|STARTTLS|TURN|VRFY|XCLIENT|XFORWARD"
 )
-# Most lines are passed over by their first letter.
+# The look-ahead skips most lines by their first letter.
 COMMAND_LINE = re.compile(rb"\n[ \t]*(?=[ABDEHLMNQRSTVX])(?:" + _VERBS + rb")(?![0-9A-Z-])", re.IGNORECASE)
-"""Finds a line end behind which a line begins with an SMTP verb, of any RFC: it could be a command.
+"""Matches the end of a line where the next one begins with an SMTP verb, of any RFC: it could be a command.
 
-There are servers that pass over blanks before a command.
+Some servers ignore blanks before a command.
 """
 
 
@@ -134,7 +134,7 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one address came to. `reply` is set where `fate` is ANSWERED; `why` says the rest in words."""
+    """The outcome for one address. `reply` is set where `fate` is ANSWERED; `why` says the rest in words."""
 
     address: str
     fate: Fate

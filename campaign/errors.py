@@ -128,9 +128,9 @@ class UserError(CampaignError):
 
 
 class Overrun(UserError):
-    """A template took more time or memory than one row may, or is another one than it was.
+    """A template exceeded a row's limit of time or memory, or changed while it was in use.
 
-    No other row would fare better.
+    Rendering another row would fail in the same way.
     """
 
 
@@ -161,11 +161,11 @@ class ProtocolError(CampaignError):
 
 
 class LedgerFull(UserError):
-    """Nothing can be written any more: the disk is full, or fails."""
+    """The ledger cannot be written: the disk is full, or failing."""
 
 
 class LedgerMoved(LedgerFull):
-    """The path of the ledger leads to another file than the one that was opened, or to none."""
+    """The ledger's path no longer leads to the file that was opened."""
 
 
 class NotAccepted(UserError):
@@ -173,7 +173,7 @@ class NotAccepted(UserError):
 
 
 class LedgerBusy(UserError):
-    """Another process has kept the ledger locked for long."""
+    """Another process kept the ledger locked for too long."""
 
 
 class LedgerAway(UserError):
@@ -185,7 +185,7 @@ class LedgerReadOnly(LedgerAway):
 
 
 class LedgerGivenUp(UserError):
-    """The ledger's server did not answer, and the command was to end at once; exit code 130."""
+    """The command was interrupted while it waited for the ledger's server; exit code 130."""
 
 
 class LeaseHeld(UserError):
@@ -193,11 +193,11 @@ class LeaseHeld(UserError):
 
 
 class LeaseLost(CampaignError):
-    """Another process has taken the sender's lease over: stop, and send nothing more; exit code 5."""
+    """Another process has taken over the sender's lease: this one sends nothing more; exit code 5."""
 
 
 class BrokenOff(CampaignError):
-    """A run could not go on after a message had left; exit code 5, for the ledger knows where it stands."""
+    """A run failed after a message had left; exit code 5, since the ledger knows its state."""
 
 
 def raise_errors(problems: Iterable[Problem]) -> None:

@@ -23,7 +23,7 @@ RESERVED = frozenset({"row", "campaign", "recipient", "unsubscribe", "bounce"})
 """Names that the program defines in templates; a column of such a name is reached through `row`."""
 
 ITEM = "item"
-"""What templates beside `each` have for the items of its list; a column of this name is hidden there."""
+"""The name by which templates beside `each` use the items of its list; it hides a column of that name."""
 
 
 class Status(StrEnum):
@@ -81,9 +81,9 @@ class BadRow:
 
 @dataclass(frozen=True, slots=True)
 class Double:
-    """A row whose key stands in an earlier line, `first`, already: it is left out.
+    """A row that is left out because an earlier line, `first`, has the same key.
 
-    `differs`: its message would not say or attach the same, or go to another address.
+    `differs`: its message would have other content or attachments, or go to another address.
     """
 
     number: int
@@ -96,7 +96,7 @@ class Double:
 
 @dataclass(frozen=True, slots=True)
 class KeyColumn:
-    """A column that tells rows apart. `addressed`: mail goes to it, and it is compared folded.
+    """A column of the key. `addressed`: it holds the address, and is compared folded.
 
     `name` is "" where an earlier release noted no more than that.
     """

@@ -61,9 +61,9 @@ def row_and_copy(key: str) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A content is about to leave, to these envelope addresses. `key` is its claim's.
+    """The record that a content is about to leave, to these envelope addresses. `key` is its claim's.
 
-    It is planned to leave at `started_at`; `steady` is that on `clock.steady`.
+    `started_at` is when it is planned to leave, UTC ns; `steady` is the same moment on `clock.steady`.
     """
 
     key: str

@@ -22,7 +22,7 @@ from campaign.model import SECOND, Status
 from campaign.verdict import judge, suppresses, words
 
 _AFTER_MAIL = (Stage.RCPT, Stage.DATA, Stage.BODY)
-_SPARED = 2  # times that a row is not charged where the server throttles, or ends the session, at it
+_SPARED = 2  # times that throttling, or the end of a session, is not charged to a row
 
 
 @dataclass(frozen=True, slots=True)

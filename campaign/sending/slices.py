@@ -1,4 +1,4 @@
-"""Waits in slices: between two of them whoever waits looks whether the run was stopped."""
+"""Waits are cut into slices: after each one, the waiting thread checks whether the run was stopped."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A content's start: its place in the pace, waited for, and what the ledger says of it.
+"""The start of a content: when the rate allows it, and not much later than the ledger says.
 
-The intent says when the content is planned to leave. Where that turns out to be much too early, the
-ledger is told first: a rate counts from what it says.
+The intent records when the content is planned to leave. If it would leave much later than that, the new
+time is recorded first, since rates are rebuilt from these times.
 """
 
 from __future__ import annotations
