@@ -21,7 +21,7 @@ from campaign.feedback.mime import MOST
 
 KEYWORD = "CampaignProcessed"
 _TIMEOUT = 60.0  # seconds for each answer
-# Messages that are asked for, or moved, in one command: no server has to take a line of more than 8000 octets.
+# Messages that are asked for, or moved, in one command: servers take lines of 8000 octets.
 _AT_ONCE = 500
 _NONSENSE = (ValueError, OverflowError, MemoryError)  # of octets in no charset, and a literal of 90 GB
 _UID = re.compile(rb"\bUID ([0-9]+)")
