@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from campaign.campaignfile.location import Location
+from campaign.errors import LeaseLost
 from campaign.ledger import Ledger, Suppression
 from campaign.ledger.protocols import Choices, Run, copy_key
 from campaign.model import SECOND, Status
@@ -129,6 +130,16 @@ def test_what_a_dead_run_had_in_flight_is_in_doubt(ledger: Ledger) -> None:
     assert ledger.history.summary(NOW).in_doubt == 1  # before anybody has written it down
     start(ledger).end(NOW)
     assert standing(ledger)[BOSS] == "in_doubt"
+
+
+def test_whose_lease_was_taken_sends_no_copy(ledger: Ledger) -> None:
+    run = start(ledger)
+    send(run, Status.ACCEPTED, boss=Status.DEFERRED, audit=Status.ACCEPTED)
+    (claim,) = run.claim(NOW + 60 * SECOND, 10)
+    database(ledger).change("UPDATE runs SET ended_at = heartbeat")
+    with pytest.raises(LeaseLost):
+        run.record((), (intent(claim.key),))
+    assert standing(ledger)[BOSS] == "deferred"
 
 
 def test_who_is_suppressed_gets_no_copy(ledger: Ledger) -> None:
