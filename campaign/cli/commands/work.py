@@ -71,8 +71,8 @@ def command(
     A campaign that this machine cannot send is told and left to others, and the next one is sent.
 
     Exit code 0 when nothing is left or the time of --drain is over, 2 where a campaign cannot be sent from
-    here, 5 where one was stopped or paused, or cannot be sent from here while others were, 6 if a server,
-    of mail or of the ledger, cannot be reached.
+    here, 5 where one was paused, or one that is named was stopped, or one cannot be sent from here while
+    others were, 6 if a server, of mail or of the ledger, cannot be reached.
     """
     from campaign.sending.workers.accounts import load_accounts
     from campaign.sending.workers.folder import remove_dead
@@ -92,7 +92,7 @@ def command(
             idle = idle and not worker.sent
             if found == INTERRUPTED:
                 return found
-            if found != UNFINISHED or not every or worker.has_failed:
+            if found != UNFINISHED or not every or worker.has_failed or worker.is_paused:
                 code = max(code, found)
             if (worker.has_failed or not worker.is_sending) and (location, name) in targets:
                 targets.remove((location, name))
@@ -135,6 +135,7 @@ class _Worker:
         self.has_failed = False  # the campaign that was drained last: this machine cannot send it
         self._left: set[tuple[Location, str]] = set()  # those that it could not send
         self.is_sending = False  # the campaign that was drained last
+        self.is_paused = False  # the same; with --all a person's `stop` is no failure, and a pause is one
         self._reached = False  # whether the ledger's server has ever answered
 
     @property
@@ -198,7 +199,7 @@ class _Worker:
         from campaign.ledger import Ledger
         from campaign.sending.workers.drain import drain
 
-        self.sent, self.is_sending, self.has_failed = 0, True, False
+        self.sent, self.is_sending, self.is_paused, self.has_failed = 0, True, False, False
         left = None if self._until is None else max(0.0, self._until - time.monotonic())
         ledger = Ledger.open(location, name, create=False)
         self._reached = True
@@ -219,6 +220,7 @@ class _Worker:
         from campaign.wording import counted
 
         self.is_sending = drained.state is State.SENDING
+        self.is_paused = drained.state is State.PAUSED
         if self.sent or not self.is_sending:
             self._output.lines([f"{name}: {counted(self.sent, 'attempt')}; {drained.state}"])
         ending = drained.stop.ending
