@@ -155,7 +155,10 @@ def _said(heard: Heard) -> Iterator[Said]:
             for failure in failures:
                 if failure.failed:
                     names = tuple(filter(None, (failure.original, failure.final)))
-                    yield Said(_KINDS[classify(failure.code)], names, _words(failure))
+                    kind = classify(failure.code)
+                    if kind is Class.HARD and failure.passed_on:
+                        kind = Class.SOFT
+                    yield Said(_KINDS[kind], names, _words(failure))
         case Complaint(type=kind, addresses=names):
             yield Said(Kind.COMPLAINED, names, kind)
         case Unsubscribe(address=name):

@@ -50,6 +50,20 @@ class Failure:
         """Whether it is one: a delay, a relay or an expansion is none (RFC 3464 2.3.3)."""
         return self.action == "failed"
 
+    @property
+    def passed_on(self) -> bool:
+        """Whether it failed behind the address that was written to, at one with another local part.
+
+        That may be a member of a group, which goes on without it (RFC 3464 2.3.1 and 2.3.2).
+        """
+        return bool(self.original and self.final) and _mailbox(self.original) != _mailbox(self.final)
+
+
+def _mailbox(address: str) -> str:
+    """Return the local part, without case and without what stands behind a plus."""
+    local_part, _, rest = address.rpartition("@")
+    return (local_part or rest).casefold().partition("+")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class Bounce:

@@ -131,6 +131,25 @@ def test_a_dead_cc_is_suppressed_and_the_row_is_not(sent: Sent) -> None:
     assert sent.suppressed == {BOSS}
 
 
+@pytest.mark.parametrize(
+    ("final", "kind"),
+    [
+        ("left.last.year@example.org", Kind.BOUNCED_FOR_NOW),  # a member of the group that Ann's address is
+        (
+            f"{ANN.partition('@')[0]}@mailbox17.example.org",
+            Kind.BOUNCED,
+        ),  # the same mailbox, within a provider
+        (ANN.partition("@")[0], Kind.BOUNCED),
+        (ANN.upper(), Kind.BOUNCED),
+    ],
+)
+def test_who_left_a_group_does_not_take_it_along(sent: Sent, final: str, kind: Kind) -> None:
+    passed_on = block(final=final, Original_Recipient=f"rfc822;{ANN}")
+    account = sent.read(Letters(bounce(passed_on, to=sent.to(ANN))))
+    assert account.kinds == {kind: {ANN}}
+    assert sent.suppressed == ({ANN} if kind is Kind.BOUNCED else set())
+
+
 def test_the_message_that_was_returned_names_the_row(sent: Sent) -> None:
     sent.read(Letters(bounce(FAILED, to="bounces@example.com", returned=sent.id(ANN))))
     assert sent.suppressed == {ANN}
