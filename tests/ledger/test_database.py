@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -93,10 +94,10 @@ def test_a_damaged_ledger_is_left_alone(path: Path, page: int, read_only: bool) 
 def said_of(path: Path, *, read_only: bool) -> str:
     """Return what is said where the damage is met, on opening or later."""
     try:
-        ledger = Ledger.open(path, "news", read_only=read_only)
-        for table in ("settings", "campaigns", "layouts", "runs", "messages", "attempts", "events"):
-            database(ledger).rows(f"SELECT * FROM {table}")
-        enrol(ledger, people("user1@example.com"))
+        with closing(Ledger.open(path, "news", read_only=read_only)) as ledger:
+            for table in ("settings", "campaigns", "layouts", "runs", "messages", "attempts", "events"):
+                database(ledger).rows(f"SELECT * FROM {table}")
+            enrol(ledger, people("user1@example.com"))
     except UserError as damaged:
         return str(damaged)
     return "nothing"
@@ -164,6 +165,7 @@ def test_a_link_that_leads_nowhere_is_a_lost_ledger(path: Path) -> None:
 
 KILLED = """
 import os, signal, sqlite3, sys
+from contextlib import closing
 from pathlib import Path
 from campaign.ledger import Ledger
 connect, calls = sqlite3.connect, 0
@@ -197,6 +199,7 @@ def test_a_folder_in_the_place_of_the_file(path: Path) -> None:
 
 READ_ONLY = """
 import json, subprocess, sys
+from contextlib import closing
 from pathlib import Path
 from campaign.errors import UserError
 from campaign.ledger import Ledger
