@@ -27,7 +27,7 @@ from campaign.wording import shown
 WAL_LOST = "its -wal file is missing: it was moved, copied or restored without it"
 COPIED = "it was copied or restored while a run had not ended"
 REPLACED = "it was copied or restored while it was open, or was put beside another one's -wal file"
-RESTORED = "its file was copied or restored since it was used last"
+RESTORED = "its file was copied or restored since it was used last, or another program has had it open"
 # A run writes its heartbeat every 5 s; its last write may have waited for the disk, or for another process.
 SILENCE = 10 * SECOND
 _FOLDING = 60 * SECOND  # for which the last connection may be folding the WAL into the file
