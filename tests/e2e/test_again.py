@@ -137,7 +137,7 @@ def test_changed_content_is_not_sent_unasked(postfix: Postfix, campaign_for: Fol
     (folder.folder / "body.txt.j2").write_text("Dear {{ name }},\n\nthis is quite another text.\n")
     sent = folder.send()
     assert sent.returncode == 5
-    assert "the content has changed since some had it" in sent.stderr
+    assert "the content has changed since some people received it" in sent.stderr
     assert "--accept content" in sent.stderr
     assert folder.counts() == {"accepted": 2, "pending": 2}
     folder.write(smtp={"messages_per_session": 3}, rate="100/second", retry={"attempts": 2})

@@ -422,7 +422,7 @@ def test_a_choice_that_counts_when_sending_begins_is_refused_while_workers_send(
     folder.begin()
     refused = folder.send(option)
     assert (refused.returncode, refused.stdout) == (7, "")
-    assert f"{option} can only be said when sending begins" in refused.stderr
+    assert f"{option} can only be used when sending starts" in refused.stderr
     assert "campaign stop campaign.yaml" in refused.stderr
     folder.run("stop", "campaign.yaml")
     folder.begin(option)

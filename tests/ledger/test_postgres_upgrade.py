@@ -146,6 +146,6 @@ def test_what_cannot_be_brought_along_is_left_as_it_was(location: PostgresLocati
 def test_a_newer_one_is_refused(location: PostgresLocation) -> None:
     with psycopg.connect(location.address) as newer:
         newer.execute("UPDATE campaign.settings SET value = '99' WHERE name = 'version'")
-    with pytest.raises(UserError, match=rf"newer campaign \(schema 99, known is {VERSION}\); upgrade"):
+    with pytest.raises(UserError, match=rf"newer release \(schema 99; this one knows {VERSION}\); upgrade"):
         open_and_close(location)
     assert version(location) == "99"
