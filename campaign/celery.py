@@ -28,6 +28,7 @@ from campaign.sending.workers.accounts import load_accounts
 from campaign.sending.workers.drain import bundle_of, machines_of
 from campaign.sending.workers.drain import drain as drained
 from campaign.sending.workers.equipment import answer_questions as answered
+from campaign.sending.workers.folder import remove_dead
 
 try:
     from celery import Celery
@@ -93,6 +94,7 @@ def drain(campaign: str, generation: int) -> None:
         wanted = _wanted(ledger)
         if wanted is None or wanted.missing <= 0 or wanted.generation != generation:
             return
+        remove_dead()
         told = _Told()
         result = drained(ledger, load_accounts(None), told, seconds=wanted.seconds, generation=generation)
         _log.info("%s: %d attempts; %s", campaign, told.attempts, result.state)

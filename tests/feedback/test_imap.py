@@ -209,11 +209,16 @@ def answering(serve: Serve, answers: dict[str, bytes], hangs_up_at: int = 99) ->
             said = next((text for verb, text in answers.items() if command.startswith(verb)), b"")
             peer.say(said + f"{tag} OK done\r\n".encode())
 
+    scripted(serve, script)
+    return heard
+
+
+def scripted(serve: Serve, script: Callable[[Peer], None], password: str = "secret") -> None:
+    """Write a campaign file for a server that follows a script."""
+    Path("password").write_text(password)
     imap = {"host": "localhost", "port": serve(script).port, "username": "news"}
-    Path("password").write_text("secret")
     imap |= {"password_file": "password", "ca_file": str(serve.certificates.ca_file)}
     Path("campaign.yaml").write_text(yaml.safe_dump({"name": "spring", "bounces": {"imap": imap}}))
-    return heard
 
 
 @pytest.mark.parametrize(
@@ -235,7 +240,7 @@ def test_what_no_mailbox_holds_is_no_bug_of_ours(
 
 
 def test_a_folder_that_can_only_be_read_is_told_as_such(
-    serve: Serve, sent: Sent, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    serve: Serve, sent: Sent, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def script(peer: Peer) -> None:
         peer.tls()
@@ -246,23 +251,18 @@ def test_a_folder_that_can_only_be_read_is_told_as_such(
             untagged = "* CAPABILITY IMAP4rev1 MOVE\r\n" if command == "CAPABILITY" else ""
             peer.say(f"{untagged}{tag} OK {'[READ-ONLY] ' * command.startswith('SELECT')}done\r\n".encode())
 
-    imap = {"host": "localhost", "port": serve(script).port, "username": "news"}
-    imap |= {"password_env": "IMAP_PASSWORD", "ca_file": str(serve.certificates.ca_file)}
-    monkeypatch.setenv("IMAP_PASSWORD", "secret")
-    Path("campaign.yaml").write_text(yaml.safe_dump({"name": "spring", "bounces": {"imap": imap}}))
+    scripted(serve, script)
     assert main(["bounces", "campaign.yaml"]) == 6
     assert "'INBOX' can only be read here, and understood mail is moved out of it" in capsys.readouterr().err
 
 
 def test_a_port_without_tls_is_told_as_such(
-    serve: Serve, sent: Sent, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    serve: Serve, sent: Sent, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def script(peer: Peer) -> None:
         peer.say(b"* OK [CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED] ready\r\n")
 
-    imap = {"host": "localhost", "port": serve(script).port, "username": "news"}
-    imap |= {"password_env": "IMAP_PASSWORD", "ca_file": str(serve.certificates.ca_file)}
-    Path("campaign.yaml").write_text(yaml.safe_dump({"name": "spring", "bounces": {"imap": imap}}))
+    scripted(serve, script)
     assert main(["bounces", "campaign.yaml"]) == 6
     assert "it does not speak TLS from the start, as servers do at port 993" in capsys.readouterr().err
 
@@ -317,14 +317,12 @@ def test_mails_are_moved_together(serve: Serve, sent: Sent) -> None:
 def test_a_server_that_refuses_to_show_mail_is_not_an_empty_mailbox(
     serve: Serve,
     sent: Sent,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     refuses: str,
     password: str,
     code: int,
     told: str,
 ) -> None:
-    monkeypatch.setenv("IMAP_PASSWORD", password)
     answers = {
         "CAPABILITY": "* CAPABILITY IMAP4rev1 MOVE\r\n",
         "SELECT": "* 1 EXISTS\r\n",
@@ -341,9 +339,7 @@ def test_a_server_that_refuses_to_show_mail_is_not_an_empty_mailbox(
             done = "NO not now" if command.startswith(refuses) else "OK done"
             peer.say(f"{said if done != 'NO not now' else ''}{tag} {done}\r\n".encode())
 
-    imap = {"host": "localhost", "port": serve(script).port, "username": "news"}
-    imap |= {"password_env": "IMAP_PASSWORD", "ca_file": str(serve.certificates.ca_file)}
-    Path("campaign.yaml").write_text(yaml.safe_dump({"name": "spring", "bounces": {"imap": imap}}))
+    scripted(serve, script, password)
     assert main(["bounces", "campaign.yaml"]) == code
     said = capsys.readouterr()
     assert told in (said.err if code else said.out)

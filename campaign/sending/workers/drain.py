@@ -31,7 +31,7 @@ from campaign.sending.work import Renders
 from campaign.sending.workers.accounts import Accounts
 from campaign.sending.workers.bundle import Bundle, read
 from campaign.sending.workers.equipment import answer_questions
-from campaign.sending.workers.folder import private_folder, remove_dead, unwritable
+from campaign.sending.workers.folder import private_folder, unwritable
 from campaign.sending.workers.naming import Naming
 from campaign.sending.workers.sharedfiles import SharedFiles
 from campaign.sending.workers.unpacking import Unpacked, unpack
@@ -89,7 +89,6 @@ def drain(
     LeaseHeld while the campaign is being enrolled; LeaseLost.
     """
     machines = machines_of(ledger)
-    remove_dead()
     answer_questions(ledger, accounts)
     until = None if seconds is None else time.monotonic() + seconds
     while True:
