@@ -77,7 +77,7 @@ class Terminal:
         from campaign.preview.terminal import outline
 
         preparation = plan.preparation
-        self._output.problems(found for found in plan.odd if found.severity is not Severity.NOTE)
+        self._output.problems(found for found in plan.findings if found.severity is not Severity.NOTE)
         survey = preparation.survey
         lines = terminal.plan_lines(
             preparation.campaign, preparation.plan, survey, plan.wait, plan.now, plan.limit

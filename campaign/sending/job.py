@@ -1,13 +1,13 @@
-"""The main job, whoever asks for it: `send`, its `--dry-run`, `rehearse` and `test`.
+"""The main job behind `send`, `send --dry-run`, `rehearse` and `test`: from a campaign file to sent mail.
 
-    guard → open the ledger → guard → take the lease → read the secrets → prepare every row → plan
-          → what differs from earlier runs → (the person agrees) → enrol → send → what it came to
+    guards → open the ledger → guards → take the lease → read the secrets → prepare every row → plan
+           → what differs from earlier runs → (the person agrees) → enrol → send → result
 
-`run` does that in this order for everybody; what differs between the four stands in `Mode`. It prints
-nothing and asks nobody: it tells an `Audience`, which also says whether the person agrees.
+`run` takes these steps in this order for all four; `Mode` says how they differ. It prints nothing and
+asks nobody: it calls an `Audience`, which also says whether the person agrees.
 
-A guard refuses with a UserError: another file of this name in the ledger, a rate that no message fits
-into. What differs from earlier runs (`Change`) is asked about, or NotAccepted where nobody can be asked.
+A guard raises UserError: for example, another file used this name in the ledger, or no message fits into
+the rate. If something differs from earlier runs (`Change`), `run` asks, or raises NotAccepted.
 """
 
 from __future__ import annotations
@@ -49,22 +49,22 @@ from campaign.sending.trial import Trial, TrialRenderer
 from campaign.smtp.auth import Login
 from campaign.wording import counted
 
-if TYPE_CHECKING:  # loaded where workers send
+if TYPE_CHECKING:  # loaded only if workers send
     from campaign.sending.workers.packing import Packed
 
-_TEST_PATIENCE = 60.0  # seconds that who tests waits for the rate
-_SAID = 1000  # different replies that are kept for the summary
+_TEST_MAX_WAIT = 60.0  # seconds that a test may wait for the rate
+_MOST_REPLIES = 1000  # different replies in the summary
 
-LOOKED_AT = 100
-"""Messages of a run that the rules of `check` see; a look takes longer than all else in making a message."""
+MOST_CHECKED = 100
+"""How many messages of a run the rules of `check` see: checking one takes longer than making it."""
 
 
 class Mode(StrEnum):
-    """Who asks for the job.
+    """Which command runs the job.
 
-    A dry run writes nothing, connects to nothing and runs no command. A rehearsal has a ledger that
-    vanishes, and runs no command either. A test sends one row's message to other people; the ledger
-    counts that in the rate, and is otherwise left as it was.
+    A dry run writes nothing, connects to nothing and runs no command. A rehearsal has a temporary
+    ledger, and runs no command either. A test sends one row's message to other people; the ledger
+    counts it in the rate, and is otherwise unchanged.
     """
 
     SEND = "send"
@@ -77,11 +77,10 @@ class Mode(StrEnum):
 class Options:
     """What the person asked for.
 
-    `asks`: the audience can be asked; if not, it has said yes, and changes must be in `accept`.
-    `wait`: seconds that another process may hold the lease.
-    `jobs` processes render, by default as many as there are cores.
-    `login` stands for the campaign's own where it is given. A test sends the message of row `row` to
-    `test_to`.
+    `asks`: the audience can be asked; if not, it has agreed, and changes must be in `accept`.
+    `wait`: seconds to wait for the lease if another process holds it.
+    `jobs`: how many processes render, by default one per core.
+    `login` replaces the campaign's own. A test sends the message of row `row` to `test_to`.
     """
 
     mode: Mode = Mode.SEND
@@ -100,10 +99,10 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the job is about to do. `changes` are those that were not accepted, each with its sentence.
+    """What the job is about to do. `changes` are those not accepted yet, each with its sentence.
 
-    By the rate alone it takes `wait` ns from `now`, UTC ns. A run makes at most `limit` attempts.
-    `new_ledger`: the ledger knows nobody who may have been mailed before. `odd` is what the rules found.
+    The rate alone makes it take `wait` ns from `now`, UTC ns. A run makes at most `limit` attempts.
+    `new_ledger`: according to the ledger, nobody was mailed before. `findings` are those of `check`.
     """
 
     preparation: Preparation
@@ -112,7 +111,7 @@ class Plan:
     now: int
     limit: int | None = None
     new_ledger: bool = False
-    odd: tuple[Problem, ...] = ()
+    findings: tuple[Problem, ...] = ()
 
     @property
     def to_send(self) -> int:
@@ -125,18 +124,18 @@ class Plan:
         return self.to_send > 0 or any(change is Change.LIST for change, _ in self.changes)
 
     def addresses_of(self, messages: int) -> int:
-        """Return about how many addresses so many of the messages go to."""
+        """Return about how many addresses this number of messages goes to."""
         survey = self.preparation.survey
         return -(-messages * survey.addresses // survey.messages) if survey.messages else messages
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What the job came to: why it ended, and where the campaign stands; None after a dry run or a test.
+    """Why the job ended, and the state of the campaign (`summary`: None after a dry run or a test).
 
-    `replies` are (status, words, rows) of what was not accepted, the most frequent first. `results` are
-    a test's, one for each address. Sending took `took` seconds, and put `suppressed` addresses on the
-    suppression list that stand there still.
+    `replies` are (status, reply, rows) for what was not accepted, the most frequent first. `results` are
+    a test's, one for each address. Sending took `took` seconds. It added `suppressed` addresses to the
+    suppression list that are still there.
     """
 
     stop: Stop
@@ -146,48 +145,48 @@ class Finished:
     took: float = 0.0
     suppressed: int = 0
     outlook: Outlook | None = None
-    """When it could go on and end, where some are left."""
+    """When the next message could leave, and the last one, if any are left."""
 
 
 class Interruptible(Protocol):
     """A run that can be stopped."""
 
     def interrupt(self, *, at_once: bool = False) -> None:
-        """Stop after the answers that are due; `at_once`: do not wait for them."""
+        """Stop once the pending replies are in; `at_once`: do not wait for them."""
 
     def outlook(self, addresses: int, due: int | None, last_due: int | None) -> Outlook:
-        """Return when the next of so many addresses may leave, and when all will have."""
+        """Return when the next of `addresses` addresses may leave, and when all will have left."""
 
 
 class Audience(Listener, Protocol):
-    """Who is told what the job does, and asked."""
+    """Shows a person what the job does, and asks them. The job calls these methods as it goes."""
 
     def progress(self, doing: str, done: int, of: int) -> None:
-        """So much of something is done."""
+        """`done` of `of` items of a step are done."""
 
     def leased(self, ledger: Ledger) -> None:
-        """Nobody else sends from this ledger now."""
+        """The lease is ours: nobody else sends from this ledger now."""
 
     def planned(self, plan: Plan) -> None:
-        """This will be done."""
+        """The plan is ready to be shown."""
 
     def agrees(self, plan: Plan) -> bool:
-        """Whether the person agrees to a plan that was shown; asked where `Options.asks`."""
+        """Return whether the person agrees to the plan; called only if `Options.asks`."""
 
     def sending(self, run: Interruptible, total: int) -> AbstractContextManager[None]:
-        """Entered while messages are sent: here signals may interrupt the run."""
+        """Return a context to send in: inside it, signals may interrupt the run."""
 
 
 def run(campaign: CampaignFile, options: Options, audience: Audience) -> Finished:
-    """Do the main job, and return what it came to.
+    """Do the main job, and return its result.
 
-    Raises UserError for what the person can mend, LeaseHeld, LeaseLost, ConnectFailed. UserError is
-    raised only before anything has left; after that, it is BrokenOff.
+    Raises UserError for what the person can correct, LeaseHeld, LeaseLost, ConnectFailed. UserError is
+    raised only before anything has left; after that, BrokenOff.
     """
     refuse_unsendable(campaign, audience.progress, options.jobs)
     may_be_new = options.mode is not Mode.SEND or options.asks or options.new_ledger
     refuse_new(campaign, may_be_new=may_be_new)
-    with _opened(campaign, options.mode) as ledger:
+    with _open_ledger(campaign, options.mode) as ledger:
         if options.mode is not Mode.TEST:
             refuse_incomplete(campaign, ledger, may_be_new=may_be_new)
         match options.mode:
@@ -204,7 +203,7 @@ def run(campaign: CampaignFile, options: Options, audience: Audience) -> Finishe
                 with lease as run, closing(Kept()) as kept:
                     audience.leased(ledger)
                     finished = _send(campaign, ledger, run, options, audience, kept)
-                return _after(finished, ledger)
+                return _with_lost_replies(finished, ledger)
 
 
 def _send(
@@ -225,7 +224,7 @@ def _send(
 
         recipients, rows = preparation.recipients, preparation.enrolment.to_send()
         packed = pack(campaign, preparation.renderer, recipients.columns, rows, secrets)
-    with suppress(LedgerBusy):  # who has it locked has not taken the lease
+    with suppress(LedgerBusy):  # a process that only locked the ledger has not taken the lease
         run.heartbeat(time.time_ns())
     preparation.enrolment.apply(time.time_ns())
     ledger.adopt(key_of(campaign) if plan.to_send else None)
@@ -245,15 +244,15 @@ def _send(
     took = time.monotonic() - began
     now = time.time_ns()
     summary = replace(ledger.history.summary(now), sending=None)  # that was us
-    replies = tuple(islice(ledger.history.replies(now), _SAID))
+    replies = tuple(islice(ledger.history.replies(now), _MOST_REPLIES))
     copies = summary.copies_not_started + summary.copies[Status.IN_FLIGHT]
     left = plan.addresses_of(summary.waiting - copies) + copies
     ahead = sender.outlook(left, summary.next_due, summary.last_due) if left else None
     return Finished(stop, summary, replies, (), took, run.suppressed_by_it(), ahead)
 
 
-def _after(finished: Finished, ledger: Ledger) -> Finished:
-    """Return what it came to now that the run has ended: whose answer was lost on the way is in doubt."""
+def _with_lost_replies(finished: Finished, ledger: Ledger) -> Finished:
+    """Return the result after the run has ended: a message still in flight then is now in doubt."""
     summary, lost = finished.summary, Status.IN_FLIGHT
     if summary is None or not summary.counts[lost] + summary.copies[lost]:
         return finished
@@ -268,9 +267,9 @@ def _test(campaign: CampaignFile, ledger: Ledger, options: Options, audience: Au
     )
     recipients, renderer = compile_campaign(campaign, secrets_of(campaign, ledger.secret))
     row = recipients.row(options.row)
-    renderer.render(row, date=datetime.now(UTC))  # what is wrong with it is said before anybody connects
+    renderer.render(row, date=datetime.now(UTC))  # raises for a bad row before anything connects
     login = options.login or login_of(campaign)
-    shared = ledger.machines is not None  # a test takes no row from anybody
+    shared = ledger.machines is not None  # a test claims no row, so that workers may send meanwhile
     with leased(campaign, ledger, options.wait, audience.waiting, shared=shared) as run:
         _refuse_long_wait(campaign, run, len(options.test_to))
         trial = Trial(row, options.test_to, run)
@@ -291,9 +290,9 @@ def _plan(
     kept: Kept | None = None,
 ) -> Plan:
     """Prepare every row. Raises UserError for bad rows, unless they are to be skipped."""
-    # A rehearsal shows no plan, so that nothing odd in it would be said.
-    planned = options.mode in (Mode.SEND, Mode.DRY_RUN)
-    checks = Checks(campaign, most=LOOKED_AT) if planned else None
+    # A rehearsal shows no plan, and so no findings either.
+    shows_plan = options.mode in (Mode.SEND, Mode.DRY_RUN)
+    checks = Checks(campaign, most=MOST_CHECKED) if shows_plan else None
     enrolment = ledger.enrolment(options.choices)
     preparation = prepare(campaign, enrolment, secrets, audience.progress, checks, options.jobs, kept)
     if preparation.errors and not options.skip_bad_rows:
@@ -304,21 +303,21 @@ def _plan(
     if options.mode is not Mode.REHEARSAL:
         load_pace(pace, scope_of(campaign), campaign.windows, starts, now)
     wait = pace.finish(now.steady, preparation.survey.addresses + preparation.plan.copies)
-    found = changes(campaign, ledger, preparation)
-    left = tuple((change, words) for change, words in found if change not in options.accept)
+    differences = changes(campaign, ledger, preparation)
+    unaccepted = tuple(change for change in differences if change[0] not in options.accept)
     new = options.mode is not Mode.REHEARSAL and ledger.knows_nobody
-    odd = (*checks.report(), *warnings(campaign, ledger)) if checks is not None else ()
-    return Plan(preparation, left, wait, now.utc, options.limit, new, odd)
+    findings = (*checks.report(), *warnings(campaign, ledger)) if checks is not None else ()
+    return Plan(preparation, unaccepted, wait, now.utc, options.limit, new, findings)
 
 
 def _agreed(plan: Plan, options: Options, audience: Audience) -> bool:
-    """Whether the person agrees. Raises NotAccepted for changes that nobody can be asked about."""
+    """Return whether the person agrees. Raises NotAccepted for changes if nobody can be asked."""
     if options.asks:
         return audience.agrees(plan)
     if plan.changes:
         kinds = ",".join(change for change, _ in plan.changes)
-        said = "; ".join(sentence for _, sentence in plan.changes)
-        raise NotAccepted(f"{said}. If that is meant, add --accept {kinds}")
+        sentences = "; ".join(sentence for _, sentence in plan.changes)
+        raise NotAccepted(f"{sentences}. If that is meant, add --accept {kinds}")
     return True
 
 
@@ -327,13 +326,13 @@ def _refuse_long_wait(campaign: CampaignFile, run: Run, addresses: int) -> None:
     now = clock.moment()
     load_pace(pace, scope_of(campaign), campaign.windows, run, now)
     seconds = pace.finish(now.steady, addresses) / SECOND
-    if seconds > _TEST_PATIENCE:
+    if seconds > _TEST_MAX_WAIT:
         minutes = counted(round(seconds / 60), "minute")
         raise UserError(f"the rate {pace} is used up: this could be sent in {minutes}; nothing was")
 
 
 @contextmanager
-def _opened(campaign: CampaignFile, mode: Mode) -> Iterator[Ledger]:
+def _open_ledger(campaign: CampaignFile, mode: Mode) -> Iterator[Ledger]:
     """Open the ledger that a job of this mode works on."""
     match mode:
         case Mode.REHEARSAL:

@@ -1,17 +1,17 @@
-"""One connection's work: a message on its way, and the next one ready behind it.
+"""Sends messages over one connection, one after another, and has the next one ready meanwhile.
 
     Making (claim → render) → session.submit → BodyDue → gate → run.record(intent) → gate → session.release
               → Settled → Answers (verdict → retry.decide → run.record(result))
 
-The gate is asked twice. First, whether the content may leave soon: then its intent is committed, so
-that the pace does not wait for the disk. Then, for its place in the pace. The intent is committed before
-a byte of the content leaves, and its result as soon as the answer is read; an answer and the next intent
-share a commit where they come together. Each time before the kernel is given some of a content, the
-lease must have been renewed lately: else this process was suspended, and another may have sent the
-message. Nothing is retried here: a deferred row comes back from the ledger when it is due, and opening a
-session is retried by tenacity (`retry.opening_retry`).
+The lane asks the gate twice: first whether the content may leave soon, and then for its place in the
+pace. Between the two it commits the intent, so that the pace does not wait for the disk. The intent is
+committed before a byte of the content leaves, and the result as soon as the reply is read; a reply and
+the next intent share a commit if they come together. Before each write of content, the lane checks that
+the lease was renewed lately. If not, this process was suspended, and another may have sent the message.
+Nothing is retried here: the ledger offers a deferred row again when it is due, and tenacity retries
+opening a session (`retry.opening_retry`).
 
-Where the session has a window, `Volley` sends the messages that fit in it; the others go as above.
+If the session has a window, `Volley` sends the messages that fit in it; the others go as above.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ from campaign.sending.work import Renders, Work, intent_of
 from campaign.smtp.events import BodyDue, Closed, Event
 from campaign.smtp.session import Session
 
-# A session that would wait longer than this for its next message is ended: RFC 5321 4.5.3.2.7 lets
-# a server hang up after five minutes.
+# If the next message is further away than this, the session is ended: RFC 5321 4.5.3.2.7 lets a server
+# hang up after five minutes.
 _KEEP_IDLE = 240 * SECOND
-# A server that has said nothing for this long may be gone: its next message goes in lock-step.
-_RESTED = 5.0
-# Sessions of a connection in a row that ended without a verdict on any message, before it gives up.
-_FRUITLESS = 5
-# Seconds that a run that was stopped waits for the answer to an envelope.
-_HEARD = 3.0
-# Refusals in windows after which a session is ended: Exim hangs up after eleven (smtp_accept_max_nonmail).
+# After this many seconds of silence the server may be gone: the next message goes in lock-step.
+_SILENT = 5.0
+# A connection gives up after this many sessions in a row that ended without a verdict on any message.
+_MOST_FRUITLESS = 5
+# Seconds that a stopped run waits for the reply to an envelope.
+_STOP_WAIT = 3.0
+# A session ends after this many refusals in windows: Exim hangs up after eleven (smtp_accept_max_nonmail).
 _MOST_REFUSED = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What the connections of one run have in common. `opened` is set with the first session."""
+    """What the connections of one run share. `opened` is set when the first session is open."""
 
     campaign: CampaignFile
     renderer: Renders
@@ -76,10 +76,10 @@ class Lane:
         self._making = Making(shared.renderer, shared.run, shared.dispatch, shared.on_result)
         self._answers = Answers(shared.run, shared.dispatch, shared.campaign.retry, shared.on_result)
         self._connection: Connection | None = None
-        self._ready: deque[Work] = deque()  # rendered, and not submitted yet: one, or those of a window
+        self._ready: deque[Work] = deque()  # rendered but not submitted: one, or a window's worth
         window = shared.campaign.smtp.window
         self._volley = Volley(window, self._run, self._dispatch, self._answers, self._making, self._ready)
-        self._quiet_since = time.monotonic()
+        self._silent_since = time.monotonic()
 
     def work(self) -> None:
         """Send until there is nothing left to do. Raises ConnectFailed, LedgerFull, LeaseLost."""
@@ -93,7 +93,7 @@ class Lane:
             self._connection = None
 
     def close(self) -> None:
-        """Let go of the connection and of every row that is held."""
+        """Close the connection, and give back every row that this lane holds."""
         connection, self._connection = self._connection, None
         if connection is not None:
             events = connection.session.lost("given up", connection.transport.unsent)
@@ -103,14 +103,14 @@ class Lane:
         self._drop_ready()
 
     def _fill(self) -> int | None:
-        """Give the session messages where it wants them.
+        """Give the session messages while it wants them.
 
-        Returns the nanoseconds to wait for something to happen, or None where nothing is left.
+        Returns the ns to wait for something to happen, or None if nothing is left to send.
         """
         if self._dispatch.stopped is not None:
             self._answers.settle()
             self._drop_ready()
-            if self._dispatch.at_once.is_set() or self._unheard():
+            if self._dispatch.at_once.is_set() or self._waited_enough():
                 self.close()
             return None
         connection = self._connection
@@ -126,23 +126,23 @@ class Lane:
                 return wait
         return self._submit_next()
 
-    def _unheard(self) -> bool:
-        """Whether a server lets a run that was stopped wait, and no content depends on what it will say."""
+    def _waited_enough(self) -> bool:
+        """Whether a stopped run may close: the server is slow, and no content depends on its reply."""
         connection = self._connection
-        if connection is None or connection.waited <= _HEARD:
+        if connection is None or connection.waited <= _STOP_WAIT:
             return False
         return not connection.session.content_written(connection.transport.unsent)
 
     def _fill_window(self, connection: Connection) -> int | None:
-        """Make messages, and send them in a window, or alone where they cannot go so; returns as `_fill`."""
+        """Make messages, and send them in a window, or alone if they do not fit in it; returns as `_fill`."""
         session, wait = connection.session, SECOND
         if len(self._ready) < self._shared.campaign.smtp.window:
             made = self._make()
             if made is None or not self._ready:
                 return self._wait_held(made)
             wait = made
-        left = self._left()
-        if left == 0 or self._rested(session) or not session.fits_window(self._ready[0].message):
+        left = self._messages_left()
+        if left == 0 or self._long_silent(session) or not session.fits_window(self._ready[0].message):
             if session.wants_message:
                 if session.idle:
                     self._answers.settle()
@@ -151,18 +151,18 @@ class Lane:
             try:
                 wait = self._volley.send(connection, min(session.room, left))
             except (LedgerBusy, LedgerFull) as unwritable:
-                # Nothing leaves any more, but what is unanswered is waited for.
+                # Nothing more leaves, but the pending replies are awaited.
                 self._dispatch.stop(Stop(Ending.PAUSED, str(unwritable)))
                 return 0
         return self._wait_held(wait)
 
     def _wait_held(self, wait: int | None) -> int | None:
-        """Record what was held long enough; return when to look again: at once if so, else after `wait`."""
+        """Record replies that were held long enough; return the ns until to look again, 0 if some were."""
         held = self._answers.settle_held()
         return wait if wait is None else min(wait, held)
 
     def _make(self) -> int | None:
-        """Make another message ready; return the ns to wait for the next, or None where nothing is left."""
+        """Make another message ready; return the ns to wait for the next, or None if nothing is left."""
         made = self._making.take()
         if isinstance(made, Work):
             self._ready.append(made)
@@ -174,7 +174,7 @@ class Lane:
 
     def _submit_next(self) -> int:
         """Submit the message that is ready; returns as `_fill` does."""
-        if self._left() == 0:
+        if self._messages_left() == 0:
             if self._answers.open:
                 return SECOND
             self._end_session()
@@ -201,7 +201,7 @@ class Lane:
 
     def _submit(self, work: Work) -> None:
         if not self._run.is_due(work.message.key):
-            self._making.drop(self._ready.popleft())  # suppressed, forgotten or settled while it waited here
+            self._making.drop(self._ready.popleft())  # it was suppressed, forgotten or settled meanwhile
             return
         if self._connection is None:
             self._open_session()
@@ -209,12 +209,12 @@ class Lane:
         if connection is None:
             return
         session = connection.session
-        if self._rested(session):
-            # Look whether the server has said 421 meanwhile, and do not trust it with a flight.
+        if self._long_silent(session):
+            # The server may have sent 421 meanwhile: read it, and do not pipeline the next message.
             self._handle(connection.step(0))
             session.rest()
         if self._windowed(connection) and session.fits_window(work.message):
-            return  # it has just been opened
+            return  # the session has just been opened: the next `_fill` sends in its window
         if self._ready and self._ready[0] is work and self._connection is not None and session.wants_message:
             self._answers.open[work.message.key] = self._ready.popleft()
             session.submit(work.message)
@@ -225,18 +225,18 @@ class Lane:
         self._connection.may_write = self._may_write
         self._shared.opened.set()
         answers.fruitful = False
-        self._quiet_since = time.monotonic()
+        self._silent_since = time.monotonic()
 
-    def _rested(self, session: Session) -> bool:
-        """Whether the session was not used for so long that it may have ended."""
-        return session.idle and time.monotonic() - self._quiet_since > _RESTED
+    def _long_silent(self, session: Session) -> bool:
+        """Whether the session was unused for so long that the server may have ended it."""
+        return session.idle and time.monotonic() - self._silent_since > _SILENT
 
     def _windowed(self, connection: Connection) -> bool:
         """Whether messages leave in a window."""
         return connection.session.windowed and self._shared.opener.window > 1
 
     def _advance(self, wait: int) -> None:
-        """Let time pass: read and write, or sleep where there is no session."""
+        """Let time pass: read and write, or sleep if there is no session."""
         self._answers.tell()
         if self._connection is None:
             time.sleep(min(wait / SECOND, SLICE))
@@ -244,14 +244,14 @@ class Lane:
         if wait > _KEEP_IDLE and not self._answers.open:
             self._end_session()
             return
-        # What is unanswered ends the wait by itself; the slice is for looking whether to stop.
+        # A reply ends the wait by itself; the slice is for checking whether to stop.
         alone = self._answers.open and not self._windowed(self._connection)
         self._handle(self._connection.step(SLICE if alone else min(wait / SECOND, SLICE)))
 
     def _handle(self, events: Sequence[Event]) -> None:
         if not events:
             return
-        self._quiet_since = time.monotonic()
+        self._silent_since = time.monotonic()
         idle = not self._answers.open
         settled = [event for event in events if isinstance(event, Settled)]
         due = next((event.message for event in events if isinstance(event, BodyDue)), None)
@@ -267,12 +267,12 @@ class Lane:
             self._shared.opener.end_windows(connection.session.why_no_window)
             connection.close()
             self._connection = None
-            self._unbook()
+            self._give_back_bookings()
             answers = self._answers
-            if not idle:  # a server may end a session that is not used
+            if not idle:  # a server may end an idle session
                 answers.fruitless = 0 if answers.fruitful else answers.fruitless + 1
-            if answers.fruitless >= _FRUITLESS:
-                what = f"{_FRUITLESS} sessions in a row ended before the server had answered any message"
+            if answers.fruitless >= _MOST_FRUITLESS:
+                what = f"{_MOST_FRUITLESS} sessions in a row ended before the server had answered any message"
                 raise ConnectFailed(f"{what}; the last one: {closed.why}")
 
     def _release(self, work: Work, settled: list[Settled]) -> None:
@@ -288,7 +288,7 @@ class Lane:
                 answers.settle(settled)
                 settled = []
                 events = connection.step(min(delay / SECOND, SLICE))
-                if events:  # the server has given us up
+                if events:  # the session has ended
                     self._handle(events)
                     return
             if dispatch.stopped is not None:
@@ -308,11 +308,11 @@ class Lane:
             connection.session.release(work.message)
 
     def _may_write(self) -> bool:
-        """Whether the lease is certainly ours still: a process that was suspended cannot know."""
+        """Whether the lease is certainly still ours: after a suspension, another process may have it."""
         return self._run.holds(clock.steady())
 
     def _abandon(self, why: str) -> None:
-        """End a transaction past 354: only closing the socket does that, never a dot."""
+        """End a transaction after 354 by closing the socket: a final dot would send the message."""
         connection, self._connection = self._connection, None
         if connection is not None:
             events = connection.session.lost(why)
@@ -323,8 +323,8 @@ class Lane:
         while self._ready:
             self._making.drop(self._ready.popleft())
 
-    def _left(self) -> int:
-        """Return how many more messages the session should carry (RFC 9422 4.1: MAILMAX)."""
+    def _messages_left(self) -> int:
+        """Return how many more messages the session may carry (RFC 9422 4.1: MAILMAX)."""
         most = self._shared.campaign.smtp.messages_per_session
         if self._connection is None:
             return most
@@ -338,11 +338,11 @@ class Lane:
 
     def _end_session(self) -> None:
         connection, self._connection = self._connection, None
-        self._unbook()
+        self._give_back_bookings()
         if connection is not None:
             connection.quit()
 
-    def _unbook(self) -> None:
-        """Let other connections go first, while this one has no session."""
+    def _give_back_bookings(self) -> None:
+        """Let other connections go first while this one has no session."""
         for work in self._ready:
             work.booking.give_back()

@@ -1,6 +1,6 @@
-"""Logging in (RFC 4954): PLAIN, LOGIN and XOAUTH2, as answers to the server's challenges.
+"""Logs in by PLAIN, LOGIN or XOAUTH2: makes the AUTH command and the responses to challenges (RFC 4954).
 
-No secret appears in a repr. `opening` makes sure that a mechanism is used inside TLS only.
+No secret appears in a repr. `opening` makes sure that AUTH is used only inside TLS.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ class Mechanism(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Who logs in and with what: a password, or for XOAUTH2 an access token."""
+    """A user name with its secret: a password, or for XOAUTH2 an access token."""
 
     username: str
     secret: str = field(repr=False)
     mechanism: Mechanism | None = None
 
     def choose(self, offered: frozenset[str]) -> Mechanism | None:
-        """Return the mechanism configured, else PLAIN or LOGIN, or None where it is not offered."""
-        wanted = (self.mechanism,) if self.mechanism else (Mechanism.PLAIN, Mechanism.LOGIN)
-        return next((mechanism for mechanism in wanted if mechanism.upper() in offered), None)
+        """Return the configured mechanism, or by default PLAIN or LOGIN; None if it is not offered."""
+        usable = (self.mechanism,) if self.mechanism else (Mechanism.PLAIN, Mechanism.LOGIN)
+        return next((mechanism for mechanism in usable if mechanism.upper() in offered), None)
 
 
 def responses(login: Login, mechanism: Mechanism) -> Iterator[bytes]:
-    """Yield the AUTH command's line, then the answer to each challenge, all without CRLF."""
+    """Yield the AUTH command, then the response to each challenge, all without CRLF."""
     match mechanism:
         case Mechanism.PLAIN:
             # RFC 4616 2: authorization identity, NUL, authentication identity, NUL, password.
@@ -48,15 +48,15 @@ def responses(login: Login, mechanism: Mechanism) -> Iterator[bytes]:
         case Mechanism.XOAUTH2:
             # https://developers.google.com/workspace/gmail/imap/xoauth2-protocol
             yield from _initial(b"AUTH XOAUTH2", f"user={login.username}\1auth=Bearer {login.secret}\1\1")
-            # A refused token brings a 334 with the error; an empty response makes the server send its 535.
+            # If the server refuses the token, it sends a 334 with the error; after an empty response, 535.
             yield b""
 
 
 def _initial(command: bytes, response: str) -> Iterator[bytes]:
-    """Yield the command with its initial response, which saves a round trip, or each on its own line.
+    """Yield the command with its initial response, which saves a round trip, or the two one by one.
 
-    RFC 4954 4: an AUTH line is limited to 512 octets with CRLF (RFC 5321 4.5.3.1.4); a response that
-    does not fit is sent after an empty challenge instead.
+    RFC 4954 4: an AUTH line is limited to 512 octets with CRLF (RFC 5321 4.5.3.1.4). A response that
+    does not fit is sent after an empty challenge.
     """
     encoded = _base64(response)
     if len(command) + 1 + len(encoded) + 2 <= MAX_COMMAND:

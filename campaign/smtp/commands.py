@@ -1,4 +1,4 @@
-"""Command lines (RFC 5321 4.1.1), and the content as it is transferred, dot-stuffed (4.5.2)."""
+"""Makes SMTP command lines (RFC 5321 4.1.1), and the dot-stuffed content (4.5.2)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 def line(text: str) -> bytes:
     """Return a command line with its CRLF.
 
-    Raises ProtocolError if the text has a control character. No address gets here with one; if it
-    did, it could start another command.
+    Raises ProtocolError for a control character, which could start another command. No address that
+    gets here contains one.
     """
     if _CONTROL.search(text):
         raise ProtocolError(f"a control character in a command: {text[:80]!r}")
@@ -37,7 +37,7 @@ def rcpt(address: str) -> bytes:
 
 
 def body(chunks: Sequence[bytes]) -> bytes:
-    """Return a content dot-stuffed, with its final dot. Each chunk ends where a line ends.
+    """Return a content dot-stuffed, with its final dot. Each chunk must end at the end of a line.
 
     RFC 5321 4.5.2: a line that begins with a dot gets another; CRLF . CRLF ends the mail data.
     """

@@ -10,7 +10,7 @@ from campaign.smtp.extensions import Extensions
 
 @dataclass(frozen=True, slots=True)
 class StartTLS:
-    """The server is ready for the TLS handshake; call `tls_established` once it is done."""
+    """The server is ready for the TLS handshake; call `tls_established` after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,17 +22,17 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class BodyDue:
-    """The server waits for this message's content, which leaves when `release` is called."""
+    """The server waits for this message's content; `release` lets it leave."""
 
     message: Message
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """The session is over, at `stage`, for the reason `why`; every open message was settled before.
+    """The session ended at `stage` for the reason `why`, after every open message was settled.
 
-    `reply` is the server's last reply where that ended it. `permanent`: another session cannot help,
-    as after a refused login, or without STARTTLS.
+    `reply` is the server's last reply if that ended it. `permanent`: another session cannot help, as
+    after a refused login, or without STARTTLS.
     """
 
     stage: Stage
@@ -61,7 +61,7 @@ class Timeouts:
     quit: float = 5
 
     def of(self, stage: Stage) -> float:
-        """Return the seconds that the reply to a step of this stage may take."""
+        """Return how many seconds the reply to a step of this stage may take."""
         match stage:
             case Stage.GREETING:
                 return self.greeting

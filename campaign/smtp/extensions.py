@@ -1,4 +1,4 @@
-"""The server's extensions, parsed from its reply to EHLO (RFC 5321 4.1.1.1), and what they rule out."""
+"""Parses the extensions in the server's reply to EHLO (RFC 5321 4.1.1.1); says which messages do not fit."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from campaign.delivery import EnhancedCode, Message, Reply
 class Extensions:
     """The service extensions that matter to a client that submits mail.
 
-    `declares_size` is whether MAIL may name the message's size, and `size` the largest message in
-    bytes, or None where none is named (RFC 1870 3). `chunking` is BDAT (RFC 3030). `mail_max` and
-    `rcpt_max` are the transactions per session and recipients per transaction of RFC 9422.
-    `keywords` are all extensions as the server wrote them, for display.
+    `declares_size`: MAIL may name the message's size. `size` is the largest message in bytes, or None
+    if the server names none (RFC 1870 3). `chunking` is BDAT (RFC 3030). `mail_max` and `rcpt_max` are
+    the most transactions per session, and recipients per transaction (RFC 9422). `keywords` are all
+    extensions as the server wrote them, for display.
     """
 
     keywords: tuple[str, ...] = ()
@@ -31,7 +31,7 @@ class Extensions:
 
     @classmethod
     def parse(cls, reply: Reply) -> Extensions:
-        """Read a 250 reply to EHLO; its first line is the server's name and greeting."""
+        """Parse a 250 reply to EHLO; its first line is the server's name and greeting."""
         keywords = tuple(line for line in reply.lines[1:] if line)
         offered: dict[str, list[str]] = {}
         mechanisms: set[str] = set()
@@ -50,7 +50,7 @@ class Extensions:
             smtputf8="SMTPUTF8" in offered,
             eightbitmime="8BITMIME" in offered,
             declares_size="SIZE" in offered,
-            # RFC 1870 4: a value of zero, or none, names no fixed maximum.
+            # RFC 1870 4: zero, or no value, means that there is no fixed maximum.
             size=_number("".join(offered.get("SIZE", [])[:1])),
             auth=frozenset(mechanisms),
             mail_max=_number(limits.get("MAILMAX", "")),
@@ -61,23 +61,24 @@ class Extensions:
         """Return a reply of our own if the server would refuse `message`, else None."""
         if message.envelope.smtputf8 and not self.smtputf8:
             # RFC 6531 3.5: 5.6.7 is for a non-ASCII address that cannot be accepted.
-            return _ours(553, EnhancedCode(5, 6, 7), "the address needs SMTPUTF8, which is not offered")
+            text = "the address needs SMTPUTF8, which the server does not offer"
+            return _ours(553, EnhancedCode(5, 6, 7), text)
         size = message.size
         if self.size is not None and size > self.size:
             # RFC 1870 6.1
-            text = f"the message has {size} bytes, and the server takes {self.size}"
+            text = f"the message has {size} bytes, and the server takes at most {self.size}"
             return _ours(552, EnhancedCode(5, 3, 4), text)
         return None
 
     @property
     def too_many(self) -> Reply:
-        """Our own reply for recipients beyond `rcpt_max`: asking the server would cost an error."""
-        text = f"the server takes {self.rcpt_max} recipients for a message"
+        """Our own reply for recipients beyond `rcpt_max`: the server would count their RCPT as errors."""
+        text = f"the server takes at most {self.rcpt_max} recipients per message"
         return _ours(452, EnhancedCode(4, 5, 3), text)
 
 
 def _ours(code: int, enhanced: EnhancedCode, text: str) -> Reply:
-    return Reply(code, (f"{enhanced} {text} (our words: it was not sent)",), enhanced)
+    return Reply(code, (f"{enhanced} {text} (campaign's own words: nothing was sent)",), enhanced)
 
 
 def _number(text: str) -> int | None:

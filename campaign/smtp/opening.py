@@ -1,7 +1,7 @@
-"""From the greeting to the login: after each reply, the next command.
+"""Opens a session, from the greeting to the login: takes each reply and returns the next command.
 
-A refusal here concerns us or the server, never a recipient. After a 4xx another session may help;
-after a 5xx, or where the server lacks a required extension, it cannot (`Closed.permanent`).
+A refusal here concerns us or the server, never a recipient. After a 4xx another session may help. After
+a 5xx, or if the server lacks a required extension, it cannot (`Closed.permanent`).
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from campaign.smtp.extensions import Extensions
 from campaign.smtp.probe import Command, Probe
 from campaign.smtp.window import LEAST_TRANSACTIONS
 
-# Commands that go out together, or what has happened.
+# The next group of commands, or an event.
 Next = tuple[Command, ...] | StartTLS | Opened | Closed
 
 # RFC 3207 6: bytes that follow the 220 in cleartext can only have been injected.
 INJECTED = Closed(
     Stage.STARTTLS,
-    "bytes were injected behind the server's answer to STARTTLS: somebody is in the line",
+    "bytes were injected after the server's reply to STARTTLS: somebody interferes with the connection",
     permanent=True,
 )
 
 
 class Opening:
-    """The state of a session that is not open yet; `Session` explains the parameters."""
+    """The state of a session until it is open; `Session` explains the parameters."""
 
     def __init__(
         self,
@@ -46,8 +46,8 @@ class Opening:
         self.greeting: Reply | None = None
         self.awaits_tls = False  # from `StartTLS` to `tls_established`
         self.window = 1  # contents that may be unanswered
-        self.why_no_window = ""  # where a window was wanted
-        self._wanted = window
+        self.why_no_window = ""  # if a window was asked for
+        self._wanted_window = window
         self._probe: Probe | None = None
         self._client = client
         self._starttls = starttls
@@ -59,14 +59,14 @@ class Opening:
 
     @property
     def probed(self) -> bool:
-        """Whether the server was asked for a window, by a mail transaction."""
+        """Whether a mail transaction was used to test the server for a window."""
         return self._probe is not None
 
     def take(self, stage: Stage, reply: Reply, *, more_bytes: bool) -> Next:
         """Return the next step after the reply to the command of `stage`.
 
-        `more_bytes`: more bytes came behind the reply. Raises ProtocolError for a reply that RFC 5321
-        4.3.2 does not allow for the command.
+        `more_bytes`: more bytes followed the reply. Raises ProtocolError for a reply that RFC 5321
+        4.3.2 does not allow here.
         """
         if self._probe is not None:
             return self._probed(self._probe, stage, reply)
@@ -81,7 +81,7 @@ class Opening:
                 return self._challenged(reply)
 
     def tls_established(self) -> tuple[Command, ...]:
-        """Go on inside TLS: everything learnt before it is discarded (RFC 3207 4.2)."""
+        """Continue inside TLS: everything learnt before is discarded (RFC 3207 4.2)."""
         self._tls = True
         self._starttls = self.awaits_tls = False
         self.extensions = Extensions()
@@ -93,7 +93,7 @@ class Opening:
         if reply.code == 220:
             return self._ehlo()
         if reply.code < 400:
-            raise ProtocolError(f"a greeting that is none: {reply.text!r}")
+            raise ProtocolError(f"an invalid greeting: {reply.text!r}")
         return _refused(Stage.GREETING, "the server greeted with a refusal", reply)
 
     def _ehlo(self) -> tuple[Command, ...]:
@@ -111,7 +111,7 @@ class Opening:
             return self._unwelcome("the server refused our greeting", reply)
         if self._tls or self._starttls or self._login:
             return self._unwelcome("the server refused EHLO, and with it TLS and login", reply)
-        # RFC 5321 3.2: a server that does not know EHLO may know HELO, and then offers nothing.
+        # RFC 5321 3.2: a server that does not know EHLO may know HELO, and offers no extensions then.
         self._helo = True
         return self._ehlo()
 
@@ -119,8 +119,8 @@ class Opening:
         closed = _refused(Stage.EHLO, f"{what} ({'HELO' if self._helo else 'EHLO'} {self._client})", reply)
         if reply.code != 421 and reply.code < 500:
             return closed
-        # Some relays refuse an address literal like this: smtp-relay.gmail.com answers 421.
-        hint = "; if it dislikes the name, write this machine's full name as `smtp.client_name`"
+        # Some relays refuse an address literal with 421: smtp-relay.gmail.com does.
+        hint = "; if the name is the cause, write this machine's full name as `smtp.client_name`"
         return replace(closed, why=closed.why + hint)
 
     def _secured(self) -> Next:
@@ -147,7 +147,7 @@ class Opening:
 
     def _authenticate(self, login: Login) -> Next:
         if not (self._tls or self._cleartext_login):
-            why = "the connection is not encrypted, and no password goes over it"
+            why = "the connection is not encrypted, so no password is sent over it"
             return Closed(Stage.AUTH, why, permanent=True)
         mechanism = login.choose(self.extensions.auth)
         if mechanism is None:
@@ -168,15 +168,15 @@ class Opening:
         return self._response()
 
     def _open(self) -> Next:
-        """Open the session, and before that a window in it, if one is wanted."""
-        if self._wanted == 1:
+        """Return the end of the opening, or the probe for a window if one is wanted."""
+        if self._wanted_window == 1:
             return Opened(self.extensions)
         most = self.extensions.mail_max
         if not (self.extensions.chunking and self.extensions.pipelining):
             self.why_no_window = "the server does not offer CHUNKING and PIPELINING"
             return Opened(self.extensions)
         if most is not None and most < LEAST_TRANSACTIONS:
-            self.why_no_window = f"the server takes too few messages for a session (LIMITS MAILMAX={most})"
+            self.why_no_window = f"the server takes too few messages per session (LIMITS MAILMAX={most})"
             return Opened(self.extensions)
         self._probe = Probe()
         return self._probe.begin()
@@ -190,7 +190,7 @@ class Opening:
         if not probe.ended:
             return further
         self.why_no_window = probe.failure
-        self.window = 1 if probe.failure else self._wanted
+        self.window = 1 if probe.failure else self._wanted_window
         return Opened(self.extensions)
 
     def _response(self) -> tuple[Command, ...]:

@@ -1,6 +1,6 @@
-"""Tests whether a server reads a content by BDAT, even after a refused recipient, before any message uses it.
+"""Tests, before a window is used, whether the server reads a BDAT content even after a refused recipient.
 
-RFC 3030 2 has it read the octets, refuse them, and go on; `window` explains why that matters.
+By RFC 3030 2 it must read the octets, refuse them, and continue; `window` explains why that matters.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from campaign.smtp import commands
 from campaign.smtp.extensions import Extensions
 from campaign.smtp.window import bdat
 
-# Taken for commands, each of its lines would have an answer of its own, and RSET's would be late.
+# If the server took its lines for commands, each would get a reply of its own, and RSET's would be late.
 _HARMLESS = b"Subject: probe\r\n\r\nprobe\r\n"
-# RFC 5321 4.2.2: what a server says that does not know a command, or knows it and not here. Behind a
-# refused recipient 503 is right, as 554 is.
+# RFC 5321 4.2.2: replies that mean that the server does not know or support the command. 503 and 554 are
+# correct after a refused recipient.
 _UNKNOWN = range(500, 503)
 
 
@@ -31,7 +31,7 @@ class Command:
 class Probe:
     """Asks a server to refuse a content as RFC 3030 2 says.
 
-    Once it has `ended`, `failure` says what was wrong, or "".
+    Once it has `ended`, `failure` is what was wrong, or "".
     """
 
     def __init__(self) -> None:
@@ -39,14 +39,14 @@ class Probe:
         self.failure = ""
 
     def begin(self) -> tuple[Command, ...]:
-        """Return the first group: an envelope whose recipient has no address."""
+        """Return the first group: an envelope with an empty recipient address."""
         mail = commands.mail("", 0, Extensions(), smtputf8=False)
         return (Command(Stage.MAIL, mail), Command(Stage.RCPT, commands.rcpt("")))
 
     def take(self, stage: Stage, reply: Reply) -> tuple[Command, ...]:
         """Return the next group after the reply to a step, or () for none.
 
-        Raises ProtocolError where the server is out of step with us.
+        Raises ProtocolError if the server is out of sync.
         """
         rset = Command(Stage.RSET, b"RSET\r\n")
         match stage:
@@ -58,7 +58,7 @@ class Probe:
             case Stage.BODY if reply.code < 400 or reply.code in _UNKNOWN:
                 self.failure = f"the server does not refuse BDAT as RFC 3030 says ({reply.text})"
             case Stage.RSET if not reply.positive:
-                raise ProtocolError(f"a refusal of RSET behind a content for nobody: {reply.text!r}")
+                raise ProtocolError(f"a refusal of RSET after a content for nobody: {reply.text!r}")
             case Stage.RSET:
                 self.ended = True
         return ()

@@ -1,7 +1,7 @@
-"""Bytes from the server → replies (RFC 5321 4.2), with limits on everything.
+"""Parses the server's bytes into replies (RFC 5321 4.2), with limits on everything.
 
-A hostile server may send endless lines, endless replies, or bytes that are not text. Memory stays
-below `MAX_REPLY`, and the text that is kept is printable.
+A hostile server may send endless lines, endless replies, or bytes that are not text. At most about
+`MAX_REPLY` bytes are kept, and the text of a reply is printable.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from functools import lru_cache
 from campaign.delivery import EnhancedCode, Reply
 from campaign.errors import ProtocolError
 
-# RFC 5321 4.5.3.1.5: a reply line holds at most 512 octets. Servers with long policy texts and
-# URLs exceed it, so our limits are wider.
+# RFC 5321 4.5.3.1.5: a reply line holds at most 512 octets. Long policy texts and URLs exceed it, so our
+# limits are wider.
 MAX_LINE = 4096
 MAX_LINES = 128
 MAX_REPLY = 65536
 
 _LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.DOTALL)
-# RFC 3463 2: class "." subject "." detail, each without leading zeros, at the text's start.
+# RFC 3463 2: class "." subject "." detail, at the start of the text.
 _ENHANCED = re.compile(r"([245])\.([0-9]{1,3})\.([0-9]{1,3})(?![0-9.])")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
@@ -30,21 +30,21 @@ class ReplyParser:
 
     def __init__(self) -> None:
         self._rest = b""  # an incomplete line
-        self._untaken = 0  # complete lines behind the reply that was yielded
+        self._untaken = 0  # complete lines after the yielded reply
         self._code = 0
         self._lines: list[str] = []  # of an incomplete reply
         self._size = 0
 
     @property
     def holds_more(self) -> bool:
-        """Whether more bytes follow the reply that was yielded."""
+        """Whether more bytes follow the yielded reply."""
         return bool(self._untaken or self._rest or self._lines)
 
     def feed(self, octets: bytes) -> Iterator[Reply]:
         """Take bytes from the connection, and yield each complete reply.
 
-        Raises ProtocolError, after yielding the replies before it, for bytes that are no reply or
-        exceed the limits.
+        Raises ProtocolError for bytes that are no reply or exceed the limits, after yielding the replies
+        before them.
         """
         *lines, self._rest = (self._rest + octets).split(b"\n")
         self._untaken = len(lines)
@@ -70,9 +70,9 @@ class ReplyParser:
         self._lines.append(text)
         if not last:
             return None
-        # RFC 2034 4 puts the code on every line; where it is missing on some, the first one counts.
-        found = (enhanced_code(code, text) for text in self._lines)
-        reply = Reply(code, tuple(self._lines), next(filter(None, found), None))
+        # RFC 2034 4 puts the enhanced code on every line; if some lack it, the first one found counts.
+        codes = (enhanced_code(code, text) for text in self._lines)
+        reply = Reply(code, tuple(self._lines), next(filter(None, codes), None))
         self._lines, self._size = [], 0
         return reply
 
@@ -85,12 +85,12 @@ def _single(line: bytes) -> Reply | None:
 
 
 def _parse(line: bytes) -> tuple[int, str, bool]:
-    """Return code, text, and whether the line is its reply's last."""
+    """Return code, text, and whether the line is the last of its reply."""
     if len(line) > MAX_LINE:
         raise ProtocolError(f"a reply line of more than {MAX_LINE} bytes")
     match = _LINE.fullmatch(line.removesuffix(b"\r"))
     if match is None:
-        raise ProtocolError(f"a line that is no SMTP reply: {printable(line[:80])!r}")
+        raise ProtocolError(f"a line that is not an SMTP reply: {printable(line[:80])!r}")
     return int(match[1]), printable(match[3] or b""), match[2] != b"-"
 
 

@@ -1,17 +1,17 @@
-"""The SMTP client session: a state machine from greeting to QUIT that has no socket.
+"""The SMTP client session: a state machine from greeting to QUIT, without a socket.
 
 `receive` takes bytes from the server and returns events; `data_to_send` returns the bytes to write.
 The rules:
 
 *Steps.* Everything we send is a step: a command line, or a message's content with its final dot.
-Each step has exactly one reply, and replies come in the order of the steps (RFC 5321 4.2). So there
-are two queues: steps to write, and steps that were written and not answered. A reply answers the
+Each step gets exactly one reply, and replies come in the order of the steps (RFC 5321 4.2). So there
+are two queues: steps to write, and steps that were written but not answered. A reply answers the
 oldest unanswered step. An unsolicited reply ends the session.
 
-*Groups.* RFC 2920 3.1 lets MAIL, RCPT and RSET and message content stand anywhere in a group of
-steps that is written at once, and makes EHLO, DATA and QUIT the last of theirs. A step that is the
-last of its group is a barrier: nothing is written behind it until everything is answered. Lock-step
-is the same code with a barrier after every step. So the flight that carries a bulk of mail is
+*Groups.* RFC 2920 3.1 allows MAIL, RCPT, RSET and message content anywhere in a group of steps that is
+written at once; EHLO, DATA and QUIT must end a group. A step that ends its group is a barrier: nothing
+is written after it until everything is answered. Lock-step is the same code with a barrier after every
+step. So in bulk mail, one flight is
 
     content of n, its dot, MAIL n+1, RCPT n+1, DATA n+1        →
                                                                ←   250, 250, 250, 354
@@ -19,21 +19,21 @@ is the same code with a barrier after every step. So the flight that carries a b
 and a message costs one round trip.
 
 *Transactions.* MAIL, RCPT for each address, DATA, the content. An envelope with several addresses
-has a barrier before DATA: if the row's own address, the first, was refused, nobody gets the message, and
-after 354 a lone dot would deliver an empty one to those that were accepted. A refused transaction is
-followed by one RSET before the next MAIL, and by lock-step until some messages are accepted.
+has a barrier before DATA: if the first address, the row's own, was refused, nobody gets the message, and
+after 354 a lone dot would deliver an empty message to the accepted ones. After a refused transaction the
+session sends one RSET before the next MAIL, and uses lock-step until some messages are accepted.
 
 *Announcement.* The server's 354 becomes `BodyDue`. No byte of the content is written before
 `release`, so that the caller can record its intent first. At most one content is unanswered.
 
-*Window.* With BDAT several contents can be unanswered (see `window`). Their intents are recorded before
-`send` is called, and nothing is announced. The two ways are not mixed: each waits until the other is idle.
-A reply that shows that the server does not implement this ends the session; `why_no_window` quotes it.
+*Window.* With BDAT, several contents can be unanswered (see `window`). The caller records their intents
+before `send`, and nothing is announced. The two ways do not mix: each waits until the other is idle. If a
+reply shows that the server does not implement this, the session ends; `why_no_window` quotes the reply.
 
 *Certainty.* The caller tells `receive` and `lost` how many of the bytes from `data_to_send` are not
 written yet. When the session ends, an unanswered content whose last byte was written is UNKNOWN, and
-everything else is UNSENT. A 2xx to a content that was not written completely cannot be an answer to
-it, and ends the session.
+everything else is UNSENT. A 2xx before the whole content was written cannot be the reply to it, and ends
+the session.
 
 *End.* After `Closed` the session accepts no bytes and returns none.
 """
@@ -54,7 +54,7 @@ from campaign.smtp.replies import ReplyParser
 from campaign.smtp.transaction import Step, Transaction, Turn
 from campaign.smtp.window import MOST_OCTETS, bdat
 
-# After a refusal, so many messages must be accepted in lock-step before the session pipelines again.
+# After a refusal, this many messages must be accepted in lock-step before the session pipelines again.
 CAUTIOUS_MESSAGES = 3
 
 
@@ -62,11 +62,11 @@ class Session:
     """One SMTP session; see the module's docstring for the rules.
 
     `client` is our name for EHLO. `starttls` requires TLS after the first EHLO. `tls`: the connection
-    is already encrypted. `cleartext_login` allows AUTH without TLS, which is for `security: none` on
-    loopback alone. `window`: so many contents may be unanswered, where the server can do that.
+    is already encrypted. `cleartext_login` allows AUTH without TLS, only for `security: none` on
+    loopback. `window`: how many contents may be unanswered, if the server supports it.
 
-    `submitted` counts the messages accepted by `submit` and `send`, `replies` the server's replies, and
-    `refused` the messages sent in a window that it refused.
+    `submitted` counts the messages given to `submit` and `send`, `replies` the server's replies, and
+    `refused` the messages sent in a window that the server refused.
     """
 
     def __init__(
@@ -93,14 +93,14 @@ class Session:
         self._events: list[Event] = []
         self._to_write: deque[Step] = deque()
         self._unanswered: deque[Step] = deque([Step(Stage.GREETING, b"", last=True)])
-        self._written = 0  # bytes given out
-        self._transactions: deque[Transaction] = deque()  # without a window two at most, one unanswered
+        self._written = 0  # bytes handed over by `data_to_send`
+        self._transactions: deque[Transaction] = deque()  # without a window at most two, one unanswered
         self._caution = 0  # messages that must be accepted before the session pipelines again
         self._rset_due = False
 
     @property
     def extensions(self) -> Extensions:
-        """What the server offers, by its latest answer to EHLO."""
+        """What the server offered in its latest reply to EHLO."""
         return self._opening.extensions
 
     @property
@@ -110,12 +110,12 @@ class Session:
 
     @property
     def why_no_window(self) -> str:
-        """Why the server has no window, where one was wanted, or "": no other session should ask for it."""
+        """Why a window was asked for and not opened, or ""; no other session should ask again."""
         return self._opening.why_no_window
 
     @property
     def stage(self) -> Stage:
-        """The stage of the oldest unanswered step, or else of the next one to write."""
+        """The stage of the oldest unanswered step, or if there is none, of the next step to write."""
         if steps := self._unanswered or self._to_write:
             return steps[0].stage
         if self._transactions:
@@ -129,58 +129,58 @@ class Session:
 
     @property
     def timeout(self) -> float:
-        """How many seconds the reply that is due may take, from the moment it became due."""
+        """How many seconds the next reply may take, counted from when it became due."""
         return self._timeouts.of(self.stage)
 
     @property
     def block_timeout(self) -> float:
-        """How many seconds a write may make no progress."""
+        """How many seconds a write may go without progress."""
         return self._timeouts.block
 
     def content_written(self, unsent: int = 0) -> bool:
-        """Whether a content was given out, and none of it is among `unsent` bytes, and is unanswered."""
+        """Whether a content was written whole and is unanswered; `unsent` as in `receive`."""
         left = self._written - unsent
         return any(step.stage is Stage.BODY and step.end <= left for step in self._unanswered)
 
     @property
     def wants_message(self) -> bool:
-        """Whether `submit` may be called: open, and every message before it is on its way."""
+        """Whether `submit` may be called: the session is open, and the message before is on its way."""
         if not self.opened or self.closed is not None or len(self._transactions) > 1:
             return False
         return all(one.released and not one.in_window for one in self._transactions)
 
     @property
     def windowed(self) -> bool:
-        """Whether messages can be sent in a window, now or once what is open has been answered."""
+        """Whether messages can be sent in a window, now or after the pending replies."""
         return self._opening.window > 1 and self.opened and self.closed is None and not self._caution
 
     @property
     def room(self) -> int:
-        """How many messages `send` takes now."""
+        """How many messages `send` accepts now."""
         if not self.windowed or (self._transactions and not self._transactions[0].in_window):
             return 0
         return self._opening.window - len(self._transactions)
 
     @property
     def transactions(self) -> int:
-        """How many mail transactions were begun (RFC 9422 4.1): a probe is one too."""
+        """How many mail transactions were begun, including a probe (RFC 9422 4.1)."""
         return self.submitted + self._opening.probed
 
     def fits_window(self, message: Message) -> bool:
-        """Whether `send` may carry this message: short, to one address, and without a line like a command."""
+        """Whether `send` accepts this message: short, to one address, and without command-like lines."""
         fits = len(message.envelope.recipients) == 1 and message.size <= MOST_OCTETS
         return fits and self.extensions.rule_out(message) is None and not message.could_be_commands
 
     @property
     def idle(self) -> bool:
-        """Whether no message is open."""
+        """Whether no message awaits its outcome."""
         return not self._transactions
 
     def submit(self, message: Message) -> None:
-        """Begin a transaction for `message`, for every address of its envelope.
+        """Begin a transaction for `message`, to every address of its envelope.
 
-        It ends with a Settled event; call `events` afterwards, since that can be due at once. Raises
-        ProtocolError where no message is wanted.
+        It ends with a Settled event. Call `events` afterwards: the event can be due at once. Raises
+        ProtocolError unless `wants_message`.
         """
         if not self.wants_message:
             raise ProtocolError("a message was submitted to a session that takes none now")
@@ -195,23 +195,23 @@ class Session:
         self.submitted += 1
 
     def release(self, message: Message) -> None:
-        """Let the content of the announced `message` go. From here on it can be in doubt.
+        """Write the content of the announced `message`. From here on it can be in doubt.
 
-        Raises ProtocolError where it was not announced, or the session has closed since.
+        Raises ProtocolError if it was not announced, or the session has closed since.
         """
         transaction = self._transactions[0] if self._transactions else None
         if transaction is None or transaction.message is not message:
-            raise ProtocolError("a message was released that was not announced")
+            raise ProtocolError("a message that was not announced was released")
         transaction.release()
         self._content_first(transaction, commands.body(message.chunks))
 
     def send(self, message: Message) -> None:
-        """Send a message whole, behind what is unanswered. From here on it can be in doubt.
+        """Send a whole message in the window, without waiting for replies. From here on it can be in doubt.
 
-        It ends with a Settled event. Raises ProtocolError where there is no room, or it is no such message.
+        It ends with a Settled event. Raises ProtocolError if there is no room, or it does not fit a window.
         """
         if self.room < 1 or not self.fits_window(message):
-            raise ProtocolError("a message was sent in a window that does not take it")
+            raise ProtocolError("a message was sent in a window that does not accept it")
         transaction = Transaction(message, in_window=True)
         envelope = self._envelope(transaction)[:-1]
         content = Step(Stage.BODY, bdat(message.chunks, message.size), transaction)
@@ -222,21 +222,21 @@ class Session:
         self.submitted += 1
 
     def rest(self) -> None:
-        """Send the next message in lock-step: the session was idle, and the server may have closed it."""
+        """Send the next message in lock-step: the session was idle, and the server may have ended it."""
         self._caution = max(self._caution, 1)
 
     def quit(self) -> None:
-        """Send QUIT once every open step is answered."""
+        """Send QUIT after the pending replies."""
         if self.closed is None:
             self._to_write.append(Step(Stage.QUIT, b"QUIT\r\n", last=True))
 
     def tls_established(self) -> None:
-        """Go on inside TLS, after `StartTLS`."""
+        """Continue inside TLS; call it once the handshake that `StartTLS` asked for is done."""
         if self.closed is None:
             self._write_group(*self._opening.tls_established())
 
     def data_to_send(self) -> bytes:
-        """Return the bytes to write now, b"" for none; they count as handed over."""
+        """Return the bytes to write now, b"" for none; they count as handed over to the caller."""
         flight: list[bytes] = []
         to_write, unanswered = self._to_write, self._unanswered
         lock_step = self._caution > 0 or not self.extensions.pipelining
@@ -273,7 +273,7 @@ class Session:
         return self.events()
 
     def lost(self, why: str, unsent: int = 0) -> list[Event]:
-        """End the session: the connection broke, or is given up. `unsent` is as in `receive`."""
+        """End the session: the connection broke, or the caller gave it up. `unsent` as in `receive`."""
         self._close(Closed(self.stage, why), self._written - unsent)
         return self.events()
 
@@ -284,15 +284,15 @@ class Session:
         return events
 
     def _envelope(self, transaction: Transaction) -> list[Step]:
-        """Return MAIL, RCPT and DATA, or nothing where the server's extensions rule the message out."""
+        """Return MAIL, RCPT and DATA, or nothing if the server's extensions rule the message out."""
         message, extensions = transaction.message, self.extensions
         addresses = message.envelope.recipients
         impossible = extensions.rule_out(message)
         if impossible is not None:
             transaction.answer(addresses, Fate.ANSWERED, Stage.RCPT, impossible)
             return []
-        if beyond := addresses[extensions.rcpt_max :] if extensions.rcpt_max else ():
-            transaction.answer(beyond, Fate.ANSWERED, Stage.RCPT, extensions.too_many)
+        if excess := addresses[extensions.rcpt_max :] if extensions.rcpt_max else ():
+            transaction.answer(excess, Fate.ANSWERED, Stage.RCPT, extensions.too_many)
             addresses = addresses[: extensions.rcpt_max]
         size, smtputf8 = message.size, message.envelope.smtputf8
         mail = commands.mail(message.envelope.sender, size, extensions, smtputf8=smtputf8)
@@ -309,22 +309,22 @@ class Session:
             self._to_write[-1].last = True
 
     def _content_first(self, transaction: Transaction, octets: bytes) -> None:
-        # DATA is the last of its group, so nothing is unanswered now. The content must come next:
-        # the server takes whatever we send as part of it.
+        # DATA ends its group, so nothing is unanswered now. The content must come next: after 354 the
+        # server reads whatever we send as content.
         transaction.unanswered += 1
         self._to_write.appendleft(Step(Stage.BODY, octets, transaction))
 
     def _take(self, reply: Reply, left: int) -> None:
-        """Take one reply. `left`: how many octets this process has written to the connection so far."""
+        """Process one reply. `left`: how many octets this process has written to the connection so far."""
         if not self._unanswered:
             if reply.code != 421:
-                raise ProtocolError(f"a reply that was not asked for: {reply.text!r}")
+                raise ProtocolError(f"an unsolicited reply: {reply.text!r}")
             self._close(Closed(self.stage, f"the server closed the session: {reply.text}", reply), left)
             return
         step = self._unanswered[0]
         early = step.end > left
         if early and reply.code < 400:
-            raise ProtocolError(f"a reply that was not asked for: {reply.text!r}")
+            raise ProtocolError(f"an unsolicited reply: {reply.text!r}")
         if step.transaction is not None:
             self._in_transaction(step, step.transaction, reply)
         else:
@@ -333,11 +333,11 @@ class Session:
             return
         self._unanswered.popleft()  # only now: after an invalid reply the step counts as unanswered
         if reply.code == 421:
-            # RFC 5321 3.8: whatever it answers, the server closes, and has not processed what was behind.
+            # RFC 5321 3.8: after 421 the server closes, and has not processed the steps after this one.
             self._close(Closed(step.stage, f"the server closed the session: {reply.text}", reply), 0)
         elif early:
-            # A content refused while it is being written can only be cut off.
-            self._close(Closed(step.stage, f"the server did not hear us out: {reply.text}", reply), left)
+            # The server refused a content that is still being written: only closing ends that.
+            self._close(Closed(step.stage, f"the server answered too early: {reply.text}", reply), left)
 
     def _outside(self, step: Step, reply: Reply) -> None:
         if step.stage is Stage.QUIT:
@@ -346,9 +346,9 @@ class Session:
             if not reply.positive and reply.code != 421:
                 raise ProtocolError(f"a refusal of RSET: {reply.text!r}")
         else:
-            self._open_further(step.stage, reply)
+            self._continue_opening(step.stage, reply)
 
-    def _open_further(self, stage: Stage, reply: Reply) -> None:
+    def _continue_opening(self, stage: Stage, reply: Reply) -> None:
         following = self._opening.take(stage, reply, more_bytes=self._parser.holds_more)
         match following:
             case [*group]:
@@ -386,7 +386,7 @@ class Session:
         elif turn is Turn.LONE_DOT:
             self._content_first(transaction, commands.body(()))
         else:
-            why = "the server asked for a message after it had refused its recipient"
+            why = "the server asked for a message after refusing its recipient"
             self._close(Closed(Stage.DATA, why, reply), self._written)
 
     def _settle_finished(self) -> None:
@@ -397,8 +397,8 @@ class Session:
                 self._rset_due = True  # if the next message does not begin with it
             elif transaction.failed:
                 self._caution = CAUTIOUS_MESSAGES
-                # Also after a complete content: Postfix keeps a transaction open that its policy refused
-                # at the dot.
+                # Also after a complete content: if its policy refuses at the dot, Postfix keeps the
+                # transaction open.
                 if transaction.open_on_server or transaction.released:
                     self._reset()
             self._events.append(transaction.settled(Stage.RCPT, "the row's own address was refused"))
@@ -414,7 +414,7 @@ class Session:
             behind.derivative = True
 
     def _close(self, closed: Closed, left: int) -> None:
-        """Settle every open message and end. `left` is as in `_take`."""
+        """Settle every open message, and end the session. `left` is as in `_take`."""
         if self.closed is not None:
             return
         self._settle_finished()

@@ -241,7 +241,7 @@ def test_announced_limits_are_kept(
     left_out = folder.rows("SELECT DISTINCT address, kind, text FROM events WHERE kind != 'accepted'")
     [(address, kind, words)] = left_out
     assert (address, kind) == ("archive@example.test", "deferred")
-    assert "the server takes 2 recipients for a message" in words
+    assert "the server takes at most 2 recipients per message" in words
 
 
 # Copies

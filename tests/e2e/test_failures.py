@@ -335,7 +335,7 @@ def test_a_message_that_is_too_large(server: Postfix, campaign_for: Folders) -> 
     assert sent.returncode == 3
     speaks_plainly(sent)
     assert folder.counts() == {"accepted": 2, "refused": 1}
-    assert "and the server takes 2000" in folder.reply("large@example.test")
+    assert "and the server takes at most 2000" in folder.reply("large@example.test")
     assert folder.suppressed() == set()
 
 

@@ -272,7 +272,7 @@ def test_a_session_begins_no_more_transactions_than_the_server_takes(tmp_path: P
 def test_no_probe_where_a_session_takes_too_few_transactions(most: int, tmp_path: Path) -> None:
     server = Moody(accepts, most=most)
     heard, statuses = send(tmp_path, server, PEOPLE[:4])
-    assert heard.windows == [f"the server takes too few messages for a session (LIMITS MAILMAX={most})"]
+    assert heard.windows == [f"the server takes too few messages per session (LIMITS MAILMAX={most})"]
     assert set(statuses.values()) == {Status.ACCEPTED}
     assert len(server.sessions) == 4 // most
 
@@ -304,7 +304,7 @@ def test_what_stops_the_run_stops_the_window_behind_it(tmp_path: Path) -> None:
 
 
 def test_after_a_rest_a_message_goes_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lane, "_RESTED", 0.05)
+    monkeypatch.setattr(lane, "_SILENT", 0.05)
     server = Moody(accepts)
     _, statuses = send(tmp_path, server, PEOPLE[:5], changes={"rate": "5/second"})
     assert set(statuses.values()) == {Status.ACCEPTED}

@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from campaign.sending.job import LOOKED_AT
+from campaign.sending.job import MOST_CHECKED
 from tests.checks.dns.server import Zone, serve, txt
 from tests.cli.conftest import Run
 from tests.e2e.folder import CampaignFolder
@@ -249,10 +249,10 @@ def test_one_is_not_many_in_plans_and_rehearsals(run: Run) -> None:
 
 def test_check_sees_every_row_and_send_the_first_ones(campaign_for: Folders, postfix: Postfix) -> None:
     folder = clean(campaign_for(postfix))
-    rows = [f"p{number}@example.test,Ann" for number in range(1, LOOKED_AT + 1)]
+    rows = [f"p{number}@example.test,Ann" for number in range(1, MOST_CHECKED + 1)]
     folder.list([*rows, "last@example.test,{{ who }}"])
     checked = folder.run("check", "campaign.yaml")
-    assert f"(row {LOOKED_AT + 1})" in checked.stderr
+    assert f"(row {MOST_CHECKED + 1})" in checked.stderr
     assert "shows {{" not in folder.run("send", "campaign.yaml", "--dry-run").stderr
     folder.list(["first@example.test,{{ who }}", *rows])
     assert "shows {{" in folder.run("send", "campaign.yaml", "--dry-run").stderr
