@@ -1,3 +1,3 @@
-"""Mail for a list of people: once each, on time, and looking right."""
+"""campaign: a command that mails a message to each person on a list, once."""
 
 __version__ = "0.1.0"

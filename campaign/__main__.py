@@ -1,6 +1,6 @@
-"""The process: `campaign`, and `python -m campaign`.
+"""Start the program: `campaign`, or `python -m campaign`.
 
-From its first moment to its last, a signal leads to an exit code, and not to a traceback or a silent death.
+A signal at any moment, even while modules load, ends the process with an exit code and without a traceback.
 """
 
 import signal
@@ -10,13 +10,13 @@ _NUMBERS = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if 
 
 
 def _ignore() -> None:
-    for number in _NUMBERS:  # Python drops our handlers some time before the process has ended
+    for number in _NUMBERS:  # Python removes our handlers some time before the process ends
         signal.signal(number, signal.SIG_IGN)
 
 
 def main() -> int:
     """Run the command that the arguments name, and return the exit code of the process."""
-    if sys.platform != "win32":  # until the program is loaded, and lets them through
+    if sys.platform != "win32":  # `end_by_signals` unblocks them once the program is loaded
         signal.pthread_sigmask(signal.SIG_BLOCK, _NUMBERS)
     from campaign.cli import INTERRUPTED
     from campaign.cli import main as run
@@ -25,7 +25,7 @@ def main() -> int:
     try:
         code = run()
         _ignore()
-    except KeyboardInterrupt:  # just when it had ended
+    except KeyboardInterrupt:  # a signal just after the command had ended
         _ignore()
     return code
 

@@ -1,10 +1,10 @@
-"""Mail addresses: one addr-spec, or one mailbox with its display name (RFC 5322 3.4).
+"""Parse and normalise mail addresses: one addr-spec, or one mailbox with its display name (RFC 5322 3.4).
 
-Domains are normalised to lower-case A-labels by IDNA 2008 (RFC 5891; the `idna` package: the standard
-library's codec turns straße.de into strasse.de, another owner's), each once, as most lists name few
-domains and many people. Local parts keep their case; quotes that are not needed are dropped, and
-other scripts are composed, so that one mailbox has one form. Reserved names such as .test are taken:
-whether a domain can get mail is the server's to say.
+Domains become lower-case A-labels by IDNA 2008 (RFC 5891), with the `idna` package: the standard library's
+codec turns straße.de into strasse.de, which has another owner. The result is cached, since most lists have
+few domains. A local part keeps its case, loses quotes that it does not need, and is composed (NFC), so
+that each mailbox has one form. Reserved domains such as .test are valid: the server decides whether a
+domain can receive mail.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from functools import cache, lru_cache
 MAX_LOCAL = 64  # RFC 5321 4.5.3.1.1, in octets
 MAX_ADDRESS = 254  # RFC 5321 4.5.3.1.3: a path of 256 octets, less its angle brackets
 
-_LONGEST = 1000  # characters that are looked at: a domain may be longer as written than as sent
+_LONGEST = 1000  # characters of the input: a domain may be longer as written than as sent
 _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\U0010FFFF-]"  # RFC 6531 3.3 adds all of UTF-8
 _DOT_ATOM = rf"{_ATEXT}+(?:\.{_ATEXT}+)*"
 _QUOTED = r'"(?:[ !#-\[\]-~\u0080-\U0010FFFF]|\\[ -~])+"'
@@ -32,7 +32,7 @@ _INVISIBLE = frozenset({"Cf", "Co", "Zs"})  # format marks, private use, spaces
 
 
 class AddressError(ValueError):
-    """The text is no address; the message is a sentence for a person."""
+    """The text is not a valid address; the message says why, for the user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +45,12 @@ class Mailbox:
 
 @cache
 def _pattern(pattern: str) -> re.Pattern[str]:
-    """Compile a pattern when it is first needed: that takes as long as importing this module."""
+    """Compile a pattern on first use, since that takes as long as importing this module."""
     return re.compile(pattern)
 
 
 def parse_address(text: str) -> str:
-    """Return the one addr-spec in `text`, normalised. White space and `< >` around it are dropped.
+    """Return the one addr-spec in `text`, normalised, without white space and `< >` around it.
 
     Raises AddressError.
     """
@@ -82,7 +82,7 @@ def parse_address(text: str) -> str:
 
 
 def parse_mailbox(text: str) -> Mailbox:
-    """Read `Example News <news@example.com>`, `"Smith, Jane" <jane@example.com>` or a bare address.
+    """Parse `Example News <news@example.com>`, `"Smith, Jane" <jane@example.com>` or a bare address.
 
     Raises AddressError.
     """
@@ -109,22 +109,21 @@ def parse_mailbox(text: str) -> Mailbox:
 
 
 def needs_smtputf8(address: str) -> bool:
-    """Whether the address travels only with SMTPUTF8 (RFC 6531): its local part is not ASCII."""
+    """Whether the address needs SMTPUTF8 (RFC 6531), because its local part is not ASCII."""
     return not address.isascii()
 
 
 def fold(address: str) -> str:
-    """Return the form in which two addresses are compared: nobody gives two people one such form.
+    """Return the form by which two addresses are compared: composed (NFC) and in lower case.
 
-    Composed (NFC) and in lower case. Case folding would be coarser: it makes one of straße@ and
-    strasse@, which are two people.
+    Case folding would be too coarse: straße@ and strasse@ are two people.
     """
     address = address.strip()
     return address.lower() if address.isascii() else unicodedata.normalize("NFC", address).lower()
 
 
 def fold_of_version_1(address: str) -> str:
-    """Return the form that ledgers of schema 1 compared addresses by."""
+    """Return the form by which ledgers of schema 1 compared addresses."""
     return address.strip().casefold()
 
 
@@ -134,12 +133,12 @@ def domain_of(address: str) -> str:
 
 
 def domain_in(mailbox: str) -> str:
-    """Return what stands for the domain in a template of a mailbox, in lower case: it may have braces."""
+    """Return the domain part of a mailbox template, in lower case; it may contain a `{{ … }}`."""
     return mailbox.strip().removesuffix(">").rpartition("@")[2].strip().lower()
 
 
 def display_domain(domain: str) -> str:
-    """Return a domain as its owner writes it, for people."""
+    """Return a domain for display: U-labels instead of A-labels."""
     import idna  # slow to load, and many commands read no address
 
     try:
@@ -149,7 +148,7 @@ def display_domain(domain: str) -> str:
 
 
 def display_address(address: str) -> str:
-    """Return an address with its domain as its owner writes it, for people."""
+    """Return an address for display: its domain in U-labels instead of A-labels."""
     local, at, domain = address.rpartition("@")
     return f"{local}{at}{display_domain(domain)}"
 
@@ -159,7 +158,7 @@ def _domain(domain: str) -> str:
     if domain.startswith("["):
         raise AddressError(f"{_quote(domain)} is an address literal; write the domain's name")
     if not domain:
-        raise AddressError("nothing stands behind the @")
+        raise AddressError("there is nothing after the @")
     if re.search(r"\s", domain):
         raise AddressError(f"the domain {_quote(domain)} has white space in it")
     import idna
@@ -172,14 +171,14 @@ def _domain(domain: str) -> str:
         raise AddressError(f"the domain {_quote(domain)} ends in a dot")
     if "." not in encoded:
         raise AddressError(f"the domain {_quote(domain)} has no dot: a name such as example.com is expected")
-    # RFC 3696 2: a top-level domain is never all digits, which an IPv4 address is.
+    # RFC 3696 2: a top-level domain is never all digits; this is an IPv4 address.
     if encoded.rpartition(".")[2].isdigit():
         raise AddressError(f"{_quote(domain)} is a number; write the domain's name")
     return encoded
 
 
 def _local(written: str) -> str | None:
-    """Return the one form of a local part, or None where it is none."""
+    """Return a local part in its one normalised form, or None if it is invalid."""
     if not written.isascii():
         written = unicodedata.normalize("NFC", written)  # RFC 6532 3.1
         kinds = {unicodedata.category(character) for character in written if character != " "}
@@ -197,7 +196,7 @@ def _local(written: str) -> str | None:
 
 
 def _quote(text: str) -> str:
-    """Return text in quotes, cut where it is long; what cannot be seen has its name in brackets."""
+    """Return text in quotes, shortened if it is long, with the names of invisible characters in brackets."""
     text = text if len(text) <= 80 else f"{text[:79]}…"
     return repr("".join(c if c.isprintable() else f"[{_called(c)}]" for c in text))
 
@@ -207,12 +206,12 @@ def _why_not_domain(domain: str, error: Exception) -> str:
     if odd is not None:
         return f"it has {_called(odd)} in it, and a domain has letters, digits and hyphens"
     if domain.startswith(".") or ".." in domain:
-        return "it has a dot too many"
+        return "it has one dot too many"
     labels = domain.split(".")
     if any(label.startswith("-") or label.endswith("-") for label in labels):
         return "a part of it begins or ends with a hyphen"
     if "too long" in str(error):
-        return "it, or a part of it between two dots, is too long"
+        return "it is too long, or a part of it between two dots is"
     what = (
         "it has two hyphens as its third and fourth character"
         if any(label[2:4] == "--" for label in labels)
@@ -222,7 +221,7 @@ def _why_not_domain(domain: str, error: Exception) -> str:
 
 
 def _called(character: str) -> str:
-    """Return what people call a character."""
+    """Return the name of a character, in words."""
     if character in _CALLED:
         return _CALLED[character]
     if character.isprintable():
@@ -236,7 +235,7 @@ def _called(character: str) -> str:
 def _why_not_local(address: str, local: str) -> str:
     quoted = _quote(address)
     if not local:
-        return f"nothing stands before the @ in {quoted}"
+        return f"there is nothing before the @ in {quoted}"
     if "@" in local and re.search(r"[,;\s]", local):
         return f"{quoted} holds two addresses; one cell, one address"
     if "@" in local:

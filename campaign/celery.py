@@ -1,13 +1,13 @@
-"""Celery's part: it starts drains, and starts them again; the ledger is the truth.
+"""The Celery tasks that start workers: a drain sends what a campaign has due, for a limited time.
 
-    celery -A campaign.celery worker       drains what campaigns have due, as `campaign work --drain` does
-    celery -A campaign.celery beat         sees to it every 30 seconds that there are drains
+    celery -A campaign.celery worker       runs drains, as `campaign work --drain` does
+    celery -A campaign.celery beat         requests missing drains every 30 seconds
 
-A drain carries a campaign's name and its generation, and nothing secret: where the ledger is, and the
-accounts, a worker is told by its own environment (CAMPAIGN_BROKER, CAMPAIGN_LEDGER, CAMPAIGN_ACCOUNTS).
-It is short, and never starts the next: `campaign send` and beat ask for more, so that a broker that loses
-everything stops nothing. What is asked for expires soon: none pile up while no worker is there. One too
-many returns at once, and one that is delivered twice is one more worker.
+All state is in the ledger. A drain task contains only the campaign's name and its generation. A worker
+finds the ledger and the accounts through its own environment (CAMPAIGN_BROKER, CAMPAIGN_LEDGER,
+CAMPAIGN_ACCOUNTS). A drain never starts the next one: `campaign send` and beat request more, so a broker
+that loses all tasks stops nothing. Tasks expire soon, so none pile up while there are no workers. A drain
+that is not needed returns at once; one that is delivered twice is one more worker.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ except ImportError:
 BROKER = "CAMPAIGN_BROKER"
 LEDGER = "CAMPAIGN_LEDGER"
 _BEAT = 30.0  # seconds
-_EXPIRES = 30  # seconds after which a drain that nobody took is not wanted any more
-# Redis gives a task to another worker when it was not acknowledged for so long: longer than any drain.
+_EXPIRES = 30  # seconds after which an unclaimed drain expires
+# Seconds after which Redis redelivers a task that was not acknowledged: longer than any drain.
 _VISIBILITY = 300
 
 _log = get_task_logger(__name__)
 
 
-def _made(broker: str | None) -> Celery:
+def _make_app(broker: str | None) -> Celery:
     app = Celery("campaign", broker=broker)
     app.conf.update(
         task_serializer="json",
@@ -67,11 +67,11 @@ def _made(broker: str | None) -> Celery:
     return app
 
 
-app = _made(os.environ.get(BROKER))
+app = _make_app(os.environ.get(BROKER))
 
 
-class _Told:
-    """Is told what a drain does, and counts it."""
+class _DrainLog:
+    """Counts the attempts of a drain, and logs its waits."""
 
     def __init__(self) -> None:
         self.attempts = 0
@@ -89,22 +89,24 @@ class _Told:
 
 @app.task(name="campaign.drain")
 def drain(campaign: str, generation: int) -> None:
-    """Send what a campaign has due, for as long as it says; at once nothing where that is not needed."""
+    """Send what a campaign has due, for its `drain` time; return at once if no more drains are needed."""
     with _logged(campaign), _opened(campaign) as ledger:
         wanted = _wanted(ledger)
         if wanted is None or wanted.missing <= 0 or wanted.generation != generation:
             return
         remove_dead()
-        told = _Told()
-        result = drained(ledger, load_accounts(None), told, seconds=wanted.seconds, generation=generation)
-        _log.info("%s: %d attempts; %s", campaign, told.attempts, result.state)
+        drain_log = _DrainLog()
+        result = drained(
+            ledger, load_accounts(None), drain_log, seconds=wanted.seconds, generation=generation
+        )
+        _log.info("%s: %d attempts; %s", campaign, drain_log.attempts, result.state)
         if result.stop.ending in (Ending.PAUSED, Ending.DISCONNECTED):
             _log.error("%s: %s", campaign, result.stop.why)
 
 
 @app.task(name="campaign.top_up")
 def top_up() -> None:
-    """Ask for the drains that the campaigns of the ledger lack."""
+    """Request the missing drains of all campaigns in the ledger."""
     with _logged("beat"), _opened("") as ledger:
         for name in list(machines_of(ledger).sending()):
             with _logged(name), _opened(name) as one:
@@ -113,7 +115,7 @@ def top_up() -> None:
 
 @control_command()
 def answer_questions(state: object) -> None:
-    """Answer what workers are asked: `campaign check --workers` has called."""
+    """Answer the questions that `campaign check --workers` has left in the ledger."""
     with _logged("check --workers"), _opened("") as ledger:
         answered(ledger, load_accounts(None))
 
@@ -130,7 +132,7 @@ def _opened(name: str) -> Iterator[Ledger]:
 
 @contextmanager
 def _logged(what: str) -> Iterator[None]:
-    """Log what a person can mend, in words; nobody reads how a task ended."""
+    """Log errors that a person can fix, since nobody reads a task's result."""
     try:
         yield
     except CampaignError as error:
@@ -140,7 +142,7 @@ def _logged(what: str) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """So many drains are missing of a campaign; each works for so many seconds."""
+    """How many drains of a campaign are missing, and for how many seconds each of them works."""
 
     missing: int
     seconds: float
@@ -157,7 +159,7 @@ def _wanted(ledger: Ledger) -> _Wanted | None:
 
 
 def ask(asking: Celery, name: str, ledger: Ledger) -> bool:
-    """Ask for the drains that a campaign lacks; return whether the broker could be told."""
+    """Request the missing drains of a campaign; return whether the broker could be reached."""
     wanted = _wanted(ledger)
     if wanted is None:
         return True
@@ -166,13 +168,13 @@ def ask(asking: Celery, name: str, ledger: Ledger) -> bool:
             arguments = (name, wanted.generation)
             asking.send_task("campaign.drain", arguments, expires=_EXPIRES, retry=False)
     except (OperationalError, OSError) as error:
-        _log.warning("the broker cannot be told: %s", error)
+        _log.warning("the broker cannot be reached: %s", error)
         return False
     return True
 
 
 def call(asking: Celery) -> bool:
-    """Have the broker's workers look for questions; return whether the broker could be told."""
+    """Let the broker's workers look for questions; return whether the broker could be reached."""
     try:
         asking.control.broadcast("answer_questions")
     except (OperationalError, OSError):
@@ -181,5 +183,5 @@ def call(asking: Celery) -> bool:
 
 
 def asker(broker: str) -> Celery:
-    """Return what asks a broker for drains, for whoever is no worker."""
-    return _made(broker)
+    """Return a Celery app that requests drains from a broker, for a process that is not a worker."""
+    return _make_app(broker)

@@ -1,7 +1,7 @@
-"""Two clocks: the time of day, which somebody may set, and a steady one, which nobody does.
+"""Two clocks: the time of day, which can be set, and a steady one, which cannot.
 
-The steady one goes on while the machine is suspended, where the system has such a clock
-(CLOCK_BOOTTIME, clock_gettime(2)): a rate window and a lease pass meanwhile. Its zero is the boot.
+The steady clock starts at boot. It also runs while the machine is suspended, if the system has such a
+clock (CLOCK_BOOTTIME, clock_gettime(2)), because rate windows and leases pass in that time too.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def steady() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One moment on both clocks, in ns; `utc` counts from 1970. The steady one was read first."""
+    """One moment on both clocks, in ns; `utc` counts from 1970. The steady clock was read first."""
 
     steady: int
     utc: int

@@ -1,10 +1,10 @@
-"""A message, the server's answers to it, and what they come to. Frozen values; no input, no output, no clock.
+"""A message, the server's answers to it, and the result. Frozen values; no input, no output, no clock.
 
     Message (with its Envelope)  →  Settled (an Answer per address)  →  Result
 
-`render` makes a Message from a row of the list; the SMTP session says with Settled what the server
-answered; `sending/retry.py` turns that into the Result that the ledger records. Times are UTC, in
-integer nanoseconds since 1970.
+`render` makes a Message from a row of the list; the SMTP session reports the server's answers as Settled;
+`sending/retry.py` turns them into the Result that the ledger records. Times are UTC, in integer
+nanoseconds since 1970.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _VERBS = (
     rb"ATRN|AUTH|BDAT|BURL|DATA|EHLO|ETRN|EXPN|HELO|HELP|LHLO|MAIL|NOOP|QUIT|RCPT|RSET|SAML|SEND|SOML"
     rb"|STARTTLS|TURN|VRFY|XCLIENT|XFORWARD"
 )
-# The look-ahead skips most lines by their first letter.
+# The look-ahead rules out most lines by their first letter.
 COMMAND_LINE = re.compile(rb"\n[ \t]*(?=[ABDEHLMNQRSTVX])(?:" + _VERBS + rb")(?![0-9A-Z-])", re.IGNORECASE)
-"""Matches the end of a line where the next one begins with an SMTP verb, of any RFC: it could be a command.
+"""Matches the end of a line if the next one could be a command: it begins with an SMTP verb of any RFC.
 
 Some servers ignore blanks before a command.
 """
@@ -30,10 +30,10 @@ Some servers ignore blanks before a command.
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """RFC 5321's envelope: the reverse-path, and the forward-paths.
+    """The envelope (RFC 5321 2.3.1): the reverse-path and the forward-paths.
 
     `recipients[0]` is the row's own address; cc and bcc follow, each address once.
-    `sender` is "" for the null reverse-path. `smtputf8` is true where an address needs RFC 6531.
+    `sender` is "" for the null reverse-path. `smtputf8` is true if an address needs RFC 6531.
     """
 
     sender: str
@@ -43,9 +43,9 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One rendered message. Its content is `chunks`, joined: what messages share is shared, not copied.
+    """One rendered message. Its content is the joined `chunks`; messages share equal chunks.
 
-    It ends in CRLF, has CRLF line ends only, and is not dot-stuffed. A line ends where a chunk does.
+    The content ends in CRLF, has only CRLF line ends, and is not dot-stuffed. Each chunk ends a line.
     """
 
     key: str
@@ -62,12 +62,12 @@ class Message:
 
     @property
     def size(self) -> int:
-        """Its octets (RFC 1870 5)."""
+        """The size of the content in octets (RFC 1870 5)."""
         return sum(map(len, self.chunks))
 
     @property
     def could_be_commands(self) -> bool:
-        """Whether a line of it begins with an SMTP verb."""
+        """Whether a line of the content begins with an SMTP verb."""
         return any(COMMAND_LINE.search(b"\n" + chunk) is not None for chunk in self.chunks)
 
 
@@ -84,9 +84,9 @@ class EnhancedCode(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An SMTP reply (RFC 5321 4.2): its code, its lines' texts, its enhanced code where it has one.
+    """An SMTP reply (RFC 5321 4.2): its code, the text of its lines, and its enhanced status code if any.
 
-    `lines` are what follows code and separator, the enhanced code still in them.
+    `lines` are what follows code and separator, including the enhanced code.
     """
 
     code: int
@@ -121,10 +121,10 @@ class Stage(StrEnum):
 
 
 class Fate(StrEnum):
-    """What is known of one address of a message after an attempt.
+    """What is known about one address of a message after an attempt.
 
-    ANSWERED: the server's `reply` decides. UNSENT: it certainly did not leave. UNKNOWN: the last
-    content byte was written and no answer came.
+    ANSWERED: the server's `reply` decides. UNSENT: the message certainly did not leave. UNKNOWN: the
+    last content byte was written, and no answer came.
     """
 
     ANSWERED = "answered"
@@ -134,7 +134,7 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The outcome for one address. `reply` is set where `fate` is ANSWERED; `why` says the rest in words."""
+    """The outcome for one address. `reply` is set if `fate` is ANSWERED; otherwise `why` explains it."""
 
     address: str
     fate: Fate
@@ -158,9 +158,9 @@ class Verdict(StrEnum):
     REFUSED = "refused"  # this address, or this message to it
     DEFERRED = "deferred"  # this address, for now
     THROTTLED = "throttled"  # we are too fast, or the server too full
-    SESSION = "session"  # about the session: open another
-    SENDER = "sender"  # our return path is refused: no recipient is to blame
-    POLICY = "policy"  # our mail is refused: the row is, and its address is not to blame
+    SESSION = "session"  # the session is unusable: open another
+    SENDER = "sender"  # the server refuses our return path; no recipient is at fault
+    POLICY = "policy"  # the server refuses our mail: the row is refused, its address is not at fault
     QUOTA = "quota"  # no more for today
     IN_DOUBT = "in_doubt"
     UNSENT = "unsent"
@@ -168,10 +168,10 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the ledger keeps per address of an attempt.
+    """What the ledger records per address of an attempt.
 
-    `status` is accepted, refused, deferred, in_doubt, or pending (nothing was decided). `charged` says
-    whether it counts towards `retry.attempts`; `due_at` is when it may be tried again, UTC ns.
+    `status` is accepted, refused, deferred, in_doubt, or pending (nothing was decided). `charged`: the
+    attempt counts towards `retry.attempts`. `due_at`: when to try again, in UTC ns.
     """
 
     address: str
@@ -183,12 +183,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What the ledger records after one attempt at a row, or at a copy that was owed.
+    """What the ledger records after one attempt at a row, or at a copy that was still to be sent.
 
-    `outcomes` are of the envelope's addresses, in its order; the first is the row's own, or the copy's.
-    `verdict` is on that one; `spared`: it was throttled or its session ended, and nobody was charged.
-    `settled_at` is when the answer came, in UTC ns. `suppress` says that the address itself is dead
-    (5.1.1, 5.1.6, 5.1.10).
+    `outcomes` has one entry for each address of the envelope, in its order; the first is the row's own
+    address, or the copy's. `verdict` is about the first. `spared`: it was throttled or its session ended,
+    so no attempt was charged. `settled_at`: when the answer came, in UTC ns. `suppress`: the address
+    itself is dead (5.1.1, 5.1.6, 5.1.10).
     """
 
     key: str
@@ -200,10 +200,10 @@ class Result:
 
     @property
     def status(self) -> Status:
-        """The first address's."""
+        """The status of the first address."""
         return self.outcomes[0].status
 
     @property
     def reply(self) -> str:
-        """What was said of the first address."""
+        """The reply about the first address."""
         return self.outcomes[0].reply

@@ -1,7 +1,7 @@
-"""What can go wrong, as values: problems with their places, and the few exceptions that carry them.
+"""What can go wrong: problems with their places, and the exceptions that carry them.
 
-Every mistake a user can make becomes a `Problem`; they are collected, so that one run shows all of
-them, and raised together as one `UserError` (exit code 2). Nothing here prints or exits: `cli` does.
+Every mistake of a user becomes a `Problem`. Problems are collected, so that one run shows all of them,
+and raised together as one `UserError` (exit code 2). Only `cli` prints them and exits.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from enum import StrEnum
 _ENTRY = r"\.([0-9]+)(?=\.|$)"
 _AFTER = r"(, entry [0-9]+)\."
 _MOST_RANGES = 8
-_BREAKS = str.maketrans({"\n": "\\n", "\r": "\\r", "\t": "\\t"})  # which a column's name may have
+_BREAKS = str.maketrans({"\n": "\\n", "\r": "\\r", "\t": "\\t"})  # a column's name may contain them
 
 
 class Severity(StrEnum):
-    """Whether a problem stops the campaign or is only said; a note is what may well be meant."""
+    """How serious a problem is: only an error stops the campaign; a note is often intended."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -28,18 +28,18 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows of the list that have a problem: how many, and the first of them as ranges of numbers."""
+    """The rows that have a problem: their count, and the first of them as ranges of row numbers."""
 
     count: int
     ranges: tuple[tuple[int, int], ...]
 
     def __contains__(self, row: int) -> bool:
-        """Whether a row is among those that are kept."""
+        """Whether a row is in one of the ranges."""
         return any(first <= row <= last for first, last in self.ranges)
 
     @property
     def behind_first(self) -> Rows:
-        """The same rows without the first of them."""
+        """The same rows without the first one."""
         (first, last), *others = self.ranges
         return Rows(self.count - 1, ((first + 1, last), *others) if last > first else tuple(others))
 
@@ -52,14 +52,14 @@ class Rows:
 
 @dataclass(slots=True)
 class RowRanges:
-    """Collects rows by their numbers, which do not fall: the first few ranges, and how many they are."""
+    """Collects row numbers, which must not decrease: the first few ranges, and the count of all."""
 
     ranges: list[list[int]] = field(default_factory=list)
     count: int = 0
     full: bool = False
 
     def add(self, number: int) -> None:
-        """Take note of a row; the same row again counts once."""
+        """Add a row; the same row again counts once."""
         if self.ranges and number == self.ranges[-1][1]:
             return
         self.count += 1
@@ -72,19 +72,19 @@ class RowRanges:
 
     @property
     def rows(self) -> Rows:
-        """What was collected."""
+        """The rows collected so far."""
         return Rows(self.count, tuple((first, last) for first, last in self.ranges))
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong: where it stands, what it is, and what to write instead.
+    """One thing that is wrong: its place, what it is, and what to write instead.
 
     `line` and `column` count from 1; `path` is the dotted place in the campaign file (`smtp.port`).
-    `rule` names the check that found it, where one did. `row` is the list's row that has it and
-    `row_line` its line there, where that is not `line`. `same` is what stands in the place of `message`
-    where it is asked whether two rows have the same problem: without the cell's own text. `rows` are
-    all that have it, where several were looked at.
+    `rule` names the check that found it, if any. `row` is the number of the list's row that has it, and
+    `row_line` the row's line in the list, if `line` is in another file. `same` replaces `message` when
+    two rows are compared for having the same problem: it lacks the cell's own text. `rows` are all rows
+    that have the problem, if several were looked at.
     """
 
     message: str
@@ -122,7 +122,7 @@ class UserError(CampaignError):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
     def reword(self, change: Callable[[Problem], Problem]) -> None:
-        """Say each of its problems otherwise; it stays the error that it is."""
+        """Replace each of its problems by a reworded one; the error itself stays the same object."""
         self.problems = tuple(map(change, self.problems))
         self.args = ("\n".join(str(problem) for problem in self.problems),)
 
@@ -135,15 +135,15 @@ class Overrun(UserError):
 
 
 class Unequipped(UserError):
-    """This machine has not, or not any more, what messages are made of; no row is at fault."""
+    """This machine lacks something that messages are made of; no row is at fault."""
 
 
 class ConnectFailed(CampaignError):
     """No session could be opened: TCP, TLS, greeting, EHLO, STARTTLS or AUTH; exit code 6.
 
-    `permanent` is true where trying again cannot help or does harm: a refused login, a certificate
-    that does not verify, STARTTLS that is not offered. `path` is the key of the campaign file to look at
-    (`smtp.ca_file`), where there is one.
+    `permanent` is true if another attempt cannot help, or does harm: a refused login, a certificate that
+    does not verify, STARTTLS that is not offered. `path` is the key of the campaign file to look at
+    (`smtp.ca_file`), if there is one.
     """
 
     def __init__(self, message: str, *, permanent: bool = False, path: str = "") -> None:
@@ -157,7 +157,7 @@ class ConnectionLost(CampaignError):
 
 
 class ProtocolError(CampaignError):
-    """The server said what SMTP does not allow here; the session is out of sync and final."""
+    """The server's answer is not valid SMTP at this point; the session is out of sync and unusable."""
 
 
 class LedgerFull(UserError):
@@ -181,7 +181,7 @@ class LedgerAway(UserError):
 
 
 class LedgerReadOnly(LedgerAway):
-    """The ledger's server takes no writes now, as one that stands by until it takes over; exit code 2."""
+    """The ledger's server takes no writes now, such as a standby before it takes over; exit code 2."""
 
 
 class LedgerGivenUp(UserError):

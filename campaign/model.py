@@ -1,6 +1,6 @@
-"""The list's rows, where each stands, and rates. Frozen values; no input, no output, no clock.
+"""The rows of the list, their statuses, and rates. Frozen values; no input, no output, no clock.
 
-`recipients` makes a Recipient from a row of the list; `delivery.py` has what follows from it. Times
+`recipients` makes a Recipient from a row of the list; `delivery.py` defines what is made from it. Times
 are UTC, in integer nanoseconds since 1970.
 """
 
@@ -20,14 +20,14 @@ PERIODS = {"second": SECOND, "minute": 60 * SECOND, "hour": 3600 * SECOND, "day"
 
 
 RESERVED = frozenset({"row", "campaign", "recipient", "unsubscribe", "bounce"})
-"""Names that the program defines in templates; a column of such a name is reached through `row`."""
+"""Names that the program defines in templates; a column with such a name is reached through `row`."""
 
 ITEM = "item"
-"""The name by which templates beside `each` use the items of its list; it hides a column of that name."""
+"""The name of the current item of an `each` list in its templates; it hides a column of that name."""
 
 
 class Status(StrEnum):
-    """Where a row of the ledger stands; `campaign guide architecture` shows what leads where."""
+    """The status of a row in the ledger; `campaign guide architecture` shows the transitions."""
 
     PENDING = "pending"
     IN_FLIGHT = "in_flight"
@@ -45,9 +45,9 @@ class Recipient:
     """One valid data record of the list.
 
     `number` counts data records from 1; `line` is the file line on which the record starts.
-    `key` is the normalised key that makes the row its own message. `email` is one normalised
-    addr-spec, its domain in A-labels. `row` maps column name to cell, every cell a str. `identity` is
-    what its Message-ID and tokens are made of, where that is not the key.
+    `key` is the normalised key; each key gets one message. `email` is one normalised addr-spec, its
+    domain in A-labels. `row` maps column names to cells; every cell is a str. Message-ID and tokens are
+    made from `identity`, or from the key if that is not set.
     """
 
     number: int
@@ -60,16 +60,16 @@ class Recipient:
 
     @property
     def token_key(self) -> str:
-        """What Message-ID and tokens are made of."""
+        """The text that Message-ID and tokens are made from."""
         return self.identity or self.key
 
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A data record that cannot be mailed, with everything that is wrong with it.
+    """A data record that cannot be mailed, with all its problems.
 
-    `key` is its key where the row has one, else "". `row` maps columns to cells as far as it can be
-    read, for whoever corrects it.
+    `key` is "" if the row has none. `row` maps column names to cells, as far as the record can be read,
+    so that `export` can write it for correction.
     """
 
     number: int
@@ -81,9 +81,9 @@ class BadRow:
 
 @dataclass(frozen=True, slots=True)
 class Double:
-    """A row that is left out because an earlier line, `first`, has the same key.
+    """A row that is left out because an earlier one, at line `first`, has the same key.
 
-    `differs`: its message would have other content or attachments, or go to another address.
+    `differs`: its message would have other content or attachments, or another address.
     """
 
     number: int
@@ -96,16 +96,16 @@ class Double:
 
 @dataclass(frozen=True, slots=True)
 class KeyColumn:
-    """A column of the key. `addressed`: it holds the address, and is compared folded.
+    """A column of the key. `addressed`: it contains the address, and is compared in folded form.
 
-    `name` is "" where an earlier release noted no more than that.
+    `name` is "" if an earlier release did not record it.
     """
 
     name: str
     addressed: bool = False
 
     def same_as(self, other: KeyColumn) -> bool:
-        """Whether it is the same column, as far as is known."""
+        """Whether it is the same column, as far as recorded."""
         unknown = "" in (self.name, other.name)
         return self.addressed == other.addressed and (unknown or self.name == other.name)
 

@@ -1,20 +1,20 @@
-"""One way to write a file that a person asked for: whole or not at all, and never over another's work.
+"""Write a file that a user asked for: completely or not at all, and never over a file of another kind.
 
     with writing(path, EXPORT, own_files, force=force) as out:
         out.write(b"...")
 
-The octets go to a temporary file in the same folder, which is renamed to the file's name when it is
-complete. A command that is killed in between leaves the old file as it was, and its temporary file: the
-next one that writes the same file removes that. Whoever writes one has it locked (flock), which ends with
-the process, however that dies.
+The octets go to a temporary file in the same folder, which is renamed when it is complete. A command that
+is killed before that leaves the old file unchanged, and its temporary file; the next command that writes
+the same file removes the latter. The writer holds a lock on the temporary file (flock), which ends with
+its process.
 
-What stands at `path` already is replaced only if it is empty, if its first octets show that it is of
-the same kind (`Kind.recognises`), or with --force. One of the campaign's own files is never replaced,
-not even with --force.
+An existing file at `path` is replaced only if it is empty, if its first octets show that it is of the
+same kind (`Kind.recognises`), or with --force. One of the campaign's own files is never replaced, not
+even with --force.
 
-A symbolic link that a person names is followed, as by `>` in a shell: the file that it leads to is
-judged and replaced, and the link stays. What is not a regular file (a pipe, a terminal, /dev/null) or
-names an open descriptor (/dev/stdout, /dev/fd/3) is never replaced: it is opened and written through.
+A symbolic link that the user names is followed, as by `>` in a shell: its target is judged and replaced,
+and the link stays. A path that is not a regular file (a pipe, a terminal, /dev/null) or that names an
+open descriptor (/dev/stdout, /dev/fd/3) is never replaced, but opened and written to.
 """
 
 from __future__ import annotations
@@ -38,24 +38,24 @@ if sys.platform != "win32":
     import fcntl
 
 GENERATOR = b'<meta name="generator" content="campaign">'
-"""What every page of ours has in its first lines."""
+"""A mark in the first lines of every HTML page that this program writes."""
 
-_HEAD = 65_536  # octets that are looked at to recognise a file
-_PAGE_HEAD = 2048  # octets in which a page of ours has that mark; further down it may be quoted
+_HEAD = 65_536  # octets that are read to recognise a file
+_PAGE_HEAD = 2048  # octets within which a page of ours has the mark; further down it may be a quotation
 _DESCRIPTOR = re.compile(r"/(?:dev|proc/self|proc/thread-self)/fd/([0-9]{1,6})")
 _STREAMS = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
-_AT_ONCE = 4  # temporary files of one file that are looked for
-_LINKS = 40  # followed at most, as by Linux
+_AT_ONCE = 4  # commands that can write the same file at once, each with a temporary file
+_LINKS = 40  # links to follow at most, as on Linux
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A kind of file that a command writes.
 
-    `recognises` takes the first octets of an existing file, at most 65,536, and says whether it is of
-    this kind. `private`: it holds people's data and gets mode 0600; other files get what the umask
-    leaves, or keep the mode they had. `durable`: it is on the disk when `writing` ends; for files that
-    are quickly made again it need not be.
+    `recognises` takes the first octets of an existing file, at most 65,536, and returns whether it is of
+    this kind. `private`: it contains personal data and gets mode 0600; other files get a mode by the
+    umask, or keep theirs. `durable`: it is synced to disk when `writing` ends; files that are quickly
+    made again are not.
     """
 
     name: str
@@ -65,17 +65,17 @@ class Kind:
 
 
 class Own(Protocol):
-    """Knows the files that a campaign is made of."""
+    """Knows which files belong to a campaign."""
 
     def named(self, path: Path) -> str:
-        """Return what in the campaign names the file at `path`, "" if nothing does."""
+        """Return what in the campaign names the file at `path`, or ""."""
 
     def reachable(self, path: Path) -> str:
-        """Return what in the campaign could name the file at `path` for some row, "" if nothing could."""
+        """Return what in the campaign could name the file at `path` for some row, or ""."""
 
 
 def is_page(head: bytes) -> bool:
-    """Whether a file that begins like this is an HTML page that a command of ours wrote."""
+    """Whether a file that begins with `head` is an HTML page that this program wrote."""
     return GENERATOR in head[:_PAGE_HEAD]
 
 
@@ -83,11 +83,10 @@ def is_page(head: bytes) -> bool:
 def writing(
     path: Path, kind: Kind, own: Own, *, force: bool = False, follow: bool = True
 ) -> Iterator[BinaryIO]:
-    """Write a file. It takes its place when the context ends without an exception.
+    """Write a file. It replaces the one at `path` when the context ends without an exception.
 
-    Without `follow`, a link at `path` is not followed: it is itself what would be replaced, which takes
-    `force`. Raises UserError if the file must not be replaced or cannot be written, and BrokenPipeError
-    if nobody reads a pipe any more.
+    Without `follow`, a link at `path` is itself replaced, which needs `force`. Raises UserError if the
+    file must not be replaced or cannot be written, and BrokenPipeError if a pipe has no reader any more.
     """
     try:
         through = _open_through(path) if follow or not path.is_symlink() else None
@@ -95,7 +94,7 @@ def writing(
             with os.fdopen(through, "wb") as out:
                 yield out
             return
-        # Path.resolve() raises for links that lead in a circle; os.stat below says it in words.
+        # Path.resolve() raises an unclear error for a loop of links; os.stat below has a better one.
         place = Path(os.path.realpath(path)) if follow else path
         mode = _judged(path, place, kind, own, force=force)
         with _replacing(place, mode, kind) as out:
@@ -115,13 +114,13 @@ def append(path: Path, own: Own) -> TextIO:
     if descriptor is None:
         _refuse_own(path, own.named(path))
         descriptor = os.open(path, os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o600)
-        with suppress(PermissionError):  # it belongs to somebody else, who lets us write
+        with suppress(PermissionError):  # another user owns the file, and lets us write
             path.chmod(0o600)
     return os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace", buffering=1)
 
 
 def is_regular(path: Path) -> bool:
-    """Whether `path` is a regular file, or would be one when it is written."""
+    """Whether `path` is a regular file, or would become one by writing."""
     if _descriptor(path) is not None:
         return False
     try:
@@ -156,7 +155,7 @@ def _refuse_own(path: Path, named_by: str) -> None:
 
 
 def _head(place: Path) -> bytes | None:
-    """Return a file's first octets, None if it cannot be read."""
+    """Return a file's first octets, or None if it cannot be read."""
     try:
         with place.open("rb") as file:
             return file.read(_HEAD)
@@ -166,7 +165,7 @@ def _head(place: Path) -> bytes | None:
 
 @contextmanager
 def _replacing(place: Path, mode: int | None, kind: Kind) -> Iterator[BinaryIO]:
-    """Write a temporary file and rename it to `place`; `mode` is that of the file there."""
+    """Write a temporary file and rename it to `place`; `mode` is the mode of the file there, if any."""
     unfinished, out = _begun(place, 0o600 if kind.private else 0o666)
     lock = os.dup(out.fileno())  # the lock is held until the file has its name, and is closed
     try:
@@ -177,7 +176,7 @@ def _replacing(place: Path, mode: int | None, kind: Kind) -> Iterator[BinaryIO]:
                 unfinished.chmod(mode)
             if kind.durable:
                 os.fsync(out.fileno())
-        unfinished.replace(place)  # from here on the name is another's to take
+        unfinished.replace(place)  # from now on another command can use the temporary name
     except BaseException:
         with suppress(OSError):
             unfinished.unlink()
@@ -187,9 +186,10 @@ def _replacing(place: Path, mode: int | None, kind: Kind) -> Iterator[BinaryIO]:
 
 
 def _begun(place: Path, mode: int) -> tuple[Path, BinaryIO]:
-    """Make a locked temporary file for `place`, and return it with its name; what dead ones left is removed.
+    """Create a locked temporary file for `place`, and return its path and the file.
 
-    The names are the same each time, so that what is left is found without a look at the whole folder.
+    Temporary files of dead commands are removed. Their names are the same each time, so that they are found
+    without listing the folder.
     """
     beginning = f".campaign-{hashlib.sha256(os.fsencode(place.name)).hexdigest()[:12]}"
     names = [place.with_name(f"{beginning}-{number}") for number in range(_AT_ONCE)]
@@ -200,18 +200,18 @@ def _begun(place: Path, mode: int) -> tuple[Path, BinaryIO]:
             out = open(path, "xb", opener=lambda name, flags: os.open(name, flags, mode))  # noqa: SIM115
             if _locked(out.fileno()) and os.fstat(out.fileno()).st_nlink:
                 return path, out
-            out.close()  # somebody took it for a dead one's, before it was locked
-    raise FileExistsError(errno.EBUSY, "too many commands write it at once")
+            out.close()  # another command removed it, before it was locked
+    raise FileExistsError(errno.EBUSY, "too many commands write it at the same time")
 
 
 def _remove_dead(path: Path) -> None:
-    """Remove a temporary file whose writer died."""
-    if sys.platform == "win32":  # there it stays
+    """Remove a temporary file if its writer has died."""
+    if sys.platform == "win32":  # it has no flock; the file stays
         return
     with suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
-            # Who has the lock is the only one that removes or renames the file, if this is still it.
+            # Only the holder of the lock may remove or rename the file, and only if it is still the same.
             if _locked(descriptor, wait=False) and os.path.samestat(os.fstat(descriptor), path.lstat()):
                 path.unlink()
         finally:
@@ -219,21 +219,21 @@ def _remove_dead(path: Path) -> None:
 
 
 def _locked(descriptor: int, *, wait: bool = True) -> bool:
-    """Lock an open file; return whether that was possible, which it always is with `wait`."""
+    """Lock an open file; return whether that was possible. With `wait` it always is."""
     if sys.platform == "win32":
         return True
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except OSError:  # somebody else has it, or this file system has no locks: then nothing is removed
+    except OSError:  # another process has the lock, or this file system has none: remove nothing
         return wait
     return True
 
 
 def _open_through(path: Path) -> int | None:
-    """Open a file that is written through. Return None for any other, and if there is none yet."""
+    """Open a file that must be written to, not replaced. Return None for any other, or if there is none."""
     number = _descriptor(path)
     if number is not None:
-        # Opened anew by its name, a file behind it would be truncated and written from its beginning.
+        # Opening it by name would truncate a file behind it, and write from its beginning.
         return os.dup(number)
     try:
         mode = path.stat().st_mode
@@ -245,7 +245,7 @@ def _open_through(path: Path) -> int | None:
 
 
 def _descriptor(path: Path) -> int | None:
-    """Return the number of the open descriptor that a path names, itself or through links."""
+    """Return the number of the open descriptor that a path names, directly or through links."""
     name = os.path.abspath(path)  # noqa: PTH100  (Path.absolute keeps `..`)
     for _ in range(_LINKS):
         if name in _STREAMS:

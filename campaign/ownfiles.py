@@ -1,14 +1,13 @@
-"""The files that a campaign is made of: what no command may write over.
+"""The files that belong to a campaign, which no command may overwrite.
 
     own = OwnFiles(campaign.file)
     own.named(path)      -> "recipients.csv", "templates.html", "included by templates.html", or ""
     own.reachable(path)  -> "attachments, entry 1: path" if a row's cells could name it, or ""
 
-They are read from the YAML itself, and not from a `CampaignFile`: a list must be safe from `export` even
-if another setting is wrong. Every text in the YAML that is the path of
-a file counts, and so do the ledger with the files that SQLite keeps beside it, the templates that
-templates include, and the images and style sheets that they name. Links are followed, and hard links
-are found by device and inode.
+They are read from the YAML itself, not from a `CampaignFile`: `export` must not overwrite a list even if
+another setting is wrong. These files count: every text in the YAML that is the path of a file; the ledger
+with the files that SQLite keeps beside it; the templates that templates include; the images and style
+sheets that these name. Symbolic links are followed; hard links are found by device and inode.
 """
 
 from __future__ import annotations
@@ -52,16 +51,16 @@ def _ending(endings: Collection[str]) -> str:
 _ANY_TEMPLATE = re.compile(f".*{_ending(SUFFIXES)}", re.IGNORECASE | re.DOTALL)
 
 
-# How the names begin of what messages are made of.
+# The first words of what `named` returns for files that messages are made of.
 _INCLUDED, _SHOWN = "included by ", "shown by "
 _OF_MESSAGES = ("templates.", "calendar", "attachments", _INCLUDED, _SHOWN)
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """`files` that messages are made of, links followed, and `images` that a row could name.
+    """The `files` that messages are made of, links resolved, and the `images` that a row could name.
 
-    `unknown` says what includes templates that only a row names.
+    `unknown` names what includes a template whose name only a row gives.
     """
 
     files: tuple[Path, ...]
@@ -78,7 +77,7 @@ class _Pattern:
     what: str
 
     def files(self) -> Iterator[Path]:
-        """Iterate over them."""
+        """Yield the files."""
         for folder, _, names in os.walk(self.root):
             for name in names:
                 file = Path(folder, name)
@@ -86,29 +85,29 @@ class _Pattern:
                     yield file
 
     def finds(self, wanted: os.stat_result) -> bool:
-        """Whether one of them is the file with this status."""
+        """Whether one of the files has this device and inode."""
         return any(_is(file, wanted) for file in self.files())
 
 
 class OwnFiles:
-    """See the module. Nothing is read before a question is asked."""
+    """Finds out what names a file. Nothing is read before the first question."""
 
     def __init__(self, file: Path) -> None:
         self._file = file.absolute()
 
     def named(self, path: Path) -> str:
-        """Return what names the file at `path`, whether it exists or not; "" if nothing does."""
+        """Return what names the file at `path`, whether it exists or not, or ""."""
         return _what_names(path, self._read.named)
 
     def reachable(self, path: Path) -> str:
-        """Return what could name the existing file at `path` for some row; "" if nothing could."""
+        """Return what could name the existing file at `path` for some row, or ""."""
         status = _status(path)
         if status is None:
             return ""
         return next((pattern.what for pattern in self._read.patterns if pattern.finds(status)), "")
 
     def content(self) -> Content:
-        """Return the files that messages are made of, as far as no row's own attachments are among them."""
+        """Return the files that messages are made of, without the attachments of single rows."""
         files = [path for path, what in self._read.named.items() if what.startswith(_OF_MESSAGES)]
         images = [pattern for pattern in self._read.patterns if pattern.what.startswith(_SHOWN)]
         unknown = [pattern.what for pattern in self._read.patterns if pattern.what.startswith(_INCLUDED)]
@@ -121,7 +120,7 @@ class OwnFiles:
 
 
 class LedgerFiles:
-    """The files of a ledger, for a command that is about no single campaign."""
+    """The files of a ledger, for a command that does not concern a single campaign."""
 
     def __init__(self, location: Location) -> None:
         self._named = {_place(file): _LEDGER for file in files_of(location)}
@@ -136,7 +135,7 @@ class LedgerFiles:
 
 
 class _Reading:
-    """What a campaign file and its templates name: `named` exact paths, and `patterns`."""
+    """What a campaign file and its templates name: exact paths (`named`), and `patterns`."""
 
     def __init__(self, file: Path) -> None:
         self.named: dict[Path, str] = {}
@@ -146,7 +145,7 @@ class _Reading:
         root = values.get("attachments_root")
         self._root = self._folder / _expanded(root if isinstance(root, str) else ".")
         self._templates: dict[str, str] = {}  # texts, by what names them
-        self._beside = {self._folder}  # folders in which the style sheets of templates are looked for
+        self._beside = {self._folder}  # where the style sheets of templates are looked up
         self._add(file, "the campaign file")
         with suppress(ValueError):
             for ledger in files_of(read_location(values.get(_LEDGER, "ledger.db"), self._folder)):
@@ -157,17 +156,17 @@ class _Reading:
             shared = self._folder / _expanded(smtp)
             self._add_texts(_values(shared), shared.parent)
         self._add_templates()
-        with suppress(UserError):  # what is wrong with the file is said where it is loaded
-            for path in identify(file).named_files:  # those too that are not there
+        with suppress(UserError):  # loading the file reports its errors
+            for path in identify(file).named_files:  # also those that do not exist
                 self.named.setdefault(_place(path), "named by the campaign file")
 
     def _add(self, path: Path, what: str) -> bool:
-        """Add a path; return whether it is that of an existing file."""
+        """Add a path; return whether an existing file is there."""
         try:
             place = _place(path)
             if not place.is_file():
                 return False
-        except (OSError, ValueError):  # a text that is no path
+        except (OSError, ValueError):  # the text is not a path
             return False
         self.named.setdefault(place, what)
         return True
@@ -186,7 +185,7 @@ class _Reading:
                     self._beside.add((base / _expanded(text)).parent)
 
     def _add_templates(self) -> None:
-        """Add what the templates include, and what they show."""
+        """Add the files that the templates include, and those that they show."""
         env = Environment(autoescape=True)  # only parses: filters and a loader are not needed
         left = list(self._templates.items())
         seen: set[str] = set()
@@ -227,7 +226,7 @@ def _what_names(path: Path, named: Mapping[Path, str]) -> str:
 
 
 def _values(file: Path) -> Mapping[str, Any]:
-    """Return the keys and values of a YAML file, none if it cannot be read."""
+    """Return the keys and values of a YAML file, or nothing if it cannot be read."""
     try:
         value = read(file).value
     except UserError:
@@ -236,7 +235,7 @@ def _values(file: Path) -> Mapping[str, Any]:
 
 
 def _texts(value: object, path: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the place of each text in a value of YAML, in words, and the text; but no `name`."""
+    """Yield each text in a YAML value, after its place in words; skip `name`."""
     if isinstance(value, str):
         yield path, value
     elif isinstance(value, dict):
@@ -250,7 +249,7 @@ def _texts(value: object, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _included(env: Environment, text: str) -> list[str | None]:
-    """Return the names of templates that a template includes; None stands for one that a value names."""
+    """Return the names of the templates that a template includes; None for one whose name is a value."""
     try:
         return list(find_referenced_templates(env.parse(text)))
     except TemplateSyntaxError:
@@ -264,13 +263,13 @@ def _sources(text: str) -> Iterator[str]:
 
 
 def _pattern(text: str) -> re.Pattern[str]:
-    """Return what the paths match that a template can give: anything in the place of each tag."""
+    """Return a pattern that matches the paths that a template can give: anything in place of each tag."""
     literal = posixpath.normpath(_JINJA.sub("\0", text.strip()))
     return re.compile(".*".join(map(re.escape, literal.split("\0"))), re.DOTALL)
 
 
 def _image(text: str) -> re.Pattern[str]:
-    """The same for an image, whose name has one of a few endings."""
+    """The same for an image; its name has one of a few extensions."""
     return re.compile(f"(?=.*{_ending(_IMAGES)}$){_pattern(text).pattern}", re.IGNORECASE | re.DOTALL)
 
 
@@ -284,7 +283,7 @@ def _text(file: Path) -> str:
 def _expanded(text: str) -> Path:
     try:
         return Path(text).expanduser()
-    except RuntimeError:  # ~name of nobody
+    except RuntimeError:  # ~name of a user who does not exist
         return Path(text)
 
 

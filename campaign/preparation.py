@@ -1,9 +1,8 @@
-"""Everything that must hold before the first message leaves: the list, the templates, every row.
+"""Prepare a send: read the list, compile the templates, and render every row before the first message leaves.
 
     Recipients → Enrolment (staged) → duplicates, suppressions → Renderer on each row to be sent → Plan
 
-What a send will do is read, validated and rendered here, whole, and shown to the
-person. Memory stays flat: problems are kept up to a number and counted beyond it.
+Memory stays flat: problems are kept up to a limit, and only counted beyond it.
 """
 
 from __future__ import annotations
@@ -32,14 +31,14 @@ from campaign.templating.processes.pool import cores
 from campaign.wording import counted
 
 MOST_SHOWN = 50
-_BATCH = 1000  # bad rows that are noted at once
+_BATCH = 1000  # bad rows that are written to the ledger together
 
 
 class Tally:
-    """What is wrong with rows, equal problems once with their rows: the first faults of each file.
+    """The problems of rows, for the first faults of each file; equal ones once, with their rows.
 
-    Two rows have an equal problem where it stands at the same place and says the same, or, of the
-    rows' own lines, says the same. `count` is of all problems.
+    Two problems are equal if place and text are equal, or, for problems at the rows' own lines, the text.
+    `count` counts all problems.
     """
 
     def __init__(self) -> None:
@@ -49,7 +48,7 @@ class Tally:
         self._beyond = 0
 
     def add(self, problems: Iterable[Problem]) -> None:
-        """Take note of problems, those of a row in the list's order."""
+        """Add problems; rows must come in the list's order."""
         for problem in problems:
             self.count += 1
             of_the_line = problem.row is not None and problem.row_line is None
@@ -65,20 +64,20 @@ class Tally:
                 self._faults[fault][1].add(problem.row)
 
     def add_unseen(self, count: int) -> None:
-        """Take note of so many problems that are not shown."""
+        """Count problems that are not shown."""
         self.count += count
         self._beyond += count
 
     @property
     def shown(self) -> list[Problem]:
-        """The problems in the order of their lines, file after file."""
+        """The problems, sorted by file and line."""
         files = list(self._kept)
         found = [_with_rows(problem, rows) for problem, rows in self._faults.values()]
         return sorted(found, key=lambda p: (files.index(p.file), p.line or 0, p.column or 0))
 
     @property
     def beyond(self) -> int:
-        """How many problems are in none of `shown`."""
+        """How many problems are not in `shown`."""
         return self._beyond
 
 
@@ -88,13 +87,13 @@ def _with_rows(problem: Problem, ranges: RowRanges) -> Problem:
     rows = ranges.rows
     if rows.count == 1:
         return replace(problem, rows=rows)
-    where = f"row {problem.row}; the like in {rows.behind_first}" if problem.same else str(rows)
+    where = f"row {problem.row}; similarly in {rows.behind_first}" if problem.same else str(rows)
     return replace(problem, message=f"{problem.message} ({where})", row_line=None, rows=rows)
 
 
 @dataclass(slots=True)
 class Blank:
-    """What is blank in some rows; the first of them stands in `line`."""
+    """The rows in which a column is blank; the first of them is at `line`."""
 
     ranges: RowRanges = field(default_factory=RowRanges)
     line: int = 0
@@ -105,19 +104,19 @@ class Blank:
         return self.ranges.rows
 
     def see(self, row: Recipient) -> None:
-        """Take note of a row."""
+        """Add a row."""
         self.ranges.add(row.number)
         self.line = self.line or row.line
 
 
 @dataclass(slots=True)
 class Survey:
-    """What was seen of the list and its messages; sizes in octets.
+    """Statistics of the list and its messages; sizes in octets.
 
-    `doubles` are rows that are left out because their key stands above already; `duplicates` says so of
-    those that would get the same message. `addresses` counts envelope addresses: cc and bcc are mails
-    too. `blank` are columns that a template prints, and `no_file` those that name an attachment, by its
-    number too. `first` is the first message.
+    `doubles` are rows that are left out because an earlier row has their key; `duplicates` are the
+    warnings about those that would get the same message. `addresses` counts envelope addresses: cc and bcc
+    are mails too. `blank` has the columns that a template prints, `no_file` those that name an attachment,
+    by column and the attachment's number. `first` is the first message.
     """
 
     rows: int = 0
@@ -134,7 +133,7 @@ class Survey:
     first_recipient: Recipient | None = None
 
     def see(self, recipient: Recipient, looked: Looked) -> None:
-        """Take note of a row's message."""
+        """Add a row's message."""
         self.messages += 1
         self.addresses += looked.addresses
         self.largest = max(self.largest, looked.size)
@@ -144,7 +143,7 @@ class Survey:
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """A list that was read and rendered. `enrolment` is staged, and not applied."""
+    """A list that was read and rendered. `enrolment` is staged, but not applied."""
 
     campaign: CampaignFile
     recipients: Recipients
@@ -155,32 +154,32 @@ class Preparation:
 
     @property
     def errors(self) -> list[Problem]:
-        """Return what is wrong with rows: the first 50 faults of each file, and a line for the others."""
-        return _told(self.survey.bad, self.recipients)
+        """Return the problems of rows: the first 50 faults of each file, and a line about the others."""
+        return _with_the_rest(self.survey.bad, self.recipients)
 
 
 class Examiner(Protocol):
-    """Looks at the first `most` messages that are made, or all, and at the list: the rules of `checks`."""
+    """Looks at the list, and at the first `most` messages or all: the rules of `checks`."""
 
     @property
     def most(self) -> int | None:
-        """How many messages are looked at, None for all."""
+        """How many messages to look at; None for all."""
 
     def looking(self, recipients: Recipients) -> Looking:
-        """Return what looks at messages where they are made; the list is open."""
+        """Return an object that looks at messages in the processes that make them; the list is open."""
 
     def begin(self, recipients: Recipients, renderer: Renderer, survey: Survey) -> None:
-        """Get ready: the templates are compiled; `survey` fills as rows are read."""
+        """Start; the templates are compiled. `survey` is filled as rows are read."""
 
     def see(self, recipient: Recipient, found: Plain) -> None:
-        """Take note of a row, in the list's order, and of what `looking` found in its message."""
+        """Add a row, in the list's order, with what `looking` found in its message."""
 
     def pass_over(self, recipient: Recipient, found: Plain) -> None:
-        """Hear of a bad row whose message was looked at: what is found in later ones may refer to it."""
+        """Take a bad row whose message was looked at: findings in later rows may refer to it."""
 
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how far it is, and how far it goes."""
+"""Called with what is being done, how many items are done, and how many there are."""
 
 
 def compile_campaign(campaign: CampaignFile, secrets: Secrets) -> tuple[Recipients, Renderer]:
@@ -194,7 +193,7 @@ def compile_campaign(campaign: CampaignFile, secrets: Secrets) -> tuple[Recipien
 def _compiled(
     campaign: CampaignFile, secrets: Secrets, jobs: int, examiner: Examiner | None
 ) -> tuple[Recipients, Renderer | None, list[Problem]]:
-    """Return the list, the renderer where the templates can be compiled, and the problems of both."""
+    """Return the list, the renderer if the templates can be compiled, and the problems of both."""
     problems: list[Problem] = []
     try:
         recipients = Recipients(campaign, problems)
@@ -211,7 +210,7 @@ def _compiled(
 
 
 def _columns_once(problems: Iterable[Problem], recipients: Recipients) -> Iterator[Problem]:
-    """Yield the problems; the list's columns are named by the first that names them."""
+    """Yield the problems; only the first one that lists the columns keeps that list."""
     listing = f"; {Names(recipients.columns).listing()}"
     listed = False
     for problem in problems:
@@ -219,34 +218,33 @@ def _columns_once(problems: Iterable[Problem], recipients: Recipients) -> Iterat
         listed = listed or problem.message.endswith(listing)
 
 
-def _told(bad: Tally, recipients: Recipients) -> list[Problem]:
-    more = bad.beyond
-    told = [*bad.shown, *([Problem(f"and {counted(more, 'more bad row')}", recipients.file)] if more else [])]
-    return list(_columns_once(told, recipients))
+def _with_the_rest(bad: Tally, recipients: Recipients) -> list[Problem]:
+    rest = [Problem(f"and {counted(bad.beyond, 'more bad row')}", recipients.file)] if bad.beyond else []
+    return list(_columns_once([*bad.shown, *rest], recipients))
 
 
 def wrong_in_list(campaign: CampaignFile, progress: Progress) -> list[Problem]:
-    """Return what is wrong with a campaign's list and its rows, whatever the templates say."""
+    """Return the problems of a campaign's list and rows, without those of its templates."""
     problems: list[Problem] = []
     recipients = Recipients(campaign, problems)
     return [*_columns_once(problems, recipients), *_bad_rows(recipients, progress)]
 
 
 def wrong_before_rendering(campaign: CampaignFile, secrets: Secrets, progress: Progress) -> list[Problem]:
-    """Return what is wrong with a campaign's list, its rows and its templates, before a row is rendered."""
+    """Return the problems of a campaign's list, rows and templates that show without rendering."""
     recipients, _, problems = _compiled(campaign, secrets, 1, None)
     return [*problems, *_bad_rows(recipients, progress)]
 
 
 def _bad_rows(recipients: Recipients, progress: Progress) -> list[Problem]:
-    """Return what is wrong with the rows, where the templates cannot be rendered."""
+    """Return the problems of the rows, if the templates cannot be rendered."""
     bad = Tally()
     for count, row in enumerate(recipients if recipients.is_readable else recipients.misshapen()):
         if count % 500 == 0:
             progress("reading", recipients.position, recipients.size)
         if isinstance(row, BadRow):
             bad.add(row.problems)
-    return _told(bad, recipients)
+    return _with_the_rest(bad, recipients)
 
 
 def prepare(
@@ -260,9 +258,9 @@ def prepare(
 ) -> Preparation:
     """Read the whole list and render every row that would be sent; `examiner` sees each message.
 
-    At most `jobs` processes render, by default as many as there are cores. Drafts are `kept`.
+    At most `jobs` processes render, by default one for each core. `kept` stores the drafts.
 
-    Raises UserError for what makes that impossible; bad rows are in the result.
+    Raises UserError if that is impossible; bad rows are in the result.
     """
     recipients, renderer, problems = _compiled(campaign, secrets, jobs or cores(), examiner)
     if renderer is None or problems:
@@ -270,7 +268,7 @@ def prepare(
     survey = Survey()
     if examiner is not None:
         examiner.begin(recipients, renderer, survey)
-    # The address is compared folded, whether or not a template shows it.
+    # The address is compared in folded form, whether or not a template shows it.
     shown = (renderer.columns | recipients.name_columns) - {recipients.settings.email}
     enrolment.stage(recipients.columns, _surveyed(recipients, renderer, survey, progress), shown)
     _sort_doubles(enrolment.drop_duplicates(), recipients, renderer, shown, survey)
@@ -282,7 +280,7 @@ def prepare(
         if done % 100 == 0:
             progress("rendering", done, total)
         if isinstance(looked, Overrun):  # no other row would fare better
-            raise Overrun(*_told(survey.bad, recipients), *looked.problems)
+            raise Overrun(*_with_the_rest(survey.bad, recipients), *looked.problems)
         if isinstance(looked, UserError):
             survey.bad.add(looked.problems)
             bad.append((recipient.number, "; ".join(problem.message for problem in looked.problems)))
@@ -306,7 +304,7 @@ def prepare(
 def _surveyed(
     recipients: Recipients, renderer: Renderer, survey: Survey, progress: Progress
 ) -> Iterator[Recipient | BadRow]:
-    """Pass the rows on, with a look at each."""
+    """Yield the rows, and add each to the survey."""
     shown = [column for column in recipients.columns if column in renderer.shown]
     files = [(number, column) for number, columns in renderer.files_named_by.items() for column in columns]
     for row in recipients:
@@ -333,7 +331,7 @@ def _sort_doubles(
     shown: Collection[str],
     survey: Survey,
 ) -> None:
-    """Add to the survey's duplicates, or to its bad rows those that would get another message."""
+    """Add doubles to the survey's duplicates; those that would get another message to its bad rows."""
     differ: list[Double] = []
     more = 0
     for double in doubles:

@@ -1,8 +1,8 @@
 """The embedded server of `campaign rehearse`: real SMTP, STARTTLS and AUTH, on loopback only.
 
-It takes mail, counts who got it, and forgets it. A certificate authority is made for each rehearsal,
-so that certificates are verified as they will be. Faults can be asked for: what they do to a
-recipient depends on the address alone, so that two rehearsals are alike.
+It accepts mail, counts the recipients, and discards it. Each rehearsal has its own certificate authority,
+so that certificates are verified as in a real send. Faults can be requested: whether a recipient meets
+one depends on the address alone, so that two rehearsals are alike.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ class Fault(StrEnum):
     REFUSE = "refuse"  # 550 5.1.1 to RCPT
     DEFER = "defer"  # 450 4.2.1 to RCPT, the first time
     DROP = "drop"  # the connection ends at RCPT, the first time
-    DOUBT = "doubt"  # the message is taken, and the connection ends before the answer
+    DOUBT = "doubt"  # the message is accepted, and the connection ends before the answer
 
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """The share of recipients, from 0 to 1, that meets each fault."""
+    """The share of recipients, from 0 to 1, that meet each fault."""
 
     shares: tuple[tuple[Fault, float], ...] = ()
 
@@ -62,7 +62,7 @@ class Faults:
 
 
 def parse_faults(text: str) -> Faults:
-    """Read `refuse,defer:10%`; a share that is not named is 5%. Raises UserError."""
+    """Parse `refuse,defer:10%`; a share that is not given is 5%. Raises UserError."""
     shares = []
     wrong = []
     for one in filter(None, (part.strip() for part in text.split(","))):
@@ -88,7 +88,7 @@ def parse_faults(text: str) -> Faults:
 
 
 class RehearsalServer:
-    """Runs while the context is open. `received` counts the messages per folded address."""
+    """The embedded server; it runs while the context is open. `received`: messages per folded address."""
 
     def __init__(self, faults: Faults) -> None:
         self.received: Counter[str] = Counter()
@@ -109,7 +109,7 @@ class RehearsalServer:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
     def __enter__(self) -> RehearsalServer:
-        # The library's own log is of no use to a person, and would stand on their terminal.
+        # The library's own log is of no use to the user, and would appear on the terminal.
         logging.getLogger("mail").addHandler(logging.NullHandler())
         self._thread.start()
         starting = asyncio.run_coroutine_threadsafe(
@@ -136,9 +136,9 @@ class RehearsalServer:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for connection in tuple(self._connections):
-            with suppress(AttributeError):  # Python 3.11.2, of TLS that has ended already
+            with suppress(AttributeError):  # Python 3.11.2, if TLS has already ended
                 connection.abort()
-        await asyncio.sleep(0)  # until then their sockets are open
+        await asyncio.sleep(0)  # the sockets close in the next iteration of the loop
 
     def _protocol(self) -> SMTP:
         session = _Session(
@@ -165,7 +165,7 @@ class RehearsalServer:
             and data.password == self.password.encode()
         )
         self.sessions += right
-        # Not handled: it is the library that writes the answer.
+        # handled=False: the library writes the answer.
         return AuthResult(success=right, handled=False)
 
     async def handle_EHLO(
@@ -199,7 +199,7 @@ class RehearsalServer:
 
 
 class _Session(SMTP):
-    """A session that notes its connections, so that the last of them can be closed."""
+    """A session that records its connections, so that the server can close those that are left."""
 
     connections: WeakSet[asyncio.Transport]
 
@@ -210,14 +210,14 @@ class _Session(SMTP):
 
 
 def _hang_up(server: SMTP) -> None:
-    if isinstance(server.transport, asyncio.Transport):  # and not closed by the client already
+    if isinstance(server.transport, asyncio.Transport):  # the client may have closed it already
         server.transport.abort()
 
 
 def rehearsed(campaign: CampaignFile, server: RehearsalServer, *, paced: bool) -> CampaignFile:
-    """Return the campaign with the embedded server in the place of its own.
+    """Return the campaign with the embedded server instead of its own.
 
-    Without `paced` it has no rate, and does not wait before a deferred message is tried again.
+    Without `paced` it has no rate, and retries deferred messages at once.
     """
     smtp = campaign.smtp.model_copy(
         update={
@@ -242,5 +242,5 @@ def rehearsed(campaign: CampaignFile, server: RehearsalServer, *, paced: bool) -
 
 
 def rehearsal_login(server: RehearsalServer) -> Callable[[], Login]:
-    """Return what gives the login to the embedded server."""
+    """Return a function that returns the login to the embedded server."""
     return lambda: Login(_USERNAME, server.password)

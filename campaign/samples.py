@@ -1,4 +1,4 @@
-"""The ready-made campaigns: where they are installed, and how one becomes a person's own folder."""
+"""The ready-made campaigns: find them, and copy one into a new folder for `campaign init`."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _LIST = re.compile(r"(\.\./)+sample_lists/([\w.-]+)")
 def copy(name: str, target: Path, more: Mapping[str, str]) -> Path:
     """Copy a ready-made campaign and its list into `target`, and return the campaign file.
 
-    `more` are the texts of other files, by name. The folder is made under a temporary name, and renamed
-    when it is complete. Into a folder that is there and empty, such as the working directory, the
-    complete files are moved one by one, the campaign file last.
+    `more` maps the names of further files to their texts. The folder is made under a temporary name, and
+    renamed when it is complete. If `target` already exists and is empty, such as the working directory,
+    the complete files are moved into it one by one, the campaign file last.
 
-    Raises UserError if the folder holds anything, or cannot be written.
+    Raises UserError if the folder is not empty, or cannot be written.
     """
     try:
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -61,6 +61,6 @@ def _fill(folder: Path, name: str, more: Mapping[str, str]) -> None:
 
 
 def _folder(kind: str) -> Path:
-    """Return `templates` or `sample_lists`, in the wheel or, installed as editable, in the source tree."""
+    """Return the folder `templates` or `sample_lists`: in the wheel, or in the source tree if editable."""
     installed = _PACKAGE / "samples" / kind
     return installed if installed.is_dir() else _PACKAGE.parent / kind

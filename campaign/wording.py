@@ -1,4 +1,4 @@
-"""How things are named and shown to a person: files, counts, sizes, and text that came from outside."""
+"""Format things for display: files, counts, sizes, and untrusted text."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ _STEERING_IN_TEXT = re.compile("(?![\n\t])" + _STEERING.pattern)
 
 
 def shown(file: Path) -> str:
-    """Return `file` relative to the working directory where it lies in it, else as it is."""
-    # Not resolved: a person knows the link that they named, and not what it leads to.
+    """Return `file` relative to the working directory if it is inside it, otherwise unchanged."""
+    # Links are not resolved: the user knows the link's name, not its target.
     file = Path(os.path.normpath(file))
     try:
         return str(file.relative_to(Path.cwd()))
-    except (ValueError, OSError):  # the working directory may have been removed meanwhile
+    except (ValueError, OSError):  # the working directory may have been removed
         return str(file)
 
 
 def counted(count: int, noun: str, plural: str = "") -> str:
-    """Return `1 row`, `2 rows`, `0 rows`; `plural` where an s does not make it."""
+    """Return `1 row`, `2 rows`, `0 rows`; give `plural` if it is not made with an s."""
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
 def visible(text: str) -> str:
-    """Return one line with each control character as its escape, such as `\\x1b`."""
+    """Return one line of text with each control character as an escape, such as `\\x1b`."""
     return _STEERING.sub(_escape, text)
 
 
@@ -38,12 +38,12 @@ def visible_text(text: str) -> str:
 
 
 def visible_json(text: str) -> str:
-    """The same for a JSON document, with the escapes of JSON: whoever reads it gets the characters."""
+    """The same for a JSON document, with JSON's escapes, so that a parser returns the characters."""
     return _STEERING_IN_TEXT.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def shortened(text: str, most: int) -> str:
-    """Return a text that has more than `most` characters without its middle; the place and row stay."""
+    """Return `text` without its middle if it has more than `most` characters; place and row stay."""
     if len(text) <= most:
         return text
     return f"{text[: most * 3 // 4]} […] {text[-most // 4 :]}"
@@ -53,7 +53,7 @@ def size(octets: int) -> str:
     """Return `812 bytes`, `34.2 kB`, `1.3 MB` or `100.0 GB`."""
     if octets < 1000:
         return f"{octets} bytes"
-    # What would round up to 1000 kB is a megabyte.
+    # 999,950 would be rounded up to 1000.0 kB.
     if octets < 999_950:
         return f"{octets / 1e3:.1f} kB"
     return f"{octets / 1e6:.1f} MB" if octets < 999_950_000 else f"{octets / 1e9:.1f} GB"

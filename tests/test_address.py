@@ -177,7 +177,7 @@ class TestDomains:
     @pytest.mark.parametrize(
         ("domain", "why"),
         [
-            ("", "nothing stands behind the @"),
+            ("", "there is nothing after the @"),
             ("example", "has no dot"),
             ("localhost", "has no dot"),
             ("example.", "ends in a dot"),
@@ -280,8 +280,8 @@ class TestLocalParts:
             ("", "is blank"),
             ("   ", "is blank"),
             ("ann", "'ann' has no @"),
-            ("@example.com", "nothing stands before the @"),
-            ("@", "nothing stands before the @"),
+            ("@example.com", "there is nothing before the @"),
+            ("@", "there is nothing before the @"),
             (".ann@example.com", "a dot at the beginning or the end, before the @"),
             ("ann.@example.com", "a dot at the beginning or the end, before the @"),
             ("an..n@example.com", "two dots in a row, before the @"),

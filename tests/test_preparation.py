@@ -55,10 +55,10 @@ def test_what_is_alike_but_for_a_cell_is_one_problem(prepared: Prepare) -> None:
     found = prepared(people, attachments=["files/{{ first }}.pdf"])
     listed, missing = found.errors
     write = "`recipients.email: \"{{ row['email'].split(' ::: ')[0] }}\"`"
-    assert str(listed).endswith(f"{write} (row 4; the like in row 5)")
+    assert str(listed).endswith(f"{write} (row 4; similarly in row 5)")
     assert str(missing) == (
         "spring.yaml:10:3: attachments, entry 1: there is no file 'files/1.pdf'; look at the column first"
-        " (row 1; the like in rows 2–3)"
+        " (row 1; similarly in rows 2–3)"
     )
     assert missing.rows is not None
     assert (missing.rows.count, missing.rows.ranges) == (3, ((1, 3),))
@@ -78,7 +78,7 @@ def test_bad_rows_are_all_said_and_the_others_prepared(prepared: Prepare) -> Non
     assert [str(problem) for problem in found.errors] == [
         "list.csv:3: email: 'nobody' has no @",
         "list.csv:5: the row has 1 cell, fewer than the header's 2",
-        "spring.yaml:4:10: subject: Subject holds a line break (U+000A): '1\\n1' (row 1; the like in row 5)",
+        "spring.yaml:4:10: subject: Subject holds a line break (U+000A): '1\\n1' (row 1; similarly in row 5)",
         "body.txt:1: the template cannot do this: integer division or modulo by zero"
         " (row 3, line 4 of the list)",
     ]
@@ -90,7 +90,7 @@ def test_a_fault_in_a_subject_s_file_is_told_of_the_file(prepared: Prepare) -> N
     people = "email,first\nann@x.test,Ann\nben@x.test,Ben\n"
     (only,) = prepared(people, subject=None, templates={"subject": "subject.txt", "text": "body.txt"}).errors
     assert "templates.subject: Subject holds a line break (U+000A): 'Dear Ann\\nwelcome'" in str(only)
-    assert str(only).endswith("(row 1; the like in row 2)")
+    assert str(only).endswith("(row 1; similarly in row 2)")
 
 
 def test_one_fault_in_a_template_is_said_once_with_its_rows(prepared: Prepare) -> None:
@@ -98,7 +98,7 @@ def test_one_fault_in_a_template_is_said_once_with_its_rows(prepared: Prepare) -
     (only,) = prepared(people, "Hi\n{{ Betrag|float }}").errors
     assert str(only) == (
         "body.txt:2: Betrag: '0,50 €' is no number; |number(decimal=',') reads it"
-        " (row 1; the like in rows 2–400)"
+        " (row 1; similarly in rows 2–400)"
     )
 
 
