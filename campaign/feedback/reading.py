@@ -26,7 +26,8 @@ from campaign.feedback.reports import (
     classify,
 )
 from campaign.feedback.understand import understand
-from campaign.ledger.returns import Fate, Kind, Mailed, Recorded, Returns, Rules, Said, apportioned
+from campaign.ledger.returning import Returns
+from campaign.ledger.returns import Fate, Kind, Mailed, Recorded, Rules, Said, apportioned
 
 _LISTED = 1000  # mails that are kept for a person
 _KINDS = {

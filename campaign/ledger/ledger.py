@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from campaign.ledger.machines import Machines
     from campaign.ledger.protocols import Choices, Enrolment, Run
     from campaign.ledger.questions import Questions
-    from campaign.ledger.returns import Returns
+    from campaign.ledger.returning import Returns
     from campaign.ledger.storage import Storage
 
 _UNREGISTERED = -1  # no campaign has this id
@@ -240,7 +240,9 @@ class Ledger:
 
     def returns(self, *, of_every_campaign: bool = False) -> Returns:
         """What came back of this campaign's messages, or of every campaign's."""
-        return self.storage.returns(None if of_every_campaign else self.campaign_id)
+        from campaign.ledger.returning import Returns
+
+        return Returns(self.storage.return_statements(), None if of_every_campaign else self.campaign_id)
 
     def ages(self, scope: Scope, now: Moment, period: int, places: int) -> list[tuple[int, int]]:
         """Return (age in ns, addresses) of the last starts in `scope`, the oldest first; see `Run.ages`."""

@@ -10,10 +10,8 @@ from typing import Any
 
 from campaign.address import fold
 from campaign.ledger.protocols import Plan
+from campaign.ledger.statuses import HAD
 from campaign.model import BadRow, Recipient, Status
-
-HAD = (Status.ACCEPTED, Status.IN_DOUBT, Status.IN_FLIGHT)
-"""The statuses of rows that have had their message, or may have."""
 
 encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 """Return cells as a ledger keeps them."""

@@ -1,4 +1,4 @@
-"""What comes back of messages: its nouns, whom it is about, and what each kind of ledger does with it.
+"""What comes back of messages: its nouns, and which address a report is about.
 
 A report is about the row whose token it has, and within it about an address that the server accepted
 for that row. An address that a report merely names is never suppressed: who can forge a mail could
@@ -8,10 +8,9 @@ silence anybody.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
 
 from campaign.address import AddressError, fold, parse_address
 from campaign.model import SECOND
@@ -39,6 +38,9 @@ class Kind(StrEnum):
     COMPLAINED = "complained"
     UNSUBSCRIBED = "unsubscribed"
 
+
+BOUNCES = (Kind.BLOCKED, Kind.BOUNCED_FOR_NOW, Kind.BOUNCED)
+"""What says that a message did not arrive."""
 
 _ORDER = tuple(Kind)
 
@@ -109,43 +111,6 @@ class Shares:
     accepted: int
     complained: int
     bounced: int
-
-
-class Returns(Protocol):
-    """What came back of a campaign, or of all of a ledger; may be used while another process sends."""
-
-    def of_token(self, token: str) -> Mailed | None:
-        """Return the row that has a bounce token."""
-
-    def of_message_id(self, message_id: str) -> Mailed | None:
-        """Return the row that has a Message-ID, which is in angle brackets."""
-
-    def cell(self, mailed: Mailed, column: str) -> str:
-        """Return a cell of a row, "" where its list has no such column."""
-
-    def record(
-        self, mailed: Mailed, said: Sequence[Said], source: str, now: int, rules: Rules
-    ) -> list[Recorded]:
-        """Record what a report says of a row, and suppress whom it may; all in one transaction.
-
-        `source` names the report: what it says of an address is recorded once, however often it is read,
-        and suppresses nobody again whom a person took off the list meanwhile. Raises LedgerFull.
-        """
-
-    def counts(self) -> Mapping[Kind, int]:
-        """Return how many addresses of the campaign each kind came back of."""
-
-    def held(self) -> int:
-        """Return how many dead addresses are suppressed for this campaign alone, until a person decides."""
-
-    def shares(self) -> list[Shares]:
-        """Return how this campaign was received, and the one that was mailed last before it."""
-
-    def codes(self, most: int) -> list[tuple[str, Kind, str, int]]:
-        """Return the `most` frequent (domain, kind, code, addresses) of what came back."""
-
-    def last_words(self) -> Mapping[str, str]:
-        """Return by a row's key what came back of it: the kind, and the last report's words."""
 
 
 def apportioned(mailed: Mailed, said: Sequence[Said]) -> Iterator[tuple[str, Said]]:

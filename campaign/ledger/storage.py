@@ -19,7 +19,7 @@ from campaign.ledger.patience import Told
 from campaign.ledger.patterns import Forgotten
 from campaign.ledger.protocols import Choices, Enrolment, Run
 from campaign.ledger.questions import Questions
-from campaign.ledger.returns import Returns
+from campaign.ledger.returning import ReturnStatements
 from campaign.ledger.scope import Scope
 from campaign.ledger.suppressions import Suppressions
 from campaign.model import KeyColumn, Status
@@ -110,8 +110,8 @@ class Storage(Protocol):
     def history(self, campaign_id: int) -> History:
         """Return what happened in a campaign."""
 
-    def returns(self, campaign_id: int | None) -> Returns:
-        """Return what came back of a campaign's messages, or, without one, of every campaign's."""
+    def return_statements(self) -> ReturnStatements:
+        """Return the statements about what came back of messages."""
 
     def ages(self, scope: Scope, now: Moment, period: int, places: int) -> list[tuple[int, int]]:
         """Return (age in ns, addresses) of the last starts in `scope`, the oldest first; see `Run.ages`."""

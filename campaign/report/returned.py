@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from campaign.address import display_domain
-from campaign.ledger.returns import TOO_MANY_DEAD, Kind, Returns
+from campaign.ledger.returning import Returns
+from campaign.ledger.returns import TOO_MANY_DEAD, Kind
 from campaign.report.words import explain
 from campaign.wording import counted, visible
 

@@ -27,7 +27,7 @@ from campaign.unsubscribe.settings import Settings, read_settings
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-    from campaign.ledger.returns import Returns
+    from campaign.ledger.returning import Returns
 
 FILE = "CAMPAIGN_FILE"
 """The environment variable that names the campaign file of `app`."""

@@ -11,12 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from campaign.ledger.postgres.database import Database
+from campaign.ledger.statuses import HAD, listed
 from campaign.model import KeyColumn
 
-HAD = "('accepted', 'in_doubt', 'in_flight')"
-"""The statuses of rows that have had their message, or may have."""
-
-_ANY_HAD = f"EXISTS (SELECT 1 FROM messages WHERE campaign = c.id AND status IN {HAD})"
+_ANY_HAD = f"EXISTS (SELECT 1 FROM messages WHERE campaign = c.id AND status IN {listed(HAD)})"
 
 
 class PostgresCampaigns:
@@ -65,7 +63,7 @@ class PostgresCampaigns:
         """Return name, file and number of recipients of the other campaigns, the latest first."""
         rows = self._database.rows(
             "SELECT name, file, had FROM (SELECT id, name, file,"
-            f" (SELECT count(*) FROM messages WHERE campaign = c.id AND status IN {HAD}) AS had"
+            f" (SELECT count(*) FROM messages WHERE campaign = c.id AND status IN {listed(HAD)}) AS had"
             " FROM campaigns c WHERE id != %s AND file != '') o WHERE had > 0 ORDER BY id DESC",
             (campaign_id,),
         )

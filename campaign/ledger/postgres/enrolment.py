@@ -17,11 +17,11 @@ import json
 from collections.abc import Collection, Iterable, Iterator
 
 from campaign.ledger.planning import Tally, recipient
-from campaign.ledger.postgres.campaigns import HAD
 from campaign.ledger.postgres.database import Database
 from campaign.ledger.postgres.runs import refuse_while_seen
 from campaign.ledger.postgres.staging import Staging
 from campaign.ledger.protocols import Choices, Plan
+from campaign.ledger.statuses import HAD, listed
 from campaign.model import BadRow, Recipient
 
 _ENROLLING = 0x454E524F  # with a campaign, the advisory lock of its enrolment
@@ -94,7 +94,7 @@ class PostgresEnrolment:
             f" (SELECT s.email {_SENDABLE} ORDER BY s.number DESC LIMIT 1)",
             self._parameters,
         ) or ("", "")
-        had = self._count(f"messages WHERE campaign = %(campaign)s AND status IN {HAD}")
+        had = self._count(f"messages WHERE campaign = %(campaign)s AND status IN {listed(HAD)}")
         return tally.plan(
             copies=self._count(_OWED),
             withdrawn=self._count(f"messages m WHERE {_LEAVES}"),
@@ -200,9 +200,9 @@ ON CONFLICT (campaign, key) DO NOTHING
 # Rows that have had their message keep their status when they leave the list; `left_as` tells.
 _LISTED = "EXISTS (SELECT 1 FROM staged l WHERE l.key = o.key)"
 _LEFT = (
-    f"UPDATE messages o SET left_as = NULL WHERE campaign = %(campaign)s AND status IN {HAD}"
+    f"UPDATE messages o SET left_as = NULL WHERE campaign = %(campaign)s AND status IN {listed(HAD)}"
     f" AND left_as IS NOT NULL AND {_LISTED}",
-    f"UPDATE messages o SET left_as = status WHERE campaign = %(campaign)s AND status IN {HAD}"
+    f"UPDATE messages o SET left_as = status WHERE campaign = %(campaign)s AND status IN {listed(HAD)}"
     f" AND left_as IS NULL AND NOT {_LISTED}",
 )
 
@@ -212,7 +212,7 @@ _BY_ANOTHER_KEY = f"""
 SELECT leaves, stays, count(*) FROM (
     SELECT bool_or(o.left_as IS NULL AND NOT {_LISTED}) AS leaves, bool_or({_LISTED}) AS stays
     FROM staged s JOIN messages o
-    ON o.folded = s.folded AND o.campaign = %(campaign)s AND o.status IN {HAD}
+    ON o.folded = s.folded AND o.campaign = %(campaign)s AND o.status IN {listed(HAD)}
     WHERE s.bad IS NULL AND s.suppressed = 0
         AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.campaign = %(campaign)s AND m.key = s.key)
     GROUP BY s.number

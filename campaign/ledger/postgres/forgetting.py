@@ -15,11 +15,11 @@ from campaign.address import AddressError, fold, parse_address
 from campaign.errors import UserError
 from campaign.ledger.patterns import Forgotten, addresses_in, hashed
 from campaign.ledger.postgres.database import Database
+from campaign.ledger.statuses import HAD
 from campaign.ledger.traces import Found, like, parts_of, quotes
 from campaign.model import Status
 
 _STEP = "forgotten"  # the setting that is there while something is to be cleaned
-_SENT = (Status.ACCEPTED, Status.IN_DOUBT, Status.IN_FLIGHT)
 
 
 def forget(database: Database, text: str, now: int) -> Forgotten:
@@ -148,7 +148,7 @@ def _remove(database: Database, row_id: int) -> bool:
         return False
     campaign_id, key, status = found
     database.change("DELETE FROM events WHERE campaign = %s AND key = %s", (campaign_id, key))
-    if status in _SENT:
+    if status in HAD:
         # The Message-ID is a hash too; a server's log can still settle a row in doubt by it.
         database.change(
             "UPDATE messages SET key = %s, identity = NULL, email = '', folded = '',"

@@ -20,7 +20,7 @@ from campaign.ledger.postgres.enrolment import PostgresEnrolment
 from campaign.ledger.postgres.history import PostgresHistory
 from campaign.ledger.postgres.machines import PostgresMachines
 from campaign.ledger.postgres.questions import PostgresQuestions
-from campaign.ledger.postgres.returning import PostgresReturns
+from campaign.ledger.postgres.returning import PostgresReturnStatements
 from campaign.ledger.postgres.run import PostgresRun, is_suppressed
 from campaign.ledger.postgres.starts import ages
 from campaign.ledger.postgres.suppression import PostgresSuppressions
@@ -91,9 +91,9 @@ class PostgresStorage:
         """Return what happened in a campaign."""
         return PostgresHistory(self.database, campaign_id)
 
-    def returns(self, campaign_id: int | None) -> PostgresReturns:
-        """Return what came back of a campaign's messages, or, without one, of every campaign's."""
-        return PostgresReturns(self.database, campaign_id)
+    def return_statements(self) -> PostgresReturnStatements:
+        """Return the statements about what came back of messages."""
+        return PostgresReturnStatements(self.database)
 
     def ages(self, scope: Scope, now: Moment, period: int, places: int) -> list[tuple[int, int]]:
         """Return (age in ns, addresses) of the last starts in `scope`, the oldest first; see `Run.ages`."""

@@ -14,14 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from campaign.ledger.sqlite.database import Database
+from campaign.ledger.statuses import HAD, listed
 from campaign.model import KeyColumn
 
 ADDRESS = "the address"  # what schema 1 calls the column that holds it
 
-HAD = "('accepted', 'in_doubt', 'in_flight')"
-"""The statuses of rows that have had their message, or may have."""
-
-_ANY_HAD = f"EXISTS (SELECT 1 FROM messages WHERE campaign = ?1 AND status IN {HAD})"
+_ANY_HAD = f"EXISTS (SELECT 1 FROM messages WHERE campaign = ?1 AND status IN {listed(HAD)})"
 
 
 class SqliteCampaigns:
@@ -72,8 +70,8 @@ class SqliteCampaigns:
         """Return name, file and number of recipients of the other campaigns, the latest first."""
         rows = self._database.rows(
             "SELECT name, file, had FROM (SELECT id, name, file,"
-            f" (SELECT count(*) FROM messages WHERE campaign = campaigns.id AND status IN {HAD}) AS had"
-            " FROM campaigns WHERE id != ? AND file != '') WHERE had ORDER BY id DESC",
+            f" (SELECT count(*) FROM messages WHERE campaign = c.id AND status IN {listed(HAD)}) AS had"
+            " FROM campaigns c WHERE id != ? AND file != '') WHERE had ORDER BY id DESC",
             (campaign_id,),
         )
         return [(str(name), Path(str(file)), had) for name, file, had in rows]

@@ -12,10 +12,10 @@ from collections.abc import Collection, Iterable, Iterator
 
 from campaign.ledger.planning import Tally, recipient
 from campaign.ledger.protocols import Choices, Plan
-from campaign.ledger.sqlite.campaigns import HAD
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.runs import refuse_while_seen
 from campaign.ledger.sqlite.staging import Staging
+from campaign.ledger.statuses import HAD, listed
 from campaign.model import BadRow, Recipient
 
 _BECOMES = """
@@ -78,7 +78,7 @@ class SqliteEnrolment:
             self._parameters,
         ) or ("", "")
         owed = self._database.row(_OWED, self._parameters)
-        had = self._count(f"messages WHERE campaign = :campaign AND status IN {HAD}")
+        had = self._count(f"messages WHERE campaign = :campaign AND status IN {listed(HAD)}")
         return tally.plan(
             copies=owed[0] if owed else 0,
             withdrawn=self._count(f"messages m WHERE {_LEAVES}"),
@@ -188,7 +188,7 @@ _LISTED = (
 )
 _LEFT = f"""
 UPDATE messages AS o SET left_as = CASE WHEN {_LISTED} THEN NULL ELSE status END
-WHERE campaign = :campaign AND status IN {HAD} AND (left_as IS NULL) = (NOT {_LISTED})
+WHERE campaign = :campaign AND status IN {listed(HAD)} AND (left_as IS NULL) = (NOT {_LISTED})
 """
 
 # New rows, by whether a row of their address that has had the message leaves with this list, and whether
@@ -197,7 +197,7 @@ _BY_ANOTHER_KEY = f"""
 SELECT leaves, stays, count(*) FROM (
     SELECT max(o.left_as IS NULL AND NOT {_LISTED}) AS leaves, max({_LISTED}) AS stays
     FROM temp.staged s CROSS JOIN messages o
-    ON o.folded = s.folded AND o.campaign = :campaign AND o.status IN {HAD}
+    ON o.folded = s.folded AND o.campaign = :campaign AND o.status IN {listed(HAD)}
     WHERE s.bad IS NULL AND s.suppressed = 0
         AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.campaign = :campaign AND m.key = s.key)
     GROUP BY s.number

@@ -21,12 +21,12 @@ from campaign.ledger.patterns import Forgotten, addresses_in
 from campaign.ledger.sqlite.batches import batches
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.runs import hold_for_scrubbing, live_runs, release_from_scrubbing
+from campaign.ledger.statuses import HAD
 from campaign.ledger.traces import Found, like, parts_of, quotes
 from campaign.model import Status
 
 _UNCLEAN = "forgotten"  # the setting that is there as long as the files are to be cleaned
 _IN_ANY_CAMPAIGN = "campaign IN (SELECT id FROM campaigns)"  # with which the indexes begin
-_SENT = (Status.ACCEPTED, Status.IN_DOUBT, Status.IN_FLIGHT)
 # All of them are looked at, once for many rows: an index of events would be written with each message.
 _REMOVE_EVENTS = (
     "DELETE FROM events WHERE (campaign, key) IN"
@@ -203,7 +203,7 @@ def _remove(database: Database, row_id: int) -> bool:
     found = database.row("SELECT status FROM messages WHERE id = ?", (row_id,))
     if found is None:
         return False
-    if found[0] in _SENT:
+    if found[0] in HAD:
         # The Message-ID is a hash too; a server's log can still settle a row in doubt by it.
         database.change(
             "UPDATE messages SET key = hashed(key), identity = NULL, email = '', folded = '',"

@@ -1,284 +1,209 @@
-"""What comes back of messages: events with a `source`, and the suppressions that they make.
+"""The statements about what comes back of messages; what is done about it is decided in `ledger.returning`.
 
-Such events store the folded address, so that an index finds what came back of it in every campaign. A
-suppression of dead addresses that is not believed has the state `disputed`: it holds for its campaign
-alone, like one that is `held`, and only a person ends it.
+An event of what came back has a `source`, and the folded address, so that an index finds what came back of
+that in every campaign.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from hmac import compare_digest
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Literal
 
-from campaign.ledger.patterns import hashed
-from campaign.ledger.returns import (
-    EVENTS_OF_ONE,
-    FEW,
-    FORGIVEN_AFTER,
-    TOO_MANY_DEAD,
-    Fate,
-    Kind,
-    Mailed,
-    Recorded,
-    Rules,
-    Said,
-    Shares,
-    apportioned,
-)
-from campaign.ledger.sqlite.database import Database
+from campaign.ledger.returning import State
+from campaign.ledger.returns import BOUNCES, Kind
+from campaign.ledger.sqlite.database import Database, Parameters
 from campaign.ledger.sqlite.suppression import SqliteSuppressions
-
-_FOUND_BY = 10  # digits of a token
-_LEFT = "('accepted', 'in_doubt', 'in_flight')"  # a server may have taken what has one of these
-_WISHES = (Kind.COMPLAINED, Kind.UNSUBSCRIBED)  # of a person, and so obeyed however often they come
-_WORDS = {
-    Kind.BOUNCED: "bounced",
-    Kind.BOUNCED_FOR_NOW: "bounced again and again",
-    Kind.COMPLAINED: "complained",
-    Kind.UNSUBSCRIBED: "unsubscribed",
-}
+from campaign.ledger.statuses import HAD, listed
 
 
-class SqliteReturns:
-    """What came back of one campaign, or of every campaign where that is None; see `returns.Returns`."""
+class SqliteReturnStatements:
+    """See `returning.ReturnStatements`."""
 
-    def __init__(self, database: Database, campaign_id: int | None) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._campaign_id = campaign_id
-        self._accepted: dict[int, int] = {}  # counting a million rows for every bounce would take long
+        self.secret = database.secret
 
-    def of_token(self, token: str) -> Mailed | None:
-        """Return the row that has a bounce token.
+    def transaction(self) -> AbstractContextManager[None]:
+        """Commit what is changed within, or nothing of it."""
+        return self._database.transaction()
 
-        The index finds tokens that begin alike; the rest is compared in constant time.
-        """
-        alike = self._database.rows(
+    def tokens_from(self, begin: str) -> list[str]:
+        """Return the bounce tokens that begin so."""
+        found = self._database.rows(
             "SELECT bounce_token FROM messages WHERE bounce_token >= ?1 AND bounce_token < ?1 || 'g'",
-            (token[:_FOUND_BY],),
+            (begin,),
         )
-        found = [str(known) for (known,) in alike if compare_digest(str(known).encode(), token.encode())]
-        return self._mailed("bounce_token", found[0]) if found else None
+        return [str(token) for (token,) in found]
 
-    def of_message_id(self, message_id: str) -> Mailed | None:
-        """Return the row that has a Message-ID."""
-        return self._mailed("message_id", message_id)
-
-    def _mailed(self, column: str, value: str) -> Mailed | None:
+    def row(
+        self, column: Literal["bounce_token", "message_id"], value: str, campaign: int | None
+    ) -> tuple[int, int, str, str, bool] | None:
+        """Return (id, campaign, key, address, had) of the row with this value."""
         found = self._database.row(
-            f"SELECT id, campaign, key, folded, status IN {_LEFT} FROM messages"
+            f"SELECT id, campaign, key, folded, status IN {listed(HAD)} FROM messages"
             f" WHERE {column} = ?1 AND {column} IS NOT NULL AND (?2 IS NULL OR campaign = ?2)",
-            (value, self._campaign_id),
+            (value, campaign),
         )
-        if found is None:
-            return None
-        row_id, campaign, key, own, left = found
-        addresses = {
-            str(folded)
-            for (folded,) in self._database.rows(
-                f"SELECT folded FROM copies WHERE message = ? AND status IN {_LEFT}", (row_id,)
-            )
-        }
-        most = self._database.row("SELECT max(addresses) FROM attempts WHERE message = ?", (row_id,))
-        alone = most == (1,) and not addresses
-        return Mailed(
-            campaign, str(key), str(own), frozenset(addresses | ({str(own)} if left else set())), alone
-        )
+        return None if found is None else (found[0], found[1], str(found[2]), str(found[3]), bool(found[4]))
 
-    def cell(self, mailed: Mailed, column: str) -> str:
-        """Return a cell of a row, "" where its list has no such column."""
+    def copies_had(self, row: int) -> list[str]:
+        """Return the addresses of the row's copies that had its message."""
+        found = self._database.rows(
+            f"SELECT folded FROM copies WHERE message = ? AND status IN {listed(HAD)}", (row,)
+        )
+        return [str(folded) for (folded,) in found]
+
+    def most_addresses(self, row: int) -> int | None:
+        """Return how many addresses the largest envelope of the row had."""
+        found = self._database.row("SELECT max(addresses) FROM attempts WHERE message = ?", (row,))
+        return found[0] if found else None
+
+    def cells(self, campaign: int, key: str) -> Mapping[str, str]:
+        """Return the cells of a row by column."""
         found = self._database.row(
             "SELECT l.columns, m.fields FROM messages m JOIN layouts l ON l.id = m.layout"
             " WHERE m.campaign = ? AND m.key = ?",
-            (mailed.campaign, mailed.key),
+            (campaign, key),
         )
         columns, cells = map(json.loads, found) if found is not None else ([], [])
-        return str(dict(zip(columns, cells, strict=False)).get(column, ""))
+        return dict(zip(columns, cells, strict=False))
 
-    def record(
-        self, mailed: Mailed, said: Sequence[Said], source: str, now: int, rules: Rules
-    ) -> list[Recorded]:
-        """Record what a report says of a row; see `returns.Returns`."""
-        with self._database.transaction():
-            recorded = [
-                Recorded(one.kind, address, self._record(mailed, address, one, source, now, rules))
-                for address, one in apportioned(mailed, said)
-            ]
-        suppressed = [one.address for one in recorded if one.fate is Fate.SUPPRESSED]
-        SqliteSuppressions(self._database).suppress_waiting(suppressed)
-        return recorded
-
-    def _record(self, mailed: Mailed, address: str, said: Said, source: str, now: int, rules: Rules) -> Fate:
-        if not address:
-            return Fate.UNNAMED
-        row = (mailed.campaign, mailed.key)
-        source = f"{source} {said.kind} {address}"
+    def knows(self, campaign: int, key: str, source: str) -> bool:
+        """Whether a row has an event of this source."""
         known = "SELECT 1 FROM events WHERE campaign = ? AND key = ? AND source = ?"
-        if self._database.row(known, (*row, source)) is not None:
-            return Fate.KNOWN
-        kept = self._database.row(
+        return self._database.row(known, (campaign, key, source)) is not None
+
+    def kept(self, campaign: int, key: str, kind: Kind, address: str) -> int:
+        """Return how many events of a kind a row has that came back of an address."""
+        return self._count(
             "SELECT count(*) FROM events WHERE campaign = ? AND key = ? AND source IS NOT NULL"
             " AND kind = ? AND address = ?",
-            (*row, said.kind, address),
+            (campaign, key, kind, address),
         )
-        full = kept is not None and kept[0] >= EVENTS_OF_ONE
-        if full and said.kind not in _WISHES:
-            return Fate.TOO_OFTEN
-        event = None if full else self._tell(row, address, said, source, now)
-        state = self._state(mailed.campaign, address, said.kind, now, rules)
-        if state is None:
-            return Fate.NOTED
-        self._suppress(mailed.campaign, address, said, state, now, event)
-        return Fate.HELD if state == "disputed" else Fate.SUPPRESSED
 
-    def _tell(self, row: tuple[int, str], address: str, said: Said, source: str, now: int) -> int | None:
+    def append(
+        self, campaign: int, key: str, kind: Kind, address: str, now: int, text: str, source: str
+    ) -> int:
         """Append an event, and return its id."""
-        found = self._database.row(
+        return self._count(
             "INSERT INTO events (campaign, key, address, kind, time, text, source)"
             " VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
-            (*row, address, said.kind, now, said.text, source),
+            (campaign, key, address, kind, now, text, source),
         )
-        return found[0] if found else None
 
-    def _state(self, campaign: int, address: str, kind: Kind, now: int, rules: Rules) -> str | None:
-        """Return the state of the suppression that an event makes, None for none."""
-        match kind:
-            case _ if kind in _WISHES:
-                return "released"
-            case Kind.BOUNCED if rules.dead:
-                return "disputed" if self._too_many(campaign) else "released"
-            case Kind.BOUNCED_FOR_NOW if rules.dead and self._bounced_in(address, now, rules) >= rules.soft:
-                return "released"
-            case _:
-                return None
-
-    def _too_many(self, campaign: int) -> bool:
-        """Whether so many of a campaign are dead that its list or a relay is to blame."""
-        bounced = self._addresses(campaign, Kind.BOUNCED)
-        if bounced < FEW or bounced < TOO_MANY_DEAD * self._accepted_of(campaign):
-            return False
-        # What was believed before is not any more.
-        self._database.change(
-            "UPDATE suppressions SET state = 'disputed' WHERE state = 'released'"
-            " AND (pattern, campaign, event) IN (SELECT address, campaign, id FROM events"
-            "  WHERE campaign = ? AND kind = ? AND source IS NOT NULL)",
-            (campaign, Kind.BOUNCED),
+    def addresses(self, campaign: int, kind: Kind) -> int:
+        """Return how many addresses of a campaign have an event of a kind."""
+        return self._count(
+            "SELECT count(DISTINCT address) FROM events"
+            " WHERE campaign = ? AND kind = ? AND source IS NOT NULL",
+            (campaign, kind),
         )
-        return True
 
-    def _bounced_in(self, address: str, now: int, rules: Rules) -> int:
-        """Return in how many campaigns an address bounced for now, since it took a message last.
+    def accepted(self, campaign: int) -> int:
+        """Return how many rows of a campaign were accepted."""
+        return self._count(
+            "SELECT count(*) FROM messages WHERE campaign = ? AND status = 'accepted'", (campaign,)
+        )
 
-        A bounce is as old as the message that bounced: whoever reads them late counts the same.
-        """
-        forgiven = self._database.row(
-            "SELECT max(settled_at) FROM ("
+    def forgiven_at(self, address: str, until: int) -> int:
+        """Return when, up to `until`, an address last took a message that did not bounce; 0 for never."""
+        return self._count(
+            "SELECT coalesce(max(settled_at), 0) FROM ("
             " SELECT settled_at, campaign, key FROM messages WHERE folded = ?1 AND status = 'accepted'"
             " UNION ALL SELECT c.settled_at, m.campaign, m.key FROM copies c"
             " JOIN messages m ON m.id = c.message WHERE c.folded = ?1 AND c.status = 'accepted') a"
             " WHERE settled_at <= ?2 AND NOT EXISTS"
             " (SELECT 1 FROM events e WHERE e.campaign = a.campaign AND e.key = a.key AND e.address = ?1"
-            "  AND e.source IS NOT NULL AND e.kind IN ('blocked', 'bounced', 'bounced_for_now'))",
-            (address, now - FORGIVEN_AFTER),
+            f"  AND e.source IS NOT NULL AND e.kind IN {listed(BOUNCES)})",
+            (address, until),
         )
-        since = max(now - rules.within, (forgiven[0] if forgiven else None) or 0)
-        found = self._database.row(
+
+    def campaigns_of(self, address: str, kind: Kind, since: int) -> int:
+        """Return how many campaigns have an event of a kind, of messages to it settled after `since`."""
+        return self._count(
             "SELECT count(DISTINCT e.campaign) FROM events e"
             " JOIN messages m ON m.campaign = e.campaign AND m.key = e.key"
             " WHERE e.address = ? AND e.kind = ? AND e.source IS NOT NULL"
             " AND coalesce(m.settled_at, e.time) > ?",
-            (address, Kind.BOUNCED_FOR_NOW, since),
+            (address, kind, since),
         )
-        return found[0] if found else 0
 
-    def _suppress(
-        self, campaign: int, address: str, said: Said, state: str, now: int, event: int | None
+    def suppress(
+        self,
+        address: str,
+        unless: str,
+        campaign: int,
+        state: State,
+        reason: str,
+        now: int,
+        event: int | None,
+        *,
+        anew: bool,
     ) -> None:
+        """Suppress an address, unless the pattern `unless` is on the list."""
         self._database.change(
-            # A forgotten person is on the list already, as a hash; the address must not be stored.
             "INSERT INTO suppressions (pattern, campaign, state, reason, added_at, event)"
             " SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE NOT EXISTS (SELECT 1 FROM suppressions WHERE pattern = ?7)"
             " ON CONFLICT DO UPDATE SET state = excluded.state, reason = excluded.reason,"
             " added_at = excluded.added_at, run = NULL, event = excluded.event"
             " WHERE state != 'released' OR ?8",
-            (
-                address,
-                campaign,
-                state,
-                f"{_WORDS[said.kind]}: {said.text}",
-                now,
-                event,
-                hashed(self._database.secret(), address),
-                said.kind in _WISHES,
-            ),
+            (address, campaign, state, reason, now, event, unless, anew),
         )
 
-    def counts(self) -> Mapping[Kind, int]:
-        """Return how many addresses of the campaign each kind came back of."""
-        return {kind: self._addresses(self._campaign_id or 0, kind) for kind in Kind}
+    def suppress_waiting(self, addresses: list[str]) -> None:
+        """Suppress the waiting rows and copies to these addresses, which have just been suppressed."""
+        SqliteSuppressions(self._database).suppress_waiting(addresses)
 
-    def held(self) -> int:
-        """Return how many dead addresses are suppressed for this campaign alone, until a person decides."""
-        found = self._database.row(
+    def dispute(self, campaign: int, kind: Kind) -> None:
+        """Make the suppressions `disputed` that a campaign's events of a kind have made."""
+        self._database.change(
+            "UPDATE suppressions SET state = 'disputed' WHERE state = 'released'"
+            " AND (pattern, campaign, event) IN (SELECT address, campaign, id FROM events"
+            "  WHERE campaign = ? AND kind = ? AND source IS NOT NULL)",
+            (campaign, kind),
+        )
+
+    def disputed(self, campaign: int, kind: Kind) -> int:
+        """Return how many suppressions that such events have made are `disputed`."""
+        return self._count(
             "SELECT count(*) FROM events e JOIN suppressions s"
             " ON s.pattern = e.address AND s.campaign = e.campaign AND s.event = e.id"
             " WHERE e.campaign = ? AND e.kind = ? AND e.source IS NOT NULL AND s.state = 'disputed'",
-            (self._campaign_id, Kind.BOUNCED),
+            (campaign, kind),
         )
-        return found[0] if found else 0
 
-    def shares(self) -> list[Shares]:
-        """Return how this campaign was received, and the one that was mailed last before it."""
-        campaigns = self._database.rows(
+    def latest(self, campaign: int) -> list[tuple[int, str]]:
+        """Return id and name of a campaign, if it is known, and of the other one that was mailed last."""
+        found = self._database.rows(
             "SELECT id, name FROM campaigns c ORDER BY id = ?1 DESC, (SELECT max(settled_at) FROM messages m"
             " WHERE m.campaign = c.id AND m.status = 'accepted') DESC NULLS LAST LIMIT"
             " CASE WHEN EXISTS (SELECT 1 FROM campaigns WHERE id = ?1) THEN 2 ELSE 1 END",
-            (self._campaign_id,),
+            (campaign,),
         )
-        return [
-            Shares(
-                str(name),
-                self._accepted_of(campaign),
-                self._addresses(campaign, Kind.COMPLAINED),
-                self._addresses(campaign, Kind.BOUNCED),
-            )
-            for campaign, name in campaigns
-        ]
+        return [(found_id, str(name)) for found_id, name in found]
 
-    def codes(self, most: int) -> list[tuple[str, Kind, str, int]]:
-        """Return the `most` frequent (domain, kind, code, addresses) of what came back."""
+    def codes(self, campaign: int, most: int) -> list[tuple[str, Kind, str, int]]:
+        """Return the `most` frequent (domain, kind, first word, addresses) of a campaign's events."""
         return [
             (str(domain)[1:], Kind(str(kind)), str(code), count)
             for domain, kind, code, count in self._database.rows(
                 "SELECT domain_of(address), kind, substr(text, 1, instr(text || ' ', ' ') - 1),"
                 " count(DISTINCT address) FROM events WHERE campaign = ? AND source IS NOT NULL"
                 " GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3 LIMIT ?",
-                (self._campaign_id, most),
+                (campaign, most),
             )
         ]
 
-    def last_words(self) -> Mapping[str, str]:
-        """Return by a row's key what came back of it: the kind, and the last report's words."""
-        return {
-            str(key): f"{str(kind).replace('_', ' ')}: {text}"
-            for key, kind, text in self._database.rows(
-                "SELECT key, kind, text FROM events WHERE campaign = ? AND source IS NOT NULL ORDER BY id",
-                (self._campaign_id,),
-            )
-        }
-
-    def _addresses(self, campaign: int, kind: Kind) -> int:
-        found = self._database.row(
-            "SELECT count(DISTINCT address) FROM events"
-            " WHERE campaign = ? AND kind = ? AND source IS NOT NULL",
-            (campaign, kind),
+    def words(self, campaign: int) -> list[tuple[str, Kind, str]]:
+        """Return (key, kind, text) of a campaign's events, the oldest first."""
+        found = self._database.rows(
+            "SELECT key, kind, text FROM events WHERE campaign = ? AND source IS NOT NULL ORDER BY id",
+            (campaign,),
         )
-        return found[0] if found else 0
+        return [(str(key), Kind(str(kind)), str(text)) for key, kind, text in found]
 
-    def _accepted_of(self, campaign: int) -> int:
-        if campaign not in self._accepted:
-            found = self._database.row(
-                "SELECT count(*) FROM messages WHERE campaign = ? AND status = 'accepted'", (campaign,)
-            )
-            self._accepted[campaign] = found[0] if found else 0
-        return self._accepted[campaign]
+    def _count(self, statement: str, parameters: Parameters) -> int:
+        found = self._database.row(statement, parameters)
+        return found[0] if found else 0

@@ -30,7 +30,7 @@ from campaign.wording import shown
 if TYPE_CHECKING:
     from campaign.ledger.attempted import Attempted, LogNote
     from campaign.ledger.protocols import Choices, Enrolment, Run
-    from campaign.ledger.returns import Returns
+    from campaign.ledger.returning import ReturnStatements
     from campaign.ledger.suppressions import Suppressions
 
 
@@ -124,11 +124,11 @@ class SqliteStorage:
         """Return what happened in a campaign."""
         return SqliteHistory(self.database, campaign_id)
 
-    def returns(self, campaign_id: int | None) -> Returns:
-        """Return what came back of a campaign's messages, or, without one, of every campaign's."""
-        from campaign.ledger.sqlite.returning import SqliteReturns
+    def return_statements(self) -> ReturnStatements:
+        """Return the statements about what came back of messages."""
+        from campaign.ledger.sqlite.returning import SqliteReturnStatements
 
-        return SqliteReturns(self.database, campaign_id)
+        return SqliteReturnStatements(self.database)
 
     def ages(self, scope: Scope, now: Moment, period: int, places: int) -> list[tuple[int, int]]:
         """Return (age in ns, addresses) of the last starts in `scope`, the oldest first; see `Run.ages`."""
