@@ -277,7 +277,8 @@ class Ledger:
         Raises UserError where one would be pending whose process can still be seen: it may send it yet.
         `waiting`: settle those that are pending, deferred or refused instead.
         """
-        return self.storage.settle_doubt(self.campaign_id, status, keys, words, now, waiting=waiting)
+        of = (Status.PENDING, Status.DEFERRED, Status.REFUSED) if waiting else (Status.IN_DOUBT,)
+        return self.storage.settle_doubt(self.campaign_id, status, keys, words, now, of)
 
     def forget(self, text: str, now: int) -> Forgotten:
         """Remove a person's data from every campaign: those of an address, or of a bad row's exact cell.

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from campaign.errors import UserError
 from campaign.model import SECOND
+from campaign.wording import counted
 
 BROKE_OFF = "sending broke off before anybody read the answer"
 """The reply of what a dead run left in flight."""
@@ -56,6 +59,28 @@ def is_alive(host: str, pid: int, process: str) -> bool | None:
         return None
     started = _started(pid)
     return None if started is None else bool(started) and process == f"{_pid_space()} {started}"
+
+
+def refuse_while_seen(message: str, owners: Iterable[tuple[int, str, str]]) -> None:
+    """Raise UserError where a process that had a message on its way, and lost its lease, can still be seen.
+
+    It may have been suspended, and write the last of the message yet. `owners` are (pid, host, process).
+    """
+    for pid, host, process in owners:
+        if is_alive(host, pid, process):
+            what = f"process {pid} on {host} was sending this message, and still exists"
+            raise UserError(f"{message}: {what}: it may still send it; end that process first")
+
+
+def refuse_while_others_are_seen(owners: Iterable[tuple[int, str, str, int]]) -> None:
+    """Raise UserError where another process that had messages on their way can still be seen.
+
+    `owners` are (pid, host, process, messages in doubt).
+    """
+    for pid, host, process, messages in owners:
+        if (host, pid, process) != this_process() and is_alive(host, pid, process):
+            what = f"process {pid} on {host} had {counted(messages, 'message')} in doubt on its way"
+            raise UserError(f"{what}, and still exists: it may still send; end that process, and try again")
 
 
 def _pid_space() -> str:

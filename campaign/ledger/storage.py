@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -138,10 +138,9 @@ class Storage(Protocol):
         keys: Iterable[str],
         words: str,
         now: int,
-        *,
-        waiting: bool = False,
+        of: Collection[Status],
     ) -> int:
-        """Settle rows in doubt, or those that wait; see `Ledger.settle_doubt`."""
+        """Settle rows of these statuses; see `Ledger.settle_doubt`."""
 
     def forget(self, text: str, now: int) -> Forgotten:
         """Remove a person's data from every campaign; see `Ledger.forget`."""

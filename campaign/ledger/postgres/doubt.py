@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from campaign.address import fold
-from campaign.errors import UserError
 from campaign.ledger.postgres.database import Database
-from campaign.ledger.postgres.runs import reap, seen_owner
+from campaign.ledger.postgres.runs import owners, reap
 from campaign.ledger.postgres.schema import suppressed
+from campaign.ledger.processes import refuse_while_seen
 from campaign.ledger.protocols import row_and_copy
 from campaign.model import Status
 
@@ -20,9 +20,9 @@ def settle_doubt(
     keys: Iterable[str],
     words: str,
     now: int,
-    of: tuple[str, ...] = ("in_doubt",),
+    of: Collection[Status],
 ) -> int:
-    """Settle rows and copies in doubt, or those `of` other statuses; see `Ledger.settle_doubt`.
+    """Settle rows and copies `of` these statuses; see `Ledger.settle_doubt`.
 
     A row takes the copies with it that are in doubt too: one answer was due for all of them. `words`
     name who decided; they become the reply and an event. What would be pending becomes suppressed if its
@@ -39,14 +39,17 @@ def settle_doubt(
 
 
 def _settle(
-    database: Database, campaign_id: int, status: Status, key: str, words: str, now: int, of: tuple[str, ...]
+    database: Database,
+    campaign_id: int,
+    status: Status,
+    key: str,
+    words: str,
+    now: int,
+    of: Collection[Status],
 ) -> bool:
     row, copy = row_and_copy(key)
     if status is Status.PENDING:
-        owner = seen_owner(database, row, fold(copy), campaign_id)
-        if owner is not None:
-            what = f"process {owner.pid} on {owner.host} was sending this message, and still exists"
-            raise UserError(f"{copy or row}: {what}: it may still send it; end that process first")
+        refuse_while_seen(copy or row, owners(database, row, fold(copy), campaign_id))
     parameters = {
         "status": str(status),
         "words": words,
@@ -54,7 +57,7 @@ def _settle(
         "campaign": campaign_id,
         "row": row,
         "copy": fold(copy),
-        "of": list(of),
+        "of": list(map(str, of)),
     }
     changed = 0
     if not copy:

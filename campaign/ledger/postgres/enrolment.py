@@ -18,8 +18,9 @@ from collections.abc import Collection, Iterable, Iterator
 
 from campaign.ledger.planning import Tally, recipient
 from campaign.ledger.postgres.database import Database
-from campaign.ledger.postgres.runs import refuse_while_seen
+from campaign.ledger.postgres.runs import owners_of_doubt
 from campaign.ledger.postgres.staging import Staging
+from campaign.ledger.processes import refuse_while_others_are_seen
 from campaign.ledger.protocols import Choices, Plan
 from campaign.ledger.statuses import HAD, listed
 from campaign.model import BadRow, Recipient
@@ -80,7 +81,7 @@ class PostgresEnrolment:
         """Count what `apply` will do."""
         self._staging.refuse_lost()
         if self._choices.resend_doubt:
-            refuse_while_seen(self._database, self._campaign_id)
+            refuse_while_others_are_seen(owners_of_doubt(self._database, self._campaign_id))
         tally = Tally()
         for becomes, was, differs, suppressed, count in self._database.rows(
             f"SELECT {_BECOMES}, m.status, coalesce({_CHANGED}, false), s.suppressed > 0, count(*)"

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from campaign.errors import LeaseHeld, UserError
+from campaign.errors import LeaseHeld
+from campaign.ledger.postgres.connection import Row
 from campaign.ledger.postgres.database import Database
 from campaign.ledger.postgres.schema import NOW, UP_SINCE
-from campaign.ledger.processes import BROKE_OFF, LiveRun, is_alive, this_process
+from campaign.ledger.processes import BROKE_OFF, LiveRun, is_alive
 from campaign.model import SECOND
-from campaign.wording import counted
 
 LEASE = 30 * SECOND
 
@@ -104,33 +104,24 @@ def reap(database: Database) -> None:
         database.change(statement, {"words": BROKE_OFF})
 
 
-def seen_owner(database: Database, row: str, copy: str, campaign_id: int) -> LiveRun | None:
-    """Return the run that had this row, or its copy, in flight when others gave it up, if it can be seen.
-
-    A process that was suspended may be about to write the last of a message whose lease it has lost.
-    """
-    for run_id, pid, host, process in database.rows(
-        "SELECT r.id, r.pid, r.host, r.process FROM messages m LEFT JOIN copies c ON c.message = m.id"
+def owners(database: Database, row: str, copy: str, campaign_id: int) -> list[Row]:
+    """Return (pid, host, process) of the run that had a row, or its copy, in flight when it was given up."""
+    return database.rows(
+        "SELECT r.pid, r.host, r.process FROM messages m LEFT JOIN copies c ON c.message = m.id"
         " AND c.folded = %(copy)s JOIN runs r ON r.id = CASE WHEN %(copy)s = '' THEN m.run ELSE c.run END"
         " WHERE m.campaign = %(campaign)s AND m.key = %(row)s"
         " AND %(words)s = CASE WHEN %(copy)s = '' THEN m.reply ELSE c.reply END",
         {"campaign": campaign_id, "row": row, "copy": copy, "words": BROKE_OFF},
-    ):
-        if is_alive(host, pid, process):
-            return LiveRun(run_id, pid, str(host), True, LEASE)
-    return None
+    )
 
 
-def refuse_while_seen(database: Database, campaign_id: int) -> None:
-    """Raise UserError where the process that had some of a campaign's doubt in flight can still be seen."""
-    for pid, host, process, rows in database.rows(
+def owners_of_doubt(database: Database, campaign_id: int) -> list[Row]:
+    """Return (pid, host, process, messages) of the runs that had a campaign's doubt in flight."""
+    return database.rows(
         "SELECT r.pid, r.host, r.process, count(*) FROM"
         " (SELECT run FROM messages WHERE campaign = %(campaign)s AND status = 'in_doubt'"
         "  AND reply = %(words)s UNION ALL SELECT c.run FROM copies c JOIN messages m ON m.id = c.message"
         "  WHERE m.campaign = %(campaign)s AND c.status = 'in_doubt' AND c.reply = %(words)s) d"
         " JOIN runs r ON r.id = d.run GROUP BY r.id",
         {"campaign": campaign_id, "words": BROKE_OFF},
-    ):
-        if (host, pid, process) != this_process() and is_alive(host, pid, process):
-            what = f"process {pid} on {host} had {counted(rows, 'message')} in doubt on its way"
-            raise UserError(f"{what}, and still exists: it may still send; end that process, and try again")
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -126,11 +126,9 @@ class PostgresStorage:
         keys: Iterable[str],
         words: str,
         now: int,
-        *,
-        waiting: bool = False,
+        of: Collection[Status],
     ) -> int:
-        """Settle rows in doubt, or those that wait; see `Ledger.settle_doubt`."""
-        of = ("pending", "deferred") if waiting else ("in_doubt",)
+        """Settle rows of these statuses; see `Ledger.settle_doubt`."""
         return doubt.settle_doubt(self.database, campaign_id, status, keys, words, now, of)
 
     def forget(self, text: str, now: int) -> Forgotten:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from campaign.address import fold
-from campaign.errors import UserError
+from campaign.ledger.processes import refuse_while_seen
 from campaign.ledger.protocols import row_and_copy
 from campaign.ledger.sqlite.batches import batches
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.functions import SUPPRESSED, suppressed
-from campaign.ledger.sqlite.runs import reap, seen_owner
+from campaign.ledger.sqlite.runs import owners, reap
+from campaign.ledger.statuses import listed
 from campaign.model import Status
 
 
@@ -21,11 +22,9 @@ def settle_doubt(
     keys: Iterable[str],
     words: str,
     now: int,
-    of: tuple[str, ...] = ("in_doubt",),
+    of: Collection[Status],
 ) -> int:
-    """Settle rows and copies in doubt as accepted or pending; return how many of `keys` were in doubt.
-
-    They may be those `of` other statuses.
+    """Settle rows and copies `of` these statuses as accepted or pending; return how many of `keys` were.
 
     A row takes the copies with it that are in doubt too: one answer was due for all of them. `words`
     name who decided; they become the reply and an event. What would be pending becomes suppressed if its
@@ -55,10 +54,9 @@ def _settle(
     key: str,
     words: str,
     now: int,
-    of: tuple[str, ...],
+    of: Collection[Status],
 ) -> bool:
-    """Settle a row or a copy; return whether it was in doubt."""
-    listed = ", ".join(f"'{name}'" for name in of)
+    """Settle a row or a copy; return whether it was of these statuses."""
     row, copy = row_and_copy(key)
     parameters = (status, words, now, campaign_id, row, fold(copy))
     changed = 0
@@ -67,10 +65,10 @@ def _settle(
             "UPDATE messages SET reply = ?2, due_at = ?3, settled_at = coalesce(settled_at, ?3),"
             f" status = CASE WHEN ?1 = 'pending' AND (email = '' OR {SUPPRESSED})"
             " THEN 'suppressed' ELSE ?1 END"
-            f" WHERE campaign = ?4 AND key = ?5 AND status IN ({listed})",
+            f" WHERE campaign = ?4 AND key = ?5 AND status IN {listed(of)}",
             parameters[:5],
         )
-    copies = _settle_copies(database, parameters, listed)
+    copies = _settle_copies(database, parameters, of)
     if not changed and not (copy and copies):
         return False
     database.change(
@@ -84,18 +82,15 @@ def _settle(
 
 def _refuse_while_seen(database: Database, campaign_id: int, key: str) -> None:
     row, copy = row_and_copy(key)
-    owner = seen_owner(database, row, fold(copy), campaign_id)
-    if owner is not None:
-        what = f"process {owner.pid} on {owner.host} was sending this message, and still exists"
-        raise UserError(f"{copy or row}: {what}: it may still send it; end that process first")
+    refuse_while_seen(copy or row, owners(database, row, fold(copy), campaign_id))
 
 
-def _settle_copies(database: Database, parameters: tuple[object, ...], listed: str) -> int:
+def _settle_copies(database: Database, parameters: tuple[object, ...], of: Collection[Status]) -> int:
     """Settle a copy that has one of these statuses, or the copies in doubt of a row."""
     return database.change(
         "UPDATE copies SET reply = ?2, due_at = ?3, settled_at = coalesce(settled_at, ?3), status ="
         f" CASE WHEN ?1 = 'pending' AND {suppressed('copies', '?4')} THEN 'suppressed' ELSE ?1 END"
         " WHERE message = (SELECT id FROM messages WHERE campaign = ?4 AND key = ?5)"
-        f" AND (?6 = '' AND status = 'in_doubt' OR folded = ?6 AND status IN ({listed}))",
+        f" AND (?6 = '' AND status = 'in_doubt' OR folded = ?6 AND status IN {listed(of)})",
         parameters,
     )

@@ -11,9 +11,10 @@ import json
 from collections.abc import Collection, Iterable, Iterator
 
 from campaign.ledger.planning import Tally, recipient
+from campaign.ledger.processes import refuse_while_others_are_seen
 from campaign.ledger.protocols import Choices, Plan
 from campaign.ledger.sqlite.database import Database
-from campaign.ledger.sqlite.runs import refuse_while_seen
+from campaign.ledger.sqlite.runs import owners_of_doubt
 from campaign.ledger.sqlite.staging import Staging
 from campaign.ledger.statuses import HAD, listed
 from campaign.model import BadRow, Recipient
@@ -64,7 +65,7 @@ class SqliteEnrolment:
     def plan(self) -> Plan:
         """Count what `apply` will do; see `protocols.Enrolment`."""
         if self._choices.resend_doubt:
-            refuse_while_seen(self._database, self._campaign_id)
+            refuse_while_others_are_seen(owners_of_doubt(self._database, self._campaign_id))
         tally = Tally(self._staging.met)
         for becomes, was, differs, suppressed, count in self._database.rows(
             f"SELECT {_BECOMES}, m.status, {_CHANGED}, s.suppressed, count(*) {_JOINED} GROUP BY 1, 2, 3, 4",

@@ -13,10 +13,10 @@ from contextlib import suppress
 
 from campaign.errors import LeaseHeld, Problem, UserError
 from campaign.ledger.processes import BROKE_OFF, LiveRun, is_alive, this_process
-from campaign.ledger.sqlite.database import Database
+from campaign.ledger.sqlite.database import Database, Row
 from campaign.ledger.sqlite.place import has_wal
 from campaign.model import SECOND
-from campaign.wording import counted, shown
+from campaign.wording import shown
 
 # A process that is not visible from here is dead if its last heartbeat is further away than this, in
 # either direction: a heartbeat in the future is from before the clock was set back.
@@ -100,35 +100,26 @@ def reap(database: Database, now: int) -> int:
     return count
 
 
-def seen_owner(database: Database, row: str, copy: str, campaign_id: int) -> LiveRun | None:
-    """Return the run that had this row, or its copy, in flight when others gave it up, if it can be seen.
-
-    A process that was suspended may be about to write the last of a message whose lease it has lost.
-    """
-    for run_id, pid, host, process in database.rows(
-        "SELECT r.id, r.pid, r.host, r.process FROM messages m LEFT JOIN copies c ON c.message = m.id"
+def owners(database: Database, row: str, copy: str, campaign_id: int) -> list[Row]:
+    """Return (pid, host, process) of the run that had a row, or its copy, in flight when it was given up."""
+    return database.rows(
+        "SELECT r.pid, r.host, r.process FROM messages m LEFT JOIN copies c ON c.message = m.id"
         " AND c.folded = ?3 JOIN runs r ON r.id = CASE WHEN ?3 = '' THEN m.run ELSE c.run END"
         " WHERE m.campaign = ?1 AND m.key = ?2 AND ?4 = CASE WHEN ?3 = '' THEN m.reply ELSE c.reply END",
         (campaign_id, row, copy, BROKE_OFF),
-    ):
-        if is_alive(host, pid, process):
-            return LiveRun(run_id, pid, str(host), True, LEASE)
-    return None
+    )
 
 
-def refuse_while_seen(database: Database, campaign_id: int) -> None:
-    """Raise UserError where the process that had some of a campaign's doubt in flight can still be seen."""
-    for pid, host, process, rows in database.rows(
+def owners_of_doubt(database: Database, campaign_id: int) -> list[Row]:
+    """Return (pid, host, process, messages) of the runs that had a campaign's doubt in flight."""
+    return database.rows(
         "SELECT r.pid, r.host, r.process, count(*) FROM"
         " (SELECT run FROM messages WHERE campaign = ?1 AND status = 'in_doubt' AND reply = ?2"
         "  UNION ALL SELECT c.run FROM copies c JOIN messages m ON m.id = c.message"
         "  WHERE m.campaign = ?1 AND c.status = 'in_doubt' AND c.reply = ?2) d"
         " JOIN runs r ON r.id = d.run GROUP BY r.id",
         (campaign_id, BROKE_OFF),
-    ):
-        if (host, pid, process) != this_process() and is_alive(host, pid, process):
-            what = f"process {pid} on {host} had {counted(rows, 'message')} in doubt on its way"
-            raise UserError(f"{what}, and still exists: it may still send; end that process, and try again")
+    )
 
 
 def close(database: Database, now: int, *, as_left: bool) -> None:

@@ -6,7 +6,7 @@ A part is loaded when it is first asked for: `status` only reads, and must start
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, closing
 from functools import cached_property
 from pathlib import Path
@@ -171,13 +171,11 @@ class SqliteStorage:
         keys: Iterable[str],
         words: str,
         now: int,
-        *,
-        waiting: bool = False,
+        of: Collection[Status],
     ) -> int:
-        """Settle rows in doubt, or those that wait; see `Ledger.settle_doubt`."""
+        """Settle rows of these statuses; see `Ledger.settle_doubt`."""
         from campaign.ledger.sqlite import doubt
 
-        of = ("pending", "deferred", "refused") if waiting else ("in_doubt",)
         return doubt.settle_doubt(self.database, campaign_id, status, keys, words, now, of)
 
     def forget(self, text: str, now: int) -> Forgotten:
