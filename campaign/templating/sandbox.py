@@ -60,7 +60,7 @@ class Environment(ImmutableSandboxedEnvironment):
         del self.filters["random"]  # what is sent is what was previewed
         self.filters.update(number=numbers.number, money=numbers.money, date=dates.date)
         self.filters.update(ical=ical.ical, ical_param=ical.ical_param)
-        self.filters.update(datetime=dates.datetime, int=numbers.whole, float=numbers.real)
+        self.filters.update(datetime=dates.datetime, int=numbers.whole, float=numbers.real, sum=numbers.total)
         if markdown:
             # Values are text here: `e` has nothing to do, and `safe` says that a value is Markdown.
             self.filters.update(e=str, escape=str, forceescape=str, safe=lambda value: as_sign(str(value)))

@@ -170,6 +170,27 @@ def test_errors_name_the_column(source: str, said: str) -> None:
     assert said in refused(source, email="ann@x.test", Betrag="1.234,50 €")
 
 
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("{{ ([0.1] * 10)|sum }} {{ [1e16, 1.0, -1e16]|sum }}", "1.0 1.0"),
+        ("{{ [0.1, 0.2]|sum(start=0.3) }} {{ [0.5, 2, true]|sum }} {{ []|sum(start=1.5) }}", "0.6 3.5 1.5"),
+        ("{{ [{'net': 0.1}, {'net': 0.2}, {'net': 0.3}]|sum(attribute='net') }}", "0.6"),
+        ("{{ [1, 2]|sum }} {{ []|sum }} {{ [[1], [2]]|sum(start=[])|join }}", "3 0 12"),
+        (f"{{{{ [{10**400}, 1]|sum == {10**400 + 1} }}}}", "True"),
+    ],
+)
+def test_a_sum_is_the_same_on_every_python(source: str, text: str) -> None:
+    """Since 3.12, Python makes up for what floats lose when they are added."""
+    assert rendered(source) == text
+
+
+def test_a_sum_of_texts_is_an_error() -> None:
+    assert "(cells are text: write Betrag|number to calculate)" in refused(
+        "{{ [0.5, Betrag]|sum }}", Betrag="1"
+    )
+
+
 def test_in_an_html_part_too() -> None:
     env = environment(Path(), html=True)
     names = Names(("Betrag",))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from unicodedata import ucd_3_2_0  # the one version of Unicode that every Python has
 
 from campaign.message.html.listmarks import Marks
 
@@ -16,6 +16,15 @@ _WIDE = "\u2e80-\u2fdf\u3040-\u30ff\u3105-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U0002
 _OPENING = "「『（〈《【〔［｛"
 _CLOSING = "、。，．・：；！？」』）〉》】〕］｝ーぁぃぅぇぉっゃゅょァィゥェォッャュョ"
 _PIECE = re.compile(f" *(?:[{_OPENING}]*(?:[{_WIDE}]|[^ {_WIDE}{_OPENING}]+)[{_CLOSING}]*|[{_OPENING}]+)")
+
+# What takes two columns (UAX 11, W and F), in whole blocks. Each Python has another version of Unicode,
+# and the lines must be the same on all.
+_TWO_COLUMNS = re.compile(
+    "[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60"
+    "\uffe0-\uffe6\U00016fe0-\U00018dff\U0001aff0-\U0001b2ff\U0001f200-\U0001f64f\U0001f680-\U0001f6ff"
+    "\U0001f7e0-\U0001f7ff\U0001f90c-\U0001f9ff\U0001fa70-\U0001faff\U00020000-\U0003ffff"
+    "⌚⌛⏩-⏬⏰⏳◽◾☔☕♈-♓♿⚓⚡⚪⚫⚽⚾⛄⛅⛎⛔⛪⛲⛳⛵⛺⛽✅✊✋✨❌❎❓-❕❗➕-➗➰➿⬛⬜⭐⭕🀄🃏🆎🆑-🆚]"
+)
 
 _RAISED = {
     "sup": str.maketrans("0123456789+-−=()n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ⁿ"),
@@ -104,7 +113,5 @@ def columns(text: str) -> int:
     """Return how wide text stands in a terminal."""
     if text.isascii():
         return len(text)
-    return sum(
-        0 if unicodedata.combining(character) else 1 + (unicodedata.east_asian_width(character) in "WF")
-        for character in text
-    )
+    marks = sum(map(bool, map(ucd_3_2_0.combining, text)))
+    return len(text) - marks + len(_TWO_COLUMNS.findall(text))

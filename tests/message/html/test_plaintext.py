@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from campaign.message.html.plaintext import from_html
-from campaign.message.html.textlines import WIDTH
+from campaign.message.html.textlines import WIDTH, columns
 
 
 @pytest.mark.parametrize(
@@ -375,6 +375,27 @@ def test_wide_text_is_broken_where_it_may_be() -> None:
     assert len(lines) > 4
     assert all(sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in line) <= WIDTH for line in lines)
     assert not any(line[0] in "、。」" or line[-1] == "「" for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "width"),
+    [
+        ("Zoë", 3),
+        ("Zoe\u0308", 3),
+        ("名前", 4),
+        ("ﾅﾏｴ", 3),
+        ("ＡＢ", 4),
+        ("한글", 4),
+        ("⭐ ✅ ✓", 7),
+        ("🎉", 2),
+        ("\U0001fae8", 2),  # of Unicode 15, which Python has since 3.12
+        ("\U0001fae9", 2),  # of Unicode 16, which Python has since 3.14
+        ("\U000f0000", 1),
+        ("\u0cf3", 1),  # a mark of Unicode 15
+    ],
+)
+def test_a_text_is_as_wide_on_every_python(text: str, width: int) -> None:
+    assert columns(text) == width
 
 
 _pieces = st.sampled_from(
