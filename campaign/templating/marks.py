@@ -5,6 +5,10 @@ writes the template's own marks as noncharacters (`as_sign`). After rendering, `
 two, so that only the template's marks are Markdown, however a value was filtered or joined; and
 `as_html` gives the values their marks back once the Markdown was converted. Backslash escapes would
 not do: in code and in raw HTML they are shown.
+
+The marks around a value must not change with the value either: `**{{ x }}**` with a blank cell is
+`****`, a rule. So `guarded` puts BLANK beside it; `markup` makes letters of BLANK, and `as_html` removes
+them. A text that the template made, as with a macro, is `Own` and stays as it is.
 """
 
 from __future__ import annotations
@@ -12,6 +16,8 @@ from __future__ import annotations
 import html
 import re
 import string
+from collections.abc import Iterable
+from urllib.parse import quote
 
 _FIRST_SIGN = 0xFDD0
 _MARK_TO_SIGN = {ord(mark): _FIRST_SIGN + i for i, mark in enumerate(string.punctuation)}
@@ -20,20 +26,52 @@ _SIGN_TO_HTML = {sign: html.escape(chr(mark)) for sign, mark in _SIGN_TO_MARK.it
 # A sign in a link's address, as Markdown renderers write it: the octets of U+FDD0 to U+FDEF.
 _SIGN_IN_URL = re.compile("%EF%B7%([9A][0-9A-F])", re.IGNORECASE)
 
-SIGNS = re.compile("[\ufdd0-\ufdef]")
+BLANK = "\ufffe"
+"""What stands beside a value that begins or ends with anything but a letter or a digit."""
+
+# Letters to every reader of Markdown: two of Linear A, in an order that no text has.
+_LETTERS = "\U00010677\U00010603"
+_BLANK_PARAGRAPH = re.compile(rf"<p>(?:\s|{_LETTERS})*</p>\n?")
+
+SIGNS = re.compile(f"[\ufdd0-\ufdef{BLANK}]")
 """What a cell must not hold where it is rendered into Markdown, or into a calendar."""
 
 LINE_END = "\ufdd0"
 """A line end of a calendar's template; one of a value stays as it is, and is found after rendering."""
 
 
+class Own(str):
+    """A text that the template itself made, such as a macro's: its marks are Markdown."""
+
+    __slots__ = ()
+
+
+def guarded(value: str) -> str:
+    """Return a printed value; BLANK is beside it where its first or last sign could change marks there."""
+    front = "" if _is_like_a_letter(value[:1]) else BLANK
+    back = "" if _is_like_a_letter(value[-1:]) else BLANK
+    return f"{front}{value}{back}"
+
+
+def _is_like_a_letter(edge: str) -> bool:
+    return edge.isalnum() or edge == "\n" or SIGNS.match(edge) is not None
+
+
+def joined(pieces: Iterable[str]) -> str:
+    """Return what a template, a macro or a block printed; without BLANK if it printed blank values alone."""
+    text = "".join(pieces)
+    bare = text.replace(BLANK, "")
+    return bare if text != bare and not bare.strip() else Own(text)
+
+
 def markup(rendered: str) -> str:
     """Return the Markdown of a rendered Markdown template; the marks of its values are noncharacters."""
-    return rendered.translate(_MARK_TO_SIGN | _SIGN_TO_MARK)
+    return rendered.translate(_MARK_TO_SIGN | _SIGN_TO_MARK | {ord(BLANK): _LETTERS})
 
 
 def as_html(page: str) -> str:
     """Return HTML that was made from `markup`, with the values' marks, escaped; links included."""
+    page = _BLANK_PARAGRAPH.sub("", page).replace(_LETTERS, "").replace(quote(_LETTERS), "")
     page = _SIGN_IN_URL.sub(lambda found: chr(_FIRST_SIGN - 0x90 + int(found[1], 16)), page)
     return page.translate(_SIGN_TO_HTML)
 

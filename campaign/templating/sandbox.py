@@ -24,7 +24,7 @@ from markupsafe import Markup
 
 from campaign.templating import dates, ical, numbers
 from campaign.templating.loader import FolderLoader
-from campaign.templating.marks import LINE_END, as_sign
+from campaign.templating.marks import LINE_END, Own, as_sign, guarded, joined
 from campaign.templating.names import ROW
 from campaign.templating.processes.limits import is_memory_limited
 
@@ -53,7 +53,7 @@ class Environment(ImmutableSandboxedEnvironment):
             autoescape=html,
             auto_reload=False,
             keep_trailing_newline=True,
-            finalize=_printed,
+            finalize=_printed_in_markdown if markdown else _printed,
             extensions=[*extensions, *([_CalendarText] if calendar else [])],
         )
         del self.globals["lipsum"]
@@ -63,7 +63,9 @@ class Environment(ImmutableSandboxedEnvironment):
         self.filters.update(datetime=dates.datetime, int=numbers.whole, float=numbers.real, sum=numbers.total)
         if markdown:
             # Values are text here: `e` has nothing to do, and `safe` says that a value is Markdown.
-            self.filters.update(e=str, escape=str, forceescape=str, safe=lambda value: as_sign(str(value)))
+            self.filters.update(e=str, escape=str, forceescape=str)
+            self.filters.update(safe=lambda value: Own(as_sign(str(value))))
+            self.concat = joined  # type: ignore[method-assign]  # Jinja2 asks the environment for it
         if not is_memory_limited:
             self.intercepted_binops = frozenset({"*", "**"})
 
@@ -133,6 +135,12 @@ def _printed(value: object) -> object:
     if isinstance(value, TemplateReference):
         raise TemplateRuntimeError("self is the template, and prints nothing; its blocks are self.NAME()")
     return value
+
+
+def _printed_in_markdown(value: object) -> object:
+    """As `_printed`; the marks around the value stay what they are, whatever it is."""
+    printed = _printed(value)
+    return printed if isinstance(printed, Own | Undefined) else guarded(str(printed))
 
 
 def _ours(value: object) -> tuple[str, tuple[str, ...]]:

@@ -115,6 +115,59 @@ def test_no_value_makes_an_element(value: str) -> None:
     assert unescape(html) == f"<p>Dear {value}.</p>\n"
 
 
+@pytest.mark.parametrize("value", ["", "  ", " a ", "«Hi»", "🎉", "*"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "~~{{ v }}~~ b", "**{{ v }}**", "__{{ v }}__", "a**{{ v }}**b", "*{{ v }}* b *c*", "_{{ v }}_",
+        "`{{ v }}` b `c`", "[{{ v }}](https://x.test)", "![{{ v }}](b.png)", "a\n> b {{ v }}\n\nb",
+        "- {{ v }}\n- b", "1. {{ v }}\n2. b", "# {{ v }}\n\nb", "{{ v }}\n===\n\nb", "a\n{{ v }}\nb",
+        "| a | b |\n|---|---|\n| {{ v }} | b |", "<b>{{ v }}</b>", "**{{ v }} {{ v }}**", "{{ v }}**b**",
+        "**{{ v ~ ' ' ~ v }}**", "{% set s %}{{ v }}{% endset %}**{{ s }}**", "```{{ v }}\nb\n```",
+    ],
+)  # fmt: skip
+def test_the_marks_around_a_value_are_what_they_are_with_any_other(source: str, value: str) -> None:
+    found, expected = (re.findall(r"<\w+", body(source, v=v)) for v in (value, "x"))
+    assert found == expected
+
+
+@pytest.mark.parametrize("source", ["[b]({{ v }})", "[b][l]\n\n[l]: {{ v }}"])
+def test_a_link_with_a_blank_address_is_a_link(source: str) -> None:
+    assert body(source, v="") == '<p><a href="">b</a></p>\n'
+
+
+_PIECES = ["**", "*", "_", "~~", "`", "[", "](u)", "> ", "- ", "# ", "|", "|-|", "=", "\n", "\n\n", "a", " "]
+
+
+@given(
+    st.lists(st.sampled_from([*_PIECES, *["{{ v }}"] * 4]), max_size=12).map("".join),
+    st.sampled_from(["", "*", "«»", "🎉", "x"]),
+)
+def test_a_blank_value_leaves_an_empty_place_and_nothing_else(source: str, value: str) -> None:
+    def around(value: str) -> list[str]:
+        html = body(source, v=value)
+        return re.findall(r"</?\w+", html if shown else re.sub(r"<p>[Q\s]*</p>", "", html))
+
+    shown = value != ""
+    assert around(value) == around("Q")
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("{% set s %}{{ v }}{% endset %}{% if s %}some{% else %}none{% endif %}", "none"),
+        ("{% macro m(x) %}{{ x }}{% endmacro %}{{ m(v) or 'none' }}", "none"),
+        ("a\n\n{{ v }}\n\nb", "a\n\nb"),
+        ("- a\n{% macro m(x) %}{% if x %}- {{ x }}\n{% endif %}{% endmacro %}{{ m(v) }}- b", "- a\n- b"),
+        ("- a\n{{ v|safe }}- b", "- a\n- b"),
+        ("a{{ ' ' }}{{ v }}b", "a b"),
+        ("{% for x in 'ab' %}- {{ x }}{{ '\n' }}{% endfor %}", "- a\n- b"),
+    ],
+)
+def test_what_is_blank_counts_as_blank(source: str, text: str) -> None:
+    assert from_html(page(source, v="")) == f"{text}\n"
+
+
 def test_its_text_part() -> None:
     html = page("# News for {{ v }}\n\nRead [it](https://x.test/a_b).\n\n- one\n- two\n", v="*Ann*")
     heading = "News for *Ann*"
