@@ -1,6 +1,7 @@
 """Which declarations of an element's style keep their `!important`: those that a rule in a sheet would beat.
 
-With it a style is stronger than all rules, and so it is left out where one of them is the stronger.
+With it a style is stronger than all rules, and so it is left out where one of them is the stronger. The
+rule then stays in the sheet too, where browsers see which is the stronger, at rest and while hovered.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from campaign.message.html.selectors import Specificity
-from campaign.message.html.stylesheet import Declaration, Staying
+from campaign.message.html.stylesheet import Declaration, Rule, Staying
 
 Rank = tuple[float, Specificity, float]
 """How strong a rule is: the greater one wins. Weight, then its place."""
@@ -37,6 +38,18 @@ def claimed(staying: Staying, first: int) -> Claim:
     if staying.specificity is None:
         return Claim(staying.properties, (inf, (0, 0, 0), 0))
     return Claim(staying.properties, (0, staying.specificity, first + staying.behind - 0.5))
+
+
+def is_disputed(rule: Rule, number: int, claims: Iterable[Claim]) -> bool:
+    """Whether a rule has an `!important` that one of the claims may beat; the rule has that number."""
+    names = [one.name for one in rule.declarations if one.important]
+    weakest = min(rank(one.specificity, number) for one in rule.selectors)
+    return any(
+        claim.rank > weakest and concern_one(name, its)
+        for claim in claims
+        for name in names
+        for its in claim.properties
+    )
 
 
 def with_important(

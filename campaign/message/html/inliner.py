@@ -26,7 +26,7 @@ import css_inline
 from campaign.message.html.alike import Alike, kind_of
 from campaign.message.html.cascade import restyled
 from campaign.message.html.comments import Needed
-from campaign.message.html.important import Claim, claimed, rank, with_important
+from campaign.message.html.important import Claim, claimed, is_disputed, rank, with_important
 from campaign.message.html.markup import RAW, START, TOKEN, attributes, value_of, without_end
 from campaign.message.html.sheets import Sheets, is_local
 from campaign.message.html.stylesheet import Declaration, Rule, Sheet, is_for_screens, read_sheet
@@ -182,11 +182,6 @@ class _Styles:
         # What may be one of them. An attribute begins behind white space, a slash, or the value before it.
         names = "|".join(map(re.escape, sorted(self._attributes)))
         self._may_have = re.compile(rf"[\s/\"'](?:{names})(?![^\s/>=])", re.IGNORECASE)
-        self._needed = {
-            number
-            for number, rule in enumerate(self._rules)
-            if rule.stays or any(needed.may_match(one.text) for one in rule.selectors)
-        }
         css = "".join(f"{one.text}{{--r{number}:0}}" for number, one in enumerate(self._selectors))
         self._matcher = css_inline.CSSInliner(extra_css=css, load_remote_stylesheets=False)
         important = [
@@ -198,6 +193,13 @@ class _Styles:
             for element, first in zip(elements, self._first_rules(), strict=True)
             for one in element.sheet.staying
         ]
+        self._needed = {
+            number
+            for number, rule in enumerate(self._rules)
+            if rule.stays
+            or any(needed.may_match(one.text) for one in rule.selectors)
+            or is_disputed(rule, number, self._claims)
+        }
         self._gives = lru_cache(maxsize=4096)(self._give)
         self.piece = lru_cache(maxsize=8192)(self._piece)
         self.plan = lru_cache(maxsize=256)(self._plan)

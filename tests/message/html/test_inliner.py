@@ -168,6 +168,23 @@ class TestWhatIsInlined:
         assert of(out, "td") == "color:blue!important"
 
     @pytest.mark.parametrize(
+        "css",
+        [
+            ".a{x:1!important}p,p:hover{x:2!important}",  # .a is the stronger at rest
+            "#i{x:1!important}p:hover{x:2!important}",  # and #i while hovered
+            "p{x:1!important}p:hover{x:2!important}",
+            ".a{x:1!important}@media screen{p.a{x:2!important}}@media print{p{x:3!important}}",
+            ".a{x-y:1!important}@layer z{p{x:2!important}}",
+        ],
+    )
+    def test_important_stays_in_the_sheet_where_only_a_browser_knows_which_is_the_stronger(
+        self, css: str
+    ) -> None:
+        out = inline(f"<style>{css}</style><p class=a id=i>a")
+        assert styles(out) == [f"<style>{css}</style>"]
+        assert "important" not in of(out)
+
+    @pytest.mark.parametrize(
         ("css", "style"),
         [
             # Stronger than what stays, and weaker.

@@ -85,7 +85,7 @@ def differing(chromium: Path, folder: Path, documents: list[tuple[str, str]], sh
 def test_our_own(chromium: Path, tmp_path: Path) -> None:
     pytest.importorskip("mrml")
     documents = list(own())
-    assert len(documents) == 6
+    assert len(documents) == 7
     assert differing(chromium, tmp_path, documents, OWN) == []
 
 
