@@ -1,6 +1,6 @@
-"""The account that a campaign sends with: its secrets, its login, and what its rate is counted for.
+"""The account that a campaign sends with: its secrets, its login, and the scope of its rate.
 
-Reading a secret may run the campaign's own command: `check`, `preview` and `rehearse` never come here.
+Reading a secret may run a command of the campaign file, so `check`, `preview` and `rehearse` never do it.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ if TYPE_CHECKING:  # `status` loads a pace, and needs neither pydantic nor Jinja
     from campaign.message.tokens import Secrets
     from campaign.smtp.auth import Login
 
-# Access tokens live for an hour or so; a session that is opened later gets a new one.
-_TOKEN_LIFE = 300.0
-TARDY = SECOND // 10  # ns by which a content may start after the time in its intent
+_TOKEN_LIFE = 300.0  # seconds after which a new session gets a new access token; they live about an hour
+TARDY = SECOND // 10  # ns that a content may start after the time in its intent
 
 
 def scope_of(campaign: CampaignFile) -> Scope:
@@ -30,7 +29,7 @@ def scope_of(campaign: CampaignFile) -> Scope:
 
 
 def secrets_of(campaign: CampaignFile, ledger_secret: bytes) -> Secrets:
-    """Return what keys the tokens. Runs the campaign's command. Raises UserError."""
+    """Return the secrets behind the tokens. May run the campaign's command. Raises UserError."""
     from campaign.message.tokens import Secrets
 
     source = campaign.unsubscribe.secret if campaign.unsubscribe is not None else None
@@ -38,9 +37,9 @@ def secrets_of(campaign: CampaignFile, ledger_secret: bytes) -> Secrets:
 
 
 def login_of(campaign: CampaignFile) -> Callable[[], Login | None]:
-    """Return what gives the login for each session; it has read the secret once already.
+    """Return a function that gives the login for each session; the secret is read once at once.
 
-    Runs the campaign's command. Raises UserError.
+    May run the campaign's command. Raises UserError.
     """
     from campaign.smtp.auth import Login, Mechanism
 
@@ -65,7 +64,7 @@ class _Loaded(Protocol):
 
 
 class Started(Protocol):
-    """What knows of the starts in an account: a ledger, or a run of it."""
+    """Knows the earlier starts in an account: a ledger, or a run of it."""
 
     def ages(self, scope: Scope, now: clock.Moment, period: int, places: int) -> list[tuple[int, int]]:
         """Return (age in ns, addresses) of the last starts in `scope`, the oldest first; see `Run.ages`."""
@@ -76,8 +75,8 @@ def load_pace(
 ) -> None:
     """Rebuild the rate windows from what was sent in `scope` before.
 
-    A start counts from the last moment at which it can have been made: that is what makes a window hold
-    no more over a restart than without one.
+    Each start counts from the latest moment at which it can have happened, so that a restart never lets
+    a window hold more.
     """
     longest = max((window.period for window in windows), default=0)
     most = max((window.count for window in windows), default=0)
@@ -86,7 +85,7 @@ def load_pace(
 
 
 def too_narrow(campaign: CampaignFile) -> list[Problem]:
-    """Return a problem for each rate in which a message and its copies could never be sent."""
+    """Return a problem for each rate that a message and its copies can never fit into."""
     addresses = 1 + len(campaign.cc) + len(campaign.bcc)
     path = "rate" if campaign.rate else "smtp.rate"
     return [

@@ -1,10 +1,10 @@
-"""Drafts that are made while the messages before them travel: the sending threads wait for none.
+"""Drafts the next messages while earlier ones are being sent, so that sending threads do not wait.
 
     Dispatch.upcoming → a worker drafts the next few → `render`: Date, header, MIME, signature
 
-What was drafted just before, when the whole list was looked at, is not drafted again. As many rows are
-ahead as leave in a part of FRESH: what was drafted longer ago than that is drafted anew. A row that took
-too much is drafted alone when it is asked for again.
+A draft that was made moments ago, when the whole list was checked, is reused. A draft older than FRESH is
+made again, so only as many rows are drafted ahead as leave in a fraction of FRESH. A row that exceeded
+its limits is drafted alone when it is asked for again.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from campaign.message.render import Renderer
 from campaign.model import SECOND, Recipient
 
 FRESH = 60 * SECOND
-"""Nanoseconds after which what was drafted or rendered, and has not left, is made anew."""
+"""Nanoseconds after which a draft or message that has not left is made again."""
 
-# Rows that are drafted ahead, where they leave fast, and octets of them: the more are asked for at once,
-# the less it takes to ask. There may be as many again for a moment.
+# The most rows that are drafted ahead, and octets: asking for many at once is cheaper. For a moment there
+# may be twice as many.
 _AHEAD, _OCTETS_AHEAD = 64, 4_000_000
-_PATIENCE = 1.0  # seconds that the end of a run waits for a draft
+_CLOSE_WAIT = 1.0  # seconds that the end of a run waits for a draft
 
 
 class Ahead:
-    """Renders rows (`Renders`), and has the next ones drafted meanwhile. May be shared by threads.
+    """Renders rows (`Renders`) while a worker drafts the next ones. May be shared by threads.
 
-    `kept` are drafts of rows that were made before.
+    `kept` are drafts that were made earlier.
     """
 
     def __init__(self, renderer: Renderer, kept: Kept | None = None) -> None:
@@ -45,10 +45,10 @@ class Ahead:
         self._asked: dict[str, tuple[Recipient, int]] = {}  # by key, and when
         self._made: dict[str, Draft | UserError] = {}
         self._most = 1
-        self._overrun = ""  # the key of the row that took too much last
+        self._overrun = ""  # the key of the last row that exceeded its limits
 
     def follow(self, upcoming: Callable[[int], list[Recipient]]) -> None:
-        """From now on, `upcoming` tells the next rows, at most so many."""
+        """Use `upcoming(most)` to learn the next rows."""
         self._upcoming = upcoming
 
     def render(self, recipient: Recipient, *, date: datetime) -> Message:
@@ -60,13 +60,13 @@ class Ahead:
         return self._renderer.message(recipient, draft, date)
 
     def close(self) -> None:
-        """Let the worker go."""
-        if self._lock.acquire(timeout=_PATIENCE):
+        """Give the worker back."""
+        if self._lock.acquire(timeout=_CLOSE_WAIT):
             self._forget()
             self._lock.release()
 
     def _draft(self, recipient: Recipient) -> Draft | UserError | None:
-        """Return the row's draft, or None where it must be made alone."""
+        """Return the row's draft, or None if it must be made alone."""
         key = recipient.key
         if key not in self._asked and (draft := self._kept_of(recipient)) is not None:
             return draft
@@ -79,12 +79,12 @@ class Ahead:
                 one, made = self._stream.next()
                 if self._asked.get(one.key, (None, 0))[0] is one:
                     self._made[one.key] = made
-        except BaseException:  # the worker cannot be replaced: the next row begins with another
+        except BaseException:  # the worker cannot be replaced: start the next row with a new one
             self._forget()
             raise
         made, (_, since) = self._made.pop(key), self._asked.pop(key)
         age = clock.steady() - since
-        if age <= FRESH // 4:  # twice as many would be fresh too
+        if age <= FRESH // 4:  # with twice as many ahead, drafts would still be fresh
             self._most = min(2 * self._most, _AHEAD, max(1, _OCTETS_AHEAD // _size(made)))
         elif age > FRESH:
             self._most = 1
@@ -98,9 +98,9 @@ class Ahead:
         return self._renderer.kept(recipient, self._kept, clock.steady() - FRESH)
 
     def _ask(self, recipient: Recipient) -> None:
-        """Have a row drafted, and the next ones where few are ahead."""
+        """Ask for a row's draft, and for the next ones if few are ahead."""
         asked, _ = self._asked.get(recipient.key, (None, 0))
-        if asked is not recipient:  # not at all, or as it was before
+        if asked is not recipient:  # not asked for, or with earlier values
             self._made.pop(recipient.key, None)
             batch = [recipient]
         else:
@@ -124,7 +124,7 @@ class Ahead:
 
 
 def _size(made: Draft | UserError) -> int:
-    """Return about how many octets a draft has."""
+    """Return the approximate size of a draft in octets."""
     if isinstance(made, UserError):
         return 1
     return 1 + len(made.text or b"") + len(made.html or b"")

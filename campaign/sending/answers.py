@@ -1,9 +1,9 @@
-"""What the server answered to one connection's messages: judged, recorded in the ledger, and told.
+"""Judges the server's answers to one connection's messages, records them in the ledger, and reports them.
 
     Settled → dispatch.judge → retry.decide → run.record(result) → dispatch.note, the listener
 
-An answer and the next intents share a commit where they come together. In a window answers are held a
-moment for that; until they are recorded, their messages would be in doubt after a crash.
+An answer and the next intents share a commit if they come together. In a window, answers are held for a
+moment to make that possible; if the process crashed meanwhile, their messages would be in doubt.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from campaign.sending.retry import Standing, decide
 from campaign.sending.work import Done, Work
 from campaign.verdict import judge
 
-_HELD = SECOND // 50  # ns for which an answer waits for the next intents
+_HELD = SECOND // 50  # ns that an answer waits for the next intents
 
 
 class Answers:
-    """The messages of one connection that wait for their answers, and what becomes of them.
+    """The messages of one connection that wait for an answer.
 
-    `open` are those that were submitted, by key. `fruitful`: the server has judged a message since that
-    was last set to False; `fruitless` is for the connection to count sessions in a row that were not, and
-    each judgement sets it to 0.
+    `open` are the submitted messages, by key. `fruitful`: the server has judged a message since this was
+    last set to False. `fruitless`: the connection counts here how many sessions in a row were not
+    fruitful; a judgement resets it to 0.
     """
 
     def __init__(
@@ -49,17 +49,17 @@ class Answers:
         self._on_result = on_result
         self._held: list[Settled] = []
         self._held_since = 0
-        self._untold: list[Done] = []  # accepted: the content behind them goes before they are told of
+        self._unreported: list[Done] = []  # recorded; the next content leaves before they are reported
         self._random = random.Random()  # noqa: S311  (jitter, no secret)
 
     @property
     def octets(self) -> int:
-        """How many octets the contents have that are unanswered."""
+        """The total size of the unanswered contents, in octets."""
         sent = sum(work.message.size for work in self.open.values())
         return sent - sum(one.message.size for one in self._held)
 
     def hold(self, settled: Sequence[Settled]) -> None:
-        """Keep what was accepted until `settle`. What may say something against going on is settled now."""
+        """Keep acceptances until `settle`. Any other answer may be a reason to stop: settle at once."""
         if settled and not self._held:
             self._held_since = clock.steady()
         self._held += settled
@@ -67,7 +67,7 @@ class Answers:
             self.settle()
 
     def settle_held(self) -> int:
-        """Settle what was held long enough, and return 0; else the ns until it was, a second for nothing."""
+        """Settle what was held long enough; return the ns until more must be, a second if none is held."""
         if not self._held:
             return SECOND
         left = self._held_since + _HELD - clock.steady()
@@ -76,7 +76,7 @@ class Answers:
         return max(0, left)
 
     def settle(self, settled: Sequence[Settled] = (), intents: Sequence[Intent] = ()) -> set[str]:
-        """Record what was answered, what was held too, and intents; return the keys whose intents hold.
+        """Record these answers, the held ones, and intents; return the keys whose intents hold.
 
         Raises LedgerFull.
         """
@@ -94,18 +94,18 @@ class Answers:
             done.append(Done(claim, one.answers[0], verdict, result, work.booking.started_at))
         try:
             granted = self._run.record([one.result for one in done], intents)
-        finally:  # an answer was given, whatever becomes of the intents
-            self._untold += done
-            # One that says nothing against going on can wait until the next content is on its way.
+        finally:  # the answers count, even if the intents fail
+            self._unreported += done
+            # Acceptances can be reported after the next content has left.
             accepted = all(one.verdict is Verdict.ACCEPTED for one in done)
             if not accepted or not intents or len(granted) < len(intents):
-                self.tell()
+                self.report()
         return granted
 
-    def tell(self) -> None:
-        """Tell of what was answered, and is in the ledger."""
-        while self._untold:
-            one = self._untold.pop(0)
+    def report(self) -> None:
+        """Report the recorded answers to the dispatch and the listener."""
+        while self._unreported:
+            one = self._unreported.pop(0)
             if one.verdict not in (Verdict.SESSION, Verdict.UNSENT, Verdict.IN_DOUBT):
                 self.fruitful, self.fruitless = True, 0
             now, utc = clock.steady(), one.result.settled_at

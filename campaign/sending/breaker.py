@@ -1,7 +1,7 @@
-"""When a run must stop to protect the sender's reputation: the circuit breaker.
+"""The circuit breaker: decides when a run must stop to protect the sender's reputation.
 
-It judges by the campaign's last 200 results, whatever run made them: the ledger keeps them (`recent`),
-so that a cron job that sends forty at a time is judged too. A trip begins a new window.
+It judges the campaign's last 200 results over all runs. The ledger keeps them (`recent`), so that a cron
+job that sends forty at a time is judged too. After a trip, a new window begins.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 _JUDGED_FROM = 50
 _IN_A_ROW = 3
 _DOUBTS_IN_A_ROW = 5
-# A window that is not full enough to be judged says nothing against so few refusals at a campaign's end.
+# At a campaign's end, this few refusals are believed whatever their share.
 _FEW = 2
 
-# Verdicts that say nothing yet about how the server receives our mail: a row that is deferred four times and
-# then refused counts as one refusal, and not as a fifth of one.
-_INDIFFERENT = (Verdict.UNSENT, Verdict.SESSION, Verdict.THROTTLED, Verdict.DEFERRED)
+# Verdicts that do not count: a row that is deferred four times and then refused is one refusal in one
+# result, not in five.
+_UNCOUNTED = (Verdict.UNSENT, Verdict.SESSION, Verdict.THROTTLED, Verdict.DEFERRED)
 _REFUSALS = (Verdict.REFUSED, Verdict.POLICY, Verdict.SENDER)
 
 
@@ -34,8 +34,8 @@ _REFUSALS = (Verdict.REFUSED, Verdict.POLICY, Verdict.SENDER)
 class Trip:
     """Why the run must pause.
 
-    `by_refusals`: so many were refused that the server is wrong, and not the addresses: what they have
-    suppressed is taken back.
+    `by_refusals`: with so many refusals, the server is at fault and not the addresses, so the addresses
+    that they suppressed are taken off the list again.
     """
 
     why: str
@@ -45,11 +45,12 @@ class Trip:
 class Breaker:
     """Says when a run must pause, and why.
 
-    Three refusals of the sender with no acceptance between them; three in a row by a policy, or of
-    5.2.0; a quota; five in doubt in a row; more refused than `most_refused` (a fraction, None for no
-    bound) of the last 200 results, judged from 50 on; more in doubt than `most_in_doubt` of 200. A server
-    that restarts leaves in doubt what is `unanswered`, and so many never stop a run, unless none may be in
-    doubt. `recent` are the results before this run, the oldest first.
+    It pauses after three refusals of the sender with no acceptance between them; three refusals in a row
+    by a policy, or with 5.2.0; a used-up quota; five in doubt in a row; if the share of refusals among the
+    last 200 results exceeds `most_refused` (a fraction, None for no limit), judged from 50 results on; and
+    if more than `most_in_doubt` of 200 are in doubt. A restarting server leaves up to `unanswered`
+    messages in doubt, so that number alone never stops a run, unless none may be in doubt. `recent` are
+    the results before this run, the oldest first.
     """
 
     def __init__(
@@ -66,44 +67,45 @@ class Breaker:
         self._recent = deque[Verdict](maxlen=WINDOW)
         self._counts = Counter[Verdict]()  # of those in the window
         for verdict in recent:
-            if verdict not in _INDIFFERENT:
+            if verdict not in _UNCOUNTED:
                 self._add(verdict)
-        self._sender = 0  # without an acceptance between them
-        self._policy = 0  # one after another
+        # How many came in a row:
+        self._sender = 0  # refusals of the sender, with no acceptance between them
+        self._policy = 0
         self._generic = 0
         self._doubts = 0
         self._last_refusal = ""
 
     @classmethod
     def of(cls, campaign: CampaignFile, recent: Iterable[Verdict]) -> Breaker:
-        """Return the breaker with the bounds that a campaign sets in `stop_when`."""
+        """Return a breaker with the limits of a campaign's `stop_when`."""
         limits = campaign.stop_when
         return cls(limits.refused, limits.in_doubt, recent, campaign.smtp.most_unanswered)
 
     def note(self, verdict: Verdict, answer: Answer) -> Trip | None:
-        """Take note of the verdict on a row's own answer; return the reason to pause, or None."""
-        if verdict in _INDIFFERENT:
+        """Count the verdict on a row's own answer; return the reason to pause, or None."""
+        if verdict in _UNCOUNTED:
             return None
-        said = words(answer)
+        reply = words(answer)
         if verdict is Verdict.QUOTA:
-            return Trip(f"the server says that the quota is used up: {said}. Send again once it is renewed.")
+            return Trip(f"the server says that the quota is used up: {reply}. Send again once it is renewed.")
         self._add(verdict)
         refused = verdict in _REFUSALS
         if refused:
-            self._last_refusal = said
+            self._last_refusal = reply
         code = answer.reply.enhanced if answer.reply is not None else None
         self._policy = self._policy + 1 if verdict is Verdict.POLICY else 0
         if verdict is Verdict.SENDER:
             self._sender += 1
         elif verdict is Verdict.ACCEPTED:
             self._sender = 0
-        # Exchange Online's word for a full quota; the code alone is generic, its repetition is not.
+        # Exchange Online says 5.2.0 for a used-up quota. Once it is a generic code; repeated it means that.
         self._generic = self._generic + 1 if refused and code == (5, 2, 0) else 0
         self._doubts = self._doubts + 1 if verdict is Verdict.IN_DOUBT else 0
-        return self._in_a_row(said) or self.judged()
+        return self._in_a_row(reply) or self.judged()
 
     def judged(self) -> Trip | None:
-        """Return what stands against the window as a whole, or None."""
+        """Return the reason to pause that the window as a whole gives, or None."""
         if len(self._recent) < _JUDGED_FROM:
             return None
         refused = self._share(*_REFUSALS)
@@ -121,18 +123,18 @@ class Breaker:
         return None
 
     def sound(self) -> bool:
-        """Whether the refusals in the window can be believed, at the end of a campaign."""
+        """Whether, at the end of a campaign, the refusals in the window can be believed."""
         if self._most_refused is None:
             return True
         return self._count(*_REFUSALS) <= _FEW or self._share(*_REFUSALS) <= self._most_refused
 
-    def _in_a_row(self, said: str) -> Trip | None:
+    def _in_a_row(self, reply: str) -> Trip | None:
         if self._generic >= _IN_A_ROW:
-            return Trip(f"the server refuses one message after another, as with a quota used up: {said}")
+            return Trip(f"the server refuses one message after another, as if a quota were used up: {reply}")
         about_us = max(self._sender, self._policy)
         if about_us >= _IN_A_ROW:
             return Trip(
-                f"{about_us} refusals in a row are about the sender or a policy, not a recipient: {said}."
+                f"{about_us} refusals in a row are about the sender or a policy, not a recipient: {reply}."
                 " Look at `from`, `envelope_from`, SPF and DKIM, then send again."
             )
         if self._doubts >= self._doubts_in_a_row and self._most_in_doubt is not None:

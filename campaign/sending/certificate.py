@@ -1,7 +1,7 @@
-"""The names in a certificate that is made out to another name than the one that a server was reached by.
+"""Reads the names in a server's certificate after verification failed because of the name.
 
-OpenSSL shows no certificate that it has refused. So the names are read in a connection of its own, which
-is closed when its handshake has ended: it has no login and no certificate of ours to give away.
+OpenSSL does not show a certificate that it has refused. So the names are read over a separate connection,
+which is closed after the handshake. It has no login and no client certificate to give away.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import closing, suppress
 
 from campaign.campaignfile.models import Security, Smtp
 from campaign.errors import ConnectFailed, ConnectionLost
-from campaign.sending.hosts import certified
+from campaign.sending.hosts import certificate_name
 from campaign.sending.slices import SLICE
 from campaign.sending.tls import tls_context
 from campaign.sending.transport import Transport
@@ -23,7 +23,7 @@ _LONGEST = 5.0  # seconds
 
 
 def names_shown(smtp: Smtp, stopped: Callable[[], bool]) -> tuple[str, ...]:
-    """Return the names in a server's certificate, () where they cannot be read, or once it is `stopped`."""
+    """Return the names in a server's certificate, () if they cannot be read, or once `stopped`."""
     until = time.monotonic() + _LONGEST
 
     def is_over() -> bool:
@@ -34,16 +34,16 @@ def names_shown(smtp: Smtp, stopped: Callable[[], bool]) -> tuple[str, ...]:
         closing(Transport.connect(smtp.host, smtp.port, _LONGEST, is_over)) as transport,
     ):
         context = tls_context(smtp.ca_file)
-        context.check_hostname = False  # whose it is was looked at before, and is the fault
+        context.check_hostname = False  # the name is known to be wrong
         if smtp.security is Security.TLS or _begins_tls(transport, smtp, is_over):
-            transport.start_tls(context, smtp.server_name or certified(smtp.host), _LONGEST, is_over)
+            transport.start_tls(context, smtp.server_name or certificate_name(smtp.host), _LONGEST, is_over)
         if transport.tls is not None:
             return transport.tls.names
     return ()
 
 
 def _begins_tls(transport: Transport, smtp: Smtp, is_over: Callable[[], bool]) -> bool:
-    """Whether the server agrees to STARTTLS; its handshake comes next. Raises ConnectionLost."""
+    """Send STARTTLS; return whether the server accepts it. Raises ConnectionLost."""
     session = Session(smtp.client_name or transport.client_name, starttls=True)
     while session.closed is None and not is_over():
         transport.send(session.data_to_send(), session.block_timeout)

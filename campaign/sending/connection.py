@@ -1,7 +1,7 @@
-"""A session on a transport, with its deadlines: what the sender, `test` and `check --server` hold.
+"""Runs an SMTP session over a connection, with deadlines; opens sessions, and tries again (`Opener`).
 
-Each reply has a deadline on the wall clock, however its bytes arrive: a server that drips must not
-hold us. Only opening is tried again here (`Opener`), where nothing was promised yet.
+Each reply has a deadline, however slowly its bytes arrive. Only opening a session is retried here: no
+message depends on it yet.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from campaign.campaignfile.models import RetryPolicy, Security, Smtp
 from campaign.delivery import Stage
 from campaign.errors import ConnectFailed, ConnectionLost
 from campaign.sending.certificate import names_shown
-from campaign.sending.hosts import certified
+from campaign.sending.hosts import certificate_name
 from campaign.sending.retry import backoff, opening_retry, opening_waits
 from campaign.sending.slices import SLICE, STOPPED, OnWait
 from campaign.sending.tls import Misnamed, tls_context
@@ -27,21 +27,21 @@ from campaign.smtp.events import Closed, Event, Opened, StartTLS, Timeouts
 from campaign.smtp.session import Session
 
 OPENINGS = 6  # attempts at opening a session
-_WORTH_TELLING = 5.0  # seconds
-_SILENCE = 10.0  # seconds; servers that let a client wait before they greet take less
-_REOPENING = RetryPolicy(first_delay=1, max_delay=30)  # the waits between sessions that get nowhere
+_WORTH_TELLING = 5.0  # seconds; a shorter wait is not reported
+_SILENCE = 10.0  # seconds; servers that delay their greeting on purpose take less
+_REOPENING = RetryPolicy(first_delay=1, max_delay=30)  # waits after sessions without a verdict
 
 
 class NameRefused(ConnectFailed):
-    """The server answered 421 to an address in the place of our name: relays do, and will again."""
+    """The server answered 421 to an EHLO with an address literal: it will do so again."""
 
 
 class ProbeFailed(ConnectFailed):
-    """The server ended the session when it was asked for a window: no session should ask again."""
+    """The server ended the session during the probe for a window: no session should probe again."""
 
 
 class LoginRefused(ConnectFailed):
-    """The server refused the login for good: no connection may try it again, that locks accounts."""
+    """The server refused the login for good: no connection may try again, as that locks accounts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Connection:
         self.session = session
         self.transport = transport
         self.may_write: Callable[[], bool] | None = None
-        """Asked each time before some of a content is given to the kernel; if it says no, that is the end."""
+        """Called before each write of content; if it returns False, the connection ends."""
         self._reply_due_since = time.monotonic()
         self._progress = (0, 0)
 
@@ -75,10 +75,10 @@ class Connection:
         on_silence: OnWait = lambda seconds, why: None,
         window: int = 1,
     ) -> Connection:
-        """Connect, greet, encrypt and log in, unless `stopped`; open a window where the server can do that.
+        """Connect, greet, encrypt and log in, unless `stopped`; open a window if the server supports it.
 
-        `on_silence` is told once of a server that does not greet: a person may know why. Raises
-        ConnectFailed, its message naming the server; LoginRefused or ProbeFailed where that is why.
+        `on_silence` is called once if the server does not greet: a person may know why. Raises
+        ConnectFailed, with a message that names the server, or its subclass for the cause.
         """
         patience = patience or Patience()
         transport = Transport.connect(smtp.host, smtp.port, patience.connect, stopped)
@@ -86,7 +86,7 @@ class Connection:
             return cls._open_on(transport, smtp, login, patience, stopped, on_silence, window)
         except ConnectFailed as error:
             transport.close()
-            name = smtp.server_name or certified(smtp.host)
+            name = smtp.server_name or certificate_name(smtp.host)
             words = why_misnamed(name, names_shown(smtp, stopped)) if isinstance(error, Misnamed) else error
             what = f"{smtp.host}:{smtp.port}: {words}"
             raise type(error)(what, permanent=error.permanent, path=error.path) from error
@@ -108,7 +108,7 @@ class Connection:
         context = None
         if smtp.security is not Security.NONE:
             context = tls_context(smtp.ca_file, smtp.client_cert, smtp.client_key)
-        server_name = smtp.server_name or certified(smtp.host)
+        server_name = smtp.server_name or certificate_name(smtp.host)
         client_name = smtp.client_name or transport.client_name
         if context is not None and smtp.security is Security.TLS:
             transport.start_tls(context, server_name, patience.handshake, stopped)
@@ -128,17 +128,17 @@ class Connection:
                 told_at = float("inf")
                 on_silence(
                     patience.replies.greeting - _SILENCE,
-                    f"{smtp.host}:{smtp.port} does not greet us{_if_not_greeted(smtp)}",
+                    f"{smtp.host}:{smtp.port} does not greet us{_greeting_hint(smtp)}",
                 )
             for event in connection.step(SLICE):
                 match event:
                     case StartTLS() if context is not None:
                         transport.start_tls(context, server_name, patience.handshake, stopped)
                         session.tls_established()
-                    case Opened() if session.closed is None:  # else it was taken back in one breath
+                    case Opened() if session.closed is None:  # else the server closed it at once
                         return connection
                     case Closed():
-                        hint = _if_not_greeted(smtp) if session.greeting is None else ""
+                        hint = _greeting_hint(smtp) if session.greeting is None else ""
                         words = f"{event.stage}: {event.why}{hint}"
                         failed = _failure(event, client_name, words, opened=session.opened)
                         failed.permanent |= transport.unwelcome
@@ -147,11 +147,11 @@ class Connection:
 
     @property
     def waited(self) -> float:
-        """For how many seconds the server has taken and said nothing; 0 where no reply is due."""
+        """For how many seconds a due reply has made no progress; 0 if no reply is due."""
         return time.monotonic() - self._reply_due_since if self.session.waiting else 0.0
 
     def flush(self) -> list[Event]:
-        """Write what is due, without waiting; return what needs no answer."""
+        """Write what is due, without waiting; return the events that need no reply."""
         session, transport = self.session, self.transport
         was_waiting = session.waiting
         octets = session.data_to_send()
@@ -161,18 +161,18 @@ class Connection:
         progress = (session.replies, transport.unsent)
         if progress != self._progress or not was_waiting:
             self._progress, self._reply_due_since = progress, time.monotonic()
-        return session.events()  # of what was submitted and needs no answer
+        return session.events()
 
     def step(self, wait: float) -> list[Event]:
-        """Write what is due, and return what has happened within `wait` seconds; [] for nothing.
+        """Write what is due, and return the events of the next `wait` seconds at most; [] for none.
 
-        A lost connection is an event too (Closed), after the Settled of what was open.
+        A lost connection is an event too (Closed), after Settled for each open message.
         """
         session, transport = self.session, self.transport
         if events := self.flush():
             return events
         now = time.monotonic()
-        # While something of ours has not left, the transport has a deadline for that.
+        # While some of our bytes are unsent, the transport has a deadline for them.
         reply_due = session.waiting and not transport.unsent
         deadline = self._reply_due_since + session.timeout if reply_due else now + wait
         try:
@@ -187,19 +187,19 @@ class Connection:
         return []
 
     def quit(self) -> None:
-        """Say QUIT, wait a little for the answer, and close."""
+        """Send QUIT, wait a little for the reply, and close."""
         self.session.quit()
         while self.session.closed is None:
             self.step(self.session.timeout)
         self.close()
 
     def close(self) -> None:
-        """Close the connection without a word."""
+        """Close the connection without QUIT."""
         self.transport.close()
 
 
 def _failure(closed: Closed, client_name: str, words: str, *, opened: bool) -> ConnectFailed:
-    """Return the error for a session that closed while it was opened, or just when it was `opened`."""
+    """Return the error for a session that closed during its opening, or right after it was `opened`."""
     if closed.stage is Stage.AUTH and closed.permanent:
         return LoginRefused(words, permanent=True)
     if not opened and closed.stage in (Stage.MAIL, Stage.RCPT, Stage.BODY, Stage.RSET):
@@ -210,15 +210,15 @@ def _failure(closed: Closed, client_name: str, words: str, *, opened: bool) -> C
     return ConnectFailed(words, permanent=closed.permanent)
 
 
-def _if_not_greeted(smtp: Smtp) -> str:
-    """Return what may be the cause where a server says nothing."""
+def _greeting_hint(smtp: Smtp) -> str:
+    """Return a possible cause for a server's silence."""
     if smtp.security is Security.TLS:
         return ""
     return "; if it speaks TLS from the start, as port 465 does, write `security: tls`"
 
 
 class Waits:
-    """Tells a person why nothing is sent for a while: once, however many connections wait."""
+    """Tells a person why nothing is sent for a while: once, even if many connections wait."""
 
     def __init__(self, tell: OnWait) -> None:
         self._tell = tell
@@ -226,7 +226,7 @@ class Waits:
         self._told_until = 0.0
 
     def tell(self, seconds: float, why: str, *, however_short: bool = False) -> None:
-        """Tell of a wait, if there is something to be said of it."""
+        """Report a wait, unless it is short, has no reason, or was reported already."""
         until = time.monotonic() + seconds
         with self._lock:
             known = until < self._told_until + 0.5
@@ -237,11 +237,11 @@ class Waits:
 
 
 class Opener:
-    """Opens the sessions of a run, trying again where that can help. Used by all its threads.
+    """Opens the sessions of a run, and tries again if that can help. All threads share it.
 
-    `ended` says that nothing is left to do, or that the run was stopped. `window`: so many messages may
-    be unanswered in a session; the first server that does not understand that ends it for the run, and
-    `on_no_window` is told why.
+    `ended()`: nothing is left to do, or the run was stopped. `window`: how many messages may be unanswered
+    in a session; once a server does not support it, it becomes 1 for the run, and `on_no_window` is called
+    with the reason.
     """
 
     def __init__(
@@ -261,13 +261,13 @@ class Opener:
         self._patience = patience or Patience()
         self._waits = waits
         self._ended = ended
-        self._welcome = False  # a session was opened once
+        self._opened = False  # a session was opened before
 
     def open(self, give_back: Callable[[], None], fruitless: int) -> Connection:
-        """Open a session. After `fruitless` sessions in a row there is a wait before the first try too.
+        """Open a session. After `fruitless` sessions in a row, wait before the first try too.
 
-        `give_back` is called before every wait, to let others have what the caller holds. Raises
-        ConnectFailed.
+        `give_back` is called before every wait, so that other connections can send what the caller holds.
+        Raises ConnectFailed.
         """
         why = ""
         tries = 0
@@ -295,7 +295,7 @@ class Opener:
         raise AssertionError("tenacity returns or raises")
 
     def end_windows(self, why: str) -> None:
-        """Let no further message be sent in a window, if `why` says something."""
+        """Send no more messages in a window, if there is a reason (`why`)."""
         with self._lock:
             told, self.window = self.window == 1, 1 if why else self.window
         if why and not told:
@@ -309,15 +309,15 @@ class Opener:
             self.end_windows(str(error))
             return self._open()
         except NameRefused as error:
-            if self._welcome:  # then it is not the name
+            if self._opened:  # then the name is not the cause
                 raise ConnectFailed(str(error)) from error
             raise
         self.end_windows(connection.session.why_no_window)
-        self._welcome = True
+        self._opened = True
         return connection
 
     def _outlook(self, tries: int) -> str:
-        """Return how often, and until when, opening is tried again after so many tries."""
+        """Return how often, and until when, opening is tried again after `tries` tries."""
         if not tries:
             return ""
         openings = self._patience.openings

@@ -1,15 +1,15 @@
-"""A server's name as `smtp.host` has it → as it is looked up, and as its certificate bears it."""
+"""Converts `smtp.host` to the name for the DNS lookup, and to the name in the server's certificate."""
 
 from __future__ import annotations
 
 from campaign.errors import ConnectFailed
 
 
-def looked_up(host: str) -> str:
+def lookup_name(host: str) -> str:
     """Return the name in ASCII, or an address without its brackets.
 
-    The standard library would encode it by IDNA 2003, for which straße.example is strasse.example: the
-    name of another owner, who has a certificate for it. Raises ConnectFailed for what is no name.
+    The standard library encodes by IDNA 2003, which turns straße.example into strasse.example: that name
+    can have another owner, with a certificate for it. Raises ConnectFailed for an invalid name.
     """
     if host.isascii():
         return host.strip("[]")
@@ -18,9 +18,9 @@ def looked_up(host: str) -> str:
     try:
         return idna.encode(host, uts46=True, transitional=False).decode()
     except (idna.IDNAError, UnicodeError) as error:
-        raise ConnectFailed(f"the host {host!r} is no name: {error}", permanent=True) from error
+        raise ConnectFailed(f"the host {host!r} is not a valid name: {error}", permanent=True) from error
 
 
-def certified(host: str) -> str:
-    """Return the name that a certificate bears, which has no dot at its end."""
-    return looked_up(host).removesuffix(".")
+def certificate_name(host: str) -> str:
+    """Return the name to expect in the certificate: without a dot at its end."""
+    return lookup_name(host).removesuffix(".")

@@ -99,7 +99,7 @@ class Lane:
             events = connection.session.lost("given up", connection.transport.unsent)
             self._answers.settle([event for event in events if isinstance(event, Settled)])
             connection.close()
-        self._answers.tell()
+        self._answers.report()
         self._drop_ready()
 
     def _fill(self) -> int | None:
@@ -120,7 +120,7 @@ class Lane:
         if connection is not None and not connection.session.wants_message:
             return SECOND
         if not self._ready:
-            self._answers.tell()
+            self._answers.report()
             wait = self._make()
             if not self._ready:
                 return wait
@@ -194,7 +194,7 @@ class Lane:
         """Render the next message while the server works on the last one."""
         if self._connection is not None and not self._ready and self._dispatch.stopped is None:
             self._handle(self._connection.flush())
-            self._answers.tell()
+            self._answers.report()
             made = self._making.take()
             if isinstance(made, Work):
                 self._ready.append(made)
@@ -237,7 +237,7 @@ class Lane:
 
     def _advance(self, wait: int) -> None:
         """Let time pass: read and write, or sleep if there is no session."""
-        self._answers.tell()
+        self._answers.report()
         if self._connection is None:
             time.sleep(min(wait / SECOND, SLICE))
             return

@@ -1,7 +1,7 @@
-"""The sender's lease: waited for, kept alive by a thread from its start to its end, given back.
+"""Holds the sender's lease: waits for it, renews it in a thread, and gives it back.
 
-Preparing a million rows takes minutes, and so may a person at the prompt: the thread renews the lease
-meanwhile, so that nobody on another machine takes it over.
+Preparing a million rows takes minutes, and so may a person at the prompt. Meanwhile the thread renews the
+lease, so that no other machine takes it over.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from campaign.sending.account import scope_of
 from campaign.sending.slices import OnWait
 
 HEARTBEAT = 2.0  # seconds between two renewals
-_LOOK = 1.0  # seconds between two looks whether the lease is free
+_LOOK = 1.0  # seconds between two checks whether the lease is free
 
 
 @contextmanager
 def leased(
     campaign: CampaignFile, ledger: Ledger, wait: float, waiting: OnWait, *, shared: bool = False
 ) -> Iterator[Run]:
-    """Hold the sender's lease, or a share of it; it may be another's for `wait` seconds first.
+    """Hold the sender's lease, or a share of it; wait up to `wait` seconds while another has it.
 
-    Raises LeaseHeld, LedgerFull. What is the user's to mend is BrokenOff once a message may have left.
+    Raises LeaseHeld, LedgerFull. A UserError inside becomes BrokenOff once a message may have left.
     """
     ledger.tell(waiting)
-    lease = _taken(campaign, ledger, wait, waiting, shared)
+    lease = _take_lease(campaign, ledger, wait, waiting, shared)
     try:
         with _beating(lease):
             yield lease
@@ -52,14 +52,14 @@ def leased(
             raise BrokenOff(str(error)) from error
         raise
     finally:
-        with suppress(LedgerFull, LedgerBusy):  # the lease of a process that has ended holds nobody up
+        with suppress(LedgerFull, LedgerBusy):  # nobody waits for the lease of a process that has ended
             lease.end(time.time_ns())
 
 
-def _taken(campaign: CampaignFile, ledger: Ledger, wait: float, waiting: OnWait, shared: bool) -> Run:
+def _take_lease(campaign: CampaignFile, ledger: Ledger, wait: float, waiting: OnWait, shared: bool) -> Run:
     longest = int(campaign.retry.max_delay * 2 * SECOND)
     until = time.monotonic() + wait
-    told = False
+    reported = False
     while True:
         try:
             scope = scope_of(campaign)
@@ -68,9 +68,9 @@ def _taken(campaign: CampaignFile, ledger: Ledger, wait: float, waiting: OnWait,
             left = until - time.monotonic()
             if left <= 0:
                 raise
-            if not told:
+            if not reported:
                 waiting(left, str(held))
-            told = True
+            reported = True
             time.sleep(min(left, _LOOK))
 
 
@@ -81,7 +81,7 @@ def _beating(run: Run) -> Iterator[None]:
 
     def beat() -> None:
         while not over.wait(HEARTBEAT):
-            # Whoever needs the lease learns from its own renewal or intent that it is lost.
+            # Code that needs the lease learns of its loss from its own renewal or intent.
             with suppress(LeaseLost, UserError):
                 now = clock.moment()
                 run.heartbeat(now.utc, now.steady)

@@ -1,7 +1,7 @@
-"""When the next message may leave, and when all will have: from the rate's windows and from due times.
+"""Predicts when the next message may leave, and the last one: from the rate windows and the due times.
 
-Pure: the clocks are arguments. No speed that was seen goes into it: a window that is full says exactly
-when it has room again, and what went fast before it was full says nothing.
+Pure: the clocks are arguments. The speed so far is not used: a full window says exactly when it has room
+again, and the speed before it was full says nothing about that.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from campaign.model import Window
 
 
 class Windows(Protocol):
-    """What is asked of a pace; times are monotonic ns."""
+    """The part of a pace that is needed here; times are monotonic ns."""
 
     def delay(self, now: int, addresses: int = 1) -> int:
-        """Return the ns to wait before so many addresses may start."""
+        """Return the ns until this many addresses may start."""
 
     def finish(self, now: int, count: int) -> int:
-        """Return the ns until the last of `count` starts may have been made."""
+        """Return the ns until `count` starts can be done."""
 
     def limit(self, now: int) -> Window | None:
-        """Return the window that the next start waits for the longest, or None where it may be now."""
+        """Return the window that the next start waits for longest, or None if it need not wait."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """The next message may leave at `next_at`, and the last will at about `ends_at`; UTC ns.
+    """The next message may leave at `next_at`, and the last at about `ends_at`; UTC ns.
 
-    `limit` is the window that is full until `next_at`; None where nothing is waited for, or something else.
+    `limit` is the window that is full until `next_at`; None if there is no wait, or for another reason.
     """
 
     next_at: int
@@ -40,9 +40,9 @@ class Outlook:
 def outlook(
     pace: Windows, addresses: int, due: int | None, now: int, utc: int, last_due: int | None = None
 ) -> Outlook:
-    """Return the outlook for so many addresses: none is due before `due`, and one not before `last_due`.
+    """Return the outlook for this many addresses: the first is due at `due`, and the last at `last_due`.
 
-    Both are UTC ns. `now` (monotonic) and `utc` are one moment.
+    Both are UTC ns. `now` (monotonic) and `utc` are the same moment.
     """
     full = pace.delay(now)
     put_off = max(0, due - utc) if due is not None else 0

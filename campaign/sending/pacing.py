@@ -1,12 +1,12 @@
-"""Rate windows: when may the next message start? Pure; time is an argument.
+"""Rate windows: compute when the next message may start. Pure; time is an argument.
 
-Each window keeps an exact log of its last N starts, one place for each envelope address. With
-places numbered in order, the k-th may start at `now` when `now − start[k−N] ≥ T`: the interval is
-half-open, so no interval of length T ever holds more than N starts, and nothing waits longer than
-that demands. Windows of a second are also spaced by ceil(T/N), so that mail flows instead of
-bursting; longer windows are not spread, because people want the day's mail in the morning.
+Each window keeps an exact log of its last N starts, one place for each envelope address. With places
+numbered in order, the k-th may start at `now` if `now − start[k−N] ≥ T`. The interval is half-open, so no
+interval of length T ever holds more than N starts, and nothing waits longer than necessary. Windows of a
+second are also spaced by ceil(T/N), so that mail flows instead of bursting. Longer windows are not spread,
+because people want the day's mail in the morning.
 
-`now` is a steady clock (`clock.steady`) in integer nanoseconds: rounding is how others put N+1 into a window.
+`now` is a steady clock (`clock.steady`) in integer nanoseconds: rounding could put N+1 into a window.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class _Log:
         self.spacing = -(-window.period // window.count) if window.period <= SECOND else 0
 
     def earliest(self, addresses: int) -> int | None:
-        """Return when so many addresses may start at once, or None where nothing stands against it."""
+        """Return when this many addresses may start together, or None if they may at any time."""
         if not self.starts:
             return None
-        # All of them start at one time; the last of them decides, against the start N before it.
+        # They start together; the last of them decides, by the start N places before it.
         place = len(self.starts) + addresses - 1 - self.window.count
         full = self.starts[place] + self.window.period if place >= 0 else None
         spaced = self.starts[-1] + self.spacing if self.spacing else None
@@ -39,22 +39,22 @@ class _Log:
 
 
 class LocalPace:
-    """Several windows that hold at once, kept in this process (`gate.Pace`). Not thread-safe.
+    """Several windows that all apply, kept in this process (`gate.Pace`). Not thread-safe.
 
-    A message with n addresses takes n places at one time in every window.
+    A message with n addresses takes n places in every window at once.
     """
 
     def __init__(self, windows: Sequence[Window]) -> None:
         self._logs = [_Log(window) for window in windows]
 
     def fits(self, addresses: int) -> bool:
-        """Whether a message of so many addresses can ever start."""
+        """Whether a message with this many addresses can ever start."""
         return all(addresses <= log.window.count for log in self._logs)
 
     def delay(self, now: int, addresses: int = 1) -> int:
-        """Return the nanoseconds to wait before so many addresses may start; 0 for none.
+        """Return the nanoseconds until this many addresses may start; 0 if they may now.
 
-        Raises ValueError where they fit into no window.
+        Raises ValueError if they do not fit into a window.
         """
         if not self.fits(addresses):
             raise ValueError(f"{addresses} addresses do not fit into the rate {self}")
@@ -62,13 +62,13 @@ class LocalPace:
         return max(0, max(times, default=now) - now)
 
     def limit(self, now: int) -> Window | None:
-        """Return the window that the next start waits for the longest, or None where it may be now."""
+        """Return the window that the next start waits for longest, or None if it need not wait."""
         times = [(time, log.window) for log in self._logs if (time := log.earliest(1)) is not None]
         latest, window = max(times, key=lambda found: found[0], default=(now, None))
         return window if latest > now else None
 
     def take(self, now: int, addresses: int = 1) -> None:
-        """Note that so many addresses start at `now`, which is never before an earlier start."""
+        """Record that this many addresses start at `now`, which is never before an earlier start."""
         for log in self._logs:
             log.starts.extend([now] * addresses)
 
@@ -81,10 +81,10 @@ class LocalPace:
                 log.starts.extend([max(start, last)] * min(addresses, log.window.count))
 
     def finish(self, now: int, count: int) -> int:
-        """Return the nanoseconds from `now` until the last of `count` single starts may have been made.
+        """Return the nanoseconds from `now` until `count` single starts can be done.
 
-        Each window gives a time before which it cannot be; the latest of them is returned. That is
-        exact for one window, and where several interleave it can be short.
+        Each window gives a lower bound; the largest is returned. That is exact for one window, and can be
+        too short if several interleave.
         """
         return max((self._finish(log, now, count) for log in self._logs), default=0) if count > 0 else 0
 
@@ -101,7 +101,7 @@ class LocalPace:
             return last - now
         rounds, place = divmod(count - 1, size)
         if rounds:
-            # What holds up a start of the first round holds up its successors in the later ones.
+            # A delay of a start in the first round delays its successors in the later rounds.
             return rounds * period + self.finish(now, place + 1)
         return max(0, log.starts[place - missing] + period - now) if place >= missing else 0
 

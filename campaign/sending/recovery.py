@@ -1,10 +1,10 @@
-"""What a mail server's log says was sent → the ledger, where that does not know it.
+"""Repairs a ledger from a mail server's log: settles the rows that the log says were sent.
 
-    --from-log       a copy, or a ledger that lost its WAL: its secret tells each row's Message-ID
-    --by-address     a ledger that is lost with its secret: address, sender and time must do
+    --from-log       for a copy, or a ledger that lost its WAL: its secret gives each row's Message-ID
+    --by-address     for a ledger that was lost with its secret: matches by address, sender and time
 
-The list is enrolled first, as a send would do it: rows that the ledger has never seen may have been sent.
-Nothing is sent here.
+The list is enrolled first, as by `send`: rows that the ledger has never seen may have been sent. Nothing
+is sent here.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from campaign.recipients.list import Recipients
 from campaign.sending.lease import leased
 from campaign.sending.preflight.changes import key_of
 
-_UNSETTLED = "not all that a log says was sent is settled: that was broken off"
+_UNSETTLED = "a repair from a mail log was interrupted"
 _EXPRESSION = re.compile(r"\{\{.*?\}\}|\{%.*?%\}")
 
 
@@ -41,11 +41,11 @@ class Match:
 
 
 def settle_waiting(ledger: Ledger, mails: Mapping[str, Collection[str]], words: str) -> int:
-    """Settle as accepted what waits although its message is among these mails; return how many.
+    """Settle waiting rows as accepted if their message is among `mails`; return how many.
 
-    `mails` are Message-IDs, each with whom it went to. First rows, then the copies that they leave owed.
+    `mails` maps each Message-ID to the addresses that it went to. Rows come first, then their copies.
     """
-    # Of the ledger that was restored a row may have been refused, and was tried again since.
+    # In a restored ledger a row may be refused that was tried again since.
     statuses = [Status.PENDING, Status.DEFERRED, *([Status.REFUSED] if ledger.incomplete else [])]
     tokens = Tokens(ledger.name, Secrets(ledger.secret))
 
@@ -59,20 +59,20 @@ def settle_waiting(ledger: Ledger, mails: Mapping[str, Collection[str]], words: 
 
 
 def enrol(campaign: CampaignFile, ledger: Ledger) -> None:
-    """Bring the ledger's rows up to the list. Raises LeaseHeld, and UserError for what is wrong with it."""
+    """Update the ledger's rows from the list. Raises LeaseHeld, and UserError for a wrong list."""
     recipients = Recipients(campaign)
     with leased(campaign, ledger, 0.0, lambda seconds, why: None):
         enrolment = ledger.enrolment()
         enrolment.stage(recipients.columns, iter(recipients), frozenset())
         for _ in enrolment.drop_duplicates():
-            pass  # the first row of a key is the one that is sent
+            pass  # the first row with a key counts
         enrolment.recognise()
         enrolment.apply(time.time_ns())
         ledger.adopt(key_of(campaign))
 
 
 def matches(campaign: CampaignFile, deliveries: Iterable[Delivery]) -> list[Match]:
-    """Return the rows of the list whose address had mail from the campaign's sender."""
+    """Return the rows of the list with an address that the log has mail to, from the campaign's sender."""
     sender = _sender(campaign)
     by_address: dict[str, list[Delivery]] = {}
     for delivery in deliveries:
@@ -89,9 +89,9 @@ def matches(campaign: CampaignFile, deliveries: Iterable[Delivery]) -> list[Matc
 
 
 def settle_matches(campaign: CampaignFile, ledger: Ledger, found: Iterable[Match], words: str) -> int:
-    """Enrol the list, and settle these rows of it as accepted; return how many that were.
+    """Enrol the list, and settle these rows as accepted; return how many.
 
-    Until all is settled, nothing is sent from this ledger.
+    Until all are settled, nothing can be sent from this ledger.
     """
     ledger.mark_incomplete(_UNSETTLED)
     enrol(campaign, ledger)
@@ -102,14 +102,14 @@ def settle_matches(campaign: CampaignFile, ledger: Ledger, found: Iterable[Match
 
 
 def shared(found: Iterable[Match]) -> set[str]:
-    """Return the folded addresses that more rows have than the log has messages to them."""
+    """Return the folded addresses that occur in more rows than there are messages to them in the log."""
     rows = Counter(fold(match.recipient.email) for match in found)
     had = {fold(match.recipient.email): len(match.deliveries) for match in found}
     return {address for address, count in rows.items() if count > had[address]}
 
 
 def _sender(campaign: CampaignFile) -> re.Pattern[str]:
-    """Return what the envelope's sender looks like; what its template computes may be anything."""
+    """Return a pattern for the envelope's sender; an expression in its template matches anything."""
     text = campaign.envelope_from or parseaddr(campaign.from_)[1] or campaign.from_
     text = "" if text.strip() == "<>" else text.strip()
     plain = _EXPRESSION.split(text)

@@ -1,9 +1,9 @@
-"""Verdict → Result: a row's status, whether it is charged, and when it is tried again. Pure.
+"""Turns a verdict into a result: the row's status, whether it is charged, and when to try again. Pure.
 
-Time and chance are arguments. Two things are retried, in two places: opening a session, by tenacity
-(`opening_retry`), where nothing has been promised; and a message after a definite 4xx, through the
-ledger's `due_at`, for which `decide` computes the wait with tenacity's strategies. Nothing retries a
-message whose last byte has left without an answer.
+Time and random numbers are arguments. Two things are retried, in two places. Tenacity retries opening a
+session (`opening_retry`), when no message depends on it yet. A message with a definite 4xx is retried
+through the ledger's `due_at`; `decide` computes the wait with tenacity's strategies. If the last byte of a
+message has left and no answer came, nothing retries it.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from campaign.model import SECOND, Status
 from campaign.verdict import judge, suppresses, words
 
 _AFTER_MAIL = (Stage.RCPT, Stage.DATA, Stage.BODY)
-_SPARED = 2  # times that throttling, or the end of a session, is not charged to a row
+_SPARED = 2  # how often throttling, or the end of a session, is not charged to a row
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a row stood before an attempt, and what the run has seen meanwhile.
+    """A row's history before an attempt, and what the run has seen meanwhile.
 
-    `attempts` were charged and `spared` were not. `others_accepted`: the server has taken messages
-    lately, so that what happens to this one is about it.
+    `attempts` were charged, `spared` ones were not. `others_accepted`: the server accepted messages
+    lately, so that its answer is about this row.
     """
 
     attempts: int
@@ -43,23 +43,22 @@ def decide(
 ) -> Result:
     """Return what the ledger records for the row of `settled`; its own address's answer decides.
 
-    `verdict` is that answer's, as the run sees it; `now` is UTC nanoseconds.
+    `verdict` is the run's verdict on that answer; `now` is UTC nanoseconds.
 
-    Charged like one that is deferred: a row that is throttled again and again while others are
-    accepted, and one that ends one session after another. Where the return path is refused the row stays
-    as it was; but if other rows are accepted, the fault is this row's own return path, and it is deferred
-    and charged.
+    A row that is throttled repeatedly while others are accepted is charged like a deferred one, and so is
+    a row that ends one session after another. If the return path is refused, the row stays pending; but
+    if other rows are accepted, this row's own return path is at fault: it is deferred and charged.
     """
     own = settled.answers[0]
-    blamed = verdict
+    row_verdict = verdict
     spared = verdict in (Verdict.THROTTLED, Verdict.SESSION)
-    # Before RCPT nothing was said of this row: what is throttled there is our rate.
-    about_it = verdict is Verdict.SESSION or (standing.others_accepted and own.stage in _AFTER_MAIL)
-    if spared and standing.spared >= _SPARED and about_it:
-        blamed, spared = Verdict.DEFERRED, False
+    # Before RCPT an answer cannot be about the row: throttling there is about our rate.
+    about_row = verdict is Verdict.SESSION or (standing.others_accepted and own.stage in _AFTER_MAIL)
+    if spared and standing.spared >= _SPARED and about_row:
+        row_verdict, spared = Verdict.DEFERRED, False
     elif verdict is Verdict.SENDER and standing.others_accepted:
-        blamed = Verdict.DEFERRED
-    first = _outcome(own, blamed, standing.attempts, policy, now, random)
+        row_verdict = Verdict.DEFERRED
+    first = _outcome(own, row_verdict, standing.attempts, policy, now, random)
     copies = [_outcome(a, judge(a), standing.attempts, policy, now, random) for a in settled.answers[1:]]
     return Result(
         key=settled.message.key,
@@ -87,7 +86,7 @@ def _outcome(
 
 
 def _names_one(settled: Settled) -> bool:
-    """Whether the row's own answer can be about its own address only: one dot answers for all accepted."""
+    """Whether the row's own answer is about its address alone; the reply to the dot is about all accepted."""
     others = (answer.stage for answer in settled.answers[1:])
     return settled.answers[0].stage is Stage.RCPT or Stage.BODY not in others
 
@@ -103,10 +102,10 @@ _STATUS = {
 
 
 def backoff(attempt: int, policy: RetryPolicy, random: Random) -> int:
-    """Return the nanoseconds to wait before the attempt after `attempt`, counted from 1.
+    """Return the nanoseconds to wait after attempt number `attempt`, counted from 1.
 
-    tenacity's exponential wait, and up to a quarter of it more, so that rows that were deferred
-    together do not come back together.
+    It is tenacity's exponential wait plus up to a quarter of it, so that rows deferred together do not
+    come back together.
     """
     state = RetryCallState(_NO_RETRYING, None, (), {})
     state.attempt_number = attempt
@@ -122,14 +121,14 @@ _OPENING_WAIT = wait_exponential_jitter(initial=1, max=_LONGEST_OPENING, jitter=
 
 
 def opening_waits(tries: int, attempts: int) -> float:
-    """Return the seconds that the waits between the attempts after `tries` take together, at most."""
+    """Return the longest total, in seconds, of the waits that remain after `tries` of `attempts`."""
     return sum(min(2.0 ** (n - 1) + _JITTER, _LONGEST_OPENING) for n in range(tries, attempts))
 
 
 def opening_retry(attempts: int, sleep: Callable[[float], None]) -> Retrying:
-    """Return tenacity's retrying for opening a session: jittered waits, and an end.
+    """Return tenacity's Retrying for opening a session: `attempts` tries with jittered waits.
 
-    A failure that another try cannot mend, such as a refused login, is raised at once.
+    A permanent failure, such as a refused login, is raised at once.
     """
     return Retrying(
         retry=retry_if_exception(lambda error: isinstance(error, ConnectFailed) and not error.permanent),

@@ -4,9 +4,9 @@
            ├─ Lane …
            └─ Dispatch (what they share: claims, pace, limit, when to stop)
 
-A connection that cannot be had, or gets nowhere, ends its own thread; the others go on, and only
-when the last one has failed is the run disconnected. While a thread waits to open a session it holds
-no row, so that the others can send everything meanwhile.
+If a connection cannot be opened or makes no progress, only its own thread ends; the run is disconnected
+when the last one has failed. A thread that waits to open a session holds no row, so that the others can
+send everything meanwhile.
 """
 
 from __future__ import annotations
@@ -39,21 +39,21 @@ from campaign.smtp.auth import Login
 from campaign.wording import counted
 
 _HEARTBEAT = int(HEARTBEAT * SECOND)
-_LONG_LOCK = 60.0  # seconds for which a locked ledger is told of, and then again
-_GRACE = 2.0  # seconds that a thread has to end in when the run must stop at once
+_LONG_LOCK = 60.0  # seconds until a locked ledger is reported again
+_GRACE = 2.0  # seconds that threads get to end if the run must stop at once
 
 
 class Listener(Protocol):
-    """Who is told what a run does, from any of its threads."""
+    """Learns what a run does. The methods are called from any thread of the run."""
 
     def attempted(self, claim: Claim, result: Result) -> None:
-        """An attempt at a row has ended so; the ledger has it, or keeps it while its file is locked."""
+        """An attempt at a row has ended with this result, which the ledger has recorded or will."""
 
     def waiting(self, seconds: float, why: str) -> None:
-        """Nothing is sent for so long."""
+        """Nothing is sent for this many seconds."""
 
     def without_window(self, why: str) -> None:
-        """The server takes no window (`smtp.window`), and messages go one at a time."""
+        """The server does not support a window (`smtp.window`): messages go one at a time."""
 
 
 class Sender:
@@ -74,14 +74,14 @@ class Sender:
         self._run = run
         self._pace = LocalPace(campaign.windows)
         self._breaker = self._armed_breaker()
-        # A rate that machines share is booked in the ledger.
+        # Machines that share a rate book its slots in the ledger.
         self._slots = run.slots(campaign.windows) if campaign.windows else None
         gate = Gate(self._pace) if self._slots is None else SharedGate(self._pace, self._slots)
         self.dispatch = Dispatch(run, gate, campaign.retry, self._breaker, limit=limit)
         self._waits = waits = Waits(listener.waiting)
         ended, without_window = self.dispatch.ended, listener.without_window
         opener = Opener(campaign.smtp, login, patience, waits, ended, without_window)
-        self._opened = threading.Event()  # a first session
+        self._opened = threading.Event()  # set with the first session
         self._shared = Shared(
             campaign, renderer, run, self.dispatch, opener, waits, listener.attempted, self._opened
         )
@@ -91,16 +91,16 @@ class Sender:
         self._beaten = -_HEARTBEAT  # `clock.steady` of the last heartbeat
 
     def _armed_breaker(self) -> Breaker:
-        """Return the breaker, with what earlier runs of the campaign have seen."""
+        """Return the breaker, with the results of the campaign's earlier runs."""
         breaker = Breaker.of(self.campaign, self._run.recent_verdicts(WINDOW))
         if (trip := breaker.judged()) is None:
             return breaker
-        # A run died before it could say so.
+        # An earlier run died before it could record this trip.
         self._run.trip(time.time_ns(), take_back=trip.by_refusals)
         return Breaker.of(self.campaign, ())
 
     def send(self) -> Stop:
-        """Send, and return why it ended. The run that it was given holds the lease.
+        """Send, and return why it ended. The caller's run holds the lease.
 
         Raises what a thread could not handle: LeaseLost, or a bug.
         """
@@ -113,7 +113,7 @@ class Sender:
     def _send(self) -> Stop:
         load_pace(self._pace, scope_of(self.campaign), self.campaign.windows, self._run, clock.moment())
         self._beat()
-        # They may hang in the system's connect(); who must stop at once does not wait for that.
+        # Daemon threads: one may hang in the system's connect(), and a run that stops at once must not wait.
         count = max(1, self.campaign.smtp.connections)
         lanes = [threading.Thread(target=self._lane, daemon=True) for _ in range(count)]
         self._working = 1
@@ -121,7 +121,7 @@ class Sender:
         at_once = self.dispatch.at_once
         while lanes[0].is_alive() and not at_once.is_set() and not self._opened.wait(SLICE):
             self._beat()
-        # The others follow once a login has worked: one wrong password is one failed login.
+        # The others start after the first login has worked, so that a wrong password fails only once.
         if self._opened.is_set():
             for lane in lanes[1:]:
                 with self._lock:
@@ -132,7 +132,7 @@ class Sender:
             next(lane for lane in lanes if lane.is_alive()).join(SLICE)
             hurried += SLICE if self.dispatch.at_once.is_set() else 0
             self._beat()
-            self._behind()
+            self._catch_up()
         self._run.unclaim(self.dispatch.unclaimed())
         if self._failure is None and self.dispatch.stopped is None and self._breaker.sound():
             self._run.release_held()
@@ -142,29 +142,29 @@ class Sender:
         return self.dispatch.outcome()
 
     def _write_the_rest(self) -> None:
-        """Wait while another process has the ledger locked: answers that were read must be in it."""
-        while (left := self._behind()) and not self.dispatch.at_once.is_set():
+        """Write the remaining answers; wait while another process has the ledger locked."""
+        while (left := self._catch_up()) and not self.dispatch.at_once.is_set():
             why = f"another process has the ledger locked; {counted(left, 'answer')} to be written"
             self._waits.tell(_LONG_LOCK, why, however_short=True)
             time.sleep(SLICE)
             self._beat()
 
-    def _behind(self) -> int:
-        """Try to write what the ledger has kept; return how much is left that can be written later."""
-        with self._answered_for():
+    def _catch_up(self) -> int:
+        """Try to write the answers that could not be written yet; return how many are left."""
+        with self._ending_on_failure():
             return self._run.catch_up()
         return 0
 
     def outlook(self, addresses: int, due: int | None, last_due: int | None) -> Outlook:
-        """Return when the next of so many addresses may leave, and when all will have.
+        """Return when the next of `addresses` addresses may leave, and when all will have left.
 
-        None of them is due before `due`, and one of them not before `last_due`, UTC ns.
+        The first is due at `due`, and the last at `last_due`, UTC ns.
         """
         now = clock.moment()
         return self.dispatch.gate.outlook(addresses, due, now.steady, now.utc, last_due)
 
     def interrupt(self, *, at_once: bool = False) -> None:
-        """Stop claiming and wait for the answers that are due; `at_once`: do not wait for them."""
+        """Claim no more rows, and wait for the pending answers; `at_once`: do not wait for them."""
         self.dispatch.stop(Stop(Ending.INTERRUPTED, "interrupted"))
         if at_once:
             self.dispatch.at_once.set()
@@ -173,13 +173,13 @@ class Sender:
     def _beat(self) -> None:
         now = clock.moment()
         if now.steady - self._beaten >= _HEARTBEAT:
-            with self._answered_for(), suppress(LedgerBusy):  # tried again in the next slice
+            with self._ending_on_failure(), suppress(LedgerBusy):  # tried again in the next slice
                 self._run.heartbeat(now.utc, now.steady)
                 self._beaten = now.steady
 
     @contextmanager
-    def _answered_for(self) -> Iterator[None]:
-        """Make whatever goes wrong within the end of the run."""
+    def _ending_on_failure(self) -> Iterator[None]:
+        """End the run if anything inside fails."""
         try:
             yield
         except (LedgerFull, LedgerBusy) as unwritable:
@@ -191,12 +191,12 @@ class Sender:
     def _lane(self) -> None:
         lane = Lane(self._shared)
         lost: ConnectFailed | None = None
-        with self._answered_for():
+        with self._ending_on_failure():
             try:
                 lane.work()
             except ConnectFailed as error:
                 lost = error
-        with self._answered_for():
+        with self._ending_on_failure():
             lane.close()
         with self._lock:
             self._working -= 1

@@ -1,10 +1,10 @@
-"""A gate whose places are shared with other machines: each message books a slot in the ledger.
+"""A gate that several machines share: each message books a slot in the ledger.
 
     `ahead` (asks how soon there is room) → `may_intend` (books) → (the intent is committed) → `start`
 
-A slot is booked when the server waits for the content. It can be used for a short time only, its guard,
-which the commit of the intent must fit into: so the guard follows what commits and bookings have taken
-lately. A slot whose time has passed is lost, and another is booked for the same message.
+A slot is booked when the server waits for the content. It is valid for a short time, its guard, which must
+be long enough for the commit of the intent: so the guard follows how long commits and bookings took
+lately. An expired slot is lost, and another is booked for the same message.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from campaign.model import SECOND
 from campaign.sending.gate import AHEAD, Booking, Gate, Pace
 
 _LEAST_GUARD, _MOST_GUARD = SECOND // 100, SECOND
-_SAMPLES = 200  # of bookings and commits, of which the guard is three times the 99th percentile
-_LOOK = SECOND // 2  # ns for which what was heard of the next free slot is believed
+_SAMPLES = 200  # bookings and commits; the guard is three times their 99th percentile
+_LOOK = SECOND // 2  # ns until the ledger is asked again for the next free slot
 _MOMENT = SECOND // 1000
 
 
 class SharedGate(Gate):
-    """See the module and `Gate`. `pace` is what this process knows, for its outlook only."""
+    """A Gate with slots in the ledger. `pace` is this process's own view, used only for its outlook."""
 
     def __init__(self, pace: Pace, slots: Slots) -> None:
         super().__init__(pace)
         self._slots = slots
         self._booked: dict[str, Slot] = {}
-        self._not_before: dict[str, int] = {}  # keys for which no slot could be booked, and when to ask again
-        self._took: deque[int] = deque(maxlen=_SAMPLES)
-        self._free_at = 0  # when the next slot was thought to be free
+        self._not_before: dict[str, int] = {}  # key → when to ask for a slot again
+        self._took: deque[int] = deque(maxlen=_SAMPLES)  # ns
+        self._free_at = 0  # when the next slot is expected to be free
         self._asked_at = -_LOOK
         self.lost = 0
-        """Slots that were booked and not used in time."""
+        """How many slots were booked but not used in time."""
 
     @property
     def guard(self) -> int:
-        """For how long a slot that is booked now can be used, ns."""
+        """For how many ns a slot that is booked now is valid."""
         with self._lock:
             return self._guard()
 
@@ -48,7 +48,7 @@ class SharedGate(Gate):
         return min(max(3 * slow, _LEAST_GUARD), _MOST_GUARD)
 
     def committed(self, took: int) -> None:
-        """Take note of the ns that the commit of an intent has taken."""
+        """Record how many ns the commit of an intent took."""
         super().committed(took)
         with self._lock:
             self._took.append(took)
@@ -99,7 +99,7 @@ class SharedGate(Gate):
             return 0
 
     def _slot(self, now: int, booking: Booking) -> Slot | int:
-        """Return the slot of a message, booked if it has none that can be used, or the ns to wait."""
+        """Return a message's valid slot, booking one if necessary, or the ns to wait."""
         with self._lock:
             slot = self._booked.get(booking.key)
             if slot is not None and now < slot.closes:
@@ -111,16 +111,16 @@ class SharedGate(Gate):
                 self._not_before[booking.key] = now + wait
                 return wait
             guard = self._guard()
-        found = self._slots.book(booking.addresses, guard)
+        booked = self._slots.book(booking.addresses, guard)
         with self._lock:
-            if isinstance(found, int):
-                wait = max(found - HORIZON // 2, min(found, SECOND // 2))
+            if isinstance(booked, int):
+                wait = max(booked - HORIZON // 2, min(booked, SECOND // 2))
                 self._not_before[booking.key] = now + wait
                 return wait
-            self._took.append(found.after - found.before)
-            self._free_at, self._asked_at = found.opens, found.after
-            self._booked[booking.key] = found
-            return found
+            self._took.append(booked.after - booked.before)
+            self._free_at, self._asked_at = booked.opens, booked.after
+            self._booked[booking.key] = booked
+            return booked
 
     def _uncount(self, booking: Booking) -> None:
         super()._uncount(booking)

@@ -22,8 +22,8 @@ T = TypeVar("T")
 def unless_stopped(call: Callable[[], T], stopped: Callable[[], bool]) -> T:
     """Return what `call` returns, or raise what it raises.
 
-    Nothing ends a call such as a resolver's, which can take minutes: it is made in a thread that nobody
-    waits for at the end. Raises ConnectFailed where it is `stopped` meanwhile.
+    A call such as the resolver's can take minutes and cannot be interrupted, so it runs in a daemon thread.
+    Raises ConnectFailed if `stopped` meanwhile.
     """
     future: Future[T] = Future()
 

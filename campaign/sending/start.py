@@ -1,7 +1,7 @@
-"""The start of a content: when the rate allows it, and not much later than the ledger says.
+"""Waits until a content may leave under the rate, and keeps the time in the ledger correct.
 
-The intent records when the content is planned to leave. If it would leave much later than that, the new
-time is recorded first, since rates are rebuilt from these times.
+The intent records when the content should leave. If it would leave much later, the new time is recorded
+first, because rates are rebuilt from these times.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ def start(
     intent: Intent,
     before_wait: Callable[[], object] = lambda: None,
 ) -> bool:
-    """Wait until the content of an intent that holds may leave, and count it as started.
+    """Wait until the content of a committed intent may leave, and count it as started.
 
-    Returns False where the run is stopped, and that would be a long time coming.
+    Returns False if the run is stopped and the wait would be longer than a second.
     """
     planned, delay, took = intent.steady or 0, 0, 0
     while True:
         now = clock.moment()
-        if now.steady > planned + TARDY:  # a slow disk, or others who were faster
-            later = max(delay, took)  # to say so takes time too
+        if now.steady > planned + TARDY:  # a slow disk, or other connections were faster
+            later = max(delay, took)  # recording the new time takes time too
             planned = now.steady + later
             run.put_off(replace(intent, started_at=now.utc + later, steady=planned))
             took = clock.steady() - now.steady

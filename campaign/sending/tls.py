@@ -1,4 +1,4 @@
-"""What TLS is set up with, and what was negotiated: certificates are verified, whatever the server is."""
+"""Sets TLS up, always with verified certificates, and describes what was negotiated."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from campaign.wording import visible
 
 @dataclass(frozen=True, slots=True)
 class TLSInfo:
-    """What was negotiated, for people. `names` are the certificate's hosts; times are UNIX seconds."""
+    """What was negotiated, for people. `names` are the hosts in the certificate; times are UNIX seconds."""
 
     version: str
     cipher: str
@@ -24,15 +24,15 @@ class TLSInfo:
 
 
 class Misnamed(ConnectFailed):
-    """The server's certificate bears other names than the one that it was reached by."""
+    """The server's certificate is for other names than the one that we connected to."""
 
 
 def tls_context(
     ca_file: Path | None = None, client_cert: Path | None = None, client_key: Path | None = None
 ) -> ssl.SSLContext:
-    """Return a context that verifies certificate and name, with TLS 1.2 at least.
+    """Return a context that verifies certificate and name, with at least TLS 1.2.
 
-    `ca_file` replaces the system's store. Raises ConnectFailed where a file cannot be used.
+    `ca_file` replaces the system's store. Raises ConnectFailed if a file cannot be used.
     """
     try:
         context = ssl.create_default_context(cafile=ca_file)
@@ -40,10 +40,10 @@ def tls_context(
         path = "smtp.ca_file" if ca_file is not None else ""
         raise ConnectFailed(why_no_authority(ca_file, error), permanent=True, path=path) from error
     if client_cert is not None:
-        _show(context, client_cert, client_key)
+        _load_client_certificate(context, client_cert, client_key)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # Python 3.13 adds VERIFY_X509_STRICT, which private CAs without key usage fail: the same flags
-    # everywhere, so that a server that is trusted today is trusted after an upgrade.
+    # Python 3.13 adds VERIFY_X509_STRICT, which refuses private CAs without key usage. With the same flags
+    # everywhere, a server that is trusted today is trusted after an upgrade.
     context.verify_flags = (
         ssl.VerifyFlags.VERIFY_X509_TRUSTED_FIRST | ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
     )
@@ -51,12 +51,12 @@ def tls_context(
     return context
 
 
-def _show(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
-    """Let a context show our certificate. Raises ConnectFailed."""
+def _load_client_certificate(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
+    """Load our certificate and key into a context. Raises ConnectFailed."""
     passphrase = False
 
     def empty() -> str:
-        """A key with a passphrase would ask at the terminal; this answer makes it an error."""
+        """Without it, OpenSSL would ask for a passphrase at the terminal; "" makes that an error."""
         nonlocal passphrase
         passphrase = True
         return ""
@@ -83,17 +83,17 @@ def _holds_certificate(file: Path) -> bool:
 
 
 def unverified(error: ssl.SSLCertVerificationError, name: str) -> ConnectFailed:
-    """Return the error for the certificate of the server `name`, which was not believed."""
+    """Return the error for a failed verification of the certificate of the server `name`."""
     if error.verify_code in MISNAMED:
         return Misnamed(why_misnamed(name), permanent=True)
     return ConnectFailed(why_unverified(error.verify_code, error.verify_message, name), permanent=True)
 
 
 def tls_info(tls: ssl.SSLObject) -> TLSInfo:
-    """Return what was negotiated in a handshake that has ended."""
+    """Return what a finished handshake has negotiated."""
     certificate = cast(dict[str, Any], tls.getpeercert() or {})  # typeshed cannot say its nested shape
     cipher = tls.cipher()
-    names = certificate.get("subjectAltName", ())  # (kind, name); a name in a directory is a tuple again
+    names = certificate.get("subjectAltName", ())  # (kind, name); a directory name is itself a tuple
     issuer = {key: value for part in certificate.get("issuer", ()) for key, value in part}
     return TLSInfo(
         version=tls.version() or "",

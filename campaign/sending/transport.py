@@ -1,9 +1,8 @@
-"""TCP and TLS: bytes out, bytes in, and how many of the bytes given have certainly not left.
+"""A TCP connection with TLS: sends and receives bytes, and knows how many have certainly not left.
 
-The only importer of `socket` for the network. A `Transport` never blocks longer than it is told, reads
-while it writes (a server may stop reading until we do), and turns every way in which a connection
-can end into `ConnectionLost`. TLS runs over memory buffers, so that it is known exactly which
-bytes the kernel has taken.
+The only module that imports `socket` for the network. A `Transport` never blocks longer than it is told.
+It reads while it writes, because a server may stop reading until we read. Every end of a connection
+becomes `ConnectionLost`. TLS runs over memory buffers, to know exactly which bytes the kernel has taken.
 """
 
 from __future__ import annotations
@@ -21,17 +20,17 @@ from functools import partial
 from typing import Any
 
 from campaign.errors import ConnectFailed, ConnectionLost
-from campaign.sending.hosts import looked_up
+from campaign.sending.hosts import lookup_name
 from campaign.sending.slices import SLICE, STOPPED, unless_stopped
 from campaign.sending.tls import TLSInfo, tls_info, unverified
 from campaign.sending.tlswords import is_for_good, why_broken
 
 CONNECT_TIMEOUT = 30.0  # seconds; smtp_connect_timeout of Postfix's client
-_CHUNK = 8192  # replies are short, and a large buffer is dear to make
+_CHUNK = 8192  # replies are short, and allocating a large buffer is slow
 _RECORD = 16384  # RFC 8446 5.1: the most plaintext that a TLS record carries
-_AWAKE = 0.0001  # seconds of each wait in which a thread does not sleep yet
+_AWAKE = 0.0001  # seconds at the start of a wait in which a thread polls instead of sleeping
 UNCERTAIN = "this process was suspended, and another may be sending by now: it sent no more of the message"
-_SLOWEST = 1024  # bytes a second below which a server that reads is as good as one that does not
+_SLOWEST = 1024  # bytes per second; a server that reads more slowly counts as stalled
 
 
 class Transport:
@@ -39,7 +38,7 @@ class Transport:
 
     def __init__(self, connection: socket.socket) -> None:
         self.tls: TLSInfo | None = None
-        self.unwelcome = False  # the server has ended TLS for what another try would not change
+        self.unwelcome = False  # the server ended TLS for a reason that another try cannot change
         self._socket = connection
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -49,14 +48,14 @@ class Transport:
         self._answers_soon = True
         self._object: ssl.SSLObject | None = None
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._out = memoryview(b"")  # what the kernel has not taken yet, encrypted where TLS is on
-        self._out_end = 0  # where it ends, in all that was ever to be written
-        self._records: deque[tuple[int, int]] = deque()  # (a record's end there, its plaintext's bytes)
+        self._out = memoryview(b"")  # bytes that the kernel has not taken yet, encrypted if TLS is on
+        self._out_end = 0  # offset of its end in everything queued so far
+        self._records: deque[tuple[int, int]] = deque()  # (offset of a record's end, bytes of plaintext)
         self._unsent = 0
         self._block_timeout = 0.0
-        self._block_deadline = self._write_deadline = 0.0  # for some of it, for all of it
-        self._may_write: Callable[[], bool] | None = None  # asked before the kernel is given any of it
-        self._broken: str | None = None  # why writing failed; what the server said before is read first
+        self._block_deadline = self._write_deadline = 0.0  # for some of `_out`, for all of it
+        self._may_write: Callable[[], bool] | None = None  # called before each write
+        self._broken: str | None = None  # why writing failed; earlier bytes from the server are read first
 
     @classmethod
     def connect(
@@ -66,12 +65,12 @@ class Transport:
         timeout: float = CONNECT_TIMEOUT,
         stopped: Callable[[], bool] = lambda: False,
     ) -> Transport:
-        """Connect to the first of the host's addresses that answers; each has `timeout` seconds for that.
+        """Connect to the first of the host's addresses that answers; each gets `timeout` seconds.
 
-        Raises ConnectFailed, also where it is `stopped` meanwhile.
+        Raises ConnectFailed, also if `stopped` meanwhile.
         """
         failure: OSError | None = None
-        name = looked_up(host).encode()  # of a str the standard library would make what it takes for a name
+        name = lookup_name(host).encode()  # the standard library would encode a str by IDNA 2003
         look = partial(socket.getaddrinfo, name, port, type=socket.SOCK_STREAM)
         try:
             for family, kind, protocol, _, address in unless_stopped(look, stopped):
@@ -79,7 +78,7 @@ class Transport:
                     return cls(_connected(socket.socket(family, kind, protocol), address, timeout, stopped))
                 except OSError as error:
                     failure = error
-        except OSError as error:  # gaierror, or what the resolver itself met, such as too many open files
+        except OSError as error:  # gaierror, or an error of the resolver such as too many open files
             raise ConnectFailed(f"no address is known for the host {host!r}: {error.strerror}") from error
         if isinstance(failure, TimeoutError):
             raise ConnectFailed(f"{host}:{port} did not answer within {timeout:g} seconds") from failure
@@ -88,9 +87,9 @@ class Transport:
 
     @property
     def client_name(self) -> str:
-        """Our name for EHLO: this host's where it is a full one, else our address on the connection.
+        """Our name for EHLO: this host's name if it is a full one, else our address on the connection.
 
-        RFC 5321 4.1.4: a client without a meaningful name sends an address literal. Nothing is looked up.
+        RFC 5321 4.1.4: a client without a meaningful name sends an address literal. No DNS lookup is made.
         """
         name = socket.gethostname()
         if "." in name.strip(".") and name.isascii():
@@ -100,9 +99,9 @@ class Transport:
 
     @property
     def unsent(self) -> int:
-        """How many of the bytes given to `send` the kernel has not taken whole.
+        """How many of the bytes given to `send` the kernel has not taken.
 
-        Bytes in an unfinished TLS record count as unsent: nobody can decrypt them.
+        Bytes in an incomplete TLS record count as unsent: nobody can decrypt them.
         """
         return self._unsent
 
@@ -113,9 +112,9 @@ class Transport:
         timeout: float,
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Shake hands, and verify that the certificate bears `name`.
+        """Do the TLS handshake, and verify that the certificate is for `name`.
 
-        Raises ConnectFailed, with the reason in words, also where it is `stopped` meanwhile; Misnamed.
+        Raises ConnectFailed with the reason, also if `stopped` meanwhile; Misnamed.
         """
         self._object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name)
         deadline = time.monotonic() + timeout
@@ -149,11 +148,11 @@ class Transport:
     def send(self, octets: bytes, block_timeout: float, may_write: Callable[[], bool] | None = None) -> None:
         """Queue bytes; `exchange` writes them.
 
-        `may_write` is asked each time before some of them are given to the kernel, and of all that is
-        queued by then; if it says no, nothing more is written and the connection counts as lost.
+        `may_write` is called before each write, for everything that is queued then; if it returns False,
+        nothing more is written and the connection counts as lost.
 
-        Some of them must leave within every `block_timeout` seconds, and all of them within that
-        and a second for each KiB, which ends a server that reads a byte at a time.
+        Within every `block_timeout` seconds some bytes must leave, and all of them within that time plus a
+        second per KiB: a server that reads a byte at a time is cut off.
         """
         if not octets:
             return
@@ -169,33 +168,33 @@ class Transport:
             self._queue(octets)
         else:
             self._encrypt(self._object, octets)
-        with contextlib.suppress(ConnectionLost):  # told by `exchange`, once the last words are read
+        with contextlib.suppress(ConnectionLost):  # `exchange` raises it, after reading what is left
             self._write_some()
 
     def exchange(self, wait: float) -> bytes:
-        """Write what is queued, and return what the server says as soon as it says something.
+        """Write what is queued, and return bytes from the server as soon as there are any.
 
-        Returns b"" if it says nothing for `wait` seconds. Raises ConnectionLost.
+        Returns b"" if none come for `wait` seconds. Raises ConnectionLost.
         """
         deadline = time.monotonic() + wait
         while True:
-            # A server may speak in the same breath in which it ends its handshake.
+            # A server may send data together with the end of its handshake.
             held = self._incoming.pending > 0
             raw = b"" if held else self._read_raw(deadline)
             if self._object is None or not (raw or held):
                 return raw
             octets = self._decrypt(self._object, raw)
-            # A server can send TLS records that say nothing for ever.
+            # A server can send empty TLS records for ever.
             if octets or time.monotonic() >= deadline:
                 return octets
 
     def close(self) -> None:
-        """Close the connection, at once and without ceremony."""
+        """Close the socket at once."""
         self._selector.close()
         self._socket.close()
 
     def _read_raw(self, deadline: float) -> bytes:
-        """Wait for bytes until `deadline`, writing meanwhile; b"" where none came."""
+        """Wait for bytes until `deadline`, writing meanwhile; b"" if none came."""
         while True:
             if self._out and self._broken is None:
                 with contextlib.suppress(ConnectionLost):
@@ -223,10 +222,10 @@ class Transport:
                 return b""
 
     def _wait(self, now: float, until: float) -> list[tuple[selectors.SelectorKey, int]]:
-        """Return what is ready, as soon as something is, or [] at `until`.
+        """Return what is ready as soon as something is, or [] at `until`.
 
-        To wake a thread that sleeps takes longer than a server nearby takes to answer: where it has
-        answered so soon lately, the first moment of a wait is spent awake.
+        Waking a sleeping thread takes longer than a nearby server takes to answer. So if the last answer
+        came that fast, the thread polls for a moment before it sleeps.
         """
         asleep_at = min(now + _AWAKE, until) if self._answers_soon else now
         began = now
@@ -235,7 +234,7 @@ class Transport:
                 return ready
             now = time.monotonic()
         if _QUICKACK is not None:
-            # The kernel forgets it after each use: without it, replies wait for delayed ACKs.
+            # Without it, replies wait for delayed ACKs. The kernel resets it after each use.
             with contextlib.suppress(OSError):
                 self._socket.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
         ready = self._selector.select(max(0.0, until - now))
@@ -267,12 +266,12 @@ class Transport:
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLError as error:
-            # RFC 8446 4.4.2.4: in TLS 1.3 a server refuses our certificate after our handshake has ended.
+            # RFC 8446 4.4.2.4: in TLS 1.3 a server can refuse our certificate after our handshake has ended.
             self.unwelcome = is_for_good(error.reason)
             over = f"TLS broke off: {why_broken(error.reason, str(error), begun=True)}"
         if over:
-            # Exim says its last words in the clear, inside TLS; an alert or a cut says none. What was
-            # decrypted before is still the server's word, and nothing more can be said to it.
+            # What was decrypted before the end still counts: it may be a last reply. Nothing more can be
+            # written.
             self._broken = over
             if not octets:
                 raise ConnectionLost(over)
@@ -285,7 +284,7 @@ class Transport:
                 plaintext = memoryview(octets)[start : start + _RECORD]
                 tls.write(plaintext)
                 self._records.append((self._out_end + self._outgoing.pending, len(plaintext)))
-        except ssl.SSLWantReadError:  # nothing may be written before it is whole
+        except ssl.SSLWantReadError:  # TLS cannot write before the server has sent the rest of its message
             self._broken = "TLS broke off: the server has left a message of its handshake unfinished"
         self._flush_tls()
 
@@ -323,7 +322,7 @@ class Transport:
 def _connected(
     connection: socket.socket, address: tuple[Any, ...], timeout: float, stopped: Callable[[], bool]
 ) -> socket.socket:
-    """Connect to an address. Raises OSError, TimeoutError, and ConnectFailed where it is `stopped`."""
+    """Connect to an address. Raises OSError, TimeoutError, and ConnectFailed if `stopped`."""
     try:
         connection.setblocking(False)
         code = connection.connect_ex(address)
@@ -345,5 +344,5 @@ def _connected(
     return connection
 
 
-# Linux alone has it.
+# Only Linux has it.
 _QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)

@@ -1,8 +1,8 @@
-"""Test messages as a run of their own: the real message of a row, to people who look at it first.
+"""Runs `campaign test`: sends the real message of a row to people who want to see it first.
 
-A `Trial` is the run (`ledger.Run`) of such messages: its rows are in memory, one for each address. The
-ledger behind it counts each in the rate, holds the lease, and keeps nothing else. What the server
-answers is kept in `results`, and nothing is tried again.
+A `Trial` takes the place of the ledger's run (`ledger.Run`): its rows are in memory, one for each address.
+The ledger counts each message in the rate, holds the lease, and records nothing else. The server's answers
+are kept in `results`, and nothing is tried again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Trial:
         ]
         self._claimed: dict[str, Recipient] = {}
         self.results: dict[str, Result] = {}
-        """What became of each message, by its key, in the order in which that was known."""
+        """The result of each message, by its key, in the order in which they arrived."""
 
     def claim(self, now: int, count: int, *, again_first: bool = False) -> list[Claim]:
         """See `Run`."""
@@ -56,7 +56,7 @@ class Trial:
         return now if self._waiting else None
 
     def record(self, results: Sequence[Result], intents: Sequence[Intent]) -> set[str]:
-        """See `Run`. A result is the end of its message, whatever it is."""
+        """See `Run`. Every result is final."""
         with self._lock:
             for result in results:
                 self._claimed.pop(result.key, None)
@@ -75,7 +75,7 @@ class Trial:
         return self._run.has_sent
 
     def recent_verdicts(self, count: int) -> list[Verdict]:
-        """See `Run`. What happens to a test is no result of the campaign."""
+        """See `Run`. The result of a test is not a result of the campaign."""
         return []
 
     def trip(self, now: int, *, take_back: bool) -> None:
@@ -105,7 +105,7 @@ class Trial:
         self._run.note_start(started_at, addresses, steady)
 
     def put_off(self, intent: Intent) -> None:
-        """See `Run`. It is counted once more: no row has its first start."""
+        """See `Run`. The start is counted again: no row has the first one to correct."""
         self._run.note_start(intent.started_at, len(intent.addresses), intent.steady)
 
     def heartbeat(self, now: int, steady: int | None = None) -> None:
@@ -126,7 +126,7 @@ class Trial:
 
 
 class TrialRenderer:
-    """Renders a row's message for whoever a claim of a `Trial` names."""
+    """Renders a row's message for the recipient that a claim of a `Trial` names."""
 
     def __init__(self, renderer: Renderer, row: Recipient) -> None:
         self._renderer = renderer

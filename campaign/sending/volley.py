@@ -1,8 +1,8 @@
-"""The messages that leave together in a session's window: one commit holds the intents of all.
+"""Sends several messages together in a session's window, with one commit for all their intents.
 
     ready → the gate, for each → run.record(results, intents) → the gate, for each → session.send
 
-See `lane`, whose order of things this keeps: no byte of a message leaves before its intent is committed.
+As in `lane`, no byte of a message leaves before its intent is committed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from campaign.smtp.window import MOST_OCTETS
 
 
 class Volley:
-    """Sends what is `ready` in a window of so many messages."""
+    """Sends the `ready` messages in a window of `window` messages."""
 
     def __init__(
         self,
@@ -44,10 +44,10 @@ class Volley:
         self._ready = ready
 
     def pays(self, room: int, left: int, *, more: bool) -> bool:
-        """Whether enough are ready, and have room, to be worth a commit.
+        """Whether enough messages are ready, and have room, to be worth a commit.
 
-        That is half a window; fewer at the end of a session that takes only so many that are `left`, and
-        where no `more` will be ready soon. One that the gate expects by now is worth it alone.
+        Enough is half a window, or fewer if the session takes only `left` more messages, or if no `more`
+        will be ready soon. A first message that the gate has already let ahead is enough alone.
         """
         if self._ready[0].booking.ahead_now:
             return room > 0
@@ -55,9 +55,9 @@ class Volley:
         return min(len(self._ready), room) >= (enough if more else min(enough, len(self._ready)))
 
     def send(self, connection: Connection, most: int) -> int:
-        """Send what may leave now, at most so many; record with it what was answered.
+        """Send the messages that may leave now, at most `most`; record the held answers in the same commit.
 
-        Returns 0, or the ns until the first of them may leave. Raises LedgerBusy, LedgerFull, LeaseLost.
+        Returns 0, or the ns until the first may leave. Raises LedgerBusy, LedgerFull, LeaseLost.
         """
         with ExitStack() as bookings:
             delays, wait = self._allowed(connection.session, most, bookings)
@@ -75,13 +75,13 @@ class Volley:
                     self._answers.open[work.message.key] = work
                 else:
                     self._making.drop(work)  # withdrawn, suppressed or settled meanwhile
-            self._let_go(connection, [intent for intent in intents if intent.key in granted])
+            self._release(connection, [intent for intent in intents if intent.key in granted])
         return 0
 
     def _allowed(self, session: Session, most: int, bookings: ExitStack) -> tuple[list[int], int]:
-        """Return the ns in which each of the first that are ready may leave, of those that may soon.
+        """Return, for each of the first messages that may leave soon, the ns until it may.
 
-        The other value is what `send` returns where there is none.
+        The second value is what `send` returns if there are none.
         """
         delays: list[int] = []
         octets = self._answers.octets
@@ -95,7 +95,7 @@ class Volley:
             octets += work.message.size
             now = clock.steady()
             if octets > MOST_OCTETS or not session.fits_window(work.message):
-                return delays, SECOND  # an answer ends that wait
+                return delays, SECOND  # an answer ends this wait
             if wait := self._dispatch.gate.held(now) or work.booking.ahead(now):
                 return delays, wait
             granted, delay = work.booking.may_intend(now)
@@ -105,9 +105,9 @@ class Volley:
             delays.append(delay)
         return delays, 0
 
-    def _let_go(self, connection: Connection, intents: list[Intent]) -> None:
-        """Send the messages of intents that hold, in time; those that stay behind are settled as unsent."""
-        gone = 0
+    def _release(self, connection: Connection, intents: list[Intent]) -> None:
+        """Send the messages of these intents, each at its time; settle those that cannot go as unsent."""
+        sent = 0
         try:
             for intent in intents:
                 work = self._answers.open[intent.key]
@@ -116,11 +116,11 @@ class Volley:
                 if not start(self._run, self._dispatch, work.booking, intent, connection.flush):
                     break
                 connection.session.send(work.message)
-                gone += 1
+                sent += 1
         finally:
             connection.flush()
-            left = [self._answers.open[intent.key].message for intent in intents[gone:]]
-            self._answers.settle([_unsent(message) for message in left])
+            unsent = [self._answers.open[intent.key].message for intent in intents[sent:]]
+            self._answers.settle([_unsent(message) for message in unsent])
 
 
 def _unsent(message: Message) -> Settled:

@@ -1,4 +1,4 @@
-"""A claimed row as a connection works on it: its message, to those that it is owed to, and its booking."""
+"""What a connection works on: a claimed row, with its message and its booking at the gate."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Renders(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A claimed row, its message, and its booking; `made_at` is when the message was made, monotonic ns."""
+    """A claimed row, its message, and its booking; `made_at`: when it was rendered, monotonic ns."""
 
     claim: Claim
     message: Message
@@ -34,9 +34,9 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """An attempt that has ended: the answer for the row's own address, what it means, what was recorded.
+    """A finished attempt: the answer for the row's own address, its verdict, and the recorded result.
 
-    `started_at` is when its content started, monotonic ns, if it has.
+    `started_at`: when its content started, monotonic ns; None if it did not.
     """
 
     claim: Claim
@@ -46,10 +46,10 @@ class Done:
     started_at: int | None
 
 
-def owed(message: Message, claim: Claim, run: Run) -> Message:
-    """Return a row's message to those that it is owed to: the row itself and its copies, or one copy.
+def without_settled(message: Message, claim: Claim, run: Run) -> Message:
+    """Return a row's message with the envelope that is still due: the row and its copies, or one copy.
 
-    Copies that have it already, were refused, or want nothing, are left out.
+    Copies that have been accepted or refused, or are suppressed, are left out.
     """
     if claim.copy:
         envelope = replace(message.envelope, recipients=(claim.copy,))
@@ -63,10 +63,10 @@ def owed(message: Message, claim: Claim, run: Run) -> Message:
     return replace(message, envelope=replace(message.envelope, recipients=(own, *keep)))
 
 
-def made(renderer: Renders, recipient: Recipient) -> Message:
-    """Return a row's message; one that took too much is made once more.
+def render_row(renderer: Renders, recipient: Recipient) -> Message:
+    """Return a row's message. After an Overrun, rendering is tried once more.
 
-    Raises UserError with what is wrong with the row, and Overrun where it took too much again.
+    Raises UserError with what is wrong with the row, and Overrun after the second one.
     """
     try:
         return renderer.render(recipient, date=datetime.now(UTC))
@@ -86,7 +86,7 @@ def intent_of(message: Message, now: Moment, delay: int) -> Intent:
     )
 
 
-def unmade(claim: Claim, words: str, utc: int) -> Result:
-    """Return the result of a row whose message can no longer be made."""
+def invalid_result(claim: Claim, words: str, utc: int) -> Result:
+    """Return the result for a row with a message that can no longer be made."""
     outcome = Outcome(claim.copy or claim.recipient.email, Status.INVALID, words, charged=False, due_at=utc)
     return Result(claim.key, Verdict.UNSENT, (outcome,), utc)

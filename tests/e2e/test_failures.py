@@ -114,7 +114,7 @@ def test_a_password_that_is_not_there_stops_everything_before_the_server_is_aske
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        (Kind.WRONG_NAME, "is made out to mail.example.com: write the name that stands in it as `smtp.host`"),
+        (Kind.WRONG_NAME, "is for mail.example.com: write the name in the certificate as `smtp.host`"),
         (Kind.EXPIRED, "has expired: its owner must renew it"),
         (Kind.SELF_SIGNED, "is self-signed"),
     ],

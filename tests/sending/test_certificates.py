@@ -73,7 +73,7 @@ def test_names_of_a_certificate_steer_no_terminal(tmp_path: Path) -> None:
     ("bits", "purpose", "words"),
     [
         (1024, SERVER, "has a key that is too short to be safe"),
-        (2048, ExtendedKeyUsageOID.CLIENT_AUTH, "is not made for servers"),
+        (2048, ExtendedKeyUsageOID.CLIENT_AUTH, "is not for servers"),
     ],
 )
 def test_a_certificate_that_proves_nothing(
@@ -88,9 +88,9 @@ def test_a_certificate_that_proves_nothing(
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "holds no certificate in PEM form"),
-        (b"\x30\x82\x01\x0a", "holds no certificate in PEM form"),
-        (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "is broken"),
+        (b"", "contains no certificate in PEM form"),
+        (b"\x30\x82\x01\x0a", "contains no certificate in PEM form"),
+        (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "a broken certificate"),
     ],
     ids=["empty", "DER", "broken"],
 )
@@ -113,21 +113,26 @@ def test_which_of_our_files_cannot_be_used(certificates: Certificates, tmp_path:
             garbage,
             key,
             "smtp.client_cert",
-            f"{garbage} (`smtp.client_cert`) holds no certificate in PEM form",
+            f"{garbage} (`smtp.client_cert`) contains no certificate in PEM form",
         ),
         (
             key,
             certificate,
             "smtp.client_cert",
-            f"{key} (`smtp.client_cert`) holds no certificate in PEM form",
+            f"{key} (`smtp.client_cert`) contains no certificate in PEM form",
         ),
         (
             certificate,
             garbage,
             "smtp.client_key",
-            f"{garbage} (`smtp.client_key`) holds no private key in PEM",
+            f"{garbage} (`smtp.client_key`) contains no private key in PEM",
         ),
-        (certificate, None, "smtp.client_cert", "holds no private key beside the certificate: name its file"),
+        (
+            certificate,
+            None,
+            "smtp.client_cert",
+            "contains no private key beside the certificate",
+        ),
     )
     for ours, its_key, path, match in cases:
         with pytest.raises(ConnectFailed, match=re.escape(match)) as failed:

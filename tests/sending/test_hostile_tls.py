@@ -30,7 +30,7 @@ from tests.servers.scripted import (
 @pytest.mark.parametrize(
     ("kind", "match"),
     [
-        (Kind.WRONG_NAME, "the certificate of localhost is made out to another name: .*smtp.host"),
+        (Kind.WRONG_NAME, "the certificate of localhost is for another name: .*smtp.host"),
         (Kind.EXPIRED, "the certificate of localhost has expired"),
         (Kind.SELF_SIGNED, "the certificate of localhost is self-signed: .*smtp.ca_file"),
     ],

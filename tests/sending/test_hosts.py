@@ -12,7 +12,7 @@ import pytest
 from campaign.campaignfile.models import Smtp
 from campaign.errors import ConnectFailed
 from campaign.sending.connection import Connection
-from campaign.sending.hosts import certified, looked_up
+from campaign.sending.hosts import certificate_name, lookup_name
 from campaign.sending.transport import Transport
 from tests.servers.scripted import GENEROUS, in_time
 
@@ -29,19 +29,19 @@ from tests.servers.scripted import GENEROUS, in_time
     ],
 )
 def test_how_it_is_looked_up(host: str, name: str) -> None:
-    assert looked_up(host) == name
+    assert lookup_name(host) == name
 
 
 def test_a_certificate_bears_no_dot_at_the_end() -> None:
-    assert certified("smtp.example.com.") == "smtp.example.com"
-    assert certified("[::1]") == "::1"
+    assert certificate_name("smtp.example.com.") == "smtp.example.com"
+    assert certificate_name("[::1]") == "::1"
 
 
 @pytest.mark.parametrize(
     ("host", "match", "permanent"),
     [
         ("a" * 70 + ".example.com", "no address is known for the host", False),
-        ("a_ä.example", "the host 'a_ä.example' is no name: ", True),
+        ("a_ä.example", "the host 'a_ä.example' is not a valid name: ", True),
     ],
 )
 def test_a_host_that_is_no_name(host: str, match: str, permanent: bool) -> None:

@@ -123,7 +123,7 @@ def test_a_server_that_is_reached_by_another_name(make_postfix: Callable[..., Po
         connection = Connection.open(named, None)
         connection.quit()
         assert connection.transport.tls is not None
-    with pytest.raises(ConnectFailed, match=r"of other\.example\.com is made out to mail\.example\.com: "):
+    with pytest.raises(ConnectFailed, match=r"of other\.example\.com is for mail\.example\.com: "):
         Connection.open(settings(server, server_name="other.example.com"), None)
 
 
@@ -170,7 +170,7 @@ def test_a_server_with_tls_1_1(client: Client) -> None:
     def script(peer: Peer) -> None:
         peer.tls(outdated=True)
 
-    client.fails(script, "the server speaks no TLS 1.2 or later", security=Security.TLS, permanent=True)
+    client.fails(script, "server does not support TLS 1.2 or later", security=Security.TLS, permanent=True)
 
 
 def test_a_key_that_does_not_belong_to_its_certificate(certificates: Certificates, tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""Before anything leaves: what is read, what must be agreed to, and what `check` learns and asks."""
+"""Before anything is sent: reading the campaign, guards, questions to the person, and what `check` does."""

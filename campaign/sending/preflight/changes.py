@@ -1,6 +1,6 @@
-"""What differs from the earlier runs of a campaign, and must be accepted before this one may send.
+"""Finds what differs from the earlier runs of a campaign and must be accepted before sending.
 
-The campaign file, the ledger and a prepared list → kinds of change, each with a sentence for a person.
+campaign file, ledger, prepared list → kinds of change, each with a sentence for a person
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class Change(StrEnum):
     """A kind of change, as `--accept` names it."""
 
     CONTENT = "content"  # what messages say
-    KEYS = "keys"  # what tells rows apart: people who have had the message are new rows
+    KEYS = "keys"  # what tells rows apart: people who have had the message may be new rows
     NAME = "name"  # the campaign's name, in the same file
     LIST = "list"  # most of the list is gone
     COPY = "copy"  # the ledger is a copy of another that is still there
-    BOUNCES = "bounces"  # many complained of earlier mail, or are dead
+    BOUNCES = "bounces"  # many complaints about earlier mail, or many dead addresses
 
 
 def changes(campaign: CampaignFile, ledger: Ledger, preparation: Preparation) -> Iterator[tuple[Change, str]]:
@@ -58,7 +58,7 @@ def changes(campaign: CampaignFile, ledger: Ledger, preparation: Preparation) ->
 
 
 def copied_from(campaign: CampaignFile, ledger: Ledger) -> Path | None:
-    """Return the campaign file that the ledger knows, if that one still has the ledger this is a copy of."""
+    """Return the campaign file that still has the original of this ledger, if this one is a copy."""
     known = ledger.known_file
     if known is None or not known.is_file() or known.samefile(campaign.file):
         return None
@@ -70,22 +70,22 @@ def copied_from(campaign: CampaignFile, ledger: Ledger) -> Path | None:
 
 
 def key_of(campaign: CampaignFile) -> tuple[KeyColumn, ...]:
-    """Return what tells the rows apart."""
+    """Return the columns of the key, which tell rows apart."""
     settings = campaign.recipients
     return tuple(KeyColumn(column, column == settings.email) for column in settings.key)
 
 
 def _by_another_key(before: Sequence[KeyColumn] | None, now: Sequence[KeyColumn], plan: Plan) -> str:
-    """Say which new rows may be people who have had the message, "" for none.
+    """Return a sentence about new rows that may be people who have had the message, "" for none.
 
-    `before` is the key of those who have had it, None where it is the same.
+    `before` is the key of the rows that have had it, None if it is the same.
     """
     again = plan.rekeyed + (plan.further if before is not None else 0)
     go = counted(again, "of the new rows goes", "of the new rows go")
-    said = f"{go} to addresses that have had this campaign under another key" if again else ""
+    repeated = f"{go} to addresses that have had this campaign under another key" if again else ""
     if before is None or not (again or (plan.new and plan.gone)):
-        return said
+        return repeated
     was, is_now = " and ".join(map(str, before)), " and ".join(map(str, now))
     gone = counted(plan.gone, "row of theirs is", "rows of theirs are")
     unknown = f"by that, {gone} not on the list, and {counted(plan.new, 'is', 'are')} new"
-    return f"rows were told apart by {was} when some were mailed, and now by {is_now}; {said or unknown}"
+    return f"rows were told apart by {was} when some were mailed, and now by {is_now}; {repeated or unknown}"

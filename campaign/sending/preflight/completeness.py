@@ -1,7 +1,7 @@
-"""Whether a ledger knows everybody who was mailed before; otherwise they would be mailed again.
+"""Refuses a ledger that may not know everybody who was mailed before: they would be mailed again.
 
-Where a ledger is lost, a new one would be made, which knows nobody. One that was restored, or moved without
-its WAL, knows too little.
+If a ledger is lost, a new one would be created, and it would know nobody. A ledger that was restored, or
+moved without its WAL, knows too little.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from campaign.wording import shown
 
 
 def would_be_new(campaign: CampaignFile) -> bool:
-    """Whether the campaign's ledger knows nobody, or is not there; UserError if it cannot be read."""
+    """Whether the campaign's ledger knows nobody or does not exist. Raises UserError if unreadable."""
     if not Ledger.exists(campaign.ledger):
         return True
     ledger = Ledger.open(campaign.ledger, campaign.name, create=False, read_only=True)
@@ -25,13 +25,13 @@ def would_be_new(campaign: CampaignFile) -> bool:
 
 
 def refuse_new(campaign: CampaignFile, *, may_be_new: bool) -> None:
-    """Refuse to make a ledger that nobody agreed to."""
+    """Raise UserError if a ledger would be created that nobody agreed to."""
     if not may_be_new and not Ledger.exists(campaign.ledger):
         raise _new(campaign)
 
 
 def refuse_incomplete(campaign: CampaignFile, ledger: Ledger, *, may_be_new: bool) -> None:
-    """Refuse a ledger that lacks what was sent, and a new one that nobody agreed to."""
+    """Raise UserError for a ledger that lacks sent messages, or a new one that nobody agreed to."""
     if ledger.incomplete:
         resolve = f"campaign resolve {shown(campaign.file)}"
         what = (

@@ -1,4 +1,4 @@
-"""What is refused before anything is read: another file of this name, a rate that no message fits into."""
+"""Refuses, before anything is read, another file of this name, and a rate that no message fits into."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from campaign.sending.account import too_narrow
 
 
 def refuse_other_file(campaign: CampaignFile, ledger: Ledger) -> None:
-    """Refuse another file of this name in the same ledger."""
+    """Raise UserError if another campaign file uses this name in the same ledger."""
     other = other_file(campaign, ledger.known_file)
     if other is not None:
         what = f"{other} has this name too, in the same ledger; names are identities: rename one"
@@ -21,22 +21,22 @@ def refuse_other_file(campaign: CampaignFile, ledger: Ledger) -> None:
 
 
 def other_file(campaign: CampaignFile, known: Path | None) -> Path | None:
-    """Return the file that the ledger knows under this name, if it is another one that is still there.
+    """Return the file that the ledger knows under this name, if it is another one and still exists.
 
-    A file that was renamed or moved takes its history along.
+    A renamed or moved file keeps its history.
     """
     if known is None or not known.is_file() or known.samefile(campaign.file):
         return None
     try:
         other = load(known)
     except UserError:
-        return known  # which it may have been
+        return known  # unreadable, but it may have this name
     same = other.name == campaign.name and same_ledger(other.ledger, campaign.ledger)
     return known if same else None
 
 
 def unsendable(campaign: CampaignFile) -> list[Problem]:
-    """Return what stands against sending a campaign, whatever its list is."""
+    """Return the problems that prevent sending a campaign, whatever its list contains."""
     problems = too_narrow(campaign)
     if campaign.workers is not None and isinstance(campaign.ledger, Path):
         what = "workers share a ledger in PostgreSQL (`ledger: postgresql://host/database`)"

@@ -1,11 +1,11 @@
-"""What `check` asks of others: the server, the DNS, SpamAssassin, workers.
+"""The inquiries of `check`: asks the mail server, the DNS, SpamAssassin and workers.
 
-    inspect_server(campaign) -> Negotiated: a session is opened, looked at, and closed
-    login_problems(campaign) -> a warning where the password is missing
+    inspect_server(campaign) -> Negotiated: opens a session, looks at it, and closes it
+    login_problems(campaign) -> a warning if the password is missing
     certificate_problems(campaign, negotiated) -> a warning for a certificate that ends soon
-    inspect_domains(campaign, message) -> Published: what the DNS says of the sender's domains
-    inspect_spam(campaign, chosen) -> Worst: what SpamAssassin says of some messages
-    inspect_workers(campaign, …) -> the answers of workers: whether they have what it needs
+    inspect_domains(campaign, message) -> Published: what the DNS says about the sender's domains
+    inspect_spam(campaign, chosen) -> Worst: what SpamAssassin says about some messages
+    inspect_workers(campaign, …) -> the answers of workers: whether they have what the campaign needs
 
 No password, token or secret command is run.
 """
@@ -34,7 +34,7 @@ from campaign.smtp.auth import Login
 from campaign.wording import counted
 
 ENDS_SOON = 14
-"""Days before a certificate's end from which on it is warned of."""
+"""From this many days before a certificate's end, a warning is given."""
 
 _DAY = 86_400  # seconds
 
@@ -43,10 +43,10 @@ _DAY = 86_400  # seconds
 class Negotiated:
     """A session that was opened.
 
-    `tls` is None on a connection in the clear, `days_left` the whole days until the certificate ends.
-    `size` is the largest message that the server takes, in octets. `window` is how many messages can be
-    unanswered, and `why_no_window` says why that is one where the campaign file names more. `login` says
-    what came of it.
+    `tls` is None without TLS; `days_left`: full days until the certificate ends. `size`: the largest
+    message that the server takes, in octets. `window`: how many messages can be unanswered;
+    `why_no_window`: why that is 1 although the campaign file asks for more. `login`: a phrase about how
+    the login went.
     """
 
     greeting: str
@@ -63,7 +63,7 @@ class Negotiated:
 
 @dataclass(frozen=True, slots=True)
 class Worst:
-    """The message that SpamAssassin liked least, of so many that it judged."""
+    """The message with the most points from SpamAssassin, of the `judged` ones."""
 
     row: int
     judged: int
@@ -71,17 +71,17 @@ class Worst:
 
 
 def inspect_server(campaign: CampaignFile, on_silence: OnWait, now: float) -> Negotiated:
-    """Open a session, and close it; `now` is in UNIX seconds.
+    """Open a session, describe it, and close it; `now` is in UNIX seconds.
 
     Raises ConnectFailed, and UserError for a secret that cannot be read.
     """
-    login, said = _login(campaign)
-    ended = ""
+    login, login_words = _login(campaign)
+    probe_failure = ""
     try:
         window = campaign.smtp.window
         connection = Connection.open(campaign.smtp, login, on_silence=on_silence, window=window)
     except ProbeFailed as error:
-        ended = str(error)
+        probe_failure = str(error)
         connection = Connection.open(campaign.smtp, login, on_silence=on_silence)
     session, tls = connection.session, connection.transport.tls
     extensions = session.extensions
@@ -94,15 +94,15 @@ def inspect_server(campaign: CampaignFile, on_silence: OnWait, now: float) -> Ne
         size=extensions.size,
         pipelining=extensions.pipelining,
         window=max(session.room, 1),
-        why_no_window=ended or session.why_no_window,
-        login=said,
+        why_no_window=probe_failure or session.why_no_window,
+        login=login_words,
     )
     connection.quit()
     return negotiated
 
 
 def connection_problem(campaign: CampaignFile, failed: ConnectFailed) -> Problem:
-    """Return why no session could be opened, at the key to look at: the server's, if no other."""
+    """Return why no session could be opened, at the key to look at (`smtp.host` by default)."""
     secret = campaign.smtp.secret
     path = failed.path or "smtp.host"
     if isinstance(failed, LoginRefused) and secret is not None:
@@ -111,7 +111,7 @@ def connection_problem(campaign: CampaignFile, failed: ConnectFailed) -> Problem
 
 
 def login_problems(campaign: CampaignFile) -> Iterator[Problem]:
-    """Yield a warning if no login was tried for want of a password."""
+    """Yield a warning if no login was tried because the password is missing."""
     secret = campaign.smtp.secret
     if _password_is_missing(campaign) and secret is not None:
         what = (
@@ -133,19 +133,19 @@ def certificate_problems(campaign: CampaignFile, negotiated: Negotiated) -> Iter
 def inspect_domains(
     campaign: CampaignFile, message: Message, nameserver: str | None
 ) -> tuple[list[Problem], Published]:
-    """Look up the domains that a message is from; `nameserver` as in Lookup. Raises UserError."""
+    """Look up the domains of a message's sender; `nameserver` as in Lookup. Raises UserError."""
     published = look(sender_of(campaign, message), Lookup(nameserver))
     findings = published.findings
     return [campaign.problem(one.path, one.message, one.severity, "dns") for one in findings], published
 
 
 def inspect_spam(campaign: CampaignFile, chosen: Sequence[Message]) -> tuple[list[Problem], Worst | None]:
-    """Let SpamAssassin judge messages. Raises UserError where it fails."""
+    """Let SpamAssassin judge messages. Raises UserError if it fails."""
     program = spam.program()
     if program is None:
         what = (
-            "SpamAssassin is not installed, so nothing was judged; on Debian and Ubuntu `apt install"
-            " spamassassin` brings it, on macOS `brew install spamassassin`"
+            "SpamAssassin is not installed, so nothing was judged; install it with `apt install spamassassin`"
+            " on Debian and Ubuntu, or `brew install spamassassin` on macOS"
         )
         return [campaign.problem("templates", what, Severity.NOTE, "spam")], None
     if not chosen:
@@ -168,8 +168,8 @@ def inspect_workers(
 ) -> tuple[list[Problem], list[Answer]]:
     """Ask the workers of a campaign's ledger whether they have what it needs; see `ask_workers`.
 
-    The question stands in the ledger, whose tables are made for it where there are none yet. Raises
-    UserError where its server cannot be reached.
+    The question is stored in the ledger, and its tables are created if necessary. Raises UserError if the
+    ledger's server cannot be reached.
     """
     if campaign.workers is None:
         what = "it has no `workers:`: `campaign send` sends it by itself, and there is nobody to ask"
@@ -185,20 +185,20 @@ def inspect_workers(
     return [
         campaign.problem("workers", f"{answer.host} {answer.pid}: {what}", severity, "workers")
         for answer in answers
-        for severity, said in ((Severity.ERROR, answer.missing), (Severity.WARNING, answer.differs))
-        for what in said
+        for severity, sentences in ((Severity.ERROR, answer.missing), (Severity.WARNING, answer.differs))
+        for what in sentences
     ], answers
 
 
 def _password_is_missing(campaign: CampaignFile) -> bool:
-    """Whether the password's environment variable is not set, or empty."""
+    """Whether the password's environment variable is unset or empty."""
     smtp = campaign.smtp
     env = smtp.secret.env if smtp.username is not None and smtp.secret is not None else None
     return env is not None and not os.environ.get(env)
 
 
 def _login(campaign: CampaignFile) -> tuple[Login | None, str]:
-    """Return the login to try, and what to say of it once the session is open."""
+    """Return the login to try, and a phrase about it for `Negotiated.login`."""
     smtp = campaign.smtp
     if smtp.username is None or smtp.secret is None:
         return None, "none is configured"

@@ -1,4 +1,4 @@
-"""What `check` learns: all that can be known before sending, and without asking anybody.
+"""The offline part of `check`: finds every problem that can be known before sending, without a connection.
 
     inspect(file) -> Inspection: the problems of the file, the list, the templates and every row
 
@@ -20,14 +20,14 @@ from campaign.ledger import Ledger
 from campaign.message.tokens import Secrets
 from campaign.preparation import Progress, Survey, prepare
 from campaign.sending.preflight.guards import unsendable
-from campaign.sending.preflight.reading import read, untold
+from campaign.sending.preflight.reading import read, unreported
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What was found without a connection; no campaign or survey if the file could not be read.
+    """What was found. `campaign` and `survey` are None if the file could not be read.
 
-    `chosen` are messages spread over the list, where they are asked for.
+    `chosen` are messages spread over the list, if they were asked for.
     """
 
     problems: tuple[Problem, ...]
@@ -50,17 +50,17 @@ def inspect(file: Path, progress: Progress, jobs: int | None = None, *, choose: 
         campaign = read(file, progress, jobs)
     except UserError as error:
         return Inspection(error.problems)
-    told = unsendable(campaign)
+    reported = unsendable(campaign)
     ledger = Ledger.temporary(campaign.name)
     try:
         sample = Sample() if choose else None
         checks = Checks(campaign, sample)
         preparation = prepare(campaign, ledger.enrolment(), Secrets.placeholder(), progress, checks, jobs)
-        problems = (*told, *untold(told, preparation.errors), *checks.report())
+        problems = (*reported, *unreported(reported, preparation.errors), *checks.report())
         rows = sample.chosen() if sample is not None else []
         chosen = tuple(preparation.renderer.render(row, date=datetime.now(UTC)) for row in rows)
         return Inspection(problems, campaign, preparation.survey, chosen)
     except UserError as error:
-        return Inspection((*told, *untold(told, error.problems)), campaign)
+        return Inspection((*reported, *unreported(reported, error.problems)), campaign)
     finally:
         ledger.close()

@@ -1,9 +1,8 @@
-"""A campaign file → the campaign, or all that is wrong with the file and with what it names.
+"""Reads a campaign file; if it has errors, reports at once everything that is wrong with it and its files.
 
-What a wrong key hides is found only when it is mended; so the list, the templates and every row's
-message are judged without the wrong keys, as far as they do not depend on them. Where the list cannot be
-read, it is not known what a name in a template is, and all else is judged. The rows of a long list
-are read, and not rendered.
+A wrong key must not hide other problems: the list, the templates and every row's message are checked
+without the wrong keys, as far as they do not depend on them. If the list cannot be read, the names in
+templates are not checked, but all else is. The rows of a long list are read, but not rendered.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from campaign.errors import Problem, UserError
 from campaign.preparation import Progress, prepare, wrong_before_rendering, wrong_in_list
 from campaign.sending.preflight.guards import unsendable
 
-_RENDERED = 2 * 1024 * 1024  # octets of a list; whoever has mistyped a key does not wait for more rows
+_MOST_RENDERED = 2 * 1024 * 1024  # octets of a list: after a mistyped key, nobody should wait for more
 
 
 def read(
@@ -26,7 +25,7 @@ def read(
 ) -> CampaignFile:
     """Read a campaign file. Raises UserError with everything that is wrong.
 
-    Where the file is sound, what it names is not looked at: `prepare` does that.
+    If the file is sound, the files that it names are not checked here: `prepare` does that.
     """
     try:
         return load(file)
@@ -41,20 +40,20 @@ def read(
 
 
 def refuse_unsendable(campaign: CampaignFile, progress: Progress, jobs: int | None) -> None:
-    """Raise UserError with what stands against sending a campaign, if anything does, and all else."""
-    told = unsendable(campaign)
-    if told:
-        raise UserError(*told, *untold(told, _errors(campaign, progress, jobs)))
+    """If something prevents sending a campaign, raise UserError with that and all other problems."""
+    reported = unsendable(campaign)
+    if reported:
+        raise UserError(*reported, *unreported(reported, _errors(campaign, progress, jobs)))
 
 
-def untold(told: Iterable[Problem], problems: Iterable[Problem]) -> list[Problem]:
-    """Return the problems at places of which nothing was told; rows fall foul of a narrow rate too."""
-    paths = {problem.path for problem in told}
+def unreported(reported: Iterable[Problem], problems: Iterable[Problem]) -> list[Problem]:
+    """Return the problems at places without a reported one: a narrow rate would be found for each row too."""
+    paths = {problem.path for problem in reported}
     return [problem for problem in problems if not problem.path or problem.path not in paths]
 
 
 def _of_templates(campaign: CampaignFile, judged: Judged) -> list[Problem]:
-    """Return what is wrong with a campaign's templates, as far as that is known without the list's rows."""
+    """Return what is wrong with a campaign's templates, as far as that can be known without rows."""
     from campaign.message.render import wrong_in_templates
     from campaign.message.tokens import Secrets
     from campaign.recipients.list import readable_columns
@@ -74,7 +73,7 @@ def _errors(campaign: CampaignFile, progress: Progress, jobs: int | None) -> lis
         if not any(getattr(campaign.templates, name) for name in BODIES):
             return wrong_in_list(campaign, progress)
         secrets = Secrets.placeholder()
-        if campaign.recipients.csv.stat().st_size > _RENDERED:
+        if campaign.recipients.csv.stat().st_size > _MOST_RENDERED:
             return wrong_before_rendering(campaign, secrets, progress)
         return prepare(campaign, ledger.enrolment(), secrets, progress, jobs=jobs).errors
     except UserError as error:

@@ -1,7 +1,7 @@
-"""How earlier mail was received, as far as it says something of the next: shares → what to say, or to ask.
+"""Warns, or asks, before a send if earlier mail had many complaints or dead addresses.
 
-Gmail and Yahoo ask bulk senders to stay below 0.1 % of complaints, and block from 0.3 % on; a share of dead
-addresses tells them of a list that is old, or was bought.
+Gmail and Yahoo ask bulk senders to stay below 0.1 % of complaints, and block from 0.3 % on. To them, many
+dead addresses mean that a list is old or was bought.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _BOUNCED = _Bounds(warns=0.02, asks=0.05)
 
 @dataclass(frozen=True, slots=True)
 class Reception:
-    """A sentence about how a campaign was received; `asks`: sending again needs somebody's agreement."""
+    """A sentence about how a campaign was received; `asks`: sending again needs a person's agreement."""
 
     words: str
     asks: bool
 
 
 def judged(shares: Iterable[Shares]) -> Iterator[Reception]:
-    """Yield what is said of how campaigns were received, nothing of those where few events say little."""
+    """Yield a sentence for each high share; none for campaigns with too few rows or events to judge."""
     for share in shares:
         if share.accepted < _JUDGED_FROM:
             continue
@@ -52,7 +52,7 @@ def judged(shares: Iterable[Shares]) -> Iterator[Reception]:
 
 
 def warnings(campaign: CampaignFile, ledger: Ledger) -> Iterator[Problem]:
-    """Yield a warning for each share of complaints or dead addresses that is no question yet."""
+    """Yield a warning for each high share that does not need agreement yet."""
     for one in judged(ledger.returns().shares()):
         if not one.asks:
             yield campaign.problem("", one.words, Severity.WARNING)
