@@ -1,7 +1,8 @@
 """MJML → an HTML template, once for a campaign, through mrml (the extra `campaign[mjml]`).
 
-Jinja2's tags are replaced by words for the conversion, and put back afterwards. A block that stands
-between MJML elements belongs into `<mj-raw>`, as MJML's own documentation says. Every mistake is named
+Jinja2's tags and Outlook's conditional comments, which mrml would read as elements, are replaced by words
+for the conversion, and put back afterwards. A block that stands between MJML elements belongs into
+`<mj-raw>`, as MJML's own documentation says. Every mistake is named
 at its line of the MJML. For those that Jinja2 finds in the HTML, each tag gets a line break behind its
 opening: so it begins a line of the HTML, of which the line in the MJML is known.
 """
@@ -19,6 +20,13 @@ from campaign.message.html.mjml_source import Read, Source, read_source
 
 _MARKS = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 _OPENING = re.compile(r"\{[{%][-+]?")
+_PROLOG = re.compile(r"\s*(?:<\?xml\b[^>]*>\s*)?(?:<!doctype\b[^>]*>)?", re.IGNORECASE)
+# `<!--[if !mso]><!-->` and its end hide nothing from others; what stands between them is MJML.
+_CONDITIONAL = re.compile(
+    r"<!--\[if [^\]]*\]>(?:<!)?-->|<!--\[if [^\]]*\]><!-- -->|<!--<!\[endif\]-->"
+    r"|<!--\[if (?:(?!-->).)*<!\[endif\]-->",
+    re.DOTALL | re.IGNORECASE,
+)
 _RAW = re.compile(r"\{%[-+]?\s*(raw|endraw)\b")
 _WORD = re.compile(r"qjinja([0-9]+)q")
 # mrml writes attributes of HTML as Rust writes strings; what it would escape travels as a word.
@@ -86,10 +94,14 @@ def to_html(name: str, read: Read) -> Converted:
 
 
 class _Hidden:
-    """A text with words for Jinja's marks, and for what mrml does not leave as it is in attributes."""
+    """A text with words for Jinja's marks, and for what mrml does not leave as it is.
+
+    `words` are what each stands for, and where that stood: first `marks` of Jinja's, then conditional
+    comments up to `needed`, then what is in attributes.
+    """
 
     def __init__(self, text: str) -> None:
-        self.words: list[tuple[str, int]] = []  # what each stands for, and where that stood
+        self.words: list[tuple[str, int]] = []
         at = 0
         parts = []
         for mark in _MARKS.finditer(text):
@@ -97,6 +109,11 @@ class _Hidden:
             at = mark.end()
         hidden = "".join([*parts, text[at:]])
         self.marks = len(self.words)
+        prolog = _PROLOG.match(hidden)
+        begin = prolog.end() if prolog else 0
+        self.text = re.sub(r"[^\n]", " ", hidden[:begin]) + hidden[begin:]
+        hidden = _CONDITIONAL.sub(self._comment, self.text)
+        self.needed = len(self.words)
         tokens = TOKEN.split(hidden)
         tokens[1::2] = map(self._plain, tokens[1::2])
         self.text = "".join(tokens)
@@ -127,6 +144,14 @@ class _Hidden:
             parts.append(meant)
             at = word.end()
         return "".join([*parts, html[at:]]), tuple(places)
+
+    def _comment(self, found: re.Match[str]) -> str:
+        """Return words for a comment, of which those for Jinja's marks stay what they are."""
+        offset = self.before(len(self.text[: found.start()].encode()))
+        texts = re.split("(qjinja[0-9]+q)", found[0])
+        return "".join(
+            text if number % 2 else self._word(text, offset) for number, text in enumerate(texts) if text
+        )
 
     def _word(self, meant: str, offset: int) -> str:
         self.words.append((meant, offset))
@@ -166,6 +191,9 @@ def _refused(said: str, hidden: _Hidden, source: Source) -> Problem:
         return Problem(what, *source.place(at))
     start, end = int(place[1]), int(place[2])
     tag = " ".join(hidden.text.encode()[start:end].decode(errors="replace").split())
+    if (word := _WORD.match(tag)) is not None:
+        meant, at = hidden.words[int(word[1])]
+        return Problem(f"MJML has no place for {meant[:60]} here", *source.place(at))
     named = f": <{tag}>" if re.fullmatch(r"[\w-]+", tag) else ""
     return Problem(f"{what}{named}", *source.place(hidden.before(start)))
 
@@ -174,7 +202,10 @@ def _not_xml(text: str) -> tuple[str, int] | None:
     """Return the first thing that HTML allows and MJML does not, and where it is; mrml does not say."""
     left: list[tuple[str, int]] = []
     at = 0
-    for number, token in enumerate(TOKEN.split(_MARKS.sub(lambda mark: "x" * len(mark[0]), text))):
+    text = _MARKS.sub(lambda mark: "x" * len(mark[0]), text)
+    for number, token in enumerate(TOKEN.split(text)):
+        if number % 2 == 0 and "<" in token:
+            return "a < that begins no tag is &lt; in MJML", at + token.index("<")
         begun = START.match(token) if number % 2 else None
         for one in attributes(token) if begun else ():
             if one.assigned and not one.quote:
@@ -196,7 +227,7 @@ def _not_closed(name: str, at: int) -> tuple[str, int]:
 
 def _lost(html: str, hidden: _Hidden, source: Source) -> Iterator[Problem]:
     there = {int(word) for word in _WORD.findall(html)}
-    for number, (mark, offset) in enumerate(hidden.words[: hidden.marks]):
-        if number not in there and mark[1] != "#":
+    for number, (mark, offset) in enumerate(hidden.words[: hidden.needed]):
+        if number not in there and mark[:2] != "{#":
             what = f"{mark[:60]} is lost: MJML has no place for it here, or calculates with what stands here"
             yield Problem(what, *source.place(offset))

@@ -114,8 +114,9 @@ def test_loops_in_raw_and_in_tables_render() -> None:
             "<mjml><mj-body>\n<mj-section a=b /></mj-body></mjml>",
             "/campaign/body.mjml:2: the value of a needs",
         ),
+        (mail("<mj-text>\n{{ a < b }} 4 < 5</mj-text>"), "/campaign/body.mjml:4: a < that begins no tag is"),
     ],
-    ids=range(6),
+    ids=range(7),
 )
 def test_errors_are_sentences_with_their_line(source: str, what: str) -> None:
     (only,) = refusal(source)
@@ -130,6 +131,33 @@ def test_a_mark_that_would_vanish_is_an_error() -> None:
         "/campaign/body.mjml:4: {{ width }} is lost: MJML has no place for it here,"
         " or calculates with what stands here"
     ]
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        "<!--[if mso]><table><tr><td>{{ a }}<![endif]-->",
+        "<!--[if mso]></td></tr></table><![endif]-->",
+        "<!--[if !mso]><!--><b>{{ a }}</b><!--<![endif]-->",
+        "<!--[if (gte mso 9)|(IE)]>a & b<br><![endif]-->",
+    ],
+)
+def test_conditional_comments_stay(comment: str) -> None:
+    assert comment in html(mail("<mj-raw>" + comment + "</mj-raw>", f"<mj-raw>{comment}</mj-raw>"))
+    assert comment in html(mail(f"<mj-text>a {comment} b</mj-text>"))
+
+
+@pytest.mark.parametrize("text", ["{% if a %}", "{{ a }}", "<!--[if mso]>{{ a }}<![endif]-->"])
+def test_what_has_no_place_is_named(text: str) -> None:
+    source = mail(f"\n<mj-social>\n{text}</mj-social>")
+    named = text.replace("{{ a }}<![endif]-->", "")
+    assert refusal(source) == [f"/campaign/body.mjml:5: MJML has no place for {named} here"]
+
+
+def test_what_stands_before_the_first_element_is_left_out() -> None:
+    source = mail("<mj-text>{{ a }}</mj-text>")
+    before = '\n<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE mjml>\n'
+    assert html(before + source) == html(source)
 
 
 def test_without_its_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
