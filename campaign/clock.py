@@ -7,7 +7,12 @@ clock (CLOCK_BOOTTIME, clock_gettime(2)), because rate windows and leases pass i
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
+
+TellWait: TypeAlias = Callable[[float, str], None]
+"""Tells a person for how many seconds nothing will happen at most, and why."""
 
 _BOOTTIME: int | None = getattr(time, "CLOCK_BOOTTIME", None)
 

@@ -13,11 +13,11 @@ Result = TypeVar("Result")
 
 def patiently(act: Callable[[], Result], output: Output) -> Result:
     """Do what opens the ledger itself, and again while its server is away. Raises LedgerAway at last."""
-    from campaign.ledger.patience import Patience
+    from campaign.ledger.serverwait import ServerWait
 
-    patience = Patience(output.waiting)
+    wait = ServerWait(output.waiting)
     while True:
         try:
             return act()
         except LedgerAway as away:
-            patience.again(away)
+            wait.again(away)

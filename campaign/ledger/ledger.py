@@ -15,10 +15,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from campaign.clock import Moment
+from campaign.clock import Moment, TellWait
 from campaign.errors import Problem
 from campaign.ledger.history import History
-from campaign.ledger.patience import Told
 from campaign.ledger.patterns import Forgotten
 from campaign.ledger.scope import Scope
 from campaign.ledger.suppressions import Suppressions
@@ -104,9 +103,9 @@ class Ledger:
         """Who gets nothing from any campaign of the ledger."""
         return self.storage.suppressions
 
-    def tell(self, told: Told) -> None:
+    def tell(self, tell: TellWait) -> None:
         """Tell from now on, once for each time, that a run waits for a server that is away."""
-        self.storage.tell(told)
+        self.storage.tell(tell)
 
     def close(self) -> None:
         """Close the ledger; a run that broke off is ended first."""

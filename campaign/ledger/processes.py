@@ -37,7 +37,7 @@ class LiveRun:
     def __str__(self) -> str:
         words = f"process {self.pid} on {self.host} is sending from this ledger"
         if self.seen:
-            return f"{words}; wait for it with --wait 10m, or stop it"
+            return f"{words}; wait until it ends, or stop it"
         lease = self.lease // SECOND
         return f"{words}; if it is gone, wait: it counts as dead {lease} s after its last heartbeat"
 

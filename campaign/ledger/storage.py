@@ -10,12 +10,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
-from campaign.clock import Moment
+from campaign.clock import Moment, TellWait
 from campaign.errors import Problem
 from campaign.ledger.attempted import Attempted, LogNote
 from campaign.ledger.history import History
 from campaign.ledger.machines import Machines
-from campaign.ledger.patience import Told
 from campaign.ledger.patterns import Forgotten
 from campaign.ledger.protocols import Choices, Enrolment, Run
 from campaign.ledger.questions import Questions
@@ -77,7 +76,7 @@ class Storage(Protocol):
     def secret(self) -> bytes:
         """Return the key of this ledger's HMACs."""
 
-    def tell(self, told: Told) -> None:
+    def tell(self, tell: TellWait) -> None:
         """Tell when a run waits for the server; see `Ledger.tell`."""
 
     def close(self) -> None:

@@ -13,12 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from campaign.campaignfile.models import RetryPolicy, Security, Smtp
+from campaign.clock import TellWait
 from campaign.delivery import Stage
 from campaign.errors import ConnectFailed, ConnectionLost
 from campaign.sending.certificate import names_shown
 from campaign.sending.hosts import certificate_name
 from campaign.sending.retry import backoff, opening_retry, opening_waits
-from campaign.sending.slices import SLICE, STOPPED, OnWait
+from campaign.sending.slices import SLICE, STOPPED
 from campaign.sending.tls import Misnamed, tls_context
 from campaign.sending.tlswords import why_misnamed
 from campaign.sending.transport import Transport
@@ -45,7 +46,7 @@ class LoginRefused(ConnectFailed):
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class ConnectionLimits:
     """How long to wait for a server, in seconds, and how often to open a session before giving up."""
 
     openings: int = field(default_factory=lambda: OPENINGS)
@@ -70,9 +71,9 @@ class Connection:
         cls,
         smtp: Smtp,
         login: Login | None,
-        patience: Patience | None = None,
+        limits: ConnectionLimits | None = None,
         stopped: Callable[[], bool] = lambda: False,
-        on_silence: OnWait = lambda seconds, why: None,
+        on_silence: TellWait = lambda seconds, why: None,
         window: int = 1,
     ) -> Connection:
         """Connect, greet, encrypt and log in, unless `stopped`; open a window if the server supports it.
@@ -80,10 +81,10 @@ class Connection:
         `on_silence` is called once if the server does not greet: a person may know why. Raises
         ConnectFailed, with a message that names the server, or its subclass for the cause.
         """
-        patience = patience or Patience()
-        transport = Transport.connect(smtp.host, smtp.port, patience.connect, stopped)
+        limits = limits or ConnectionLimits()
+        transport = Transport.connect(smtp.host, smtp.port, limits.connect, stopped)
         try:
-            return cls._open_on(transport, smtp, login, patience, stopped, on_silence, window)
+            return cls._open_on(transport, smtp, login, limits, stopped, on_silence, window)
         except ConnectFailed as error:
             transport.close()
             name = smtp.server_name or certificate_name(smtp.host)
@@ -100,9 +101,9 @@ class Connection:
         transport: Transport,
         smtp: Smtp,
         login: Login | None,
-        patience: Patience,
+        limits: ConnectionLimits,
         stopped: Callable[[], bool],
-        on_silence: OnWait,
+        on_silence: TellWait,
         window: int,
     ) -> Connection:
         context = None
@@ -111,14 +112,14 @@ class Connection:
         server_name = smtp.server_name or certificate_name(smtp.host)
         client_name = smtp.client_name or transport.client_name
         if context is not None and smtp.security is Security.TLS:
-            transport.start_tls(context, server_name, patience.handshake, stopped)
+            transport.start_tls(context, server_name, limits.handshake, stopped)
         session = Session(
             client_name,
             starttls=smtp.security is Security.STARTTLS,
             tls=smtp.security is Security.TLS,
             login=login,
             cleartext_login=smtp.security is Security.NONE,
-            timeouts=patience.replies,
+            timeouts=limits.replies,
             window=window,
         )
         connection = cls(session, transport)
@@ -127,13 +128,13 @@ class Connection:
             if session.greeting is None and time.monotonic() >= told_at:
                 told_at = float("inf")
                 on_silence(
-                    patience.replies.greeting - _SILENCE,
+                    limits.replies.greeting - _SILENCE,
                     f"{smtp.host}:{smtp.port} does not greet us{_greeting_hint(smtp)}",
                 )
             for event in connection.step(SLICE):
                 match event:
                     case StartTLS() if context is not None:
-                        transport.start_tls(context, server_name, patience.handshake, stopped)
+                        transport.start_tls(context, server_name, limits.handshake, stopped)
                         session.tls_established()
                     case Opened() if session.closed is None:  # else the server closed it at once
                         return connection
@@ -220,7 +221,7 @@ def _greeting_hint(smtp: Smtp) -> str:
 class Waits:
     """Tells a person why nothing is sent for a while: once, even if many connections wait."""
 
-    def __init__(self, tell: OnWait) -> None:
+    def __init__(self, tell: TellWait) -> None:
         self._tell = tell
         self._lock = threading.Lock()
         self._told_until = 0.0
@@ -248,7 +249,7 @@ class Opener:
         self,
         smtp: Smtp,
         login: Callable[[], Login | None],
-        patience: Patience | None,
+        limits: ConnectionLimits | None,
         waits: Waits,
         ended: Callable[[], bool],
         on_no_window: Callable[[str], None] = lambda why: None,
@@ -258,7 +259,7 @@ class Opener:
         self._lock = threading.Lock()
         self._smtp = smtp
         self._login = login
-        self._patience = patience or Patience()
+        self._limits = limits or ConnectionLimits()
         self._waits = waits
         self._ended = ended
         self._opened = False  # a session was opened before
@@ -284,7 +285,7 @@ class Opener:
         if fruitless:
             why = "the server ends one session after another"
             sleep(backoff(fruitless, _REOPENING, random.Random()) / 1e9)  # noqa: S311  (jitter)
-        for attempt in opening_retry(self._patience.openings, sleep):
+        for attempt in opening_retry(self._limits.openings, sleep):
             with attempt:
                 tries = attempt.retry_state.attempt_number
                 try:
@@ -304,7 +305,7 @@ class Opener:
     def _open(self) -> Connection:
         tell, window = self._waits.tell, self.window
         try:
-            connection = Connection.open(self._smtp, self._login(), self._patience, self._ended, tell, window)
+            connection = Connection.open(self._smtp, self._login(), self._limits, self._ended, tell, window)
         except ProbeFailed as error:
             self.end_windows(str(error))
             return self._open()
@@ -320,6 +321,6 @@ class Opener:
         """Return how often, and until when, opening is tried again after `tries` tries."""
         if not tries:
             return ""
-        openings = self._patience.openings
+        openings = self._limits.openings
         last = time.localtime(time.time() + opening_waits(tries, openings))
         return f" (attempt {tries + 1} of {openings} follows, the last by {time.strftime('%H:%M:%S', last)})"

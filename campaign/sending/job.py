@@ -34,7 +34,7 @@ from campaign.model import SECOND, Status
 from campaign.preparation import Preparation, compile_campaign, prepare
 from campaign.sending.account import Started, load_pace, login_of, scope_of, secrets_of
 from campaign.sending.ahead import Ahead
-from campaign.sending.connection import Patience
+from campaign.sending.connection import ConnectionLimits
 from campaign.sending.dispatch import Ending, Stop
 from campaign.sending.lease import leased
 from campaign.sending.outlook import Outlook
@@ -273,8 +273,8 @@ def _test(campaign: CampaignFile, ledger: Ledger, options: Options, audience: Au
     with leased(campaign, ledger, options.wait, audience.waiting, shared=shared) as run:
         _refuse_long_wait(campaign, run, len(options.test_to))
         trial = Trial(row, options.test_to, run)
-        once = Patience(openings=1)
-        sender = Sender(campaign, TrialRenderer(renderer, row), trial, login, audience, patience=once)
+        once = ConnectionLimits(openings=1)
+        sender = Sender(campaign, TrialRenderer(renderer, row), trial, login, audience, limits=once)
         with audience.sending(sender, len(options.test_to)):
             stop = sender.send()
     return Finished(stop, results=tuple(trial.results.values()))

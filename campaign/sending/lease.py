@@ -10,9 +10,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 from campaign import clock
 from campaign.campaignfile.models import CampaignFile
+from campaign.clock import TellWait
 from campaign.errors import (
     BrokenOff,
     LeaseHeld,
@@ -26,18 +28,19 @@ from campaign.ledger import Ledger
 from campaign.ledger.protocols import Run
 from campaign.model import SECOND
 from campaign.sending.account import scope_of
-from campaign.sending.slices import OnWait
 
 HEARTBEAT = 2.0  # seconds between two renewals
 _LOOK = 1.0  # seconds between two checks whether the lease is free
+_WAITS = "(--wait 10m waits for it)"
 
 
 @contextmanager
 def leased(
-    campaign: CampaignFile, ledger: Ledger, wait: float, waiting: OnWait, *, shared: bool = False
+    campaign: CampaignFile, ledger: Ledger, wait: float | None, waiting: TellWait, *, shared: bool = False
 ) -> Iterator[Run]:
     """Hold the sender's lease, or a share of it; wait up to `wait` seconds while another has it.
 
+    `wait` is what `--wait` said, None where the command has no such option.
     Raises LeaseHeld, LedgerFull. A UserError inside becomes BrokenOff once a message may have left.
     """
     ledger.tell(waiting)
@@ -56,9 +59,11 @@ def leased(
             lease.end(time.time_ns())
 
 
-def _take_lease(campaign: CampaignFile, ledger: Ledger, wait: float, waiting: OnWait, shared: bool) -> Run:
+def _take_lease(
+    campaign: CampaignFile, ledger: Ledger, wait: float | None, waiting: TellWait, shared: bool
+) -> Run:
     longest = int(campaign.retry.max_delay * 2 * SECOND)
-    until = time.monotonic() + wait
+    until = time.monotonic() + (wait or 0.0)
     reported = False
     while True:
         try:
@@ -67,6 +72,8 @@ def _take_lease(campaign: CampaignFile, ledger: Ledger, wait: float, waiting: On
         except (LeaseHeld, LedgerBusy) as held:
             left = until - time.monotonic()
             if left <= 0:
+                if isinstance(held, LeaseHeld) and wait is not None:
+                    held.reword(lambda problem: replace(problem, message=f"{problem.message} {_WAITS}"))
                 raise
             if not reported:
                 waiting(left, str(held))

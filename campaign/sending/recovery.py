@@ -61,7 +61,7 @@ def settle_waiting(ledger: Ledger, mails: Mapping[str, Collection[str]], words: 
 def enrol(campaign: CampaignFile, ledger: Ledger) -> None:
     """Update the ledger's rows from the list. Raises LeaseHeld, and UserError for a wrong list."""
     recipients = Recipients(campaign)
-    with leased(campaign, ledger, 0.0, lambda seconds, why: None):
+    with leased(campaign, ledger, None, lambda seconds, why: None):
         enrolment = ledger.enrolment()
         enrolment.stage(recipients.columns, iter(recipients), frozenset())
         for _ in enrolment.drop_duplicates():

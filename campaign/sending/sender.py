@@ -25,7 +25,7 @@ from campaign.ledger.protocols import WINDOW, Claim, Run
 from campaign.model import SECOND
 from campaign.sending.account import load_pace, scope_of
 from campaign.sending.breaker import Breaker
-from campaign.sending.connection import LoginRefused, Opener, Patience, Waits
+from campaign.sending.connection import ConnectionLimits, LoginRefused, Opener, Waits
 from campaign.sending.dispatch import Dispatch, Ending, Stop
 from campaign.sending.gate import Gate
 from campaign.sending.lane import Lane, Shared
@@ -68,7 +68,7 @@ class Sender:
         listener: Listener,
         *,
         limit: int | None = None,
-        patience: Patience | None = None,
+        limits: ConnectionLimits | None = None,
     ) -> None:
         self.campaign = campaign
         self._run = run
@@ -80,7 +80,7 @@ class Sender:
         self.dispatch = Dispatch(run, gate, campaign.retry, self._breaker, limit=limit)
         self._waits = waits = Waits(listener.waiting)
         ended, without_window = self.dispatch.ended, listener.without_window
-        opener = Opener(campaign.smtp, login, patience, waits, ended, without_window)
+        opener = Opener(campaign.smtp, login, limits, waits, ended, without_window)
         self._opened = threading.Event()  # set with the first session
         self._shared = Shared(
             campaign, renderer, run, self.dispatch, opener, waits, listener.attempted, self._opened

@@ -11,9 +11,6 @@ from campaign.errors import ConnectFailed
 
 SLICE = 0.25  # seconds
 
-OnWait = Callable[[float, str], None]
-"""Takes the seconds for which nothing will happen, and why."""
-
 STOPPED = "the run was stopped"
 
 T = TypeVar("T")

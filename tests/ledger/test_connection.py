@@ -125,6 +125,23 @@ def test_a_run_does_not_begin_where_a_pooler_shares_connections(
         book.close()
 
 
+def test_a_pooler_that_shares_connections_between_statements_is_told_as_one(
+    location: Location, postgresql: PostgreSQL, tmp_path: Path
+) -> None:
+    assert isinstance(location, PostgresLocation)
+    registered(location).close()
+    with pooled(location, "statement", 5, tmp_path) as place:
+        for act in (start, lambda book: enrol(book, people("anna@example.com"))):
+            book = Ledger.open(place, "spring")
+            with pytest.raises(UserError, match="pool_mode"):
+                act(book)
+            book.close()
+    empty = postgresql.empty("UTF8")
+    with pooled(empty, "statement", 5, tmp_path) as place, pytest.raises(UserError, match="pool_mode"):
+        Ledger.open(place, "spring")
+    postgresql.drop(empty)
+
+
 def test_a_ledger_that_lacks_a_table_is_told(location: Location, database: Database) -> None:
     database.change("DROP TABLE runs CASCADE")
     book = Ledger.open(location, "spring", create=False)

@@ -308,7 +308,7 @@ def test_a_server_that_stays_away_is_waited_for_once(
         real()
 
     monkeypatch.setattr(connection, "reconnect", reconnect)
-    monkeypatch.setattr("campaign.ledger.patience.LONGEST", 1)
+    monkeypatch.setattr("campaign.ledger.serverwait.LONGEST", 1)
     with psycopg.connect(location.address, dbname="postgres", autocommit=True) as administrator:
         (name,) = connection.row("SELECT current_database()") or ()
         administrator.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false".encode())

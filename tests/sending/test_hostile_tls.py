@@ -206,5 +206,5 @@ def test_half_a_tls_record(client: Client) -> None:
         to_dot(peer)
         peer.plaintext(b"\x17\x03\x03\x00\x40" + b"\x00" * 20)
 
-    (answer,), closed = client.ends(script, message(), security=Security.TLS, patience=patient(final_dot=0.5))
+    (answer,), closed = client.ends(script, message(), security=Security.TLS, limits=patient(final_dot=0.5))
     assert (answer.fate, closed.stage) == (Fate.UNKNOWN, Stage.BODY)

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from campaign.campaignfile.models import Security, Smtp
 from campaign.errors import ConnectFailed
-from campaign.sending.connection import Connection, NameRefused, Opener, Patience, Waits
+from campaign.sending.connection import Connection, ConnectionLimits, NameRefused, Opener, Waits
 from campaign.sending.tls import tls_context
 from tests.servers.certificates import Certificates, Kind
 from tests.servers.postfix import Postfix
@@ -62,7 +62,7 @@ def test_a_refusal_of_the_name_ends_the_opening_at_once(particular: Postfix) -> 
     opener = Opener(
         settings(particular),
         lambda: None,
-        Patience(openings=2),
+        ConnectionLimits(openings=2),
         Waits(lambda seconds, why: waits.append(why)),
         lambda: False,
     )
@@ -76,7 +76,11 @@ def test_421_after_a_session_was_opened_is_not_about_the_name(particular: Postfi
     waits: list[str] = []
     welcome = [settings(particular, client_name="web1.example.com")]
     opener = Opener(
-        welcome[0], lambda: None, Patience(openings=2), Waits(lambda s, why: waits.append(why)), lambda: False
+        welcome[0],
+        lambda: None,
+        ConnectionLimits(openings=2),
+        Waits(lambda s, why: waits.append(why)),
+        lambda: False,
     )
     opener.open(lambda: None, 0).quit()
     opener._smtp = settings(particular)
@@ -104,7 +108,7 @@ def test_each_wait_says_how_often_and_until_when() -> None:
     opener = Opener(
         Smtp.model_validate({"host": "127.0.0.1", "port": port, "security": "none"}),
         lambda: None,
-        Patience(openings=2),
+        ConnectionLimits(openings=2),
         Waits(lambda seconds, why: waits.append(why)),
         lambda: False,
     )

@@ -57,7 +57,7 @@ def test_silence_before_the_session_is_open(
         f"{stage}: the server did not answer within 1 seconds",
         security=security,
         login=LOGIN if script is to_auth else None,
-        patience=patient(**{impatience: 1.0}),
+        limits=patient(**{impatience: 1.0}),
     )
 
 
@@ -72,7 +72,7 @@ def test_silence_in_the_handshake(client: Client, security: Security) -> None:
         script,
         "the TLS handshake was not finished within 0.5 seconds",
         security=security,
-        patience=replace(patient(), handshake=0.5),
+        limits=replace(patient(), handshake=0.5),
     )
 
 
@@ -93,7 +93,7 @@ def test_silence_in_a_transaction(
         script(peer)
         peer.stare()
 
-    (answer,), closed = client.ends(silent, message(), patience=patient(**{impatience: 1.0}))
+    (answer,), closed = client.ends(silent, message(), limits=patient(**{impatience: 1.0}))
     assert (answer.fate, answer.stage, closed.stage) == (fate, stage, stage)
     assert answer.why == "the server did not answer within 1 seconds"
 
@@ -105,7 +105,7 @@ def test_silence_at_rset_and_at_quit(client: Client) -> None:
         assert peer.hear() == "RSET"
         peer.stare()
 
-    (first, second), closed = client.ends(refusing, message(1), message(2), patience=patient(rset=0.5))
+    (first, second), closed = client.ends(refusing, message(1), message(2), limits=patient(rset=0.5))
     assert judge(first) is Verdict.REFUSED
     assert (second.fate, closed.stage) == (Fate.UNSENT, Stage.RSET)
 
@@ -115,7 +115,7 @@ def test_silence_at_rset_and_at_quit(client: Client) -> None:
         assert peer.hear() == "QUIT"
         peer.stare()
 
-    (answer,), closed = client.ends(staring, message(), patience=patient(quit=0.5))
+    (answer,), closed = client.ends(staring, message(), limits=patient(quit=0.5))
     assert judge(answer) is Verdict.ACCEPTED
     assert closed.stage is Stage.QUIT
 
@@ -143,9 +143,7 @@ def test_a_server_that_does_not_read(client: Client, security: Security) -> None
         peer.take_envelope()
         peer.stare()
 
-    (answer,), closed = client.ends(
-        script, message(size=LARGE), security=security, patience=patient(block=0.5)
-    )
+    (answer,), closed = client.ends(script, message(size=LARGE), security=security, limits=patient(block=0.5))
     assert (answer.fate, answer.stage) == (Fate.UNSENT, Stage.BODY)
     assert closed.why == "the server stopped taking what we send"
 
@@ -158,7 +156,7 @@ def test_a_server_that_reads_a_byte_at_a_time(client: Client, monkeypatch: pytes
         peer.take_envelope()
         peer.read_slowly()
 
-    (answer,), closed = client.ends(script, message(size=LARGE), patience=patient(block=1.0))
+    (answer,), closed = client.ends(script, message(size=LARGE), limits=patient(block=1.0))
     assert answer.fate is Fate.UNSENT
     assert closed.why == "the server stopped taking what we send"
 

@@ -24,7 +24,7 @@ import pytest
 from campaign.campaignfile.models import Security, Smtp
 from campaign.delivery import Answer, Envelope, Message, Settled
 from campaign.errors import ConnectFailed
-from campaign.sending.connection import Connection, Patience
+from campaign.sending.connection import Connection, ConnectionLimits
 from campaign.smtp.auth import Login, Mechanism
 from campaign.smtp.events import BodyDue, Closed, Event, Timeouts
 from tests.servers.certificates import Certificates, Kind
@@ -258,10 +258,10 @@ def smtp(server: Server, certificates: Certificates, security: Security) -> Smtp
     return Smtp.model_validate(values | {"ca_file": str(certificates.ca_file)})
 
 
-def patient(**timeouts: float) -> Patience:
+def patient(**timeouts: float) -> ConnectionLimits:
     """Patient but for the replies that are named."""
     replies = Timeouts(*[GENEROUS] * 7)
-    return Patience(connect=GENEROUS, handshake=GENEROUS, replies=replace(replies, **timeouts))
+    return ConnectionLimits(connect=GENEROUS, handshake=GENEROUS, replies=replace(replies, **timeouts))
 
 
 @contextlib.contextmanager
@@ -294,14 +294,14 @@ class Client:
         *,
         security: Security = Security.NONE,
         login: Login | None = None,
-        patience: Patience | None = None,
+        limits: ConnectionLimits | None = None,
         permanent: bool = False,
     ) -> Server:
         """Expect that no session can be opened, and these words."""
         server = self._serve(script)
         settings = smtp(server, self._serve.certificates, security)
         with in_time(), pytest.raises(ConnectFailed, match=match) as raised:
-            Connection.open(settings, login, patience or patient())
+            Connection.open(settings, login, limits or patient())
         assert str(raised.value).startswith(f"localhost:{server.port}: ")
         assert raised.value.permanent is permanent
         return server
@@ -311,13 +311,13 @@ class Client:
         script: Script,
         *messages: Message,
         security: Security = Security.NONE,
-        patience: Patience | None = None,
+        limits: ConnectionLimits | None = None,
     ) -> tuple[list[Answer], Closed]:
         """Send the messages; return the answers to all their addresses, and the end."""
         server = self._serve(script)
         settings = smtp(server, self._serve.certificates, security)
         with in_time():
-            connection = Connection.open(settings, None, patience or patient())
+            connection = Connection.open(settings, None, limits or patient())
             try:
                 return self._converse(connection, deque(messages))
             finally:

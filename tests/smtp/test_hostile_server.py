@@ -31,7 +31,7 @@ def test_a_greeting_that_drips_ends_at_its_deadline(client: Client) -> None:
     client.fails(
         lambda peer: peer.drip(b"220 "),
         "greeting: the server did not answer within 0.5 seconds",
-        patience=patient(greeting=0.5),
+        limits=patient(greeting=0.5),
     )
 
 
@@ -58,7 +58,7 @@ def test_a_reply_that_drips_leaves_the_message_in_doubt(client: Client) -> None:
         peer.hear_content()
         peer.drip(b"250 ")
 
-    (answer,), closed = client.ends(script, message(), patience=patient(final_dot=0.5))
+    (answer,), closed = client.ends(script, message(), limits=patient(final_dot=0.5))
     assert (answer.fate, answer.stage) == (Fate.UNKNOWN, Stage.BODY)
     assert "did not answer within 0.5 seconds" in answer.why
     assert closed.stage is Stage.BODY
@@ -73,7 +73,7 @@ def test_a_reply_that_drips_inside_tls_ends_at_its_deadline(client: Client) -> N
         script,
         "greeting: the server did not answer within 0.5 seconds",
         security=Security.TLS,
-        patience=patient(greeting=0.5),
+        limits=patient(greeting=0.5),
     )
 
 

@@ -28,8 +28,8 @@ except ImportError:
 logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 SHARED_BY_A_POOLER = (
-    "a pooler gives its connections to others between transactions (pool_mode): name the server itself, or a"
-    " pool of sessions"
+    "a pooler gives its connections to others between transactions or statements (pool_mode): name the server"
+    " itself, or a pool of sessions"
 )
 
 _CONNECT_TIMEOUT = 10  # seconds
@@ -142,6 +142,9 @@ def meaning(error: psycopg.Error, problem: Callable[[str], Problem]) -> Exceptio
         case errors.InsufficientPrivilege():
             return UserError(problem(f"the role may not use the ledger: {words(error)}"))
         case errors.DuplicatePreparedStatement() | errors.InvalidSqlStatementName():
+            return UserError(problem(SHARED_BY_A_POOLER))
+        # PgBouncer has this code for much else.
+        case errors.ProtocolViolation() if "statement pooling" in words(error):
             return UserError(problem(SHARED_BY_A_POOLER))
         case errors.UntranslatableCharacter():
             what = f"the database's encoding is not UTF8, and cannot keep it all: {words(error)}"

@@ -19,11 +19,11 @@ from psycopg import errors
 
 from campaign.campaignfile.location import PostgresLocation
 from campaign.errors import LedgerAway, LedgerGivenUp, LedgerReadOnly, Problem, UserError
-from campaign.ledger.patience import Patience
 from campaign.ledger.postgres.connection import Connection, Hurry, Row, interrupt_behind, meaning
 from campaign.ledger.postgres.procedure import RECORD
 from campaign.ledger.postgres.schema import NAMESPACE, SCHEMA, VERSION
 from campaign.ledger.postgres.upgrade import STEPS
+from campaign.ledger.serverwait import ServerWait
 
 _MAKING = 0x43414D50  # the advisory lock of whoever makes the tables
 _CHUNK = 500  # rows
@@ -57,7 +57,7 @@ class Database:
         self._names = count()
         self._beside: list[Database] = []
         self._secret: bytes | None = None
-        self.patience = Patience()
+        self.server_wait = ServerWait()
         self._connection = self._connect()
 
     @classmethod
@@ -269,9 +269,9 @@ class Database:
                         self.reconnect()
                 done = self.repeated(act)
             except LedgerAway as away:
-                self.patience.again(away)
+                self.server_wait.again(away)
             else:
-                self.patience.over()
+                self.server_wait.over()
                 return done
 
     def _execute(self, statement: str, parameters: Parameters) -> psycopg.Cursor[Row]:

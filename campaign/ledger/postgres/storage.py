@@ -8,10 +8,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from campaign.campaignfile.location import PostgresLocation
-from campaign.clock import Moment
+from campaign.clock import Moment, TellWait
 from campaign.errors import UserError
 from campaign.ledger.attempted import Attempted, LogNote
-from campaign.ledger.patience import Told
 from campaign.ledger.patterns import Forgotten
 from campaign.ledger.postgres import doubt, forgetting, noted
 from campaign.ledger.postgres.campaigns import PostgresCampaigns
@@ -52,9 +51,9 @@ class PostgresStorage:
         """Whether the database has a ledger. Raises UserError if its server cannot be reached."""
         return Database.exists(location)
 
-    def tell(self, told: Told) -> None:
+    def tell(self, tell: TellWait) -> None:
         """Tell when a run waits for the server; see `Ledger.tell`."""
-        self.database.patience.told = told
+        self.database.server_wait.tell = tell
 
     def at_one_moment(self) -> AbstractContextManager[None]:
         """Let all that is read within be of one moment, whatever another process writes meanwhile."""

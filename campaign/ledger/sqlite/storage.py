@@ -12,9 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from campaign.clock import Moment
+from campaign.clock import Moment, TellWait
 from campaign.errors import Problem, UserError
-from campaign.ledger.patience import Told
 from campaign.ledger.patterns import Forgotten
 from campaign.ledger.scope import Scope
 from campaign.ledger.sqlite.campaigns import SqliteCampaigns
@@ -69,7 +68,7 @@ class SqliteStorage:
         """Make a ledger that vanishes when it is closed."""
         return cls(Database.temporary())
 
-    def tell(self, told: Told) -> None:
+    def tell(self, tell: TellWait) -> None:
         """Change nothing: a file has no server."""
 
     def close(self) -> None:

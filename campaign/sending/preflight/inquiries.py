@@ -21,13 +21,13 @@ from campaign.checks import spam
 from campaign.checks.dns.domains import Published, look
 from campaign.checks.dns.lookup import Lookup
 from campaign.checks.dns.sender import sender_of
+from campaign.clock import TellWait
 from campaign.delivery import Message
 from campaign.errors import ConnectFailed, Problem, Severity, UserError
 from campaign.ledger import Ledger
 from campaign.ledger.questions import Answer
 from campaign.sending.account import login_of
 from campaign.sending.connection import Connection, LoginRefused, ProbeFailed
-from campaign.sending.slices import OnWait
 from campaign.sending.tls import TLSInfo
 from campaign.sending.workers.equipment import PATIENCE, ask_workers
 from campaign.smtp.auth import Login
@@ -70,7 +70,7 @@ class Worst:
     judgement: spam.Judgement
 
 
-def inspect_server(campaign: CampaignFile, on_silence: OnWait, now: float) -> Negotiated:
+def inspect_server(campaign: CampaignFile, on_silence: TellWait, now: float) -> Negotiated:
     """Open a session, describe it, and close it; `now` is in UNIX seconds.
 
     Raises ConnectFailed, and UserError for a secret that cannot be read.
@@ -164,7 +164,7 @@ def inspect_spam(campaign: CampaignFile, chosen: Sequence[Message]) -> tuple[lis
 
 
 def inspect_workers(
-    campaign: CampaignFile, waiting: OnWait, call: Callable[[], None]
+    campaign: CampaignFile, waiting: TellWait, call: Callable[[], None]
 ) -> tuple[list[Problem], list[Answer]]:
     """Ask the workers of a campaign's ledger whether they have what it needs; see `ask_workers`.
 

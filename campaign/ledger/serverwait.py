@@ -1,16 +1,15 @@
 """How long a ledger's server that is away is waited for, and that this is said once, when it begins.
 
-patience = Patience(told)
-patience.again(away)      each time that it is away: a pause, or what is away is raised at last
-patience.over()           each time that it answers
+wait = ServerWait(tell)
+wait.again(away)      each time that it is away: a pause, or what is away is raised at last
+wait.over()           each time that it answers
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import TypeAlias
 
+from campaign.clock import TellWait
 from campaign.errors import LedgerAway
 
 LONGEST = 120.0
@@ -18,15 +17,12 @@ LONGEST = 120.0
 
 _PAUSE = 0.5  # seconds between two tries
 
-Told: TypeAlias = Callable[[float, str], None]
-"""Is told for how many seconds nothing happens at most, and why."""
 
+class ServerWait:
+    """See the module. `tell` may be set later."""
 
-class Patience:
-    """See the module. `told` may be set later."""
-
-    def __init__(self, told: Told = lambda seconds, why: None) -> None:
-        self.told = told
+    def __init__(self, tell: TellWait = lambda seconds, why: None) -> None:
+        self.tell = tell
         self._since: float | None = None  # by time.monotonic
 
     def again(self, away: LedgerAway) -> None:
@@ -37,7 +33,7 @@ class Patience:
         now = time.monotonic()
         if self._since is None:
             self._since = now
-            self.told(LONGEST, str(away))
+            self.tell(LONGEST, str(away))
         if now > self._since + LONGEST:
             raise away
         time.sleep(_PAUSE)
