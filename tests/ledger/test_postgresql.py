@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from campaign.campaignfile.location import Location, PostgresLocation
-from campaign.errors import LeaseHeld, LeaseLost, LedgerAway, UserError
+from campaign.errors import LeaseHeld, LeaseLost, LedgerAway, LedgerFull, UserError
 from campaign.ledger import Ledger
 from campaign.ledger.machines import State
 from campaign.ledger.postgres.database import Database, Parameters
@@ -194,6 +194,37 @@ def test_no_intent_holds_once_the_run_was_ended_and_answers_still_count(
         run.heartbeat(NOW)
     with pytest.raises(LeaseLost):
         run.claim(NOW, 1)
+
+
+_FULL = """
+CREATE FUNCTION is_full() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION USING ERRCODE = 'disk_full', MESSAGE = 'No space left on device'; END $$;
+CREATE TRIGGER is_full BEFORE INSERT ON {table} EXECUTE FUNCTION is_full();
+"""
+
+
+def test_an_answer_is_recorded_although_there_is_no_room_for_the_next_intent(ledger: Ledger) -> None:
+    run = start(ledger)
+    run.claim(NOW, 10)
+    assert run.record((), (intent(ANNA), intent(BEN))) == {ANNA, BEN}
+    database(ledger).change(_FULL.format(table="attempts"))
+    with pytest.raises(LedgerFull, match=r"No space left on device\. Make room there"):
+        run.record((result(ANNA),), (intent(CLEO),))
+    assert statuses(ledger) == {ANNA: "accepted", BEN: "in_flight", CLEO: "pending"}
+    assert run.record((result(BEN, Status.DEFERRED),), ()) == set()
+    assert statuses(ledger)[BEN] == "deferred"
+    assert database(ledger).rows("SELECT count(*) FROM events") == [(2,)]
+
+
+def test_an_answer_for_which_there_is_no_room_is_told(ledger: Ledger) -> None:
+    run = start(ledger)
+    run.claim(NOW, 10)
+    run.record((), (intent(ANNA),))
+    database(ledger).change(_FULL.format(table="events"))
+    for intents in ((), (intent(BEN),)):
+        with pytest.raises(LedgerFull):
+            run.record((result(ANNA),), intents)
+    assert statuses(ledger) == {ANNA: "in_flight", BEN: "pending", CLEO: "pending"}
 
 
 # Several connections commit together.

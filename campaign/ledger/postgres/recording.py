@@ -10,6 +10,9 @@ moment that have a message on its way: they come again with its answer (`gatheri
 Each transaction leaves its number in its run's row, whose lock it takes first. So if the connection
 breaks while it commits, the number tells afterwards whether it was committed: all of it or nothing.
 Only then is it tried again. To look, the lock is taken too: a server that is still at it is waited for.
+
+Where the server has no room for results and intents, the results are tried alone, once: an answer that is
+lost leaves doubt.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from dataclasses import dataclass, field
 
 from campaign import clock
 from campaign.delivery import Result
-from campaign.errors import LeaseLost
+from campaign.errors import LeaseLost, LedgerFull
 from campaign.ledger.postgres.database import Database
 from campaign.ledger.postgres.gathering import Gathering
 from campaign.ledger.postgres.writes import JUDGED, Writes
@@ -107,14 +110,26 @@ class Recorder:
         intents = [intent for ticket in batch for intent in ticket.intents]
         try:
             granted, alive = self._write(results, intents)
+        except LedgerFull as full:
+            self._write_without_intents(batch, results, full)
+            return
         except BaseException as failure:
-            for ticket in batch:
-                ticket.failure = failure
+            _fail(batch, failure)
             return
         for ticket in batch:
             ticket.granted = {intent.key for intent in ticket.intents} & granted
             if not alive and ticket.intents:
                 ticket.failure = lease_lost()
+
+    def _write_without_intents(self, batch: list[_Ticket], results: list[Result], full: LedgerFull) -> None:
+        """Commit what was answered: there may be room for that, where there is none for intents, too."""
+        with_intents = [ticket for ticket in batch if ticket.intents]
+        _fail(with_intents or batch, full)
+        if with_intents and results:
+            try:
+                self._write(results, ())
+            except BaseException as failure:
+                _fail(batch, failure)
 
     def _write(self, results: Sequence[Result], intents: Sequence[Intent]) -> tuple[set[str], bool]:
         """Commit results and intents; return the keys whose intents hold, and whether the run lives."""
@@ -165,6 +180,11 @@ class Recorder:
     def suppress(self, key: str) -> None:
         """Mark a waiting row or copy as suppressed if the suppression list covers it by now."""
         self._database.together([self._writes.suppress(key)], durable=False)
+
+
+def _fail(tickets: list[_Ticket], failure: BaseException) -> None:
+    for ticket in tickets:
+        ticket.failure = failure
 
 
 def lease_lost() -> LeaseLost:
