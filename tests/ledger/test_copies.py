@@ -59,6 +59,29 @@ def test_a_copy_that_is_deferred_is_owed_alone(ledger: Ledger) -> None:
     run.end(NOW)
 
 
+def test_an_answer_about_a_copy_alone_changes_nothing_of_its_row(ledger: Ledger) -> None:
+    run = start(ledger)
+    send(run, Status.ACCEPTED, boss=Status.DEFERRED, audit=Status.ACCEPTED)
+    of_the_row = "SELECT status, reply, attempts, due_at, settled_at FROM messages"
+    before = database(ledger).rows(of_the_row)
+    (claim,) = run.claim(NOW + 60 * SECOND, 10)
+    run.record((), (intent(claim.key),))
+    run.record((result(claim.key, address=BOSS, reply="250 at last", now=NOW + 61 * SECOND),), ())
+    assert database(ledger).rows(of_the_row) == before
+    assert database(ledger).rows("SELECT address, text FROM events ORDER BY id DESC LIMIT 1") == [
+        (BOSS, "250 at last")
+    ]
+
+
+def test_a_copy_that_is_let_go_is_claimed_again(ledger: Ledger) -> None:
+    run = start(ledger)
+    send(run, Status.ACCEPTED, boss=Status.DEFERRED, audit=Status.ACCEPTED)
+    (claim,) = run.claim(NOW + 60 * SECOND, 10)
+    assert run.claim(NOW + 60 * SECOND, 10) == []
+    run.unclaim([claim.key])
+    assert run.claim(NOW + 60 * SECOND, 10) == [claim]
+
+
 def test_the_row_s_status_stays_its_own_address_s(ledger: Ledger) -> None:
     run = start(ledger)
     send(run, Status.ACCEPTED, boss=Status.REFUSED, audit=Status.ACCEPTED)

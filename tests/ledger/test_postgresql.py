@@ -16,7 +16,7 @@ import pytest
 
 from campaign.campaignfile.location import Location, PostgresLocation
 from campaign.errors import LeaseHeld, LeaseLost, LedgerAway, LedgerFull, UserError
-from campaign.ledger import Ledger
+from campaign.ledger import Ledger, Suppression
 from campaign.ledger.machines import State
 from campaign.ledger.postgres.database import Database, Parameters
 from campaign.ledger.postgres.enrolment import _ENROLLING
@@ -31,6 +31,7 @@ from tests.ledger.book import (
     database,
     enrol,
     intent,
+    outcome,
     people,
     registered,
     result,
@@ -40,6 +41,7 @@ from tests.ledger.book import (
 )
 
 ANNA, BEN, CLEO = "anna@example.com", "ben@example.com", "cleo@example.com"
+MINUTE, HOUR = 60 * SECOND, 3600 * SECOND
 
 pytestmark = pytest.mark.kinds("postgres")
 
@@ -194,6 +196,68 @@ def test_no_intent_holds_once_the_run_was_ended_and_answers_still_count(
         run.heartbeat(NOW)
     with pytest.raises(LeaseLost):
         run.claim(NOW, 1)
+
+
+def test_a_row_that_is_suppressed_is_given_back(ledger: Ledger, elsewhere: Ledger) -> None:
+    """It may wait again while the run still lives that held it."""
+    run = start(ledger)
+    run.claim(NOW, 10)
+    elsewhere.suppressions.add([Suppression(BEN, "asked", NOW)])
+    database(ledger).change(
+        "INSERT INTO suppressions (pattern, campaign, state, reason, added_at) VALUES (?, 0, 'released', '', 0)",
+        (ANNA,),
+    )
+    assert run.record((), (intent(ANNA), intent(BEN))) == set()
+    assert statuses(ledger) == {ANNA: "suppressed", BEN: "suppressed", CLEO: "pending"}
+    run.unclaim([CLEO])
+    assert elsewhere.suppressions.remove([ANNA, BEN]) == []
+    enrol(elsewhere, people(ANNA, BEN, CLEO))
+    assert database(ledger).rows("SELECT DISTINCT claim FROM messages") == [(None,)]
+
+
+def test_deferred_rows_come_first_if_asked_but_not_before_they_are_due(ledger: Ledger) -> None:
+    run = start(ledger)
+    run.claim(NOW, 2)
+    for key, delay in ((ANNA, HOUR), (BEN, MINUTE)):
+        run.record((), (intent(key),))
+        run.record((result(key, Status.DEFERRED, due_at=NOW + delay),), ())
+    assert [claim.key for claim in run.claim(NOW + MINUTE, 1, again_first=True)] == [BEN]
+    assert [claim.key for claim in run.claim(NOW + MINUTE, 5, again_first=True)] == [CLEO]
+    assert run.next_due(NOW) == NOW + HOUR
+
+
+def test_what_a_machine_with_a_wrong_clock_records_is_by_the_server_s_clock(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = time.time_ns
+    monkeypatch.setattr("time.time_ns", lambda: right() - HOUR)
+    now = time.time_ns()
+    run = start(ledger, now)
+    run.heartbeat(now)  # which compares the clocks
+    run.claim(now, 10)
+    run.record((), (intent(ANNA, now, copies=(CLEO,)),))
+    copy = outcome(CLEO, Status.DEFERRED, due_at=now + MINUTE)
+    run.record((result(ANNA, now=now, copies=(copy,)),), ())
+    run.record((result(BEN, Status.REFUSED, now=now, suppress=True),), ())
+    run.unclaim([CLEO])
+    times = [
+        database(ledger).rows("SELECT settled_at FROM messages WHERE key = ?", (ANNA,)),
+        database(ledger).rows("SELECT started_at FROM attempts"),
+        database(ledger).rows("SELECT settled_at FROM copies"),
+        database(ledger).rows("SELECT time FROM events WHERE key = ? ORDER BY id LIMIT 1", (ANNA,)),
+        database(ledger).rows("SELECT added_at FROM suppressions"),
+        [(due - MINUTE,) for (due,) in database(ledger).rows("SELECT due_at FROM copies")],
+    ]
+    assert [[abs(found - now - HOUR) < MINUTE for (found,) in rows] for rows in times] == [[True]] * len(
+        times
+    )
+    due = run.next_due(now)
+    assert due is not None
+    assert due <= now  # Cleo waits
+    assert [claim.key for claim in run.claim(now, 10)] == [CLEO]
+    due = run.next_due(now)
+    assert due is not None
+    assert abs(due - now - MINUTE) < MINUTE // 2
 
 
 _FULL = """
@@ -356,6 +420,17 @@ def test_a_server_that_stays_away_is_waited_for_once(
         administrator.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true".encode())
     run.unclaim([ANNA])
     assert [claim.key for claim in run.claim(NOW, 1)] == [ANNA]
+
+
+def test_a_claim_whose_answer_was_lost_is_given_back(ledger: Ledger, location: PostgresLocation) -> None:
+    run = start(ledger)
+    assert [claim.key for claim in run.claim(NOW, 1)] == [ANNA]
+    # It was committed, and the connection broke before the answer.
+    database(ledger).change("UPDATE messages SET claim = (SELECT max(id) FROM runs) WHERE key = ?", (BEN,))
+    with psycopg.connect(location.address, dbname="postgres", autocommit=True) as administrator:
+        administrator.execute("SELECT pg_terminate_backend(%s)", (connection_of(ledger).pid,))
+    assert [claim.key for claim in run.claim(NOW, 10)] == [BEN, CLEO]
+    assert run.record((), (intent(ANNA),)) == {ANNA}
 
 
 def test_a_server_that_takes_no_writes_yet_is_waited_for(

@@ -202,7 +202,9 @@ def test_nobody_is_pending_again_while_who_had_them_on_their_way_can_be_seen(
     start(ledger).end(NOW)
     database(ledger).change("UPDATE runs SET host = ? WHERE id = 1", (host,))
     assert statuses(ledger)[ANNA] == "in_doubt"
-    with pytest.raises(UserError, match=f"process {sender.pid} on .* it may still send it; end that process"):
+    with pytest.raises(
+        UserError, match=f"^{ANNA}: process {sender.pid} on .* it may still send it; end that process"
+    ):
         ledger.settle_doubt(Status.PENDING, [ANNA], "by hand", NOW)
     again = ledger.enrolment(Choices(resend_doubt=True))
     again.stage(("email",), people(ANNA, BEN))

@@ -188,6 +188,19 @@ def test_a_refusal_before_the_content_needs_no_intent(ledger: Ledger) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("status", "reply", "told"),
+    [(Status.PENDING, "", False), (Status.PENDING, "421 bye", True), (Status.REFUSED, "", True)],
+)
+def test_what_nothing_was_said_of_is_no_event(ledger: Ledger, status: Status, reply: str, told: bool) -> None:
+    sending = start(ledger)
+    sending.claim(NOW, 1)
+    sending.record((result(ANNA, status, reply=reply),), ())
+    assert statuses(ledger)[ANNA] == status
+    events = [(ANNA, str(status), reply)] if told else []
+    assert database(ledger).rows("SELECT address, kind, text FROM events") == events
+
+
 @pytest.mark.parametrize("decided", ["refused", "suppressed", "withdrawn"])
 @pytest.mark.parametrize(
     ("answered", "becomes"),
@@ -281,6 +294,17 @@ def test_dead_addresses_are_suppressed_unless_it_is_off(ledger: Ledger, suppress
     found = [(entry.pattern, entry.reason) for entry in ledger.suppressions]
     assert found == ([(ANNA, "refused: 550 5.1.1 no")] if suppress else [])
     assert statuses(ledger)[ANNA] == "refused"
+
+
+def test_who_is_suppressed_by_hand_stays_so_when_the_address_turns_out_dead(ledger: Ledger) -> None:
+    sending = start(ledger)
+    sending.claim(NOW, 10)
+    sending.record((), (intent(ANNA),))
+    ledger.suppressions.add([Suppression(ANNA, "by hand", NOW)])
+    sending.record((result(ANNA, Status.REFUSED, reply="550 5.1.1 no", suppress=True),), ())
+    assert [(entry.pattern, entry.reason, entry.held_for) for entry in ledger.suppressions] == [
+        (ANNA, "by hand", "")
+    ]
 
 
 # Clocks that jump.

@@ -225,3 +225,13 @@ def test_a_window_is_the_limit_until_its_next_start_may_be_made() -> None:
     pace.take(0)
     assert pace.limit(SECOND - 1) == window
     assert pace.limit(SECOND) is None
+
+
+def test_of_several_full_windows_the_one_that_is_waited_for_longest_is_the_limit() -> None:
+    short, long = Window(1, SECOND), Window(2, MINUTE)
+    for windows in ((short, long), (long, short)):
+        pace = LocalPace(windows)
+        pace.take(0)
+        assert pace.limit(0) == short
+        pace.take(SECOND)
+        assert pace.limit(SECOND) == long

@@ -306,4 +306,5 @@ def test_a_copy_is_given_up_after_its_last_attempt() -> None:
 
 def test_the_waits_between_attempts_at_opening() -> None:
     assert opening_waits(4, 6) == 9 + 17  # seconds, jitter included
+    assert opening_waits(5, 7) == 17 + 30  # no wait is longer
     assert opening_waits(6, 6) == 0
