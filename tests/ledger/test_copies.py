@@ -82,6 +82,18 @@ def test_a_copy_that_is_let_go_is_claimed_again(ledger: Ledger) -> None:
     assert run.claim(NOW + 60 * SECOND, 10) == [claim]
 
 
+def test_a_claimed_copy_is_due_until_its_address_is_suppressed(ledger: Ledger) -> None:
+    run = start(ledger)
+    send(run, Status.ACCEPTED, boss=Status.DEFERRED, audit=Status.ACCEPTED)
+    (claim,) = run.claim(NOW + 60 * SECOND, 10)
+    assert run.is_due(claim.key)
+    assert not run.is_due(copy_key(ANNA, AUDIT))
+    run.unclaim([claim.key])
+    ledger.suppressions.add([Suppression(BOSS.casefold(), "asked", NOW)])
+    assert run.claim(NOW + 60 * SECOND, 10) == []
+    assert not run.is_due(claim.key)
+
+
 def test_the_row_s_status_stays_its_own_address_s(ledger: Ledger) -> None:
     run = start(ledger)
     send(run, Status.ACCEPTED, boss=Status.REFUSED, audit=Status.ACCEPTED)

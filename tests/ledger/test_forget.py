@@ -183,14 +183,16 @@ def test_who_is_forgotten_after_the_list_was_read_is_not_enrolled(ledger: Ledger
 
 
 def test_a_row_on_its_way_keeps_its_answer_and_no_address(location: Location, ledger: Ledger) -> None:
-    enrol(ledger, people(ANNA, "ben@example.test"))
+    enrol(ledger, people(ANNA, "ben@example.test", "cleo@example.test"))
     sending = start(ledger)
     sending.claim(NOW, 10)
-    sending.record((), (intent(ANNA.casefold()), intent("ben@example.test")))
+    sending.record((), (intent(ANNA.casefold()), intent("ben@example.test"), intent("cleo@example.test")))
     ledger.forget(ANNA, NOW)
     ledger.forget("ben@example.test", NOW)
     sending.record((result(ANNA.casefold()), result("ben@example.test", Status.DEFERRED)), ())
-    assert list(statuses(ledger).values()) == ["accepted"]
+    assert sorted(statuses(ledger).values()) == ["accepted", "in_flight"]  # Cleo's is still on its way
+    assert statuses(ledger)["cleo@example.test"] == "in_flight"
+    assert database(ledger).rows("SELECT count(*) FROM attempts WHERE message IS NULL") == [(1,)]
     sending.end(NOW)
     ledger.close()
     assert b"anna" not in files(location).lower()

@@ -204,7 +204,8 @@ def test_a_row_that_is_suppressed_is_given_back(ledger: Ledger, elsewhere: Ledge
     run.claim(NOW, 10)
     elsewhere.suppressions.add([Suppression(BEN, "asked", NOW)])
     database(ledger).change(
-        "INSERT INTO suppressions (pattern, campaign, state, reason, added_at) VALUES (?, 0, 'released', '', 0)",
+        "INSERT INTO suppressions (pattern, campaign, state, reason, added_at)"
+        " VALUES (?, 0, 'released', '', 0)",
         (ANNA,),
     )
     assert run.record((), (intent(ANNA), intent(BEN))) == set()
