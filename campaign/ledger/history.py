@@ -6,9 +6,9 @@ Times are UTC, in integer nanoseconds since 1970.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from campaign.ledger.patterns import is_hash
 from campaign.model import Status
@@ -111,6 +111,30 @@ class Summary:
         return self.counts[Status.REFUSED] + self.copies[Status.REFUSED]
 
 
+def entry(row: Sequence[Any], columns: Sequence[str]) -> Entry:
+    """Make an Entry of the row of a statement, its columns as `Entry` has them, and its list's columns."""
+    number, key, email, name, status, attempts, reply, message_id, started, settled, fields = row
+    return Entry(
+        number,
+        str(key),
+        str(email),
+        str(name),
+        Status(str(status)),
+        attempts,
+        str(reply),
+        str(message_id or ""),
+        started,
+        settled,
+        dict(zip(columns, json.loads(str(fields)), strict=False)),
+    )
+
+
+def copy_entry(row: Sequence[Any]) -> CopyEntry:
+    """Make a CopyEntry of the row of a statement."""
+    key, email, address, status, reply, message_id = row
+    return CopyEntry(str(key), str(email), str(address), Status(str(status)), str(reply), str(message_id))
+
+
 def on_list(counts: Mapping[Status, int]) -> int:
     """Return how many rows are on the list: those that left it before they were sent are not."""
     return sum(counts.values()) - counts.get(Status.WITHDRAWN, 0)
@@ -128,6 +152,46 @@ class SomeCells:
     cells: Sequence[str]
     statuses: Sequence[str]
     replies: Sequence[str]
+
+
+class Layouts:
+    """The columns that the rows of a campaign's lists have had, by layout.
+
+    `stored` returns a layout's columns as the ledger keeps them, or None.
+    """
+
+    def __init__(self, stored: Callable[[int], str | None]) -> None:
+        self._stored = stored
+        self._known: dict[int, tuple[str, ...]] = {}
+
+    def columns(self, layout: int) -> tuple[str, ...]:
+        """Return the columns of a layout."""
+        if layout not in self._known:
+            self._known[layout] = tuple(json.loads(self._stored(layout) or "[]"))
+        return self._known[layout]
+
+    def every_column(self, layouts: Iterable[int]) -> tuple[str, ...]:
+        """Return the columns of all these layouts, each once, in their order."""
+        return tuple(dict.fromkeys(column for layout in layouts for column in self.columns(layout)))
+
+    def some_cells(self, rows: Sequence[Sequence[Any]], columns: tuple[str, ...]) -> SomeCells:
+        """Return what some rows have in these columns; each is (key, layout, cells, status, reply)."""
+        keys, layouts, stored, statuses, replies = zip(*rows, strict=True)
+        places = {layout: self._places(layout, columns) for layout in set(layouts)}
+        cells: Sequence[str] = stored
+        if any(order is not None for order in places.values()):
+            cells = [
+                one if order is None else rearranged(one, order)
+                for one, order in zip(stored, map(places.__getitem__, layouts), strict=True)
+            ]
+        return SomeCells(keys, cells, statuses, replies)
+
+    def _places(self, layout: int, columns: tuple[str, ...]) -> list[int | None] | None:
+        """Return where the cells of `columns` are in a row of a layout; None if it has just these."""
+        known = self.columns(layout)
+        if known == columns:
+            return None
+        return [known.index(column) if column in known else None for column in columns]
 
 
 def rearranged(cells: str, places: Sequence[int | None]) -> str:

@@ -6,16 +6,25 @@ is iterated over is of one moment.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import cache
 from itertools import islice, pairwise
 
-from campaign.ledger.history import ANYBODY, CopyEntry, Entry, SomeCells, Summary, broke_off, rearranged
+from campaign.ledger.history import (
+    ANYBODY,
+    CopyEntry,
+    Entry,
+    Layouts,
+    SomeCells,
+    Summary,
+    broke_off,
+    copy_entry,
+    entry,
+)
 from campaign.ledger.patterns import HASH_LENGTH
 from campaign.ledger.postgres.database import Database
 from campaign.ledger.postgres.runs import live_runs
 from campaign.ledger.processes import BROKE_OFF
+from campaign.ledger.statuses import listed
 from campaign.model import SECOND, Status
 
 _PAUSE = 30 * SECOND  # without an acceptance
@@ -58,6 +67,7 @@ class PostgresHistory:
     def __init__(self, database: Database, campaign_id: int) -> None:
         self._database = database
         self._of = {"campaign": campaign_id}
+        self._layouts = Layouts(self._columns)
 
     def summary(self, now: int) -> Summary:
         """Count the rows by status."""
@@ -121,23 +131,8 @@ class PostgresHistory:
                    (SELECT max(started_at) FROM attempts a WHERE a.message = n.id), settled_at, layout, fields
             FROM ({self._as_of(now, statuses)}) n ORDER BY number, id
         """
-        columns = cache(self._columns)
-        for (
-            number, key, email, name, status, attempts, reply, message_id, started, settled, layout, fields,
-        ) in self._database.each(statement, self._of):  # fmt: skip
-            yield Entry(
-                number,
-                str(key),
-                str(email),
-                str(name),
-                Status(str(status)),
-                attempts,
-                str(reply),
-                str(message_id or ""),
-                started,
-                settled,
-                dict(zip(columns(layout), json.loads(str(fields)), strict=False)),
-            )
+        for *row, layout, fields in self._database.each(statement, self._of):
+            yield entry((*row, fields), self._layouts.columns(layout))
 
     def cells(self, now: int, statuses: Collection[Status], columns: Sequence[str]) -> Iterator[SomeCells]:
         """Iterate over rows with their cells of these columns, some at once; see `History`."""
@@ -145,38 +140,21 @@ class PostgresHistory:
             SELECT key, layout, fields, now_status, words FROM ({self._as_of(now, statuses)}) n
             WHERE length(key) != {HASH_LENGTH} OR left(key, 1) != '#' ORDER BY number, id
         """
-        places = cache(lambda layout: self._places(layout, tuple(columns)))
         rows = self._database.each(statement, self._of)
         while batch := list(islice(rows, 500)):
-            keys, layouts, stored, now_statuses, replies = zip(*batch, strict=True)
-            cells: Sequence[str] = stored
-            if any(places(layout) is not None for layout in set(layouts)):
-                cells = [
-                    one if order is None else rearranged(one, order)
-                    for one, order in zip(stored, map(places, layouts), strict=True)
-                ]
-            yield SomeCells(keys, cells, now_statuses, replies)
+            yield self._layouts.some_cells(batch, tuple(columns))
 
-    def _columns(self, layout: int) -> tuple[str, ...]:
+    def _columns(self, layout: int) -> str | None:
         found = self._database.row("SELECT columns FROM layouts WHERE id = %s", (layout,))
-        return tuple(json.loads(str(found[0]))) if found else ()
-
-    def _places(self, layout: int, columns: tuple[str, ...]) -> list[int | None] | None:
-        """Return where the cells of `columns` are in a row of a layout; None if it has just these."""
-        known = self._columns(layout)
-        if known == columns:
-            return None
-        return [known.index(column) if column in known else None for column in columns]
+        return str(found[0]) if found else None
 
     def all_columns(self) -> tuple[str, ...]:
         """Return every column that a row of the campaign has, the newest list's first."""
-        columns: dict[str, None] = {}
-        for (layout,) in self._database.rows(
+        used = self._database.rows(
             "SELECT DISTINCT layout FROM messages WHERE campaign = %(campaign)s ORDER BY layout DESC",
             self._of,
-        ):
-            columns.update(dict.fromkeys(self._columns(layout)))
-        return tuple(columns)
+        )
+        return self._layouts.every_column(layout for (layout,) in used)
 
     def domains(self, now: int, summary: Summary) -> list[tuple[str, Mapping[Status, int]]]:
         """Return the domains and their counts by status, those with the most rows first."""
@@ -272,23 +250,21 @@ class PostgresHistory:
         # By the stored status, so that the index finds them; a dead run's are stored as in flight.
         stored = {*statuses, *((Status.IN_FLIGHT,) if Status.IN_DOUBT in statuses else ())}
         return (
-            f"m.campaign = %(campaign)s AND m.status IN ({_listed(stored)})"
-            f" AND {self._status(now)} IN ({_listed(statuses)})"
+            f"m.campaign = %(campaign)s AND m.status IN {listed(stored)}"
+            f" AND {self._status(now)} IN {listed(statuses)}"
         )
 
     def copies(self, now: int, statuses: Collection[Status]) -> Iterator[CopyEntry]:
         """Iterate over the copies of these statuses, of rows that were accepted or are in doubt."""
-        for key, email, address, status, reply, message_id in self._database.each(
+        for copy in self._database.each(
             "SELECT * FROM (SELECT m.key, m.email, c.address,"
             f" {self._status(now, 'c')} AS now_status, c.reply, coalesce(m.message_id, '')"
             " FROM copies c JOIN messages m ON m.id = c.message WHERE m.campaign = %(campaign)s"
             " AND m.status IN ('accepted', 'in_doubt', 'in_flight') ORDER BY m.number, c.id) n"
-            f" WHERE now_status IN ({_listed(statuses)})",
+            f" WHERE now_status IN {listed(statuses)}",
             self._of,
         ):
-            yield CopyEntry(
-                str(key), str(email), str(address), Status(str(status)), str(reply), str(message_id)
-            )
+            yield copy_entry(copy)
 
     def _status(self, now: int, table: str = "m") -> str:
         dead = f"{table}.status = 'in_flight' AND {self._dead(now, table)}"
@@ -297,7 +273,3 @@ class PostgresHistory:
     def _dead(self, now: int, table: str = "m") -> str:
         live = ",".join(str(run.run_id) for run in live_runs(self._database))
         return f"{table}.run != ALL (ARRAY[{live}]::bigint[])"
-
-
-def _listed(statuses: Collection[Status]) -> str:
-    return ",".join(f"'{status}'" for status in sorted(statuses))
