@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from campaign.address import AddressError, domain_of, parse_address
 from campaign.campaignfile.models import DkimAlgorithm
-from campaign.campaignfile.octets import MOST_OF_A_KEY, read_file
+from campaign.campaignfile.octets import MOST_OF_A_KEY, PRIVATE_KEY, read_file
 from campaign.errors import Problem, Severity, UserError
 from campaign.wording import shown
 
@@ -166,6 +166,8 @@ def _read_key(file: Path) -> RSAPrivateKey | Ed25519PrivateKey:
         octets = read_file(file, MOST_OF_A_KEY)
     except OSError as error:
         raise UserError(Problem(f"the DKIM key cannot be read: {error.strerror}", shown(file))) from None
+    if len(PRIVATE_KEY.findall(octets)) > 1:
+        raise UserError(Problem("the file has more than one private key; name a file with one", shown(file)))
     try:
         key = load_pem_private_key(octets, None)
     except TypeError:

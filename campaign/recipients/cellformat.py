@@ -8,7 +8,9 @@ the format's own language has in its place: LibreOffice writes the dots of a Ger
 from __future__ import annotations
 
 import datetime as dt
+import operator
 import re
+from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import lru_cache
 
@@ -20,6 +22,15 @@ _PIECE = re.compile(
 _DATE_PIECE = re.compile(r"y+|m+|d+|h+|s+|am/pm|a/p", re.IGNORECASE)
 _ELAPSED = re.compile(r"\[(h+|m+|s+)\]", re.IGNORECASE)
 _CURRENCY = re.compile(r"\[\$([^\]-]*)(?:-[^\]]*)?\]")
+_CONDITION = re.compile(r"\[(<=|>=|<>|<|>|=) *(-?[0-9.]+)\]")
+_COMPARED: dict[str, Callable[[float, float], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    "=": operator.eq,
+    "<>": operator.ne,
+    ">=": operator.ge,
+    ">": operator.gt,
+}
 _LANGUAGE = re.compile(r"\[\$[^\]-]*-([^\]]*)\]")
 # What stands between the parts of a date, by a language's number (MS-LCID 2.2) or name.
 _SEPARATORS: dict[int | str, str] = {
@@ -86,20 +97,43 @@ def moment_shown(moment: dt.datetime, number_format: str) -> str:
 
 def _number(value: float, number_format: str) -> str:
     sections = _sections(number_format)
-    section, signed = sections[0], value
-    if value < 0 and len(sections) > 1:
-        section, signed = sections[1], -value
-    elif value == 0 and len(sections) > 2:
-        section = sections[2]
+    section, signed = _section_of(value, sections)
     pieces = _pieces(section)
     if not section and len(sections) > 1:  # `;;;` hides what stands in the cell
         return ""
-    if not section or "General" in pieces or not any(piece in "0#?" for piece in pieces):
-        literal = _literal(pieces)
-        return literal if section and "General" not in pieces and literal else _general(signed)
+    if "General" in pieces:
+        place = pieces.index("General")
+        return f"{_literal(pieces[:place])}{_general(signed)}{_literal(pieces[place + 1 :])}".strip()
+    if not any(piece in "0#?" for piece in pieces):
+        return _literal(pieces) or _general(signed)
     if "/" in pieces:
         return _general(signed)
     return _filled(Decimal(repr(signed)), pieces)
+
+
+def _section_of(value: float, sections: tuple[str, ...]) -> tuple[str, float]:
+    """Return a number's section, and the number; without its sign where the section is for negative ones."""
+    conditions = [_CONDITION.search(section) for section in sections[:2]]
+    if any(conditions):
+        for section, condition in zip(sections, conditions, strict=False):
+            if condition is not None and _COMPARED[condition[1]](value, float(condition[2])):
+                is_negative = condition[1] in ("<", "<=") and float(condition[2]) <= 0
+                return section, abs(value) if is_negative else value
+        others = sections[2:] if all(conditions) else sections[1:]
+        return (*others, "General")[0], value
+    if value < 0 and len(sections) > 1:
+        return sections[1], -value
+    return sections[2 if value == 0 and len(sections) > 2 else 0], value
+
+
+def text_shown(text: str, number_format: str) -> str:
+    """Return a text as its cell shows it: the fourth section of a format, or one with `@`, is for texts."""
+    if number_format == "General":
+        return text
+    pieces = _pieces_for_texts(number_format)
+    if pieces is None:
+        return text
+    return "".join(text if one in ("@", "General") else _literal((one,)) for one in pieces)
 
 
 def _general(value: float) -> str:
@@ -133,7 +167,7 @@ def _filled(number: Decimal, pieces: tuple[str, ...]) -> str:
         text = text.rjust(whole.count("0"), "0")
     else:
         text = _placed(integer.lstrip("0"), pieces[first:behind])
-    return f"{_literal(pieces[:first])}{minus}{text}{point}{decimals}{_literal(pieces[last:])}".strip()
+    return f"{minus}{_literal(pieces[:first])}{text}{point}{decimals}{_literal(pieces[last:])}".strip()
 
 
 def _placed(digits: str, pieces: tuple[str, ...]) -> str:
@@ -275,6 +309,15 @@ def _is_setting(piece: str) -> bool:
 @lru_cache(maxsize=256)
 def _pieces(section: str) -> tuple[str, ...]:
     return tuple(_PIECE.findall(section))
+
+
+@lru_cache(maxsize=256)
+def _pieces_for_texts(number_format: str) -> tuple[str, ...] | None:
+    """Return the pieces of a format's section for texts; None where texts are shown as they are."""
+    sections = _sections(number_format)
+    pieces = tuple(one for one in _pieces(sections[-1]) if not one.startswith(("[", "*", "_")))
+    has_place = "@" in pieces if len(sections) < 4 else True
+    return pieces if has_place and pieces != ("@",) else None
 
 
 @lru_cache(maxsize=256)

@@ -18,6 +18,7 @@ _MARKS = {
     codecs.BOM_UTF8: "utf-8",
 }
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # how .xlsx and .ods begin, and .xls
+_GZIP = b"\x1f\x8b"
 _UNDECODABLE = "\udcff"  # a lone surrogate, which no text has, stands for what cannot be decoded
 _MARKING = "campaign.undecodable"
 # Where each octet is a character, most of those from 128 on are one; in Windows' Shift JIS 68 are.
@@ -77,6 +78,8 @@ class Encoding:
         wrong = ""
         if beginning.startswith(_WORKBOOKS):
             wrong = "the list is a workbook; save it as CSV"
+        elif beginning.startswith(_GZIP):
+            wrong = "the list is compressed (gzip); unpack it"
         elif not self._codec.startswith(mark):
             wrong = f"the list is {mark.upper()}; write `encoding: {mark}`, or save it as UTF-8"
         if wrong:

@@ -141,17 +141,10 @@ def _is_address(cell: str) -> bool:
 
 
 def _has_addresses(cells: Iterator[str]) -> bool | None:
-    """Whether cells hold several addresses each, or some of them do; None where they hold none."""
-    several: bool | None = None
-    for cell in filter(None, map(str.strip, cells)):
-        parts = cell.split(BETWEEN)
-        try:
-            for part in parts:
-                parse_address(part)
-        except AddressError:
-            return None
-        several = bool(several) or len(parts) > 1
-    return several
+    """Whether some cells hold several addresses; None where most hold none."""
+    known = [cell.split(BETWEEN) for cell in map(str.strip, cells) if cell]
+    several = [len(parts) > 1 for parts in known if all(map(_is_address, parts))]
+    return any(several) if several and 2 * len(several) > len(known) else None
 
 
 def missing(header: Header, column: str, *, is_email: bool) -> str:
@@ -188,8 +181,13 @@ def _listed(columns: Sequence[str]) -> str:
 def _nearest(column: str, columns: Sequence[str]) -> str:
     """Return the column whose name is nearest, by letters and digits alone; "" if none is near."""
     named = {plain(known): known for known in reversed(columns)}
-    near = difflib.get_close_matches(plain(column), named, 1, 0.5)
-    return named[near[0]] if near else ""
+    near = difflib.get_close_matches(plain(column), named, len(named) or 1, 0.5)
+    best = [name for name in near if _likeness(column, name) == _likeness(column, near[0])]
+    return next((known for known in columns if plain(known) in best), "")
+
+
+def _likeness(column: str, name: str) -> float:
+    return difflib.SequenceMatcher(a=name, b=plain(column)).ratio()
 
 
 def repeated(header: Header, used: Collection[str], user: str, file: str) -> Iterator[Problem]:

@@ -26,6 +26,9 @@ from tests.checks.conftest import Said
         ("J√∂rg", "for 'Jörg'"),
         ("J�rg", "first has 'J�rg': a character was lost on the way; export the list again"),
         ("Ann\u202egpj.exe", "behind it, for filters a sign of deceit; take it out"),
+        ("#N/A", "first has #N/A, an error of the spreadsheet; correct it there"),
+        ("#WERT!", "first has #WERT!, an error of the spreadsheet"),
+        ('"=""01234"""', 'first has ="01234", which spreadsheets show as 01234; export the text itself'),
     ],
 )
 def test_garbled(said: Said, cell: str, what: str) -> None:
@@ -66,6 +69,9 @@ def test_what_a_mac_has_garbled(word: str, said: Said) -> None:
 @pytest.mark.parametrize(
     "cell",
     [
+        "#1",
+        "#SALE!",
+        "=",
         "2√π",
         "√Ω",
         "CAFÈ™",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from campaign.recipients.cellformat import moment_shown, shown
+from campaign.recipients.cellformat import moment_shown, shown, text_shown
 
 
 def serial(moment: dt.datetime) -> float:
@@ -49,11 +49,39 @@ def serial(moment: dt.datetime) -> float:
         (5, ";;;", ""),
         (-5, "0;", ""),
         (-0.001, "0.00", "0.00"),
+        (5551234567, "[<=9999999]###-####;(###) ###-####", "(555) 123-4567"),
+        (5551234, "[<=9999999]###-####;(###) ###-####", "555-1234"),
+        (1, '[=0]"none";[=1]"one";0', "one"),
+        (2, '[=0]"none";[=1]"one";0', "2"),
+        (-2, "[Red][<0]-0.0;[Blue]0.0", "-2.0"),
+        (-2, '[>0]0;[<0]"minus" 0;0', "minus 2"),
+        (5, "[>9]0.0", "5"),
+        (-1234.5, "[$€-407] #,##0.00", "-€ 1,234.50"),
+        (-1, '"Week "0', "-Week 1"),
+        (5, 'General" pcs"', "5 pcs"),
         (1e300, "0.00%", "1" + "0" * 302 + ".00%"),
     ],
 )
 def test_numbers(number: float, number_format: str, text: str) -> None:
     assert shown(number, number_format) == text
+
+
+@pytest.mark.parametrize(
+    ("number_format", "text"),
+    [
+        ("General", " Ann"),
+        ("@", " Ann"),
+        ("yyyy-mm-dd;@", " Ann"),
+        ("0.00", " Ann"),
+        ('0;-0;0;"Dear "@', "Dear  Ann"),
+        ('_($* #,##0.00_);_($* (#,##0.00);_($* "-"??_);_(@_)', " Ann"),
+        ('@" & Co"', " Ann & Co"),
+        ("0;0;0;General", " Ann"),
+        (";;;", ""),
+    ],
+)
+def test_texts(number_format: str, text: str) -> None:
+    assert text_shown(" Ann", number_format) == text
 
 
 @pytest.mark.parametrize(

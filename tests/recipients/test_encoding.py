@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import gzip
 
 import pytest
 
@@ -54,6 +55,10 @@ class TestEncoding:
     ) -> None:
         what = refusal(lambda: listed(octets, **({"encoding": named} if named else {})))
         assert what == f"list.csv: the list is {mark.upper()}; write `encoding: {mark}`, or save it as UTF-8"
+
+    def test_a_compressed_list_is_named(self, listed: Open) -> None:
+        what = refusal(lambda: listed(gzip.compress(self.TEXT.encode())))
+        assert what == "list.csv: the list is compressed (gzip); unpack it"
 
     @pytest.mark.parametrize("name", ["utf-9", "base64", "rot13", "idna", "punycode", "undefined", "x" * 99])
     def test_a_name_that_is_none(self, listed: Open, name: str) -> None:

@@ -293,6 +293,10 @@ ENTITIES = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY e SYSTEM "file:///etc/
         (workbook({SHEET: ONE, BOOK: ENTITIES + "<workbook/>"}), "declares a DOCTYPE"),
         (workbook({SHEET: ONE, BOOK: "<workbook/>"}), "it has no sheet of cells"),
         (workbook({SHEET: ONE, "_rels/.rels": "<x/>"}), "it is not an .xlsx; save it as one, or as CSV"),
+        (
+            workbook({"a/List.CSV": "email", "_rels/.rels": "<x/>"}),
+            "it is an archive (ZIP) with 'a/List.CSV' in it; unpack it",
+        ),
         (workbook({SHEET: ONE[:-20]}), f"its part {SHEET} is broken (unclosed token"),
         (workbook({"xl/other.xml": ""}), f"its part {SHEET} is missing"),
         (workbook({SHEET: sheet(f'<row x="{"y" * 3_000_000}"/>')}), "has a tag of more than 1.0 MB"),
@@ -305,7 +309,7 @@ ENTITIES = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY e SYSTEM "file:///etc/
         (workbook({SHEET: sheet('<row><c t="s"><v>-3</v></c></row>')}), "a cell shows text number '-3'"),
         (workbook({f"x{n:0300}": "" for n in range(3000)}), "it has more parts than a workbook has"),
     ],
-    ids=range(23),
+    ids=range(24),
 )
 def test_what_cannot_be_read(book: OpenBook, octets: bytes, what: str) -> None:
     said = refusal(lambda: list(book(octets)))

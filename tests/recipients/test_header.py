@@ -24,6 +24,7 @@ class TestProposals:
         [
             ("name,Contact\nAnn,a@x.test\nBen,\n", "Contact"),
             ("E-Mail,mail\nx,\na@x.test,\n", ""),
+            ("E-mail Address,E-mail Type\na@x.test,SMTP\n/o=Ex/cn=ann,EX\nb@x.test,SMTP\n", "E-mail Address"),
             ("Name,E-mail 1 - Value\nAnn,a@x.test\n", "E-mail 1 - Value"),
             ("Name;#mail\nAnn;a@x.test\n", '"#mail"'),
             (

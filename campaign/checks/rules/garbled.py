@@ -2,7 +2,8 @@
 
 UTF-8 that a program read as Windows-1252 or as a Mac's letters, and what was lost, are told in templates, in
 `vars`, in attachments' names, and in cells that a message shows. So are U+202D and U+202E, behind which a
-text reads in another direction than it is written: filters take that for deceit.
+text reads in another direction than it is written: filters take that for deceit. Of cells that a message
+shows, so are a spreadsheet's errors, such as #N/A, and `="01234"`, which some programs export for a text.
 """
 
 from __future__ import annotations
@@ -44,6 +45,19 @@ _GARBLED = re.compile(
 )
 _LOST = re.compile("\ufffd")
 _TURNS = re.compile("[\u202d\u202e]")
+# As Excel, LibreOffice and Google Sheets write them, in the languages of Europe.
+_ERRORS = frozenset(
+    f"#{name}"
+    for name in [
+        "N/A", "N/D", "N/B", "NV", "ND", "VALUE!", "WERT!", "VALEUR!", "¡VALOR!", "VALOR!", "VALORE!",
+        "WAARDE!", "ARG!", "REF!", "¡REF!", "BEZUG!", "RIF!", "VERW!", "ADR!", "DIV/0!", "¡DIV/0!",
+        "DEEL/0!", "DZIEL/0!", "NAME?", "NOM?", "¿NOMBRE?", "NOME?", "NAAM?", "NAZWA?", "NUM!", "¡NUM!",
+        "ZAHL!", "NOMBRE!", "GETAL!", "LICZBA!", "NULL!", "NUL!", "¡NULO!", "NULO!", "NULLO!", "LEEG!",
+        "ZERO!", "ERROR!", "SPILL!", "CALC!", "FIELD!", "GETTING_DATA",
+    ]
+)  # fmt: skip
+_BEGINNINGS = ("#", "=")
+_FORMULA = re.compile('="[^"]*"')
 _ANEW = "export the list again as UTF-8, or name its encoding in `recipients.encoding`"
 _AROUND = 30  # characters that are shown on each side of what was found
 
@@ -63,7 +77,9 @@ class Check(Rule):
 
     def read(self, recipient: Recipient) -> Iterator[Finding]:
         for column, cell in recipient.row.items():
-            if not cell.isascii() and (fault := _fault(cell)) is not None:
+            fault = _of_a_spreadsheet(cell) if cell[:1] in _BEGINNINGS else None
+            fault = fault or (_fault(cell) if not cell.isascii() else None)
+            if fault is not None:
                 what = f"{column} has {fault.words}; {fault.remedy}"
                 yield self.find(self.warn_list(what, recipient.line), f"{column}\0{fault.kind}")
 
@@ -100,6 +116,15 @@ def _texts(path: str, value: object) -> Iterator[tuple[str, str]]:
         case Mapping():
             for key, item in value.items():
                 yield from _texts(f"{path}.{key}", item)
+
+
+def _of_a_spreadsheet(cell: str) -> _Fault | None:
+    """Return what is wrong with a cell that only a spreadsheet understands, if it is one."""
+    if cell in _ERRORS:
+        return _Fault("error", f"{cell}, an error of the spreadsheet", "correct it there")
+    if _FORMULA.fullmatch(cell):
+        return _Fault("formula", f"{cell}, which spreadsheets show as {cell[2:-1]}", "export the text itself")
+    return None
 
 
 def _fault(text: str) -> _Fault | None:

@@ -64,6 +64,9 @@ class Parts:
     def __contains__(self, name: str) -> bool:
         return _name(name) in self._members
 
+    def __iter__(self) -> Iterator[str]:
+        return (info.filename for info in self._zip.infolist())
+
     def size(self, name: str, most: int = _LARGEST_PART) -> int:
         """Return a part's size, unpacked. Raises Unreadable where it is not there, or too large."""
         info = self._members.get(_name(name))

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from xml.parsers import expat
 
-from campaign.recipients.cellformat import moment_shown, shown
+from campaign.recipients.cellformat import moment_shown, shown, text_shown
 from campaign.recipients.excel.parts import Parts, Unreadable, local
 from campaign.recipients.excel.strings import Strings, unescaped
 from campaign.recipients.records import MAX_LINE
@@ -172,8 +172,10 @@ class Sheet:
             case "s":
                 if not (value.strip().isdecimal() and len(value) < 20):
                     raise Unreadable(f"a cell shows text number {value[:20]!r}")
-                return self._strings[int(value)]
-            case "str" | "inlineStr" | "e":
+                return text_shown(self._strings[int(value)], self._format(cell))
+            case "str" | "inlineStr":
+                return text_shown(unescaped(value), self._format(cell))
+            case "e":
                 return unescaped(value)
             case "b":
                 return "FALSE" if value.strip() in ("0", "false") else "TRUE"

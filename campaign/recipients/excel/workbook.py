@@ -137,8 +137,14 @@ def _main_part(parts: Parts) -> str:
     """Return the name of the part that the others hang from. Raises Unreadable for other kinds of files."""
     main = next((r.target for r in parts.relations("").values() if r.kind == "officeDocument"), "")
     if not main.endswith(".xml") or main not in parts:
+        if packed := next(filter(_is_list, parts), ""):
+            raise Unreadable(f"it is an archive (ZIP) with {packed[:60]!r} in it; unpack it")
         raise Unreadable("it is not an .xlsx; save it as one, or as CSV")
     return main
+
+
+def _is_list(name: str) -> bool:
+    return name.lower().endswith((".csv", ".tsv", ".txt", ".xlsx"))
 
 
 def _sheets(parts: Parts, main: str) -> tuple[list[tuple[str, str]], bool]:
