@@ -66,6 +66,10 @@ def load(file: Path) -> CampaignFile:
         meant = invalid.meant
         problems += invalid.problems(document, shared)
         problems = [one for one in problems if not _follows(one, meant)]
+    places = Places(document, shared)
+    for path, what in places.unreplaced():
+        problems = [one for one in problems if not f"{one.path}.".startswith(f"{path}.")]
+        problems.append(places.problem(path, what))
     if problems or campaign is None:
         first = shown(file)
         rest, judged = _rest(values, {*meant, *(problem.path for problem in problems)}, file, shared)
@@ -73,10 +77,10 @@ def load(file: Path) -> CampaignFile:
             *sorted(
                 dict.fromkeys(problems), key=lambda p: (p.file != first, p.line or 0, p.column or 0, p.path)
             ),
-            rest=_placed(rest, Places(document, shared)) if rest is not None else None,
+            rest=_placed(rest, places) if rest is not None else None,
             judged=judged,
         )
-    return _placed(campaign, Places(document, shared))
+    return _placed(campaign, places)
 
 
 def _follows(problem: Problem, meant: set[str]) -> bool:

@@ -33,7 +33,14 @@ _TAG = "tag:yaml.org,2002:"
 _TAGS = {_TAG + name for name in ("map", "seq", "str", "null", "bool", "int", "float", "timestamp", "value")}
 _CUT = re.compile(r"[ \t]+(#[^\s#].{0,39})")  # people write a blank behind the # of a comment
 _ANCHOR = re.compile(r"&([^\s,\[\]{}]+)|!(?=\s)")
+_VARIABLE = re.compile(r"\$\{[A-Za-z_]\w*\}|\$[A-Z_][A-Z0-9_]+\b")
 _READ = {"subject", "from", "sender", "reply_to", "cc", "bcc", "preheader", "vars", "headers", "attachments"}
+_OF_OTHERS = (
+    "_env",
+    "_command",
+    "where",
+    "texts",
+)  # keys whose values may name variables, or be said to readers
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -132,6 +139,16 @@ class Places:
             if path[0] in _READ:
                 what = f"YAML takes {cut!r} for a comment; put the value in quotes"
                 yield dotted(path), f"{what}, or write a space after the #"
+
+    def unreplaced(self) -> Iterator[tuple[str, str]]:
+        """Yield the settings that name a variable of the environment, such as ${SMTP_HOST}."""
+        smtp = [(("smtp", *path), self._smtp.at(path)) for path in self._smtp.marks] if self._smtp else []
+        own = [(path, self._campaign.at(path)) for path in self._campaign.marks]
+        for path, value in (*own, *smtp):
+            named = _VARIABLE.search(value) if isinstance(value, str) else None
+            if named and path[0] not in _READ and not any(str(key).endswith(_OF_OTHERS) for key in path):
+                what = "environment variables are not replaced in a campaign file; write the value instead of"
+                yield dotted(path), f"{what} {named[0]}"
 
 
 def dotted(path: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,22 @@ if TYPE_CHECKING:
     from campaign.campaignfile.location import Location
 
 FORCE = click.option("--force", is_flag=True, help="Overwrite another file that already exists.")
+
+
+class _Written(click.Path):
+    """A file or folder to write. `-` is refused, as it would be a file of that name."""
+
+    def __init__(self, *, dir_okay: bool = True) -> None:
+        super().__init__(path_type=Path, dir_okay=dir_okay)
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
+        if str(value) == "-":
+            self.fail("'-' is not standard output here; write /dev/stdout", param, context)
+        return super().convert(value, param, context)
+
+
+WRITTEN = _Written()
+LOG = _Written(dir_okay=False)
 
 _CAMPAIGN = click.option(
     "--campaign", "file", type=click.Path(path_type=Path), help="A campaign file that names the ledger."

@@ -103,3 +103,29 @@ def test_a_text_that_yaml_cuts_off_at_a_sign(file: Path, subject: str, told: lis
         " or write a space after the #"
         for cut in told
     ]
+
+
+def test_variables_of_the_environment_are_errors_where_a_setting_names_them(file: Path) -> None:
+    file.write_text(
+        TEXT.replace("list.csv", "$LISTS/list.csv")
+        .replace("smtp.example.com", "'${SMTP_HOST}'")
+        .replace("ann, password_file: ../none", '"$SMTP_USER", password_command: [pass, $MAIL]')
+        .replace("Hello", "Only $USD 5, ${name}")
+    )
+    what = "environment variables are not replaced in a campaign file; write the value instead of"
+    with pytest.raises(UserError) as caught:
+        load(file)
+    assert [str(problem) for problem in caught.value.problems] == [
+        f"a/b/campaign.yaml:2:13: recipients: {what} $LISTS",
+        f"a/b/campaign.yaml:6:14: smtp.host: {what} ${{SMTP_HOST}}",
+        f"a/b/campaign.yaml:6:40: smtp.username: {what} $SMTP_USER",
+    ]
+
+
+def test_variables_in_a_file_of_server_settings_are_named_there(file: Path) -> None:
+    (file.parent / "smtp.yaml").write_text("host: $SMTP_HOST\n")
+    file.write_text(TEXT[: TEXT.index("smtp:")] + "smtp: smtp.yaml\n")
+    with pytest.raises(
+        UserError, match=r"smtp\.yaml:1:7: smtp\.host: environment variables are not replaced"
+    ):
+        load(file)

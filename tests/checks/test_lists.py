@@ -61,6 +61,25 @@ def test_slips_are_said_once_for_a_domain(found: Found) -> None:
     assert found("typos") == []
 
 
+@pytest.mark.parametrize(
+    ("domain", "what"),
+    [
+        (
+            "gm\u0430il.com",
+            "gm\u0430il.com (xn--gmil-63d.com) has Cyrillic and Latin letters in one name (row 2)",
+        ),
+        ("\u03c0aypal.com", "Greek and Latin"),
+        ("\u043f\u043e\u0447\u0442\u0430.com", ""),
+        ("b\u00fccher.de", ""),
+        ("\u65e5\u672clab.jp", ""),
+    ],
+)
+def test_letters_of_two_alphabets_in_a_domain(found: Found, domain: str, what: str) -> None:
+    said = found("typos", f"email,first\nann@x.test,A\nben@{domain},B\n")
+    assert [one.severity for one in said] == ["warning"] * bool(what)
+    assert all(what in one.message for one in said)
+
+
 def test_roles(found: Found) -> None:
     people = "email,first\ninfo@x.test,A\ninfo@y.test,B\noffice@x.test,C\nann@x.test,D\nNoReply@x.test,E\n"
     nobody, others = found("roles", people)

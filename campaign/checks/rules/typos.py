@@ -2,11 +2,13 @@
 
 Domains of which a letter is missing, doubled, wrong or exchanged with its neighbour, and endings that no
 domain has (IANA's list of top-level domains has no .con). A note: some such domains exist, and many of
-those belong to people who collect what is sent there.
+those belong to people who collect what is sent there. So do domains with letters of two alphabets that look
+alike, such as a Cyrillic а in gmаil.com.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -26,6 +28,7 @@ _NO_ENDINGS = {
     "nte": "net", "neet": "net", "nrt": "net", "orgg": "org", "ogr": "org", "rog": "org", "dee": "de",
     "dde": "de", "cmm": "com", "comn": "com",
 }  # fmt: skip
+_ALIKE = {"LATIN", "CYRILLIC", "GREEK"}
 # Countries' domains, in which the big providers are not.
 _SHORT = {"cm": "com", "co": "com", "om": "com", "ne": "net", "d": "de"}
 
@@ -35,11 +38,23 @@ class Check(Rule):
 
     def read(self, recipient: Recipient) -> Iterator[Finding]:
         domain = domain_of(recipient.email)
-        meant = meant_by(domain)
-        if meant:
-            place = Problem("", self.checked.facts.list, recipient.line)
+        place = Problem("", self.checked.facts.list, recipient.line)
+        if meant := meant_by(domain):
             what = f"{display_domain(domain)} may be meant to be {meant}"
             yield self.find(self.at(place, what, Severity.NOTE), domain)
+        elif alphabets := mixed_in(domain):
+            what = f"{display_domain(domain)} ({domain}) has {' and '.join(alphabets)} letters in one name"
+            yield self.find(self.at(place, what), domain)
+
+
+@lru_cache(maxsize=4096)
+def mixed_in(domain: str) -> list[str]:
+    """Return the alphabets with letters that look alike, if one label has letters of several."""
+    for label in display_domain(domain).split(".") if "xn--" in domain else ():
+        scripts = {unicodedata.name(letter, "").partition(" ")[0] for letter in label}
+        if len(found := scripts & _ALIKE) > 1:
+            return sorted(script.capitalize() for script in found)
+    return []
 
 
 @lru_cache(maxsize=4096)

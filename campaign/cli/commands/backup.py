@@ -10,14 +10,14 @@ from pathlib import Path
 import click
 
 from campaign.cli.codes import OK
-from campaign.cli.options import FORCE
+from campaign.cli.options import FORCE, WRITTEN
 from campaign.cli.output import echo
 from campaign.errors import UserError
 
 
 @click.command("backup")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.argument("to", type=click.Path(path_type=Path))
+@click.argument("to", type=WRITTEN)
 @FORCE
 def command(file: Path, to: Path, force: bool) -> int:
     """Copy the ledger of FILE's campaign to TO, also while a send runs.

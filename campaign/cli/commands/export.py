@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from campaign.cli.codes import OK
-from campaign.cli.options import FORCE
+from campaign.cli.options import FORCE, WRITTEN
 from campaign.cli.output import Data, echo
 from campaign.errors import UserError
 from campaign.wording import counted
@@ -19,7 +19,7 @@ from campaign.wording import counted
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--status", "statuses", default="", help="Statuses, separated by commas; by default all.")
 @click.option("--bounced", is_flag=True, help="Only rows for which something came back, and what it was.")
-@click.option("--output", "-o", type=click.Path(path_type=Path), help="A file to write, instead of stdout.")
+@click.option("--output", "-o", type=WRITTEN, help="A file to write, instead of stdout.")
 @FORCE
 def command(file: Path, statuses: str, bounced: bool, output: Path | None, force: bool) -> int:
     """Write the rows of FILE's campaign with their original columns, campaign_status and campaign_reply.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from campaign.cli.codes import OK, USAGE
-from campaign.cli.options import FORCE
+from campaign.cli.options import FORCE, WRITTEN
 from campaign.cli.output import Output, echo
 from campaign.errors import Overrun, Problem, UserError
 from campaign.wording import counted
@@ -39,14 +39,14 @@ if TYPE_CHECKING:
 @click.option(
     "--html",
     "page",
-    type=click.Path(path_type=Path),
+    type=WRITTEN,
     metavar="PATH",
     help="Write one self-contained page; by default of 8 rows that differ.",
 )
 @click.option(
     "--eml",
     "folder",
-    type=click.Path(path_type=Path),
+    type=WRITTEN,
     metavar="DIR",
     help="Write each message's exact bytes into DIR; by default of all rows.",
 )
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     metavar="N",
     help="Write the Nth row's HTML alone, to put online; with -o PATH.",
 )
-@click.option("--output", "-o", type=click.Path(path_type=Path), metavar="PATH", help="Where --page writes.")
+@click.option("--output", "-o", type=WRITTEN, metavar="PATH", help="Where --page writes.")
 @click.option("--load-images", is_flag=True, help="Let the page load images from the network.")
 @FORCE
 def command(

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from campaign.cli.codes import OK
-from campaign.cli.options import FORCE
+from campaign.cli.options import FORCE, WRITTEN
 from campaign.cli.output import echo
 from campaign.errors import UserError
 
@@ -19,7 +19,7 @@ from campaign.errors import UserError
 @click.option(
     "--output",
     "-o",
-    type=click.Path(path_type=Path),
+    type=WRITTEN,
     metavar="PAGE",
     help="The page to write; <name>-report.html beside FILE without it.",
 )

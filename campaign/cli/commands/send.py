@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from campaign.cli.options import DURATION, JOBS, WAIT
+from campaign.cli.options import DURATION, JOBS, LOG, WAIT
 from campaign.cli.output import Output
 from campaign.errors import LeaseHeld, LedgerBusy, LedgerFull, NotAccepted, UserError
 from campaign.wording import shown
@@ -33,9 +33,7 @@ if TYPE_CHECKING:
 @click.option("--accept-changes", is_flag=True, help="The same as --accept content.")
 @click.option("--resend-doubt", is_flag=True, help="Mail those in doubt again; they may get it twice.")
 @click.option("--retry-refused", is_flag=True, help="Try again what was refused earlier.")
-@click.option(
-    "--log", type=click.Path(path_type=Path, dir_okay=False), help="Append a JSON line for each attempt."
-)
+@click.option("--log", type=LOG, help="Append a JSON line for each attempt.")
 @click.option("--new-ledger", is_flag=True, help="Create a new ledger without asking.")
 @click.option("--wait", type=DURATION, default=0.0, help=WAIT)
 @JOBS

@@ -12,7 +12,7 @@ import click
 from campaign.cli.codes import OK
 from campaign.cli.groups import WholeLines
 from campaign.cli.ledgers import opened, own_files
-from campaign.cli.options import FORCE, of_a_ledger
+from campaign.cli.options import FORCE, WRITTEN, of_a_ledger
 from campaign.cli.output import Data, echo
 from campaign.errors import UserError
 from campaign.wording import counted, visible
@@ -103,7 +103,7 @@ def show(campaign: Path | None, reason: str, file: Path | None, ledger: Location
 
 @command.command("export")
 @_OF_CAMPAIGN
-@click.option("--output", "-o", type=click.Path(path_type=Path), help="A file to write, instead of stdout.")
+@click.option("--output", "-o", type=WRITTEN, help="A file to write, instead of stdout.")
 @FORCE
 @of_a_ledger
 def export(
