@@ -17,6 +17,8 @@ from campaign.verdict import DEAD
 TYPES = ("message/delivery-status", "message/global-delivery-status")
 
 _ACTIONS = ("failed", "delayed", "delivered", "relayed", "expanded")  # RFC 3464 2.3.3
+# SendGrid's word for a mail that it has tried for too long.
+_MEANT = {"expired": "failed"}
 _RECIPIENTS = 200  # of one report
 _WORDS = 300  # characters of what a server said
 _CODE = re.compile(r"\b([245])\.([0-9]{1,3})\.([0-9]{1,3})\b")
@@ -50,8 +52,9 @@ def _failure(block: Fields) -> Failure:
     code = _code(_CODE.search(block.first("status")[:40]))
     if kind.strip().lower() in ("smtp", ""):
         code = _surer(code, code_in(diagnostic))
+    action = re.split(r"[^a-z]", block.first("action").strip().lower())[0]
     return Failure(
-        action=re.split(r"[^a-z]", block.first("action").strip().lower())[0],
+        action=_MEANT.get(action, action),
         code=code,
         words=shortened(diagnostic),
         original=_address(block.first("original-recipient")),

@@ -128,17 +128,18 @@ def _unreadable(path: Path, error: OSError) -> UserError:
 
 
 def _mails(file: BinaryIO) -> Iterator[bytes]:
-    """Yield the first octets of each mail in an mbox."""
-    mail: bytearray | None = None
+    """Yield the first octets of each mail in an mbox; what stands before the first `From ` line, too."""
+    mail = bytearray()
+    is_mbox = False
     at_start, behind_blank = True, True  # of a line; of the file, or behind a blank line
     while line := file.readline(_LINE):
-        if at_start and behind_blank and line.startswith(b"From "):
-            if mail is not None:
+        if at_start and (behind_blank or not is_mbox) and line.startswith(b"From "):
+            if is_mbox or mail.strip():
                 yield bytes(mail)
-            mail = bytearray()
-        elif mail is not None and len(mail) < MOST:
+            mail, is_mbox = bytearray(), True
+        elif len(mail) < MOST:
             mail += line
         behind_blank = at_start and line in (b"\n", b"\r\n")
         at_start = line.endswith(b"\n")
-    if mail is not None:
+    if is_mbox:
         yield bytes(mail[:MOST])

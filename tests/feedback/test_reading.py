@@ -335,6 +335,17 @@ def test_an_mbox_is_read_and_never_written(sent: Sent, tmp_path: Path) -> None:
         list(Mbox(tmp_path / "gone").letters())
 
 
+@pytest.mark.parametrize(
+    ("before", "mails"), [("", 1), ("\n\n", 1), ("# exported\n", 2), ("Subject: cut\n\nHello\n", 2)]
+)
+def test_what_stands_before_the_first_mail_is_read_too(tmp_path: Path, before: str, mails: int) -> None:
+    file = tmp_path / "mbox"
+    file.write_text(f"{before}From x@y.example Sat Nov 28 10:00:00 2026\nSubject: a\n\nHi\n\n")
+    found = [one.octets.decode() for one in Mbox(file).letters()]
+    assert found[-1] == "Subject: a\n\nHi\n\n"
+    assert found[:-1] == [before] * (mails - 1)
+
+
 def test_a_file_without_mails_is_no_mbox(tmp_path: Path) -> None:
     """An mbox that is empty is one: nothing came back."""
     file = tmp_path / "list.csv"

@@ -80,6 +80,12 @@ def test_only_failed_is_a_failure(action: str) -> None:
     assert not one(bounce(block("5.0.0", Action=action))).failed
 
 
+def test_a_mail_that_expired_has_failed_and_says_nothing_of_the_address() -> None:
+    expired = one(bounce(block("4.4.7", "smtp; 421 unable to deliver", Action="expired")))
+    assert expired.failed
+    assert expired.code == (4, 4, 7)
+
+
 def test_an_action_with_a_comment_and_capitals_is_failed() -> None:
     assert one(bounce(block(Action="Failed (bad mailbox)"))).failed
 
