@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from itertools import pairwise
 from pathlib import Path
 
@@ -193,21 +193,28 @@ def words(ledger: Ledger) -> str:
     return " ".join(re.sub("<[^>]*>", " ", text.partition("<body>")[2]).split())
 
 
-def test_its_first_sentence(tmp_path: Path) -> None:
-    ledger = Ledger.temporary("letter")
+@pytest.fixture
+def make_ledger() -> Iterator[Callable[[], Ledger]]:
+    """Make temporary ledgers; all are closed at the test's end."""
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(closing(Ledger.temporary("letter")))
+
+
+def test_its_first_sentence(make_ledger: Callable[[], Ledger]) -> None:
+    ledger = make_ledger()
     send(ledger, addresses(2), lambda _: (Status.ACCEPTED, "250 Ok"))
     assert "Finished. 2 of 2 were accepted" in words(ledger)
     assert "Nothing. Everybody on the list" in words(ledger)
     assert "What was said" not in words(ledger)
 
-    ledger = Ledger.temporary("letter")
+    ledger = make_ledger()
     send(ledger, addresses(1), lambda _: (Status.REFUSED, "550 no"))
     assert "Finished. The server would not take some of them. 0 of 1 was accepted" in words(ledger)
     assert "1 row is refused." in words(ledger)
     assert "campaign export &#39;my campaign.yaml&#39; --status refused" in words(ledger)
     assert "Accepted over time" not in words(ledger)
 
-    ledger = Ledger.temporary("letter")
+    ledger = make_ledger()
     send(ledger, addresses(3), lambda n: None if n > 1 else (Status.IN_DOUBT, "lost"))
     assert "Not finished: some are waiting to be sent." in words(ledger)
     sending = ledger.start(Scope("smtp.example.com", ""), time.time_ns())
@@ -216,15 +223,15 @@ def test_its_first_sentence(tmp_path: Path) -> None:
     sending.end(time.time_ns())
 
 
-def test_what_is_not_all_does_not_look_so() -> None:
-    ledger = Ledger.temporary("letter")
+def test_what_is_not_all_does_not_look_so(make_ledger: Callable[[], Ledger]) -> None:
+    ledger = make_ledger()
     send(ledger, addresses(3000), lambda n: (Status.REFUSED if n == 9 else Status.ACCEPTED, "250"))
     assert "99.9 %" in words(ledger)
     assert "< 0.1 %" in words(ledger).replace("&lt;", "<")
 
 
-def test_bad_rows_are_named() -> None:
-    ledger = Ledger.temporary("letter")
+def test_bad_rows_are_named(make_ledger: Callable[[], Ledger]) -> None:
+    ledger = make_ledger()
     enrolment = ledger.enrolment()
     enrolment.stage(("email",), [BadRow(1, 2, "", ())])
     list(enrolment.drop_duplicates())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import stat
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -135,8 +136,8 @@ def test_message_ids_are_the_ledgers_and_it_stays_as_it_is(
     file = campaign(tmp_path, PEOPLE[:2])
     Ledger.open(tmp_path / "ledger.db", "letter", file).close()
     before = (tmp_path / "ledger.db").read_bytes()
-    secret = Ledger.open(tmp_path / "ledger.db", "letter", file, create=False, read_only=True).secret
-    recipients, renderer = compile_campaign(load(file), Secrets(secret))
+    with closing(Ledger.open(tmp_path / "ledger.db", "letter", file, create=False, read_only=True)) as ledger:
+        recipients, renderer = compile_campaign(load(file), Secrets(ledger.secret))
     (row, *_) = recipients
     assert isinstance(row, Recipient)
     _, out, err = run(capsys, file)
