@@ -18,10 +18,10 @@ from campaign.delivery import Message
 from campaign.errors import Overrun, Problem, RowRanges, Rows, UserError
 from campaign.ledger.protocols import Enrolment, Plan
 from campaign.message.drafts import Looked, Refused
-from campaign.message.kept import Kept
+from campaign.message.draftstore import DraftStore
 from campaign.message.render import Renderer, wrong_in_templates
+from campaign.message.request import Looking
 from campaign.message.tokens import Secrets
-from campaign.message.wanted import Looking
 from campaign.model import BadRow, Double, Recipient
 from campaign.recipients.doubles import differing, left_out
 from campaign.recipients.list import Recipients
@@ -254,7 +254,7 @@ def prepare(
     progress: Progress = lambda doing, done, of: None,
     examiner: Examiner | None = None,
     jobs: int | None = None,
-    kept: Kept | None = None,
+    kept: DraftStore | None = None,
 ) -> Preparation:
     """Read the whole list and render every row that would be sent; `examiner` sees each message.
 

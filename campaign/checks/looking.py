@@ -18,7 +18,7 @@ from campaign.checks.rule import Rule
 from campaign.checks.seen import Seen
 from campaign.checks.sources import Sources
 from campaign.message.content import Content
-from campaign.message.wanted import Look
+from campaign.message.request import Look
 from campaign.model import Recipient
 from campaign.templating.processes.frames import Plain
 

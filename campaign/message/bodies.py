@@ -1,4 +1,4 @@
-"""The bodies of a campaign's messages: its templates, compiled once → text and HTML, per recipient."""
+"""Compiles a campaign's body templates once, and renders text and HTML for each recipient."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from campaign.wording import shown
 
 @dataclass(frozen=True, slots=True)
 class Extras:
-    """What is put into a page that its template does not have.
+    """What is added to the rendered HTML.
 
-    `utm` are parameters by their whole names; the link that unsubscribes gets none.
+    `utm` are parameters by their full names; they are not added to the link at `unsubscribe`.
     """
 
     preheader: str = ""
@@ -43,8 +43,8 @@ class Extras:
 class Bodies:
     """Compiled bodies.
 
-    `problems` are those of the templates, with which nothing can be rendered; `sheets` are the texts of
-    the local style sheets that they name.
+    `problems` are those of the templates; with any, nothing can be rendered. `sheets` are the texts of the
+    local style sheets that the templates name.
     """
 
     def __init__(self, content: Content, names: Names, images: Images) -> None:
@@ -64,10 +64,10 @@ class Bodies:
 
     @property
     def texts(self) -> dict[str, Text]:
-        """The compiled templates, by their keys in the campaign file; MJML's is that of its HTML."""
-        made = (self._text, self._markdown, self._html)
+        """The compiled templates, by `text`, `markdown` and `html`, which includes MJML."""
+        compiled = (self._text, self._markdown, self._html)
         kinds = ("text", "markdown", "html")
-        return {kind: text for kind, text in zip(kinds, made, strict=True) if text is not None}
+        return {kind: text for kind, text in zip(kinds, compiled, strict=True) if text is not None}
 
     @property
     def html_templates(self) -> Iterator[str]:
@@ -83,8 +83,8 @@ class Bodies:
     ) -> tuple[str | None, str | None, list[File]]:
         """Return text, HTML, and the images that the HTML shows. Raises UserError.
 
-        A page made from Markdown has the subject for its title where it has no heading, and the
-        language that the name `lang`, a column or one of `vars`, holds.
+        A page made from Markdown has its first heading as title, or the subject. Its language is the value
+        of `lang`, a column or one of `vars`.
         """
         if self._markdown is not None:
             rendered, language = self._markdown.render(for_markdown(context)), str(context.get("lang", ""))
@@ -101,7 +101,7 @@ class Bodies:
             if self._inliner is not None:
                 html = self._inliner.inline(html)
             html = with_parameters(html, self._content.utm_domains, extras.utm, extras.unsubscribe)
-            if text is None:  # inlined, each element says itself whether it is shown
+            if text is None:  # after inlining, each element's own style says whether it is shown
                 from campaign.message.html import plaintext
 
                 text = plaintext.from_html(html)
@@ -113,7 +113,7 @@ class Bodies:
         return text, html, images
 
     def _place_of(self, written: str) -> Problem:
-        """Return where a source has `written`, or the body's file without a line if none has."""
+        """Return the file and line of a source that contains `written`, or just the body's file."""
         file = next(self._file[kind] for kind in ("html", "mjml", "markdown") if kind in self._file)
         for text in (self._markdown, self._html):
             for name, source in text.sources.items() if text is not None and written else ():
@@ -141,14 +141,14 @@ class Bodies:
                     ]
 
     def _make_sheets(self) -> Sheets:
-        """Return what reads sheets: beside the HTML's template first, then from the campaign's folder."""
+        """Return a reader of sheets: it searches the HTML template's folder, then the campaign's folder."""
         content = self._content
         files = [content.files.get(f"templates.{kind}") for kind in ("html", "mjml")]
         named = [content.template_name(file) for file in files if file is not None]
         return Sheets(self._read, [*(posixpath.dirname(name) for name in named), ""])
 
     def _read(self, name: str) -> str:
-        """Return the text of a file that a template names, by its path from the campaign's folder."""
+        """Return the text of a file, by its path from the campaign's folder."""
         try:
             return self._loader.get_source(Environment(autoescape=True), name)[0]
         except TemplateNotFound as error:
@@ -176,7 +176,7 @@ class Bodies:
         return None
 
     def _compile_mjml(self, name: str, env: SandboxedEnvironment, names: Names) -> Text:
-        """Return the compiled HTML of an MJML template. Its problems and its sources are the MJML's."""
+        """Return the compiled HTML of an MJML template. Problems and sources refer to the MJML."""
 
         def read(name: str) -> tuple[str, str]:
             return self._read(name), shown(self._loader.path(name))

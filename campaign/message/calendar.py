@@ -1,9 +1,9 @@
-"""A rendered calendar → an invitation as mail programs take it (RFC 5545), or what is wrong with it.
+"""Renders a calendar template into an invitation that mail programs accept (RFC 5545), or says what is wrong.
 
-    calendar template → text whose own line ends are marked → content lines, unfolded, looked at, folded
+    calendar template → text with the template's line ends marked → content lines, unfolded, checked, folded
 
-A line end of the template ends a property. One of a value would begin another: an attendee, or a link.
-So the template's are marked before it is rendered (`templating/marks.py`), and any other is refused.
+A line end of the template ends a property. A line end in a value would begin another property: an attendee,
+or a link. So the template's own are marked before rendering (`templating/marks.py`), and others are refused.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CALENDAR = "calendar"
 """The key of the campaign file, and the template's name among the bodies."""
 
 _LINE = 75  # octets without the CRLF, RFC 5545 3.1
-# RFC 5545 3.1: no control character but a tab; and what some readers take for a line's end.
+# RFC 5545 3.1: no control character except a tab; also characters that some readers take for a line end.
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 _NAME = re.compile(r"[A-Za-z0-9-]*")
 _METHOD = re.compile(r"[A-Za-z0-9-]+")  # iana-token, RFC 5545 3.7.2
@@ -47,7 +47,7 @@ class Calendar:
 
 
 class CalendarTemplate:
-    """The template of a campaign's invitations, if it has one; `problems` are what is wrong with it."""
+    """The template of a campaign's invitations, if it has one, and its `problems`."""
 
     def __init__(self, content: Content, names: Names) -> None:
         self.problems: list[Problem] = []
@@ -67,7 +67,7 @@ class CalendarTemplate:
             self.problems += error.problems
 
     def render(self, context: Mapping[str, object]) -> Calendar | None:
-        """Return a row's invitation, None where the campaign has none. Raises UserError."""
+        """Return a row's invitation, None if the campaign has none. Raises UserError."""
         if self.text is None:
             return None
         try:
@@ -83,7 +83,7 @@ class CalendarTemplate:
             raise UserError(Problem(str(error), self._file, self._line(error), same=same)) from None
 
     def _line(self, error: CalendarError) -> int | None:
-        """Return the template's line that writes the property at fault, None where several may."""
+        """Return the template's line with the property at fault, None if it is not unique."""
         source = self.text.sources.get(self._name, "") if self.text is not None else ""
         written = [
             match[0].upper() if (match := _NAME.match(line.lstrip())) else "" for line in source.split("\n")
@@ -93,13 +93,13 @@ class CalendarTemplate:
 
 
 class _Broken(CalendarError):
-    """A value has a character in it that could end its line."""
+    """A value contains a character that could end its line."""
 
 
 def calendar_of(rendered: str) -> Calendar:
-    """Return the invitation in a rendered template, whose own line ends are LINE_END.
+    """Return the invitation in a rendered template; its own line ends are LINE_END.
 
-    Lines are unfolded, blank ones dropped, and folded anew. Raises CalendarError.
+    Lines are unfolded, blank ones dropped, and the rest folded again. Raises CalendarError.
     """
     found = _CONTROL.search(rendered)
     if found is not None:
@@ -116,28 +116,28 @@ def calendar_of(rendered: str) -> Calendar:
 
 
 def _unfolded(lines: Iterable[str]) -> Iterator[str]:
-    """RFC 5545 3.1: a line that begins with white space goes on with the one before it."""
-    whole = ""
+    """RFC 5545 3.1: a line that begins with white space continues the one before it."""
+    unfolded = ""
     for line in lines:
         if not line.strip():
-            continue  # of a tag such as {% if … %} that stands alone on its line
-        if line[0] in " \t" and whole:
-            whole += line[1:]
+            continue  # left by a tag such as {% if … %} alone on its line
+        if line[0] in " \t" and unfolded:
+            unfolded += line[1:]
             continue
-        if whole:
-            yield whole
-        whole = line.lstrip()
-    if whole:
-        yield whole
+        if unfolded:
+            yield unfolded
+        unfolded = line.lstrip()
+    if unfolded:
+        yield unfolded
 
 
 def _method(lines: Sequence[str]) -> str:
-    """Return a calendar's METHOD, after a look at what it must have. Raises CalendarError."""
+    """Check the structure of a calendar, and return its METHOD. Raises CalendarError."""
     if not lines:
         raise CalendarError(f"BEGIN:{_OUTER} is missing: the calendar is blank")
     within: list[str] = []
     outer: dict[str, Property] = {}
-    events: list[tuple[str, dict[str, Property]]] = []  # each one's kind, and the properties that it has
+    events: list[tuple[str, dict[str, Property]]] = []  # (component, properties)
     for number, line in enumerate(lines):
         found = property_of(line)
         value = found.value.strip()
@@ -165,7 +165,7 @@ def _method(lines: Sequence[str]) -> str:
 
 
 def _complete(method: str, outer: Container[str], timed: Sequence[Mapping[str, Property]]) -> None:
-    """RFC 5546 3.2: what an invitation must have. Raises CalendarError."""
+    """Check that an invitation has what RFC 5546 3.2 requires. Raises CalendarError."""
     lacks = [name for name in _OF_CALENDARS if name not in outer]
     if not timed:
         lacks.append("BEGIN:VEVENT")
@@ -177,12 +177,12 @@ def _complete(method: str, outer: Container[str], timed: Sequence[Mapping[str, P
     for names in timed:
         check_order(names)
     if method.upper() == "REQUEST" and len({names["UID"].value for names in timed}) > 1:
-        what = "its events have several UIDs, and mail programs show the first: an invitation is to one event"
+        what = "its events have several UIDs, but mail programs show only the first: invite to one event"
         raise CalendarError(what)
 
 
 def _folded(line: str) -> str:
-    """Return a content line in lines of at most 75 octets; no character is split."""
+    """Fold a content line into lines of at most 75 octets, without splitting a character."""
     octets = line.encode()
     if len(octets) <= _LINE:
         return line

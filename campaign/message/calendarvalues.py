@@ -1,6 +1,6 @@
-"""A content line of a calendar → its property, and what is wrong with its value (RFC 5545 3).
+"""Parses a content line of a calendar into a property, and checks its value (RFC 5545 3).
 
-Only what mail programs are known to stumble over is looked at: times, and who is invited.
+Only values that mail programs are known to reject are checked: times, and the people invited.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _FILTER = '|datetime("%Y%m%dT%H%M%S")'
 
 
 class CalendarError(ValueError):
-    """The text is no invitation; the message is a sentence for a person.
+    """The text is not a valid invitation; the message is a sentence for a person.
 
-    `about` is the name of the property at fault, "" for none. `without_value` is the message without what
-    may differ from row to row, "" if nothing does.
+    `about`: the name of the property at fault, or "". `without_value`: the message without values that
+    differ from row to row, "" if it has none.
     """
 
     def __init__(self, message: str, about: str = "", without_value: str = "") -> None:
@@ -62,7 +62,7 @@ def property_of(line: str) -> Property:
 
 
 def check(found: Property) -> None:
-    """Look at the value of an event's property. Raises CalendarError."""
+    """Check the value of an event's property. Raises CalendarError."""
     name, value = found.name, found.value.strip()
     if name in ("ORGANIZER", "ATTENDEE") and not _is_address(found.value):
         what = "write mailto: in front of the address, and |ical_param behind a parameter's value"
@@ -82,23 +82,23 @@ def check(found: Property) -> None:
 
 
 def check_order(event: Mapping[str, Property]) -> None:
-    """An event's end is not before its start. Raises CalendarError."""
+    """Check that an event does not end before its start. Raises CalendarError."""
     start, end = event["DTSTART"], event.get("DTEND")
     if end is None or start.parameters.get("TZID") != end.parameters.get("TZID"):
         return
     first, last = _moment(start.value.strip()), _moment(end.value.strip())
-    alike = start.value.strip()[8:].endswith("Z") == end.value.strip()[8:].endswith("Z")
-    if alike and first is not None and last is not None and last < first:
+    comparable = start.value.strip()[8:].endswith("Z") == end.value.strip()[8:].endswith("Z")
+    if comparable and first is not None and last is not None and last < first:
         raise CalendarError(f"DTEND {end.value} is before DTSTART {start.value}", "DTEND", "DTEND")
 
 
 def _is_address(value: str) -> bool:
-    """Whether it is a URI (RFC 5545 3.3.3), and no name's rest behind its colon: CN=Boss: Ann:mailto:…"""
+    """Whether it is a URI (RFC 5545 3.3.3), and not cut at a colon in a name: CN=Boss: Ann:mailto:…"""
     return _URI.match(value) is not None and ":mailto:" not in value.lower()
 
 
 def _moment(value: str) -> datetime | None:
-    """Return a DATE or a DATE-TIME (RFC 5545 3.3.4 and 3.3.5), None for what is none."""
+    """Parse a DATE or a DATE-TIME (RFC 5545 3.3.4 and 3.3.5); None if it is neither."""
     match = _TIME.fullmatch(value)
     if match is not None:
         year, month, day, hour, minute, second = (int(part or 0) for part in match.groups()[:6])

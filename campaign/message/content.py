@@ -1,6 +1,6 @@
-"""What a campaign's messages are made from, and nothing else of it: what goes to where templates run.
+"""The part of a campaign that its messages are made from: this is what template processes get.
 
-It holds no key and no secret: hostile templates run beside it.
+It contains no key and no secret, because hostile templates may run in those processes.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ _BLAMED = (
     "recipients.name", "from", "subject", "cc", "reply_to", "unsubscribe", "unsubscribe.url",
     "unsubscribe.mailto", "list_id", "templates", "dkim.domain",
 )  # fmt: skip
-"""Places that are told of, whether or not a template stands there."""
+"""Places that problems may name even if no template is there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
     """The part of a campaign file that its messages show.
 
-    `inline` are the templates that stand in the file itself, by their dotted paths, and `files` those
-    that it names; `places` is where each of them stands. `lists` are those of `inline` that give a list,
-    each with those that are rendered for each item of it. `has_unsubscribe`: templates may name
-    `unsubscribe`; `one_click`: its page takes a POST. `utm_domains` are those whose links get parameters.
-    `mark` begins a MIME boundary. `hides_commands`: no line of a text begins with an SMTP verb.
+    `inline` maps dotted paths to the templates in the file itself, and `files` to template files; `places`
+    has the place of each. `lists` maps a template in `inline` that gives a list to the templates rendered
+    for each of its items. `has_unsubscribe`: templates may use `unsubscribe`; `one_click`: its page accepts
+    a POST. Links to `utm_domains` get parameters. `mark` begins a MIME delimiter. `hides_commands`: lines
+    that begin with an SMTP verb are encoded.
     """
 
     name: str
@@ -66,28 +66,28 @@ class Content:
         return replace(self.places[path], message=message, severity=severity, rule=rule)
 
     def under(self, key: str) -> list[str]:
-        """Return the places of the templates at `key`, or of the entries below it."""
+        """Return the places of the templates at `key` or below it."""
         return [path for path in self.inline if path == key or path.startswith(f"{key}.")]
 
     @property
     def listed(self) -> list[str]:
-        """The places of what a row may have several of, in the order in which they are drafted."""
+        """The places of the templates that give several values, in the order of drafting."""
         return [place for each, members in self.lists.items() for place in members or (each,)]
 
     @property
     def single(self) -> list[str]:
-        """The places of the other templates in `inline`, and of a subject in a file."""
+        """The places of the other templates: those in `inline`, and a subject in a file."""
         members = {place for members in self.lists.values() for place in members}
         subject = ["subject"] if "templates.subject" in self.files else []
         return [path for path in (*self.inline, *subject) if path not in members | self.lists.keys()]
 
     def template_name(self, file: Path) -> str:
-        """Return a template's path from the campaign's folder; the loader decides whether to read it."""
+        """Return a template's path from the campaign's folder; the loader checks that it may be read."""
         return Path(os.path.relpath(file, self.folder)).as_posix()
 
 
 def content_of(campaign: CampaignFile, columns: tuple[str, ...], mark: bytes) -> Content:
-    """Return what the messages of a campaign are made from, for a list with these columns."""
+    """Return the content of a campaign, for a list with these columns."""
     inline = dict(_inline(campaign))
     kinds = ("subject", *BODIES)
     named = {f"templates.{kind}": getattr(campaign.templates, kind) for kind in kinds}
@@ -114,7 +114,7 @@ def content_of(campaign: CampaignFile, columns: tuple[str, ...], mark: bytes) ->
 
 
 def _utm_domains(campaign: CampaignFile) -> tuple[str, ...]:
-    """Return the domains whose links get parameters: where none is named, the sender's."""
+    """Return the domains whose links get parameters; by default, the sender's."""
     if campaign.utm is None:
         return ()
     return tuple(map(str.lower, campaign.utm.domains)) or (domain_in(campaign.from_),)
@@ -165,7 +165,7 @@ def copies(key: str, given: Sequence[str | Each]) -> Iterator[tuple[str, str | E
 
 
 def _lists(campaign: CampaignFile) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield the templates that give a list, with those that are rendered for each item."""
+    """Yield the templates that give a list, with those that are rendered for each of its items."""
     for path, source in (*copies("cc", campaign.cc), *copies("bcc", campaign.bcc)):
         if not isinstance(source, str):
             yield path, ()

@@ -1,4 +1,4 @@
-"""A recipient → what the templates see: the row, the vars, and the names that the program defines."""
+"""Makes the context of templates for a recipient: the row, the vars, and the program's own names."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Recipient:
 
 @dataclass(frozen=True, slots=True)
 class Unsubscribe:
-    """The ways to unsubscribe, as templates see them; `url` and `mailto` are "" where there is none."""
+    """The ways to unsubscribe, as templates see them; `url` and `mailto` are "" if there is none."""
 
     token: str
     url: str
@@ -43,7 +43,7 @@ class _Bounce:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A recipient as templates see one: the cells in the columns' order, and the tokens, made elsewhere."""
+    """A recipient in a template process: the cells in the columns' order, and the finished tokens."""
 
     cells: tuple[str, ...]
     email: str
@@ -54,7 +54,7 @@ class Row:
 
 
 def for_markdown(context: Mapping[str, object]) -> Mapping[str, object]:
-    """Return a context whose cells have no blanks at the beginning of lines: four of them begin code."""
+    """Return a context with cells that have no blanks at the start of a line: four would begin code."""
     row = context[ROW]
     if not isinstance(row, Mapping) or not any("\n" in cell or "\r" in cell for cell in row.values()):
         return context
@@ -64,7 +64,7 @@ def for_markdown(context: Mapping[str, object]) -> Mapping[str, object]:
 
 
 class Contexts:
-    """Makes the contexts of one campaign's templates. `names` are the names in them."""
+    """Makes the contexts of one campaign. `names` are the names that templates may use."""
 
     def __init__(self, content: Content) -> None:
         self._content = content
@@ -75,9 +75,9 @@ class Contexts:
         self.names = Names(columns, frozenset(RESERVED - {ROW} - absent) | frozenset(content.vars))
 
     def of(self, given: Row, url: Text, mailto: Text) -> dict[str, object]:
-        """Return one recipient's context; `url` and `mailto` are templates of the ways to unsubscribe.
+        """Return one recipient's context. `url` and `mailto` are the templates of `unsubscribe`.
 
-        Raises UserError where one of the two fails.
+        Raises UserError if one of the two fails.
         """
         content = self._content
         row = trimmed(dict(zip(content.columns, given.cells, strict=True)))
@@ -90,7 +90,7 @@ class Contexts:
         context["bounce"] = _Bounce(given.bounce)
         if content.has_unsubscribe:
             address = mailto.render(context).strip()
-            # The template of the page sees the token.
+            # The template of `url` can use the token.
             context["unsubscribe"] = Unsubscribe(given.unsubscribe, "", address)
             page = url.render(context).strip()
             context["unsubscribe"] = Unsubscribe(given.unsubscribe, page, address)

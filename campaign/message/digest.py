@@ -1,6 +1,6 @@
-"""What recipients see of a campaign → one digest, by which a later run notices changed content.
+"""Computes a digest of everything that recipients see, so that a later run notices changed content.
 
-Reads the local images that HTML templates name. The server, the rate and retries are left out.
+It reads the local images that HTML templates name. The server, the rate and retries are left out.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def content_digest(
 ) -> str:
     """Return a SHA-256 in hexadecimal.
 
-    `texts` are subject and bodies, `attachments` the static ones, and `html_sources` the sources
-    whose images are read from `folder`, and `sheets` the texts of local style sheets.
+    `texts` are subject and bodies, and `attachments` the static ones. Images that `html_sources` name are
+    read from `folder`. `sheets` are the texts of local style sheets.
     """
     seen: list[object] = [campaign.from_, campaign.reply_to, campaign.cc, campaign.bcc, campaign.list_id]
     seen += [sorted(text.sources.items()) for text in texts]
@@ -36,7 +36,7 @@ def content_digest(
     if campaign.unsubscribe is not None:
         seen += [campaign.unsubscribe.url, campaign.unsubscribe.mailto, campaign.unsubscribe.one_click]
     seen += [[one.path, one.name] for one in campaign.attachments]
-    # Only where they are there: those who were mailed without them have had the same content.
+    # Only if set, so that the digest of a campaign without them is as in earlier releases.
     seen += [part for part in (campaign.preheader, campaign.utm, campaign.sender) if part is not None]
     seen += [["each", number, one.each] for number, one in enumerate(campaign.attachments) if one.each]
     digest = hashlib.sha256(repr(seen).encode())

@@ -1,10 +1,10 @@
-"""DKIM signatures (RFC 6376; Ed25519 by RFC 8463): a key file → Signer → the field before a message.
+"""Makes DKIM signatures (RFC 6376; Ed25519 by RFC 8463): a header field in front of the message.
 
     signer = load_signer("example.com", "s1", Path("dkim.pem"), None)
     message = [signer.sign(chunks, now), *chunks]
 
-Canonicalisation is relaxed/relaxed over the whole body, without l=. Most of the time goes into the
-signature itself: a chunk is only rewritten where its white space requires it.
+Canonicalisation is relaxed/relaxed over the whole body, without l=. A chunk is rewritten only if its white
+space requires it, so that most of the time goes into the signature itself.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _SIGNED = (
     "List-Unsubscribe-Post",
     "List-ID",
 )
-# RFC 6376 8.15: listed once more than they occur, so that an added one breaks the signature.
+# RFC 6376 8.15: listed once more than they occur, so that an added field breaks the signature.
 _CLOSED = frozenset({"From", "To", "Cc", "Subject", "Date", "Reply-To", "Content-Type"})
 _PLACES = {name.lower().encode(): name for name in _SIGNED}
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")  # of a selector, RFC 6376 3.1
@@ -72,7 +72,7 @@ class Signer:
     def sign(self, chunks: Sequence[bytes], now: int | None = None) -> bytes:
         """Return the DKIM-Signature field of a message, folded and ending in CRLF.
 
-        `chunks` joined are the message, with CRLF line ends only. `now` is t=, in seconds since 1970.
+        `chunks` together are the message, with CRLF line ends only. `now` is t=, in seconds since 1970.
         Raises ValueError for a message without a From field (RFC 6376 5.4).
         """
         head, body = _split(chunks)
@@ -96,7 +96,7 @@ class Signer:
 
     @property
     def public_key(self) -> str:
-        """The public key as `p=` of that record has it (RFC 6376 3.6.1, RFC 8463 4)."""
+        """The public key as the value of `p=` in that record (RFC 6376 3.6.1, RFC 8463 4)."""
         public = self._key.public_key()
         if isinstance(public, Ed25519PublicKey):
             return _base64(public.public_bytes_raw())
@@ -115,10 +115,10 @@ class Signer:
 
 
 def load_signer(domain: str, selector: str, key_file: Path, algorithm: str | None) -> Signer:
-    """Return a signer with the PEM key of a file.
+    """Return a signer with the PEM key in a file.
 
-    `algorithm` is checked against the key, or taken from it if None. Raises UserError with every problem of
-    the arguments.
+    `algorithm` is checked against the key, or derived from it if None. Raises UserError with every problem
+    of the arguments.
     """
     problems: list[Problem] = []
     try:
@@ -126,11 +126,11 @@ def load_signer(domain: str, selector: str, key_file: Path, algorithm: str | Non
     except AddressError as error:
         problems.append(Problem(str(error), path="dkim.domain"))
     if not all(_LABEL.fullmatch(label) for label in selector.split(".")):
-        what = f"{selector!r} is no selector: letters, digits and hyphens are expected, such as s1"
+        what = f"{selector!r} is not a selector: use letters, digits and hyphens, such as s1"
         problems.append(Problem(what, path="dkim.selector"))
-    wanted = None
+    configured = None
     try:
-        wanted = DkimAlgorithm(algorithm) if algorithm is not None else None
+        configured = DkimAlgorithm(algorithm) if algorithm is not None else None
     except ValueError:
         what = f"there is no algorithm {algorithm!r}; write {' or '.join(DkimAlgorithm)}"
         problems.append(Problem(what, path="dkim.algorithm"))
@@ -153,15 +153,15 @@ def load_signer(domain: str, selector: str, key_file: Path, algorithm: str | Non
             )
             what = f"the DKIM key has {key.key_size} bits, and {often}; make one of {_RECOMMENDED}"
             warnings.append(Problem(what, file, severity=Severity.WARNING))
-    if wanted not in (None, actual):
-        problems.append(Problem(f"the DKIM key is for {actual}, and `algorithm` says {wanted}", file))
+    if configured not in (None, actual):
+        problems.append(Problem(f"the DKIM key is for {actual}, and `algorithm` says {configured}", file))
     if problems:
         raise UserError(*problems)
     return Signer(domain, selector, actual, tuple(warnings), key)
 
 
 def _read_key(file: Path) -> RSAPrivateKey | Ed25519PrivateKey:
-    """Return the private key in a file. Raises UserError with one problem, which shows nothing of the key."""
+    """Return the private key in a file. Raises UserError with one problem that reveals nothing of the key."""
     try:
         octets = read_file(file, MOST_OF_A_KEY)
     except OSError as error:
@@ -186,19 +186,19 @@ def _read_key(file: Path) -> RSAPrivateKey | Ed25519PrivateKey:
 def _why_no_key(octets: bytes) -> str:
     begin = _BEGIN.search(octets)
     if begin is None:
-        return "the DKIM key is no PEM file, which begins with -----BEGIN PRIVATE KEY-----"
+        return "the DKIM key is not a PEM file, which begins with -----BEGIN PRIVATE KEY-----"
     label = begin[1].decode("ascii")
     if label.endswith("PUBLIC KEY"):
-        return "this is the public key, which belongs into the DNS; name the private key's file"
+        return "this is the public key, which belongs in the DNS; name the private key's file"
     if label == "CERTIFICATE":
         return "this is a certificate; name the private key's file"
     if label.startswith("OPENSSH"):
         return "the DKIM key is in OpenSSH's own format; make one with openssl genpkey"
-    return "the DKIM key is damaged: what stands between its first and last line is no private key"
+    return "the DKIM key is damaged: there is no private key between its first and last line"
 
 
 def _split(chunks: Sequence[bytes]) -> tuple[bytes, list[bytes]]:
-    """Return a message's header, without its last CRLF, and its body's chunks."""
+    """Return a message's header without its last CRLF, and the chunks of its body."""
     begun = b""
     for number, chunk in enumerate(chunks):
         begun += chunk
@@ -209,7 +209,7 @@ def _split(chunks: Sequence[bytes]) -> tuple[bytes, list[bytes]]:
 
 
 def _select(head: bytes) -> tuple[list[str], list[bytes]]:
-    """Return h= and the canonical fields to sign, both in order."""
+    """Return the names for h= and the canonical fields to sign, both in order."""
     found: dict[str, list[bytes]] = {}
     for one in head.replace(b"\r\n ", b" ").replace(b"\r\n\t", b" ").split(b"\r\n"):
         name = _PLACES.get(one[: one.find(b":")].lower())
@@ -251,7 +251,7 @@ def _body_hash(chunks: Iterable[bytes]) -> bytes:
 
 
 def _narrowed(octets: bytes) -> bytes:
-    """Reduce each run of blanks and tabs to one blank, and drop it before a line end."""
+    """Replace each run of blanks and tabs by one blank, and drop it before a line end."""
     first, *rest = octets.replace(b"\t", b" ").split(b"  ")
     if rest:
         first = b" ".join([first, *filter(None, [piece.lstrip(b" ") for piece in rest])])

@@ -1,8 +1,8 @@
-"""Content + row → draft: every text that a template gives, made where templates run.
+"""Drafts messages inside the template processes: renders every template for one row.
 
-A draft has the texts of header fields, attachments' paths and names, and the bodies, encoded. It has no
-Date, no Message-ID and no signature: `render` adds those. A message that is only looked at gets some that
-are nobody's, and never leaves the process.
+A draft has the texts of header fields, attachments' paths and names, and the encoded bodies. It has no
+Date, no Message-ID and no signature: `render` adds them in the main process. A message that is only checked
+gets placeholders for them, and never leaves the process.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from campaign.message.examiner import Drafted, Examiner
 from campaign.message.files import Folder
 from campaign.message.html.images import Images
 from campaign.message.inline import InlineTemplates
-from campaign.message.wanted import KEEP, Looking, Wanted
+from campaign.message.request import KEEP, Looking, Request
 from campaign.model import ITEM
 from campaign.templating.processes import work
 from campaign.templating.processes.frames import Plain
 from campaign.templating.processes.work import Made
 from campaign.templating.text import Text, plain
 
-_KNOWN_IMAGES = 64
+_MOST_SENT_IMAGES = 64
 _NO_EXTRAS = Extras()
 
 
 class Drafter:
-    """The compiled templates of a campaign. Raises UserError with every problem of theirs."""
+    """The compiled templates of a campaign. Raises UserError with all their problems."""
 
     def __init__(self, content: Content, looking: Looking | None = None) -> None:
         self._content = content
@@ -62,13 +62,13 @@ class Drafter:
         self._preheader = self._inline.get("preheader", Text(constant=""))
         self._utm = {name: self._inline[f"utm.{name}"] for name in UTM if f"utm.{name}" in self._inline}
         self._adds = bool(self._utm) or "preheader" in self._inline
-        self._known: OrderedDict[str, None] = OrderedDict()  # images that the parent has
+        self._sent_images: OrderedDict[str, None] = OrderedDict()  # those that the parent has
 
     def known(self) -> Made:
-        """Return what is known of the templates.
+        """Return descriptions of the compiled templates, as plain data for the parent.
 
-        Those of header fields and file names, those of bodies, what HTML is rendered from, and the style
-        sheets that it names.
+        They are: the templates of header fields and file names, those of bodies, the sources that HTML is
+        rendered from, and the style sheets that it names.
         """
         inline: Plain = {path: plain(text) for path, text in self._inline.items()}
         bodies: Plain = {kind: plain(text) for kind, text in self._body_texts.items()}
@@ -76,40 +76,40 @@ class Drafter:
 
     def make(self, work_row: work.Row) -> Made:
         """Draft one row. Raises UserError."""
-        wanted: int
-        wanted, *given = work_row  # type: ignore[assignment]
+        request: int
+        request, *given = work_row  # type: ignore[assignment]
         row = Row(*given)  # type: ignore[arg-type]
         context = self._contexts.of(row, self._url, self._mailto)
         subject = self._inline["subject"].render(context).strip()
         extras = self._extras(context)
-        if wanted == Wanted.PARTS:
+        if request == Request.PARTS:
             text, html, _ = self._bodies.render(context, subject, extras)
             return Made([text, html])
         drafted = self._draft(context, subject, extras)
-        if wanted & ~KEEP in (Wanted.LOOK, Wanted.MEASURE):
-            seen = self._examined(row, drafted, look=wanted & ~KEEP == Wanted.LOOK)
-            if not wanted & KEEP:
+        if request & ~KEEP in (Request.LOOK, Request.MEASURE):
+            seen = self._examined(row, drafted, look=request & ~KEEP == Request.LOOK)
+            if not request & KEEP:
                 return seen
-            made = self._made(drafted)
-            return Made([seen.head, made.head], made.blobs)
-        if wanted == Wanted.WITH_IMAGES:
-            self._known.clear()
-        return self._made(drafted)
+            packed = self._packed(drafted)
+            return Made([seen.head, packed.head], packed.blobs)
+        if request == Request.WITH_IMAGES:
+            self._sent_images.clear()
+        return self._packed(drafted)
 
-    def _made(self, drafted: Drafted) -> Made:
-        news = self._unknown(drafted.images)
+    def _packed(self, drafted: Drafted) -> Made:
+        new_images = self._new_images(drafted.images)
         named: list[Plain] = [image.content_id for image in drafted.images]
-        new: list[Plain] = [image.content_id for image in news]
+        new: list[Plain] = [image.content_id for image in new_images]
         invitation = drafted.invitation.octets if drafted.invitation is not None else None
         parts = (drafted.text, drafted.html, drafted.calendar, invitation)
         return Made(
             [[*drafted.texts], [[*one] for one in drafted.lists], drafted.text is not None,
              drafted.html is not None, named, new],
-            [*(part for part in parts if part is not None), *(i.octets for i in news)],
+            [*(part for part in parts if part is not None), *(i.octets for i in new_images)],
         )  # fmt: skip
 
     def _examined(self, row: Row, drafted: Drafted, *, look: bool) -> Made:
-        """Return what is seen of the message that a draft becomes. Raises UserError."""
+        """Check the message of a draft; return what `Looked` holds. Raises UserError."""
         texts: dict[str, str | list[str]] = dict(zip(self._varying, drafted.texts, strict=True))
         texts.update(zip(self._content.listed, drafted.lists, strict=True))
         return self._examiner.examine(row, texts, drafted, look=look)
@@ -135,32 +135,32 @@ class Drafter:
         )
 
     def _listed(self, context: Mapping[str, object]) -> Iterator[list[str]]:
-        """Yield what a row has several of, in the order of `Content.listed`."""
-        for items, members in self._lists:
-            found = items.of(context)
+        """Yield a row's lists, in the order of `Content.listed`."""
+        for template, members in self._lists:
+            items = template.of(context)
             if not members:
-                yield [*found]
+                yield [*items]
             for text in members:
-                yield [text.render({**context, ITEM: item}) for item in found]
+                yield [text.render({**context, ITEM: item}) for item in items]
 
     def _extras(self, context: Mapping[str, object]) -> Extras:
-        """Return what is put into a row's page."""
+        """Return what is added to a row's HTML."""
         if not self._adds:
             return _NO_EXTRAS
         utm = {name: text.render(context).strip() for name, text in self._utm.items()}
         return Extras(self._preheader.render(context), utm, self._url.render(context).strip())
 
-    def _unknown(self, images: Sequence[mime.File]) -> list[mime.File]:
-        """Return the images that the parent has not been given, or may have forgotten."""
-        news = [image for image in images if image.content_id not in self._known]
-        self._known.update((image.content_id, None) for image in images)
-        while len(self._known) > _KNOWN_IMAGES:
-            self._known.popitem(last=False)
-        return news
+    def _new_images(self, images: Sequence[mime.File]) -> list[mime.File]:
+        """Return the images that the parent was not given yet, or may have dropped."""
+        new = [image for image in images if image.content_id not in self._sent_images]
+        self._sent_images.update((image.content_id, None) for image in images)
+        while len(self._sent_images) > _MOST_SENT_IMAGES:
+            self._sent_images.popitem(last=False)
+        return new
 
 
 def _domain(text: Text | None) -> str:
-    """Return the domain in From, "" where a template decides it."""
+    """Return the domain in From, "" if it depends on the row."""
     try:
         return domain_of(parse_mailbox((text and text.constant) or "").address)
     except AddressError:

@@ -1,11 +1,11 @@
-"""Recipients → drafts, through the processes in which templates run.
+"""Gets drafts of messages from the processes in which templates run.
 
     drafts = Drafts(content, tokens, jobs)     raises UserError with every problem of the templates
     drafts.of(recipient)                       one, from any thread
     drafts.each(recipients)                    many, in order, on all jobs
 
-Tokens are made here, and go in as values: their secrets are never where a template runs. What comes
-back is looked at before it is used.
+Tokens are made here and passed as values: their secrets never enter a template process. Answers from there
+are validated before use.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from campaign import clock
 from campaign.errors import UserError
 from campaign.message.content import Content
 from campaign.message.drafting import Drafting
-from campaign.message.kept import Kept
+from campaign.message.draftstore import DraftStore
 from campaign.message.mime import File, is_whole_lines
+from campaign.message.request import KEEP, Looking, Request
 from campaign.message.tokens import Tokens
-from campaign.message.wanted import KEEP, Looking, Wanted
 from campaign.model import Recipient
 from campaign.templating.processes.frames import Frame, Garbled, Plain
 from campaign.templating.processes.pool import Pool
@@ -36,11 +36,11 @@ _KEPT_IMAGES = 256
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What the templates gave for one row.
+    """The rendered templates of one row.
 
-    `texts` are those that differ from row to row, by their places in the campaign file, and lists of
-    them where the row may have several; `text` and `html` are parts from their headers on; `images` are
-    those that the HTML shows. `calendar` is an invitation as a part, and `invitation` the same as a file.
+    `texts` maps a place in the campaign file to its text, or to a list of texts; constant ones are left
+    out. `text` and `html` are parts with their headers. `images` are those that the HTML shows. `calendar`
+    is an invitation as a part, and `invitation` the same as a file.
     """
 
     texts: Mapping[str, str | list[str]]
@@ -53,10 +53,10 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What was seen of a row's message where it was made, and left there.
+    """The findings about a row's message, which stays in the process where it was made.
 
-    `size` is in octets, without attachments and a signature; it goes to so many `addresses`. `attached`
-    are the texts of attachments' paths and names, by their places; `found` is what was looked for.
+    `size` is in octets, without attachments and signature; `addresses` counts the envelope's recipients.
+    `attached` maps places to the texts of attachments' paths and names; `found`: what `Looking` found.
     """
 
     size: int
@@ -67,9 +67,9 @@ class Looked:
 
 
 class Refused(UserError):
-    """What is wrong with a row though its message was made: a file of its own that is not there.
+    """A row with a problem that is found after its message was made, such as a missing attachment.
 
-    `found` is what was found in the message, to which those of later rows may refer.
+    `found`: what was found in the message; findings of later rows may refer to it.
     """
 
     def __init__(self, error: UserError, found: Plain) -> None:
@@ -78,11 +78,11 @@ class Refused(UserError):
 
 
 class Drafts:
-    """`inline` are the templates of header fields and file names, `bodies` those of the parts.
+    """Drafts the messages of one campaign.
 
-    `lists` are what a row may have several of, by the places of their templates.
-
-    `html_templates` are what HTML is rendered from, and `sheets` the texts of the style sheets it names.
+    `inline` are the templates of header fields and file names, `bodies` those of the parts, and `lists`
+    those that give several values, by their places. `html_templates` are the sources that HTML is rendered
+    from, and `sheets` the texts of the style sheets that it names.
     """
 
     def __init__(
@@ -101,33 +101,29 @@ class Drafts:
     def of(self, recipient: Recipient, test_to: str | None = None) -> Draft:
         """Return one row's draft. Raises UserError.
 
-        In a test message to `test_to` the tokens are made for that address: following its
-        unsubscribe link does not unsubscribe the recipient.
+        In a test message to `test_to` the tokens are for that address, so that its unsubscribe link does
+        not unsubscribe the recipient.
         """
-        return self.draft(recipient, test_to, self.pool.ask(self.row(Wanted.DRAFT, recipient, test_to)))
+        return self.draft(recipient, test_to, self.pool.ask(self.row(Request.DRAFT, recipient, test_to)))
 
     def each(self, recipients: Iterable[Recipient]) -> Iterator[tuple[Recipient, Draft | UserError]]:
         """Yield the drafts in the recipients' order."""
-        rows = ((recipient, self.row(Wanted.DRAFT, recipient, None)) for recipient in recipients)
+        rows = ((recipient, self.row(Request.DRAFT, recipient, None)) for recipient in recipients)
         for recipient, answer in self.pool.each(rows):
             made = answer if isinstance(answer, UserError) else self.draft(recipient, None, answer)
             yield recipient, made
 
     def look(
-        self, recipients: Iterable[Recipient], most: int | None = None, kept: Kept | None = None
+        self, recipients: Iterable[Recipient], most: int | None = None, kept: DraftStore | None = None
     ) -> Iterator[tuple[Recipient, Looked | UserError]]:
-        """Yield what is seen of each row's message, in the recipients' order.
-
-        The first `most` messages are looked at, or all if that is None; the others are measured. Drafts
-        are `kept` while there is room.
-        """
-        wanted = chain(repeat(Wanted.LOOK, *([] if most is None else [most])), repeat(Wanted.MEASURE))
+        """Check each row's message, in the recipients' order; see `Renderer.look`."""
+        requests = chain(repeat(Request.LOOK, *([] if most is None else [most])), repeat(Request.MEASURE))
         asked = (
             (
                 (one, keep := kept is not None and kept.has_room, clock.steady()),
                 self.row(what | KEEP if keep else what, one, None),
             )
-            for one, what in zip(recipients, wanted, strict=False)
+            for one, what in zip(recipients, requests, strict=False)
         )
         for (recipient, keep, since), answer in self.pool.each(asked):
             if isinstance(answer, UserError):
@@ -136,30 +132,30 @@ class Drafts:
                 yield recipient, _looked(answer.head)
             else:
                 seen, draft = _seen_and_drafted(answer.head)
-                kept.add(self.row(Wanted.DRAFT, recipient, None), since, Frame(draft, answer.blobs))
+                kept.add(self.row(Request.DRAFT, recipient, None), since, Frame(draft, answer.blobs))
                 yield recipient, _looked(seen)
 
-    def kept(self, recipient: Recipient, kept: Kept, after: int) -> Draft | None:
-        """Return the draft that was kept of a row, if it was asked for after then, monotonic ns."""
+    def kept(self, recipient: Recipient, kept: DraftStore, after: int) -> Draft | None:
+        """Return the kept draft of a row, if it was asked for after `after`, monotonic ns."""
         if not kept.has(recipient.number, after):
             return None
-        frame = kept.of(self.row(Wanted.DRAFT, recipient, None))
+        frame = kept.of(self.row(Request.DRAFT, recipient, None))
         return None if frame is None else self.draft(recipient, None, frame)
 
     def stream(self) -> DraftStream:
-        """Return drafts that are asked for long before they are taken."""
+        """Return a stream of drafts, which can be asked for in advance."""
         return DraftStream(self)
 
     def parts(self, recipient: Recipient) -> tuple[str | None, str | None]:
         """Return the text and the HTML of one row, before any encoding. Raises UserError."""
-        match self.pool.ask(self.row(Wanted.PARTS, recipient, None)).head:
+        match self.pool.ask(self.row(Request.PARTS, recipient, None)).head:
             case [str() | None as text, str() | None as html]:
                 return text, html
             case _:
                 raise Garbled("these are no parts")
 
-    def row(self, wanted: int, recipient: Recipient, test_to: str | None) -> Row:
-        """Return what goes to a worker."""
+    def row(self, request: int, recipient: Recipient, test_to: str | None) -> Row:
+        """Return a row in the form for a worker; see `drafting`."""
         tokens, row = self._tokens, recipient.row
         if test_to is None:
             bounce, address = tokens.bounce(recipient.token_key), recipient.email
@@ -167,10 +163,10 @@ class Drafts:
             bounce, address = tokens.test_bounce(test_to), test_to
         unsubscribe = tokens.unsubscribe(address) if self._content.has_unsubscribe else ""
         cells = tuple([row[column] for column in self._content.columns])
-        return int(wanted), cells, recipient.email, recipient.name, recipient.number, bounce, unsubscribe
+        return int(request), cells, recipient.email, recipient.name, recipient.number, bounce, unsubscribe
 
     def draft(self, recipient: Recipient, test_to: str | None, frame: Frame) -> Draft:
-        """Return the draft that a worker answered. Raises Garbled."""
+        """Return the draft in a worker's answer. Raises Garbled if it is invalid."""
         texts, lists, has_text, has_html, named, new = _head(frame.head, len(self._varying), len(self.lists))
         has_calendar = "calendar" in self._content.files
         count = has_text + has_html + 2 * has_calendar
@@ -184,8 +180,8 @@ class Drafts:
         for content_id, part in zip(new, octets, strict=True):
             self._images[content_id] = File(part, content_id)
         images = [self._images.get(content_id) for content_id in named]
-        if None in images:  # a worker that has shown it long ago thinks that it is still known
-            frame = self.pool.ask(self.row(Wanted.WITH_IMAGES, recipient, test_to))
+        if None in images:  # the worker sent it long ago, and it was dropped here since
+            frame = self.pool.ask(self.row(Request.WITH_IMAGES, recipient, test_to))
             return self.draft(recipient, test_to, frame)
         while len(self._images) > _KEPT_IMAGES:
             self._images.popitem(last=False)
@@ -199,7 +195,7 @@ class Drafts:
 
 
 class DraftStream:
-    """Drafts that a worker makes while others are used, in the order in which they are asked for."""
+    """Drafts from one worker, in the order in which they were asked for."""
 
     def __init__(self, drafts: Drafts) -> None:
         self._drafts = drafts
@@ -207,17 +203,17 @@ class DraftStream:
 
     def submit(self, recipients: Iterable[Recipient]) -> None:
         """Ask for the drafts of these rows."""
-        self._worker.submit((one, self._drafts.row(Wanted.DRAFT, one, None)) for one in recipients)
+        self._worker.submit((one, self._drafts.row(Request.DRAFT, one, None)) for one in recipients)
 
     def next(self) -> tuple[Recipient, Draft | UserError]:
-        """Return the next draft, and whose it is. Raises UserError where the worker cannot be replaced."""
+        """Return the next draft and its recipient. Raises UserError if a dead worker cannot be replaced."""
         recipient, answer = self._worker.answer()
         if isinstance(answer, UserError):
             return recipient, answer
         return recipient, self._drafts.draft(recipient, None, answer)
 
     def close(self) -> None:
-        """Let the worker go."""
+        """Give the worker back."""
         self._drafts.pool.give_back(self._worker)
 
 

@@ -1,4 +1,4 @@
-"""A header field as it travels → as people read it: unfolded, and its encoded words decoded (RFC 2047)."""
+"""Decodes a header field for display: unfolds it and decodes its encoded words (RFC 2047)."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _FOLD = re.compile(r"\r?\n(?=[ \t])")
 def decoded(value: str, *, addresses: bool = False) -> str:
     """Return a field's folded value as people read it (RFC 2047 6.2).
 
-    In a field of `addresses`, a decoded name in which a comma or another special character stands is
-    quoted, as it would be if it were ASCII (RFC 5322 3.2.4): without quotes it would read as two names.
+    In a field of `addresses`, a decoded name with a comma or another special character is quoted, as an
+    ASCII name would be (RFC 5322 3.2.4): otherwise it could be read as two names.
     """
 
     def run(match: re.Match[str]) -> str:
@@ -27,7 +27,7 @@ def decoded(value: str, *, addresses: bool = False) -> str:
         return text
 
     octets = _FOLD.sub("", value).encode("utf-8", "surrogateescape")
-    # The standard library's parser keeps the white space between the encoded words of a long name.
+    # The standard library's parser keeps white space between encoded words, which RFC 2047 6.2 drops.
     return _RUN.sub(run, _BETWEEN_WORDS.sub(r"\1", octets.decode("utf-8", "replace")))
 
 

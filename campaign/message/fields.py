@@ -1,7 +1,7 @@
-"""The header fields of one message: the campaign's templates and a row's context → folded lines.
+"""Makes the header fields and the envelope of one message from the campaign's templates and a row.
 
-Also the addresses that only the envelope holds: bcc and the reverse-path. A value that cannot stand
-in its field is a UserError that names the key of the campaign file and the columns to look at.
+The envelope has addresses that no field shows: bcc and the reverse-path. A value that is not allowed in its
+field raises UserError, with the key of the campaign file and the columns to look at.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _UNQUOTED_IN_MAILTO = "@!$'*+-./=^_`{|}~"  # characters of an address that a mailto link need not encode
 
 Context = Mapping[str, object]
-"""What the templates are rendered with: here, the texts of one draft by their places."""
+"""The texts of one draft by their places; the compiled texts look themselves up in it."""
 
 _BLANK = Text(constant="")
 
 
 Identify = Callable[[str], str]
-"""The sender's domain → a Message-ID in it."""
+"""Takes the sender's domain, returns a Message-ID in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Addressed:
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """What every message says of itself; `copies` are those in Cc."""
+    """The values of the fields that every message has; `copies` are the addresses in Cc."""
 
     sender: Mailbox
     to: Mailbox
@@ -69,9 +69,9 @@ class Heading:
 
 
 class Fields:
-    """The templates of a campaign's header fields, by their places in its file. May be shared by threads.
+    """Makes header fields from templates, which are given by place. May be shared by threads.
 
-    `lists` are those that give several addresses.
+    `lists` are the templates that give several addresses.
     """
 
     def __init__(self, content: Content, texts: Mapping[str, Text], lists: Mapping[str, Items]) -> None:
@@ -92,7 +92,7 @@ class Fields:
 
     @property
     def texts(self) -> Iterator[Text]:
-        """The templates of everything that a message's header shows."""
+        """The templates of all visible header fields."""
         alone = (self._from, self.subject, self._list_id, self.unsubscribe_url, self._sender)
         yield from (text for text in alone if text is not None)
         for _, one in (*self._reply_to, *self._cc, *self._bcc):
@@ -107,7 +107,7 @@ class Fields:
         identify: Identify,
         test_to: str | None = None,
     ) -> Addressed:
-        """Return a row's header and envelope; those of a test to `test_to` alone. Raises UserError."""
+        """Return a row's header and envelope, or those of a test to `test_to`. Raises UserError."""
         sender = self.sender(context)
         copies, blind = self.copies(context), self.blind_copies(context)
         subject = self.subject.render(context).strip()
@@ -227,26 +227,26 @@ class Fields:
         name: str,
         value: str | tuple[Mailbox, ...],
     ) -> bytes:
-        """Return a field. Where it cannot be made, name the columns with control characters in them.
+        """Return a field. Raises UserError that names the columns with control characters.
 
-        Those whose cell is in the value are named alone.
+        If some of their cells occur in the value, only these columns are named.
         """
         try:
             return self._line(make, name, value)
         except HeaderError as error:
-            said = (
+            content = (
                 value if isinstance(value, str) else "\n".join(f"{box.name} {box.address}" for box in value)
             )
             wrong = [
                 (column, cell.strip()) for column, cell in recipient.row.items() if _CONTROL.search(cell)
             ]
-            blamed = [column for column, cell in wrong if cell in said] or [column for column, _ in wrong]
+            blamed = [column for column, cell in wrong if cell in content] or [column for column, _ in wrong]
             problem = self._content.problem(self._written_at(path), f"{error}{read_from(blamed)}")
             same = f"{str(error).partition(': ')[0]}{read_from(blamed)}"
             raise UserError(replace(problem, same=same)) from None
 
     def _written_at(self, path: str) -> str:
-        """Return the place of a field's template, which may be that of a file."""
+        """Return the place of a field's template: a subject may be in a file."""
         return (
             "templates.subject" if path == "subject" and "templates.subject" in self._content.files else path
         )
@@ -259,21 +259,21 @@ class Fields:
             raise UserError(self._content.problem(path, what)) from None
 
     def _mailboxes(self, texts: Sequence[tuple[str, Text | Items]], context: Context) -> tuple[Mailbox, ...]:
-        """Blank ones are left out: not every row has an assistant to copy."""
-        found: list[Mailbox] = []
+        """Return the mailboxes, without blank ones: not every row has somebody to copy."""
+        boxes: list[Mailbox] = []
         for path, one in texts:
-            text, given = (
+            text, values = (
                 (one.text, one.of(context)) if isinstance(one, Items) else (one, [one.render(context)])
             )
-            found += (self._mailbox(path, text, written) for written in given if written.strip())
-        return tuple(found)
+            boxes += (self._mailbox(path, text, written) for written in values if written.strip())
+        return tuple(boxes)
 
 
 def _line(make: Callable[..., bytes], name: str, value: object) -> bytes:
     return make(name, value)
 
 
-# What most messages have in common is made once, and once a second.
+# Most messages have the same sender; their Date changes once a second.
 _parsed = lru_cache(maxsize=64)(parse_mailbox)
 
 
@@ -284,12 +284,12 @@ def _in_mailto(address: str) -> str:
 
 @lru_cache(maxsize=4)
 def _date_line(date: datetime, offset: timedelta | None) -> bytes:
-    """Return Date; equal dates with different offsets are written differently."""
+    """Return Date. `offset` is part of the cache's key: equal times may have different offsets."""
     return headers.exact("Date", format_datetime(date))
 
 
 def check_mailto(content: Content) -> None:
-    """Raise UserError where `unsubscribe.mailto` is the same for all rows, and no address."""
+    """Raise UserError if `unsubscribe.mailto` is the same for all rows and not an address."""
     mailto = content.inline.get("unsubscribe.mailto")
     if mailto and is_constant(mailto):
         try:

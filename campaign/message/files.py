@@ -1,7 +1,7 @@
-"""The folder of attachments and images: nothing outside of it is ever read.
+"""Reads attachments and images from their folder, and never anything outside of it.
 
-A path may come from a cell of the list. Links are resolved before the path is checked. Hidden files
-are not read either: nobody means to send `.env` or `.git`.
+A path may come from a cell of the list. Links are resolved before the path is checked. Hidden files such as
+`.env` or `.git` are refused too.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _BEGINNING = 10_000  # octets in which a private key is looked for
 
 
 class NoFile(UserError):
-    """There is no file of a name."""
+    """There is no such file."""
 
 
 class Folder:
@@ -73,7 +73,7 @@ class Folder:
         return status.st_ino, status.st_size, status.st_mtime_ns
 
     def read(self, path: Path) -> bytes:
-        """Return a found file's octets. Raises UserError with a sentence."""
+        """Return the octets of a file from `find`. Raises UserError with a sentence."""
         try:
             octets = read_file(path, MOST_OF_AN_ATTACHMENT)
         except OSError as error:
@@ -97,9 +97,9 @@ class Folder:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One entry of `attachments`: a file, or one for each item of a list.
+    """One entry of `attachments`: a file, or a file for each item of a list.
 
-    `named_by` are the columns that name its files, and `columns` those that their names too come from.
+    `named_by` are the columns in its path, and `columns` those in its path or name.
     """
 
     number: int
@@ -110,7 +110,7 @@ class _Entry:
 
     @classmethod
     def of(cls, number: int, texts: Mapping[str, Text], lists: Mapping[str, Items]) -> _Entry:
-        """Return entry number `number`, of the templates by their places."""
+        """Return entry number `number`; templates are given by place."""
         at = f"attachments.{number}"
         path, name = texts[f"{at}.path"], texts.get(f"{at}.name", _BLANK)
         each = texts.get(f"{at}.each", _BLANK).columns
@@ -123,7 +123,7 @@ class _Entry:
         return all(isinstance(one, Text) and one.constant is not None for one in (self.path, self.name))
 
     def asked(self, context: Mapping[str, object]) -> list[tuple[str, str]]:
-        """Return a row's paths and the names they are given, "" for the file's own; no blank path."""
+        """Return a row's (path, name) pairs, without blank paths; the name is "" for the file's own."""
         paths = self.path.of(context) if isinstance(self.path, Items) else [self.path.render(context)]
         names = repeat(self.name.render(context)) if isinstance(self.name, Text) else self.name.of(context)
         pairs = ((path.strip(), name.strip()) for path, name in zip(paths, names, strict=False))
@@ -131,11 +131,11 @@ class _Entry:
 
 
 class Attachments:
-    """A campaign's attachments: `static` are those of every message, and `of` gives a row's own.
+    """A campaign's attachments: `static` are those of every message, and `of` returns a row's own.
 
-    `texts` has the templates of each one's path and name, by their places, and `lists` those of several
-    files; `named_by` are, by the attachment's number, the columns that its path prints. Raises UserError
-    with a static one's problem.
+    `texts` are the templates of paths and names, by place, and `lists` those that give several files.
+    `named_by`: number of an attachment → the columns in its path. Raises UserError with the problem of a
+    static one.
     """
 
     def __init__(
@@ -152,7 +152,7 @@ class Attachments:
         self._per_row = [entry for entry in entries if not entry.is_static]
         self.named_by = {entry.number: entry.named_by for entry in self._per_row}
         self.static = [file for entry in entries if entry.is_static for file in self._files(entry, {})]
-        self._stamps = array("q")  # by row number: a hash of its files' stamps when it was first rendered
+        self._stamps = array("q")  # row number → hash of its files' stamps when it was first rendered
 
     def of(self, context: Mapping[str, object], row: int) -> list[mime.File]:
         """Return the files of row number `row`, without those whose path is blank.
@@ -188,7 +188,7 @@ class Attachments:
             except (UserError, HeaderError) as error:
                 what = error.problems[0].message if isinstance(error, UserError) else str(error)
                 place = self._campaign.problem(f"attachments.{entry.number}", what + read_from(entry.columns))
-                same = "no file" if isinstance(error, NoFile) else ""  # whatever its name is
+                same = "no file" if isinstance(error, NoFile) else ""  # counts as the same for all names
                 raise UserError(replace(place, same=same)) from None
 
     def _attachment(self, path: str, name: str) -> mime.File:
@@ -197,7 +197,7 @@ class Attachments:
 
 
 def read_from(columns: Collection[str]) -> str:
-    """Say which columns a value was made from."""
+    """Return a hint at the columns that a value was made from, "" for none."""
     if not columns:
         return ""
     return f"; look at the column{'s' if len(columns) > 1 else ''} {', '.join(sorted(columns))}"

@@ -1,10 +1,10 @@
-"""Header fields: a name and a value → the folded line in octets (RFC 5322, 2047, 2231).
+"""Makes header fields: from a name and a value, the folded line in octets (RFC 5322, 2047, 2231).
 
-ASCII is kept and folded at white space only. Anything else becomes encoded words of at most 75
-octets each, which never split a character, and split a grapheme only if it is longer than a word.
-A value that looks like an encoded word is encoded, so that readers show it as written. No value can
-end its line: control characters and line separators raise HeaderError. So does a tab: readers show
-it differently, and in a list it is a misplaced delimiter.
+ASCII stays as it is, and is folded only at white space. Other text becomes encoded words of at most 75
+octets, which never split a character, and split a grapheme only if it is longer than a word. A value that
+looks like an encoded word is encoded too, so that readers show it as written. No value can end its line:
+control characters and line separators raise HeaderError. So does a tab: readers show it differently, and
+in a list it is a misplaced delimiter.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ LONGEST = 998  # octets of any line without its CRLF, RFC 5322 2.1.1
 
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+( [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
-# Readers disagree on backslashes in a parameter and on blanks at its ends: such values are not quoted.
+# Readers disagree about backslashes in a parameter and blanks at its ends, so such values are not quoted.
 _QUOTABLE = re.compile(r"(?! |.*=\?)[ !#-\[\]-~]*(?<! )")
 _ATTRIBUTE = "!#$&+-.^_`{|}~"  # RFC 2231 7: attribute-char, besides letters and digits
 _CHARACTERS = re.compile("[^%]|%[0-7].|%[C-F].(?:%[89AB].)+")  # of percent-encoded UTF-8
 _AROUND = len("=?utf-8?q??=")
 _WORD = 75 - _AROUND  # octets of an encoded word's text, RFC 2047 2
 _LEAST = len("=F0=9F=98=80")  # any character, and three bytes of base64
-# RFC 2047 5 (3): what may stand in a Q-encoded word of a phrase, and so in any field; a blank is `_`.
+# RFC 2047 5 (3): characters allowed in a Q-encoded word of a phrase, and so in any field; a blank is `_`.
 _Q_ONE = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/ "
 _Q_CHARACTERS = frozenset(_Q_ONE.decode())
 _Q = {octet: chr(octet) if octet in _Q_ONE else f"={octet:02X}" for octet in range(256)} | {0x20: "_"}
 _JOINER = "\u200d"
-# Characters that UAX 29 joins to the one before although they are no marks.
+# Characters that UAX 29 joins to the one before although they are not marks.
 _JOINING = frozenset("\u200c\u200d\u0e33\u0eb3\uff9e\uff9f")
 
 
 class HeaderError(ValueError):
-    """The value cannot stand in a header; the message is a sentence for a person."""
+    """The value is not allowed in a header; the message is a sentence for a person."""
 
 
 def text(name: str, value: str) -> bytes:
@@ -75,7 +75,7 @@ def exact(name: str, value: str) -> bytes:
 def mailboxes(name: str, boxes: Iterable[Mailbox]) -> bytes:
     """Return an address field; blanks around a display name are dropped. Raises HeaderError.
 
-    Addresses stay as they are: raw UTF-8 where SMTPUTF8 carries it (RFC 6532 3.2).
+    Addresses stay as they are: with SMTPUTF8, they may be raw UTF-8 (RFC 6532 3.2).
     """
     pieces: list[str] = []
     for box in boxes:
@@ -108,27 +108,27 @@ def parameter(name: str, value: str) -> str:
 
 
 def name_in_words(value: str) -> str:
-    """Return `; name="…"` of encoded words for Content-Type; "" where `filename` holds the name as it is.
+    """Return `; name="…"` with encoded words for Content-Type; "" if `filename` needs no encoding.
 
     Raises HeaderError.
     """
     _check("filename", value)
     if _is_quotable("filename", value):
         return ""
-    # RFC 2047 5 (3) has no encoded word within a quoted-string. This is the one exception: Outlook and QQ
-    # Mail read a file's name from here alone, and who reads RFC 2231's `filename*` does not look here.
+    # RFC 2047 5 (3) forbids encoded words in a quoted-string. This is the one exception: Outlook and QQ Mail
+    # read a file's name only from here, and readers that know RFC 2231's `filename*` ignore this one.
     words = _encoded_words(value, len(' name=""'), _WORD - len('"'))
     joined = "\r\n ".join(words)
     return f';\r\n name="{joined}"'
 
 
 def _is_quotable(name: str, value: str) -> bool:
-    """Whether a parameter's value may stand between quotation marks, on one line."""
+    """Whether a parameter's value can be written in quotation marks, on one line."""
     return len(name) + len(value) + len(' ="";') <= LINE and _QUOTABLE.fullmatch(value) is not None
 
 
 def _is_plain(value: str) -> bool:
-    """Whether an unstructured value may stand as it is."""
+    """Whether an unstructured value needs no encoding."""
     return (
         value.isascii()
         and value.isprintable()
@@ -150,7 +150,7 @@ def _check(name: str, value: str) -> None:
 
 
 def _mailbox(name: str, box: Mailbox) -> list[str]:
-    """Return one mailbox in pieces that are not folded, each with its leading blank."""
+    """Return one mailbox in pieces that must not be folded, each with its leading blank."""
     phrase = box.name.strip(" ")
     if not phrase:
         _check(name, box.address)
@@ -171,7 +171,7 @@ def _mailbox(name: str, box: Mailbox) -> list[str]:
 def _fold(head: str, pieces: list[str]) -> bytes:
     """Return a field, folded before each piece that does not fit on its line.
 
-    A piece begins with white space. `head`, the field's name, is alone on its line only before an
+    A piece begins with white space. `head`, the field's name, may be alone on its line only before an
     encoded word.
     """
     octets = "".join([head, *pieces, "\r\n"]).encode()
@@ -225,10 +225,10 @@ def _encoded(word: str, base: bool) -> str:
 
 
 def _cut(value: str, ends: list[int], start: int, fits: int, base: bool) -> int:
-    """Return where a word ends that begins at `start` and reaches to `fits` at most; `ends` are octets.
+    """Return where to end a word that begins at `start`, at `fits` at the latest; `ends` are in octets.
 
-    If it can, before a grapheme, and in base64 without padding: GMime (notmuch, Geary) decodes two words as
-    one and reads nothing behind a padded one.
+    If possible, it ends between graphemes, and base64 needs no padding: GMime (notmuch, Geary) decodes
+    adjacent words as one, and reads nothing after a padded one.
     """
     first = 0
     for end in range(fits, start, -1):

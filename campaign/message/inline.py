@@ -1,6 +1,6 @@
-"""Templates of header fields and file names → compiled texts, by their places in the campaign file.
+"""Compiles the templates of header fields and file names, by their places in the campaign file.
 
-Problems are collected, so that all of a campaign's are raised together.
+Problems are collected, so that all problems of a campaign are raised together.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from campaign.templating.sandbox import environment
 from campaign.templating.text import Items, Text
 
 SUBJECT = "templates.subject"
-"""The place of a subject that stands in a file of its own."""
+"""The place of a subject in its own file."""
 
 
 class InlineTemplates:
-    """`texts` are those that are right, in the campaign file's order; `problems` is what is wrong.
+    """`texts` are the valid templates, in the campaign file's order; `problems` are those of the others.
 
-    `lists` are those that give a list.
+    `lists` are the templates that give a list.
     """
 
     def __init__(self, content: Content, names: Names) -> None:

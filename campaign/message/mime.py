@@ -1,12 +1,12 @@
-"""Rendered parts → the octets of a message (RFC 5322, 2045, 2046).
+"""Assembles rendered parts into the octets of a message (RFC 5322, 2045, 2046).
 
     Skeleton(static attachments, boundary)  once for a campaign
     skeleton.assemble(headers, text, html, images, attachments, calendar)  → chunks of octets, per recipient
 
-Joined, the chunks are the message, with CRLF line ends only; messages share the chunks of files. A
-part is encoded as 7bit, quoted-printable or base64, depending on its content, and never as 8bit, so
-that every server gets the same octets. A boundary begins with `=_`, which neither encoding can
-produce (RFC 2045 6.7); 7bit text that contains it is encoded.
+The chunks together are the message, with CRLF line ends only; messages share the chunks of files. A part is
+encoded as 7bit, quoted-printable or base64, depending on its content, and never as 8bit, so that every
+server gets the same octets. A boundary begins with `=_`, which neither encoding can produce (RFC 2045 6.7);
+7bit text that contains it is encoded.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def image(name: str, content: bytes, content_id: str) -> File:
 
 
 def invitation(content: bytes) -> File:
-    """Return a calendar as a file; Outlook opens an `application/ics`, and Gmail looks at its name."""
+    """Return a calendar as a file. Outlook opens it by its type `application/ics`, Gmail by its name."""
     kind = 'application/ics; name="invite.ics"'
     return _file("invite.ics", content, b"Content-Disposition: attachment", content_type=kind)
 
@@ -150,8 +150,8 @@ class Skeleton:
     ) -> list[bytes]:
         """Return a message's chunks; `lines` are its own header fields, from `campaign.message.headers`.
 
-        At least one of `text` and `html` is given; `calendar` is the last alternative to them. Raises
-        ValueError if the header does not have exactly the fields in `lines`, which would be a bug.
+        `text` or `html` must be given; `calendar` is the last alternative to them. Raises ValueError if the
+        header does not have exactly the fields in `lines`, which would be a bug.
         """
         fields = [_VERSION, *lines]
         head = b"".join(fields)
@@ -162,7 +162,7 @@ class Skeleton:
             body = [html]
             if images:
                 body = self._related.wrap([body, *([file.octets] for file in images)])
-        # RFC 2046 5.1.4: the one to be preferred stands last.
+        # RFC 2046 5.1.4: the preferred alternative is last.
         others = [[part] for part in (calendar,) if part is not None]
         alternatives = [*([[text]] if text is not None else []), *([body] if body else []), *others]
         body = self._alternative.wrap(alternatives) if len(alternatives) > 1 else alternatives[0]
@@ -207,7 +207,7 @@ class _Multipart:
 
 
 def mark_of(boundary: str) -> bytes:
-    """Return what begins every delimiter of messages whose boundaries hold this word."""
+    """Return the start of all MIME delimiters that contain this boundary word."""
     return f"--=_{boundary}".encode("ascii")
 
 
@@ -217,7 +217,7 @@ def boundary_of(mark: bytes) -> str:
 
 
 def text_part(kind: str, value: str, mark: bytes, hide_commands: bool = False) -> bytes:
-    """Return a text part, plain or html, from its header on; `mark` must not stand in it as it is."""
+    """Return a text part, plain or html, with its header; text that contains `mark` is encoded."""
     encoding, body = encode_text(value, mark, hide_commands)
     charset = "us-ascii" if encoding == "7bit" else "utf-8"
     start = f"Content-Type: text/{kind}; charset={charset}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
@@ -237,7 +237,7 @@ def is_whole_lines(part: bytes) -> bool:
 
 
 def _is_7bit_message(content: bytes) -> bool:
-    """Whether a message needs no encoding: RFC 2045 2.7, and no line looks like our delimiter."""
+    """Whether a message is 7bit (RFC 2045 2.7) and has no line like our delimiters."""
     return (
         content.isascii()
         and _NAME.match(content) is not None

@@ -1,11 +1,11 @@
-"""CampaignFile + Recipient → Message: envelope, header and parts of one recipient's mail.
+"""Renders a recipient's message from a campaign: its envelope, header fields and MIME parts.
 
-    Recipient → Draft (where templates run) → Message: Date, Message-ID, header fields, MIME, signature
+    Recipient → Draft (in template processes) → Message: Date, Message-ID, header fields, MIME, signature
 
-A Renderer compiles a campaign once, and makes once what all messages share: static attachments,
-MIME boundaries. What is wrong with the templates is raised together when it is made; what shows only
-with a row's values is raised by `render`, which names the row. Reads attachments from the campaign's
-folder, and the DKIM key.
+A Renderer compiles a campaign once, and prepares once what all messages share: static attachments, MIME
+boundaries. Its constructor raises all problems of the templates together; `render` raises problems that
+depend on a row's values, and names the row. It reads attachments from the campaign's folder, and the DKIM
+key.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from campaign.message import mime
 from campaign.message.content import content_of
 from campaign.message.digest import content_digest
 from campaign.message.drafts import Draft, Drafts, DraftStream, Looked, Refused
+from campaign.message.draftstore import DraftStore
 from campaign.message.fields import Fields, check_mailto
 from campaign.message.files import Attachments, Folder
-from campaign.message.kept import Kept
+from campaign.message.request import Looking
 from campaign.message.shown import html_sources, shown_texts, sources
 from campaign.message.tokens import Secrets, Tokens
-from campaign.message.wanted import Looking
 from campaign.model import Recipient
 
 if TYPE_CHECKING:
@@ -38,14 +38,15 @@ Made = TypeVar("Made")
 
 
 class Renderer:
-    """Makes the messages of one campaign for a list with these columns. May be shared by threads.
+    """Renders the messages of one campaign, for a list with these columns. May be shared by threads.
 
-    Its templates run in other processes, at most `jobs` of them at once. `digest` covers what recipients
-    see; `columns` are those of the list that a message shows, or attaches a file by; `shown` are those
-    that a template prints without provision for a blank cell, and where; `files_named_by` are, by the
-    index of an attachment, the columns that its path prints; `html_sources` are what HTML is made from,
-    by their paths from the campaign's folder, and `content` what messages are made from; `warnings` are
-    about the DKIM key. Raises UserError with every problem that can be found without a row.
+    Templates run in other processes, at most `jobs` at once. Raises UserError with every problem that can
+    be found without a row.
+
+    `content`: what messages are made from. `digest` covers what recipients see. `columns`: those that a
+    message uses. `shown`: columns that a template prints without handling a blank cell → where.
+    `files_named_by`: index of an attachment → the columns in its path. `html_sources`: path from the
+    campaign's folder → source of a template that HTML is made from. `warnings` are about the DKIM key.
     """
 
     def __init__(
@@ -60,9 +61,9 @@ class Renderer:
         self._tokens = Tokens(campaign.name, secrets)
         content = self.content = content_of(campaign, columns, mime.mark_of(self._tokens.boundary))
         problems: list[Problem] = []
-        drafts = _made(lambda: Drafts(content, self._tokens, jobs, looking), problems)
-        _made(lambda: check_mailto(content), problems)
-        self._signer = _made(lambda: _signer(campaign), problems)
+        drafts = _collecting(lambda: Drafts(content, self._tokens, jobs, looking), problems)
+        _collecting(lambda: check_mailto(content), problems)
+        self._signer = _collecting(lambda: _signer(campaign), problems)
         if drafts is not None and _lacks_secret(campaign, drafts):
             what = "a template shows unsubscribe.token, which needs a secret: add secret_env, secret_command"
             problems.append(campaign.problem("unsubscribe", f"{what} or secret_file"))
@@ -78,8 +79,9 @@ class Renderer:
         self.shown = {column: place for text in self._shown for column, place in text.shown.items()}
         self.files_named_by = self._attachments.named_by
         texts = (*drafts.inline.values(), *drafts.bodies.values())
-        whole = any(text.whole_row for text in texts)
-        self.columns = frozenset(columns) if whole else frozenset().union(*(text.columns for text in texts))
+        whole_row = any(text.whole_row for text in texts)
+        used = frozenset().union(*(text.columns for text in texts))
+        self.columns = frozenset(columns) if whole_row else used
         self.html_sources = html_sources(drafts.bodies)
         self.digest = content_digest(
             campaign, self._shown, drafts.html_templates, self._attachments.static, folder, drafts.sheets
@@ -87,14 +89,14 @@ class Renderer:
 
     @property
     def sources(self) -> Mapping[str, str]:
-        """Every template's source; those that stand in the campaign file by their places in it."""
+        """Every template's source, by its file, or by its key if it is in the campaign file."""
         return sources((*self._shown, *self._fields.texts))
 
     def render(self, recipient: Recipient, *, date: datetime, test_to: str | None = None) -> Message:
         """Return the message for one row.
 
-        `test_to` makes it a test: to that address alone, the subject marked, another Message-ID.
-        Raises UserError with what is wrong, naming the row; Overrun where it takes too much.
+        `test_to` makes it a test: only to that address, with a marked subject and another Message-ID.
+        Raises UserError with what is wrong and the row; Overrun if it exceeds a limit.
         """
         try:
             return self._message(recipient, self._drafts.of(recipient, test_to), date, test_to)
@@ -102,15 +104,15 @@ class Renderer:
             raise _of_row(error, recipient) from error
 
     def look(
-        self, recipients: Iterable[Recipient], most: int | None = None, kept: Kept | None = None
+        self, recipients: Iterable[Recipient], most: int | None = None, kept: DraftStore | None = None
     ) -> Iterator[tuple[Recipient, Looked | UserError]]:
-        """Yield what is seen of the messages of many rows, in their order, or what is wrong with each.
+        """Check the messages of many rows, in their order: yield findings, or what is wrong with a row.
 
-        The first `most` are looked at, or all if that is None; the others are measured. Drafts are `kept`
-        while there is room.
+        The first `most` messages are looked at (all if None); the others are only measured. Drafts are
+        kept in `kept` while there is room.
 
-        The messages are made on all jobs, and stay there; a size is without the signature's. Rows' own
-        attachments are read here.
+        All jobs make messages, and the messages stay in those processes. A size is without the signature.
+        Rows' own attachments are read here.
         """
         for recipient, looked in self._drafts.look(recipients, most, kept):
             if isinstance(looked, UserError):
@@ -126,15 +128,15 @@ class Renderer:
             yield recipient, replace(looked, size=looked.size + added)
 
     def signature_of(self, message: Message) -> int:
-        """Return how many octets a message's signature has."""
+        """Return the size of a message's signature in octets."""
         return len(message.chunks[0]) if self._signer is not None else 0
 
-    def kept(self, recipient: Recipient, kept: Kept, after: int) -> Draft | None:
-        """Return the draft that `look` has kept, if it was asked for after then, monotonic ns."""
+    def kept(self, recipient: Recipient, kept: DraftStore, after: int) -> Draft | None:
+        """Return the draft that `look` has kept, if it was asked for after `after`, monotonic ns."""
         return self._drafts.kept(recipient, kept, after)
 
     def stream(self) -> DraftStream:
-        """Return drafts for `message` that are asked for long before they are taken."""
+        """Return a stream of drafts for `message`, which can be asked for in advance."""
         return self._drafts.stream()
 
     def message(
@@ -143,7 +145,7 @@ class Renderer:
         draft: Draft | UserError,
         date: datetime,
     ) -> Message:
-        """Return the message that a draft becomes. Raises UserError with what is wrong, naming the row."""
+        """Return the message of a draft. Raises UserError with what is wrong and the row."""
         try:
             if isinstance(draft, UserError):
                 raise draft
@@ -158,7 +160,7 @@ class Renderer:
     def attached(self, recipients: Iterable[Recipient]) -> Iterator[list[Path]]:
         """Yield the files that each row attaches, without those that every message has.
 
-        Raises UserError, naming the row.
+        Raises UserError with the row.
         """
         for recipient, draft in self._drafts.each(recipients):
             try:
@@ -182,21 +184,23 @@ class Renderer:
                 return tokens.test_message_id(recipient.key, date, domain)
             return tokens.message_id(key, domain)
 
-        made = self._fields.addressed(recipient, draft.texts, date, identify, test_to)
+        addressed = self._fields.addressed(recipient, draft.texts, date, identify, test_to)
         files = self._attachments.of(draft.texts, recipient.number)
         if draft.invitation is not None:
             files.append(draft.invitation)
-        self._refuse_many(len(made.envelope.recipients))
+        envelope = addressed.envelope
+        self._refuse_many(len(envelope.recipients))
         chunks = self._skeleton.assemble(
-            made.lines, draft.text, draft.html, draft.images, files, draft.calendar
+            addressed.lines, draft.text, draft.html, draft.images, files, draft.calendar
         )
         if self._signer is not None:
             chunks.insert(0, self._signer.sign(chunks, int(date.timestamp())))
         bounce = tokens.bounce(key) if test_to is None else ""
-        return Message(recipient.key, recipient.number, made.envelope, made.message_id, tuple(chunks), bounce)
+        message_id = addressed.message_id
+        return Message(recipient.key, recipient.number, envelope, message_id, tuple(chunks), bounce)
 
     def _refuse_many(self, addresses: int) -> None:
-        """Raise UserError for a message to more addresses than the rate lets through at once."""
+        """Raise UserError for a message to more addresses than the rate allows at once."""
         most = min((window.count for window in self._campaign.windows), default=addresses)
         if addresses > most:
             path = "rate" if self._campaign.rate else "smtp.rate"
@@ -207,7 +211,7 @@ class Renderer:
 def wrong_in_templates(campaign: CampaignFile, columns: tuple[str, ...], secrets: Secrets) -> list[Problem]:
     """Return what is wrong with a campaign's templates, for a list with these columns.
 
-    Where there are none nothing is known of the list, and every name may be one of its columns.
+    Without columns, nothing is known about the list, and every name may be a column.
     """
     try:
         Renderer(campaign, columns, secrets)
@@ -216,8 +220,8 @@ def wrong_in_templates(campaign: CampaignFile, columns: tuple[str, ...], secrets
     return []
 
 
-def _made(make: Callable[[], Made], problems: list[Problem]) -> Made | None:
-    """Return what `make` gives; what is wrong is added to `problems`."""
+def _collecting(make: Callable[[], Made], problems: list[Problem]) -> Made | None:
+    """Return what `make` returns; if it raises UserError, add its problems and return None."""
     try:
         return make()
     except UserError as error:
@@ -226,13 +230,13 @@ def _made(make: Callable[[], Made], problems: list[Problem]) -> Made | None:
 
 
 def _of_row(error: UserError, recipient: Recipient) -> UserError:
-    """Return the same error of the same kind, naming the row."""
+    """Return an error of the same class, with the row added to its problems."""
     number, line = recipient.number, recipient.line
     return type(error)(*(replace(problem, row=number, row_line=line) for problem in error.problems))
 
 
 def _lacks_secret(campaign: CampaignFile, drafts: Drafts) -> bool:
-    """Whether an unsubscribe token is shown that anybody could compute."""
+    """Whether a message shows an unsubscribe token without a secret, which anybody could compute."""
     if campaign.unsubscribe is None or campaign.unsubscribe.secret is not None:
         return False
     shown = [text for path, text in drafts.inline.items() if path == "subject" or path.startswith("headers.")]
@@ -241,11 +245,11 @@ def _lacks_secret(campaign: CampaignFile, drafts: Drafts) -> bool:
 
 
 def _signer(campaign: CampaignFile) -> Signer | None:
-    """Return what signs with the campaign's DKIM key. Raises UserError."""
+    """Return the signer with the campaign's DKIM key, None without one. Raises UserError."""
     dkim = campaign.dkim
     if dkim is None:
         return None
-    # Its library takes a while to load, and few campaigns need it.
+    # Its library is slow to load, and few campaigns need it.
     from campaign.message.dkim import load_signer
 
     try:

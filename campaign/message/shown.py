@@ -1,4 +1,4 @@
-"""The templates of a campaign → those that recipients see, and their sources; the same in every process."""
+"""Selects the templates that recipients see the result of, and returns their sources."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def html_texts(bodies: Mapping[str, Text]) -> list[Text]:
 
 
 def html_sources(bodies: Mapping[str, Text]) -> dict[str, str]:
-    """Return what HTML is made from, by paths from the campaign's folder."""
+    """Return the sources that HTML is made from, by path from the campaign's folder."""
     return sources(html_texts(bodies))
 
 
 def sources(texts: Iterable[Text]) -> dict[str, str]:
-    """Return the sources of templates; those that stand in the campaign file by their places in it."""
+    """Return the sources of templates, by file, or by key if they are in the campaign file."""
     return {name: source for text in texts for name, source in text.sources.items()}

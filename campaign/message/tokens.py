@@ -1,7 +1,6 @@
-"""A row's key or an address → the Message-ID, bounce token and unsubscribe token made from it.
+"""Makes the Message-ID, the bounce token and the unsubscribe token of a row or an address.
 
-All are HMAC-SHA256 in hexadecimal: stable over runs, and nobody without the secret can
-make one.
+All are HMAC-SHA256 in hexadecimal: the same in every run, and only the owner of the secret can make them.
 """
 
 from __future__ import annotations
@@ -38,10 +37,10 @@ class Tokens:
         self._campaign = campaign
         self._secrets = secrets
         self._quoted = json.JSONEncoder(ensure_ascii=False).encode
-        self._begun = hmac.new(secrets.ledger, digestmod="sha256")
+        self._keyed = hmac.new(secrets.ledger, digestmod="sha256")
         self._leaving = hmac.new(secrets.unsubscribe, digestmod="sha256")
-        self._begun.update(f"[{self._quoted(campaign)}, ".encode())
-        # Asked for where a draft is wanted, and again where it becomes a message.
+        self._keyed.update(f"[{self._quoted(campaign)}, ".encode())
+        # It is needed once for a draft, and again for the message.
         self.bounce = lru_cache(maxsize=512)(self._bounce)
 
     def message_id(self, key: str, domain: str) -> str:
@@ -49,7 +48,7 @@ class Tokens:
         return f"<{self.message_mark(key)}@{domain}>"
 
     def message_mark(self, key: str) -> str:
-        """Return what stands before the @ of a row's Message-ID, 32 digits."""
+        """Return the part of a row's Message-ID before the @, 32 digits."""
         return self._token(key, 32)
 
     def test_message_id(self, key: str, date: datetime, domain: str) -> str:
@@ -57,7 +56,7 @@ class Tokens:
         return f"<test.{self._token(f'{key} {date.isoformat()}', 32)}@{domain}>"
 
     def _bounce(self, key: str) -> str:
-        """Return the token that makes a row's envelope sender its own (VERP), 20 digits."""
+        """Return the token that makes a row's envelope sender unique (VERP), 20 digits."""
         return self._token(f"bounce {key}", 20)
 
     def test_bounce(self, address: str) -> str:
@@ -77,6 +76,6 @@ class Tokens:
 
     def _token(self, key: str, length: int) -> str:
         """Return digits of HMAC-SHA256 of the JSON list of campaign and key."""
-        one = self._begun.copy()
+        one = self._keyed.copy()
         one.update(f"{self._quoted(key)}]".encode())
         return one.hexdigest()[:length]

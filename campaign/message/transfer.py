@@ -1,4 +1,4 @@
-"""A text or a file → the octets of a body: 7bit, quoted-printable or base64 (RFC 2045 6)."""
+"""Encodes a text or a file as 7bit, quoted-printable or base64 (RFC 2045 6)."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _CONTROLS = bytes(octet for octet in range(32) if octet not in b"\t\n")
 def encode_text(value: str, mark: bytes = b"--=_", hide_commands: bool = False) -> tuple[str, bytes]:
     """Return a text's transfer encoding and its octets, ending in CRLF.
 
-    7bit for ASCII with lines of at most 78 characters that does not contain `mark`; else the shorter
-    one of quoted-printable and base64. Line ends of any kind become CRLF. Lone surrogates become `?`.
-    `hide_commands`: no line that is not base64 begins with an SMTP verb.
+    It is 7bit for ASCII without `mark` and with lines of at most 78 characters; else quoted-printable or
+    base64, whichever is shorter. All line ends become CRLF. Lone surrogates become `?`. `hide_commands`:
+    no line begins with an SMTP verb, except in base64.
     """
     if "\r" in value:
         value = value.replace("\r\n", "\n").replace("\r", "\n")
@@ -35,8 +35,8 @@ def encode_text(value: str, mark: bytes = b"--=_", hide_commands: bool = False) 
         and not (hide_commands and COMMAND_LINE.search(b"\n" + octets))
     ):
         return "7bit", octets.replace(b"\n", b"\r\n")
-    # Each octet that UTF-8 adds means at least 4/3 escaped ones, two octets longer each. From this share
-    # on quoted-printable is longer than base64.
+    # Each octet that UTF-8 adds means at least 4/3 escaped octets, each two octets longer. Above this share
+    # quoted-printable is longer than base64.
     if 8 * (len(octets) - len(value)) <= len(octets):
         quoted = quoted_printable(octets)
         if hide_commands:
@@ -71,7 +71,7 @@ def _quoted_line(line: bytes) -> bytes:
     if len(encoded) <= _LINE:
         return encoded
     if line.endswith((b" ", b"\t")) and len(encoded) - encoded.rfind(b"\n") - 1 > _LINE:
-        # b2a_qp encodes a blank at the end of a line after it has measured the line.
+        # b2a_qp encodes a blank at the end of a line after measuring the line.
         encoded = encoded[:-3] + b"=\n" + encoded[-3:]
     return encoded.replace(b"\n", b"\r\n")
 
@@ -81,7 +81,7 @@ _cached_line = lru_cache(maxsize=4096)(_quoted_line)
 
 
 def base64(octets: bytes) -> bytes:
-    """Encode in lines of 76 characters; at least one line, also for empty content."""
+    """Encode in lines of 76 characters; empty content gives one empty line."""
     encoded = binascii.b2a_base64(octets, newline=False)
     whole = len(encoded) // _LINE * _LINE
     lines = list(chain.from_iterable(struct.iter_unpack(f"{_LINE}s", encoded[:whole])))

@@ -17,7 +17,7 @@ from campaign import clock
 from campaign.delivery import Message
 from campaign.errors import Overrun, UserError
 from campaign.message.drafts import Draft, DraftStream
-from campaign.message.kept import Kept
+from campaign.message.draftstore import DraftStore
 from campaign.message.render import Renderer
 from campaign.model import SECOND, Recipient
 
@@ -36,7 +36,7 @@ class Ahead:
     `kept` are drafts that were made earlier.
     """
 
-    def __init__(self, renderer: Renderer, kept: Kept | None = None) -> None:
+    def __init__(self, renderer: Renderer, kept: DraftStore | None = None) -> None:
         self._renderer = renderer
         self._kept = kept
         self._upcoming: Callable[[int], list[Recipient]] = lambda most: []

@@ -28,7 +28,7 @@ from campaign.delivery import Result
 from campaign.errors import LedgerBusy, NotAccepted, Problem, UserError, raise_errors
 from campaign.ledger import Ledger, Summary
 from campaign.ledger.protocols import Choices, Run
-from campaign.message.kept import Kept
+from campaign.message.draftstore import DraftStore
 from campaign.message.tokens import Secrets
 from campaign.model import SECOND, Status
 from campaign.preparation import Preparation, compile_campaign, prepare
@@ -200,14 +200,14 @@ def run(campaign: CampaignFile, options: Options, audience: Audience) -> Finishe
             case Mode.SEND | Mode.REHEARSAL:
                 refuse_other_file(campaign, ledger)
                 lease = leased(campaign, ledger, options.wait, audience.waiting)
-                with lease as run, closing(Kept()) as kept:
+                with lease as run, closing(DraftStore()) as kept:
                     audience.leased(ledger)
                     finished = _send(campaign, ledger, run, options, audience, kept)
                 return _with_lost_replies(finished, ledger)
 
 
 def _send(
-    campaign: CampaignFile, ledger: Ledger, run: Run, options: Options, audience: Audience, kept: Kept
+    campaign: CampaignFile, ledger: Ledger, run: Run, options: Options, audience: Audience, kept: DraftStore
 ) -> Finished:
     rehearsal = options.mode is Mode.REHEARSAL
     secrets = Secrets.placeholder() if rehearsal else secrets_of(campaign, ledger.secret)
@@ -287,7 +287,7 @@ def _plan(
     secrets: Secrets,
     options: Options,
     audience: Audience,
-    kept: Kept | None = None,
+    kept: DraftStore | None = None,
 ) -> Plan:
     """Prepare every row. Raises UserError for bad rows, unless they are to be skipped."""
     # A rehearsal shows no plan, and so no findings either.

@@ -207,10 +207,10 @@ class Transport:
             until = min(deadline, write_by) if writing else deadline
             if self._broken is not None:
                 until = now  # only what is there already
-            wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if writing else 0)
-            if wanted != self._selected_for:
-                self._selector.modify(self._socket, wanted)
-                self._selected_for = wanted
+            interest = selectors.EVENT_READ | (selectors.EVENT_WRITE if writing else 0)
+            if interest != self._selected_for:
+                self._selector.modify(self._socket, interest)
+                self._selected_for = interest
             ready = self._wait(now, until)
             if ready and ready[0][1] & selectors.EVENT_READ:
                 raw = self._receive()

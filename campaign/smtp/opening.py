@@ -152,8 +152,8 @@ class Opening:
         mechanism = login.choose(self.extensions.auth)
         if mechanism is None:
             offered = ", ".join(sorted(self.extensions.auth)) or "none"
-            wanted = login.mechanism.upper() if login.mechanism else "PLAIN or LOGIN"
-            why = f"the server does not offer to log in with {wanted} (it offers: {offered})"
+            ours = login.mechanism.upper() if login.mechanism else "PLAIN or LOGIN"
+            why = f"the server does not offer to log in with {ours} (it offers: {offered})"
             return Closed(Stage.AUTH, why, permanent=True)
         self._responses = auth.responses(login, mechanism)
         return self._response()

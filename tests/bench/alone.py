@@ -30,8 +30,8 @@ from campaign.message.content import content_of
 from campaign.message.drafting import Drafting
 from campaign.message.drafts import Looked
 from campaign.message.render import Renderer
+from campaign.message.request import Request
 from campaign.message.tokens import Secrets
-from campaign.message.wanted import Wanted
 from campaign.model import Recipient
 from campaign.recipients.list import Recipients
 from campaign.sending.connection import Connection
@@ -121,7 +121,7 @@ def bodies(job: Job) -> Work:
     columns = Recipients(campaign).columns
     _, make = Drafting(content_of(campaign, columns, b"--=_")).open()
     rows = [
-        (int(Wanted.PARTS), tuple(one.row.values()), one.email, one.name, one.number, "", "")
+        (int(Request.PARTS), tuple(one.row.values()), one.email, one.name, one.number, "", "")
         for one in _recipients(job)
     ]
 
@@ -137,7 +137,7 @@ def worker(job: Job) -> Work:
     """Start workers one after the other, each of which compiles the templates and drafts a row."""
     campaign = _campaign(job)
     one = _recipients(job)[0]
-    row = (int(Wanted.DRAFT), tuple(one.row.values()), one.email, one.name, one.number, "", "")
+    row = (int(Request.DRAFT), tuple(one.row.values()), one.email, one.name, one.number, "", "")
     return _workers(Drafting(content_of(campaign, Recipients(campaign).columns, b"--=_")), row)
 
 

@@ -223,9 +223,9 @@ def _private(encoding: Encoding, shape: PrivateFormat) -> bytes:
 
 
 BAD_KEYS: list[tuple[str, Callable[[], bytes]]] = [
-    ("no PEM file", lambda: b""),
+    ("not a PEM file", lambda: b""),
     ("more than one private key", lambda: 2 * _private(Encoding.PEM, PrivateFormat.PKCS8)),
-    ("no PEM file", lambda: _private(Encoding.DER, PrivateFormat.PKCS8)),
+    ("not a PEM file", lambda: _private(Encoding.DER, PrivateFormat.PKCS8)),
     ("encrypted", lambda: pem(_rsa(), BestAvailableEncryption(b"secret"))),
     ("public key", lambda: _public(PublicFormat.SubjectPublicKeyInfo)),
     ("public key", lambda: _public(PublicFormat.PKCS1)),

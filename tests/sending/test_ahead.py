@@ -14,7 +14,7 @@ from campaign.campaignfile.load import load
 from campaign.delivery import Message
 from campaign.errors import UserError
 from campaign.message.drafts import DraftStream
-from campaign.message.kept import Kept
+from campaign.message.draftstore import DraftStore
 from campaign.message.render import Renderer
 from campaign.message.tokens import Secrets
 from campaign.model import Recipient
@@ -130,12 +130,12 @@ def test_of_large_messages_few_are_ahead(tmp_path: Path, asked: list[Recipient])
 
 
 @pytest.fixture
-def kept() -> Iterator[Kept]:
-    with closing(Kept()) as one:
+def kept() -> Iterator[DraftStore]:
+    with closing(DraftStore()) as one:
         yield one
 
 
-def looked_at(renderer: Renderer, some: list[Recipient], kept: Kept) -> Ahead:
+def looked_at(renderer: Renderer, some: list[Recipient], kept: DraftStore) -> Ahead:
     """What sends these rows after all were looked at."""
     for _ in renderer.look(some, 0, kept):
         pass
@@ -149,7 +149,7 @@ class TestKept:
         return asked
 
     def test_a_row_that_was_just_looked_at_is_not_drafted_again(
-        self, renderer: Renderer, kept: Kept, no_worker: list[Recipient]
+        self, renderer: Renderer, kept: DraftStore, no_worker: list[Recipient]
     ) -> None:
         some = rows(*range(10, 200))
         with closing(looked_at(renderer, some, kept)) as made:
@@ -157,13 +157,13 @@ class TestKept:
                 assert made.render(row, date=DATE) == renderer.render(row, date=DATE)
         assert no_worker == []
 
-    def test_a_row_that_cannot_be_drafted_says_so_again(self, renderer: Renderer, kept: Kept) -> None:
+    def test_a_row_that_cannot_be_drafted_says_so_again(self, renderer: Renderer, kept: DraftStore) -> None:
         some = rows(6, 7, 8)
         with closing(looked_at(renderer, some, kept)) as made:
             for row in some:
                 assert made_by(made.render, row) == made_by(renderer.render, row)
 
-    def test_one_that_has_changed_since_is_drafted_anew(self, renderer: Renderer, kept: Kept) -> None:
+    def test_one_that_has_changed_since_is_drafted_anew(self, renderer: Renderer, kept: DraftStore) -> None:
         first, second = rows(1, 2)
         other = Recipient(2, 3, second.key, second.email, "", {**second.row, "n": "3"})
         with closing(looked_at(renderer, [first, second], kept)) as made:
@@ -171,7 +171,11 @@ class TestKept:
             assert b"Subject: No. 2" in made.render(second, date=DATE).content
 
     def test_what_was_looked_at_long_ago_is_drafted_anew(
-        self, renderer: Renderer, kept: Kept, no_worker: list[Recipient], monkeypatch: pytest.MonkeyPatch
+        self,
+        renderer: Renderer,
+        kept: DraftStore,
+        no_worker: list[Recipient],
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         some = rows(1, 2)
         with closing(looked_at(renderer, some, kept)) as made:
@@ -184,7 +188,7 @@ class TestKept:
         self, renderer: Renderer, no_worker: list[Recipient]
     ) -> None:
         some = rows(*range(10, 50))
-        with closing(Kept(4000)) as few, closing(looked_at(renderer, some, few)) as made:
+        with closing(DraftStore(4000)) as few, closing(looked_at(renderer, some, few)) as made:
             waiting = [*some]
             made.follow(following(waiting))
             while waiting:
@@ -199,13 +203,13 @@ class TestKept:
         usage = shutil.disk_usage("/")
         monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=2000))
         some = rows(*range(10, 30))
-        with closing(Kept()) as few, closing(looked_at(renderer, some, few)) as made:
+        with closing(DraftStore()) as few, closing(looked_at(renderer, some, few)) as made:
             for row in some:
                 assert made.render(row, date=DATE) == renderer.render(row, date=DATE)
         assert no_worker
 
     def test_rows_between_those_that_are_kept_are_drafted(
-        self, renderer: Renderer, kept: Kept, no_worker: list[Recipient]
+        self, renderer: Renderer, kept: DraftStore, no_worker: list[Recipient]
     ) -> None:
         some = rows(*range(10, 110))
         with closing(looked_at(renderer, some[::3], kept)) as made:
@@ -216,7 +220,7 @@ class TestKept:
                 assert made.render(row, date=DATE) == renderer.render(row, date=DATE)
         assert len(no_worker) < len(some)
 
-    def test_everything_that_a_draft_can_hold(self, tmp_path: Path, kept: Kept) -> None:
+    def test_everything_that_a_draft_can_hold(self, tmp_path: Path, kept: DraftStore) -> None:
         png = b"\x89PNG\r\n\x1a\n"
         files = {
             "body.txt": "Hi {{ n }}\n",

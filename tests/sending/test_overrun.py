@@ -11,7 +11,7 @@ import pytest
 from campaign.campaignfile.load import load
 from campaign.cli.codes import UNFINISHED
 from campaign.cli.ending import exit_code
-from campaign.message.kept import Kept
+from campaign.message.draftstore import DraftStore
 from campaign.model import Status
 from campaign.rehearsal import Faults, RehearsalServer, rehearsal_login, rehearsed
 from campaign.sending.dispatch import Ending
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the kernel's li
 @pytest.fixture(autouse=True)
 def an_hour_later(monkeypatch: pytest.MonkeyPatch) -> None:
     """The person takes time to say yes: what was drafted before is drafted again."""
-    monkeypatch.setattr(Kept, "has", lambda kept, number, after: False)
+    monkeypatch.setattr(DraftStore, "has", lambda kept, number, after: False)
 
 
 @dataclass

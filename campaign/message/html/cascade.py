@@ -1,9 +1,8 @@
-"""The declarations that rules give an element → its `style` attribute, so that it looks the same.
+"""Writes the declarations that rules give an element into its `style` attribute, so that it looks the same.
 
-They stand in the order of the cascade, the strongest last; what the attribute has already stays as it
-is written. A mail program skips a declaration that it does not understand and uses the one before it,
-as it would do with the rules. A declaration is left out only if a later one has a value that every
-program understands.
+They are in the order of the cascade, the strongest last; the attribute's own text stays as it is written. A
+mail program skips a declaration that it does not understand and uses the one before it, as with rules. So a
+declaration is left out only if a later one has a value that every program understands.
 """
 
 from __future__ import annotations
@@ -47,10 +46,10 @@ _UNDERSTOOD = {
 
 
 def restyled(tag: str, normal: Sequence[Declaration], strong: Sequence[Declaration]) -> str:
-    """Return a start tag with declarations put into its `style` attribute.
+    """Return a start tag with declarations added to its `style` attribute.
 
-    `normal` are weaker than what the attribute says, and `strong` are stronger: the sheet has
-    `!important` on them. Both are in the order of the cascade. The attribute's own text stays.
+    `normal` are weaker than the attribute's own, and `strong` are stronger: the sheet marks them with
+    `!important`. Both are in the order of the cascade. The attribute's own text stays.
     """
     every = list(attributes(tag))
     style = next((one for one in every if one.name == "style"), None)
@@ -62,7 +61,7 @@ def restyled(tag: str, normal: Sequence[Declaration], strong: Sequence[Declarati
     own, is_whole = read_declarations(value_of(written))
     followed = [one for one in own if not one.important] + list(strong)
     weaker: list[Declaration] = []
-    if any(one.important for one in own):  # which is the strongest
+    if any(one.important for one in own):  # the attribute's own `!important` is the strongest
         weaker = [one for one in strong if one.important]
         strong = [one for one in strong if not one.important]
     before = ";".join(filter(None, (_listed(normal, followed), _listed(weaker))))
@@ -99,7 +98,7 @@ def _is_understood(name: str, value: str) -> bool:
 
 
 def _escaped(css: str) -> str:
-    """Return CSS as it stands between double quotes; its own are single ones, which are read alike."""
+    """Return CSS for a value in double quotes; its own double quotes become single ones if possible."""
     if "'" not in css:
         css = css.replace('"', "'")
     return css.replace("&", "&amp;").replace('"', "&quot;")

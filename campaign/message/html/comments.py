@@ -1,7 +1,7 @@
-"""Conditional comments → which rules of the sheets outside of them their elements need.
+"""Finds which rules must stay in style sheets because elements in conditional comments need them.
 
-Outlook on Windows reads the HTML in `<!--[if mso]>…<![endif]-->`, and finds its rules in `<style>`
-alone: nothing can be inlined there, as to everybody else it is a comment.
+Outlook on Windows reads the HTML in `<!--[if mso]>…<![endif]-->`. Nothing can be inlined there, because it is
+a comment for everybody else; so Outlook takes the rules for these elements from `<style>`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Needed:
 
     @classmethod
     def of(cls, comments: Iterable[str]) -> Needed:
-        """Return what stands in comments."""
+        """Return the elements in comments."""
         found = set()
         for comment in comments:
             for token in TOKEN.split(comment[4:])[1::2]:
@@ -36,14 +36,14 @@ class Needed:
         return cls(frozenset(found))
 
     def may_match(self, selector: str) -> bool:
-        """Whether a selector's last part fits an element in a comment; what is around it is not asked."""
+        """Whether a selector's last part matches an element in a comment; its other parts are ignored."""
         if not self.elements:
             return False
         last = _COMBINATORS.split(_IN_BRACKETS.sub("", selector.strip()))[-1]
-        wanted = {
+        names = {
             mark + (name if mark else name.lower()) for mark, name in _NAMED.findall(last) if "\\" not in name
         }
-        return any(wanted <= element for element in self.elements)
+        return any(names <= element for element in self.elements)
 
 
 def _names(tag: str, name: str) -> Iterable[str]:

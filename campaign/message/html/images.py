@@ -1,4 +1,4 @@
-"""The local images of a rendered HTML part → parts that travel with the message, named by cid."""
+"""Attaches the local images of a rendered HTML part, and replaces their addresses by cid: URLs."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from campaign.message.files import Folder
 from campaign.message.html.markup import value_of
 from campaign.message.mime import File, image
 
-# An image's address, in quotes or bare. Comments are searched too, as Outlook reads conditional ones;
-# the values of other attributes are not. Both cases are written out because re.IGNORECASE makes the
+# An image's address, with or without quotes. Comments are searched too, because Outlook reads conditional
+# ones; the values of other attributes are not. Both cases are written out because re.IGNORECASE makes the
 # search for `<` slow.
 _BEFORE = r"""[\s/](?:[^>"']|"[^"]*"|'[^']*')*?(?<=[\s/"'])"""
 _VALUE = r"""\s*=\s*)("[^"]*"|'[^']*'|[^\s"'>]+)"""
@@ -25,8 +25,8 @@ _BACKGROUND = re.compile(
     rf"[bB][aA][cC][kK][gG][rR][oO][uU][nN][dD]{_VALUE}"
 )
 _HAS_BACKGROUND = re.compile(r"background\s*=")
-# What a template has in it whose pages can show an image, or take one for a background. Values are
-# escaped, unless they are marked as `safe`; what a template includes by a computed name is not known.
+# What a template must contain so that its pages can show an image, or have one as background. Values are
+# escaped unless they are marked `safe`; an include with a computed name may contain anything.
 _ANYTHING = r"\b(?:safe|autoescape)\b|\{%[-+]?\s*(?:include|extends|import|from)\s+(?![\"'])"
 _MAY_SHOW = re.compile(rf"<img|<v:|!\[|{_ANYTHING}", re.IGNORECASE)
 _MAY_HAVE_BACKGROUND = re.compile(rf"background(?![\w:-])|{_ANYTHING}", re.IGNORECASE)
@@ -43,7 +43,7 @@ class ImageError(UserError):
 
 
 class Images:
-    """The local images that HTML parts show. The 64 used last stay in memory, encoded."""
+    """The local images that HTML parts show. The last 64 stay in memory, encoded."""
 
     def __init__(self, folder: Folder, domain: str) -> None:
         self._folder = folder
@@ -55,8 +55,8 @@ class Images:
     ) -> tuple[str, list[File]]:
         """Return the HTML with cid addresses, and the files it shows, each once.
 
-        `patterns` are the `patterns_of` its templates. Raises ImageError for a file that is missing,
-        outside the folder, or no image.
+        `patterns` are from `patterns_of` its templates. Raises ImageError for a file that is missing,
+        outside the folder, or not an image.
         """
         used: dict[str, File] = {}
 
@@ -78,21 +78,22 @@ class Images:
     def _read(self, address: str) -> File:
         path = self._folder.find(address)
         if path.suffix.lower() not in _SHOWN:
-            raise UserError(f"{path.name} is no image: its name ends in none of {', '.join(sorted(_SHOWN))}")
+            endings = ", ".join(sorted(_SHOWN))
+            raise UserError(f"{path.name} is not an image: its name ends in none of {endings}")
         content = self._folder.read(path)
         identity = hashlib.sha256(path.name.encode() + b"\0" + content).hexdigest()[:24]
         return image(path.name, content, f"{identity}@{self._domain}")
 
 
 def patterns_of(sources: Iterable[str]) -> tuple[re.Pattern[str], ...]:
-    """Return what to look for in the pages that are made from these templates."""
+    """Return the patterns to search in pages that are made from these templates."""
     sources = tuple(sources)
-    wanted = ((_IMAGE, _MAY_SHOW), (_BACKGROUND, _MAY_HAVE_BACKGROUND))
-    return tuple(pattern for pattern, sign in wanted if any(map(sign.search, sources)))
+    pairs = ((_IMAGE, _MAY_SHOW), (_BACKGROUND, _MAY_HAVE_BACKGROUND))
+    return tuple(pattern for pattern, sign in pairs if any(map(sign.search, sources)))
 
 
 def local_images(sources: Iterable[str]) -> Iterator[str]:
-    """Yield the paths of local images that are named in the sources of HTML templates."""
+    """Yield the paths of the local images in the sources of HTML templates."""
     for source in sources:
         for pattern in _patterns(source):
             for match in pattern.finditer(source):
@@ -108,7 +109,7 @@ def _patterns(html: str) -> Iterator[re.Pattern[str]]:
 
 
 def is_local(address: str) -> bool:
-    """Whether an address names a file of ours: it has no scheme, no host, and is not blank."""
+    """Whether an address is a local file: it has no scheme, no host, and is not blank."""
     return bool(address) and _ELSEWHERE.match(address) is None
 
 

@@ -1,7 +1,7 @@
-"""Which declarations of an element's style keep their `!important`: those that a rule in a sheet would beat.
+"""Decides which inlined declarations keep `!important`: those that a rule left in a sheet would override.
 
-With it a style is stronger than all rules, and so it is left out where one of them is the stronger. The
-rule then stays in the sheet too, where browsers see which is the stronger, at rest and while hovered.
+With `!important` a style beats all rules, so it is dropped if one of them should win. The inlined rule then
+stays in the sheet too, so that browsers find out which is stronger, at rest and while hovered.
 """
 
 from __future__ import annotations
@@ -14,34 +14,34 @@ from campaign.message.html.selectors import Specificity
 from campaign.message.html.stylesheet import Declaration, Rule, Staying
 
 Rank = tuple[float, Specificity, float]
-"""How strong a rule is: the greater one wins. Weight, then its place."""
+"""How strong a rule is: the greater one wins. Weight, specificity, then place."""
 
-# What a shorthand sets besides what begins with its name and a hyphen.
+# Properties that a shorthand sets besides those that begin with its name and a hyphen.
 _SHORT = {"font": ("line-height",)}
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Properties that a rule in a sheet sets with `!important`, and how strong it is."""
+    """Properties that a rule in a sheet sets with `!important`, and the rule's rank."""
 
     properties: frozenset[str]
     rank: Rank
 
 
 def rank(specificity: Specificity, number: int) -> Rank:
-    """Return how strong the rule with that number is."""
+    """Return the rank of the rule with this number."""
     return 0, specificity, number
 
 
 def claimed(staying: Staying, first: int) -> Claim:
-    """Return the claim of a rule that stays; `first` is the number of its sheet's first rule."""
+    """Return the claim of a rule that stays in a sheet; `first` is the number of the sheet's first rule."""
     if staying.specificity is None:
         return Claim(staying.properties, (inf, (0, 0, 0), 0))
     return Claim(staying.properties, (0, staying.specificity, first + staying.behind - 0.5))
 
 
 def is_disputed(rule: Rule, number: int, claims: Iterable[Claim]) -> bool:
-    """Whether a rule has an `!important` that one of the claims may beat; the rule has that number."""
+    """Whether a claim may beat an `!important` of a rule; `number` is the rule's number."""
     names = [one.name for one in rule.declarations if one.important]
     weakest = min(rank(one.specificity, number) for one in rule.selectors)
     return any(
@@ -55,7 +55,7 @@ def is_disputed(rule: Rule, number: int, claims: Iterable[Claim]) -> bool:
 def with_important(
     strong: Sequence[tuple[Rank, Declaration]], claims: Iterable[Claim]
 ) -> tuple[Declaration, ...]:
-    """Return declarations that were written with `!important`, with it where it decides."""
+    """Return declarations that had `!important`, with it only where it matters."""
     against = [
         [claim.rank for claim in claims if any(concern_one(one.name, its) for its in claim.properties)]
         for _, one in strong
@@ -68,7 +68,7 @@ def with_important(
 
 
 def concern_one(one: str, other: str) -> bool:
-    """Whether two properties are one, or one is a shorthand of the other."""
+    """Whether two properties are the same, or one is a shorthand of the other."""
     return (
         one == other
         or one.startswith(f"{other}-")

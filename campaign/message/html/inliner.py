@@ -1,16 +1,16 @@
-"""A rendered HTML part → the same with the rules of its style sheets in the `style` attributes.
+"""Inlines CSS: copies the rules of a rendered HTML part's style sheets into its `style` attributes.
 
-Many mail programs read styles only there. `style` attributes are added or grow, and a rule leaves its
-`<style>` when all of its elements have it; every other octet stays. What holds only under a condition
-is left as it is written: at-rules such as `@media`, `a:hover`, sheets for media other than screens, and
-those within `<!--[if !mso]><!-->`. So are rules that a conditional comment needs, and rules with a
-selector that matches nothing: many of these are for elements that a mail program adds.
+Many mail programs read styles only there. `style` attributes are added or extended, and a rule is removed
+from its `<style>` once all its elements have it; every other octet stays. Conditional rules are left as they
+are: at-rules such as `@media`, `a:hover`, sheets for media other than screens, and those within
+`<!--[if !mso]><!-->`. So are rules that a conditional comment needs, and rules with a selector that matches
+nothing: many of these are for elements that a mail program adds.
 
-css-inline is used only to learn which rule matches which element. It is given a skeleton of the
-document: its tags with their `class`, `id` and a number, and a letter where there is text. In place of
-its declarations each rule sets a custom property, so that an element comes back with the numbers of its
-rules. Messages of one template often have the same skeleton, for which the answer is kept. `cascade`
-makes the `style` attributes. What differs from a message before in a few texts only is made by `alike`.
+css-inline only finds out which rule matches which element. It gets a skeleton of the document: its tags with
+their `class`, `id` and a number, and a letter where there is text. Each rule sets a custom property instead
+of its declarations, so that an element comes back with the numbers of its rules. Messages of one template
+often have the same skeleton, and the answer for it is cached. `cascade` writes the `style` attributes. A
+message that differs from an earlier one only in a few texts is made from that one (`inlined`).
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from itertools import accumulate
 
 import css_inline
 
-from campaign.message.html.alike import Alike, kind_of
 from campaign.message.html.cascade import restyled
 from campaign.message.html.comments import Needed
 from campaign.message.html.important import Claim, claimed, is_disputed, rank, with_important
+from campaign.message.html.inlined import InlinedDocuments, kind_of
 from campaign.message.html.markup import RAW, START, TOKEN, attributes, value_of, without_end
 from campaign.message.html.sheets import Sheets, is_local
 from campaign.message.html.stylesheet import Declaration, Rule, Sheet, is_for_screens, read_sheet
@@ -51,16 +51,16 @@ class Inliner:
     def __init__(self, sheets: Sheets) -> None:
         self._sheets = sheets
         self._styles = lru_cache(maxsize=32)(self._read)
-        self._alike = Alike()
+        self._inlined = InlinedDocuments()
 
     def inline(self, html: str) -> str:
-        """Return the document with its styles inlined. Raises SheetError for one that cannot be read."""
+        """Return the document with its styles inlined. Raises SheetError for a sheet that cannot be read."""
         if _HAS_STYLES.search(html) is None:
             return html
         pieces = html.split("<")
-        alike = self._alike.made(pieces)
-        if alike is not None:
-            return alike
+        inlined = self._inlined.inline(pieces)
+        if inlined is not None:
+            return inlined
         parts = TOKEN.split(html)
         tokens = parts[1::2]
         about = [
@@ -87,7 +87,7 @@ class Inliner:
             given = elements.get(place)
             return token if given is None else _restyled(token, given)
 
-        self._alike.add(pieces, parts, out, restyle)
+        self._inlined.add(pieces, parts, out, restyle)
         return "".join(out)
 
     def _read(self, about: tuple[str, ...]) -> _Styles:
@@ -108,7 +108,7 @@ class Inliner:
         return _Styles(found, others, Needed.of(token for token in about if token[1] == "!"))
 
     def _element(self, number: int, token: str) -> _Element | None:
-        """Return what is known of a `<style>` or `<link>`; None for one that is no sheet of ours."""
+        """Return a `<style>` or `<link>` with its sheet; None if it is not a sheet to inline."""
         named = {one.name: value_of(token[one.start : one.end]).strip() for one in attributes(_tag_of(token))}
         if named.get("type", "").lower() not in ("", "text/css") or named.get("data-css-inline") == "ignore":
             return None
@@ -116,8 +116,8 @@ class Inliner:
         if token[1] in "sS":
             tag = _tag_of(token)
             content = without_end(token[len(tag) :])
-            whole = self._sheets.with_imports(content)
-            return _Element(number, tag, media, read_sheet(whole), whole != content)
+            css = self._sheets.with_imports(content)
+            return _Element(number, tag, media, read_sheet(css), css != content)
         rel = named.get("rel", "").lower().split()
         if "stylesheet" not in rel or "alternate" in rel or not is_local(named.get("href", "")):
             return None
@@ -128,27 +128,27 @@ class Inliner:
 
 @dataclass(frozen=True, slots=True)
 class _Element:
-    """A `<style>`, or a `<link>` that becomes one; `number` counts what the document says of styles."""
+    """A `<style>`, or a `<link>` that becomes one; `number` counts the document's tokens about styles."""
 
     number: int
     tag: str
     media: str
     sheet: Sheet
-    is_linked: bool  # what is in it, or some of it, was read from a file
+    is_linked: bool  # all or some of its sheet was read from a file
 
     @property
     def is_for_screens(self) -> bool:
         return is_for_screens(self.media)
 
     def with_text(self, css: str) -> str:
-        """Return the element with other rules in it; nothing if there are none."""
+        """Return the element with these rules instead; "" if there are none."""
         if _ONLY_COMMENTS.fullmatch(css):
             return ""
         return f"{self.tag}{_ENDS_STYLE.sub(_ESCAPED_END, css)}</style>"
 
 
 class _Given:
-    """What an element is given: declarations weaker and stronger than its own. Compared by identity."""
+    """Declarations to add to an element, weaker and stronger than its own. Compared by identity."""
 
     def __init__(self, normal: tuple[Declaration, ...], strong: tuple[Declaration, ...]) -> None:
         self.normal = normal
@@ -162,14 +162,14 @@ def _restyled(tag: str, given: _Given) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What changes in documents of one skeleton: tokens by their place, sheets by their number."""
+    """The changes to documents with one skeleton: tokens by their place, sheets by their number."""
 
     elements: tuple[tuple[int, _Given], ...]
     sheets: tuple[tuple[int, str], ...]
 
 
 class _Styles:
-    """The style sheets of a document, and what they do to a skeleton."""
+    """The style sheets of a document, and their effect on a skeleton."""
 
     def __init__(self, elements: list[_Element], others: list[tuple[int, str]], needed: Needed) -> None:
         self._elements = elements
@@ -179,7 +179,7 @@ class _Styles:
         self._rule_of = [number for number, _ in selectors]
         self._selectors = [one for _, one in selectors]
         self._attributes = {"class", "id"}.union(*(one.attributes for one in self._selectors))
-        # What may be one of them. An attribute begins behind white space, a slash, or the value before it.
+        # Finds any of them. An attribute begins after white space, a slash, or the value before it.
         names = "|".join(map(re.escape, sorted(self._attributes)))
         self._may_have = re.compile(rf"[\s/\"'](?:{names})(?![^\s/>=])", re.IGNORECASE)
         css = "".join(f"{one.text}{{--r{number}:0}}" for number, one in enumerate(self._selectors))
@@ -205,7 +205,7 @@ class _Styles:
         self.plan = lru_cache(maxsize=256)(self._plan)
 
     def _piece(self, token: str) -> str:
-        """Return a token as the skeleton has it: a start tag without `>`, an end tag, a doctype, or ""."""
+        """Return a token for the skeleton: a start tag without `>`, an end tag, a doctype, or ""."""
         if token[1] == "!":
             return token if token[2:9].lower() == "doctype" else ""
         if token[1] == "/":
@@ -214,7 +214,7 @@ class _Styles:
         if named is None:
             return ""
         if self._may_have.search(token, named.end(1), named.end()) is None:
-            return f"<{named[1]}"  # most links, which differ from row to row
+            return f"<{named[1]}"  # most links, so that the skeleton is the same for every row
         kept = [f"<{named[1]}"]
         for one in attributes(_tag_of(token)):
             if one.name in self._attributes:
@@ -237,7 +237,7 @@ class _Styles:
         self, pieces: tuple[str, ...], texts: tuple[str, ...]
     ) -> tuple[dict[int, tuple[int, ...]], set[int]]:
         """Return which selectors match each token, by its place, and which match elements without a tag."""
-        # A text begins elements that nobody closed anew, as <i> in <b><i>a</b>b</i>.
+        # A text reopens unclosed elements, as <i> in <b><i>a</b>b</i>.
         skeleton = "".join(
             f"{text}{piece} _={place}>{_end_of_raw(piece)}"
             if piece[:1] == "<" and piece[1] not in "/!"
@@ -254,9 +254,9 @@ class _Styles:
         return _with_implied(out)
 
     def _give(self, selectors: tuple[int, ...], strong: frozenset[int]) -> _Given:
-        """Return what rules give an element, in the order of the cascade.
+        """Return the declarations that rules give an element, in the order of the cascade.
 
-        `strong` are those of the rules that stay in a sheet too, with an `!important`.
+        `strong` are the rules with `!important` that also stay in a sheet.
         """
         strongest: dict[int, tuple[int, int, int]] = {}
         for number in selectors:
@@ -277,7 +277,7 @@ class _Styles:
         return [*accumulate((len(element.sheet.rules) for element in self._elements), initial=0)][:-1]
 
     def _left(self, kept: set[int]) -> Iterator[tuple[int, str]]:
-        """Yield the sheets that change, without the rules that stand in their elements now."""
+        """Yield the sheets that change, without the rules that are inlined now."""
         yield from self._others
         for element, first in zip(self._elements, self._first_rules(), strict=True):
             rules = element.sheet.rules
@@ -296,7 +296,7 @@ def _without(text: str, rules: Iterable[Rule]) -> str:
 
 
 def _with_implied(out: str) -> tuple[dict[int, tuple[int, ...]], set[int]]:
-    """Return what `_matches` does, for a document with elements of no tag, and tags of two elements."""
+    """As `_matches`, for a document with elements without a tag, or tags that make two elements."""
     elements: dict[int, tuple[int, ...]] = {}
     implied: set[int] = set()
     for name, written in _OUT.findall(out):
@@ -306,7 +306,7 @@ def _with_implied(out: str) -> tuple[dict[int, tuple[int, ...]], set[int]]:
         if place is None:
             implied.update(numbers)
         elif elements.setdefault(int(place[1]), numbers) != numbers:
-            # Of <b><i>a</b>b</i> the parser makes two <i>, for which other rules may hold.
+            # From <b><i>a</b>b</i> the parser makes two <i>, and different rules may match them.
             implied.update(numbers, elements[int(place[1])])
             elements[int(place[1])] = ()
     return elements, implied
@@ -314,12 +314,12 @@ def _with_implied(out: str) -> tuple[dict[int, tuple[int, ...]], set[int]]:
 
 @lru_cache(maxsize=4096)
 def _numbers(style: str) -> tuple[int, ...]:
-    """Return the numbers of the selectors that set the properties of a `style`."""
+    """Return the numbers of the selectors in a `style` from css-inline."""
     return tuple(int(number) for number in _NUMBER.findall(style))
 
 
 def _tag_of(token: str) -> str:
-    """Return the start tag of a token, which may have the element's text behind it."""
+    """Return the start tag of a token; the element's text may follow it there."""
     named = START.match(token)
     return named[0] if named else token
 

@@ -1,4 +1,4 @@
-"""`<ol>`, `<ul>` and `<li>` → what stands before an item: `- `, `3. `, `c. ` or `III. ` (HTML 4.4.5)."""
+"""Makes the marks of list items in plain text: `- `, `3. `, `c. ` or `III. ` (HTML 4.4.5)."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _ROMAN = (
 
 @dataclass(slots=True)
 class Marks:
-    """The marks of one open list: `kind` is one of `1 a A i I -`, `number` is that of the next item."""
+    """The marks of one open list: `kind` is one of `1 a A i I -`; the next item has this `number`."""
 
     kind: str = "-"
     number: int = 1
     step: int = 1
 
     def next(self, attributes: Mapping[str, str]) -> str:
-        """Return what begins an item with these attributes."""
+        """Return the mark of an item with these attributes."""
         self.number = _integer(attributes.get("value", ""), self.number)
         kind, number = _kind(attributes, self.kind), self.number
         self.number += self.step
@@ -47,7 +47,7 @@ class Marks:
 
 
 def marks(tag: str, attributes: Mapping[str, str], items: int) -> Marks:
-    """Return the marks of a list that has so many `items`."""
+    """Return the marks of a list with this many `items`."""
     is_reversed = tag == "ol" and "reversed" in attributes
     first = _integer(attributes.get("start", ""), items if is_reversed else 1)
     return Marks(_kind(attributes, "1" if tag == "ol" else "-"), first, -1 if is_reversed else 1)
@@ -91,7 +91,7 @@ def _integer(written: str, otherwise: int) -> int:
 
 
 def _written(number: int, kind: str) -> str:
-    """Return a number in letters or Roman numerals; in digits where these have none for it."""
+    """Return a number in letters or Roman numerals, or in digits if these cannot express it."""
     letters = ""
     if kind in "aA" and number > 0:
         while number:

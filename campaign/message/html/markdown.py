@@ -1,4 +1,4 @@
-"""Rendered Markdown → an HTML page, through mistune. Values are never Markdown (`templating.marks`)."""
+"""Converts rendered Markdown to an HTML page with mistune. Values are never Markdown (`templating.marks`)."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")  # such as de, or d
 def to_html(rendered: str, *, title: str = "", language: str = "") -> str:
     """Return the HTML page for a rendered Markdown template; values are escaped.
 
-    The page's title is its first heading, or `title` if it has none. `language`, such as `de-AT`,
-    becomes its `lang`. If it is blank there is none: screen readers do worse with a wrong one.
+    The page's title is its first heading, or `title` if it has none. `language`, such as `de-AT`, becomes
+    its `lang`. If it is blank, `lang` is left out: a wrong one would be worse for screen readers.
     """
     body = as_html(str(_to_html(markup(rendered))))
     heading = _HEADING.search(body)

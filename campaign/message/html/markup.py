@@ -1,4 +1,4 @@
-"""HTML → its tags, comments and attributes where they stand, found as browsers find them (HTML 13.2.5)."""
+"""Finds the tags, comments and attributes of HTML and their positions, as browsers do (HTML 13.2.5)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _VALUE = r"""\s*+=\s*+(?:"[^"]*+"|'[^']*+'|(?!["'])[^\s>]*+)"""
 _ATTRIBUTES = rf"(?:[\s/]++|=?[^\s/>=]++(?:{_VALUE})?+)*+"
 
 RAW = ("script", "style", "title", "textarea", "xmp", "iframe", "noembed", "noframes")
-"""Elements that hold text alone, whatever stands in it."""
+"""Elements that contain only text, even if it looks like tags."""
 
 _RAW_ELEMENTS = "|".join(
     rf"<{name}(?=[\s/>]){_ATTRIBUTES}>[^<]*+(?:<(?!/{name}[\s/>])[^<]*+)*+(?:</{name}[^>]*(?:>|\Z)|\Z)"
@@ -24,9 +24,9 @@ TOKEN = re.compile(
     rf"|<[a-zA-Z][^\s/>]*+(?:{_ATTRIBUTES}>|[^>]*(?:>|\Z)))",
     re.DOTALL | re.IGNORECASE,
 )
-"""A comment, a declaration, an end tag or a start tag; `<style>` and its like with what is in them.
+"""A comment, a declaration, an end tag or a start tag; elements of RAW with their content.
 
-`TOKEN.split` gives texts and tokens in turn, which joined are the document.
+`TOKEN.split` gives texts and tokens in turn; together they are the document.
 """
 
 START = re.compile(rf"<([a-zA-Z][^\s/>]*+){_ATTRIBUTES}>")
@@ -39,16 +39,16 @@ VOID = frozenset(
 """Elements without an end tag (HTML 13.1.2)."""
 
 _ATTRIBUTE = re.compile(rf"[\s/]*+(=?[^\s/>=]++)({_VALUE})?+")
-# HTML 13.2.5.73: in an attribute `&reg` is no reference where `=`, a letter or a digit follows it.
+# HTML 13.2.5.73: in an attribute, `&reg` is not a reference if `=`, a letter or a digit follows.
 _REFERENCE = re.compile(r"&(?:#(?:[0-9]++|[xX][0-9a-fA-F]++);?|([a-zA-Z][a-zA-Z0-9]*+(?:;|(?!=))))")
 _ASSIGNED = re.compile(r"\s*=\s*")
 
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """An attribute of a tag: its name in small letters, and where its value stands, without `quote`.
+    """An attribute of a tag: its name in lower case, and the position of its value without `quote`.
 
-    One without a value has `start` and `end` behind its name, and `assigned` false.
+    Without a value, `start` and `end` are after its name, and `assigned` is false.
     """
 
     name: str
@@ -59,12 +59,12 @@ class Attribute:
 
 
 def without_end(text: str) -> str:
-    """Return what stands in an element of RAW, of what stands behind its start tag."""
+    """Return the content of an element of RAW, given all that follows its start tag."""
     return text[: text.rfind("</")] if "</" in text else text
 
 
 def value_of(written: str) -> str:
-    """Return an attribute's value as browsers read it: `?a=1&region=eu` has no ® in it."""
+    """Return an attribute's value as browsers read it: `&reg` in `?a=1&region=eu` is not ®."""
     return _REFERENCE.sub(_referenced, written) if "&" in written else written
 
 
@@ -78,7 +78,7 @@ def linked(address: str) -> str:
 
 
 def attributes(tag: str) -> Iterator[Attribute]:
-    """Yield the attributes of a start tag, the first of each name, as browsers ignore the others."""
+    """Yield the attributes of a start tag; of several with one name only the first, as browsers do."""
     begin = START.match(tag)
     if begin is None:
         return

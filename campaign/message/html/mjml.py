@@ -1,10 +1,10 @@
-"""MJML → an HTML template, once for a campaign, through mrml (the extra `campaign[mjml]`).
+"""Converts MJML to an HTML template, once for a campaign, with mrml (the extra `campaign[mjml]`).
 
-Jinja2's tags and Outlook's conditional comments, which mrml would read as elements, are replaced by words
-for the conversion, and put back afterwards. A block that stands between MJML elements belongs into
-`<mj-raw>`, as MJML's own documentation says. Every mistake is named
-at its line of the MJML. For those that Jinja2 finds in the HTML, each tag gets a line break behind its
-opening: so it begins a line of the HTML, of which the line in the MJML is known.
+For the conversion, words replace Jinja2's tags and Outlook's conditional comments, which mrml would read as
+elements; they are put back afterwards. A block between MJML elements belongs in `<mj-raw>`, as MJML's own
+documentation says. Every mistake is reported at its line of the MJML. To make that possible for mistakes that
+Jinja2 finds in the HTML, each tag gets a line break after its opening: so it begins a line of the HTML, and
+for that line the line of the MJML is known.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _CONDITIONAL = re.compile(
 )
 _RAW = re.compile(r"\{%[-+]?\s*(raw|endraw)\b")
 _WORD = re.compile(r"qjinja([0-9]+)q")
-# mrml writes attributes of HTML as Rust writes strings; what it would escape travels as a word.
+# mrml writes HTML attributes like Rust strings; characters that it would escape are replaced by words.
 _ESCAPED = re.compile(r"[^ !#-\[\]-~]")
 _BLANK = re.compile(r"[\n\r\t]")
 _PLACE = re.compile(r" in root template(?: at position ([0-9]+):([0-9]+))?")
@@ -43,9 +43,9 @@ _NOT_CONVERTED = {"mj-html-attributes", "mj-selector", "mj-html-attribute"}
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """An HTML template. `places` are the MJML's file and line for some of its lines, in their order.
+    """An HTML template. `places` are (line, MJML file, MJML line) for some of its lines, in order.
 
-    `sources` are the MJML files, by their paths from the campaign's folder.
+    `sources` are the texts of the MJML files, by path from the campaign's folder.
     """
 
     html: str
@@ -53,7 +53,7 @@ class Converted:
     sources: dict[str, str]
 
     def at_source(self, problem: Problem) -> Problem:
-        """Return a problem of the HTML template at the place of the MJML that it comes from."""
+        """Return a problem of the HTML template with its place in the MJML."""
         problem = replace(problem, path="")
         before = [place for place in self.places if place[0] <= (problem.line or 0)]
         if not before:
@@ -94,10 +94,10 @@ def to_html(name: str, read: Read) -> Converted:
 
 
 class _Hidden:
-    """A text with words for Jinja's marks, and for what mrml does not leave as it is.
+    """A text with words in place of Jinja's tags, and of all else that mrml would change.
 
-    `words` are what each stands for, and where that stood: first `marks` of Jinja's, then conditional
-    comments up to `needed`, then what is in attributes.
+    `words` are what each replaces, and the offset of that: first the `marks` of Jinja, then conditional
+    comments up to `needed`, then characters in attributes.
     """
 
     def __init__(self, text: str) -> None:
@@ -119,12 +119,12 @@ class _Hidden:
         self.text = "".join(tokens)
 
     def before(self, offset: int) -> int:
-        """Return where in the original text an offset in UTF-8 octets of the hidden one is."""
+        """Convert an offset in UTF-8 octets of the hidden text to one in the original text."""
         shown = self.text.encode()[:offset].decode(errors="replace")
         return len(_WORD.sub(lambda word: self.words[int(word[1])][0], shown))
 
     def revealed(self, html: str, source: Source) -> tuple[str, tuple[tuple[int, str, int], ...]]:
-        """Return HTML with the marks in it, and the places of their lines."""
+        """Return HTML with the tags put back, and the places of their lines."""
         parts: list[str] = []
         places = []
         at, line, is_raw = 0, 1, False
@@ -158,7 +158,7 @@ class _Hidden:
         return f"qjinja{len(self.words) - 1}q"
 
     def _plain(self, token: str) -> str:
-        """Return a tag whose values have no line break, and words for what mrml would escape."""
+        """Return a tag without line breaks in values, and with words for what mrml would escape."""
         parts = []
         at = 0
         for one in attributes(token):
@@ -183,9 +183,9 @@ def _unknown(source: Source) -> Iterator[Problem]:
 
 
 def _refused(said: str, hidden: _Hidden, source: Source) -> Problem:
-    """Return what mrml says, at its place, with the tag that it means."""
+    """Return mrml's error as a problem, with its place and the tag that it is about."""
     place = _PLACE.search(said)
-    what = f"this is no MJML: {_PLACE.sub('', said)}"
+    what = f"this is not MJML: {_PLACE.sub('', said)}"
     if place is None or not place[1]:
         what, at = _not_xml(source.text) or (what, len(source.text))
         return Problem(what, *source.place(at))
@@ -199,7 +199,7 @@ def _refused(said: str, hidden: _Hidden, source: Source) -> Problem:
 
 
 def _not_xml(text: str) -> tuple[str, int] | None:
-    """Return the first thing that HTML allows and MJML does not, and where it is; mrml does not say."""
+    """Return the first thing that HTML allows and MJML does not, with its offset; mrml does not say."""
     left: list[tuple[str, int]] = []
     at = 0
     text = _MARKS.sub(lambda mark: "x" * len(mark[0]), text)
@@ -229,5 +229,5 @@ def _lost(html: str, hidden: _Hidden, source: Source) -> Iterator[Problem]:
     there = {int(word) for word in _WORD.findall(html)}
     for number, (mark, offset) in enumerate(hidden.words[: hidden.needed]):
         if number not in there and mark[:2] != "{#":
-            what = f"{mark[:60]} is lost: MJML has no place for it here, or calculates with what stands here"
+            what = f"{mark[:60]} is lost: MJML has no place for it here, or calculates with this value"
             yield Problem(what, *source.place(offset))

@@ -1,7 +1,7 @@
-"""An MJML template and what its `mj-include` name → one text, of which each place is known.
+"""Joins an MJML template and its `mj-include` files into one text, and keeps the place of each line.
 
-`path` is read beside the file that names it, inside the campaign's folder, as MJML's own converter does
-it: a file with `<mjml>` gives its body here and its head to the document's head; `type="css"` becomes an
+As in MJML's own converter, `path` is relative to the including file, inside the campaign's folder. From a
+file with `<mjml>`, the body is put here and the head into the document's head; `type="css"` becomes an
 `<mj-style>`, `type="html"` an `<mj-raw>`.
 """
 
@@ -26,12 +26,12 @@ _END_OF_HEAD = re.compile(r"</mj-head\s*>|<mj-head\s*/>")
 _ROOT = re.compile(r"<mjml\b[^>]*>")
 
 Read = Callable[[str], tuple[str, str]]
-"""A file's path from the campaign's folder → its text, and the file as it is shown; raises UserError."""
+"""Takes a path from the campaign's folder; returns the text and the name to show. Raises UserError."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """Text of a file, or text that stands for a tag of it, and the file and line where it begins."""
+    """Text of a file, or text that replaces a tag of it, and the file and line where it begins."""
 
     text: str
     file: str
@@ -40,9 +40,9 @@ class _Piece:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A part of a file that begins at a line of it; `name` is the file's path from the campaign's folder.
+    """A part of a file, which begins at `line`; `name` is the file's path from the campaign's folder.
 
-    `within` are the files that include it; `all_head` says that all of it goes into the head.
+    `within` are the files that include it; `all_head`: all of it goes into the head.
     """
 
     text: str
@@ -61,7 +61,7 @@ class _Part:
         )
 
     def within_tag(self, pattern: re.Pattern[str]) -> _Part | None:
-        """Return what stands between a tag and its end, if the part has it."""
+        """Return the content of an element, if the part contains it."""
         found = pattern.search(self.text)
         if found is None:
             return None
@@ -97,14 +97,14 @@ def read_source(name: str, read: Read) -> Source:
     for piece in pieces:
         starts.append(at)
         at += len(piece.text)
-    whole = "".join(piece.text for piece in pieces)
+    joined = "".join(piece.text for piece in pieces)
     return Source(
-        whole, (name, *reading.names), tuple(pieces) or (_Piece("", file, 1),), tuple(starts) or (0,)
+        joined, (name, *reading.names), tuple(pieces) or (_Piece("", file, 1),), tuple(starts) or (0,)
     )
 
 
 class _Reading:
-    """Follows the includes of a template; `heads` are what included files have for the head."""
+    """Follows the includes of a template; `heads` are the pieces of included files for the head."""
 
     def __init__(self, read: Read) -> None:
         self.problems: list[Problem] = []
@@ -130,7 +130,7 @@ class _Reading:
         value = {one.name: tag[one.start : one.end].strip() for one in attributes(tag)}
         path, kind = value.get("path", ""), value.get("type", "mjml")
         if not path or "{" in path:
-            raise UserError("mj-include needs a path, and one that no value changes: it is read once")
+            raise UserError("mj-include needs a path without template tags: the file is read only once")
         if kind == "mjml" and not posixpath.splitext(path)[1]:
             path += ".mjml"
         name = posixpath.normpath(posixpath.join(posixpath.dirname(part.name), path))
@@ -143,17 +143,17 @@ class _Reading:
             begin, end = (
                 (f"<mj-style{inline}>", "</mj-style>") if kind == "css" else ("<mj-raw>", "</mj-raw>")
             )
-            made = [replace(here, text=begin), _Piece(text, file, 1), replace(here, text=end)]
+            pieces = [replace(here, text=begin), _Piece(text, file, 1), replace(here, text=end)]
         else:
-            whole = _Part(text, name, file, 1, (*part.within, name), in_head)
-            head, body = whole.within_tag(_HEAD), whole.within_tag(_BODY)
+            included = _Part(text, name, file, 1, (*part.within, name), in_head)
+            head, body = included.within_tag(_HEAD), included.within_tag(_BODY)
             if head is not None:
                 self.heads += self.expanded(replace(head, all_head=True))
-            made = list(self.expanded(body or replace(whole, text="" if head else text)))
+            pieces = list(self.expanded(body or replace(included, text="" if head else text)))
         if kind == "css" and not in_head:
-            self.heads += made
+            self.heads += pieces
         else:
-            yield from made
+            yield from pieces
 
 
 def _with_heads(pieces: list[_Piece], heads: list[_Piece]) -> Iterator[_Piece]:

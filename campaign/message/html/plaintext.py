@@ -1,9 +1,9 @@
-"""HTML → the text part, for campaigns that have none of their own.
+"""Makes the text part from HTML, for campaigns without a text template.
 
-Headings stand out, lists keep their marks, links keep their addresses, a table's row is a line, and
-what is struck out is marked. Scripts, styles, and what is hidden from readers (comments, `display:
-none`) leave nothing. The standard library's parser is not used: what it makes of comments, scripts and
-`<![if mso]>` differs between its releases, or is an AssertionError.
+Headings are emphasized, lists keep their marks, links keep their addresses, a table's row becomes a line,
+and struck-out text is marked. Scripts, styles and hidden text (comments, `display: none`) are dropped. The
+standard library's parser is not used: its results for comments, scripts and `<![if mso]>` differ between
+releases, or it raises AssertionError.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def from_html(html: str) -> str:
 
 @dataclass(slots=True)
 class _Link:
-    """A link that is open: where its text begins, and whether there is any, or an image."""
+    """An open link: where its text begins, and whether it has text or an image."""
 
     address: str
     begin: int
@@ -80,13 +80,13 @@ class _Reader:
         self._around: list[Block] = []  # blocks in which this one is a cell
         self._cells: list[list[Cell]] = []  # of each open row
         self._words = ""
-        self._images = 0  # in the line, if it has nothing else; below 0: it has
-        self._alts: dict[str, int] = {}  # lines that hold nothing but images, and how many
+        self._images = 0  # how many are in the line; below 0 if it has text too
+        self._alts: dict[str, int] = {}  # lines with nothing but images → how many
         self._open: list[str] = []  # elements
-        self._silent = 0  # how many are open where silence begins
+        self._silent = 0  # how many elements were open where hidden text began
         self._links: list[_Link] = []
-        self._struck: list[tuple[int, int]] = []  # how many are open, and where the words begin
-        self._spaces: list[tuple[int, Spaces]] = [(0, COLLAPSED)]  # how many are open where they begin
+        self._struck: list[tuple[int, int]] = []  # (how many elements are open, where the words begin)
+        self._spaces: list[tuple[int, Spaces]] = [(0, COLLAPSED)]  # (how many elements are open, spaces)
         self._raised = 0  # where the words of the last `sup` or `sub` begin
         self._heading = 0  # the line on which it begins
 
@@ -122,12 +122,12 @@ class _Reader:
                 self._spaces.append((len(self._open), style.spaces))
 
     def end(self, tag: str) -> None:
-        """End an element, and with it those within it that nobody closed."""
+        """End an element, and the unclosed elements in it."""
         for left in reversed(self._open):
             if left == tag:
                 break
             if left in ("td", "th") and tag not in _OF_TABLES:
-                return  # HTML 13.2.4.2: it began outside of the cell
+                return  # HTML 13.2.4.2: it began outside the cell
         else:
             return
         left = ""
@@ -161,13 +161,13 @@ class _Reader:
             self._see(-1)
 
     def _see(self, images: int) -> None:
-        """Take note of images in the line, or with -1 of text."""
+        """Count images in the line; -1 notes text."""
         self._images = self._images + images if images >= 0 <= self._images else -1
         for link in self._links:
             link.is_seen = True
 
     def _end_implied(self, tag: str) -> None:
-        """End what the start of an element ends (HTML 13.1.2.4, optional tags)."""
+        """End the elements that the start of this one ends (HTML 13.1.2.4, optional tags)."""
         if tag in ("td", "th", "tr"):
             for left in reversed(self._open):
                 if left in _OF_ROWS[tag]:
@@ -298,12 +298,12 @@ class _Reader:
         self._words = self._words.rstrip() + f" <{target}>" if shown else self._words + f"<{target}>"
 
     def _step_off_link(self) -> None:
-        """Keep icons apart that stand side by side."""
+        """Separate adjacent icons."""
         if self._words.endswith(">") or (self._images > 0 and not self._words.endswith(" ")):
             self._words += " "
 
     def _strike(self, begin: int) -> None:
-        """Mark words as struck out, as Markdown does it."""
+        """Mark words as struck out, as in Markdown."""
         words = self._words[begin:]
         if struck := words.strip():
             self._words = self._words[:begin] + words.replace(struck, f"~~{struck}~~")
@@ -319,7 +319,7 @@ class _Reader:
             lines.append("")
 
     def _end_line(self, *, apart: bool = False) -> None:
-        """End the line that is being collected; `apart`: with an empty line behind or before it."""
+        """End the current line; `apart`: with an empty line after or before it."""
         for _, begin in reversed(self._struck):
             self._strike(begin)
         block = self._block

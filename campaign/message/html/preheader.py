@@ -1,8 +1,8 @@
-"""The preheader: what a list of mails shows behind the subject, as a hidden block at the body's top.
+"""Adds the preheader, which inboxes show after the subject, as a hidden block at the top of the body.
 
-Mail programs show the body's first text there. Behind a short preheader they would show what follows, so
-it is padded with invisible characters up to what the widest list has room for. Outlook on Windows does
-not know most of the styles, and has one of its own, `mso-hide`.
+Mail programs show the body's first text there. After a short preheader they would show the text that follows,
+so it is padded with invisible characters to the width of the widest list. Outlook on Windows does not know
+most of the styles, and has its own, `mso-hide`.
 https://www.litmus.com/blog/the-ultimate-guide-to-preview-text-support
 """
 
@@ -13,17 +13,17 @@ from html import escape
 from campaign.message.html.markup import START, TOKEN
 
 ROOM = 150
-"""Characters that are filled."""
+"""The width of the preheader, in characters."""
 
-# Without the usual font size of 1px: SpamAssassin counts that as invisible text (FONT_INVIS_MSGID).
+# Without the usual font size of 1px, which SpamAssassin counts as invisible text (FONT_INVIS_MSGID).
 _STYLE = "display:none;max-height:0;max-width:0;opacity:0;overflow:hidden;mso-hide:all"
-# A joiner that joins nothing, and a blank that ends no line: neither is dropped where blanks are folded.
+# Neither a joiner that joins nothing nor a no-break space is dropped when blanks are collapsed.
 _FILL = "&#847;&zwnj;&nbsp;"
 _BEFORE_BODY = {"html", "head", "base", "link", "meta", "style", "title"}
 
 
 def with_preheader(html: str, text: str) -> str:
-    """Return a page with the block behind `<body>`, or before the first thing that would be shown."""
+    """Return a page with the block after `<body>`, or before the first visible content."""
     text = " ".join(text.split())
     if not text:
         return html

@@ -1,7 +1,7 @@
-"""The selectors of a rule → those that css-inline can match, with what each weighs.
+"""Finds the selectors of a rule that css-inline can match, with the specificity of each.
 
-A selector can be inlined that is about the document alone: `.a > td:first-child`, and not `a:hover` or
-`p::first-line`. One that is not valid takes its whole rule with it, as in browsers.
+A selector can be inlined if it depends only on the document: `.a > td:first-child`, but not `a:hover` or
+`p::first-line`. An invalid selector makes its whole rule invalid, as in browsers.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _STATIC = _LISTS | {
 }  # fmt: skip
 _STATES = {"active", "focus", "focus-visible", "focus-within", "hover", "target", "visited"}
 _PARTS = {"after", "before", "first-letter", "first-line"}
-_MOST_WRITTEN_OUT = 50  # selectors that one is short for
-_MOST_LANGUAGES = 4  # in each other
+_MOST_WRITTEN_OUT = 50  # selectors that one selector is expanded to
+_MOST_LANGUAGES = 4  # nested
 _NOTHING = ":not(*)"
 
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """One selector; `attributes` are the names of those that it asks for in brackets."""
+    """One selector; `attributes` are the names of those that it tests."""
 
     text: str
     specificity: Specificity
@@ -51,7 +51,7 @@ class Selector:
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """A selector without `:is()`: what stands before its last compound, and its name and all else of that."""
+    """A selector without `:is()`: the part before its last compound, that one's name, and its rest."""
 
     before: str = ""
     name: str = ""
@@ -62,13 +62,13 @@ class _Written:
 
 
 class _NotPlainError(Exception):
-    """What a selector is short for cannot be written as a few others, or is nothing."""
+    """A selector with `:is()` cannot be expanded to a few others, or matches nothing."""
 
 
 def read_selectors(prelude: Iterable[Node]) -> tuple[tuple[Selector, ...], bool]:
-    """Return the selectors of a rule that are about the document alone, and whether it has others.
+    """Return the selectors of a rule that depend only on the document, and whether it has others.
 
-    None where one is not known: browsers skip a rule with a selector that is not valid.
+    If one is invalid, there are none: browsers skip the whole rule.
     """
     found: list[Selector] = []
     has_others = False
@@ -89,7 +89,7 @@ def read_selectors(prelude: Iterable[Node]) -> tuple[tuple[Selector, ...], bool]
 
 
 def _without_state(tokens: Sequence[Node]) -> list[Node]:
-    """Return a selector without what it says of an element's state, and the part that it is for."""
+    """Return a selector without its state (`:hover`) and pseudo-element (`::before`)."""
     kept: list[Node] = []
     for token in tokens:
         name = token.lower_value if isinstance(token, IdentToken) else ""
@@ -104,13 +104,13 @@ def _without_state(tokens: Sequence[Node]) -> list[Node]:
 
 
 def strongest(prelude: Iterable[Node]) -> Specificity | None:
-    """Return what the heaviest selector of a rule weighs; None where one asks for more than the document."""
+    """Return the highest specificity in a rule; None if a selector depends on more than the document."""
     weights = [_specificity(tokens, set()) for tokens in _comma_separated(prelude)]
     return None if None in weights else max(filter(None, weights), default=None)
 
 
 def _are_matched(texts: Sequence[str]) -> bool:
-    """Whether css-inline reads all of them: each matches the one element that there is, or does not."""
+    """Whether css-inline can parse all of them: each either matches the test's only element, or does not."""
     css = "".join(f"x-{n}:not({one}),x-{n}:not(:not({one})){{x:y}}" for n, one in enumerate(texts))
     elements = "".join(f"<x-{number}>" for number in range(len(texts)))
     inliner = css_inline.CSSInliner(extra_css=css, load_remote_stylesheets=False)
@@ -129,12 +129,12 @@ def _comma_separated(tokens: Iterable[Node]) -> Iterator[list[Node]]:
 
 
 def _written_out(tokens: Sequence[Node], before: str = "") -> list[_Written]:
-    """Return what a selector is short for, without `:is()` and `:where()`, which css-inline does not know.
+    """Expand a selector to ones without `:is()` and `:where()`, which css-inline does not know.
 
-    `:is(h1, h2) b` is `h1 b` and `h2 b`. `before` stands in front. Raises _NotPlainError.
+    `:is(h1, h2) b` becomes `h1 b` and `h2 b`. `before` is put in front. Raises _NotPlainError.
     """
     every = [_Written(before)]
-    begins = True  # a compound: an element's name may stand here
+    begins = True  # a compound begins: an element's name may follow
     for number, token in enumerate(tokens):
         following = tokens[number + 1] if number + 1 < len(tokens) else None
         match token:
@@ -143,7 +143,7 @@ def _written_out(tokens: Sequence[Node], before: str = "") -> list[_Written]:
             case FunctionBlock() if _is_short(token):
                 choices = [one for part in _arguments(token) if part for one in _written_out(part)]
                 if any(one.before and first.before for one in choices for first in every):
-                    # `a :is(b c)`: the b may stand around the a
+                    # `a :is(b c)`: the b may be an ancestor of the a
                     choices = [_Written(rest=f":not(:not({','.join(map(str, choices))}))")]
                 joined = [_joined(*both) for both in product(every, choices)]
                 every = [one for one in joined if one is not None]
@@ -167,7 +167,7 @@ def _is_short(token: Node | None) -> TypeGuard[FunctionBlock]:
 
 
 def _joined(one: _Written, other: _Written) -> _Written | None:
-    """Return what asks for both of one element; None for one of two names."""
+    """Return a selector that requires both; None if they have different names."""
     names = {each.name.lower(): each.name for each in (one, other) if each.name not in ("", "*")}
     if len(names) > 1:
         return None
@@ -176,7 +176,7 @@ def _joined(one: _Written, other: _Written) -> _Written | None:
 
 
 def _serialized(token: Node) -> str:
-    """Return a piece of a compound, its own arguments written out."""
+    """Return a piece of a compound, with its arguments expanded."""
     if isinstance(token, FunctionBlock) and token.lower_name == "lang":
         return f"not(:not({','.join(map(_of_language, _languages(token)))}))"
     if not isinstance(token, FunctionBlock) or token.lower_name not in _LISTS:
@@ -187,7 +187,7 @@ def _serialized(token: Node) -> str:
 
 
 def _languages(token: FunctionBlock) -> list[str]:
-    """Return the languages that `:lang()` names; none where one is no plain one, such as `*-CH`."""
+    """Return the languages in `:lang()`; none if one is not plain, such as `*-CH`."""
     names = [
         one[0].value
         for one in _arguments(token)
@@ -198,9 +198,9 @@ def _languages(token: FunctionBlock) -> list[str]:
 
 
 def _of_language(name: str) -> str:
-    """Return selectors of the elements whose nearest `lang` is that language, or a kind of it.
+    """Return selectors for elements with this language, or a variant of it, as their nearest `lang`.
 
-    `n` counts how many elements with a `lang` stand in each other, down to that nearest one.
+    `n` counts the nested elements with a `lang`, down to the nearest one.
     """
     found = []
     for n in range(1, _MOST_LANGUAGES + 1):
@@ -224,9 +224,9 @@ def _trimmed(tokens: Sequence[Node]) -> list[Node]:
 
 
 def _specificity(tokens: Sequence[Node], attributes: set[str]) -> Specificity | None:
-    """Return how much a selector weighs (Selectors 4, 17), and note the attributes that it names."""
+    """Return a selector's specificity (Selectors 4, 17), and add its attributes to `attributes`."""
     ids = classes = types = 0
-    before = ""  # what stands before the name: `.` of a class, `:` of a pseudo-class
+    before = ""  # the sign before a name: `.` of a class, `:` of a pseudo-class
     for token in tokens:
         match token:
             case LiteralToken(value="." | ":" as mark):

@@ -1,7 +1,7 @@
-"""The style sheets that HTML names by `<link rel="stylesheet">` or `@import` → their text.
+"""Reads the style sheets that HTML names by `<link rel="stylesheet">` or `@import`.
 
-Local ones are read inside the campaign's folder, by the same rules as templates; their own imports
-are put in their place. What lies on a server is never fetched, and its `@import` stays.
+Local ones are read inside the campaign's folder, by the same rules as templates; their imports are replaced
+by the imported text. Sheets on a server are never fetched, and their `@import` stays.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|//", re.IGNORECASE)
 
 
 class SheetError(UserError):
-    """A sheet that cannot be read; `written` is its address as it is written."""
+    """A sheet that cannot be read; `written` is its address as the source has it."""
 
     def __init__(self, written: str, error: UserError) -> None:
         self.written = written
@@ -29,8 +29,8 @@ class SheetError(UserError):
 class Sheets:
     """Local style sheets, each read once.
 
-    `read` gives the text of a file by its path from the campaign's folder, or raises UserError.
-    `folders` are paths from there too: a relative address is looked up in one after the other.
+    `read` takes a path from the campaign's folder and returns the text, or raises UserError. `folders`, also
+    relative to it, are searched in order for a relative address.
     """
 
     def __init__(self, read: Callable[[str], str], folders: Sequence[str]) -> None:
@@ -38,11 +38,11 @@ class Sheets:
         self._folders = tuple(dict.fromkeys(folders))
 
     def linked(self, address: str) -> str:
-        """Return the text of a linked sheet, with what it imports. Raises SheetError."""
+        """Return the text of a linked sheet, with its imports. Raises SheetError."""
         return self._read(address, self._folders, ())
 
     def with_imports(self, text: str) -> str:
-        """Return the text of a `<style>` with what it imports. Raises SheetError."""
+        """Return the text of a `<style>`, with its imports. Raises SheetError."""
         return self._with_imports(text, self._folders, ())
 
     def _with_imports(self, text: str, folders: tuple[str, ...], within: tuple[str, ...]) -> str:
@@ -50,7 +50,7 @@ class Sheets:
         local = [one for one in sheet.imports if is_local(one.address)]
         if not local:
             return text
-        # Every @import stands in front of all rules.
+        # Every @import comes before all rules.
         first = [sheet.text[one.start : one.end] for one in sheet.imports if one not in local]
         rest = sheet.text[max(one.end for one in sheet.imports) :]
         return "".join([sheet.layers, *first, *(self._imported(one, folders, within) for one in local), rest])
@@ -68,7 +68,7 @@ class Sheets:
         for folder in folders:
             name = posixpath.normpath(posixpath.join(folder, path))
             if name in within:
-                return ""  # browsers too read a circle of imports once
+                return ""  # like browsers, read circular imports once
             try:
                 text = self._file(name)
             except UserError as error:

@@ -1,8 +1,8 @@
-"""CSS → what the inliner works with: rules that can stand in a `style` attribute, and all that cannot.
+"""Parses CSS for the inliner into rules that can be moved to `style` attributes, and those that cannot.
 
-A rule can where a selector of it is about the document alone: `.a > td:first-child`, and not `a:hover`
-or `p::first-line`. What stands below an at-rule such as `@media` never can, as it holds only
-under a condition. Positions are in the sheet's own text, so that what is left of it stays as written.
+A rule can be moved if one of its selectors depends only on the document: `.a > td:first-child`, but not
+`a:hover` or `p::first-line`. A rule inside an at-rule such as `@media` never can, because it is conditional.
+Positions refer to the sheet's own text, so that what is left of it stays as written.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _EVERYWHERE = {"", "all", "screen", "only screen"}
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """A property, its value as written, and whether `!important` stands behind it."""
+    """A property, its value as written, and whether it has `!important`."""
 
     name: str
     value: str
@@ -47,9 +47,9 @@ class Declaration:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule that can be inlined; it stands at `start` to `end` of its sheet's text.
+    """A rule that can be inlined, from `start` to `end` of its sheet's text.
 
-    `stays`: it has other selectors too, such as `a:hover`, for which it is left in the sheet.
+    `stays`: it also has selectors such as `a:hover`, and for them it stays in the sheet.
     """
 
     selectors: tuple[Selector, ...]
@@ -61,9 +61,9 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """An `@import` at the head of a sheet: the address, and the media that it is for ("" for all).
+    """An `@import` at the head of a sheet: the address, and its media ("" for all).
 
-    `within` are at-rules that say the same of what is imported: its layer, and what must be supported.
+    `within` are at-rules to put around the imported text: for its layer, and for its conditions.
     """
 
     address: str
@@ -75,10 +75,10 @@ class Import:
 
 @dataclass(frozen=True, slots=True)
 class Staying:
-    """The properties that a rule sets with `!important` which cannot be inlined.
+    """The properties that a rule that cannot be inlined sets with `!important`.
 
-    `specificity` is None where it is not known, or a layer makes it the strongest. `behind` counts the
-    rules that can be inlined and stand before it.
+    `specificity` is None if it is unknown, or a layer makes it the strongest. `behind`: how many rules
+    before it can be inlined.
     """
 
     properties: frozenset[str]
@@ -88,9 +88,9 @@ class Staying:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A style sheet's text, its rules that can be inlined, those that stay, and what it imports.
+    """A style sheet's text, the rules that can be inlined, those that stay, and its imports.
 
-    `layers` are the `@layer` statements in front of the imports.
+    `layers` are the `@layer` statements before the imports.
     """
 
     text: str
@@ -102,7 +102,7 @@ class Sheet:
 
 @lru_cache(maxsize=128)
 def read_sheet(text: str) -> Sheet:
-    """Return what is in a style sheet. What browsers skip is skipped; nothing is raised."""
+    """Parse a style sheet. What browsers skip is skipped; nothing is raised."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n").replace("\0", "\ufffd")
     nodes = tinycss2.parse_stylesheet(text) if is_shallow(text) else []
     begin = _places(text, nodes)
@@ -110,7 +110,7 @@ def read_sheet(text: str) -> Sheet:
     staying: list[Staying] = []
     imports: list[Import] = []
     layers = ""
-    at_head = True  # CSS Cascade 5, 2: behind any other rule, an @import is not valid
+    at_head = True  # CSS Cascade 5, 2: after any other rule, an @import is invalid
     for node, start, end in zip(nodes, begin, [*begin, len(text)][1:], strict=True):
         if isinstance(node, QualifiedRule):
             at_head = False
@@ -133,9 +133,9 @@ def read_sheet(text: str) -> Sheet:
 
 
 def is_shallow(text: str) -> bool:
-    """Whether brackets stand in brackets no deeper than tinycss2, which recurses, can write them.
+    """Whether brackets are not nested too deeply for tinycss2, which recurses to serialize them.
 
-    What is deeper stays as it is written, and is not looked at: no browser takes it for a style either.
+    Deeper text stays as it is written, and is not parsed: no browser accepts it as a style either.
     """
     depth = 0
     if sum(map(text.count, "([{")) > _DEEPEST:
@@ -147,22 +147,22 @@ def is_shallow(text: str) -> bool:
 
 
 def is_for_screens(media: str) -> bool:
-    """Whether a `media` attribute or the media of an `@import` lets rules hold on every screen."""
+    """Whether a `media` attribute or the media of an `@import` includes every screen."""
     return any(" ".join(one.split()).lower() in _EVERYWHERE for one in media.split(","))
 
 
 @lru_cache(maxsize=4096)
 def read_declarations(text: str) -> tuple[tuple[Declaration, ...], bool]:
-    """Return the declarations of a `style` attribute, and whether all of it could be read."""
+    """Return the declarations of a `style` attribute, and whether all of it could be parsed."""
     if not is_shallow(text):
         return (), False
     nodes = tinycss2.parse_blocks_contents(text, skip_comments=True, skip_whitespace=True)
-    whole = all(isinstance(node, DeclarationNode) and not _faults(node.value) for node in nodes)
-    return tuple(_declarations(nodes)), whole
+    complete = all(isinstance(node, DeclarationNode) and not _faults(node.value) for node in nodes)
+    return tuple(_declarations(nodes)), complete
 
 
 def first_fault(text: str) -> tuple[int, int] | None:
-    """Return where the first piece of a `style` attribute begins and ends that is no declaration."""
+    """Return the start and end of the first piece of a `style` attribute that is not a declaration."""
     if not is_shallow(text):
         return 0, len(text)
     nodes = tinycss2.parse_blocks_contents(text, skip_comments=True, skip_whitespace=True)
@@ -171,7 +171,7 @@ def first_fault(text: str) -> tuple[int, int] | None:
             continue
         end = text.find(";", at)
         end = end if end >= 0 else len(text)
-        # A piece that is no declaration at all is named where it ends.
+        # tinycss2 gives the end of a piece that is not a declaration at all.
         return (text.rfind(";", 0, at) + 1 if isinstance(node, ParseError) else at), end
     return None
 
@@ -185,7 +185,7 @@ def _places(text: str, nodes: Iterable[Node]) -> list[int]:
 def _rule(node: QualifiedRule, start: int, end: int) -> Rule | None:
     nodes = tinycss2.parse_blocks_contents(node.content, skip_comments=True, skip_whitespace=True)
     if any(isinstance(inner, QualifiedRule | AtRule) for inner in nodes):
-        return None  # nested rules hold under conditions of their own
+        return None  # nested rules have conditions of their own
     selectors, stays = read_selectors(node.prelude)
     return Rule(selectors, tuple(_declarations(nodes)), start, end, stays) if selectors else None
 
@@ -214,7 +214,7 @@ def _declarations(nodes: Iterable[Node]) -> Iterator[Declaration]:
 
 
 def _faults(tokens: Iterable[Node]) -> bool:
-    """Whether tokens hold what ends a declaration for browsers: a stray bracket, a string without end."""
+    """Whether tokens contain what ends a declaration in browsers: a stray bracket, an unclosed string."""
     return any(isinstance(token, ParseError | CurlyBracketsBlock) for token in tokens)
 
 

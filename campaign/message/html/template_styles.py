@@ -1,6 +1,6 @@
-"""The source of an HTML or MJML template → what it says of styles, before any value is in it.
+"""Finds style sheets and malformed `style` attributes in the source of an HTML or MJML template.
 
-Jinja's marks are hidden: a word stands for a value, and blanks for a statement.
+Jinja's tags are hidden: an expression becomes a word, and a statement blanks.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ _NOT_A_LINE = re.compile(r"[^\n]")
 
 @dataclass(frozen=True, slots=True)
 class NamedSheet:
-    """A style sheet that a template names at `offset`, by an address in which there are no values."""
+    """A style sheet that a template names at `offset`, by an address without template tags."""
 
     address: str
     offset: int
 
     @property
     def is_local(self) -> bool:
-        """Whether it is a file of ours."""
+        """Whether it is a local file."""
         return is_local(self.address)
 
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """A `style` attribute at `offset`, as written, and the first piece of it that is no declaration."""
+    """A `style` attribute at `offset`, as written, and the first piece of it that is not a declaration."""
 
     style: str
     piece: str
@@ -40,7 +40,7 @@ class Malformed:
 
 
 def named_sheets(source: str) -> Iterator[NamedSheet]:
-    """Yield what `<link rel="stylesheet">` and the `@import` of a `<style>` name."""
+    """Yield the sheets named by `<link rel="stylesheet">` and by `@import` in a `<style>`."""
     for at, token, written in _tokens(source):
         tag = START.match(token)
         name = tag[1].lower() if tag else ""
@@ -56,14 +56,14 @@ def named_sheets(source: str) -> Iterator[NamedSheet]:
 
 
 def malformed_styles(source: str) -> Iterator[Malformed]:
-    """Yield the `style` attributes with something in them that mail programs skip."""
+    """Yield the `style` attributes that contain something that mail programs skip."""
     for at, token, written in _tokens(source):
         for one in attributes(token):
             if one.name != "style":
                 continue
             hidden = value_of(token[one.start : one.end])
             fault = first_fault(hidden)
-            if fault is None or not hidden[slice(*fault)].strip("x \n"):  # all of it comes from a value
+            if fault is None or not hidden[slice(*fault)].strip("x \n"):  # it consists of values only
                 continue
             style = written[one.start : one.end]
             piece = hidden if "&" in style else style
@@ -71,12 +71,12 @@ def malformed_styles(source: str) -> Iterator[Malformed]:
 
 
 def without_marks(source: str) -> str:
-    """Return the source with Jinja's marks hidden; everything else stands where it stood."""
+    """Return the source with Jinja's tags hidden; everything else stays in its place."""
     return _JINJA.sub(_hidden, source)
 
 
 def _tokens(source: str) -> Iterator[tuple[int, str, str]]:
-    """Yield where tags stand, with Jinja's marks hidden, and as they are written."""
+    """Yield (offset, tag with Jinja's tags hidden, tag as written)."""
     at = 0
     for number, token in enumerate(TOKEN.split(without_marks(source))):
         if number % 2:

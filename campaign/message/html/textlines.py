@@ -1,4 +1,4 @@
-"""Words → lines of a text part, and cells of a table's row → its line."""
+"""Wraps words into the lines of a text part, and sets the cells of a table's row in lines."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ _NUMERIC = re.compile(r"[+\-−=()n ]*[0-9][0-9+\-−=()n ]*")
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What a cell shows; `is_layout`: it holds a list, a heading or rows of its own, and is no value."""
+    """A table's cell; `is_layout`: it contains a list, a heading or rows of its own, so it is not a value."""
 
     lines: Sequence[str]
     is_layout: bool
 
     @property
     def text(self) -> str:
-        """All of it in one line."""
+        """Its text in one line."""
         return " ".join(line.strip() for line in self.lines if line.strip())
 
 
 @dataclass(slots=True)
 class Block:
-    """The document, or a cell of a table: its lines, and how the next one is set."""
+    """The document, or a cell of a table: its lines, and the format of the next one."""
 
     width: int = WIDTH
     lines: list[str] = field(default_factory=list)
@@ -59,16 +59,16 @@ class Block:
     is_layout: bool = False
 
     def margins(self) -> tuple[str, str]:
-        """Return what begins the next line, and those after it that belong to it."""
+        """Return the margin of the next line, and of the lines that continue it."""
         margin = "> " * self.quotes + "  " * max(0, len(self.lists) - 1)
         rest = margin + (" " * len(self.mark) if self.mark else "  " if self.lists else "")
         return margin + self.mark if self.mark else rest, rest
 
 
 def row(cells: Sequence[Cell], width: int) -> list[str]:
-    """Return the lines of a table's row: one that has all cells, wrapped where it must be.
+    """Return the lines of a table's row: all cells in one line, wrapped if necessary.
 
-    Cells that are no values, or of which several are long, stand below each other.
+    If cells are not values, or several are long, they are set below each other.
     """
     if len(cells) == 1:
         return list(cells[0].lines)
@@ -85,7 +85,7 @@ def row(cells: Sequence[Cell], width: int) -> list[str]:
 
 
 def wrapped(words: str, first: str, rest: str, width: int = WIDTH) -> list[str]:
-    """Return words in lines; `first` begins the first of them, and `rest` the others."""
+    """Wrap words into lines; `first` begins the first line, and `rest` the others."""
     if len(first) + columns(words) <= width:
         return [first + words]
     lines: list[str] = []
@@ -102,15 +102,12 @@ def wrapped(words: str, first: str, rest: str, width: int = WIDTH) -> list[str]:
 
 
 def raised(words: str, tag: str) -> str:
-    """Return the words of a `sup` or `sub`: their digits would be read as part of those before them.
-
-    19<sup>99</sup> is no 1999.
-    """
+    """Return the words of a `sup` or `sub` in raised or lowered digits: 19<sup>99</sup> is not 1999."""
     return words.translate(_RAISED[tag]) if _NUMERIC.fullmatch(words) else words
 
 
 def columns(text: str) -> int:
-    """Return how wide text stands in a terminal."""
+    """Return the width of text in a terminal."""
     if text.isascii():
         return len(text)
     marks = sum(map(bool, map(ucd_3_2_0.combining, text)))

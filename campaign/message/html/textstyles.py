@@ -1,4 +1,4 @@
-"""A start tag → what it says of its text: whether it is shown, struck out, or keeps its line ends."""
+"""Reads from a start tag whether its text is shown, struck out, or keeps its line ends."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ZERO = re.compile(r"[+-]?(?:0*\.)?0+(?:[a-z]+|%)?")
 
 @dataclass(frozen=True, slots=True)
 class Spaces:
-    """What `white-space` says: whether line ends and blanks stay, and whether long lines are wrapped."""
+    """The effect of `white-space`: whether line ends and blanks stay, and whether long lines are wrapped."""
 
     keeps_lines: bool = False
     keeps_blanks: bool = False
@@ -40,7 +40,7 @@ SPACES = {
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """What a start tag says; `spaces` is None where it says nothing of them."""
+    """The style of a start tag; `spaces` is None if it does not change them."""
 
     attributes: Mapping[str, str] = field(default_factory=dict)
     is_hidden: bool = False
@@ -49,7 +49,7 @@ class Style:
 
 
 def style_of(tag: str, written: str) -> Style:
-    """Return what a start tag of that name says. `attributes` are read of those that need them."""
+    """Return the style of a start tag `written` with the name `tag`. `attributes` are read only if needed."""
     if tag in _ASKED or _MAYBE_STYLED.search(written):
         return _read(tag, written)
     return _PLAIN.get(tag, _NOTHING)
@@ -74,7 +74,7 @@ def _read(tag: str, written: str) -> Style:
 
 
 def _values(style: str) -> Mapping[str, str]:
-    """Return what holds of a `style` attribute, in small letters: of one property, the last value."""
+    """Return the values of a `style` attribute in lower case; the last one counts."""
     declarations, _ = read_declarations(style)
     ordered = sorted(declarations, key=lambda one: one.important)
     return {one.name: one.value.lower() for one in ordered}

@@ -1,7 +1,7 @@
-"""Campaign parameters (utm_source and the like) on links to one's own sites.
+"""Adds campaign parameters (utm_source and the like) to links to the sender's own sites.
 
-https://support.google.com/analytics/answer/10917952. A link that has a parameter of that name keeps its
-own, and links that unsubscribe get none: their address is the recipient's, and may be signed.
+https://support.google.com/analytics/answer/10917952. A link that has such a parameter keeps its own. The
+unsubscribe link gets none: it belongs to the recipient, and may be signed.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ _HTTP = re.compile(r"\s*https?://", re.IGNORECASE)
 def with_parameters(
     html: str, domains: Sequence[str], parameters: Mapping[str, str], unsubscribe: str
 ) -> str:
-    """Return a page whose links to `domains`, or to hosts below them, have the parameters.
+    """Return a page with the parameters on its links to `domains` and their subdomains.
 
-    `parameters` are by their whole names; blank ones are left out. `unsubscribe` is the address that
-    unsubscribes, "" for none.
+    `parameters` are by their full names; blank ones are left out. `unsubscribe` is the address of the
+    unsubscribe link, "" for none.
     """
-    wanted = {name: value for name, value in parameters.items() if value}
-    if not wanted or "<a" not in html.lower():
+    given = {name: value for name, value in parameters.items() if value}
+    if not given or "<a" not in html.lower():
         return html
     pieces = TOKEN.split(html)
     for place in range(1, len(pieces), 2):
         tag = START.match(pieces[place])
         if tag is not None and tag[1].lower() in _LINKS:
-            pieces[place] = _tagged(pieces[place], domains, wanted, unsubscribe)
+            pieces[place] = _tagged(pieces[place], domains, given, unsubscribe)
     return "".join(pieces)
 
 
@@ -59,7 +59,7 @@ def _tagged(tag: str, domains: Sequence[str], parameters: Mapping[str, str], uns
 
 
 def _missing(address: str, domains: Sequence[str], parameters: Mapping[str, str]) -> str:
-    """Return the parameters that a link lacks, "" where it gets none."""
+    """Return the parameters that a link lacks, "" if it gets none."""
     try:
         parts = urlsplit(address)
         host = (parts.hostname or "").rstrip(".")

@@ -1,11 +1,11 @@
-"""A worker's own file of accounts: what it sends with, signs with, and keys tokens with, by account.
+"""Reads a worker's own file of accounts: for each, its server, its DKIM key and its unsubscribe secret.
 
     accounts:
       news:                                    # smtp.account, or user@host, of the campaign file
         smtp: {host: mail.example.com, username: news, password_file: /etc/campaign/news}
         dkim: {domain: example.com, selector: s1, key_file: /etc/campaign/dkim.pem}
         unsubscribe: {secret_file: /etc/campaign/unsubscribe}
-        attachments_root: /srv/letters         # where rows' own files are too large to travel
+        attachments_root: /srv/letters         # if rows' own files are too large to travel
 
 The keys are those of the campaign file. Paths are relative to this file.
 """
@@ -24,7 +24,7 @@ from campaign.ledger.scope import Scope
 from campaign.wording import shown
 
 VARIABLE = "CAMPAIGN_ACCOUNTS"
-"""The environment variable that names the file, where the command line does not."""
+"""The environment variable that names the file, if the command line does not."""
 
 _KEYS = {"smtp", "dkim", "unsubscribe", "attachments_root"}
 _PATHS = {
@@ -36,7 +36,7 @@ _PATHS = {
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What a worker's file says of an account: values of the campaign file, their paths absolute."""
+    """An account in a worker's file: values as in a campaign file, with absolute paths."""
 
     name: str
     smtp: Mapping[str, Any] | str
@@ -45,7 +45,7 @@ class Account:
     attachments_root: Path | None = None
 
     def smtp_of(self, scope: Scope) -> Mapping[str, Any] | str:
-        """Return its `smtp`; where a campaign names its account, this is that account."""
+        """Return its `smtp`; for a campaign that names an account, with this account's name."""
         if isinstance(self.smtp, str) or scope.host or "account" in self.smtp:
             return self.smtp
         return {**self.smtp, "account": self.name}
@@ -53,13 +53,13 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    """The accounts of a worker's file; `document` has their places there."""
+    """The accounts of a worker's file; `document` knows their lines and columns."""
 
     document: Document
     by_name: Mapping[str, Account]
 
     def named(self, name: str) -> Account:
-        """Return an account. Raises UserError where the file has none of this name."""
+        """Return an account. Raises UserError if the file has none of this name."""
         account = self.by_name.get(name)
         if account is None:
             what = f"there is no account {name!r}"
@@ -70,15 +70,15 @@ class Accounts:
 
 
 def load_accounts(file: Path | None) -> Accounts:
-    """Read a worker's accounts, of CAMPAIGN_ACCOUNTS where no file is given. Raises UserError."""
-    named = file or (Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None)
-    if named is None:
+    """Read a worker's accounts from `file`, or by default from CAMPAIGN_ACCOUNTS. Raises UserError."""
+    path = file or (Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None)
+    if path is None:
         what = f"a worker needs its file of accounts: name it with --accounts, or in {VARIABLE}"
         raise UserError(f"{what}; `campaign guide machines` shows one")
-    if not named.exists():
+    if not path.exists():
         what = "there is no such file of accounts; `campaign guide machines` shows one"
-        raise UserError(Problem(what, shown(named)))
-    document = read(named.absolute())
+        raise UserError(Problem(what, shown(path)))
+    document = read(path.absolute())
     values = document.mapping("a file of accounts begins with `accounts:`").get("accounts")
     if not isinstance(values, dict) or not all(isinstance(one, dict) for one in values.values()):
         raise UserError(document.problem(("accounts",), "expected accounts, each with its `smtp:`"))
@@ -92,7 +92,7 @@ def load_accounts(file: Path | None) -> Accounts:
             problems.append(document.problem(("accounts", name), "an account has its `smtp:`"))
     if problems:
         raise UserError(*problems)
-    folder = named.absolute().parent
+    folder = path.absolute().parent
     return Accounts(document, {str(name): _account(str(name), one, folder) for name, one in values.items()})
 
 

@@ -1,13 +1,13 @@
-"""What a message needs, as it travels to workers: a campaign without its list and its secrets.
+"""Defines the bundle in which a campaign travels to workers, without its list and its secrets.
 
     pack(campaign, renderer, …) -> Packed(document, blobs)     `packing.py`, where the campaign was prepared
-    read(document, name) -> Bundle                             on a worker; `unpacking.py` goes on
+    read(document, name) -> Bundle                             on a worker; then `unpacking.py`
 
-The document is JSON: the values of the campaign file, and by the SHA-256 of their contents the files that
-messages are made of. What says where mail is sent, who logs in, what signs and what keys tokens is no part
-of it, and a document that says so is refused by name: whoever can write into the ledger must not make a
-worker run a command, read a file of its own, or show a secret to a host. A worker has all that from its
-own file of accounts; the document says which account.
+The document is JSON: the values of the campaign file, and the files that messages are made of, by the
+SHA-256 of their contents. The server, the login, the DKIM key and the token secret are not part of it, and
+a document with such values is refused: somebody who can write into the ledger must not be able to make a
+worker run a command, read its files, or send a secret to a host. A worker takes these values from its own
+file of accounts; the document names the account.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from campaign.wording import size
 
 VERSION = 1
 MOST_ATTACHED = 16 * 1024 * 1024
-"""Octets of rows' own attachments that travel; more than that is read from a folder that machines share."""
+"""The most octets of rows' own attachments that travel; more are read from a folder that machines share."""
 
 HOME, ROOT = "campaign", "root"
-"""The folders of a bundle's files: the campaign's, and attachments_root where it is outside of that."""
+"""The folders of a bundle's files: the campaign's, and attachments_root if it lies outside of that."""
 
 _STAYS = {"smtp", "ledger", "recipients", "dkim", "bounces", "check", "workers", "attachments_root"}
 TRAVELS = {
@@ -38,18 +38,18 @@ TRAVELS = {
     if (info.alias or name) not in _STAYS
 }
 OF_UNSUBSCRIBE = {"mailto", "url", "one_click"}
-_MOST = 86_400.0  # drains, and seconds of one
-_ANY = "worker@campaign.invalid"  # the address whose token tells whether two secrets are the same
+_MOST = 86_400.0  # the most drains, and seconds per drain
+_ANY = "worker@campaign.invalid"  # two secrets are the same if this address has the same token
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A campaign as a worker gets it. `files` and `attached` are by path, with the SHA-256 of each.
+    """A campaign as a worker gets it. `files` and `attached` map each path to its SHA-256.
 
-    `root` is `attachments_root`, from the folder of the campaign file. `attached` are rows' own files;
-    where they do not travel (`shared`), they are read from a folder that machines share. So many `drains`
-    are wanted at once, each for `drain` seconds. `file` is the name of the campaign file, and `places` has
-    the line and column of each value in it, by its dotted path.
+    `root` is `attachments_root`, relative to the folder of the campaign file. `attached` are rows' own
+    files; `shared`: they do not travel, but are read from a folder that machines share. `drains`: how many
+    should run at once, each for `drain` seconds. `file` is the name of the campaign file, and `places` maps
+    the dotted path of each value to its line and column there.
     """
 
     name: str
@@ -72,19 +72,19 @@ class Bundle:
 
 
 def account_of(campaign: CampaignFile) -> str:
-    """Return the name under which workers know the account that a campaign sends with."""
+    """Return the name of a campaign's account in the workers' files."""
     smtp = campaign.smtp
     return smtp.account or (f"{smtp.username}@{smtp.host}" if smtp.username else smtp.host)
 
 
 def token_of(name: str, secrets: Secrets) -> str:
-    """Return what is the same where two unsubscribe secrets are."""
+    """Return a token that is the same if and only if two unsubscribe secrets are the same."""
     return Tokens(name, secrets).unsubscribe(_ANY) if secrets.unsubscribe else ""
 
 
 @dataclass(slots=True)
 class _Reader:
-    """Reads what others may have written: `wrong` is what is no part of a bundle, by name."""
+    """Reads untrusted values; collects the names of invalid ones in `wrong`."""
 
     given: Mapping[str, Any]
     wrong: list[str] = field(default_factory=list)
@@ -130,7 +130,7 @@ def _is_place(value: object) -> bool:
 
 
 def read(document: bytes, name: str) -> Bundle:
-    """Read the bundle of a campaign. Raises UserError with the names of all that has no place in it."""
+    """Parse the bundle of a campaign. Raises UserError with the names of everything that is not allowed."""
     try:
         given = json.loads(document)
     except (ValueError, RecursionError):
@@ -158,12 +158,12 @@ def read(document: bytes, name: str) -> Bundle:
         shared=given.get("shared") is True,
         drains=int(reader.number("drains")),
         drain=reader.number("drain"),
-        file=reader.text("file") if "file" in given else "campaign.yaml",  # an earlier release says none
+        file=reader.text("file") if "file" in given else "campaign.yaml",  # earlier releases have no name
         places=reader.places("places"),
     )
     wrong = [*reader.wrong, *_misplaced(bundle)]
     if wrong:
-        what = f"its bundle says what only a worker's own file may say, or nobody: {', '.join(sorted(wrong))}"
+        what = f"its bundle has values that are invalid, or only a worker may set: {', '.join(sorted(wrong))}"
         raise UserError(f"{name}: {what}")
     return bundle
 
@@ -198,5 +198,5 @@ def too_large(bundle: Bundle) -> str:
 
 
 def refused(bundle: Bundle, why: str) -> UserError:
-    """Return the error of a worker that cannot send a campaign."""
+    """Return the error for a campaign that a worker cannot send."""
     return UserError(f"{bundle.name} is not sent from here: {why}")

@@ -1,11 +1,11 @@
-"""A worker's share of a campaign: it claims, renders and sends until nothing is due, or its time is over.
+"""Sends a worker's share of a campaign: claims, renders and sends until nothing is due or its time is up.
 
-    drain(ledger, accounts, …) -> Drained      once, on any machine, beside any number of others
+    drain(ledger, accounts, …) -> Drained      runs once, on any machine, beside any number of others
 
-What it needs is in the ledger (`bundle.py`) and in its own file of accounts. It starts nothing where the
-campaign is not `sending`. What stops one stops all: a breaker that trips here, or by what all of them
-have seen together, a quota, messages that cannot be made. A person's `stop` is noticed within a second;
-intents stop to hold at once.
+It takes what it needs from the ledger (`bundle.py`) and from its own file of accounts. It does nothing if
+the campaign is not `sending`. A reason to pause stops all workers: a breaker that trips here or on the
+results of all workers together, a quota, messages that cannot be made. A worker notices a person's `stop`
+within a second; new intents fail at once.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ from campaign.sending.workers.naming import Naming
 from campaign.sending.workers.sharedfiles import SharedFiles
 from campaign.sending.workers.unpacking import Unpacked, unpack
 
-_LOOK = 1.0  # seconds between two looks at what others do
-_ENROLLING = 10.0  # seconds that `send` may take to let go of the campaign that it has begun
+_LOOK = 1.0  # seconds between two checks of the campaign's state
+_ENROLLING = 10.0  # seconds that `send` may take to give up the lease after starting a campaign
 
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """Why a drain ended, and where the campaign stands then."""
+    """Why a drain ended, and the campaign's state after it."""
 
     stop: Stop
     state: State
 
 
 def machines_of(ledger: Ledger) -> Machines:
-    """Return what machines share of a campaign. Raises UserError where its ledger is a file."""
+    """Return the part of a ledger that machines share. Raises UserError if the ledger is a file."""
     machines = ledger.machines
     if machines is None:
         what = "workers share a ledger in PostgreSQL (`ledger: postgresql://…`), and this one is a file"
@@ -58,7 +58,7 @@ def machines_of(ledger: Ledger) -> Machines:
 
 
 def bundle_of(machines: Machines, standing: Standing, name: str) -> Bundle | None:
-    """Return the bundle of a campaign that is sending, None where it was begun anew since.
+    """Return the bundle of a campaign that is sending, None if it was restarted since.
 
     Raises UserError.
     """
@@ -82,11 +82,11 @@ def drain(
     generation: int | None = None,
     sending: Callable[[Sender], AbstractContextManager[None]] = lambda sender: nullcontext(),
 ) -> Drained:
-    """Send what is due until nothing is left, or for so many seconds; return why it ended.
+    """Send what is due until nothing is left, or for `seconds` seconds; return why it ended.
 
-    `generation`: return at once where the campaign was begun anew since. `sending` is entered while
-    messages are sent, and may interrupt. Raises UserError, naming it, for what this machine cannot send;
-    LeaseHeld while the campaign is being enrolled; LeaseLost.
+    `generation`: return at once if the campaign was restarted since. `sending` returns a context that is
+    entered while messages are sent, and may interrupt. Raises UserError with what this machine lacks to
+    send it; LeaseHeld while the campaign is being enrolled; LeaseLost.
     """
     machines = machines_of(ledger)
     answer_questions(ledger, accounts)
@@ -97,12 +97,12 @@ def drain(
             return Drained(Stop(Ending.DONE), standing.state)
         if machines.finish():
             return Drained(Stop(Ending.DONE), State.IDLE)
-        stop = _drained(ledger, machines, standing, accounts, listener, until, sending)
+        stop = _drain_generation(ledger, machines, standing, accounts, listener, until, sending)
         if stop is not None:
             return Drained(stop, machines.standing().state)
 
 
-def _drained(
+def _drain_generation(
     ledger: Ledger,
     machines: Machines,
     standing: Standing,
@@ -111,7 +111,7 @@ def _drained(
     until: float | None,
     sending: Callable[[Sender], AbstractContextManager[None]],
 ) -> Stop | None:
-    """Send what is due of one generation; return why that ended, or None where it was over before."""
+    """Send what is due in one generation; return why that ended, or None if it was over before."""
 
     def is_over() -> bool:
         return machines.standing().generation != standing.generation
@@ -133,14 +133,14 @@ def _drained(
             leased(campaign, ledger, _ENROLLING, listener.waiting, shared=True) as run,
             closing(Ahead(unpacked.renderer)) as drafted,
         ):
-            # Whoever begins it anew must wait for this run from now on.
+            # From now on, a restart must wait for this run.
             if is_over():
                 return None
             renders = naming.renders(_renders(unpacked, drafted))
             sender = Sender(campaign, renders, run, login, listener)
             drafted.follow(sender.dispatch.upcoming)
             with (
-                _minded(
+                _watched(
                     sender,
                     campaign,
                     run,
@@ -154,8 +154,8 @@ def _drained(
                 stop = sender.send()
             if stop.ending is Ending.UNEQUIPPED:
                 raise UserError(stop.why)
-    # A server that this machine cannot reach may be reached from others; a login that is tried again and
-    # again, as where workers are restarted, locks the account of all.
+    # Others may reach a server that this machine cannot reach. But a refused login must not be tried again
+    # by restarted workers: that locks the account for all.
     if stop.ending is Ending.PAUSED or stop.login_refused:
         machines.end(State.PAUSED, stop.why, standing.generation)
     machines.finish()
@@ -169,7 +169,7 @@ def _renders(unpacked: Unpacked, drafted: Ahead) -> Renders:
 
 
 @contextmanager
-def _minded(
+def _watched(
     sender: Sender,
     campaign: CampaignFile,
     run: Run,
@@ -178,17 +178,18 @@ def _minded(
     until: float | None,
     answer: Callable[[], None],
 ) -> Iterator[None]:
-    """Stop the sender where its time is over, somebody says so, or all workers together see too much.
+    """Stop the sender at `until`, when somebody stops the campaign, or when the breaker trips.
 
-    Its time is over at `until`, in monotonic seconds. Meanwhile `answer` answers what workers are asked.
+    `until` is in monotonic seconds. The breaker judges the results of all workers. Meanwhile `answer` is
+    called to answer questions to workers.
     """
     over = threading.Event()
     failures: list[Exception] = []
 
-    def mind() -> None:
+    def watch() -> None:
         try:
             look()
-        except Exception as failure:  # nothing else would stop the sender now
+        except Exception as failure:  # without this thread nothing would stop the sender
             failures.append(failure)
             sender.interrupt()
 
@@ -206,14 +207,14 @@ def _minded(
                     sender.interrupt()
                 answer()
             except (UserError, LeaseLost, ConnectFailed):
-                continue  # the ledger is away: the sender itself waits for it, or ends
+                continue  # the ledger's server is away: the sender waits for it, or ends
 
-    minding = threading.Thread(target=mind, name="minding", daemon=True)
-    minding.start()
+    watching = threading.Thread(target=watch, name="watching", daemon=True)
+    watching.start()
     try:
         yield
     finally:
         over.set()
-        minding.join()
+        watching.join()
     if failures:
         raise failures[0]

@@ -1,12 +1,12 @@
-"""What a worker must have for a campaign, asked before it is sent: `check --workers`.
+"""Asks workers, before a campaign is sent, whether they have what it needs: `check --workers`.
 
-    ask_workers(ledger, campaign) -> Answers      puts a question, and waits a while for answers
+    ask_workers(ledger, campaign) -> Answers      asks, and waits for the answers
     answer_questions(ledger, accounts)            on a worker: `campaign work`, a drain, Celery's worker
 
-The question names the account, and the DKIM key and the unsubscribe secret where the campaign has them;
-the answer names what is missing, and where the account's server differs from the campaign file's. Secrets
-are looked for, and not read; no command is run. Nothing of the question is used but to look names up in the
-worker's own file of accounts.
+The question names the account, and if the campaign has them, the DKIM key and the unsubscribe secret. The
+answer names what is missing, and how the account's server differs from the campaign file's. The worker
+checks that secrets exist, but does not read them, and runs no command. It uses the question only to look
+names up in its own file of accounts.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from campaign.sending.workers.bundle import account_of
 from campaign.sending.workers.folder import private_folder, unwritable
 
 PATIENCE = 15.0
-"""Seconds for which answers are waited for: workers that systemd starts every ten seconds have theirs."""
+"""Seconds to wait for answers: long enough for workers that systemd starts every ten seconds."""
 
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----(.*?)-----END", re.DOTALL)
 _MOST_CERTIFICATES = 1 << 24  # octets of a ca_file
@@ -41,17 +41,17 @@ _MOST_CERTIFICATES = 1 << 24  # octets of a ca_file
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a campaign needs on a worker: names, and no value of a secret."""
+    """What a campaign needs on a worker: only names, never the value of a secret."""
 
     account: str
     host: str
     username: str
     domain: str  # of its DKIM key, "" for none
     selector: str
-    tokens: bool  # whether an unsubscribe secret keys them
-    port: int = 0  # 0 where an earlier release asks, which does not say how it connects
+    tokens: bool  # whether unsubscribe tokens need a secret
+    port: int = 0  # 0 in a question of an earlier release
     security: str = ""
-    authorities: str = ""  # a hash of those in its ca_file, "" for the system's
+    authorities: str = ""  # a hash of the certificates in its ca_file, "" for the system's
 
     @classmethod
     def of(cls, campaign: CampaignFile) -> Needs:
@@ -71,7 +71,7 @@ class Needs:
 
     @classmethod
     def read(cls, text: str) -> Needs | None:
-        """Read what another process has asked; None for what no release of ours knows."""
+        """Parse another process's question; None if it is not understood."""
         try:
             needs = cls(**json.loads(text))
         except (ValueError, TypeError):
@@ -86,8 +86,8 @@ def ask_workers(
 ) -> list[Answer]:
     """Ask the workers of a ledger what they lack for a campaign, and wait for their answers.
 
-    `waiting` is told for how long. `call` is called once it is asked: it wakes workers that wait for a
-    broker.
+    `waiting` is called with the seconds. `call` is called after the question is stored: it wakes workers
+    that wait for a broker.
     """
     questions = questions_of(ledger)
     question = questions.ask(json.dumps(asdict(Needs.of(campaign)), ensure_ascii=False))
@@ -101,7 +101,7 @@ def ask_workers(
 
 
 def questions_of(ledger: Ledger) -> Questions:
-    """Return the questions to workers. Raises UserError where the ledger is a file."""
+    """Return the questions to workers. Raises UserError if the ledger is a file."""
     questions = ledger.questions
     if questions is None:
         raise UserError(ledger.problem("workers share a ledger in PostgreSQL, and this one is a file"))
@@ -109,7 +109,7 @@ def questions_of(ledger: Ledger) -> Questions:
 
 
 def answer_questions(ledger: Ledger, accounts: Accounts) -> None:
-    """Answer what this process has not answered yet."""
+    """Answer the questions that this process has not answered yet."""
     questions = questions_of(ledger)
     for question, text in questions.unanswered():
         needs = Needs.read(text)
@@ -118,7 +118,7 @@ def answer_questions(ledger: Ledger, accounts: Accounts) -> None:
 
 
 def missing(needs: Needs, accounts: Accounts) -> Iterator[str]:
-    """Yield what a worker with these accounts lacks, a sentence for each."""
+    """Yield a sentence for each thing that a worker with these accounts lacks."""
     account = accounts.by_name.get(needs.account)
     if account is None:
         yield f"there is no account {needs.account!r}"
@@ -151,11 +151,11 @@ def missing(needs: Needs, accounts: Accounts) -> Iterator[str]:
         except UserError as error:
             yield from (problem.message for problem in error.problems)
     if account.attachments_root is not None and not account.attachments_root.is_dir():
-        yield f"the folder {account.attachments_root} of its attachments is not there"
+        yield f"the folder {account.attachments_root} for its attachments does not exist"
 
 
 def differing(needs: Needs, accounts: Accounts) -> Iterator[str]:
-    """Yield what is otherwise than in the campaign file, and may well be meant, a sentence for each thing."""
+    """Yield a sentence for each difference from the campaign file; it may be intended."""
     account = accounts.by_name.get(needs.account)
     try:
         smtp = _loaded(account, needs).smtp if account is not None and needs.port else None
@@ -176,7 +176,7 @@ def differing(needs: Needs, accounts: Accounts) -> Iterator[str]:
 
 
 def _authorities(smtp: Smtp) -> str:
-    """Return the same for files with the same certificates, "" where the system's are trusted."""
+    """Return a hash of the certificates in its ca_file, "" if the system's are trusted."""
     if smtp.ca_file is None:
         return ""
     try:
@@ -187,7 +187,7 @@ def _authorities(smtp: Smtp) -> str:
 
 
 def _loaded(account: Account, needs: Needs) -> CampaignFile:
-    """Return a campaign of an account's own values, and nothing else of anybody's. Raises UserError."""
+    """Return a minimal campaign with an account's values, to check them. Raises UserError."""
     values: dict[str, Any] = {
         "name": "account",
         "recipients": "list.csv",

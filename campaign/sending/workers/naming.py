@@ -1,10 +1,10 @@
-"""What a worker says is wrong, by the names that people know: nobody knows its private folder.
+"""Rewords a worker's errors to name files that people know, and not those in its private folder.
 
-    with Naming(bundle, accounts, folder) as naming: …     rewords each UserError that leaves it
-    naming.renders(renders)                                and each that a row's message raises
+    with Naming(bundle, accounts, folder) as naming: …     rewords each UserError that leaves the block
+    naming.renders(renders)                                and each that rendering a row raises
 
-A place in the campaign file is that of its owner's. What the worker's file of accounts says is told at its
-place there.
+A problem in the campaign file gets its line in the owner's file; one with an account's value, its line in
+the worker's file of accounts.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from campaign.wording import shown
 
 
 class Naming:
-    """See the module."""
+    """Rewords the errors of one campaign on a worker, as described above."""
 
     def __init__(self, bundle: Bundle, accounts: Accounts, folder: Path) -> None:
         self._bundle = bundle
@@ -55,11 +55,11 @@ class Naming:
             self.reword(error)
 
     def renders(self, renders: Renders) -> Renders:
-        """Return what makes the same messages, and says what is wrong by these names."""
+        """Return a renderer of the same messages that rewords its errors."""
         return _Named(renders, self)
 
     def reword(self, error: UserError) -> None:
-        """Say by these names what is wrong."""
+        """Change the names in an error."""
         error.reword(self._reworded)
 
     def _reworded(self, problem: Problem) -> Problem:
@@ -69,7 +69,7 @@ class Naming:
         return replace(problem, message=self._text(problem.message), same=self._text(problem.same), file=file)
 
     def _placed(self, problem: Problem) -> Problem:
-        """Return a problem of the file that was made here, where its value stands in one that people know."""
+        """Return a problem in the unpacked campaign file with its place in a file that people know."""
         key, _, within = problem.path.partition(".")
         of_account = key in ("smtp", "dkim") or (key == "unsubscribe" and within not in (*OF_UNSUBSCRIBE, ""))
         if of_account or (key == "attachments_root" and self._bundle.shared):
@@ -86,7 +86,7 @@ class Naming:
 
 
 class _Named:
-    """Makes messages; says what is wrong by the names of `naming`."""
+    """Renders messages; `naming` rewords the errors."""
 
     def __init__(self, renders: Renders, naming: Naming) -> None:
         self._renders = renders

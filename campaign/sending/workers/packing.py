@@ -1,4 +1,4 @@
-"""A campaign that was prepared → its bundle, with the files that messages are made of; see `bundle`."""
+"""Packs a prepared campaign into its bundle, with the files that messages are made of; see `bundle`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from campaign.wording import shown
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A bundle's document, and the blobs that it names, by their SHA-256."""
+    """A bundle's document, and its files' contents by SHA-256."""
 
     document: bytes
     blobs: Mapping[bytes, bytes]
@@ -47,19 +47,19 @@ def pack(
     rows: Iterable[Recipient],
     secrets: Secrets,
 ) -> Packed:
-    """Return the bundle of a campaign that was prepared. `rows` are those that will be sent.
+    """Return the bundle of a prepared campaign. `rows` are those that will be sent.
 
-    Raises UserError with what cannot travel.
+    Raises UserError for something that cannot travel.
     """
     folder, root = campaign.folder.resolve(), campaign.attachments_root.resolve()
     paths = _Paths(folder, root)
     blobs: dict[bytes, bytes] = {}
     own = OwnFiles(campaign.file).content()
     if own.unknown:
-        what = f"which template it is, only a row tells ({', '.join(own.unknown)}): workers could not have it"
+        what = f"the template's name depends on the row ({', '.join(own.unknown)}): workers could not have it"
         raise UserError(campaign.problem("templates", what))
     for path in (*own.files, *_small(own.images)):
-        paths.add(path, _kept(_read(path), blobs))
+        paths.add(path, _store(_read(path), blobs))
     attached, shared = _attached(renderer, rows, root, blobs)
     written = read_yaml(campaign.file)
     values = _travelling(written.value, campaign)
@@ -75,7 +75,7 @@ def pack(
         "dkim": {"domain": campaign.dkim.domain, "selector": campaign.dkim.selector} if campaign.dkim else {},
         "values": values,
         "root": paths.root,
-        "files": paths.found,
+        "files": paths.by_place,
         "attached": attached,
         "shared": shared,
         "drains": campaign.workers.count if campaign.workers is not None else 1,
@@ -87,13 +87,13 @@ def pack(
 
 
 def _small(images: Sequence[Path]) -> Sequence[Path]:
-    """Return images that rows could name, unless they are too large together to travel."""
+    """Return the images that rows could name, unless together they are too large to travel."""
     return images if sum(image.stat().st_size for image in images) <= MOST_ATTACHED else ()
 
 
 def _list(campaign: CampaignFile) -> dict[str, str]:
-    found = {"email": campaign.recipients.email}
-    return {**found, "name": campaign.recipients.name} if campaign.recipients.name is not None else found
+    email = {"email": campaign.recipients.email}
+    return {**email, "name": campaign.recipients.name} if campaign.recipients.name is not None else email
 
 
 def _travelling(values: object, campaign: CampaignFile) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def _travelling(values: object, campaign: CampaignFile) -> dict[str, Any]:
 
 
 def _places(written: Document, values: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
-    """Return the line and column of each value that travels, by its dotted path."""
+    """Return the line and column of each travelling value, by its dotted path."""
     own = {("unsubscribe", key) for key in values.get("unsubscribe") or {}}
     return {
         dotted(path): place
@@ -118,7 +118,7 @@ def _places(written: Document, values: Mapping[str, Any]) -> dict[str, tuple[int
 
 
 class _Paths:
-    """Where files lie, from the folder that a worker unpacks to."""
+    """Maps files to their places below the folder that a worker unpacks to."""
 
     def __init__(self, folder: Path, root: Path) -> None:
         self._folder = folder
@@ -126,7 +126,7 @@ class _Paths:
         inside = root.is_relative_to(folder)
         self.root = PurePosixPath(root.relative_to(folder)).as_posix() if inside else f"../{ROOT}"
         self._own_root = not inside
-        self.found: dict[str, str] = {}
+        self.by_place: dict[str, str] = {}
 
     def add(self, path: Path, sha256: str) -> None:
         places = []
@@ -137,32 +137,32 @@ class _Paths:
         if not places:
             what = "lies outside of the campaign's folder and of attachments_root: workers could not have it"
             raise UserError(f"{shown(path)} {what}")
-        self.found.update(dict.fromkeys(places, sha256))
+        self.by_place.update(dict.fromkeys(places, sha256))
 
 
 def _attached(
     renderer: Renderer, rows: Iterable[Recipient], root: Path, blobs: dict[bytes, bytes]
 ) -> tuple[dict[str, str], bool]:
-    """Return rows' own attachments, and whether they are too large to travel."""
+    """Return rows' own attachments (path → SHA-256), and whether they are too large to travel."""
     if not renderer.files_named_by:
         return {}, False
-    found: dict[str, str] = {}
+    attached: dict[str, str] = {}
     own: dict[bytes, bytes] = {}
     octets = 0
     for paths in renderer.attached(rows):
         for path in paths:
             name = path.relative_to(root).as_posix()
-            if name in found:
+            if name in attached:
                 continue
             content = _read(path)
             octets += len(content)
             if octets > MOST_ATTACHED:
                 own.clear()
-                found[name] = hashlib.sha256(content).hexdigest()
+                attached[name] = hashlib.sha256(content).hexdigest()
             else:
-                found[name] = _kept(content, own)
+                attached[name] = _store(content, own)
     blobs.update(own)
-    return found, octets > MOST_ATTACHED
+    return attached, octets > MOST_ATTACHED
 
 
 def _read(path: Path) -> bytes:
@@ -172,7 +172,7 @@ def _read(path: Path) -> bytes:
         raise UserError(f"{shown(path)} cannot be read: {error.strerror}") from None
 
 
-def _kept(content: bytes, blobs: dict[bytes, bytes]) -> str:
+def _store(content: bytes, blobs: dict[bytes, bytes]) -> str:
     sha256 = hashlib.sha256(content)
     blobs[sha256.digest()] = content
     return sha256.hexdigest()

@@ -1,6 +1,7 @@
-"""Rows' own attachments where they are too large to travel: in a folder that machines share.
+"""Reads rows' own attachments that are too large to travel from a folder that machines share.
 
-It may be gone, or not mounted, when a worker begins, and at any moment later. Then no row is at fault.
+The folder may be missing or not mounted, when a worker starts or at any time later. Then no row is at
+fault.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from campaign.sending.workers.bundle import Bundle, refused, too_large
 
 
 class SharedFolder:
-    """`attachments_root` of an account, and the SHA-256 of the files in it that a bundle names.
+    """An account's `attachments_root`, and the SHA-256 of the files in it that a bundle names.
 
-    Raises UserError where the account has none, or none of the files is there.
+    Raises UserError if the account has none, or none of the files is there.
     """
 
     def __init__(self, bundle: Bundle, account: Account) -> None:
@@ -39,13 +40,13 @@ class SharedFolder:
         self.refuse_absent()
 
     def refuse_absent(self) -> None:
-        """Raise Unequipped where none of the files is there."""
+        """Raise Unequipped if none of the files is there."""
         if not any(os.path.isfile(self.root / path) for path in self.attached):  # noqa: PTH113  (a stale mount)
             raise Unequipped(*self._absent)
 
 
 class SharedFiles:
-    """Makes messages whose own attachments are in a shared folder; each must be as when the plan was made."""
+    """Renders messages with attachments from a shared folder, which must not have changed since the plan."""
 
     def __init__(self, renders: Renders, renderer: Renderer, folder: SharedFolder) -> None:
         self._renders = renders
@@ -54,8 +55,8 @@ class SharedFiles:
         self._root = folder.root.resolve()
 
     def render(self, recipient: Recipient, *, date: datetime) -> Message:
-        """Return the message for one row. Raises UserError, and Unequipped where the folder is gone."""
-        with self._blamed():
+        """Return the message for one row. Raises UserError, and Unequipped if the folder is gone."""
+        with self._blaming_folder():
             message = self._renders.render(recipient, date=date)
             for path in next(self._renderer.attached([recipient])):
                 name = path.relative_to(self._root).as_posix()
@@ -65,8 +66,8 @@ class SharedFiles:
         return message
 
     @contextmanager
-    def _blamed(self) -> Iterator[None]:
-        """Blame the folder where it is gone, and not the row."""
+    def _blaming_folder(self) -> Iterator[None]:
+        """If the folder is gone, raise Unequipped in place of an error of the row."""
         try:
             yield
         except (UserError, OSError) as error:

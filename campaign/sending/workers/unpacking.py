@@ -1,8 +1,8 @@
-"""A bundle on a worker → the campaign that it sends: the same messages, or none.
+"""Unpacks a bundle on a worker into a campaign that makes the same messages as where it was prepared.
 
-The files go to a private folder that vanishes afterwards. What says where mail goes and what keys it
-comes from the worker's own accounts. The digest of the content must come out as where the campaign was
-prepared: then templates, files and program say the same.
+The files go to a private temporary folder. Server, login, keys and secrets come from the worker's own file
+of accounts. The digest of the content must be the same as where the campaign was prepared: this proves that
+templates, files and program agree.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from campaign.sending.workers.accounts import Account, Accounts
 from campaign.sending.workers.bundle import HOME, Bundle, refused, token_of
 from campaign.sending.workers.sharedfiles import SharedFolder
 
-# What nobody sends is hidden, and no file of the campaign has such a name.
+# Hidden files are never attached, so no file of the campaign has such a name.
 FILE, _LIST = ".campaign.yaml", ".list.csv"
 Blobs = Callable[[bytes], bytes | None]
 """Returns the content with this SHA-256."""
@@ -34,9 +34,9 @@ Blobs = Callable[[bytes], bytes | None]
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
-    """A campaign that a worker can send, and what makes its messages.
+    """A campaign that a worker can send, with its renderer.
 
-    `shared` is the folder of rows' own files, where they do not travel.
+    `shared` is the folder of rows' own files, if they do not travel.
     """
 
     campaign: CampaignFile
@@ -45,26 +45,26 @@ class Unpacked:
 
 
 def unpack(bundle: Bundle, blobs: Blobs, accounts: Accounts, ledger_secret: bytes, folder: Path) -> Unpacked:
-    """Make the campaign of a bundle in an empty folder.
+    """Write the files of a bundle into an empty folder, and load the campaign.
 
-    Raises UserError where it would differ, by name, and OSError where there is no room for it.
+    Raises UserError if it would differ, and OSError if the files cannot be written.
     """
     account = accounts.named(bundle.account)
     root = folder / HOME / bundle.root
     attached = {} if bundle.shared else bundle.attached
-    wanted = {folder / path: sha256 for path, sha256 in bundle.files.items()}
-    wanted.update((root / path, sha256) for path, sha256 in attached.items())
-    for path, sha256 in wanted.items():
+    files = {folder / path: sha256 for path, sha256 in bundle.files.items()}
+    files.update((root / path, sha256) for path, sha256 in attached.items())
+    for path, sha256 in files.items():
         if not _write(path, sha256, blobs):
             what = f"{path.name} of its bundle is not in the ledger"
             raise refused(bundle, f"{what}; stop it, and send it again")
     root.mkdir(parents=True, exist_ok=True)
     shared = SharedFolder(bundle, account) if bundle.shared else None
-    campaign = load(_written(bundle, account, folder))
+    campaign = load(_write_campaign_file(bundle, account, folder))
     if scope_of(campaign) != bundle.scope:
         ours, theirs = scope_of(campaign), bundle.scope
         what = f"the account {account.name!r} is {ours.username}@{ours.host} here, and there"
-        raise refused(bundle, f"{what} {theirs.username}@{theirs.host}: its rate would be another")
+        raise refused(bundle, f"{what} {theirs.username}@{theirs.host}: another account has another rate")
     secrets = secrets_of(campaign, ledger_secret)
     renderer = Renderer(campaign, bundle.columns, secrets)
     _refuse_other(bundle, campaign, renderer, secrets)
@@ -75,11 +75,11 @@ def _refuse_other(bundle: Bundle, campaign: CampaignFile, renderer: Renderer, se
     if token_of(campaign.name, secrets) != bundle.token:
         raise refused(bundle, "the unsubscribe secret of its account is another one here")
     if renderer.digest != bundle.digest:
-        raise refused(bundle, "its content comes out otherwise here: is this another release of the program?")
+        raise refused(bundle, "its content is different here: is this another release of the program?")
 
 
-def _written(bundle: Bundle, account: Account, folder: Path) -> Path:
-    """Write the campaign file that the values and the account make, and return it."""
+def _write_campaign_file(bundle: Bundle, account: Account, folder: Path) -> Path:
+    """Write a campaign file from the bundle's values and the account; return its path."""
     values: dict[str, Any] = dict(bundle.values)
     values["name"] = bundle.name
     values["recipients"] = {"csv": _LIST, **bundle.list}
@@ -88,8 +88,8 @@ def _written(bundle: Bundle, account: Account, folder: Path) -> Path:
     if bundle.dkim:
         same = {key: account.dkim.get(key) for key in ("domain", "selector")}
         if same != dict(bundle.dkim):
-            wanted = f"{bundle.dkim.get('selector')} of {bundle.dkim.get('domain')}"
-            raise refused(bundle, f"the account {account.name!r} has no DKIM key {wanted}")
+            key = f"{bundle.dkim.get('selector')} of {bundle.dkim.get('domain')}"
+            raise refused(bundle, f"the account {account.name!r} has no DKIM key {key}")
         values["dkim"] = account.dkim
     if bundle.token:
         if not account.unsubscribe:
@@ -107,7 +107,7 @@ def _header(columns: tuple[str, ...]) -> str:
 
 
 def _write(path: Path, sha256: str, blobs: Blobs) -> bool:
-    """Write a file of the bundle; return whether it is in the ledger."""
+    """Write a file of the bundle; return False if its content is not in the ledger."""
     content = None
     with suppress(ValueError):
         content = blobs(bytes.fromhex(sha256))

@@ -128,7 +128,7 @@ class TestImages:
             ("%2e%2e/out.png", "'../out.png' lies outside of attachments_root"),
             ("/etc/passwd", "lies outside of attachments_root"),
             ("list.csv", "is not for recipients"),
-            ("notes.txt", "notes.txt is no image: its name ends in none of .bmp, .gif,"),
+            ("notes.txt", "notes.txt is not an image: its name ends in none of .bmp, .gif,"),
             ("link.png", "lies outside of attachments_root"),
             ("a%00.png", "a path has a NUL character in it"),
         ],

@@ -96,15 +96,15 @@ def test_loops_in_raw_and_in_tables_render() -> None:
 @pytest.mark.parametrize(
     ("source", "what"),
     [
-        ("", "/campaign/body.mjml:1: this is no MJML: unable to find mjml element"),
-        ("<p>Hi</p>", "/campaign/body.mjml:1: this is no MJML: unexpected token"),
+        ("", "/campaign/body.mjml:1: this is not MJML: unable to find mjml element"),
+        ("<p>Hi</p>", "/campaign/body.mjml:1: this is not MJML: unexpected token"),
         (
             "<mjml>\n<mj-body>\n<mj-section></mj-body></mjml>",
             "/campaign/body.mjml:3: <mj-section> is not closed",
         ),
         (
             "<mjml><mj-head><mj-title>{{ a\n }} é</mj-title>\n\n<p title='é'>x</p></mj-head></mjml>",
-            "/campaign/body.mjml:4: this is no MJML: unexpected element: <p>",
+            "/campaign/body.mjml:4: this is not MJML: unexpected element: <p>",
         ),
         (
             "<mjml>\n<mj-body>\n<mj-text>\n<p>x<br></mj-text></mj-body></mjml>",
@@ -129,7 +129,7 @@ def test_a_mark_that_would_vanish_is_an_error() -> None:
     source = mail('<mj-image src="a.png"\n width="{{ width }}" /><mj-text>{{ a }}</mj-text>')
     assert refusal(source) == [
         "/campaign/body.mjml:4: {{ width }} is lost: MJML has no place for it here,"
-        " or calculates with what stands here"
+        " or calculates with this value"
     ]
 
 
@@ -252,7 +252,7 @@ class TestIncludes:
         [
             ("<mj-include path='no' />", "there is no file no.mjml"),
             ("<mj-include />", "mj-include needs a path"),
-            ("<mj-include path='{{ a }}' />", "mj-include needs a path, and one that no value changes"),
+            ("<mj-include path='{{ a }}' />", "mj-include needs a path without template tags"),
             ("<mj-include path='body.mjml' />", "body.mjml includes itself"),
         ],
         ids=range(4),

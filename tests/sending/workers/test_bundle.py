@@ -151,7 +151,9 @@ def test_what_only_a_worker_may_say_is_refused_by_name(
     home: Path, change: Callable[[dict[str, Any]], object], named: str
 ) -> None:
     *_, one = packed(home)
-    with pytest.raises(UserError, match="what only a worker's own file may say") as refused:
+    with pytest.raises(
+        UserError, match="its bundle has values that are invalid, or only a worker may set"
+    ) as refused:
         read(changed(one, change), "spring")
     assert named in str(refused.value)
 
@@ -159,11 +161,11 @@ def test_what_only_a_worker_may_say_is_refused_by_name(
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (lambda d: d["values"].update(subject="Buy {{ name }}"), "its content comes out otherwise here"),
-        (lambda d: d.update(digest="0" * 64), "its content comes out otherwise here"),
+        (lambda d: d["values"].update(subject="Buy {{ name }}"), "its content is different here"),
+        (lambda d: d.update(digest="0" * 64), "its content is different here"),
         (lambda d: d.update(token="0" * 64), "the unsubscribe secret of its account is another one"),
         (lambda d: d.update(account="other"), "there is no account 'other'"),
-        (lambda d: d.update(scope=["mail.example.com", "someone"]), "its rate would be another"),
+        (lambda d: d.update(scope=["mail.example.com", "someone"]), "another account has another rate"),
         (
             lambda d: d.update(dkim={"domain": "example.com", "selector": "s1"}),
             "has no DKIM key s1 of example.com",
@@ -190,7 +192,7 @@ def test_a_worker_that_would_send_something_else_refuses(
         (b"[" * 100_000, "cannot be read"),
         (b"[]", "its bundle has version None"),
         (b'{"version": 0}', "its bundle has version 0, and this program knows 1"),
-        (b'{"version": 1}', "what only a worker's own file may say"),
+        (b'{"version": 1}', "its bundle has values that are invalid, or only a worker may set"),
     ],
 )
 def test_what_is_no_bundle_is_refused_with_the_campaigns_name(document: bytes, why: str) -> None:
@@ -249,7 +251,7 @@ def test_images_that_only_a_row_names_travel_and_templates_cannot(home: Path, tm
     (home / "body.html.j2").write_text("{% include name + '.j2' %} {{ unsubscribe.url }}")
     for name in ("ann", "ben"):
         (home / f"{name}.j2").write_text("Hi")
-    with pytest.raises(UserError, match="only a row tells"):
+    with pytest.raises(UserError, match="the template's name depends on the row"):
         packed(home)
 
 

@@ -83,7 +83,7 @@ def test_who_has_all_lacks_nothing(campaign: CampaignFile, tmp_path: Path) -> No
         ({"dkim": {"domain": "example.com", "selector": "s1", "key_file": "gone"}}, "dkim.key_file"),
         ({"unsubscribe": None}, "no unsubscribe secret"),
         ({"unsubscribe": {"secret_env": "NO_SUCH"}}, "NO_SUCH is not set"),
-        ({"attachments_root": "gone"}, "gone of its attachments is not there"),
+        ({"attachments_root": "gone"}, "gone for its attachments does not exist"),
     ],
 )
 def test_what_is_missing_is_named(

@@ -1,12 +1,12 @@
-"""Drafts that were made when the list was looked at, kept for the messages that leave soon after.
+"""Keeps the drafts that were made when the list was checked, for messages that are sent soon after.
 
-    kept.add(row, since, frame)     for each row, as the list is looked at, while it `has_room`
-    kept.has(number, after)         whether one was kept of the row with this number, and not too long ago
-    kept.of(row)                    what was kept of the row, or None where it must be drafted anew
+    kept.add(row, since, frame)     for each row, while the list is checked and it `has_room`
+    kept.has(number, after)         whether a draft of the row with this number was kept recently enough
+    kept.of(row)                    the kept draft, or None if it must be drafted again
 
-They lie in a file that has no name, which vanishes with this process, however that ends. It takes no more
-than a quarter of what is free on the disk, for the ledger may grow on it too; and little is in memory. A
-draft is given out for the very row of which it was made, and no other.
+The drafts are in a file without a name, which disappears when this process ends in any way. It takes at
+most a quarter of the free disk space, because the ledger may need some too; little is in memory. A draft is
+returned only for a row that is the same in every value.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from campaign.templating.processes.work import Row
 _OCTETS = 1 << 28  # of the file
 _ROWS = 1 << 16
 _BUFFER = 1 << 18
-_NUMBER = 4  # where a row's number stands in it; see `drafting`
-# Memory is no place for them, and /tmp may be memory.
+_NUMBER = 4  # index of the row number in a row; see `drafting`
+# Not /tmp, which may be in memory.
 _FOLDER = "/var/tmp"  # noqa: S108
 
 
-class Kept:
-    """See the module. What cannot be written is not kept. For one thread at a time."""
+class DraftStore:
+    """DraftStore drafts. If one cannot be written, it is not kept. For one thread at a time."""
 
     def __init__(self, most: int = _OCTETS) -> None:
         self._most = most
@@ -47,17 +47,17 @@ class Kept:
         """Whether more can be kept."""
 
     def add(self, row: Row, since: int, frame: Frame) -> None:
-        """Keep what was drafted of a row, and was asked for at `since`, steady ns; rows come in order."""
+        """Keep the draft of a row that was asked for at `since`, steady ns. Rows must come in order."""
         number, begin = _number(row), self._ends[-1] if self._ends else 0
         if self._file is None or not self.has_room or (self._numbers and number <= self._numbers[-1]):
             return
-        octets = marshal.dumps((row, frame.head, frame.blobs))  # type: ignore[arg-type]  # all of it is plain
+        octets = marshal.dumps((row, frame.head, frame.blobs))  # type: ignore[arg-type]  # plain data
         if len(self._numbers) >= _ROWS or begin + len(octets) > self._most:
             self.has_room = False
             return
         try:
             self._file.write(octets)
-        except OSError:  # no room on the disk: what was kept before may not be there whole
+        except OSError:  # the disk is full: earlier drafts may be incomplete too
             self.close()
             return
         self._numbers.append(number)
@@ -65,12 +65,12 @@ class Kept:
         self._since.append(since)
 
     def has(self, number: int, after: int) -> bool:
-        """Whether something was kept of the row with this number, and asked for after then."""
+        """Whether a draft of the row with this number was kept, and asked for after `after`."""
         place = bisect_left(self._numbers, number)
         return place < len(self._numbers) and self._numbers[place] == number and self._since[place] >= after
 
     def of(self, row: Row) -> Frame | None:
-        """Return what was kept of this very row."""
+        """Return the kept draft of a row with exactly these values, or None."""
         place = bisect_left(self._numbers, number := _number(row))
         if self._file is None or place == len(self._numbers) or self._numbers[place] != number:
             return None
@@ -81,11 +81,11 @@ class Kept:
         except OSError:
             self.close()
             return None
-        made_of, head, blobs = marshal.loads(octets)  # noqa: S302  (we alone have written it)
-        return Frame(head, blobs) if made_of == row else None
+        kept_row, head, blobs = marshal.loads(octets)  # noqa: S302  (only this process wrote it)
+        return Frame(head, blobs) if kept_row == row else None
 
     def close(self) -> None:
-        """Keep nothing any more."""
+        """Delete the drafts, and keep no more."""
         self.has_room = False
         del self._numbers[:], self._ends[:], self._since[:]
         file, self._file = self._file, None

@@ -1,9 +1,9 @@
-"""Messages of one template are inlined by an earlier one: they differ in a few texts and values.
+"""Inlines a document by comparing it with an earlier one: messages of one template differ only a little.
 
-A document is split at each `<`, which takes a tenth of the time that finding its tokens takes, and compared
-with one that was inlined before. What is the same in both comes out the same. A piece that differs must
-begin with a whole tag, which the rules take for the same, and have a text of the same kind behind it. Else
-the document is inlined by itself.
+A document is split at each `<`, which is ten times as fast as finding its tokens, and compared with an
+earlier inlined one. Pieces that are the same in both have the same result. A piece that differs must begin
+with a complete tag that the same rules match, followed by text of the same kind. Otherwise the document is
+inlined by itself.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import TypeAlias
 
 _LONGEST = 200_000  # characters of a document that is kept
 _KEPT = 16  # documents
-_PATIENCE = 8  # documents in a row that are of another kind, before one of these is kept
+_MOST_MISSES = 8  # after this many misses in a row, a new document replaces the kept one
 
-# Whole whatever follows: no quotation mark is left over, which one behind it could close.
+# A tag that is complete whatever follows: it leaves no open quotation mark.
 _WHOLE = re.compile(
     r"""<(?!link[\s/>])[a-z][^\s/>]*+(?:[\s/]++|[^\s/>="']++(?:\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s>"']++))?+)*+>"""
     r"""|</[a-z][^>]*>""",
@@ -27,46 +27,46 @@ _WHOLE = re.compile(
 )
 
 Restyle: TypeAlias = Callable[[int, str], "str | None"]
-"""The place of a token and another in its stead → what that becomes; None if it would change others."""
+"""Takes a token's place and its replacement; returns that inlined, or None if other tokens would change."""
 
 
-class Alike:
-    """Documents of one campaign, by which those like them are made. May be shared by threads."""
+class InlinedDocuments:
+    """Inlined documents of one campaign, from which similar ones are made. May be shared by threads."""
 
     def __init__(self) -> None:
-        self._made: dict[int, _Made] = {}
+        self._documents: dict[int, _Inlined] = {}
 
-    def made(self, pieces: list[str]) -> str | None:
-        """Return what becomes of a document, split at each `<`; None where it is like none before."""
-        like = self._made.get(len(pieces))
-        return None if like is None else like.made(pieces)
+    def inline(self, pieces: list[str]) -> str | None:
+        """Return a document, split at each `<`, inlined; None if it is not similar to a kept one."""
+        similar = self._documents.get(len(pieces))
+        return None if similar is None else similar.inline(pieces)
 
     def add(self, pieces: list[str], parts: Sequence[str], out: Sequence[str], restyle: Restyle) -> None:
-        """Keep what became of a document: `parts` are its texts and tokens in turn, `out` the same made."""
+        """Keep a document: `parts` are its texts and tokens in turn, and `out` the same inlined."""
         if sum(map(len, pieces)) > _LONGEST:
             return
-        like = self._made.get(len(pieces))
-        if like is None or like.unlike >= _PATIENCE:
-            if len(self._made) >= _KEPT:
-                self._made.clear()
-            self._made[len(pieces)] = _Made(pieces, parts, out, restyle)
+        similar = self._documents.get(len(pieces))
+        if similar is None or similar.misses >= _MOST_MISSES:
+            if len(self._documents) >= _KEPT:
+                self._documents.clear()
+            self._documents[len(pieces)] = _Inlined(pieces, parts, out, restyle)
 
 
 @dataclass(frozen=True, slots=True)
 class _Begun:
-    """The token that a piece begins with: its place, its tag without the `<`, and what became of it."""
+    """The token that a piece begins with: its place, its tag without the `<`, and that inlined."""
 
     place: int
     tag: str
     out: str
-    kind: str  # of the text behind it
+    kind: str  # of the text after it
 
 
-class _Made:
-    """A document, and what was made of it. `unlike` counts those that were not like it, in a row."""
+class _Inlined:
+    """A document and its inlined form. `misses` counts dissimilar documents in a row."""
 
     def __init__(self, pieces: list[str], parts: Sequence[str], out: Sequence[str], restyle: Restyle) -> None:
-        self.unlike = 0
+        self.misses = 0
         self._pieces = pieces
         self._restyle = restyle
         self._out = [""] * len(pieces)
@@ -82,20 +82,20 @@ class _Made:
                 self._begun[at] = _Begun(number // 2, parts[number][1:], out[number], kind_of(text))
             at += further
 
-    def made(self, pieces: list[str]) -> str | None:
-        """Return what becomes of a document of as many pieces; None where it is another kind."""
+    def inline(self, pieces: list[str]) -> str | None:
+        """Return a document with as many pieces inlined; None if it is not similar."""
         out = self._out.copy()
         for at in compress(range(len(pieces)), map(ne, pieces, self._pieces)):
             piece = self._piece(at, pieces[at])
             if piece is None:
-                self.unlike += 1
+                self.misses += 1
                 return None
             out[at] = piece
-        self.unlike = 0
+        self.misses = 0
         return "".join(out)
 
     def _piece(self, at: int, piece: str) -> str | None:
-        """Return what becomes of another piece in the place of one; None where it changes others."""
+        """Return a different piece inlined; None if it changes others."""
         before = self._begun.get(at)
         if before is None:
             return None
@@ -111,13 +111,13 @@ class _Made:
 
 
 def _tag(piece: str) -> str | None:
-    """Return the tag that a piece behind a `<` begins with; None for none, or one that others depend on."""
+    """Return the tag that a piece after a `<` begins with; None for none, or if others depend on it."""
     tag = _WHOLE.match(f"<{piece}")
     return None if tag is None else tag[0]
 
 
 def kind_of(text: str) -> str:
-    """Return what rules see of a text: none, blanks, or words."""
+    """Return the part of a text that matters to rules: "" for none, " " for blanks, "x" for words."""
     if not text:
         return ""
     return " " if text.isspace() and text.isascii() else "x"
