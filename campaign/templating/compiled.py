@@ -1,10 +1,9 @@
-"""Template sources → compiled texts, with everything that is wrong in them.
+"""Compiles templates, and finds all errors that do not depend on a row.
 
-In: a template file's name or a source written inline, the names that its context will have, and the
-place to report. Out: a `Text` to render per recipient. Compiled
-once; syntax errors, unknown names and unknown columns are found here, before any row, includes and
-parents followed. What only shows with a row's values is a UserError from `render`, with the
-template and its line; the caller adds the row.
+In: a template file's name or an inline source, the names that its context will have, and the place to
+report. Out: a `Text` to render for each recipient. Syntax errors, unknown names and unknown columns are
+found here, before any row, also in included and parent templates. Errors that depend on a row's values are
+raised by `render` as UserError, with the template and its line; the caller adds the row.
 """
 
 from __future__ import annotations
@@ -33,11 +32,11 @@ from campaign.templating.uses import Uses
 from campaign.wording import shown
 
 LARGEST_OUTPUT = 10_000_000
-"""Characters that one rendering of one template may give."""
+"""The most characters that rendering a template once may give."""
 
 
 def compile_text(source: str, *, env: Environment, place: Problem, names: Names) -> Text:
-    """Compile a source that stands inline in the campaign file, at `place`.
+    """Compile a source that is inline in the campaign file, at `place`.
 
     Raises UserError with every problem: syntax, unknown names and columns, unreadable includes.
     """
@@ -49,9 +48,9 @@ def compile_text(source: str, *, env: Environment, place: Problem, names: Names)
 
 
 def compile_file(name: str, *, env: Environment, place: Problem, names: Names) -> Text:
-    """Compile the template file `name`, its path from the campaign's folder, named at `place`.
+    """Compile the template file `name`, a path from the campaign's folder that is named at `place`.
 
-    Raises UserError with every problem of it and of what it includes or extends.
+    Raises UserError with every problem of it and of the templates that it includes or extends.
     """
     found = Closure(env, names)
     found.load(name, place)
@@ -59,7 +58,7 @@ def compile_file(name: str, *, env: Environment, place: Problem, names: Names) -
 
 
 class Closure:
-    """A template with all it includes, imports and extends: their problems, names and sources."""
+    """A template with all that it includes, imports and extends: their problems, names and sources."""
 
     def __init__(self, env: Environment, names: Names) -> None:
         self.problems: list[Problem] = []
@@ -71,7 +70,7 @@ class Closure:
         self._places: dict[str, Problem] = {}
 
     def load(self, name: str, place: Problem, *, optional: bool = False) -> None:
-        """Read a template file once; a problem in naming it stands at `place`."""
+        """Read a template file once; `place` is where it is named, for a problem with its name."""
         if name in self._sources:
             return
         loader = self._env.loader
@@ -85,7 +84,7 @@ class Closure:
         self.read(name, source, Problem("", file=shown(Path(path))))
 
     def read(self, name: str | None, source: str, place: Problem) -> None:
-        """Parse one source and what it names; `name` is None for one that stands inline."""
+        """Parse one source, and load the templates that it names; `name` is None for an inline one."""
         key = name or place.path
         self._sources[key] = source
         self._places[key] = place
@@ -119,10 +118,10 @@ class Closure:
                 ):
                     self.load(other, _at(place, node.lineno))
                 case _:
-                    pass  # a name that is computed: rendering tells
+                    pass  # a computed name: rendering reports its errors
 
     def read_expression(self, source: str, place: Problem) -> None:
-        """Parse one expression; else as `read`."""
+        """Parse one expression; otherwise like `read`."""
         here.note(encoded(place))
         try:
             parser = Parser(self._env, source, state="variable")
@@ -136,9 +135,9 @@ class Closure:
                 return
             self._undeclared[place.path] = meta.find_undeclared_variables(tree)
         except jinja2.TemplateSyntaxError as error:
-            said = syntax(error, source, self._known)[1]
-            said += "; `=` compares nothing: write `==`" if assigns(source) else ""
-            self.problems.append(dataclasses.replace(place, message=said))
+            message = syntax(error, source, self._known)[1]
+            message += "; `=` compares nothing: write `==`" if assigns(source) else ""
+            self.problems.append(dataclasses.replace(place, message=message))
             return
         except FAULTS as error:
             self.problems.append(dataclasses.replace(place, message=say(error, Sources(self._known, place))))
@@ -150,9 +149,9 @@ class Closure:
     def expression(
         self, source: str, place: Problem, take: Callable[[object], object] = lambda answer: answer
     ) -> Callable[[Mapping[str, object]], object]:
-        """Return what evaluates one expression, after a look at it, and gives what `take` makes of it.
+        """Check one expression, and return a function that evaluates it and applies `take` to the result.
 
-        Raises UserError, and so does what is returned.
+        Both raise UserError.
         """
         self.read_expression(source, place)
         if self.problems:
@@ -167,30 +166,30 @@ class Closure:
             with Reporting(sources, context):
                 answer = ask(context)
                 if isinstance(answer, jinja2.Undefined):
-                    str(answer)  # a strict undefined raises what it lacks
+                    str(answer)  # StrictUndefined raises an error that names what is missing
                 return take(answer)
 
         return evaluate
 
     @property
     def columns(self) -> frozenset[str]:
-        """The list's columns that are read; all, where the whole row may be."""
+        """The list's columns that are read; all of them, if the whole row may be read."""
         columns = frozenset(self._known.columns)
         return columns if self.reads_row else columns & self.named
 
     @property
     def reads_row(self) -> bool:
-        """Whether other columns may be read than those that are named."""
+        """Whether it may read columns that it does not name."""
         return any(use.whole_row for use in self._uses.values())
 
     @property
     def named(self) -> frozenset[str]:
-        """The names that are read and not ours."""
+        """The names that it reads, without the program's own."""
         by_name = frozenset().union(*self._undeclared.values()) - self._known.others - {ROW}
         return by_name.union(*(use.columns.keys() for use in self._uses.values()))
 
     def sources(self, place: Problem) -> Sources:
-        """What is known of the closure when it is rendered."""
+        """What error messages need to know about the closure when it is rendered."""
         return Sources(self._known, place, tuple(self._uses.values()))
 
     def text(self, load: Callable[[], jinja2.Template], place: Problem) -> Text:
@@ -198,7 +197,7 @@ class Closure:
         self.problems += self._unknown()
         if self.problems:
             raise UserError(*self.problems)
-        own = next(iter(self._places.values()), place)  # a file's, or that of the campaign file
+        own = next(iter(self._places.values()), place)  # in a template file, or in the campaign file
         sources, noted = self.sources(place), encoded(own)
         here.note(noted)
         with Reporting(sources, {}):
@@ -213,7 +212,7 @@ class Closure:
                 if len(text) > LARGEST_OUTPUT:
                     raise SecurityError(f"the template gives more than {LARGEST_OUTPUT:,} characters")
                 if not text.isascii():
-                    text.encode()  # half of a surrogate pair, from "\ud83d", cannot be
+                    text.encode()  # raises for half of a surrogate pair, from "\ud83d"
                 return text
 
         uses = list(self._uses.values())
@@ -223,7 +222,7 @@ class Closure:
             name: _at(self._places[key], line)
             for key, use in reversed(self._uses.items())
             for name, line in use.printed.items()
-            # Where another cell decides whether it is printed, a blank one may be meant.
+            # If another cell decides whether it is printed, a blank one may be intended.
             if any(columns.isdisjoint(tests) for tests in use.under.get(name, ()))
         }
         return Text(
@@ -235,27 +234,27 @@ class Closure:
         )
 
     def _unknown(self) -> Iterator[Problem]:
-        if not self._known.columns:  # of a list that cannot be read
+        if not self._known.columns:  # the list cannot be read
             return
         known = self._known.known()
-        # A loop's or a set's name is seen by what the template includes, and by its parent.
+        # Included templates and the parent see the names that a loop or a set defines.
         stored = frozenset().union(*(use.stored for use in self._uses.values()))
         for key, uses in self._uses.items():
             place = self._places[key]
             source = self._sources.get(key, "")
-            said: set[tuple[int, str]] = set()  # of {{ E-Mail }}, both names say the same
+            messages: set[tuple[int, str]] = set()  # both names of {{ E-Mail }} have the same message
             for name in sorted(self._undeclared[key] - known - stored - uses.defined):
                 line = uses.loaded.get(name)
                 if line is not None:
-                    said.add((line, unknown(name, source, line, self._known)))
-            yield from (_at(place, line, what) for line, what in sorted(said))
+                    messages.add((line, unknown(name, source, line, self._known)))
+            yield from (_at(place, line, what) for line, what in sorted(messages))
             for column, line in uses.columns.items():
                 if column not in self._known.columns and column not in uses.defined:
                     yield _at(place, line, self._known.unknown(column, column=True))
 
 
 def _check_signs(context: Mapping[str, object]) -> None:
-    """Refuse cells that hold what stands for a template's own marks (`marks`)."""
+    """Refuse cells that contain the characters that stand for a template's own marks (`marks`)."""
     row = context.get(ROW)
     for column, cell in row.items() if isinstance(row, Mapping) else ():
         found = SIGNS.search(cell)
@@ -268,12 +267,12 @@ def _no_check(context: Mapping[str, object]) -> None:
 
 
 def _at(place: Problem, line: int, message: str = "") -> Problem:
-    """`place` with its line set, unless it is a value inside the campaign file, which has its own."""
+    """Return `place` with a line, unless it has one: that of a value in the campaign file."""
     return dataclasses.replace(place, message=message, line=line if place.line is None else place.line)
 
 
 def _misnamed(env: Environment, tree: nodes.Template) -> Iterator[tuple[int, str]]:
-    """Filters and tests that there are not; inside an `if` Jinja2 finds them only in a row."""
+    """Yield unknown filters and tests; inside an `if`, Jinja2 would find them only when rendering."""
     kinds: tuple[tuple[type[nodes.Filter | nodes.Test], str, Collection[str]], ...] = (
         (nodes.Filter, "filter", env.filters),
         (nodes.Test, "test", env.tests),

@@ -1,9 +1,9 @@
-"""The filters `date` and `datetime`: a cell's text → a date, written as the template asks.
+"""The filters `date` and `datetime`: parse a cell's text, and write it in the format that a template gives.
 
-Read are ISO 8601's 2026-03-20 and, where `read` says nothing else, 20.3.2026, which has one meaning
-everywhere; 03/04/2026 has two. The directives of a format are Python's, written here and not by the C
-library: its own differ from machine to machine, and one of its widths can fill the memory. Names of
-months and days are English, or those that are given as arguments.
+Without `read`, they parse ISO 8601's 2026-03-20, and 20.3.2026, which has one meaning everywhere; 03/04/2026
+has two. The directives of a format are Python's, but implemented here: the C library's differ from machine to
+machine, and one of its widths can fill the memory. Names of months and days are English, or given as
+arguments.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _SLASHES = re.compile(r"[0-9]{1,4}/[0-9]{1,2}/[0-9]{2,4}.*")
 _DIRECTIVE = re.compile(r"%(-?)(.?)", re.DOTALL)
 _OF_TIME = frozenset("HIMSp")
 _OF_YEAR = frozenset("YyGcx")
-_BY_YEAR = frozenset("YyGVjuAa")  # what a date without its year does not say
-_SOME_YEAR = 2000  # of a day that is read without one: it has a 29 February
+_BY_YEAR = frozenset("YyGVjuAa")  # directives that need the year
+_SOME_YEAR = 2000  # for a date that is read without a year: it has a 29 February
 
-# A number of so many digits, unless a - takes its zeros away.
+# Directive → (value, number of digits); a - removes leading zeros.
 _NUMBERS: Mapping[str, tuple[Callable[[calendar.datetime], int], int]] = {
     "d": (lambda at: at.day, 2),
     "m": (lambda at: at.month, 2),
@@ -60,9 +60,9 @@ def date(
     months: Sequence[str] = MONTHS,
     days: Sequence[str] = DAYS,
 ) -> str:
-    """Return the day that a text says, as `format` writes it: '2026-03-20'|date('%d.%m.%Y').
+    """Return the date in a text, written in `format`: '2026-03-20'|date('%d.%m.%Y').
 
-    `read` is the format in which the text stands. Raises Unreadable.
+    `read` is the format of the text. Raises Unreadable.
     """
     if _directives(_format(format)) & _OF_TIME:
         raise ValueError(f"date({format!r}): a date has no time of day; |datetime has")
@@ -76,7 +76,7 @@ def datetime(
     months: Sequence[str] = MONTHS,
     days: Sequence[str] = DAYS,
 ) -> str:
-    """The same for a day with its time. The time is the one that stands there; no zone is converted."""
+    """The same for a date with its time. The time stays as it is; no time zone is converted."""
     at, has_time = _read(value, read, _format(format), "datetime")
     if not has_time:
         raise Unreadable(value, "has no time of day", "|date writes the day alone")
@@ -84,9 +84,9 @@ def datetime(
 
 
 def _read(value: object, read: str | None, form: str, name: str) -> tuple[calendar.datetime, bool]:
-    """Return the moment that is to be written as `form` says, and whether its time of day was said."""
+    """Return the moment to write in the format `form`, and whether the value has a time of day."""
     if isinstance(value, Undefined):
-        str(value)  # a strict one raises what it lacks
+        str(value)  # StrictUndefined raises an error that names what is missing
     if isinstance(value, calendar.datetime):
         return value, True
     if isinstance(value, calendar.date):
@@ -95,7 +95,7 @@ def _read(value: object, read: str | None, form: str, name: str) -> tuple[calend
     if len(text) > LONGEST:
         raise Unreadable(value, "is no date")
     if read is not None:
-        return _as_told(value, text, _format(read), form)
+        return _read_as(value, text, _format(read), form)
     try:
         if iso := _ISO.fullmatch(text):
             return _moment(iso[1], iso[2], iso[3], iso[4])
@@ -107,11 +107,11 @@ def _read(value: object, read: str | None, form: str, name: str) -> tuple[calend
     raise Unreadable(value, "may be more than one date" if _SLASHES.fullmatch(text) else "is no date", hint)
 
 
-def _as_told(value: object, text: str, read: str, form: str) -> tuple[calendar.datetime, bool]:
-    said = _directives(read)
-    has_year = bool(said & _OF_YEAR)
+def _read_as(value: object, text: str, read: str, form: str) -> tuple[calendar.datetime, bool]:
+    directives = _directives(read)
+    has_year = bool(directives & _OF_YEAR)
     try:
-        # Python 3.15 reads no date without a year.
+        # Python 3.15 does not parse a date without a year.
         if has_year:
             at = calendar.datetime.strptime(text, read)
         else:
@@ -125,7 +125,7 @@ def _as_told(value: object, text: str, read: str, form: str) -> tuple[calendar.d
     if not has_year and (lacking := sorted(_directives(form) & _BY_YEAR)):
         writes = f"{form!r} writes %{lacking[0]}, which depends on it"
         raise ValueError(f"read={read!r} reads no year, and {writes}")
-    return at, bool(said & {*_OF_TIME, "c", "X"})
+    return at, bool(directives & {*_OF_TIME, "c", "X"})
 
 
 def _directives(form: str) -> set[str]:

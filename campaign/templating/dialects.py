@@ -1,7 +1,7 @@
-"""Tags of other template languages: what a tag looks like, and how Jinja2 says it.
+"""Recognises tags of other template languages, and says how to write them in Jinja2.
 
-In: a template's source, and a line of it that Jinja2 cannot read or whose names it does not know. Out: a
-sentence, or none where nothing foreign is recognised. Read from the languages' own references:
+In: a template's source, and a line that Jinja2 cannot parse or that has unknown names. Out: a sentence, or ""
+if nothing foreign is recognised. Taken from the languages' own references:
 handlebarsjs.com/guide, shopify.github.io/liquid, pkg.go.dev/text/template, Mailchimp's "All the Merge
 Tags", docs.djangoproject.com (templates/builtins), twig.symfony.com, Mailjet's "Templating Language" and
 Marketo's "Tokens Overview".
@@ -21,7 +21,7 @@ FILTERS = {
     "strip": "trim", "strip_html": "striptags", "titlecase": "title", "titleize": "title",
     "to_currency": "money", "upcase": "upper", "uppercase": "upper", "url_encode": "urlencode",
 }  # fmt: skip
-"""Filters of other languages that Jinja2 calls otherwise."""
+"""Filters of other languages → their names in Jinja2."""
 
 _OPERATORS_AS_FILTERS = {
     "append": "~", "plus": "+", "add": "+", "minus": "-", "times": "*", "divided_by": "/", "modulo": "%",
@@ -34,7 +34,7 @@ _FOREIGN = re.compile(r"[.$*%\[\]<>«»{}]")
 _KEYWORDS = frozenset({"and", "or", "not", "in", "is", "if", "else", "for"})
 _QUOTES = re.compile("[“”„«»‘’‚]")
 
-# Each with the language, the inside of a tag, and what Jinja2 writes for it: \1 is a name, \2 is kept.
+# (language, inside of a tag, the same in Jinja2): \1 is a name, \2 is kept.
 _PRINTED = (
     ("Handlebars", r"#each (\S+).*", r"{% for item in \1 %} … {% endfor %}"),
     ("Handlebars", r"#if (\S+).*", r"{% if \1 %} … {% endif %}"),
@@ -100,23 +100,23 @@ _OPERATORS = (
 
 
 def explained(source: str, line: int, names: Names, holding: str = "") -> str:
-    """Return what a tag in a line looks like and how Jinja2 says it; "" where it looks like nothing known.
+    """Return which language a tag in a line looks like, and how to write it in Jinja2; "" if unknown.
 
-    Only tags in which the name `holding` stands are looked at, where one is given.
+    If `holding` is given, only tags with that name are considered.
     """
     for tag in _tags(source, line):
         if holding and re.search(rf"\b{re.escape(holding)}\b", tag) is None:
             continue
         if holding and re.search(rf"\b{ROW}\[\s*{re.escape(holding)}\s*\]", tag):
             return f"a column's name stands in quotes: write {ROW}[{holding!r}]"
-        said = _of_a_bare_column(tag, names) or _of_a_column(tag, names) or _of_a_language(tag, names)
-        if said:
-            return said
+        message = _of_a_bare_column(tag, names) or _of_a_column(tag, names) or _of_a_language(tag, names)
+        if message:
+            return message
     return ""
 
 
 def meant_below(source: str, line: int, name: str, names: Names) -> str:
-    """Return what Jinja2 writes for the column that `contact.FIRSTNAME` means, where `contact` is `name`."""
+    """Return, in Jinja2, the column meant by `contact.FIRSTNAME` in a line, if `name` is `contact`."""
     for tag in _tags(source, line):
         for member in re.findall(rf"\b{re.escape(name)}\.(\w+)", tag):
             if column := column_for(member, names):
@@ -125,7 +125,7 @@ def meant_below(source: str, line: int, name: str, names: Names) -> str:
 
 
 def unclosed_comment(source: str) -> tuple[int, str] | None:
-    """Return the line and a sentence where `{#` begins a comment that nothing ends."""
+    """Return the line of an unclosed comment `{#` and a sentence, None if there is none."""
     start = source.rfind("{#")
     if start < 0 or "#}" in source[start + 2 :]:
         return None
@@ -136,20 +136,20 @@ def unclosed_comment(source: str) -> tuple[int, str] | None:
 
 
 def column_for(name: str, names: Names) -> str:
-    """Return what Jinja2 writes for a column that another language calls `name`, "" where none is meant.
+    """Return, in Jinja2, the column that another language calls `name`, "" for none.
 
-    `.Subscriber.Name`, `contact.FIRST_NAME` and `Vor name` mean the column of the last part's letters.
+    `.Subscriber.Name`, `contact.FIRST_NAME` and `Vor name` mean the column with the last part's letters.
     """
     last = plain(name.rpartition(".")[2] or name)
     meant = {last, *_SYNONYMS.get(last, ())}
-    # What is meant literally stands before what only means the same.
+    # The same name comes before a synonym.
     for column in sorted(names.columns, key=lambda column: plain(column) != last):
         if plain(column) in meant:
             return names.written(column)
     return ""
 
 
-# Merge fields that every list of these tools has, and what the columns of other lists are called.
+# Merge fields that every list of these tools has, and names of such columns in other lists.
 _FIRST = ("firstname", "fname", "vorname", "first", "givenname", "prenom", "prénom", "nombre", "nome")
 _LAST = ("lastname", "lname", "nachname", "last", "familyname", "surname", "nom", "apellido", "cognome")
 _EMAIL = ("email", "emailaddress", "mail", "adresse", "e-mail")
@@ -162,7 +162,7 @@ _SYNONYMS = {
 
 
 def _tags(source: str, line: int) -> Iterator[str]:
-    """Yield the tags that stand in a line, or reach into it."""
+    """Yield the tags that are in a line, or reach into it."""
     for match in _TAG.finditer(source):
         first = source.count("\n", 0, match.start()) + 1
         if first > line:
@@ -172,7 +172,7 @@ def _tags(source: str, line: int) -> Iterator[str]:
 
 
 def _of_a_bare_column(tag: str, names: Names) -> str:
-    """`{{ row[First Name] }}`: what is no name, and is one only in quotes."""
+    """Return a hint for `{{ row[First Name] }}`: the column's name needs quotes."""
     found = _BARE_COLUMN.search(tag)
     if found is None or found[1].isidentifier():
         return ""
@@ -180,7 +180,7 @@ def _of_a_bare_column(tag: str, names: Names) -> str:
 
 
 def _of_a_column(tag: str, names: Names) -> str:
-    """`{{ Vor name }}` and `{{ E-Mail }}`: a column's name that is no name of Jinja2."""
+    """Return a hint for `{{ Vor name }}` or `{{ E-Mail }}`: a column's name that Jinja2 cannot parse."""
     inside = _inside(tag)
     if tag.startswith("{%"):
         return ""
@@ -188,7 +188,7 @@ def _of_a_column(tag: str, names: Names) -> str:
     name = name.strip()
     filters = f"|{rest.strip()}" if bar and ":" not in rest else ""
     like = [column for column in names.columns if plain(column) == plain(name)]
-    # Beside a column `email`, E-Mail is still the one that is spelled so.
+    # If there is a column `email` too, E-Mail still means the column with exactly this name.
     like.sort(key=lambda column: (column != name, column.casefold() != name.casefold()))
     columns = [names.written(column) for column in like]
     if name and columns and not name.isidentifier() and _FOREIGN.search(name.rstrip(".")) is None:
@@ -230,7 +230,7 @@ def _of_a_language(tag: str, names: Names) -> str:
     return ""
 
 
-@cache  # not as the module is loaded: few templates have a tag to explain
+@cache  # compiled when needed: few templates have a tag to explain
 def _compiled(expression: str) -> re.Pattern[str]:
     return re.compile(expression, re.DOTALL)
 
@@ -243,7 +243,7 @@ def _filled(written: str, match: re.Match[str], names: Names) -> str:
 
 
 def _name(name: str, names: Names) -> str:
-    """What Jinja2 writes for another language's name: a column, or its last part."""
+    """Return another language's name in Jinja2: a column, or its last part."""
     name = name.strip()
     if re.fullmatch(r"[\w. @/-]+", name) is None:
         return name

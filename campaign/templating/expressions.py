@@ -1,7 +1,7 @@
-"""Expressions of Jinja2 that stand alone → what asks them of a row: a condition, or a list of texts.
+"""Compiles single Jinja2 expressions of the campaign file: a condition, or a list of texts.
 
-They are looked at as templates are, before any row (`compiled`); what only shows with a row's values is
-a UserError at the expression's place.
+They are checked before any row, like templates (`compiled`). Errors that depend on a row's values are raised
+as UserError at the expression's place.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from campaign.templating.sandbox import Environment
 from campaign.templating.text import Items, Text
 
 MOST_ITEMS = 100
-"""Items of a list: RFC 5321 4.5.3.1.8 has servers take at least so many recipients of one message."""
+"""The most items of a list: by RFC 5321 4.5.3.1.8 servers accept at least this many recipients."""
 
 _EXPRESSION = re.compile(r"\s*\{\{((?:(?!\}\}).)*)\}\}\s*", re.DOTALL)
 _A_LIST = "a list of texts, such as \"{{ files.split(';') }}\""
@@ -26,9 +26,9 @@ _A_LIST = "a list of texts, such as \"{{ files.split(';') }}\""
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Condition:
-    """An expression that is asked of a row; `columns` are the list's columns that it reads.
+    """An expression that is true or false for a row; `columns` are the list's columns that it reads.
 
-    Raises UserError where the expression fails or gives neither true nor false.
+    Raises UserError if the expression fails, or gives neither true nor false.
     """
 
     columns: frozenset[str]
@@ -39,9 +39,9 @@ class Condition:
 
 
 def compile_condition(source: str, *, env: Environment, place: Problem, names: Names) -> Condition:
-    """Compile an expression that yields true or false; raises UserError as `compile_text` does.
+    """Compile an expression that gives true or false; raises UserError like `compile_text`.
 
-    An unknown name is an error even where another operand hides it.
+    An unknown name is an error even if another operand hides it.
     """
     if not source.strip():
         raise UserError(dataclasses.replace(place, message="is blank; leave it out, or compare something"))
@@ -62,15 +62,15 @@ def compile_condition(source: str, *, env: Environment, place: Problem, names: N
 
 
 def compile_list(source: str, *, env: Environment, place: Problem, names: Names) -> Items:
-    """Compile a source that is one expression in {{ … }}, and gives a list of texts.
+    """Compile a source that is one expression in {{ … }} and gives a list of texts.
 
-    Raises UserError as `compile_text` does; so do the items, where the expression gives anything else.
+    Raises UserError like `compile_text`; so do the items, if the expression gives anything else.
     """
     written = _EXPRESSION.fullmatch(source)
     if written is None:
         raise UserError(dataclasses.replace(place, message=f"expected one expression that gives {_A_LIST}"))
     found = Closure(env, names)
-    ask = found.expression(written[1], place, _taken)
+    ask = found.expression(written[1], place, _items)
 
     def give(context: Mapping[str, object]) -> list[str]:
         answer = ask(context)
@@ -86,8 +86,8 @@ def compile_list(source: str, *, env: Environment, place: Problem, names: Names)
     return Items(Text(columns, sources={place.path: source}, whole_row=found.reads_row), give)
 
 
-def _taken(answer: object) -> object:
-    """Return an answer's items, one more at most than may be; text is none that has items."""
+def _items(answer: object) -> object:
+    """Return an answer's items as a list, at most one too many; a text is returned as it is."""
     if isinstance(answer, str | Mapping) or not isinstance(answer, Iterable):
         return answer
     return [str(one) if isinstance(one, int) else one for one in islice(answer, MOST_ITEMS + 1)]

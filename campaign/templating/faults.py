@@ -1,7 +1,7 @@
-"""What a rendering raises → a problem in a person's words, at the template's line, with the column.
+"""Turns errors of rendering into problems that people understand, with the template's line and the column.
 
-Jinja2 says where a template failed and not which cell made it fail. The cell is found by its value
-among the row's, and by what the template reads in that line.
+Jinja2 says where a template failed, but not which cell caused it. The cell is found by its value in the row,
+and by the names that the template reads in that line.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from campaign.templating.processes.limits import MUCH_MEMORY
 from campaign.templating.uses import Uses
 from campaign.wording import shown
 
-# Jinja2 wraps none of what a template's own arithmetic, calls and look-ups raise, nor what Python
-# says of the code that it makes of a template nested too deeply.
+# Jinja2 does not wrap errors of a template's own arithmetic, calls and look-ups, nor Python's error for the
+# code of a template that is nested too deeply.
 FAULTS = (
     jinja2.TemplateError, ArithmeticError, TypeError, ValueError, LookupError, AttributeError,
     RuntimeError, MemoryError, SyntaxError,
@@ -34,21 +34,21 @@ _OF_NUMBERS, _OF_MOMENTS = ("number", "money", "int", "float"), ("date", "dateti
 _NO_ATTRIBUTE = re.compile(r"'str object' has no attribute '(.*)'")
 _NO_COLUMN = re.compile(r"'dict object' has no attribute '(.*)'", re.DOTALL)
 _OF_DATES = re.compile("strftime|isoformat|date|time|year|month|day|(iso)?weekday|hour|minute|second")
-_OF_A_NAME = re.compile(r"'dict object' has no|is undefined$|is not defined$")  # which a column may have
+_OF_A_NAME = re.compile(r"'dict object' has no|is undefined$|is not defined$")  # perhaps a column's
 _OF_TEXT = re.compile(r"\bstr\b|'str'|string|sequence|real number|Unknown format code")
 _OF_ARGUMENTS = re.compile(r"arguments for format|substring not found|can't sum strings")
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The templates that a text is made of: what each of them uses, inline ones at `place`."""
+    """The templates of a text: what each uses; inline ones are at `place`."""
 
     names: Names
     place: Problem
     uses: Iterable[Uses] = ()
 
     def columns_at(self, line: int) -> list[str]:
-        """The columns that are read in a line, or in the nearest before it."""
+        """Return the columns that are read in a line, or in the nearest line before it."""
         for uses in self.uses:
             near = max((known for known in uses.read_at if known <= line), default=None)
             if near is not None and (found := self._columns(uses.read_at[near])):
@@ -56,7 +56,7 @@ class Sources:
         return []
 
     def columns_under(self, line: int, what: Iterable[str]) -> list[str]:
-        """The columns to which one of these filters or attributes is applied in a line."""
+        """Return the columns that one of these filters or attributes is applied to in a line."""
         return self._columns(
             name for uses in self.uses for one in what for name in uses.subjects.get((line, one), ())
         )
@@ -67,7 +67,7 @@ class Sources:
 
 
 class Reporting:
-    """Turns what a rendering raises into a UserError at the template's line."""
+    """A context that turns errors of rendering into a UserError at the template's line."""
 
     __slots__ = ("_context", "_sources")
 
@@ -84,22 +84,22 @@ class Reporting:
             return
         file, line = _template_line(trace)
         place = Problem("", file=shown(Path(file)), line=line) if file else self._sources.place
-        if place.line is None:  # of a template that is no value of the campaign file
+        if place.line is None:  # the template is not a value in the campaign file
             place = replace(place, line=line)
         if isinstance(error, Unreadable):
             columns = _holding(error, self._sources, line or 1, self._context.get(ROW))
             of = f"{', '.join(columns)}: " if columns else ""
             raise UserError(replace(place, message=f"{of}{error}", same=f"{of}{error.what}")) from error
         if isinstance(error, jinja2.UndefinedError) and (
-            said := _by_cell(error, self._sources, self._context)
+            message := _by_cell(error, self._sources, self._context)
         ):
-            raise UserError(replace(place, message=said, same=said)) from error
+            raise UserError(replace(place, message=message, same=message)) from error
         kind = Overrun if isinstance(error, MemoryError) else UserError
         raise kind(replace(place, message=say(error, self._sources, line or 1))) from error
 
 
 def say(error: BaseException, sources: Sources, line: int = 1) -> str:
-    """Return what went wrong, in a sentence."""
+    """Return a sentence about what went wrong."""
     names = sources.names
     match error:
         case jinja2.UndefinedError() if missing := _NO_ATTRIBUTE.fullmatch(str(error.message)):
@@ -128,7 +128,7 @@ def say(error: BaseException, sources: Sources, line: int = 1) -> str:
 
 
 def syntax(error: jinja2.TemplateSyntaxError, source: str, names: Names) -> tuple[int, str]:
-    """Return the line of what Jinja2 cannot read, and a sentence that says how it is written."""
+    """Return the line of a syntax error, and a sentence that says how to write it correctly."""
     what = (error.message or "this cannot be read").rstrip(".")
     if "end of comment" in what and (unclosed := unclosed_comment(source)) is not None:
         return unclosed
@@ -139,19 +139,19 @@ def syntax(error: jinja2.TemplateSyntaxError, source: str, names: Names) -> tupl
 
 
 def unknown(name: str, source: str, line: int, names: Names) -> str:
-    """Say that a template reads a name that nothing has; `line` is where."""
+    """Return a sentence about an unknown name that a template reads in `line`."""
     return explained(source, line, names, name) or names.unknown(
         name, meant=meant_below(source, line, name, names)
     )
 
 
 def _is_of_text(error: str) -> bool:
-    """Whether an error comes of calculating with text."""
+    """Whether an error comes from calculating with text."""
     return _OF_TEXT.search(error) is not None and _OF_ARGUMENTS.search(error) is None
 
 
 def _by_cell(error: jinja2.UndefinedError, sources: Sources, context: Mapping[str, object]) -> str:
-    """Return what to write for `row[first_name]`, which asks for a column named as that cell; else ""."""
+    """Return a hint for `row[first_name]`, which looks up a column by the cell's value; else ""."""
     missing, row = _NO_COLUMN.fullmatch(str(error.message)), context.get(ROW)
     cells = row.items() if missing is not None and missing[1] and isinstance(row, Mapping) else ()
     column = next((column for column, cell in cells if missing is not None and cell == missing[1]), None)
@@ -170,7 +170,7 @@ def _no_attribute(attribute: str, sources: Sources, line: int) -> str:
 
 
 def _holding(error: Unreadable, sources: Sources, line: int, row: object) -> list[str]:
-    """The columns that a value which cannot be read comes from."""
+    """Return the columns that an unreadable value comes from."""
     numeric = any(word in error.what for word in ("number", "amount"))
     under = sources.columns_under(line, _OF_NUMBERS if numeric else _OF_MOMENTS)
     cells = row if isinstance(row, Mapping) else {}
@@ -179,7 +179,7 @@ def _holding(error: Unreadable, sources: Sources, line: int, row: object) -> lis
 
 
 def _template_line(trace: TracebackType | None) -> tuple[str | None, int | None]:
-    """The innermost template's file, None for an inline one, and line; Jinja2 marks such frames."""
+    """Return the innermost template's file (None for an inline one) and line; Jinja2 marks such frames."""
     file, line = None, None
     while trace is not None:
         frame = trace.tb_frame

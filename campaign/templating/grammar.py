@@ -1,7 +1,7 @@
-"""What Jinja2 cannot parse → the line of the mistake, what is missing, and how it is written.
+"""Explains syntax errors in templates: the line of the mistake, what is missing, and how to write it.
 
-In: a source that Jinja2 refuses, and its own words. Its words name tokens of its parser, and the line at
-which it gave up; a person looks for the tag that was opened and not closed.
+In: a source that Jinja2 refuses, and its message. The message names tokens of its parser, and the line where
+it gave up; a person needs the tag that was opened and not closed.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _LONGEST = 50  # characters of a tag that are shown
 
 @dataclass(frozen=True, slots=True)
 class _Tag:
-    """A tag that is closed: `kind` is what opens it, `inside` what stands in it."""
+    """A closed tag: `kind` is its opening, `inside` its content."""
 
     kind: str
     line: int
@@ -54,7 +54,7 @@ class _Tag:
 
     @property
     def written(self) -> str:
-        """The tag, as it is shown."""
+        """The tag as shown to people."""
         return _shortened(f"{self.kind} {self.inside.strip()} {_CLOSING[self.kind]}")
 
     @property
@@ -65,12 +65,12 @@ class _Tag:
 
 
 def assigns(expression: str) -> bool:
-    """Whether a `=` stands in an expression where it names no argument."""
+    """Whether an expression contains a `=` that does not name an argument."""
     return _ASSIGNED.search(_IN_PARENTHESES.sub("", _STRING.sub("", expression))) is not None
 
 
 def fault(source: str, line: int, words: str) -> tuple[int, str]:
-    """Return the line of a mistake and a sentence; `line` and `words` are Jinja2's."""
+    """Return the line of a mistake, and a sentence; `line` and `words` are Jinja2's."""
     tags: list[_Tag] = []
     for found in _tags(source):
         if not isinstance(found, _Tag):
@@ -86,7 +86,7 @@ def fault(source: str, line: int, words: str) -> tuple[int, str]:
 
 
 def _tags(source: str) -> Iterator[_Tag | tuple[int, str]]:
-    """Yield the tags, up to the first that is not closed: a line and a sentence."""
+    """Yield the tags, up to the first unclosed one: for that, its line and a sentence."""
     at = 0
     while (opening := _OPENING.search(source, at)) is not None:
         kind, line = opening[0], source.count("\n", 0, opening.start()) + 1
@@ -108,7 +108,7 @@ def _tags(source: str) -> Iterator[_Tag | tuple[int, str]]:
 
 
 def _end_of_tag(source: str, begin: int) -> int:
-    """Return where a tag that nothing closes seems to end: at its line's end, or at the next tag."""
+    """Return where an unclosed tag seems to end: at the end of its line, or at the next tag."""
     following = re.compile(r"\n|\{[{%#]").search(source, begin)
     return following.start() if following is not None else len(source)
 
@@ -132,7 +132,7 @@ def _has_open_quote(inside: str) -> bool:
 
 
 def _unbalanced(tags: list[_Tag]) -> tuple[int, str] | None:
-    """Return the first statement that ends another one than is open, or one that nothing ends."""
+    """Return the first statement that ends a block that is not open, or a block that is never ended."""
     opened: list[_Tag] = []
     for tag in tags:
         name = tag.name
@@ -153,25 +153,25 @@ def _unbalanced(tags: list[_Tag]) -> tuple[int, str] | None:
 
 def _closes_nothing(tag: _Tag, opened: list[_Tag], *of: str) -> str:
     if not opened:
-        wanted = " or ".join(f"`{{% {name} … %}}`" for name in of)
-        return f"`{tag.written}` belongs to no {wanted} above it"
+        openings = " or ".join(f"`{{% {name} … %}}`" for name in of)
+        return f"`{tag.written}` belongs to no {openings} above it"
     last = opened[-1]
     lacks = f"`{last.written}` of line {last.line} lacks its `{{% end{last.name} %}}`"
     return f"`{tag.written}` stands where {lacks}"
 
 
 def _misspelt(tags: list[_Tag], line: int) -> tuple[int, str] | None:
-    """Return the first tag from Jinja2's line on in which a comparison or something else is wrong."""
+    """Return the first tag, from Jinja2's line on, with a wrong comparison or another mistake."""
     for tag in tags:
         if tag.line + tag.inside.count("\n") < line:
             continue
-        said = _no_comparison(tag)
-        if not said and _has_open_quote(tag.inside):
-            said = f"`{tag.written}` has a quote that is not closed"
-        if not said and not tag.inside.strip():
-            said = f"there is nothing in `{tag.written}`"
-        if said:
-            return tag.line, said
+        message = _no_comparison(tag)
+        if not message and _has_open_quote(tag.inside):
+            message = f"`{tag.written}` has a quote that is not closed"
+        if not message and not tag.inside.strip():
+            message = f"there is nothing in `{tag.written}`"
+        if message:
+            return tag.line, message
     return None
 
 
@@ -201,7 +201,7 @@ def _no_comparison(tag: _Tag) -> str:
 
 
 def _in_words(words: str, tags: list[_Tag], line: int) -> str:
-    """Return Jinja2's words with its tokens as they are written, and the tag that they are about."""
+    """Return Jinja2's message with its tokens as they are written, and the tag that it is about."""
     for token, mark in _TOKENS.items():
         words = words.replace(f"'{token}'", f"`{mark}`")
     words = _BRACKET.sub(lambda found: f"`{_BRACKETS[found[1]]}` is not closed", words)

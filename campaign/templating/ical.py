@@ -1,6 +1,6 @@
-"""The filters of a calendar: `ical` makes a value the TEXT of a property, `ical_param` that of a parameter.
+"""The filters for calendars: `ical` escapes a value for a property (TEXT), `ical_param` for a parameter.
 
-RFC 5545 3.3.11 and 3.2; RFC 6868 for what no parameter may hold.
+RFC 5545 3.3.11 and 3.2; RFC 6868 for characters that are not allowed in a parameter.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f]")  # which no content line 
 def ical(value: object) -> object:
     """Return a value with its backslashes, semicolons, commas and line ends escaped.
 
-    Other control characters are left out. None stays, so that printing it is an error as it is everywhere.
+    Other control characters are left out. None stays, so that printing it is an error as everywhere.
     """
     if value is None:
         return None
@@ -24,7 +24,7 @@ def ical(value: object) -> object:
 
 
 def ical_param(value: object) -> object:
-    """Return a value in quotes, as a parameter's, its own quotes as `^'`. None stays, as with `ical`."""
+    """Return a value in quotes for a parameter, with its own quotes as `^'`. None stays, as in `ical`."""
     if value is None:
         return None
     text = _CONTROL.sub("", _LINE_END.sub("\n", str(value)))

@@ -1,4 +1,4 @@
-"""A template's name → its source, from files in the campaign's folder and from nowhere else."""
+"""Loads templates, only from files in the campaign's folder."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SUFFIXES = frozenset(
         ".ics",
     }
 )
-"""The endings of files that a template may be, include, import or extend."""
+"""The endings that a template file must have."""
 
 
 class FolderLoader(BaseLoader):
@@ -41,7 +41,7 @@ class FolderLoader(BaseLoader):
         self._private = frozenset(path.resolve() for path in private)
 
     def path(self, name: str) -> Path:
-        """Return the file of the template `name`. Raises TemplateNotFound, whose message says why not."""
+        """Return the file of the template `name`. Raises TemplateNotFound with the reason."""
         asked = self.folder / PurePosixPath(name)
         try:
             path = asked.resolve()

@@ -1,10 +1,10 @@
-"""Markdown templates: punctuation of the template is Markdown, punctuation of a value is text.
+"""Keeps values in Markdown templates plain text: only the template's own punctuation is Markdown.
 
 ASCII has 32 punctuation marks, and Unicode has 32 noncharacters from U+FDD0 to U+FDEF. The lexer
 writes the template's own marks as noncharacters (`as_sign`). After rendering, `markup` swaps the
-two, so that only the template's marks are Markdown, however a value was filtered or joined; and
-`as_html` gives the values their marks back once the Markdown was converted. Backslash escapes would
-not do: in code and in raw HTML they are shown.
+two, so that only the template's marks are Markdown, however a value was filtered or joined. After the
+conversion of the Markdown, `as_html` restores the values' marks. Backslash escapes would not work: in code
+and in raw HTML they are visible.
 
 The marks around a value must not change with the value either: `**{{ x }}**` with a blank cell is
 `****`, a rule. So `guarded` puts BLANK beside it; `markup` makes letters of BLANK, and `as_html` removes
@@ -34,14 +34,14 @@ _LETTERS = "\U00010677\U00010603"
 _BLANK_PARAGRAPH = re.compile(rf"<p>(?:\s|{_LETTERS})*</p>\n?")
 
 SIGNS = re.compile(f"[\ufdd0-\ufdef{BLANK}]")
-"""What a cell must not hold where it is rendered into Markdown, or into a calendar."""
+"""Characters that a cell must not contain if it is rendered into Markdown or a calendar."""
 
 LINE_END = "\ufdd0"
-"""A line end of a calendar's template; one of a value stays as it is, and is found after rendering."""
+"""Stands for a line end of a calendar's template; one in a value stays, and is found after rendering."""
 
 
 class Own(str):
-    """A text that the template itself made, such as a macro's: its marks are Markdown."""
+    """A text that the template itself made, such as a macro's; its marks are Markdown."""
 
     __slots__ = ()
 
@@ -65,17 +65,17 @@ def joined(pieces: Iterable[str]) -> str:
 
 
 def markup(rendered: str) -> str:
-    """Return the Markdown of a rendered Markdown template; the marks of its values are noncharacters."""
+    """Return the Markdown of a rendered template; the marks in its values become noncharacters."""
     return rendered.translate(_MARK_TO_SIGN | _SIGN_TO_MARK | {ord(BLANK): _LETTERS})
 
 
 def as_html(page: str) -> str:
-    """Return HTML that was made from `markup`, with the values' marks, escaped; links included."""
+    """Return HTML that was made from `markup` with the values' marks restored and escaped, also in links."""
     page = _BLANK_PARAGRAPH.sub("", page).replace(_LETTERS, "").replace(quote(_LETTERS), "")
     page = _SIGN_IN_URL.sub(lambda found: chr(_FIRST_SIGN - 0x90 + int(found[1], 16)), page)
     return page.translate(_SIGN_TO_HTML)
 
 
 def as_sign(text: str) -> str:
-    """Return text with its punctuation as noncharacters: `markup` makes Markdown of it again."""
+    """Return text with its punctuation as noncharacters; `markup` turns them into Markdown again."""
     return text.translate(_MARK_TO_SIGN)

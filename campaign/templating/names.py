@@ -1,4 +1,4 @@
-"""What a template may name: the list's columns, and the names that are ours; a row as templates see it."""
+"""The names that a template may use: the list's columns and the program's own; and a row for templates."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 ROW = "row"
-"""The name under which every column is reachable, whatever it is called: `row['First Name']`."""
+"""The name that gives access to every column, whatever it is called: `row['First Name']`."""
 
 
 _BLANKS = " \t\u00a0"
@@ -18,31 +18,31 @@ _SHOWN_NAMES = 12
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What a template may name: the list's `columns`, and `others`.
+    """The names that a template may use: the list's `columns`, and `others`.
 
-    A column whose name is no identifier, or is reserved, is reachable through `row` only.
+    A column with a reserved name, or one that is not an identifier, can only be reached through `row`.
     """
 
     columns: tuple[str, ...] = ()
     others: frozenset[str] = frozenset()
 
     def known(self) -> frozenset[str]:
-        """Every name that may stand alone."""
+        """Return every name that can be used without `row`."""
         return self.others | {column for column in self.columns if column.isidentifier()} | {ROW}
 
     def written(self, column: str) -> str:
-        """Return what a template writes for a column."""
+        """Return a column as a template writes it."""
         alone = column.isidentifier() and column not in self.others and column != ROW
         return column if alone else f"{ROW}[{column!r}]"
 
     def listing(self) -> str:
-        """The columns, as a person reads them."""
+        """Return a phrase that lists the columns."""
         some = ", ".join(self.columns[:_SHOWN_NAMES])
         more = len(self.columns) - _SHOWN_NAMES
         return f"the list's columns are {some}" + (f" and {more} more" if more > 0 else "")
 
     def unknown(self, name: str, *, column: bool = False, meant: str = "") -> str:
-        """Say that `name` is not known, with `meant`, what to write instead, or with the nearest that is."""
+        """Return a sentence that `name` is unknown; it suggests `meant`, or else the nearest known name."""
         what = f"the list has no column {name!r}" if column else f"{name!r} is not defined"
         near = difflib.get_close_matches(name, self.columns if column else self.known() - {ROW}, 1)
         spaced = [c for c in self.columns if not c.isidentifier() and plain(c) == plain(name) and not column]
@@ -52,10 +52,10 @@ class Names:
 
 
 def trimmed(row: Mapping[str, str]) -> dict[str, str]:
-    """Return a row as templates see it: without what a spreadsheet leaves around its cells.
+    """Return a row as templates see it: without blanks around its cells.
 
-    `**{{ name }}**` is no emphasis with a blank before its end, and `Dear Ann ,` is nobody's wish. A
-    line end stays: in a header it is an attack, or a slip, and is told.
+    With a blank at its end, `**{{ name }}**` would not be bold, and `Dear {{ name }},` would read `Dear
+    Ann ,`. A line end stays: in a header it is an attack or a mistake, and must be reported.
     """
     return {column: cell.strip(_BLANKS) for column, cell in row.items()}
 
@@ -67,5 +67,5 @@ def row_context(row: Mapping[str, str]) -> dict[str, object]:
 
 
 def plain(name: str) -> str:
-    """Return a name by its letters and digits alone: what people take for the same."""
+    """Return a name without case, blanks, hyphens and underscores: people take such names for the same."""
     return name.replace(" ", "").replace("_", "").replace("-", "").casefold()

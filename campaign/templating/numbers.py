@@ -1,8 +1,8 @@
-"""The filters `number`, `money`, `int`, `float` and `sum`: a cell's text → a number, and a number → text.
+"""The filters `number`, `money`, `int`, `float` and `sum`: parse numbers in cells, and write numbers.
 
-A cell that holds no number is an error, as nobody wants an invoice of 0.00. How a number is written
-is an argument: no locale is guessed, neither the machine's nor the recipient's. A campaign has one
-list, written in one way, and the messages must be the same on every machine.
+A cell without a number is an error: nobody wants an invoice of 0.00. How a number is written is an argument;
+no locale is guessed, neither the machine's nor the recipient's. A campaign has one list, written in one way,
+and the messages must be the same on every machine.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from functools import cache
 from jinja2 import Environment, Undefined, pass_environment
 from jinja2.filters import make_attrgetter
 
-LONGEST = 100  # characters of a number; Python's own reader takes time that grows with the square
+LONGEST = 100  # characters of a number; the time of Python's own parser grows with the square
 MOST_PLACES = 20
 _LONGEST_SIGN = 6  # characters: &nbsp;
 _LARGEST = 10**LONGEST
@@ -58,9 +58,9 @@ _DEFAULT = object()
 
 
 class Unreadable(ValueError):
-    """A text is not what a filter needs: `what` it is not, and a `hint` at what reads it.
+    """A filter cannot parse a text: `what` is wrong, and a `hint` at what can parse it.
 
-    Who reports it names the column that `value` comes from.
+    The caller adds the column that `value` comes from.
     """
 
     def __init__(self, value: object, what: str, hint: str = "") -> None:
@@ -71,7 +71,7 @@ class Unreadable(ValueError):
 
 
 def quoted(value: object) -> str:
-    """Return a value as an error shows it: shortened, or its kind where it is blank."""
+    """Return a value for an error message: shortened, or a phrase if it is blank."""
     if value is None:
         return "a null value"
     text = str(value)
@@ -81,11 +81,11 @@ def quoted(value: object) -> str:
 
 
 def number(value: object, decimal: str = ".") -> int | float:
-    """Return the number that a text says: `1.234,50 €` with decimal="," is 1234.5.
+    """Parse the number in a text: `1.234,50 €` with decimal="," is 1234.5.
 
-    `decimal` is the sign before the fraction, "." or ","; groups of three may stand apart with the
-    other one, blanks or apostrophes, and a currency before or behind. An int where there is no fraction.
-    Raises Unreadable.
+    `decimal` is the sign before the fraction, "." or ",". Groups of three digits may be separated by the
+    other sign, blanks or apostrophes; a currency may come before or after. Returns an int if there is no
+    fraction. Raises Unreadable.
     """
     if decimal not in (",", "."):
         raise ValueError("number: decimal is ',' or '.'")
@@ -105,9 +105,9 @@ def number(value: object, decimal: str = ".") -> int | float:
 def money(value: object, decimal: str = ".", group: str | None = None, places: int = 2) -> str:
     """Return an amount as text: 1234.5 is `1,234.50`, and with decimal="," `1.234,50`.
 
-    Rounded half away from zero, as invoices are. `group` stands between groups of three digits; "." or
-    "," if it is not named, whichever is not `decimal`. A text is read as `number` does, with a "."
-    before its fraction. Raises Unreadable.
+    It is rounded half away from zero, as on invoices. `group` separates groups of three digits; by default
+    it is "." or ",", whichever is not `decimal`. A text is parsed like `number` with decimal ".". Raises
+    Unreadable.
     """
     if not all(isinstance(sign, str) and len(sign) <= _LONGEST_SIGN for sign in (decimal, group or "")):
         raise ValueError("money: decimal and group are signs such as ',' and '.'")
@@ -116,8 +116,8 @@ def money(value: object, decimal: str = ".", group: str | None = None, places: i
     amount = number(value)
     if abs(amount) >= _LARGEST:
         raise Unreadable(value, "is no amount of money")
-    with localcontext(prec=400):  # more digits than any float has before and behind its point
-        # 15 digits are what a float holds: 1234.5 * 1.19 is 1469.0549999999998 and means 1469.055.
+    with localcontext(prec=400):  # more digits than any float has before and after its point
+        # A float holds 15 digits: 1234.5 * 1.19 is 1469.0549999999998 and means 1469.055.
         exact = Decimal(amount if isinstance(amount, int) else f"{amount:.15g}").quantize(
             Decimal(1).scaleb(-places), ROUND_HALF_UP
         )
@@ -128,7 +128,7 @@ def money(value: object, decimal: str = ".", group: str | None = None, places: i
 
 
 def whole(value: object, default: object = _DEFAULT, base: int = 10) -> object:
-    """Jinja2's `int`, but for what is no number: without a `default`, Unreadable is raised."""
+    """Jinja2's `int`, but without a `default`, a text that is not a number raises Unreadable."""
     try:
         if isinstance(value, int):
             return int(value)
@@ -140,7 +140,7 @@ def whole(value: object, default: object = _DEFAULT, base: int = 10) -> object:
 
 
 def real(value: object, default: object = _DEFAULT) -> object:
-    """Jinja2's `float`, but for what is no number: without a `default`, Unreadable is raised."""
+    """Jinja2's `float`, but without a `default`, a text that is not a number raises Unreadable."""
     try:
         return _real(value)
     except (ValueError, TypeError):
@@ -154,9 +154,9 @@ def total(
     attribute: str | int | None = None,
     start: object = 0,
 ) -> object:
-    """Jinja2's `sum`, but for floats: their exact sum, rounded once.
+    """Jinja2's `sum`, but floats are added exactly and rounded once.
 
-    Python adds floats in another way from 3.12 on, and the messages must be the same on every Python.
+    Python adds floats in another way from 3.12 on, and messages must be the same on every Python.
     """
     addends = list(values if attribute is None else map(make_attrgetter(environment, attribute), values))
     numbers = [value for value in (start, *addends) if isinstance(value, int | float)]
@@ -189,19 +189,19 @@ def _short(text: str) -> str:
 
 
 def _finite(value: float) -> int | float:
-    if isinstance(value, float) and not math.isfinite(value):  # nobody owes nan
+    if isinstance(value, float) and not math.isfinite(value):
         raise Unreadable(value, "is no number")
     return value
 
 
 def _text(value: object) -> str:
     if isinstance(value, Undefined):
-        str(value)  # a strict one raises what it lacks
+        str(value)  # StrictUndefined raises an error that names what is missing
     return value if isinstance(value, str) else ("" if value is None else str(value))
 
 
 def _hint(text: str, decimal: str) -> str:
-    """Name the call that reads `text`, where one does."""
+    """Return a hint at the call that parses `text`, "" for none."""
     if len(text) > LONGEST:
         return ""
     for other, call in ((",", "|number(decimal=',')"), (".", "|number")):

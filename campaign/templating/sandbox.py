@@ -1,9 +1,9 @@
-"""The Jinja2 environment of a campaign: what a template may reach, call and print.
+"""The sandboxed Jinja2 environment of a campaign: limits what a template can read, call and print.
 
-In: the campaign's folder and its private files. Out: an `Environment` whose loader reads template
-files inside that folder only. What a template costs is not bounded here but by the kernel, in the
-processes in which templates run (`processes/limits.py`); only where that cannot bound memory, the
-operators that fill it at once are looked at.
+In: the campaign's folder and its private files. Out: an `Environment` with a loader that reads only template
+files inside that folder. The kernel limits time and memory in the template processes
+(`processes/limits.py`). Only where it cannot limit memory, the operators that could fill it at once are
+checked here.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ class Environment(ImmutableSandboxedEnvironment):
             extensions=[*extensions, *([_CalendarText] if calendar else [])],
         )
         del self.globals["lipsum"]
-        del self.filters["random"]  # what is sent is what was previewed
+        del self.filters["random"]  # the message sent must be the one previewed
         self.filters.update(number=numbers.number, money=numbers.money, date=dates.date)
         self.filters.update(ical=ical.ical, ical_param=ical.ical_param)
         self.filters.update(datetime=dates.datetime, int=numbers.whole, float=numbers.real, sum=numbers.total)
         if markdown:
-            # Values are text here: `e` has nothing to do, and `safe` says that a value is Markdown.
+            # Values are text here: `e` has nothing to do, and `safe` marks a value as Markdown.
             self.filters.update(e=str, escape=str, forceescape=str)
             self.filters.update(safe=lambda value: Own(as_sign(str(value))))
             self.concat = joined  # type: ignore[method-assign]  # Jinja2 asks the environment for it
@@ -70,9 +70,9 @@ class Environment(ImmutableSandboxedEnvironment):
             self.intercepted_binops = frozenset({"*", "**"})
 
     def getattr(self, obj: object, attribute: str) -> object:
-        """Return `obj.attribute`, as Jinja2 finds it: what a mapping holds, where it is no method's name.
+        """Return `obj.attribute` like Jinja2, but for a dict look up the key first.
 
-        Jinja2 asks for the attribute first, and most mappings of `vars` have none: exceptions are dear.
+        Jinja2 tries the attribute first, which most mappings in `vars` lack, and exceptions are slow.
         """
         if type(obj) is dict and attribute in obj and attribute not in _OF_MAPPINGS:
             return obj[attribute]
@@ -80,20 +80,20 @@ class Environment(ImmutableSandboxedEnvironment):
         return self._unknown(obj, attribute) if isinstance(found, Undefined) and is_dataclass(obj) else found
 
     def getitem(self, obj: object, argument: object) -> object:
-        """Return `obj[argument]`, as Jinja2 finds it."""
+        """Return `obj[argument]` like Jinja2."""
         found: object = super().getitem(obj, argument)
         ours = isinstance(found, Undefined) and is_dataclass(obj) and isinstance(argument, str)
         return self._unknown(obj, str(argument)) if ours else found
 
     def _unknown(self, ours: object, attribute: str) -> Undefined:
-        """A value of ours, such as `recipient`, has no such part."""
+        """Return an Undefined for a missing part of one of our values, such as `recipient`."""
         name, parts = _ours(ours)
         near = difflib.get_close_matches(attribute, parts, 1)
         hint = f"; did you mean {name}.{near[0]}?" if near else f"; it has {', '.join(parts)}"
         return self.undefined(f"{name} has no {attribute!r}{hint}")
 
     def call_binop(self, context: Context, operator: str, left: object, right: object) -> object:
-        """Refuse what would fill a memory that nothing else bounds."""
+        """Refuse an operation that would fill the memory where nothing else limits it."""
         if operator == "**" and isinstance(left, int) and isinstance(right, int):
             size = left.bit_length() * max(right, 0)
         else:
@@ -109,8 +109,8 @@ def _product(value: object, times: object) -> int:
 
 
 def _printed(value: object) -> object:
-    """What `{{ value }}` prints: nothing that is a slip in every template."""
-    kind = type(value)  # quicker than isinstance, which is asked of what is rare
+    """Return what `{{ value }}` prints; raise for values that are a mistake in every template."""
+    kind = type(value)  # faster than isinstance for the common types
     if kind is str or kind is Markup or kind is int or isinstance(value, str | Undefined):
         return value
     if value is None:
@@ -138,18 +138,18 @@ def _printed(value: object) -> object:
 
 
 def _printed_in_markdown(value: object) -> object:
-    """As `_printed`; the marks around the value stay what they are, whatever it is."""
+    """As `_printed`; no value changes the meaning of the marks around it."""
     printed = _printed(value)
     return printed if isinstance(printed, Own | Undefined) else guarded(str(printed))
 
 
 def _ours(value: object) -> tuple[str, tuple[str, ...]]:
-    """Return the name under which templates have a value of ours, which is its class's, and its parts."""
+    """Return the template name of one of our values, which is its class's, and the names of its parts."""
     return type(value).__name__.strip("_").lower(), tuple(type(value).__dataclass_fields__)  # type: ignore[attr-defined]
 
 
 class _Composed(Extension):
-    """Reads names, and texts in `row['…']`, as the list's columns are named: composed (NFC)."""
+    """Composes (NFC) names, and texts in `row['…']`, because the list's columns are composed too."""
 
     def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
         before = ["", ""]

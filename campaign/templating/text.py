@@ -1,7 +1,7 @@
-"""A template as others know it: what it reads and shows, and its text for one context.
+"""A compiled template for other modules: what it reads and prints, and its text for a context.
 
-`compiled` makes it where templates run. Elsewhere the same is known of it, and its texts come from
-there (`plain`, `known`).
+`compiled` makes it in a template process. The main process gets a description of it (`plain`, `known`),
+and takes its texts from the process's answers.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from campaign.templating.processes.frames import Garbled, Plain, plain_problem, 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A template. `constant` is its text where no expression stands in it.
+    """A template. `constant` is its text if it contains no expression.
 
-    `columns` are the list's columns that it reads, by name or through `row`; `shown` are those of
-    them that it prints with no `if`, `or` or `default` for a blank one, and where. `whole_row`: it may
-    read other columns too, such as `row.values()`. `sources` are all the sources that it is made of, by
-    name.
+    `columns` are the list's columns that it reads, by name or through `row`. `shown`: those that it prints
+    without `if`, `or` or `default` for a blank one → where. `whole_row`: it may read other columns too, as
+    with `row.values()`. `sources`: name → source of all templates in it.
     """
 
     columns: frozenset[str] = frozenset()
@@ -37,7 +36,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """A template that gives a list: `text` is what is known of it."""
+    """A template that gives a list; `text` describes it."""
 
     text: Text
     _give: Callable[[Mapping[str, object]], list[str]] = field(repr=False)
@@ -48,19 +47,19 @@ class Items:
 
 
 def is_constant(source: str) -> bool:
-    """Whether a template has nothing in it that is rendered."""
+    """Whether a template contains no tags."""
     return not any(mark in source for mark in ("{{", "{%", "{#"))
 
 
 def plain(text: Text) -> Plain:
-    """Return what is known of a template, as plain data."""
+    """Return the description of a template as plain data."""
     shown: list[Plain] = [[column, plain_problem(place)] for column, place in text.shown.items()]
     columns: list[Plain] = [*sorted(text.columns)]
     return [columns, shown, dict(text.sources), text.whole_row, text.constant]
 
 
 def known(made: Plain, render: Callable[[Mapping[str, object]], str]) -> Text:
-    """Return the template that `plain` told of; `render` gives its text. Raises Garbled."""
+    """Return a Text from the description by `plain`; `render` gives its text. Raises Garbled."""
     match made:
         case [
             list() as columns,

@@ -1,4 +1,4 @@
-"""What one template's tree reads: names, columns of the list, and which of them it prints unguarded."""
+"""Finds the names and columns that a template reads, and those that it prints without a fallback."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from jinja2 import nodes
 
 
 class Uses:
-    """Where a template uses which name or column.
+    """The names and columns that a template uses, and where.
 
-    `loaded` and `columns`: name to first line, unless a `default` stands for it. `defined`: asked
-    with `is defined`. `tested`: something is done for a blank one. `printed`: the first line that
-    prints it; `under`: of each place that does, the names on which an `if` makes it depend.
-    `read_at`: line to the names that it reads; `subjects`: line, and a filter or an attribute in it, to
-    the names that it is applied to. `whole_row`: it reads `row` otherwise than by a name in `columns`.
+    `loaded` and `columns`: name → first line, unless it has a `default`. `defined`: names tested with `is
+    defined`. `tested`: names with a fallback for a blank one. `printed`: name → first line that prints it;
+    `under`: name → for each place that prints it, the names in the `if` around it. `read_at`: line → the
+    names that it reads. `subjects`: line and filter or attribute → the names that it is applied to.
+    `whole_row`: it also uses `row` without a column's name.
     """
 
     def __init__(self, tree: nodes.Template) -> None:
@@ -57,7 +57,7 @@ class Uses:
                 self.stored |= {one if isinstance(one, str) else one[1] for one in imported}
             case nodes.Filter(name="default" | "d"):
                 optional = True
-                if len(node.args) > 1 or node.kwargs:  # default(..., true) holds for a blank one too
+                if len(node.args) > 1 or node.kwargs:  # default(..., true) applies to a blank one too
                     self.tested |= _names_in(node)
             case nodes.Test(name="defined" | "undefined"):
                 self.defined |= _names_in(node.node)
@@ -72,12 +72,12 @@ class Uses:
             case _:
                 pass
         for child in node.iter_child_nodes():
-            # A filter's arguments are its own: {{ a|default(b) }} needs b.
+            # A `default` does not apply to the filter's arguments: {{ a|default(b) }} needs b.
             inherits = not isinstance(node, nodes.Filter) or child is node.node
             self._visit(child, printed=printed, optional=optional and inherits)
 
     def _branch(self, node: nodes.If | nodes.CondExpr, *, printed: bool, optional: bool) -> None:
-        """Visit a condition: what a branch prints depends on it, unless each branch prints it."""
+        """Visit a condition: names printed in a branch depend on it, unless every branch prints them."""
         branches: list[list[nodes.Node]]
         if isinstance(node, nodes.If):
             tests = [node.test, *(other.test for other in node.elif_)]
@@ -103,7 +103,7 @@ class Uses:
 
 
 def _name(node: nodes.Node) -> tuple[str | None, bool]:
-    """The name that a node reads, and whether it is a column read through `row`."""
+    """Return the name that a node reads, and whether it is a column read through `row`."""
     match node:
         case nodes.Name(name=name, ctx="load"):
             return name, False

@@ -1,1 +1,1 @@
-"""The processes in which templates run, under limits that the kernel keeps."""
+"""Runs templates in separate processes, under limits that the kernel enforces."""

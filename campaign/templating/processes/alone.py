@@ -1,7 +1,7 @@
-"""A worker started by exec: `python -m campaign.templating.processes.alone SECONDS PAGE SOCKET MODULE…`.
+"""The program of a worker that cannot be forked: `python -m … .alone SECONDS PAGE SOCKET MODULE…`.
 
-PAGE is a file that its parent reads while it works; SOCKET a descriptor, or "-" where stdin has what
-`socket.share` gave (Windows).
+PAGE is a file that the parent reads while the worker runs. SOCKET is a descriptor, or "-" if stdin has the
+result of `socket.share` (Windows).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A worker as its parent sees it: work goes in, frames come out, and how it ended can be asked."""
+"""The parent's end of a worker: sends it work, receives frames, and finds out how it ended."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ LONG = f"the template takes more than {DEADLINE:g} s"
 
 
 class Ended(Exception):
-    """The worker has ended in mid-work: how many rows it had begun, the template's place, and why.
+    """The worker ended during its work: how many rows it had begun, the template's place, and why.
 
-    `killed`: something outside of it did that, and another worker may do the same row.
+    `killed`: something else killed it, and another worker may be able to do the same row.
     """
 
     def __init__(self, doing: Doing, why: str, *, killed: bool) -> None:
@@ -44,22 +44,22 @@ class Ended(Exception):
 
 
 class Channel:
-    """A worker that was started with a task. Raises ServerGone where none can be."""
+    """A worker that was started with a task. Raises ServerGone if none can be started."""
 
     def __init__(self, task: Task) -> None:
         self._worker = started([type(task).__module__, *task.modules])
         self._socket = self._worker.socket
         self._socket.setblocking(False)
         self._reader = Reader()
-        self._over = False  # its server has told how it ended, and knows it no more
+        self._over = False  # its server has reported its end, and forgotten it
         self._send(pickle.dumps(task))
 
     def submit(self, rows: Sequence[Row]) -> None:
-        """Ask for these rows; a frame for each will come."""
+        """Ask for these rows; the worker answers each with a frame."""
         self._send(marshal.dumps(list(rows)))
 
     def receive(self, received: int) -> Frame:
-        """Return the next frame, where so many rows' were received. Raises Ended, Garbled."""
+        """Return the next frame; `received`: how many rows' frames came before. Raises Ended, Garbled."""
         while (frame := self._reader.next()) is None:
             if not select.select([self._socket], [], [], DEADLINE)[0]:
                 doing = self._look()
@@ -71,12 +71,12 @@ class Channel:
         return frame
 
     def close(self) -> None:
-        """Let the worker go; one that is at work is killed."""
+        """End the worker; if it is at work, it is killed."""
         if not self._over:
             self._end()
 
     def let_go(self) -> None:
-        """Let the worker go when nothing more can be asked of its server."""
+        """Let the worker end by itself, if its server cannot be asked any more."""
         if not self._over:
             self._worker.let_go()
 
@@ -85,13 +85,13 @@ class Channel:
         while waiting:
             readable, writable, _ = select.select([self._socket], [self._socket], [])
             if readable and not self._read():
-                return  # `receive` tells how it has ended
+                return  # `receive` reports how it ended
             if writable:
                 with suppress(BlockingIOError, ConnectionError):
                     waiting = waiting[self._socket.send(waiting) :]
 
     def _read(self) -> bool:
-        """Take what has come; return whether more can."""
+        """Read what has arrived; return whether more can come."""
         try:
             octets = self._socket.recv(_AT_ONCE)
         except BlockingIOError:

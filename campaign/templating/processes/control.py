@@ -1,10 +1,11 @@
-"""How a parent speaks with its fork server: a request, an answer, each a line of JSON, never two at once.
+"""The protocol between a parent and its fork server: a request, then an answer, both in JSON.
 
     {"do": "fork", "modules": […], "folder": "…", "seconds": 5} with the worker's socket   → {"pid": 17}
     {"do": "look", "pid": 17}                          → {"begun": 3, "place": "…"}
     {"do": "end", "pid": 17}                           → {"begun": 3, "place": "…", "status": -9}
 
-`status` is the worker's exit status, or a signal's number, negated. Pure but for the socket.
+Each is preceded by its length (4 octets, big-endian). `status` is the worker's exit status, or a negated
+signal number.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _LENGTH = struct.Struct("!I")
 
 
 def send(control: socket.socket, words: dict[str, object], pass_on: socket.socket | None = None) -> None:
-    """Send a request or an answer, with a socket where one is passed on. Raises OSError."""
+    """Send a request or an answer, and pass on a socket if given. Raises OSError."""
     octets = json.dumps(words).encode()
     octets = _LENGTH.pack(len(octets)) + octets
     if pass_on is not None:
@@ -28,7 +29,7 @@ def send(control: socket.socket, words: dict[str, object], pass_on: socket.socke
 
 
 def receive(control: socket.socket) -> tuple[dict[str, object], list[int]] | None:
-    """Return what was sent, and the descriptors with it; None where the other end is closed."""
+    """Return a request or an answer, and the passed descriptors; None if the other end is closed."""
     with suppress(ConnectionError):
         octets, descriptors, _, _ = socket.recv_fds(control, 1, 1)
         octets += _exactly(control, _LENGTH.size - 1)

@@ -1,4 +1,4 @@
-"""A worker's answers as octets. What a hostile template could have made is read as plain data only.
+"""Encodes and decodes a worker's answers. A hostile template may have made them, so they are only plain data.
 
     frame = length of the head (4 octets), number of blobs (4), the blobs' lengths (4 each),
             the head (JSON, UTF-8), the blobs
@@ -19,19 +19,19 @@ from campaign.errors import Problem, Severity
 Plain: TypeAlias = bool | int | float | str | list["Plain"] | dict[str, "Plain"] | None
 
 LARGEST = 1_000_000_000
-"""Octets of the largest frame that is taken; a worker has less memory."""
+"""The most octets of a frame; a worker has less memory."""
 
 _START = struct.Struct("!II")
 _MOST_BLOBS = 10_000
 
 
 class Garbled(ValueError):
-    """The octets are no frame, or the frame does not hold what it should."""
+    """The octets are not a frame, or its content is not as expected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One answer: a small head, and blobs that are not looked into."""
+    """One answer: a small head, and blobs that are not parsed."""
 
     head: Plain
     blobs: tuple[bytes, ...] = ()
@@ -45,21 +45,21 @@ def encode(head: Plain, blobs: Sequence[bytes] = ()) -> list[bytes]:
 
 
 class Reader:
-    """Octets in, frames out, whatever the pieces in which they come."""
+    """Takes octets in pieces of any size, and returns frames."""
 
     def __init__(self) -> None:
         self._waiting = bytearray()
         self._at = 0
 
     def feed(self, octets: bytes) -> None:
-        """Take what was received."""
+        """Take received octets."""
         if self._at:
             del self._waiting[: self._at]
             self._at = 0
         self._waiting += octets
 
     def next(self) -> Frame | None:
-        """Return the next frame, or None where it is not complete. Raises Garbled."""
+        """Return the next frame, or None if it is not complete. Raises Garbled."""
         here, there = self._at + _START.size, len(self._waiting)
         if there < here:
             return None
@@ -103,7 +103,7 @@ def plain_problem(problem: Problem) -> Plain:
 
 
 def problem_of(plain: Plain) -> Problem:
-    """Return the problem that `plain_problem` made plain. Raises Garbled."""
+    """Return the problem from the data of `plain_problem`. Raises Garbled."""
     match plain:
         case [
             str() as message,

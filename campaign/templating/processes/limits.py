@@ -1,7 +1,7 @@
-"""What a process that renders templates may use, as limits that the kernel keeps (setrlimit(2)).
+"""Limits for processes that render templates, enforced by the kernel (setrlimit(2)).
 
-A limit in Python is none around code that runs in C: one comparison of nested lists, one regex or one
-codec holds the interpreter for ever, and can fill the memory before it comes back.
+Python cannot limit code that runs in C: one comparison of nested lists, one regex or one codec can block the
+interpreter for ever, and fill the memory before it returns.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
 SECONDS = 5
-"""Processor time of one row, or of compiling. The kernel counts whole seconds: a row may get one more."""
+"""Processor time for one row, or for compiling. The kernel counts whole seconds: a row may get one more."""
 
 MEMORY = 512
-"""MiB that a row may take, beyond what the process has."""
+"""MiB that a row may take in addition to what the process has."""
 
 MUCH_MEMORY = f"the template needs more than {MEMORY} MB"
 
 DEADLINE = 60.0
-"""Seconds of wall time after which a row is given up, where no limit of the kernel has ended it."""
+"""Seconds of wall time after which a row is given up, if no limit of the kernel has ended it."""
 
 _NEVER = 1e9  # seconds
 _before = 0.0  # the processor time when the timer was set
@@ -38,7 +38,7 @@ is_memory_limited = resource is not None and _STATM.exists()
 
 
 def confine() -> None:
-    """Take from this process what no template needs: writing files, core dumps, many descriptors."""
+    """Forbid this process what no template needs: writing files, core dumps, many descriptors."""
     if resource is None:
         return
     for which, most in (
@@ -50,7 +50,7 @@ def confine() -> None:
 
 
 def grant_time() -> None:
-    """Let this process use SECONDS more of processor time; then SIGXCPU ends it."""
+    """Let this process use SECONDS more of processor time; after that SIGXCPU ends it."""
     if resource is not None:
         until = math.ceil(_counted() + SECONDS)
         resource.setrlimit(resource.RLIMIT_CPU, (until, resource.RLIM_INFINITY))
@@ -59,9 +59,9 @@ def grant_time() -> None:
 def _counted() -> float:
     """Return the seconds of processor time that RLIMIT_CPU counts, from the start of the process.
 
-    It adds up the ticks at which the process was seen running. `process_time` adds up exact times, and
-    after some minutes the two may be seconds apart: an honest row would be ended. A timer of this kind
-    counts the same ticks, and this one never goes off.
+    It counts the ticks at which the process was running. `process_time` adds up exact times; after some
+    minutes the two may differ by seconds, and a harmless row would be ended. A profiling timer counts the
+    same ticks, so one that never expires is used as a clock.
     """
     global _before
     left, _ = signal.getitimer(signal.ITIMER_PROF)
@@ -73,7 +73,7 @@ def _counted() -> float:
 
 
 def grant_memory() -> None:
-    """Let this process take MEMORY more than it has; beyond that it gets no more."""
+    """Let this process take MEMORY more than it has now, and no more."""
     if is_memory_limited:
         pages = int(_STATM.read_bytes().split()[_DATA])
         most = pages * os.sysconf("SC_PAGE_SIZE") + MEMORY * 2**20

@@ -1,8 +1,8 @@
-"""What a worker is doing, in memory that others can read after its death.
+"""Records what a worker is doing, in memory that the parent can read even after the worker's death.
 
     in the worker: here.begin(), here.note(place)     in the fork server: Page(shared).read()
 
-Noting a row and its template's place is a copy within memory, and no system call.
+Recording a row and its template's place only copies memory, without a system call.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NOTE = _COUNT.size + _LENGTH.size
 
 
 class Page:
-    """How many rows were begun, and the place of the template that was rendered last."""
+    """The number of rows begun, and the place of the last template rendered."""
 
     def __init__(self, memory: mmap | bytearray) -> None:
         self.memory = memory
@@ -32,11 +32,11 @@ class Page:
         _COUNT.pack_into(self.memory, 0, self._begun)
 
     def note(self, place: bytes) -> None:
-        """Say which template is rendered from now on; `place` is from `encoded`."""
+        """Record which template is rendered now; `place` is from `encoded`."""
         self.memory[_COUNT.size : _NOTE + len(place)] = _LENGTH.pack(len(place)) + place
 
     def read(self) -> tuple[int, str]:
-        """Return the count and the place, as `decoded` reads it."""
+        """Return the count, and the place for `decoded`."""
         (begun,) = _COUNT.unpack_from(self.memory, 0)
         (length,) = _LENGTH.unpack_from(self.memory, _COUNT.size)
         return begun, bytes(self.memory[_NOTE : _NOTE + length]).decode("utf-8", "replace")
@@ -53,7 +53,7 @@ def encoded(place: Problem) -> bytes:
 
 
 def decoded(place: str) -> Problem:
-    """Return the place that `Page.read` gave; a blank one where none was noted."""
+    """Return the place in the text from `Page.read`; a blank one if none was recorded."""
     try:
         found = json.loads(place)
     except ValueError:

@@ -1,6 +1,6 @@
-"""Rows → answers, made by as many workers as there are jobs.
+"""Distributes rows to several worker processes, and returns their answers.
 
-pool = Pool(task, jobs)      the task is open, in one worker
+pool = Pool(task, jobs)      opens the task in one worker
 pool.ask(row)                one row, from any thread
 pool.each(rows)              many, in order, on all jobs; memory stays flat
 """
@@ -22,11 +22,11 @@ from campaign.templating.processes.succession import Answer, Succession
 from campaign.templating.processes.work import Row, Task
 
 ALONE = SECOND // 2
-"""Nanoseconds for which one worker makes rows alone; to start another costs about a fifth of that."""
+"""Nanoseconds before a second worker is started; starting one takes about a fifth of that."""
 
 _SMALLEST, _LARGEST = 8, 64  # rows of a batch
-_UNDER_WAY = 2  # batches of each worker: while one is read, the next is made
-_OCTETS = 50_000  # of text in a row's cells, from which on a batch is full
+_UNDER_WAY = 2  # batches per worker: it makes the next while one is read
+_OCTETS = 50_000  # a batch with this many octets of cells is full
 
 Tag = TypeVar("Tag")
 
@@ -38,7 +38,7 @@ def cores() -> int:
 
 
 class Pool:
-    """Workers of one task. `head` is what it says of itself. Raises UserError where it cannot be opened."""
+    """Workers with one task. `head` is its own description. Raises UserError if it cannot be opened."""
 
     def __init__(self, task: Task, jobs: int = 1) -> None:
         self._task = task
@@ -64,7 +64,7 @@ class Pool:
         return answer
 
     def each(self, rows: Iterable[tuple[Tag, Row]]) -> Iterator[tuple[Tag, Answer]]:
-        """Yield the answers in the rows' order. Raises UserError where a worker cannot be replaced."""
+        """Yield the answers in the rows' order. Raises UserError if a worker cannot be replaced."""
         batches = _batches(rows)
         workers: list[Succession[Tag]] = []
         under_way: deque[tuple[Succession[Tag], int]] = deque()
@@ -90,9 +90,9 @@ class Pool:
                 self.give_back(worker)
 
     def take(self) -> Succession[Any]:
-        """Return a worker, for whoever asks it for rows and takes its answers."""
+        """Return a worker for the caller alone; it must be given back."""
         with self._lock:
-            if self._of != os.getpid():  # a fork has copied them: they are its parent's
+            if self._of != os.getpid():  # after a fork, the workers are the parent's
                 self._of = os.getpid()
                 _let_go(self._idle)
             if self._idle:
@@ -100,7 +100,7 @@ class Pool:
         return Succession(self._task, self.head)
 
     def give_back(self, worker: Succession[Any]) -> None:
-        """Take a worker back; one that owes answers is ended."""
+        """Take a worker back; if it still owes answers, it is ended."""
         with self._lock:
             if worker.idle and len(self._idle) < self._jobs:
                 self._idle.append(worker)
@@ -128,7 +128,7 @@ def _batches(rows: Iterable[tuple[Tag, Row]]) -> Iterator[list[tuple[Tag, Row]]]
 
 
 def _length(row: Row) -> int:
-    """Return about how much text is in a row."""
+    """Return the approximate size of a row's text."""
     return sum(
         len(cell) if isinstance(cell, str) else sum(map(len, cell)) if isinstance(cell, tuple) else 0
         for cell in row

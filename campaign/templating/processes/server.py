@@ -1,9 +1,8 @@
-"""The fork server: `python -m campaign.templating.processes.server FD [MODULE ...]`, of a single thread.
+"""The fork server: `python -m campaign.templating.processes.server FD [MODULE ...]`, with a single thread.
 
-It loads the modules that tasks need, and forks a worker whenever its parent asks, in a few
-milliseconds. Forking is safe here and nowhere else: there is no other thread whose locks a fork could
-copy. It reaps the workers and says how they ended. When its parent is gone, however that died, it
-kills them and ends.
+It loads the modules that tasks need, and forks a worker in a few milliseconds when its parent asks. Forking
+is safe only here: there are no other threads with locks that a fork would copy. It reaps the workers and
+reports how they ended. When its parent ends in any way, it kills them and ends too.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ class _Child:
 
 
 class _Server:
-    """The workers by their pids, until they are asked about for the last time."""
+    """The workers by their pids, until the parent ends them."""
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
@@ -65,7 +64,7 @@ class _Server:
             send(self._control, answer)
 
     def close(self) -> None:
-        """Kill whoever is left."""
+        """Kill the remaining workers."""
         for pid, child in list(self._children.items()):
             if child.status is None:
                 with suppress(ProcessLookupError):
@@ -74,9 +73,9 @@ class _Server:
     def _fork(self, modules: Iterable[str], folder: str, seconds: int, descriptor: int) -> dict[str, object]:
         for module in modules:
             import_module(module)
-        gc.freeze()  # a collection in a worker would copy the pages of whatever it looks at
+        gc.freeze()  # otherwise a collection in a worker would copy the pages of all objects
         page = mmap(-1, SIZE)
-        # A worker may die before its parent has noted it.
+        # A worker may die before it is recorded.
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
         pid = os.fork()
         if pid == 0:
@@ -92,7 +91,7 @@ class _Server:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
             self._control.close()
-            # What a row leaves behind has next to no cycles in it.
+            # Rows leave almost no reference cycles behind.
             gc.set_threshold(_COLLECTED_AFTER)
             gc.enable()
             here.memory = page
@@ -112,7 +111,7 @@ class _Server:
         return {"begun": begun, "place": place}
 
     def _end(self, pid: int) -> dict[str, object]:
-        """End a worker that may have ended by itself: then its status says how."""
+        """Kill a worker, unless it has ended by itself; return its status."""
         child = self._children[pid]
         if child.status is None:
             with suppress(ProcessLookupError):
@@ -137,8 +136,8 @@ class _Server:
 
 
 def main() -> None:
-    """Serve the parent at the other end of the socket that is named."""
-    gc.disable()  # what is loaded here is kept
+    """Serve the parent at the other end of the given socket."""
+    gc.disable()  # everything loaded here is kept
     ignore()
     descriptor, *modules = sys.argv[1:]
     server = _Server(socket.socket(fileno=int(descriptor)))

@@ -1,4 +1,4 @@
-"""Signals that reach the whole group: it is the parent that decides when a worker ends."""
+"""Makes workers ignore the signals that reach the whole process group: the parent decides when they end."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def ignore() -> None:
 
 @contextmanager
 def blocked() -> Iterator[None]:
-    """Start a process that ignores them: none may end it before it has come to that."""
-    if sys.platform == "win32":  # the new process stands in a group of its own
+    """Block the signals while a process is started, until it ignores them."""
+    if sys.platform == "win32":  # the new process is in a group of its own
         yield
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, NUMBERS)

@@ -1,9 +1,9 @@
-"""A worker where no process can fork, which is Windows: each a process of its own, started by exec.
+"""Starts workers on Windows, which has no fork: each is a new process.
 
-    Spawned(modules): a worker's socket, and how to learn what it does and how it ended
+    Spawned(modules): a worker's socket, and a way to find out what it does and how it ended
 
-It takes longer to begin than one that is forked, and the kernel limits neither its processor time nor
-its memory: a row is given up after `limits.DEADLINE`, and the sandbox bounds what multiplication makes.
+It starts more slowly than a forked one, and the kernel limits neither its processor time nor its memory: a
+row is given up after `limits.DEADLINE`, and the sandbox limits the results of multiplication.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from campaign.templating.processes.page import SIZE, Page, decoded
 from campaign.templating.processes.signals import blocked
 from campaign.templating.processes.starting import Doing, environment, folder
 
-# Ctrl-C reaches all processes of a console but those of another group.
+# Ctrl-C reaches all processes of a console except those in another group.
 _GROUP = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
 
 
@@ -41,7 +41,7 @@ class Spawned:
             self._page = mmap(handle, SIZE)
         finally:
             os.close(handle)
-        # Windows hands a socket over by what `share` makes of it: the worker reads that.
+        # On Windows a socket is passed on by the result of `share`, which the worker reads.
         passed = [] if sys.platform == "win32" else [theirs.fileno()]
         words = [str(limits.SECONDS), name, *(map(str, passed) if passed else ["-"]), *modules]
         with closing(theirs), blocked():
@@ -60,10 +60,10 @@ class Spawned:
                     pipe.write(theirs.share(self._process.pid))
 
     def look(self, *, end: bool = False) -> Doing:
-        """Return what it does; `end` ends it, unless it has ended by itself, and is the last look."""
+        """Return what it does. `end`: kill it unless it has ended; this must be the last call."""
         if not end:
             return Doing(*self._read())
-        with suppress(subprocess.TimeoutExpired):  # its end was closed: it may be about to end
+        with suppress(subprocess.TimeoutExpired):  # its socket was closed: it may be about to end
             self._process.wait(0)
         self._process.kill()
         doing = Doing(*self._read(), self._process.wait())

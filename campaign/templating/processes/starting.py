@@ -1,11 +1,11 @@
-"""The parent's side of the fork server: one for this process, started by exec when it is first needed.
+"""Starts the fork server of this process when it is first needed, and forks workers through it.
 
-    begin(modules)             start it now: it loads these while this process loads its own
-    forked(modules) → Forked   a worker's socket, and how to learn what it does and how it ended
+    begin(modules)             start it now: it loads these modules while this process loads others
+    forked(modules) → Forked   a worker's socket, and a way to find out what it does and how it ended
 
-Started by exec and not by fork or multiprocessing: so it works from threads, in daemonic children of a
-task queue, and inside another program. Its environment is made here and not inherited, as that of this
-process may hold passwords.
+The server is started as a new program, not by fork or multiprocessing, so that it works from threads, in
+daemonic children of a task queue, and inside other programs. It does not inherit this process's environment,
+which may contain passwords.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from campaign.templating.processes.control import receive, send
 from campaign.templating.processes.page import decoded
 from campaign.templating.processes.signals import blocked
 
-# What Python, the loader of shared libraries and Windows need to begin; no user's variable.
+# Variables that Python, the loader of shared libraries and Windows need to start.
 _INHERITED = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPYCACHEPREFIX", "SYSTEMROOT")
 _WAIT = 10  # seconds for the server to end once its socket is closed
 
@@ -39,9 +39,9 @@ class ServerGone(ConnectionError):
 
 @dataclass(frozen=True, slots=True)
 class Doing:
-    """What a worker was doing when it was looked at: rows begun, and the template's place.
+    """What a worker was doing at one moment: rows begun, and the template's place.
 
-    `status` is None while it lives; else its exit status, or a signal's number, negated.
+    `status` is None while it lives; else its exit status, or a negated signal number.
     """
 
     begun: int
@@ -86,14 +86,14 @@ class ForkServer:
         return Forked(self, ours, int(str(answer["pid"])))
 
     def look(self, pid: int, *, end: bool = False) -> Doing:
-        """Return what a worker does; `end` ends it, unless it has ended by itself. Raises ServerGone."""
+        """Return what a worker does. `end`: kill it unless it has ended. Raises ServerGone."""
         answer = self._ask({"do": "end" if end else "look", "pid": pid})
         status = answer.get("status")
         begun = int(str(answer["begun"]))
         return Doing(begun, decoded(str(answer["place"])), status if isinstance(status, int) else None)
 
     def close(self) -> None:
-        """End the server, and with it every worker."""
+        """End the server and all its workers."""
         self._control.close()
         if self.of == os.getpid():
             with suppress(subprocess.TimeoutExpired):
@@ -106,7 +106,7 @@ class ForkServer:
                 answer = receive(self._control)
             except OSError as error:
                 raise ServerGone(str(error)) from None
-            except BaseException:  # an interrupt: whoever asks next would get the answer that is still due
+            except BaseException:  # interrupted: the next request would get the answer to this one
                 self._control.close()
                 raise
         if answer is None:
@@ -123,11 +123,11 @@ class Forked:
     pid: int
 
     def look(self, *, end: bool = False) -> Doing:
-        """Return what it does; `end` ends it, unless it has ended by itself. Raises ServerGone."""
+        """Return what it does. `end`: kill it unless it has ended. Raises ServerGone."""
         return self.server.look(self.pid, end=end)
 
     def let_go(self) -> None:
-        """Let it end by itself, when nothing more can be asked of the server."""
+        """Let it end by itself, if the server cannot be asked any more."""
         self.socket.close()
 
 
@@ -136,13 +136,13 @@ _server: ForkServer | None = None
 
 
 def begin(modules: Sequence[str]) -> None:
-    """Start the server, which loads these modules, unless it runs already; nothing where nothing can fork."""
+    """Start the server with these modules, unless it runs already; do nothing where fork is missing."""
     if sys.platform != "win32":
         _running(modules)
 
 
 def forked(modules: Sequence[str]) -> Forked:
-    """Start a worker that has these modules. Raises ServerGone if two servers in a row cannot."""
+    """Start a worker with these modules. Raises ServerGone if two servers in a row fail."""
     try:
         return _running().fork(modules)
     except ServerGone:
@@ -162,7 +162,7 @@ def stop() -> None:
 def _running(modules: Sequence[str] = ()) -> ForkServer:
     global _server
     with _starting:
-        if _server is None or _server.of != os.getpid():  # one that was copied by a fork is its parent's
+        if _server is None or _server.of != os.getpid():  # after a fork, the server is the parent's
             _server = ForkServer(modules)
             atexit.unregister(stop)
             atexit.register(stop)
@@ -170,7 +170,7 @@ def _running(modules: Sequence[str] = ()) -> ForkServer:
 
 
 def folder() -> str:
-    """Where this process stands, for the names of files in what is told; "/" if that is gone."""
+    """Return the working directory, which file names in messages are relative to; "/" if it is gone."""
     try:
         return str(Path.cwd())
     except OSError:
@@ -178,7 +178,7 @@ def folder() -> str:
 
 
 def environment() -> dict[str, str]:
-    """Return a new process's environment: the modules of this process can be imported in it."""
+    """Return the environment for a new process, in which this process's modules can be imported."""
     home = str(Path(campaign.__file__).resolve().parent.parent)
     path = [home, *(entry for entry in sys.path if entry and Path(entry).is_absolute() and entry != home)]
     kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}

@@ -1,7 +1,7 @@
-"""One worker after another, for the same task: rows in, answers out, in order, whatever becomes of them.
+"""Replaces workers that end, so that every row of a task gets an answer, in order.
 
-A worker that has ended is replaced. The row at which it ended is answered with an `Overrun`; the
-others that it owed are made again. A row whose worker was killed from outside gets a second chance.
+The row at which a worker ended is answered with an `Overrun`; the other rows that it owed are done again. If
+something else killed the worker, the row gets a second chance.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from campaign.templating.processes.frames import Frame, Garbled, Plain, problem_
 from campaign.templating.processes.work import Row, Task
 from campaign.templating.processes.worker import Kind
 
-_KILLED = 2  # workers that may be killed at one row
+_KILLED = 2  # how many workers may be killed at one row
 
 Tag = TypeVar("Tag")
 Answer: TypeAlias = Frame | UserError
 
 
 class WorkerBug(RuntimeError):
-    """A worker raised what it should not; the message is its traceback."""
+    """A worker raised an unexpected error; the message is its traceback."""
 
 
 @dataclass(slots=True)
 class _Asked(Generic[Tag]):
-    """A row that was asked for. `answer` is set where its worker has ended at it."""
+    """A requested row. `answer` is set if its worker ended at it."""
 
     tag: Tag
     row: Row
@@ -38,9 +38,9 @@ class _Asked(Generic[Tag]):
 
 
 class Succession(Generic[Tag]):
-    """Workers that open the same task, one after another; `head` is what the first said of it.
+    """Workers with the same task, one after another; `head` is the first one's description of it.
 
-    Raises UserError for what is wrong with the task, and Overrun where a later one says something else.
+    Raises UserError if the task is wrong, and Overrun if a later worker's description differs.
     """
 
     def __init__(self, task: Task, expected: Plain = None) -> None:
@@ -51,7 +51,7 @@ class Succession(Generic[Tag]):
 
     @property
     def idle(self) -> bool:
-        """Whether every answer was taken."""
+        """Whether all answers were taken."""
         return not self._waiting
 
     def submit(self, rows: Iterable[tuple[Tag, Row]]) -> int:
@@ -105,7 +105,7 @@ class Succession(Generic[Tag]):
             return
 
     def _replace(self, ended: Ended) -> None:
-        """Begin again behind, or at, the row at which a worker has ended."""
+        """Start a new worker after, or again at, the row at which the last one ended."""
         owing = [asked for asked in self._waiting if asked.answer is None]
         place = ended.begun - self._received - 1
         if 0 <= place < len(owing):
@@ -128,7 +128,7 @@ def _overrun(ended: Ended) -> Overrun:
 
 
 def read(frame: Frame) -> Answer:
-    """Return what a frame says: problems as a UserError. Raises WorkerBug."""
+    """Return the answer in a frame; problems become a UserError. Raises WorkerBug."""
     match frame.head:
         case [Kind.MADE, made]:
             return Frame(made, frame.blobs)

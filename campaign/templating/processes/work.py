@@ -1,7 +1,7 @@
-"""What a worker is asked to do: a task, opened once, and then a row after the other.
+"""Defines the work of a worker: a task, opened once, and then one row after another.
 
-A task is made where it is needed (`message/drafting.py`, `recipients/naming.py`) and pickled into the
-worker. What comes back is a `Frame` of plain data.
+A task is defined where it is needed (`message/drafting.py`, `recipients/naming.py`) and pickled into the
+worker. The answer is a `Frame` of plain data.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from typing import Protocol, TypeAlias
 from campaign.templating.processes.frames import Plain
 
 Row: TypeAlias = tuple[object, ...]
-"""A row as it goes to a worker: of what `marshal` knows only."""
+"""A row for a worker, of types that `marshal` supports."""
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What came of a row, or of opening a task."""
+    """The result of a row, or of opening a task."""
 
     head: Plain
     blobs: list[bytes] = field(default_factory=list)
 
 
 Opened: TypeAlias = tuple[Made, Callable[[Row], Made]]
-"""What there is to say of a task once it is open, and what makes a row."""
+"""The description of an open task, and a function that does a row."""
 
 
 class Task(Protocol):
-    """What a worker needs to know to make something of rows; it must hold no secret."""
+    """What a worker needs to process rows; it must contain no secret."""
 
     @property
     def modules(self) -> tuple[str, ...]:
         """The modules that it needs; the fork server loads them once for all workers."""
 
     def open(self) -> Opened:
-        """Compile. Raises UserError; and so does what makes a row."""
+        """Prepare the task. Raises UserError; the returned function does too."""

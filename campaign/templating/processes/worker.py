@@ -1,9 +1,9 @@
-"""A worker: it opens one task, makes a row after the other, and ends when its parent's end is closed.
+"""The loop of a worker: opens one task, does one row after another, and ends when the parent closes its end.
 
     parent → worker: length (4 octets, big-endian) and the pickled task; then lengths and marshalled rows
-    worker → parent: a frame for the task, and one for each row: [kind, what was made] and blobs
+    worker → parent: a frame for the task, and one for each row: [kind, result] and blobs
 
-Here hostile templates run. What they print goes nowhere; what they raise is told or ends the process.
+Hostile templates run here. Their output is discarded; their errors are reported or end the process.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ from campaign.templating.processes.work import Made, Row, Task
 
 LENGTH = struct.Struct("!I")
 OUT_OF_MEMORY = 71
-"""The exit status of a worker that had no memory left to say so."""
+"""The exit status of a worker without enough memory to report that."""
 
-_AT_ONCE = 100_000  # octets of answers that are kept before they are written
+_AT_ONCE = 100_000  # octets of answers that are collected before they are written
 
 
 class Kind(IntEnum):
-    """What a frame says of its row."""
+    """The kind of an answer."""
 
     MADE = 0
     WRONG = 1  # problems, for the person
-    OVERRUN = 2  # the same, and the template is to blame more than the row
+    OVERRUN = 2  # problems, caused by the template rather than the row
     BUG = 3  # a traceback
 
 
 def serve(read: io.BufferedReader, write: io.RawIOBase) -> None:
-    """Do what is asked until the parent's end is closed."""
+    """Answer requests until the parent closes its end."""
     answers = _Answers(write)
     octets = _next(read)
     if octets is None:
         return
-    task: Task = pickle.loads(octets)  # noqa: S301  (the parent is trusted; we are not)
+    task: Task = pickle.loads(octets)  # noqa: S301  (from the parent, which is trusted)
     make: Callable[[Row], Made] | None = None
 
     def opened() -> Made:
@@ -67,7 +67,7 @@ def serve(read: io.BufferedReader, write: io.RawIOBase) -> None:
 
 
 def _next(read: io.BufferedReader) -> bytes | None:
-    """Return what the parent sent next, None where it has closed its end."""
+    """Return the parent's next request, None if it has closed its end."""
     start = read.read(LENGTH.size)
     if len(start) < LENGTH.size:
         return None
@@ -77,7 +77,7 @@ def _next(read: io.BufferedReader) -> bytes | None:
 
 
 class _Answers:
-    """Answers on their way to the parent, several with one write."""
+    """Collects answers, and writes several at once to the parent."""
 
     def __init__(self, write: io.RawIOBase) -> None:
         self._write = write
@@ -85,7 +85,7 @@ class _Answers:
         self._size = 0
 
     def add(self, make: Callable[..., Made], *row: Row) -> None:
-        """Take what `make` gives or raises."""
+        """Add the result of `make`, or the error that it raises."""
         pieces = _answer(make, *row)
         self._pieces += pieces
         self._size += sum(map(len, pieces))
@@ -93,7 +93,7 @@ class _Answers:
             self.flush()
 
     def flush(self) -> None:
-        """Write what there is."""
+        """Write the collected answers."""
         octets = memoryview(b"".join(self._pieces))
         self._pieces.clear()
         self._size = 0
@@ -110,6 +110,6 @@ def _answer(make: Callable[..., Made], *row: Row) -> list[bytes]:
         problems: list[Plain] = [plain_problem(problem) for problem in error.problems]
         return encode([kind, problems])
     except MemoryError:
-        os._exit(OUT_OF_MEMORY)  # whatever is to be said would need more of it
-    except BaseException:  # a bug of ours; the parent says so
+        os._exit(OUT_OF_MEMORY)  # a message would need more memory
+    except BaseException:  # a bug in campaign; the parent reports it
         return encode([Kind.BUG, format_exc()])
