@@ -4,23 +4,57 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from campaign.address import display_domain, domain_of, fold
+from campaign.address import AddressError, display_domain, domain_of, fold, parse_address
+from campaign.errors import UserError
 from campaign.ledger.patterns import addresses_in
+from campaign.model import Status
 
 
 @dataclass(slots=True)
 class Found:
-    """What the ledger holds of a person, by ids. `others` counts rows of other people that name them."""
+    """What the ledger holds of a person, by ids. `others` counts rows of other people that name them.
 
-    rows: list[int] = field(default_factory=list)
+    `rows` are the person's own. What may name the person is shown to `see_row`, `see_event` and `see_copy`,
+    which take what does.
+    """
+
+    whom: str
+    rows: set[int]
     events: list[tuple[int]] = field(default_factory=list)
     texts: list[tuple[int]] = field(default_factory=list)
     replies: list[tuple[int]] = field(default_factory=list)
     copy_replies: list[tuple[int]] = field(default_factory=list)
     others: int = 0
     listed: bool = False  # as a copy, or on the suppression list
+    _folded: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._folded = fold(self.whom)
+
+    def see_row(self, row_id: int, status: str, fields: str, reply: str) -> None:
+        """Take a row: a bad one that names the person is the person's, of any other the reply."""
+        named = row_id not in self.rows and self._folded in addresses_in(fields)
+        if named and status == Status.INVALID:
+            self.rows.add(row_id)
+        elif row_id not in self.rows:
+            self.others += named
+            if quotes(reply, self.whom):
+                self.replies.append((row_id,))
+
+    def see_event(self, event_id: int, address: str, text: str) -> None:
+        """Take an event of the person, or the text of another's."""
+        if fold(address) == self._folded:
+            self.events.append((event_id,))
+        elif quotes(text, self.whom):
+            self.texts.append((event_id,))
+
+    def see_copy(self, copy_id: int, reply: str) -> None:
+        """Take the reply about a copy."""
+        if quotes(reply, self.whom):
+            self.copy_replies.append((copy_id,))
 
     @property
     def nothing(self) -> bool:
@@ -28,6 +62,25 @@ class Found:
             not (self.rows or self.events or self.texts or self.replies or self.copy_replies or self.others)
             and not self.listed
         )
+
+
+def searched_for(text: str, bad_rows: Callable[[], Iterable[tuple[int, str]]]) -> tuple[str, set[int]]:
+    """Return the address that `text` is, or the cell, and the ids of the bad rows that it is a cell of.
+
+    `bad_rows` returns id and cells, as JSON, of every bad row. Raises UserError where `text` is neither.
+    """
+    try:
+        return parse_address(text), set()
+    except AddressError as error:
+        cell = text.strip()
+        rows = {
+            row_id
+            for row_id, fields in bad_rows()
+            if cell and cell in (value.strip() for value in json.loads(str(fields)))
+        }
+        if not rows:
+            raise UserError(f"{error}; nor is it a cell of a bad row. Nothing was changed") from None
+        return cell, rows
 
 
 def parts_of(address: str) -> list[str]:

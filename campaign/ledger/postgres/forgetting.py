@@ -9,15 +9,11 @@ is its administrator's.
 
 from __future__ import annotations
 
-import json
-
-from campaign.address import AddressError, fold, parse_address
-from campaign.errors import UserError
-from campaign.ledger.patterns import Forgotten, addresses_in, hashed
+from campaign.address import fold
+from campaign.ledger.patterns import Forgotten, hashed
 from campaign.ledger.postgres.database import Database
 from campaign.ledger.statuses import HAD
-from campaign.ledger.traces import Found, like, parts_of, quotes
-from campaign.model import Status
+from campaign.ledger.traces import Found, like, parts_of, searched_for
 
 _STEP = "forgotten"  # the setting that is there while something is to be cleaned
 
@@ -28,7 +24,8 @@ def forget(database: Database, text: str, now: int) -> Forgotten:
     `text` is an address, or the exact cell of a bad row, which may hold anything. Raises UserError for
     anything else. Where nothing is found, nothing is changed, and nobody suppressed.
     """
-    whom, bad_rows = _whom(database, text)
+    every = "SELECT id, fields FROM messages WHERE status = 'invalid'"
+    whom, bad_rows = searched_for(text, lambda: database.each(every))
     pattern = hashed(database.secret(), whom)
     known = database.row("SELECT 1 FROM suppressions WHERE pattern = %s", (pattern,)) is not None
     found = _find(database, whom, bad_rows)
@@ -46,7 +43,7 @@ def forget(database: Database, text: str, now: int) -> Forgotten:
         rows += database.repeated(lambda removed=found: _remove_all(database, whom, removed))  # type: ignore[misc]
         if bad_rows:
             break
-        found = _find(database, whom, [])  # what was written meanwhile
+        found = _find(database, whom, set())  # what was written meanwhile
         found.others = 0  # they stay
     return Forgotten(rows, others, found=True, earlier=known)
 
@@ -54,7 +51,7 @@ def forget(database: Database, text: str, now: int) -> Forgotten:
 def _remove_all(database: Database, whom: str, found: Found) -> int:
     """Remove what was found of a person; return how many rows that were."""
     with database.transaction():
-        rows = sum(_remove(database, row_id) for row_id in found.rows)
+        rows = sum(_remove(database, row_id) for row_id in sorted(found.rows))
         for statement, ids in (
             ("DELETE FROM events WHERE id = ANY(%s)", found.events),
             # Servers quote addresses.
@@ -69,23 +66,7 @@ def _remove_all(database: Database, whom: str, found: Found) -> int:
     return rows
 
 
-def _whom(database: Database, text: str) -> tuple[str, list[int]]:
-    """Return the address that `text` is, or the cell, and the bad rows that it is a cell of."""
-    try:
-        return parse_address(text), []
-    except AddressError as error:
-        cell = text.strip()
-        rows = [
-            row_id
-            for row_id, fields in database.each("SELECT id, fields FROM messages WHERE status = 'invalid'")
-            if cell and cell in (value.strip() for value in json.loads(str(fields)))
-        ]
-        if not rows:
-            raise UserError(f"{error}; nor is it a cell of a bad row. Nothing was changed") from None
-        return cell, rows
-
-
-def _find(database: Database, whom: str, bad_rows: list[int]) -> Found:
+def _find(database: Database, whom: str, bad_rows: set[int]) -> Found:
     """Look for a person in every table."""
     folded = fold(whom)
     rows = set(bad_rows)
@@ -97,32 +78,21 @@ def _find(database: Database, whom: str, bad_rows: list[int]) -> Found:
             {"folded": folded},
         )
     )
-    found = Found()
+    found = Found(whom, rows)
     if not bad_rows:  # a cell that is no address stands for its own rows alone
         written = {"parts": [like(part) for part in parts_of(whom)]}
         for row_id, status, fields, reply in database.each(
             f"SELECT id, status, fields, reply FROM messages WHERE {_mentioned('fields', 'reply')}", written
         ):
-            named = row_id not in rows and folded in addresses_in(str(fields))
-            if named and status == Status.INVALID:
-                rows.add(row_id)
-            elif row_id not in rows:
-                found.others += named
-                if quotes(str(reply), whom):
-                    found.replies.append((row_id,))
+            found.see_row(row_id, str(status), str(fields), str(reply))
         for event_id, address, text in database.each(
             f"SELECT id, address, text FROM events WHERE {_mentioned('address', 'text')}", written
         ):
-            if fold(str(address)) == folded:
-                found.events.append((event_id,))
-            elif quotes(str(text), whom):
-                found.texts.append((event_id,))
+            found.see_event(event_id, str(address), str(text))
         for copy_id, reply in database.each(
             f"SELECT id, reply FROM copies WHERE {_mentioned('reply')}", written
         ):
-            if quotes(str(reply), whom):
-                found.copy_replies.append((copy_id,))
-    found.rows = sorted(rows)
+            found.see_copy(copy_id, str(reply))
     found.listed = (
         database.row(
             "SELECT 1 FROM copies WHERE folded = %(folded)s"

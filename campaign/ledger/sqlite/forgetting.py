@@ -15,15 +15,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from campaign.address import AddressError, fold, parse_address
-from campaign.errors import LeaseHeld, UserError
-from campaign.ledger.patterns import Forgotten, addresses_in
+from campaign.address import fold
+from campaign.errors import LeaseHeld
+from campaign.ledger.patterns import Forgotten
 from campaign.ledger.sqlite.batches import batches
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.runs import hold_for_scrubbing, live_runs, release_from_scrubbing
 from campaign.ledger.statuses import HAD
-from campaign.ledger.traces import Found, like, parts_of, quotes
-from campaign.model import Status
+from campaign.ledger.traces import Found, like, parts_of, searched_for
 
 _UNCLEAN = "forgotten"  # the setting that is there as long as the files are to be cleaned
 _IN_ANY_CAMPAIGN = "campaign IN (SELECT id FROM campaigns)"  # with which the indexes begin
@@ -40,7 +39,8 @@ def forget(database: Database, text: str, now: int) -> Forgotten:
     `text` is an address, or the exact cell of a bad row, which may hold anything. Raises UserError for
     anything else. Where nothing is found, nothing is changed, and nobody suppressed.
     """
-    whom, bad_rows = _whom(database, text)
+    every = f"SELECT id, fields FROM messages WHERE {_IN_ANY_CAMPAIGN} AND status = 'invalid'"
+    whom, bad_rows = searched_for(text, lambda: database.each(every))
     known = database.row("SELECT 1 FROM suppressions WHERE pattern = hashed(?)", (whom,)) is not None
     read = _Read.of(database)
     found = _find(database, whom, bad_rows, _NOTHING_READ)
@@ -58,7 +58,7 @@ def forget(database: Database, text: str, now: int) -> Forgotten:
     while not bad_rows:
         before, read = read, _Read.of(database)
         # A list that was enrolled meanwhile may have changed any row.
-        found = _find(database, whom, [], _NOTHING_READ if read.runs > before.runs else before)
+        found = _find(database, whom, set(), _NOTHING_READ if read.runs > before.runs else before)
         found.others = 0  # they stay
         if found.nothing:
             break
@@ -69,7 +69,7 @@ def forget(database: Database, text: str, now: int) -> Forgotten:
 def _remove_all(database: Database, whom: str, found: Found) -> int:
     """Remove what was found of a person; return how many rows that were."""
     rows = 0
-    for some in batches(database, found.rows):
+    for some in batches(database, sorted(found.rows)):
         with database.transaction():
             database.change(_REMOVE_EVENTS, (json.dumps(some),))
             rows += sum(_remove(database, row_id) for row_id in some)
@@ -111,25 +111,7 @@ class _Read:
 _NOTHING_READ = _Read()
 
 
-def _whom(database: Database, text: str) -> tuple[str, list[int]]:
-    """Return the address that `text` is, or the cell, and the bad rows that it is a cell of."""
-    try:
-        return parse_address(text), []
-    except AddressError as error:
-        cell = text.strip()
-        rows = [
-            row_id
-            for row_id, fields in database.rows(
-                f"SELECT id, fields FROM messages WHERE {_IN_ANY_CAMPAIGN} AND status = 'invalid'"
-            )
-            if cell and cell in (value.strip() for value in json.loads(str(fields)))
-        ]
-        if not rows:
-            raise UserError(f"{error}; nor is it a cell of a bad row. Nothing was changed") from None
-        return cell, rows
-
-
-def _find(database: Database, whom: str, bad_rows: list[int], read: _Read) -> Found:
+def _find(database: Database, whom: str, bad_rows: set[int], read: _Read) -> Found:
     """Look for a person in what was not `read` of the tables, each of which is read once."""
     folded = fold(whom)
     rows = set(bad_rows)
@@ -141,7 +123,7 @@ def _find(database: Database, whom: str, bad_rows: list[int], read: _Read) -> Fo
             (folded,),
         )
     )
-    found = Found()
+    found = Found(whom, rows)
     if not bad_rows:  # a cell that is no address stands for its own rows alone
         # As JSON, in which cells are stored; LIKE reads 100 MB in half the time that lower() takes.
         written = [like(part) for part in parts_of(whom)]
@@ -151,31 +133,20 @@ def _find(database: Database, whom: str, bad_rows: list[int], read: _Read) -> Fo
             f" WHERE id > {read.messages} AND ({mentioned.format('fields')} OR {mentioned.format('reply')})",
             written,
         ):
-            named = row_id not in rows and folded in addresses_in(str(fields))
-            if named and status == Status.INVALID:
-                rows.add(row_id)
-            elif row_id not in rows:
-                found.others += named
-                if quotes(str(reply), whom):
-                    found.replies.append((row_id,))
+            found.see_row(row_id, str(status), str(fields), str(reply))
         for event_id, address, text in database.each(
             "SELECT id, address, text FROM events"
             f" WHERE id > {read.events} AND ({mentioned.format('address')} OR {mentioned.format('text')})",
             written,
         ):
-            if fold(str(address)) == folded:
-                found.events.append((event_id,))
-            elif quotes(str(text), whom):
-                found.texts.append((event_id,))
+            found.see_event(event_id, str(address), str(text))
         for copy_id, reply in database.each(
             f"SELECT id, reply FROM copies WHERE id > {read.copies} AND ({mentioned.format('reply')})",
             written,
         ):
-            if quotes(str(reply), whom):
-                found.copy_replies.append((copy_id,))
+            found.see_copy(copy_id, str(reply))
         if read is not _NOTHING_READ:
             _add_answers(database, found)
-    found.rows = sorted(rows)
     found.listed = (
         database.row(
             "SELECT 1 FROM copies WHERE folded = ?1 UNION ALL SELECT 1 FROM suppressions WHERE pattern = ?1",
