@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from campaign.campaignfile.location import Location
-from campaign.errors import LeaseLost
+from campaign.errors import LeaseLost, UserError
 from campaign.ledger import Ledger, Suppression
 from campaign.ledger.protocols import Choices, Run, copy_key
 from campaign.model import SECOND, Status
@@ -164,7 +164,22 @@ def test_what_a_dead_run_had_in_flight_is_in_doubt(ledger: Ledger) -> None:
     database(ledger).change("UPDATE runs SET process = process || '1'")  # it is gone
     assert ledger.history.summary(NOW).in_doubt == 1  # before anybody has written it down
     start(ledger).end(NOW)
+    assert standing(ledger) == {BOSS: "in_doubt", AUDIT: "accepted"}
+
+
+def test_a_copy_is_not_pending_again_while_who_had_it_on_its_way_can_be_seen(ledger: Ledger) -> None:
+    run = start(ledger)
+    send(run, Status.ACCEPTED, boss=Status.DEFERRED, audit=Status.ACCEPTED)
+    (claim,) = run.claim(NOW + 60 * SECOND, 10)
+    run.record((), (intent(claim.key),))
+    [(host,)] = database(ledger).rows("SELECT host FROM runs")
+    database(ledger).change("UPDATE runs SET host = 'elsewhere', heartbeat = 0")
+    start(ledger).end(NOW)  # which gives up the run
+    database(ledger).change("UPDATE runs SET host = ? WHERE id = 1", (host,))
+    with pytest.raises(UserError, match=f"^{BOSS}: process .* may still send it"):
+        ledger.settle_doubt(Status.PENDING, [copy_key(ANNA, BOSS)], "by hand", NOW)
     assert standing(ledger)[BOSS] == "in_doubt"
+    assert ledger.settle_doubt(Status.ACCEPTED, [copy_key(ANNA, BOSS)], "by hand", NOW) == 1
 
 
 def test_whose_lease_was_taken_sends_no_copy(ledger: Ledger) -> None:

@@ -16,11 +16,11 @@ from tests.ledger.book import NOW, database, enrol, files, row
 SECRET = "personal"
 
 
-def written(path: Path, page_size: int, chance: random.Random) -> None:
+def written(path: Path, page_size: int, chance: random.Random, secure_delete: str = "ON") -> None:
     """Make a database in which rows were added, changed, moved and deleted."""
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute(f"PRAGMA page_size = {page_size}")
-        db.execute("PRAGMA secure_delete = ON")
+        db.execute(f"PRAGMA secure_delete = {secure_delete}")
         db.execute("CREATE TABLE people (id INTEGER PRIMARY KEY, key TEXT UNIQUE, cells TEXT)")
         db.execute("CREATE TABLE words (word TEXT PRIMARY KEY, said TEXT) WITHOUT ROWID")
         db.execute("CREATE INDEX people_cells ON people (cells)")
@@ -32,12 +32,19 @@ def written(path: Path, page_size: int, chance: random.Random) -> None:
         db.execute("COMMIT")
         db.execute(f"DELETE FROM people WHERE cells LIKE '{SECRET}%'")
         db.execute(f"DELETE FROM words WHERE said LIKE '{SECRET}%'")
+        db.execute(f"CREATE VIEW {SECRET} AS SELECT 1")  # the first page has it
+        db.execute(f"DROP VIEW {SECRET}")
 
 
-@pytest.mark.parametrize("page_size", [4096, 65536])
-def test_nothing_but_what_is_unused_is_overwritten(tmp_path: Path, page_size: int) -> None:
+# Without secure_delete, more is left in the pages of a tree; pages of this size need no others.
+@pytest.mark.parametrize(
+    ("page_size", "secure_delete"), [(512, "ON"), (4096, "ON"), (65536, "ON"), (65536, "OFF")]
+)
+def test_nothing_but_what_is_unused_is_overwritten(
+    tmp_path: Path, page_size: int, secure_delete: str
+) -> None:
     path = tmp_path / "some.db"
-    written(path, page_size, random.Random(page_size))
+    written(path, page_size, random.Random(page_size), secure_delete)
     assert SECRET.encode() in path.read_bytes()
     with closing(sqlite3.connect(path)) as db:
         before = list(db.iterdump())
@@ -62,6 +69,17 @@ def test_what_is_no_page_of_a_tree_is_left_to_sqlite(tmp_path: Path) -> None:
         damaged = path.read_bytes()[4096:8192]
         assert not remains.overwrite(file)
     assert path.read_bytes()[4096:8192] == damaged
+
+
+def test_a_file_of_more_pages_than_are_told_from_their_first_octet_is_left_to_sqlite(tmp_path: Path) -> None:
+    path = tmp_path / "some.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA page_size = 512")
+        db.execute("CREATE TABLE people (id INTEGER PRIMARY KEY)")
+    with path.open("r+b", buffering=0) as file:
+        assert remains.overwrite(file)
+        file.truncate(512 * remains._MOST_PAGES)  # takes no room
+        assert not remains.overwrite(file)
 
 
 def test_a_connection_that_has_read_the_old_pages_does_not_write_them_again(tmp_path: Path) -> None:
