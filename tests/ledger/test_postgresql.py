@@ -114,6 +114,28 @@ def test_runs_of_several_machines_claim_different_rows(ledger: Ledger, elsewhere
     assert second.record((), (intent(BEN),)) == set()
 
 
+def test_only_what_the_dead_had_on_their_way_is_in_doubt(
+    ledger: Ledger, elsewhere: Ledger, location: Location
+) -> None:
+    machines = ledger.machines
+    assert machines is not None
+    machines.begin(b"", {})
+    dead = ledger.start(SCOPE, NOW, shared=True)
+    living = elsewhere.start(SCOPE, NOW, shared=True)
+    for run, key in ((dead, ANNA), (living, BEN)):
+        assert [claim.key for claim in run.claim(NOW, 1)] == [key]
+        assert run.record((), (intent(key, copies=(f"boss-of-{key}",)),)) == {key}
+    database(ledger).change("UPDATE runs SET process = process || '1' WHERE id = (SELECT min(id) FROM runs)")
+    third = registered(location)
+    run = third.start(SCOPE, NOW, shared=True)
+    assert statuses(ledger) == {ANNA: "in_doubt", BEN: "in_flight", CLEO: "pending"}
+    assert database(ledger).rows("SELECT status FROM copies ORDER BY id") == [("in_doubt",), ("in_flight",)]
+    living.claim(NOW, 1)
+    assert living.record((result(BEN),), (intent(CLEO),)) == {CLEO}
+    run.end(NOW)
+    third.close()
+
+
 def test_a_row_that_the_list_changed_is_taken_from_who_holds_it(ledger: Ledger, elsewhere: Ledger) -> None:
     run = start(ledger)
     run.claim(NOW, 10)
