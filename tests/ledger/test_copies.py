@@ -167,6 +167,16 @@ def test_what_a_dead_run_had_in_flight_is_in_doubt(ledger: Ledger) -> None:
     assert standing(ledger) == {BOSS: "in_doubt", AUDIT: "accepted"}
 
 
+def test_a_copy_that_a_dead_run_held_is_claimed_by_the_next(ledger: Ledger) -> None:
+    run = start(ledger)
+    send(run, Status.ACCEPTED, boss=Status.DEFERRED, audit=Status.ACCEPTED)
+    held = run.claim(NOW + 60 * SECOND, 10)
+    database(ledger).change("UPDATE runs SET process = process || '1'")  # it is gone
+    again = start(ledger)
+    assert again.claim(NOW + 60 * SECOND, 10) == held
+    again.end(NOW)
+
+
 def test_a_copy_is_not_pending_again_while_who_had_it_on_its_way_can_be_seen(ledger: Ledger) -> None:
     run = start(ledger)
     send(run, Status.ACCEPTED, boss=Status.DEFERRED, audit=Status.ACCEPTED)

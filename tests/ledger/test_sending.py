@@ -323,6 +323,21 @@ def test_a_clock_set_back_does_not_starve_what_is_deferred(ledger: Ledger) -> No
     assert [c.recipient.key for c in sending.claim(NOW - 300 * DAY, 10)] == [ANNA]
 
 
+@pytest.mark.kinds("sqlite")
+def test_an_answer_that_cannot_be_written_is_told_and_stands_in_nobody_s_way(ledger: Ledger) -> None:
+    sending = start(ledger)
+    sending.claim(NOW, 10)
+    sending.record((), (intent(ANNA), intent(BEN)))
+    sqlite(ledger).script(
+        "CREATE TEMP TRIGGER damaged BEFORE UPDATE ON main.messages WHEN NEW.status = 'refused'"
+        " BEGIN SELECT RAISE(ABORT, 'damaged'); END"
+    )
+    with pytest.raises(sqlite3.IntegrityError, match="damaged"):
+        sending.record((result(ANNA, Status.REFUSED),), ())
+    sending.record((result(BEN),), ())
+    assert statuses(ledger) == {ANNA: "in_flight", BEN: "accepted", CLEO: "pending"}
+
+
 # A disk that is full.
 
 
