@@ -200,7 +200,7 @@ def test_duplicates_are_left_out(prepared: Prepare) -> None:
     assert first.startswith("list.csv:4: ")
     assert second.startswith("list.csv:5: ")
     assert second.endswith(
-        "stands in line 2 already; this row is left out (write a `key` if each is a letter of its own)"
+        "is already in line 2; this row is left out (write a `key` if each row is a letter of its own)"
     )
     assert (found.survey.messages, found.plan.to_send) == (2, 2)
     assert found.errors == []
@@ -212,8 +212,8 @@ def test_two_letters_for_one_person_are_no_double(prepared: Prepare) -> None:
     body = "Hi {{ first }}, {% if invoice %}pay{% endif %}"
     found = prepared(people, body)
     assert [str(problem) for problem in found.errors] == [
-        "list.csv:4: 'ann@x.test' stands in line 2 already, with another invoice; correct the list, or write"
-        " `key: invoice` if each is a letter of its own"
+        "list.csv:4: 'ann@x.test' is already in line 2, with another invoice; correct the list, or write"
+        " `key: invoice` if each row is a letter of its own"
     ]
     assert (found.survey.doubles, found.survey.duplicates.count, found.plan.to_send) == (2, 1, 2)
     assert prepared(people, "Hi {{ first }}").errors == []
@@ -267,7 +267,7 @@ def test_one_key_of_two_people_is_an_error(prepared: Prepare) -> None:
     people = "email,first\nann@x.test,A\nben@x.test,A\n"
     found = prepared(people, recipients={"csv": "list.csv", "key": "first"})
     (only,) = found.errors
-    assert str(only).startswith("list.csv:3: 'A' stands in line 2 already, with another email; ")
+    assert str(only).startswith("list.csv:3: 'A' is already in line 2, with another email; ")
     assert "`key: [first, email]`" in str(only)
 
 
@@ -275,7 +275,7 @@ def test_one_key_of_two_people_whose_address_is_a_template(prepared: Prepare) ->
     people = "mail,first\nann@x.test,A\nben@x.test,A\n"
     found = prepared(people, recipients={"csv": "list.csv", "key": "first", "email": "{{ mail|trim }}"})
     (only,) = found.errors
-    assert str(only).startswith("list.csv:3: 'A' stands in line 2 already, with another mail; ")
+    assert str(only).startswith("list.csv:3: 'A' is already in line 2, with another mail; ")
     assert prepared(people, recipients={"csv": "list.csv", "email": "{{ mail|trim }}"}).errors == []
 
 

@@ -1,1 +1,1 @@
-"""What is odd about a campaign that could be sent: one file per rule, whose docstring explains it."""
+"""Rules that find what looks wrong in a campaign that could be sent; each file in `rules/` is one rule."""

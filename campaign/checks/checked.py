@@ -1,4 +1,4 @@
-"""What rules look at: a compiled campaign, and what was seen of its list."""
+"""The input of rules: a compiled campaign, and the survey of its list."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from campaign.checks.sources import Sources
 from campaign.message.content import Content
 
-if TYPE_CHECKING:  # its library is slow to load, and rules look at messages without it
+if TYPE_CHECKING:  # pydantic is slow to load, and the processes that look at messages do not need it
     from campaign.campaignfile.models import CampaignFile
     from campaign.message.render import Renderer
     from campaign.preparation import Survey
@@ -17,9 +17,9 @@ if TYPE_CHECKING:  # its library is slow to load, and rules look at messages wit
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What rules ask of the campaign file beside what messages are made from. It holds no secret.
+    """The facts of the campaign file that rules need besides the content of messages. It holds no secret.
 
-    `list` is the list's file as it is shown, `host` the server's name in lower case, `is_loopback` whether
+    `list` is the list's file for display, `host` the server's name in lower case, `is_loopback` whether
     that is this machine, and `signs_for` the domain of the DKIM signature.
     """
 
@@ -31,7 +31,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A campaign whose templates are compiled, as far as it is known in every process."""
+    """A campaign whose templates are compiled, as every process knows it."""
 
     content: Content
     facts: Facts
@@ -40,7 +40,7 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Surveyed:
-    """The whole of a campaign, after its last row was read."""
+    """A campaign and its survey, after the last row was read."""
 
     campaign: CampaignFile
     recipients: Recipients

@@ -1,4 +1,4 @@
-"""What a rule found in one message. It travels as plain data to where the findings of all are kept."""
+"""A rule's finding in one message, and its form as plain data, in which it travels between processes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from campaign.templating.processes.frames import Garbled, Plain, plain_problem, 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one message has. Of findings with one `key`, the first is kept, and the largest `amount`."""
+    """One finding. Of those with the same `key`, the first is kept, with the largest `amount` of them."""
 
     problem: Problem
     key: str
@@ -18,12 +18,12 @@ class Finding:
 
 
 def plain_finding(rule: str, finding: Finding) -> Plain:
-    """Return what a rule found as plain data."""
+    """Return a rule's finding as plain data."""
     return [rule, finding.key, finding.amount, plain_problem(finding.problem)]
 
 
 def finding_of(plain: Plain) -> tuple[str, Finding]:
-    """Return what `plain_finding` made plain, with the rule's name. Raises Garbled."""
+    """Return the rule's name and the finding from plain data. Raises Garbled."""
     match plain:
         case [str() as rule, str() as key, int() as amount, problem]:
             return rule, Finding(problem_of(problem), key, amount)

@@ -1,4 +1,4 @@
-"""What a rule found in all messages: each finding once, with the rows that have it."""
+"""Collect a rule's findings over all messages: each finding once, with the rows that have it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Same:
 
 
 class Found:
-    """At most `most` different findings, as of a million rows each may have its own; others are counted."""
+    """At most `most` different findings; further ones are only counted, since each row may have its own."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -27,7 +27,7 @@ class Found:
         self.by_key: dict[str, Same] = {}
 
     def add(self, row: int, finding: Finding) -> None:
-        """Take note of what a row has; rows come in the list's order."""
+        """Add a row's finding; rows must come in the list's order."""
         same = self.by_key.get(finding.key)
         if same is None:
             if len(self.by_key) >= self._most:
@@ -38,7 +38,7 @@ class Found:
         same.amount = max(same.amount, finding.amount)
 
     def problems(self, messages: int) -> Iterator[Problem]:
-        """Yield each, with its rows in words unless all of so many messages have it."""
+        """Yield the findings, each with its rows in words unless all `messages` have it."""
         found = [*self.by_key.values()]
         for same in found:
             rows = same.ranges.rows

@@ -1,9 +1,9 @@
-"""The rules where messages are made: every message is shown to each rule, and what they find is told.
+"""Run the rules in the processes that make the messages, and report their findings as plain data.
 
-    row's message → [] | [finding, …] | the number of an earlier row in which the same was found
+    row's message → [] | [finding, …] | the number of an earlier row with the same findings
 
-Most messages of a campaign have the same findings. Told in full again after `SPAN` rows, so that who
-listens need not keep them for longer.
+Most messages of a campaign have the same findings, so a row number saves repeating them. After `SPAN` rows
+they are reported in full again, so that the receiver need not keep them for longer.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ SPAN = 1000
 
 @dataclass(frozen=True, slots=True)
 class RulesLooking:
-    """The rules with these names, and what they need to know of the campaign."""
+    """The names of the rules to run, and what they need to know about the campaign."""
 
     names: tuple[str, ...]
     facts: Facts
 
     @property
     def modules(self) -> tuple[str, ...]:
-        """The rules' files."""
+        """The names of the rules' modules."""
         return tuple(f"campaign.checks.rules.{name}" for name in self.names)
 
     def open(self, content: Content, html: Mapping[str, str], sources: Mapping[str, str]) -> Look:
-        """Make the rules."""
+        """Create the rules, and return what looks at a message."""
         return Eyes(self.names, Checked(content, self.facts, Sources(content, html, sources)))
 
 
@@ -50,7 +50,7 @@ class Eyes:
         self._told: dict[tuple[tuple[str, str, int], ...], int] = {}
 
     def __call__(self, recipient: Recipient, chunks: Sequence[bytes]) -> Plain:
-        """Return what is found in a message, as plain data."""
+        """Return the findings in a message, as plain data."""
         found = self.findings(recipient, chunks)
         if not found:
             return []
@@ -64,12 +64,12 @@ class Eyes:
         return [plain_finding(*one) for one in found]
 
     def findings(self, recipient: Recipient, chunks: Sequence[bytes]) -> list[tuple[str, Finding]]:
-        """Return what each rule finds in a message."""
+        """Return the findings of all rules in a message, each with its rule's name."""
         seen = Seen(chunks)
         return [(name, finding) for name, see in self._see for finding in see(recipient, seen)]
 
 
 def kind(name: str) -> type[Rule]:
-    """Return a rule's class by the rule's name, which is its file's."""
+    """Return the class of a rule by its name, which is that of its module."""
     check: type[Rule] = import_module(f"campaign.checks.rules.{name}").Check
     return check

@@ -1,4 +1,4 @@
-"""The big providers of mailboxes, whose domains many people have: what a typo is near to."""
+"""The domains of the big mailbox providers: in an address, a near miss of one is probably a typo."""
 
 FREE = frozenset(
     {

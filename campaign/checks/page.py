@@ -1,8 +1,8 @@
-"""An HTML part in the pieces that rules look at: tags, links, images, style elements, what is shown.
+"""Split an HTML part into the pieces that rules look at: tags, links, images, style elements, visible text.
 
-Read with a few regular expressions and not as a tree: every row's message is looked at, and nearly all
-of its tags are those of the message before it, whose meaning is kept. What stands in a comment is left
-out: Outlook alone reads it.
+It is read with a few regular expressions instead of a parser, because every row's message is looked at.
+Nearly all of its tags are those of the previous message, so their parsed form is cached. Comments are left
+out: only Outlook reads them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from html import unescape
 from campaign.message.html.markup import value_of
 from campaign.message.html.stylesheet import is_for_screens
 
-# Classes and not (?i): the search for `<` is fast only where no case is ignored.
+# Character classes instead of (?i): the search for `<` is fast only if case is not ignored.
 _APART = re.compile(
     r"<(?:!(--)|([sS][tT][yY][lL][eE])(?:\s[^>]*)?>"
     r"|([sS][cC][rR][iI][pP][tT])(?:\s[^>]*)?>|([tT][iI][tT][lL][eE])(?:\s[^>]*)?>)"
@@ -37,7 +37,7 @@ _STYLE = 1  # of these
 _TAG = re.compile(r"""<[a-zA-Z](?:[^<>"']++|"[^"]*+"|'[^']*+')*+>""")
 _ANY_TAG = re.compile(r"""</?[a-zA-Z](?:[^<>"']++|"[^"]*+"|'[^']*+')*+>""")
 _ANCHOR = re.compile(r"""<[aA]\s(?:[^<>"']++|"[^"]*+"|'[^']*+')*+>""")
-_ENDS_A = re.compile(r"/[aA]\s*>")  # behind a `<`
+_ENDS_A = re.compile(r"/[aA]\s*>")  # after a `<`
 _ENDS_ANCHOR = re.compile(r"</[aA]\s*>")
 _NAME = re.compile(r"<([a-zA-Z][^\s/>]*)")
 _ATTRIBUTE = re.compile(r"""([^\s"'<>/=]+)(?:\s*=\s*("[^"]*"|'[^']*'|[^\s"'>]+))?""")
@@ -46,9 +46,9 @@ _BLANKS = re.compile(r"[\s\u00a0\u200b\u200c\u200d\u034f\u00ad\ufeff]+")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tag:
-    """A start tag: its name and attributes' names in lower case, values without their references.
+    """A start tag: its name and attribute names in lower case, values with references decoded.
 
-    `raw` are the values as they are written. Equal tags of a campaign are one object.
+    `raw` has the values as they are written. Equal tags of a campaign are the same object.
     """
 
     written: str
@@ -58,20 +58,20 @@ class Tag:
 
     @property
     def style(self) -> str:
-        """Its inline style."""
+        """The inline style."""
         return self.attributes.get("style", "")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Link:
-    """An `<a>` with an `href`: its tag, and the HTML inside it."""
+    """An `<a>` with an `href`: its start tag, and the HTML inside it."""
 
     tag: Tag
     inside: str
 
     @property
     def text(self) -> str:
-        """The words that are shown for it."""
+        """The visible text of the link."""
         return _shown_inside(self.inside)
 
 
@@ -82,20 +82,17 @@ def _sheet(written: str, text: str) -> str:
 
 
 class Page:
-    """One HTML part. `html` is the whole of it."""
+    """One HTML part; `html` is its source."""
 
     def __init__(self, html: str) -> None:
         self.html = html
 
     @cached_property
     def _parted(self) -> tuple[str, tuple[tuple[str, str], ...]]:
-        """Return `body`, and the tag and the text of each style element.
-
-        In time that grows with the length of the page and no faster.
-        """
+        """Return `body`, and the start tag and the text of each style element, in linear time."""
         html, at = self.html, 0
         shown, styles = [], []
-        endless: set[int] = set()  # kinds that begin, and never end
+        endless: set[int] = set()  # kinds of elements that begin and never end
         begin = _APART.search(html)
         while begin is not None:
             kind = begin.lastindex or 0
@@ -118,22 +115,22 @@ class Page:
 
     @property
     def styles(self) -> tuple[str, ...]:
-        """What the style elements hold."""
+        """The texts of the style elements."""
         return tuple(text for _, text in self._parted[1])
 
     @cached_property
     def sheets(self) -> tuple[str, ...]:
-        """The same as style sheets alone: what `media` says of an element stands around it as `@media`."""
+        """The same as complete style sheets: an element's `media` attribute becomes an `@media` around it."""
         return tuple(_sheet(written, text) for written, text in self._parted[1])
 
     @cached_property
     def pieces(self) -> list[str]:
-        """What stands between a `<` and the next, in the body."""
+        """The pieces of the body between one `<` and the next."""
         return self.body.split("<")
 
     @cached_property
     def _read(self) -> list[_Piece] | None:
-        """What each of the pieces is; None where one does not say that."""
+        """Each of the pieces, parsed; None if one is ambiguous."""
         try:
             return [*map(_piece, self.pieces)]
         except _Ambiguous:
@@ -141,14 +138,14 @@ class Page:
 
     @cached_property
     def nodes(self) -> list[str]:
-        """The texts between tags, with their references; nearly, where a value has a `>` in it."""
+        """The texts between tags, references not decoded; approximate if an attribute contains a `>`."""
         if self._read is None:
             return [piece.partition(">")[2] or piece for piece in self.pieces]
         return [piece.text for piece in self._read]
 
     @cached_property
     def tags(self) -> list[Tag]:
-        """The start tags, equal ones once."""
+        """The start tags, without duplicates."""
         if self._read is None:
             return [tag(written) for written in dict.fromkeys(_TAG.findall(self.body))]
         return [tag for tag in dict.fromkeys([piece.tag for piece in self._read]) if tag is not None]
@@ -166,16 +163,16 @@ class Page:
 
     @cached_property
     def text(self) -> str:
-        """The words, without tags."""
+        """The visible text."""
         return shown(self.body)
 
 
 def shown(html: str) -> str:
-    """Return the words of a piece of HTML, with single blanks between them."""
+    """Return the text of a piece of HTML, with single spaces between words."""
     return _BLANKS.sub(" ", unescape(_ANY_TAG.sub(" ", html))).strip()
 
 
-# What stands in a link is mostly the same in all messages; where it leads is not.
+# The text of a link is mostly the same in all messages; its address is not.
 _shown_inside = lru_cache(maxsize=1024)(shown)
 
 
@@ -184,10 +181,10 @@ def written_tags(html: str) -> list[str]:
     return _ANY_TAG.findall(html)
 
 
-# Some hundred tags are the campaign's own; those with a row's values come and go.
+# About a hundred tags are the same in all messages; those with a row's values are not.
 @lru_cache(maxsize=4096)
 def tag(written: str) -> Tag:
-    """Read a start tag."""
+    """Parse a start tag."""
     name = _NAME.match(written)
     assert name is not None  # noqa: S101
     raw: dict[str, str] = {}
@@ -197,11 +194,11 @@ def tag(written: str) -> Tag:
 
 
 class _Ambiguous(Exception):
-    """A `<` or `>` stands in an attribute's value, so that it does not say where a tag begins and ends."""
+    """An attribute's value contains `<` or `>`, so that these do not show where a tag begins and ends."""
 
 
 class _Anchor(Enum):
-    """What a piece has to do with links."""
+    """How a piece is related to links."""
 
     BEGINS = 1
     ENDS = 2
@@ -209,17 +206,17 @@ class _Anchor(Enum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Piece:
-    """What stands behind a `<`: the start tag that it begins with, if it does, and the text behind a tag."""
+    """A piece after a `<`: the start tag that it begins with, if any, and the text after the tag."""
 
     tag: Tag | None
     text: str
     anchor: _Anchor | None
 
 
-# To split at each `<` and to know most pieces already takes a quarter of the time of `_TAG`.
+# Splitting at each `<`, with most pieces cached, takes a quarter of the time of `_TAG`.
 @lru_cache(maxsize=4096)
 def _piece(piece: str) -> _Piece:
-    """Read what stands behind a `<`. Raises _Ambiguous."""
+    """Parse a piece after a `<`. Raises _Ambiguous."""
     begun = _begun(piece)
     anchor = None
     if begun is not None and begun.name == "a" and begun.written[2].isspace():
@@ -230,13 +227,13 @@ def _piece(piece: str) -> _Piece:
 
 
 def _begun(piece: str) -> Tag | None:
-    """Return the start tag that a piece behind a `<` begins with. Raises _Ambiguous."""
+    """Return the start tag that a piece begins with, if any. Raises _Ambiguous."""
     if not piece[:1].isalpha():
         return None
     written, end, _ = piece.partition(">")
     whole = _TAG.fullmatch(f"<{written}>") if end else None
     if whole is None:
-        # Without its end, it is one of a value's own; `a <b and c` is none at all.
+        # Without an end, the `<` is part of a value; `a <b and c` is not a tag at all.
         if "=" in piece:
             raise _Ambiguous
         return None
@@ -244,7 +241,7 @@ def _begun(piece: str) -> Tag | None:
 
 
 def _between(pieces: list[str], read: list[_Piece]) -> Iterator[tuple[str, str]]:
-    """Yield what `_anchors` does, of HTML that is in its pieces already."""
+    """The same as `_anchors`, for HTML that is already split into pieces."""
     begin: tuple[int, Tag] | None = None
     for number, piece in enumerate(read):
         if piece.anchor is None:
@@ -258,11 +255,11 @@ def _between(pieces: list[str], read: list[_Piece]) -> Iterator[tuple[str, str]]
 
 
 def _anchors(html: str) -> Iterator[tuple[str, str]]:
-    """Yield each `<a …>` that has an end, and the HTML inside it."""
+    """Yield each `<a …>` that has an end tag, and the HTML inside it."""
     begin = _ANCHOR.search(html)
     while begin is not None:
         end = _ENDS_ANCHOR.search(html, begin.end())
-        if end is None:  # and there is none for those behind it either
+        if end is None:  # then the later ones have none either
             return
         yield begin[0], html[begin.end() : end.start()]
         begin = _ANCHOR.search(html, end.end())

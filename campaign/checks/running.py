@@ -1,11 +1,11 @@
-"""The rules, and running them.
+"""Run the rules over all messages of a campaign, and collect their reports.
 
     checks = Checks(campaign)
     prepare(…, examiner=checks)     every rule sees every row and every message
-    checks.report()                 what they found, in the rules' order
+    checks.report()                 the problems, in the rules' order
 
-What makes sending impossible was found before (`campaignfile`, `templating`, `preparation`); rules tell
-what is odd about a campaign that could be sent.
+Errors that make sending impossible are found earlier (`campaignfile`, `templating`, `preparation`); rules
+report what looks wrong in a campaign that could be sent.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ class Checks:
         self._seeing = tuple(name for name, one in kinds.items() if one.see is not Rule.see)
 
     def looking(self, recipients: Recipients) -> RulesLooking:
-        """Return the rules as they go to where messages are made."""
+        """Return the rules in the form in which they go to the processes that make messages."""
         return RulesLooking(self._seeing, _facts(self._campaign, recipients))
 
     def begin(self, recipients: Recipients, renderer: Renderer, survey: Survey) -> None:
-        """Make the rules."""
+        """Create the rules."""
         sources = Sources(renderer.content, renderer.html_sources, renderer.sources)
         checked = Checked(renderer.content, _facts(self._campaign, recipients), sources)
         self._surveyed = Surveyed(self._campaign, recipients, renderer, survey)
@@ -65,7 +65,7 @@ class Checks:
         self._eyes = Eyes(self._seeing, checked)
 
     def see(self, recipient: Recipient, found: Plain) -> None:
-        """Take note of a row, and of what was found where its message was made. Raises Garbled."""
+        """Add a row, and the findings from the process that made its message. Raises Garbled."""
         if self._sample is not None:
             self._sample.see(recipient)
         for kept, read in self._read:
@@ -75,17 +75,17 @@ class Checks:
             self._add(recipient, self._in_full(recipient.number, found))
 
     def pass_over(self, recipient: Recipient, found: Plain) -> None:
-        """Hear of a bad row whose message was looked at. Raises Garbled."""
+        """Take the findings of a bad row, to which later rows may refer. Raises Garbled."""
         if found:
             self._in_full(recipient.number, found)
 
     def look(self, recipient: Recipient, message: Message) -> None:
-        """Show a message that is here to each rule."""
+        """Show a message that this process has to each rule."""
         self.see(recipient, None)
         self._add(recipient, self._eyes.findings(recipient, message.chunks))
 
     def report(self) -> list[Problem]:
-        """Return what the rules found, behind what the campaign file and the list warned of."""
+        """Return the problems that the rules found, after the warnings of the campaign file and the list."""
         if self._surveyed is None:
             return []
         found = [*self._campaign.warnings, *self._surveyed.recipients.warnings]
@@ -99,7 +99,7 @@ class Checks:
             self._found[name].add(recipient.number, finding)
 
     def _in_full(self, number: int, found: Plain) -> list[tuple[str, Finding]]:
-        """Return what is told of a row, or is said to be that of an earlier one."""
+        """Return the findings of a row in full; they may be given as those of an earlier row."""
         if isinstance(found, list):
             for old in [*takewhile(lambda row: row < number - SPAN, self._told)]:
                 del self._told[old]
@@ -119,5 +119,5 @@ def _facts(campaign: CampaignFile, recipients: Recipients) -> Facts:
 
 
 def documentation(name: str) -> str:
-    """Return what a rule's file says of it."""
+    """Return the docstring of a rule's module."""
     return import_module(f"campaign.checks.rules.{name}").__doc__ or ""

@@ -1,8 +1,8 @@
-"""A message as its readers get it: what the rules look at, made when the first of them asks, and once.
+"""A message as recipients get it, decoded for the rules; each part is decoded once, on first use.
 
-Read back from the octets that would leave, so that what is checked is what was built. `message.mime`
-wrote them, and its layout is known here: a text part and an image each begin a chunk, and the header
-ends in the first of them where the message has one part.
+It is decoded from the octets that would be sent, so that the rules check what was really built. This
+module knows the layout that `message.mime` writes: each text part and each image begins a chunk, and if the
+message has one part, the header ends in the first chunk.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _TEXT_PART = re.compile(
 _CONTENT_ID = re.compile(rb"Content-ID: <([^>]*)>", re.IGNORECASE)
 _FILE_NAME = re.compile(rb'filename="([^"]*)"')
 _FOLD = re.compile(r"\r\n(?=[ \t])")
-_HEAD = 2000  # octets in which a part's header ends
+_HEAD = 2000  # octets within which a part's header ends
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image that travels with a message: its file's name, and its size in octets."""
+    """An image that is embedded in a message: its file name, and its size in octets."""
 
     content_id: str
     name: str
@@ -37,15 +37,15 @@ class Image:
 
 
 class Seen:
-    """One message, in its chunks. Nothing is decoded before it is asked for."""
+    """One message, in its chunks. Everything is decoded on first use."""
 
     def __init__(self, chunks: Sequence[bytes]) -> None:
         self._chunks = chunks
 
     @cached_property
     def headers(self) -> Mapping[str, str]:
-        """The header fields, decoded, by their names in lower case; of several, the first."""
-        # In the first chunk, or behind a signature in the second.
+        """The decoded header fields, by their names in lower case; of duplicates, the first."""
+        # They are in the first chunk, or, after a signature, in the second.
         head = b"".join(self._chunks[:2]).partition(b"\r\n\r\n")[0].decode("utf-8", "replace")
         fields: dict[str, str] = {}
         for name, value in map(_field, _FOLD.sub("", head).split("\r\n")):
@@ -79,12 +79,12 @@ class Seen:
 
     @cached_property
     def page(self) -> Page | None:
-        """The HTML part, in its pieces."""
+        """The HTML part, split into pieces."""
         return Page(self.html) if self.html is not None else None
 
     @cached_property
     def images(self) -> list[Image]:
-        """The images that travel with it."""
+        """The embedded images."""
         found = []
         for chunk in self._chunks:
             if chunk.startswith(b"Content-Type: image/") and (named := _CONTENT_ID.search(chunk, 0, _HEAD)):
@@ -97,7 +97,7 @@ class Seen:
     def _parts(self) -> Mapping[bytes, str]:
         parts: dict[bytes, str] = {}
         for number, chunk in enumerate(self._chunks):
-            # The message's own header may end in a text part's; other chunks begin with their header.
+            # A text part's chunk may begin with the message's own header; other chunks with their own.
             found = _TEXT_PART.search(chunk) if number < 2 else _TEXT_PART.match(chunk)
             if found is not None:
                 parts.setdefault(found[1], _text(found[2], chunk[found.end() :]))

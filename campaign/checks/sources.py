@@ -1,4 +1,4 @@
-"""Where in the templates something stands that a message shows."""
+"""Find the place in the templates that a text in a message comes from."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from campaign.message.content import Content
 from campaign.wording import shown
 
 _TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
-# An attribute's value, or a word of a text, in which a tag stands.
+# An attribute value, or a word of a text, that contains a tag.
 _HOLDS_TAG = re.compile(
     r""""(?:[^"{]|\{(?![{%])|\{\{.*?\}\}|\{%.*?%\})*"|(?:[^\s"'<>{]|\{(?![{%])|\{\{.*?\}\})+""", re.DOTALL
 )
 
 
 class Sources:
-    """The sources of a campaign's templates, with the files in which they stand.
+    """The sources of a campaign's templates, with their files.
 
-    `html` are those that HTML is made from.
+    `html` are the sources that HTML is made from.
     """
 
     def __init__(self, content: Content, html: Mapping[str, str], sources: Mapping[str, str]) -> None:
@@ -32,11 +32,11 @@ class Sources:
         self.place = lru_cache(maxsize=1024)(self._place)
 
     def at(self, name: str, offset: int) -> Problem:
-        """Return a problem without words at an offset in a source."""
+        """Return a problem with an empty message at an offset in a source."""
         return self._in(name, self.all[name].count("\n", 0, offset) + 1)
 
     def template(self, *kinds: str) -> Problem:
-        """Return a problem without words at the first template file of these kinds, such as `html`."""
+        """Return a problem with an empty message at the first template of these kinds, such as `html`."""
         for kind in kinds:
             file = self._content.files.get(f"templates.{kind}")
             if file is not None:
@@ -44,7 +44,7 @@ class Sources:
         return self._content.problem("templates", "")
 
     def _place(self, written: str) -> Problem | None:
-        """Return a problem without words where the sources have what a message has `written`, if they do."""
+        """Return a problem with an empty message at the source of the text `written`, if it is found."""
         forms = dict.fromkeys((written, unescape(written), escape(written, quote=False)))
         for name, source in self.all.items():
             for form in forms:
@@ -62,7 +62,7 @@ class Sources:
         for name, source in self.all.items():
             for match in _HOLDS_TAG.finditer(source) if "{{" in source else ():
                 literal = _TAG.sub("\0", match[0].strip('"'))
-                # What is nearly all tag would match anything.
+                # A source that consists almost only of tags would match anything.
                 if "\0" in literal and len(literal.replace("\0", "").strip()) > 3:
                     pattern = ".*".join(map(re.escape, literal.split("\0")))
                     yield re.compile(pattern, re.DOTALL), name, match.start()

@@ -1,6 +1,6 @@
-"""Messages → what SpamAssassin makes of them, where it is installed.
+"""Score messages with SpamAssassin, if it is installed.
 
-Only its local rules are asked (`-L`): a message that was never sent has no servers to look up.
+Only its local rules are run (`-L`): a message that was never sent has no servers to look up.
 https://spamassassin.apache.org/full/4.0.x/doc/spamassassin-run.html
 """
 
@@ -17,18 +17,18 @@ from campaign.errors import UserError
 from campaign.model import Recipient
 
 MOST = 10
-"""Messages that are judged, spread over the list: each costs it about a tenth of a second."""
+"""The most messages that are judged, spread over the list: each takes about a tenth of a second."""
 
 _TIMEOUT = 300  # seconds for all of them
 _STATUS = re.compile(r"^X-Spam-Status:.*?score=(-?[0-9.]+)\s+required=(-?[0-9.]+)", re.MULTILINE | re.DOTALL)
 _HIT = re.compile(r"^\s*\*\s+(-?[0-9.]+)\s+([A-Z][A-Z0-9_]+)\s+(.*)$")
 _MORE = re.compile(r"^\s*\*\s+(\S.*)$")
-_INFORMATIONAL = 0.05  # points: what counts less says nothing
+_INFORMATIONAL = 0.05  # points; rules with fewer are informational
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A rule that matched, and its points: above zero is towards spam."""
+    """A rule that matched, and its points; positive points mean spam."""
 
     points: float
     rule: str
@@ -37,7 +37,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What one message got. It counts as spam from `required` points on."""
+    """The score of one message. From `required` points on, it is spam."""
 
     points: float
     required: float
@@ -50,7 +50,7 @@ class Judgement:
 
 
 class Sample:
-    """Rows spread evenly over a list of unknown length: at most twice MOST are held at a time."""
+    """Rows spread evenly over a list of unknown length; at most twice MOST are in memory at a time."""
 
     def __init__(self) -> None:
         self._step = 1
@@ -58,7 +58,7 @@ class Sample:
         self._kept: list[Recipient] = []
 
     def see(self, recipient: Recipient) -> None:
-        """Take note of the next row that has a message."""
+        """Add the next row that has a message."""
         if self._seen % self._step == 0:
             if len(self._kept) == 2 * MOST:
                 self._kept = self._kept[::2]
@@ -68,19 +68,19 @@ class Sample:
         self._seen += 1
 
     def chosen(self) -> list[Recipient]:
-        """Return at most MOST of them, in list order."""
+        """Return at most MOST rows, in list order."""
         count = min(MOST, len(self._kept))
         return [self._kept[place * len(self._kept) // count] for place in range(count)]
 
 
 def program() -> str | None:
-    """Return the path of SpamAssassin's program, or None where it is not installed."""
+    """Return the path of SpamAssassin's program, or None if it is not installed."""
     return shutil.which("spamassassin")
 
 
 def judge(messages: Sequence[bytes], spamassassin: str) -> list[Judgement]:
-    """Return the judgement of each message, in order. Raises UserError where the program fails."""
-    mark = secrets.token_hex(8)  # which no message knows
+    """Return the judgement of each message, in order. Raises UserError if the program fails."""
+    mark = secrets.token_hex(8)  # no message can contain it
     mailbox = b"".join(
         b"From %s-%d@localhost Thu Jan  1 00:00:00 1970\n" % (mark.encode(), number)
         + _quoted(message.replace(b"\r\n", b"\n"))
@@ -94,7 +94,7 @@ def judge(messages: Sequence[bytes], spamassassin: str) -> list[Judgement]:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UserError(f"{spamassassin} could not be run: {error}") from None
-    # They come back in any order.
+    # SpamAssassin returns them in any order.
     begin = re.compile(rf"^From {mark}-([0-9]+)@localhost.*\n", re.MULTILINE)
     pieces = begin.split(ran.stdout.decode("utf-8", "replace"))
     heads = {
@@ -109,7 +109,7 @@ def judge(messages: Sequence[bytes], spamassassin: str) -> list[Judgement]:
 
 
 def _quoted(message: bytes) -> bytes:
-    """Escape lines that an mbox takes for the next message."""
+    """Escape lines that an mbox parser takes for the beginning of the next message."""
     return re.sub(rb"^(>*From )", rb">\1", message, flags=re.MULTILINE)
 
 

@@ -1,1 +1,1 @@
-"""What comes back: mail logs; bounces, complaints and unsubscribes will live here."""
+"""Read what comes back after sending: bounces, complaints, unsubscribes, and mail servers' logs."""

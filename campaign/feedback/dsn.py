@@ -1,8 +1,8 @@
-"""Delivery status notifications: the status part of a report → what it says of each recipient.
+"""Parse delivery status notifications: the status part of a report → a Failure for each recipient.
 
-RFC 3464, and RFC 6533 for addresses that are not ASCII. Where a server writes no more than 5.0.0, as Exim
-does, the code in what the last server answered decides; so it does where only the status calls an address
-dead.
+RFC 3464, and RFC 6533 for addresses that are not ASCII. If the status is only 5.0.0, as Exim writes it, the
+enhanced status code in the receiving server's answer decides. It also decides if only the status says that
+the address is dead.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ TYPES = ("message/delivery-status", "message/global-delivery-status")
 _ACTIONS = ("failed", "delayed", "delivered", "relayed", "expanded")  # RFC 3464 2.3.3
 # SendGrid's word for a mail that it has tried for too long.
 _MEANT = {"expired": "failed"}
-_RECIPIENTS = 200  # of one report
-_WORDS = 300  # characters of what a server said
+_RECIPIENTS = 200  # recipients that are read from one report
+_WORDS = 300  # characters of a server's answer
 _CODE = re.compile(r"\b([245])\.([0-9]{1,3})\.([0-9]{1,3})\b")
-# Behind the reply code, and in every line of a long reply; some write a # before it, or brackets.
+# After the reply code, and in every line of a long reply; some servers add a # or brackets.
 _CODE_IN_REPLY = re.compile(r"(?:^|\b[245][0-9][0-9][ -])[ (#\[]{0,3}([245])\.([0-9]{1,3})\.([0-9]{1,3})\b")
 _UTF8 = re.compile(r"\\x\{([0-9A-Fa-f]{1,6})\}")  # RFC 6533 3
 _BLANK_LINES = re.compile(r"\n[ \t]*\n")
 
 
 def failures(status: Part) -> tuple[Failure, ...]:
-    """Return what a status part says of each recipient, where it says one of the actions of the standard."""
-    # The first block is about the message; a server that forgets the blank line behind it is understood.
+    """Return what a status part says about each recipient that has one of the standard's actions."""
+    # The first block is about the message; some servers forget the blank line after it.
     blocks = (fields_of(block.encode()) for block in _BLANK_LINES.split(status.text)[:_RECIPIENTS])
     return tuple(failure for failure in map(_failure, blocks) if failure.action in _ACTIONS)
 
 
 def code_in(words: str) -> EnhancedCode | None:
-    """Return the enhanced code behind the reply code in a server's answer."""
+    """Return the enhanced status code after the reply code in a server's answer."""
     return _code(_CODE_IN_REPLY.search(words.strip()[:_WORDS]))
 
 
 def shortened(words: str) -> str:
-    """Return a server's words on one line, printable, and not too long."""
+    """Return a server's answer on one line, printable, and not too long."""
     return " ".join("".join(c if c.isprintable() else " " for c in words[:2000]).split())[:_WORDS]
 
 
@@ -63,10 +63,10 @@ def _failure(block: Fields) -> Failure:
 
 
 def _surer(status: EnhancedCode | None, answer: EnhancedCode | None) -> EnhancedCode | None:
-    """Return the code that decides: the status, or the one in the last server's answer.
+    """Return the code that decides: the status, or the one in the receiving server's answer.
 
-    A status that calls the address dead gives way to an answer that says something else: Sendmail writes
-    5.1.1 for whatever is refused at RCPT, a blocklist and a full mailbox too.
+    A status that says that the address is dead yields to an answer that says something else: Sendmail
+    writes 5.1.1 for anything that is refused at RCPT, such as a blocklist or a full mailbox.
     """
     if answer is None or status is None or status[1:] == (0, 0):
         return answer or status
@@ -78,7 +78,7 @@ def _code(match: re.Match[str] | None) -> EnhancedCode | None:
 
 
 def _address(value: str) -> str:
-    """Return the address behind its type, such as `rfc822;`."""
+    """Return the address after its type, such as `rfc822;`."""
     kind, separator, address = value.partition(";")
     address = (address if separator else kind).strip()
     if kind.strip().lower() == "utf-8":

@@ -1,8 +1,8 @@
-"""Bounces in forms that no standard has: flufl.bounce knows many, and what it says is a guess.
+"""Recognise bounces in non-standard forms with flufl.bounce; the result is a guess.
 
-It tells that a mail is a bounce, and of whom. It calls full mailboxes and refusals by policy permanent, so
-no code is taken from it: such a bounce is a soft one. It is optional (`campaign[bounces]`), and sees short
-mails of few parts only: its patterns are not made for hostile ones.
+It says whether a mail is a bounce, and for which address. It calls full mailboxes and refusals by policy
+permanent, so its verdict is ignored: such a bounce is a soft one. It is optional (`campaign[bounces]`), and
+gets only short mails with few parts, because its patterns are not safe against hostile ones.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _BLANK_LINES = 3  # in a row
 
 
 def guessed(mail: bytes) -> tuple[Failure, ...]:
-    """Return the recipients that a mail seems to be about; nothing where it is no bounce."""
+    """Return the recipients that a mail seems to be about; nothing if it is not a bounce."""
     try:
         from flufl.bounce import all_failures
     except ImportError:
@@ -35,12 +35,12 @@ def guessed(mail: bytes) -> tuple[Failure, ...]:
         return ()
     message = email.message_from_string("\n".join(lines))
     if not message.get("from", "").strip():
-        message["From"] = "nobody@invalid"  # it looks at it, without asking whether there is one
+        message["From"] = "nobody@invalid"  # flufl.bounce fails without a From
     logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL + 1)  # it writes tracebacks
     try:
         temporary, permanent = all_failures(message)
     except (ValueError, LookupError, TypeError, AttributeError, email.errors.MessageError):
-        return ()  # what it does not expect in a mail
+        return ()  # it raises for mails that it does not expect
     found = [("failed", address) for address in sorted(permanent)]
     found += [("delayed", address) for address in sorted(temporary - permanent)]
     return tuple(
@@ -50,7 +50,7 @@ def guessed(mail: bytes) -> tuple[Failure, ...]:
 
 
 def _spaced(lines: Iterable[str]) -> Iterator[str]:
-    """Yield lines without the long white space that patterns with `\\s*` in them are slow at."""
+    """Yield lines without long white space, which is slow for patterns with `\\s*` in them."""
     blank = 0
     for line in lines:
         blank = 0 if line.strip() else blank + 1

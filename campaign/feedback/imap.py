@@ -1,8 +1,8 @@
-"""A mailbox on an IMAP server (RFC 3501), whose understood mail is moved to another folder.
+"""Read a mailbox on an IMAP server (RFC 3501), and move the mails that were processed to another folder.
 
-By MOVE where the server has it (RFC 6851), else by COPY and UID EXPUNGE (UIDPLUS, RFC 4315). Without both
-a keyword says that it was read: a plain EXPUNGE would remove what other people have marked as deleted.
-Nothing else is changed: mail is fetched without marking it as seen.
+It uses MOVE if the server has it (RFC 6851), otherwise COPY and UID EXPUNGE (UIDPLUS, RFC 4315). Without
+both, a keyword marks the mail as read: a plain EXPUNGE would remove mails that other people have marked as
+deleted. Nothing else changes: mail is fetched without marking it as seen.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from campaign.feedback.mime import MOST
 
 KEYWORD = "CampaignProcessed"
 _TIMEOUT = 60.0  # seconds for each answer
-# Messages that are asked for, or moved, in one command: servers take lines of 8000 octets.
+# Messages that one command fetches or moves: servers accept lines of 8000 octets.
 _AT_ONCE = 500
-_NONSENSE = (ValueError, OverflowError, MemoryError)  # of octets in no charset, and a literal of 90 GB
+_NONSENSE = (ValueError, OverflowError, MemoryError)  # raised for octets in no charset, or a literal of 90 GB
 _UID = re.compile(rb"\bUID ([0-9]+)")
 _FLAGS = re.compile(rb"\bFLAGS \(([^)]*)\)")
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Whose mailbox it is: the folder that is read, and the one that understood mail is moved to."""
+    """The login, the folder to read, and the folder that processed mail is moved to (`done`)."""
 
     host: str
     port: int
@@ -40,7 +40,7 @@ class Account:
 
 
 class ImapFolder:
-    """See the module. With `read_only` nothing is moved. Raises ConnectFailed wherever it cannot go on."""
+    """A folder on an IMAP server. With `read_only` nothing is moved. Every method may raise ConnectFailed."""
 
     def __init__(self, account: Account, password: str, tls: ssl.SSLContext, *, read_only: bool) -> None:
         self._account = account
@@ -52,7 +52,7 @@ class ImapFolder:
         self._understood: list[str] = []  # UIDs of mails that are to be moved
 
     def letters(self) -> Iterator[Letter]:
-        """Log in, and yield each mail of the folder that was not read before."""
+        """Log in, and yield each mail of the folder that has not been processed."""
         with self._translated():
             connection = self._connection = self._opened()
         try:
@@ -67,7 +67,7 @@ class ImapFolder:
             _end(connection)
 
     def understood(self, letter: Letter) -> None:
-        """Move a mail, or mark it; together with others, at the latest when all are read."""
+        """Move or mark a mail: together with others, at the latest when all have been read."""
         if self._connection is None or self._read_only:
             return
         self._understood.append(letter.where.rpartition(" ")[2])
@@ -75,7 +75,7 @@ class ImapFolder:
             self._put_away(self._connection)
 
     def _put_away(self, connection: imaplib.IMAP4_SSL) -> None:
-        """Move what was understood. Who is killed before that reads it again, and counts it once."""
+        """Move the processed mails. If we are killed before, they are read again, and still count once."""
         uids, self._understood = ",".join(self._understood), []
         if not uids:
             return
@@ -93,7 +93,7 @@ class ImapFolder:
         account = self._account
         connection = imaplib.IMAP4_SSL(account.host, account.port, ssl_context=self._tls, timeout=_TIMEOUT)
         try:
-            if "AUTH=PLAIN" in connection.capabilities:  # which takes passwords that are not ASCII
+            if "AUTH=PLAIN" in connection.capabilities:  # it accepts passwords that are not ASCII
                 words = f"\0{account.username}\0{self._password}".encode()
                 connection.authenticate("PLAIN", lambda challenge: words)
             elif not (account.username + self._password).isascii():
@@ -114,7 +114,7 @@ class ImapFolder:
         return connection
 
     def _uids(self, connection: imaplib.IMAP4_SSL) -> list[str]:
-        """Return the UIDs of what is to be read. They stay, where numbers shift when a mail is moved."""
+        """Return the UIDs of the mails to read; sequence numbers would shift when a mail is moved."""
         with self._translated():
             _, said = connection.response("EXISTS")
             count = int(said[-1] or 0) if said else 0
@@ -127,11 +127,11 @@ class ImapFolder:
                 told = [line for line in lines if isinstance(line, bytes)]
                 uids += filter(None, map(_unread, told))
                 if not told:
-                    break  # they have gone meanwhile, or never were: a count is what a server says
+                    break  # they have gone, or never existed: the count is only what the server says
             return list(dict.fromkeys(uids))
 
     def _fetched(self, connection: imaplib.IMAP4_SSL, uid: str) -> bytes | None:
-        """Return the first octets of a mail, none of one that is refused; None if it is gone."""
+        """Return the first octets of a mail, b"" if the server refuses it, or None if it is gone."""
         answer, said = connection.uid("FETCH", uid, f"(BODY.PEEK[]<0.{MOST}>)")
         if answer != "OK":
             return b""
@@ -177,20 +177,20 @@ class ImapFolder:
 
 
 def _end(connection: imaplib.IMAP4_SSL) -> None:
-    """Say goodbye, and close the socket also where the server answers it with anything else."""
+    """Log out, and close the socket even if the server answers something unexpected."""
     for goodbye in (connection.logout, connection.shutdown):
         with suppress(imaplib.IMAP4.error, OSError, *_NONSENSE):
             goodbye()
 
 
 def _is_of(head: bytes, uid: str) -> bool:
-    """Whether an answer is the mail with this UID: a server may tell of others, unasked (RFC 3501 7.4.2)."""
+    """Whether a response is the mail with this UID: others may come unrequested (RFC 3501 7.4.2)."""
     named = _UID.search(head)
     return b"BODY[]" in head.upper() and (named is None or named[1] == uid.encode())
 
 
 def _unread(line: bytes) -> str:
-    """Return the UID in an answer, "" where its mail was read, or where somebody has deleted it."""
+    """Return the UID in a response, or "" if its mail was processed or is marked as deleted."""
     uid, flags = _UID.search(line), _FLAGS.search(line)
     marks = flags[1].lower().split() if flags is not None else []
     read = KEYWORD.lower().encode() in marks or b"\\deleted" in marks

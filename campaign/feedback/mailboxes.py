@@ -1,7 +1,7 @@
-"""Where mail that came back lies on this machine: a Maildir, an mbox file, or the standard input.
+"""Read returned mail on this machine: a Maildir, an mbox file, or standard input.
 
-Each is read, and never written: what is recorded of a mail is recorded once, however often it is read.
-Of every mail no more than `mime.MOST` octets are in memory.
+They are read and never written; a mail is recorded once, however often it is read. At most `mime.MOST`
+octets of a mail are in memory.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from campaign.errors import Problem, UserError
 from campaign.feedback.mime import MOST
 from campaign.wording import shown
 
-_LINE = 1 << 16  # octets that are read of a line at once
+_LINE = 1 << 16  # octets of a line that are read at a time
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A mail: its first octets, where it lies, and its envelope's recipient where that is known."""
+    """A mail: its first octets, its place, and the envelope's recipient if that is known."""
 
     octets: bytes
     where: str
@@ -30,13 +30,13 @@ class Letter:
 
 
 class Mailbox(Protocol):
-    """Where mail lies."""
+    """A place with returned mail."""
 
     def letters(self) -> Iterator[Letter]:
         """Yield each mail. Raises UserError, ConnectFailed."""
 
     def understood(self, letter: Letter) -> None:
-        """What a mail says is recorded: it need not be read again."""
+        """Called when a mail has been recorded: it need not be read again."""
 
 
 class _ReadOnly:
@@ -51,26 +51,26 @@ class Maildir(_ReadOnly):
         self._folder = folder
 
     def letters(self) -> Iterator[Letter]:
-        """Yield each mail, those that were seen first."""
+        """Yield each mail, those in `cur` first."""
         if not (self._folder / "new").is_dir():
             raise UserError(Problem("is no Maildir: it has no folder `new`", shown(self._folder)))
         for folder in (self._folder / "cur", self._folder / "new"):
             for file in _files(folder):
-                with suppress(FileNotFoundError):  # another program may move it meanwhile
-                    if stat.S_ISREG(file.lstat().st_mode):  # a pipe of this name is not waited for
+                with suppress(FileNotFoundError):  # another program may move it
+                    if stat.S_ISREG(file.lstat().st_mode):  # reading a pipe would wait
                         with _opened(file) as mail:
                             octets = mail.read(MOST)
                         yield Letter(octets, shown(file))
 
 
 class Mbox(_ReadOnly):
-    """A file of mails one after another, each behind a line that begins with `From ` (RFC 4155)."""
+    """A file of mails, each after a line that begins with `From ` (RFC 4155)."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
 
     def letters(self) -> Iterator[Letter]:
-        """Yield each mail. Raises UserError where the file is none of mails."""
+        """Yield each mail. Raises UserError if the file is not an mbox."""
         try:
             opened = _opened(self._file)
         except FileNotFoundError as error:
@@ -80,25 +80,25 @@ class Mbox(_ReadOnly):
             for number, octets in enumerate(_mails(file), 1):
                 yield Letter(octets, f"{shown(self._file)}, mail {number}")
             if not number and file.tell():
-                what = "is no mbox: no line of it begins with `From `, as each mail in one does"
+                what = "is not an mbox: in an mbox, each mail begins with a line `From …`"
                 raise UserError(Problem(what, shown(self._file)))
 
 
 class Piped(_ReadOnly):
-    """One mail on the standard input, as a server's alias gives it; `recipient` is its envelope's."""
+    """One mail on standard input, as a server's alias passes it; `recipient` is the envelope's."""
 
     def __init__(self, stream: BinaryIO, recipient: str) -> None:
         self._stream = stream
         self._recipient = recipient
 
     def letters(self) -> Iterator[Letter]:
-        """Yield the mail. All of it is read: a server takes a pipe that breaks for a failure.
+        """Yield the mail. All of it is read, because a broken pipe is a failure to the server.
 
-        Raises UserError where there is none: the alias is wrong, and what it should have given is lost.
+        Raises UserError if there is no mail: the alias is wrong, and success would lose the mail.
         """
         octets = self._stream.read(MOST)
         if not octets:
-            raise UserError("the standard input is empty, and a mail is expected")
+            raise UserError("standard input is empty, but a mail is expected")
         while self._stream.read(_LINE):
             pass
         yield Letter(octets, "the standard input", self._recipient)
@@ -128,10 +128,10 @@ def _unreadable(path: Path, error: OSError) -> UserError:
 
 
 def _mails(file: BinaryIO) -> Iterator[bytes]:
-    """Yield the first octets of each mail in an mbox; what stands before the first `From ` line, too."""
+    """Yield the first octets of each mail in an mbox, and of any text before the first `From ` line."""
     mail = bytearray()
     is_mbox = False
-    at_start, behind_blank = True, True  # of a line; of the file, or behind a blank line
+    at_start, behind_blank = True, True  # of a line; of the file, or after a blank line
     while line := file.readline(_LINE):
         if at_start and (behind_blank or not is_mbox) and line.startswith(b"From "):
             if is_mbox or mail.strip():

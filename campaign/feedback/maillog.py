@@ -1,9 +1,10 @@
-"""A Postfix or Exim log → the messages that the server took, for settling what a ledger does not know.
+"""Read a Postfix or Exim log: the messages that the server accepted, to settle what is in doubt.
 
-Postfix names the Message-ID before it has taken a message, under a queue id, and that queue id again
-once it has: `cleanup[1]: 4ABC: message-id=<…>`, then `qmgr[2]: 4ABC: from=<…>, … (queue active)` and
-`smtp[3]: 4ABC: to=<…>, …, status=sent (…)`. Exim writes one line when it has: `1abcde-000123-AB <= … id=…`,
-and one for each recipient. What became of it later is another matter: a bounce is no reason to send again.
+Postfix logs the Message-ID with a queue id before it has accepted a message, and the queue id again when it
+has: `cleanup[1]: 4ABC: message-id=<…>`, then `qmgr[2]: 4ABC: from=<…>, … (queue active)` and
+`smtp[3]: 4ABC: to=<…>, …, status=sent (…)`. Exim writes one line when it has accepted a message,
+`1abcde-000123-AB <= … id=…`, and one for each recipient. Later bounces are ignored: they are no reason to
+send again.
 """
 
 from __future__ import annotations
@@ -27,16 +28,16 @@ _DONE = re.compile(
     r"(?:\]: (?P<postfix>[0-9A-Za-z]{6,20}): removed|(?P<exim>\w{6}-\w{6,11}-\w{2,4}) Completed)$"
 )
 _ANY = re.compile("")
-# With a year, in whatever zone; or as syslog has it by tradition, without one.
+# A date with a year, in any time zone; or in the traditional syslog form, without one.
 _ISO = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?")
 _SYSLOG = re.compile(r"([A-Z][a-z]{2}) {1,2}(\d{1,2}) (\d\d:\d\d:\d\d)")
 
 
 @dataclass(slots=True)
 class Delivery:
-    """A message that the server took: envelope, and Message-ID in angle brackets, "" where not known.
+    """A message that the server accepted: envelope, and Message-ID in angle brackets, or "".
 
-    `at` is when it was first spoken of, in local time, None where the line does not say.
+    `at` is the time of its first line in the log, in local time, or None.
     """
 
     queue: str
@@ -48,10 +49,10 @@ class Delivery:
 
 
 def delivered(lines: Iterable[str], of: re.Pattern[str] = _ANY) -> dict[str, set[str]]:
-    """Return the Message-IDs, in angle brackets, of the messages that the server took, and for whom, folded.
+    """Return the Message-IDs, in angle brackets, of accepted messages, with their folded recipients.
 
-    Those that `of` does not match are left out: most of a server's mail is not ours. A copy that is sent
-    later has the Message-ID of its row.
+    Message-IDs that `of` does not match are left out, since most of a server's mail is not ours. A copy that
+    is sent later has the Message-ID of its row.
     """
     found: dict[str, set[str]] = {}
     for delivery in deliveries(lines):
@@ -61,12 +62,12 @@ def delivered(lines: Iterable[str], of: re.Pattern[str] = _ANY) -> dict[str, set
 
 
 def deliveries(lines: Iterable[str], now: datetime | None = None) -> Iterator[Delivery]:
-    """Yield the messages that the server took, when the log has no more to say of them.
+    """Yield each message that the server accepted, after its last line in the log.
 
-    `now`, in local time, is later than all lines: a date without a year is its last one before that.
+    `now`, in local time, is later than all lines: a date without a year is the last one before it.
     """
     now = now or datetime.now()
-    known: dict[str, Delivery] = {}  # by queue id, which Postfix uses again
+    known: dict[str, Delivery] = {}  # by queue id, which Postfix reuses
     for line in lines:
         if (match := _POSTFIX_NAMED.search(line)) is not None:
             before = known.pop(match["queue"], None)
@@ -98,7 +99,7 @@ def _time(line: str, now: datetime) -> datetime | None:
     if (syslog := _SYSLOG.match(line)) is None:
         return None
     month, day, clock = syslog.groups()
-    # Last year's, where this year's is to come yet.
+    # If this year's date is still to come, it is last year's.
     for year in (now.year, now.year - 1):
         try:
             at = datetime.strptime(f"{year} {month} {day} {clock}", "%Y %b %d %H:%M:%S")

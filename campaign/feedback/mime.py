@@ -1,8 +1,8 @@
-"""A mail's octets → its header fields and parts, with a bound on everything.
+"""Parse a hostile mail into header fields and parts, with a limit on everything.
 
-Anybody can send what is read here. Of a mail the first `MOST` octets are looked at: reports begin with
-what counts, and end with the message that they are about. The standard library's parser has no such
-bounds: nested parts exhaust its stack, and 100 MB its memory. All work here is linear in `MOST`.
+Anybody can send mail to this parser. It reads the first `MOST` octets of a mail: reports begin with the
+relevant part, and end with the message that they are about. The standard library's parser has no such
+limits: nested parts exhaust its stack, and 100 MB its memory. All work here is linear in `MOST`.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ _FIELDS = 500
 _VALUE = 2000  # characters of a field
 _PARTS = 50
 _DEPTH = 5
-_FIELD = re.compile(r"([!-9;-~]{1,76})[ \t]*:")  # RFC 5322 3.6.8, and blanks as old programs write them
+_FIELD = re.compile(r"([!-9;-~]{1,76})[ \t]*:")  # RFC 5322 3.6.8; 4.5 allows blanks before the colon
 _BOUNDARY = re.compile(r';[ \t]*boundary[ \t]*=[ \t]*(?:"([^"]{1,200})"|([^\s;"]{1,200}))', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """The fields of a header, in order: names in lower case; values unfolded, of at most 2,000 characters."""
+    """The fields of a header, in order: names in lower case, values unfolded and at most 2,000 characters."""
 
     pairs: tuple[tuple[str, str], ...]
 
     def first(self, name: str) -> str:
-        """Return the value of the topmost field of this name, "" for none."""
+        """Return the value of the topmost field with this name, or ""."""
         return next(self.every(name), "")
 
     def every(self, name: str) -> Iterator[str]:
-        """Yield the values of all fields of this name."""
+        """Yield the values of all fields with this name."""
         return (value for known, value in self.pairs if known == name)
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of a mail, or the mail itself: its media type in lower case, header and body as they stand."""
+    """A part of a mail, or the mail itself: media type in lower case, header, and undecoded body."""
 
     type: str
     fields: Fields
@@ -47,7 +47,7 @@ class Part:
 
     @property
     def octets(self) -> bytes:
-        """The body without its transfer encoding (RFC 2045 6); as it stands where it has none of its name."""
+        """The decoded body (RFC 2045 6); unchanged if the transfer encoding is unknown."""
         encoding = self.fields.first("content-transfer-encoding").strip().lower()
         try:
             if encoding == "base64":
@@ -60,12 +60,12 @@ class Part:
 
     @property
     def text(self) -> str:
-        """The body as text. What is looked for in it is ASCII, or UTF-8 (RFC 6533)."""
+        """The body as text. Everything that we look for in it is ASCII or UTF-8 (RFC 6533)."""
         return self.octets.decode("utf-8", "replace")
 
 
 def parts(mail: bytes) -> list[Part]:
-    """Return a mail and the parts in it, in order, without what messages inside of it hold."""
+    """Return a mail and its parts, in order, without the parts of attached messages."""
     found: list[Part] = []
     waiting = [(mail[:MOST].replace(b"\r\n", b"\n").replace(b"\r", b"\n"), 0)]
     while waiting and len(found) < _PARTS:
@@ -82,7 +82,7 @@ def parts(mail: bytes) -> list[Part]:
 
 
 def divided(octets: bytes) -> tuple[Fields, bytes]:
-    """Return the header and the body of a message or a part whose line ends are LF."""
+    """Return the header and the body of a message or part; its line ends must be LF."""
     if octets.startswith(b"\n"):
         return Fields(()), octets[1:]
     header, _, body = octets.partition(b"\n\n")
@@ -90,7 +90,7 @@ def divided(octets: bytes) -> tuple[Fields, bytes]:
 
 
 def fields_of(header: bytes) -> Fields:
-    """Return the fields of a header, or of a block of a report that is written like one."""
+    """Return the fields of a header, or of a block in a report that has the form of one."""
     pairs: list[tuple[str, list[str]]] = []
     for line in header[:_HEADER].decode("utf-8", "replace").split("\n"):
         if line[:1] in (" ", "\t"):

@@ -1,7 +1,7 @@
-"""Bounces that are written for people, in the two forms that have a form: qmail's, and Exim's older one.
+"""Parse the two kinds of plain-text bounces that have a fixed form: qmail's, and Exim's older one.
 
-qmail: QSBMF (cr.yp.to/proto/qsbmf.txt), a paragraph for each recipient, which `<address>:` begins. Exim
-names those who failed in X-Failed-Recipients, and says why in an indented paragraph below each address.
+qmail: QSBMF (cr.yp.to/proto/qsbmf.txt), a paragraph for each recipient that begins with `<address>:`. Exim
+lists failed recipients in X-Failed-Recipients, and the reason in an indented paragraph below each address.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _RECIPIENTS = 200
 _QMAIL = re.compile(r"^Hi\. This is the |^-{3,6} ?Below this line is a copy of the message", re.MULTILINE)
 _QMAIL_RECIPIENT = re.compile(r"^<([^<>\s]{3,320})>:[ \t]*\n((?:.+(?:\n|\Z))*)", re.MULTILINE)
 _QMAIL_CODE = re.compile(r"#([245])\.([0-9]{1,3})\.([0-9]{1,3})\b")
-# What stands between the words and the message that came back.
+# The line between the explanation and the returned message.
 _COPY = re.compile(r"^-{3,6} ?(?:Below this line is a copy of the message|This is a copy of )", re.MULTILINE)
 
 
 def failures(mail: Part, text: Part | None) -> tuple[Failure, ...]:
-    """Return what a mail says of each recipient in one of these forms; nothing where it has neither."""
+    """Return the failures in a mail of one of these forms; nothing if it has neither."""
     whole = text.text[:_MOST] if text is not None else ""
     words = _before_copy(whole)
     failed = mail.fields.first("x-failed-recipients")
@@ -38,7 +38,7 @@ def failures(mail: Part, text: Part | None) -> tuple[Failure, ...]:
 
 
 def message_id_below(text: Part | None) -> str:
-    """Return the Message-ID of the message whose copy stands below the words, "" for none."""
+    """Return the Message-ID of the returned message below the explanation, or ""."""
     whole = text.text[:_MOST] if text is not None else ""
     copy = _COPY.search(whole)
     if copy is None:
@@ -67,7 +67,7 @@ def _exim(names: list[str], words: str) -> Iterator[Failure]:
 
 
 def _paragraph(lines: list[str], start: int) -> Iterator[str]:
-    """Yield the lines from `start` on until a blank one; more than 50 say nothing more."""
+    """Yield the lines from `start` on until a blank one, at most 50."""
     for line in lines[start : start + 50]:
         if not line.strip():
             return
@@ -75,6 +75,6 @@ def _paragraph(lines: list[str], start: int) -> Iterator[str]:
 
 
 def _last_code(said: str) -> EnhancedCode | None:
-    """Return the code in the answer, which stands behind the words about whom it was asked of."""
+    """Return the enhanced status code in the answer, which follows the name of the server."""
     answer = re.search(r"\b[245][0-9][0-9][ -][ (#\[]{0,3}[245]\.[0-9]", said)
     return code_in(said[answer.start() :]) if answer is not None else None

@@ -1,8 +1,7 @@
-"""Reading what came back: mailbox → understand → whose row it is → the ledger → an account of it.
+"""Read a mailbox of returned mail: parse each mail, find its row, record it in the ledger, and sum it up.
 
-A mail is about a row of this campaign that its token names, or else a Message-ID in the message that it
-returns. What proves nothing, and what no program should decide, is listed for a person, and its mail is
-left as it is.
+The token that a mail was sent to identifies its row, or otherwise the Message-ID of the returned message. A
+mail that proves nothing, or that a program should not decide about, is listed for a person and left as it is.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from campaign.feedback.understand import understand
 from campaign.ledger.returning import Returns
 from campaign.ledger.returns import Fate, Kind, Mailed, Recorded, Rules, Said, apportioned
 
-_LISTED = 1000  # mails that are kept for a person
+_LISTED = 1000  # mails that are listed for a person at most
 _KINDS = {
     Class.HARD: Kind.BOUNCED,
     Class.SOFT: Kind.BOUNCED_FOR_NOW,
@@ -38,7 +37,7 @@ _KINDS = {
 
 
 class Other(StrEnum):
-    """What a mail was that nothing is recorded of."""
+    """Kinds of mails of which nothing is recorded."""
 
     EARLIER = "recorded earlier"
     NOTICE = "delays and automatic answers"
@@ -59,17 +58,17 @@ class Listed:
 
 @dataclass(slots=True)
 class Account:
-    """What reading came to: the addresses of each kind and fate, and mails of every other; who is listed."""
+    """The result of reading: addresses by kind and fate, counts of other mails, and the listed mails."""
 
     mails: int = 0
     kinds: dict[Kind, set[str]] = field(default_factory=dict)
     others: Counter[Other] = field(default_factory=Counter)
     fates: dict[Fate, set[tuple[Kind, str]]] = field(default_factory=dict)
     too_often: int = 0
-    """Reports that were left out, as so many of the same were recorded already."""
+    """Reports that were left out, since so many of the same were recorded already."""
     listed: list[Listed] = field(default_factory=list)
     unlisted: int = 0
-    """How many more there were for a person than are kept."""
+    """How many more mails there were for a person than are listed."""
 
 
 class Reader:
@@ -83,7 +82,7 @@ class Reader:
         self.account = Account()
 
     def read(self, mailbox: Mailbox, now: int) -> Account:
-        """Read every mail, recorded at `now`, UTC ns; return the account. Raises UserError, ConnectFailed."""
+        """Read and record every mail at `now`, UTC ns, and sum them up. Raises UserError, ConnectFailed."""
         for letter in mailbox.letters():
             self.account.mails += 1
             if self._heard(letter, now):
@@ -91,7 +90,7 @@ class Reader:
         return self.account
 
     def _heard(self, letter: Letter, now: int) -> bool:
-        """Record what a mail says; return whether it is ours and nobody needs to look at it."""
+        """Record a mail; return whether it is ours and nobody needs to look at it."""
         heard = understand(letter.octets, letter.recipient, self._mailto)
         mailed = self._mailed(heard)
         match heard.report:
@@ -113,7 +112,7 @@ class Reader:
         return self._count(letter, heard, self._record(mailed, said, heard.identity, now))
 
     def _mailed(self, heard: Heard) -> Mailed | None:
-        """Return the row that a mail is about: the token decides, and then the message that was returned."""
+        """Return the row that a mail is about: by its token, or by the returned message."""
         rows = (self._returns.of_token(token) for token in heard.tokens)
         returned = (self._returns.of_message_id(message_id) for message_id in heard.message_ids)
         return next((row for found in (rows, returned) for row in found if row is not None), None)
@@ -140,7 +139,7 @@ class Reader:
         return done
 
     def _list(self, letter: Letter, heard: Heard, other: Other, why: str) -> bool:
-        """Count a mail that stays where it is, and keep it for a person."""
+        """Count a mail that stays where it is, and list it for a person."""
         self.account.others[other] += 1
         if len(self.account.listed) < _LISTED:
             self.account.listed.append(Listed(letter.where, heard.sender, heard.subject, why))
@@ -150,7 +149,7 @@ class Reader:
 
 
 def _said(heard: Heard) -> Iterator[Said]:
-    """Yield what a report says of each address that it names."""
+    """Yield what a report says about each address that it names."""
     match heard.report:
         case Bounce(failures=failures):
             for failure in failures:
@@ -167,6 +166,6 @@ def _said(heard: Heard) -> Iterator[Said]:
 
 
 def _words(failure: Failure) -> str:
-    """Return the code and the words of a failure, without addresses: who is forgotten must leave no trace."""
+    """Return code and answer of a failure, without addresses: a forgotten person must leave no trace."""
     words = re.sub(r"<[^<>\s]*@[^<>\s]*>|\S+@\S+", "…@…", failure.words)
     return f"{failure.code or 'unknown'} {words}".strip()

@@ -1,7 +1,7 @@
-"""The octets of a mail → what it says and what could prove whom it is about. Pure, and total: any octets do.
+"""Classify a returned mail, and extract what identifies its row. Pure; any octets are valid input.
 
-In this order: a report by a standard (RFC 3464, RFC 5965), a form that a server has of its own, a mail to
-the address for unsubscriptions, an answer that no person wrote (RFC 3834), and at last a guess.
+It tries, in this order: a standard report (RFC 3464, RFC 5965), a particular server's form, a mail to the
+unsubscribe address, an automatic reply (RFC 3834), and a guess.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ _RETURNED = ("message/rfc822", "message/global", "text/rfc822-headers", "message
 _TOKEN = re.compile(r"(?<![0-9a-z])[0-9a-f]{20}(?![0-9a-z])")
 _ADDRESS = re.compile(r"[^\s<>,;:\"()]{1,256}@[^\s<>,;:\"()]{1,256}")
 _MESSAGE_ID = re.compile(r"<[^<>\s]{3,250}>")
-_OUTLOOK = "staff@hotmail.com"  # who reports complaints of Outlook.com's users (JMRP)
+_OUTLOOK = "staff@hotmail.com"  # the sender of Outlook.com's complaints (JMRP)
 _MACHINE = re.compile(r"mailer-daemon|postmaster|mail delivery (?:sub)?system", re.IGNORECASE)
 
 
 def understand(mail: bytes, recipient: str = "", unsubscribe: str = "") -> Heard:
     """Return what a mail says.
 
-    `recipient` is its envelope's, where that is known. `unsubscribe` is the campaign's `unsubscribe.mailto`,
-    a template with `{{ bounce.token }}` in it: a mail to such an address takes somebody off the list.
+    `recipient` is the envelope's, if that is known. `unsubscribe` is the campaign's `unsubscribe.mailto`, a
+    template with `{{ bounce.token }}` in it: a mail to such an address unsubscribes its author.
     """
     found = parts(mail)
     whole = found[0]
@@ -69,7 +69,7 @@ def _report(mail: bytes, found: list[Part], text: Part | None, *, to_unsubscribe
     if any(part.type == "message/disposition-notification" for part in found):  # RFC 8098
         return AutoReply()
     replied = whole.fields.first("auto-submitted").strip().lower().startswith("auto-replied")
-    # Apple Mail's button sends a mail that says it was `auto-replied`, as vacation notices do.
+    # Apple Mail's button sends a mail that claims to be `auto-replied`, like a vacation notice.
     if to_unsubscribe and (not replied or whole.fields.first("x-apple-unsubscribe")):
         return Unsubscribe(_one_address(whole.fields.first("from")))
     if _answers_by_itself(whole.fields):
@@ -88,7 +88,7 @@ def _complaint(part: Part) -> Complaint:
 
 
 def _outlooks(whole: Part, found: list[Part]) -> Complaint | None:
-    """Return a report of Outlook.com's feedback loop: our message, which a field says whose it was."""
+    """Return a complaint of Outlook.com's feedback loop: our message, and a field that names the user."""
     if _one_address(whole.fields.first("from")).lower() != _OUTLOOK:
         return None
     if not whole.fields.first("subject").lower().startswith("complaint about message"):
@@ -100,7 +100,7 @@ def _outlooks(whole: Part, found: list[Part]) -> Complaint | None:
 
 
 def _answers_by_itself(fields: Fields) -> bool:
-    """Whether a mail says that no person wrote it. What a mail server writes may be a bounce yet."""
+    """Whether a mail is an automatic reply. A mail from a mail server is not: it may be a bounce."""
     if _MACHINE.search(fields.first("from")):
         return False
     submitted = fields.first("auto-submitted").strip().lower()
@@ -109,7 +109,7 @@ def _answers_by_itself(fields: Fields) -> bool:
 
 
 def _places(fields: Fields, recipient: str) -> Iterator[str]:
-    """Yield the addresses that a mail was delivered to, the surest first."""
+    """Yield the addresses that a mail was delivered to, the most reliable first."""
     for value in (
         recipient,
         *(v for name in ("delivered-to", "x-original-to", "to") for v in fields.every(name)),
@@ -118,7 +118,7 @@ def _places(fields: Fields, recipient: str) -> Iterator[str]:
 
 
 def _matches(places: Iterable[str], template: str) -> bool:
-    """Whether one of the addresses is what a template with a token in it gives, or the same without one."""
+    """Whether one of the addresses matches a template with a token in it, with or without the token."""
     if not template:
         return False
     pieces = re.split(r"\{\{-?\s*bounce\.token\s*-?\}\}", template.strip().lower())
@@ -127,7 +127,7 @@ def _matches(places: Iterable[str], template: str) -> bool:
 
 
 def _message_ids(found: list[Part], text: Part | None) -> tuple[str, ...]:
-    """Return the Message-IDs of the messages that were returned with a report."""
+    """Return the Message-IDs of the messages that a report returns."""
     ids = []
     for part in found:
         if part.type in _RETURNED:
@@ -138,16 +138,16 @@ def _message_ids(found: list[Part], text: Part | None) -> tuple[str, ...]:
 
 
 def _identity(whole: Part) -> str:
-    """Return what tells a report from any other: its Message-ID, or else a hash of its body.
+    """Return what distinguishes a report from any other: its Message-ID, or else a hash of its body.
 
-    Not of its header: each server that it passes writes into that.
+    The header is not hashed, because each server on the way adds to it.
     """
     match = _MESSAGE_ID.search(whole.fields.first("message-id"))
     return match[0] if match is not None else sha256(whole.body).hexdigest()
 
 
 def _one_address(value: str) -> str:
-    """Return the address in a field, that in angle brackets if there is one."""
+    """Return the address in a field, the one in angle brackets if there is one."""
     value = value.partition(";")[2] if value.lower().startswith(("rfc822;", "utf-8;")) else value
     found = _ADDRESS.findall(value.rpartition("<")[2] if "<" in value else value)
     return found[0] if found else ""

@@ -1,1 +1,1 @@
-"""The list: a file that names people → an iterator of recipients and bad rows."""
+"""Read the list, a CSV file or a workbook, as an iterator of recipients and bad rows."""

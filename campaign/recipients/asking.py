@@ -1,9 +1,9 @@
-"""A list's own templates as the list asks them: records → those that `where` keeps, named and addressed.
+"""Evaluate the templates of the list settings (`where`, `name`, `email`) for each record.
 
     templates = ListTemplates(campaign, columns)       raises UserError with what is wrong with them
     templates.ask(records) → Named, in the records' order
 
-The templates run elsewhere (`naming`), unless there is nothing in them to ask.
+The templates run in other processes (`naming`), unless the settings have none.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from campaign.templating.text import Text, is_constant, known
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record of the list; `row` has its cells by their columns, as far as they can be read.
+    """A record of the list; `row` maps columns to cells, as far as they can be read.
 
-    `wrong` says what is wrong with it as a whole.
+    `wrong` says what is wrong with the record as a whole.
     """
 
     number: int
@@ -36,9 +36,9 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A record as the templates see it; `wrong` is what is wrong with them for it.
+    """A record with the results of the templates; `wrong` are their problems for this record.
 
-    `email` is None where its template fails, and "" where a column holds it.
+    `email` is None if its template fails, and "" if the address is in a column.
     """
 
     record: Record
@@ -51,7 +51,7 @@ class Named:
 class ListTemplates:
     """The templates `where`, `name` and `email` of a list with these columns.
 
-    Raises UserError with all problems of them.
+    Raises UserError with all their problems.
     """
 
     def __init__(self, campaign: CampaignFile, columns: tuple[str, ...]) -> None:
@@ -81,7 +81,7 @@ class ListTemplates:
             )
 
     def ask(self, records: Iterable[Record]) -> Iterator[Named]:
-        """Yield the records, those too that `where` does not keep. Raises Overrun."""
+        """Yield the records, including those that `where` does not keep. Raises Overrun."""
         if self._pool is None:
             yield from (Named(record, self._constant) for record in records)
             return

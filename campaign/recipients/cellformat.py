@@ -1,8 +1,8 @@
-"""A number in a sheet's cell and its number format → the text that the sheet shows (ECMA-376-1 18.8.30, .31).
+"""Format a cell's number by its number format, as the sheet shows it (ECMA-376-1 18.8.30, 18.8.31).
 
-What depends on the reader's own settings is written one way: names of months and days in English, a point
-before decimals, and no column is too narrow. A fraction is written as a decimal. The `/` of a date is what
-the format's own language has in its place: LibreOffice writes the dots of a German date so.
+Anything that depends on the reader's settings is always written one way: names of months and days in
+English, a decimal point, and columns that are wide enough. A fraction is written as a decimal. The `/` in a
+date becomes the date separator of the format's language: LibreOffice writes German dates like that.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _COMPARED: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
 }
 _LANGUAGE = re.compile(r"\[\$[^\]-]*-([^\]]*)\]")
-# What stands between the parts of a date, by a language's number (MS-LCID 2.2) or name.
+# The date separator, by a language's number (MS-LCID 2.2) or name.
 _SEPARATORS: dict[int | str, str] = {
     **dict.fromkeys((0x813, "nl-be"), "/"),
     **dict.fromkeys((2, 5, 7, 11, 15, 20, 21, 24, 25, 26, 27, 31, 34, 36, 37, 38), "."),
@@ -66,7 +66,7 @@ _1900, _1904 = dt.datetime(1899, 12, 30), dt.datetime(1904, 1, 1)
 
 
 def shown(number: float, number_format: str, *, since_1904: bool = False) -> str:
-    """Return a number's text; days since 1900, or 1904, where the format is one of dates (18.17.4.1)."""
+    """Return a number's text; in a date format, it is days since 1900, or 1904 (18.17.4.1)."""
     pieces = _pieces(_sections(number_format)[0])
     if any(_ELAPSED.fullmatch(piece) for piece in pieces):
         return _elapsed(number, pieces)
@@ -77,7 +77,7 @@ def shown(number: float, number_format: str, *, since_1904: bool = False) -> str
 
 
 def moment_shown(moment: dt.datetime, number_format: str) -> str:
-    """Return the text of a moment; ISO 8601 where the format is none of dates."""
+    """Return the text of a moment; ISO 8601 if the format is not a date format."""
     pieces = [piece for piece in _pieces(_sections(number_format)[0]) if not _is_setting(piece)]
     if not any(_DATE_PIECE.fullmatch(piece) for piece in pieces):
         return moment.date().isoformat() if moment.time() == dt.time() else moment.isoformat(" ")
@@ -99,7 +99,7 @@ def _number(value: float, number_format: str) -> str:
     sections = _sections(number_format)
     section, signed = _section_of(value, sections)
     pieces = _pieces(section)
-    if not section and len(sections) > 1:  # `;;;` hides what stands in the cell
+    if not section and len(sections) > 1:  # `;;;` hides the content of the cell
         return ""
     if "General" in pieces:
         place = pieces.index("General")
@@ -137,7 +137,7 @@ def text_shown(text: str, number_format: str) -> str:
 
 
 def _general(value: float) -> str:
-    """Return a number without a format: all of an integer's digits, at most 15 significant ones else."""
+    """Return a number without a format: all digits of an integer, otherwise at most 15 significant ones."""
     number = Decimal(f"{value:.{_DIGITS}g}") if isinstance(value, float) else Decimal(value)
     if abs(number) >= Decimal("1e21"):
         return f"{float(number):g}"
@@ -147,11 +147,11 @@ def _general(value: float) -> str:
 
 
 def _filled(number: Decimal, pieces: tuple[str, ...]) -> str:
-    """Put a number's digits into the places of a format."""
+    """Put a number's digits into the digit placeholders of a format."""
     if any(piece.upper() in ("E+", "E-") for piece in pieces):
         return _scientific(number, pieces)
     pattern = "".join(piece for piece in pieces if piece in "0#?,." or piece.startswith(".0"))
-    # Commas behind the last place divide by a thousand each; one between places groups.
+    # Each comma after the last placeholder divides by a thousand; one between placeholders groups.
     thousands = len(pattern) - len(pattern.rstrip(","))
     whole, point, fraction = pattern.rstrip(",").partition(".")
     number = number.scaleb(2 * pieces.count("%") - 3 * thousands, _WIDE)
@@ -171,7 +171,7 @@ def _filled(number: Decimal, pieces: tuple[str, ...]) -> str:
 
 
 def _placed(digits: str, pieces: tuple[str, ...]) -> str:
-    """Put an integer's digits into places from the right; the first place takes all that are left."""
+    """Put an integer's digits into placeholders from the right; the first one takes all that are left."""
     text = ""
     left = sum(piece in "0#?" for piece in pieces)
     for piece in reversed(pieces):
@@ -186,7 +186,7 @@ def _placed(digits: str, pieces: tuple[str, ...]) -> str:
 
 
 def _places(pieces: tuple[str, ...]) -> tuple[int, int]:
-    """Return where a number's places begin, and where they have ended."""
+    """Return the start and the end of a number's placeholders."""
     found = [
         place
         for place, piece in enumerate(pieces)
@@ -207,7 +207,7 @@ def _scientific(number: Decimal, pieces: tuple[str, ...]) -> str:
 
 
 def _literal(pieces: tuple[str, ...]) -> str:
-    """Return what pieces that are no places print: text, currencies, blanks."""
+    """Return the text of pieces that are not placeholders: text, currencies, blanks."""
     text = ""
     for piece in pieces:
         currency = _CURRENCY.fullmatch(piece)
@@ -225,16 +225,16 @@ def _literal(pieces: tuple[str, ...]) -> str:
 
 
 def _moment(days: float, *, since_1904: bool) -> dt.datetime | None:
-    """Return the moment so many days after the first; None where there is none, as before 1900."""
+    """Return the moment so many days after the first; None if there is none, as before 1900."""
     if not 0 <= days < _LAST_DAY - (1462 if since_1904 else 0):
         return None
-    # 1900 had no 29th of February, but has one in spreadsheets: days before it count from one later.
+    # Spreadsheets have a 29 February 1900, which did not exist: earlier days count from one day later.
     base = _1904 if since_1904 else _1900 if days >= 60 else _1900 + dt.timedelta(1)
     return base + dt.timedelta(milliseconds=round(days * _DAY))
 
 
 def _separator(number_format: str) -> str:
-    """Return what a `/` in a date is in the language that the format names; itself where it names none."""
+    """Return the date separator of the language that the format names; `/` if it names none."""
     found = _LANGUAGE.search(number_format)
     if found is None:
         return "/"
@@ -251,7 +251,7 @@ def _next(pieces: list[str], place: int) -> str:
 
 
 def _part(moment: dt.datetime, name: str, *, half: bool) -> str | None:
-    """Return one part of a moment, or None where `name` is none."""
+    """Return one part of a moment, or None if `name` is not one."""
     hour = (moment.hour + 11) % 12 + 1 if half else moment.hour
     upper = "AM" if moment.hour < 12 else "PM"
     if name.startswith(".0"):
@@ -282,7 +282,7 @@ def _part(moment: dt.datetime, name: str, *, half: bool) -> str | None:
 
 
 def _elapsed(days: float, pieces: tuple[str, ...]) -> str:
-    """Return a duration: of `[h]:mm:ss`, the first counts all hours, and the others what is left."""
+    """Return a duration: in `[h]:mm:ss`, the first part has all hours, the others the remainder."""
     unit = {"h": 3_600_000, "m": 60_000, "s": 1000}
     left = abs(round(days * _DAY))
     if not any(piece.startswith(".0") for piece in pieces):

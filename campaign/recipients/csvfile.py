@@ -1,4 +1,4 @@
-"""A CSV file as a table: octets in an encoding → records."""
+"""Read a CSV file as a table of records."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from campaign.wording import shown
 
 
 class CsvFile:
-    """A list that is a CSV file; see `table.Table`. Raises UserError where it cannot be read."""
+    """A list that is a CSV file; see `table.Table`. Raises UserError if it cannot be read."""
 
     def __init__(self, campaign: CampaignFile) -> None:
         self._campaign = campaign
@@ -39,7 +39,7 @@ class CsvFile:
         except LookupError as error:
             raise UserError(campaign.problem("recipients.encoding", str(error))) from None
         if self._settings.sheet is not None:
-            what = f"names a sheet of a workbook, and the list {self._file} is none; leave it out"
+            what = f"names a sheet of a workbook, and the list {self._file} is not one; remove it"
             raise UserError(campaign.problem("recipients.sheet", what))
         self._line_end = "\n"
         with self._opened() as file:
@@ -47,11 +47,11 @@ class CsvFile:
             sample = file.read(SAMPLE)
         self._line_end = line_end(sample)
         self._sample = sample.replace(self._line_end, "\n")
-        if "\0" in self._sample.partition("\n")[0]:  # one line perhaps, as long as the file
+        if "\0" in self._sample.partition("\n")[0]:  # it may be a single line, as long as the file
             what = f"the header is not {self._encoding}; {self._encoding.advice}"
             raise UserError(Problem(what, self._file, 1))
         if kind := other_kind(self._sample):
-            what = f"this is {kind}; export the list as CSV or .xlsx, or let a spreadsheet program save it so"
+            what = f"this is {kind}; export the list as CSV or .xlsx, or save it as such with a spreadsheet"
             raise UserError(Problem(what, self._file, 1))
         named = named_delimiter(self._sample)
         self._skipped = 1 if named else 0  # lines above the header
@@ -90,8 +90,8 @@ class CsvFile:
         what = f"the list {self._file} looks separated by {_shown(other)}"
         if self._settings.delimiter is None:
             write = f'write `delimiter: "{other}"` under `recipients:`'
-            return self._campaign.problem("recipients", f"{what}, which must be said: {write}")
-        said = f"{what}, and this says {self.delimiter!r}; leave it out, or correct it"
+            return self._campaign.problem("recipients", f"{what}, which you must specify: {write}")
+        said = f"{what}, and this says {self.delimiter!r}; remove it, or correct it"
         return self._campaign.problem("recipients.delimiter", said)
 
     def unfit_header(self, names: Sequence[str]) -> str:
@@ -116,7 +116,7 @@ class CsvFile:
         except OSError as error:
             what = f"the list {self._file} cannot be read: {error.strerror}"
             raise UserError(self._campaign.problem("recipients.csv", what)) from None
-        except UnicodeError as error:  # a UTF-16 without its mark, which no character could stand for
+        except UnicodeError as error:  # UTF-16 without its mark, which no replacement character can express
             what = f"the list {self._file} is not {self._encoding} ({error}); {self._encoding.advice}"
             raise UserError(self._campaign.problem("recipients.encoding", what)) from None
 

@@ -1,7 +1,7 @@
-"""Rows of the list whose key an earlier row has: what is said of them.
+"""Report rows that have the key of an earlier row.
 
-Such a row is left out. If its message says or attaches the same as the first one's, that is a warning;
-else it may be a letter of its own, which nobody would get: an error that names the key to write.
+Such a row is left out. If its message has the same content and attachments as the first one's, that is a
+warning. Otherwise it may be a different letter, which nobody would get: an error that names the key to write.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from campaign.recipients.list import Recipients
 
 
 def left_out(double: Double, file: str) -> Problem:
-    """Say that a row is left out."""
+    """Return the warning that a row is left out."""
     whose = "" if fold(double.email) == double.key else f", {double.email},"
-    what = f"{double.key!r} stands in line {double.first} already; this row{whose} is left out"
-    what += " (write a `key` if each is a letter of its own)"
+    what = f"{double.key!r} is already in line {double.first}; this row{whose} is left out"
+    what += " (write a `key` if each row is a letter of its own)"
     return Problem(what, file, double.line)
 
 
@@ -27,7 +27,7 @@ def differing(
 ) -> list[Problem]:
     """Return an error for each of these doubles, with the columns in which it differs.
 
-    Messages show the columns `shown`, and attach files by those `attached`. Reads the list once more.
+    `shown` are the columns that messages show, `attached` those that name attachments. Reads the list again.
     """
     wanted = {line for double in doubles for line in (double.line, double.first)}
     rows: dict[int, Recipient] = {}
@@ -45,7 +45,7 @@ def differing(
 
 
 def _columns(recipients: Recipients, first: Recipient, later: Recipient, shown: Collection[str]) -> list[str]:
-    """Return the columns in which two rows' messages differ, in the list's order."""
+    """Return the columns in which the messages of two rows differ, in the list's order."""
     looked_at = set(shown)
     if fold(first.email) != fold(later.email):
         looked_at |= recipients.email_columns
@@ -60,13 +60,13 @@ def _problem(
     recipients: Recipients, double: Double, columns: list[str], attached: Collection[str]
 ) -> Problem:
     settings = recipients.settings
-    what = f"{double.key!r} stands in line {double.first} already, with another message"
+    what = f"{double.key!r} is already in line {double.first}, with another message"
     if columns:
-        what = f"{double.key!r} stands in line {double.first} already, with another {' and '.join(columns)}"
+        what = f"{double.key!r} is already in line {double.first}, with another {' and '.join(columns)}"
         best = next((column for column in columns if column in attached), columns[0])
         by_address = settings.key == (settings.email,)
         key = best if by_address else f"[{', '.join((*settings.key, best))}]"
-        hint = f"; correct the list, or write `key: {key}` if each is a letter of its own"
+        hint = f"; correct the list, or write `key: {key}` if each row is a letter of its own"
     else:
-        hint = "; correct the list, or write a `key` that tells them apart if each is a letter of its own"
+        hint = "; correct the list, or write a `key` that differs if each row is a letter of its own"
     return Problem(what + hint, recipients.file, double.line)

@@ -1,4 +1,4 @@
-"""Octets → text: the encoding that a list is said to be in, and whether it is."""
+"""Decode a list, and find out whether it really has the encoding that the campaign file names."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
     codecs.BOM_UTF8: "utf-8",
 }
-_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # how .xlsx and .ods begin, and .xls
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # the first octets of .xlsx and .ods, and of .xls
 _GZIP = b"\x1f\x8b"
-_UNDECODABLE = "\udcff"  # a lone surrogate, which no text has, stands for what cannot be decoded
+_UNDECODABLE = "\udcff"  # a lone surrogate, which no text has, replaces octets that cannot be decoded
 _MARKING = "campaign.undecodable"
-# Where each octet is a character, most of those from 128 on are one; in Windows' Shift JIS 68 are.
+# In a one-octet encoding most octets from 128 on are a character; in Windows' Shift JIS only 68 are.
 _OF_ONE_OCTET = 80
 
 
@@ -33,7 +33,7 @@ codecs.register_error(_MARKING, _mark)
 
 
 def marked_encoding(path: Path) -> str:
-    """Return the encoding that a file's byte order mark names, UTF-8 without one. Raises UserError."""
+    """Return the encoding of a file by its byte order mark; UTF-8 without one. Raises UserError."""
     try:
         with open_file(path, MOST_OF_A_LIST) as file:
             beginning = file.read(4)
@@ -43,7 +43,7 @@ def marked_encoding(path: Path) -> str:
 
 
 class Encoding:
-    """An encoding, by any of its names. Raises LookupError, with a sentence, for a name that is none."""
+    """An encoding, by any of its names. Raises LookupError, with a sentence, for an unknown name."""
 
     def __init__(self, named: str) -> None:
         self._named = named
@@ -60,16 +60,16 @@ class Encoding:
 
     @property
     def advice(self) -> str:
-        """What to do about text that is not in it."""
+        """What to do about text that is not in this encoding."""
         if self._codec.startswith("utf-8"):
             return "save the list as UTF-8, or name its encoding with `recipients.encoding`, such as cp1252"
         return "if the list is UTF-8, remove `recipients.encoding`; otherwise name the right one"
 
     def open(self, path: Path, line_end: str = "\n") -> io.TextIOWrapper[io.BufferedReader]:
-        """Open a list. What cannot be decoded becomes lone surrogates: see `is_text`.
+        """Open a list. Octets that cannot be decoded become lone surrogates: see `is_text`.
 
-        Raises OSError, and UserError for a workbook or a byte order mark that says otherwise. Reading
-        raises UnicodeError where the encoding needs a beginning that the list does not have.
+        Raises OSError, and UserError for a workbook or a byte order mark of another encoding. Reading
+        raises UnicodeError if the encoding requires a byte order mark that the list does not have.
         """
         file = open_file(path, MOST_OF_A_LIST)
         beginning = file.read(4)
@@ -91,8 +91,8 @@ class Encoding:
     def in_utf_8(self, text: str) -> str:
         """Return `text` read as UTF-8 if its octets are valid UTF-8, else "".
 
-        In an encoding of one octet a character anything can be decoded, also wrongly. But text that was
-        decoded rightly is hardly ever valid UTF-8 by accident: the named encoding is wrong then.
+        A one-octet encoding can decode anything, also wrongly. But text in such an encoding is hardly ever
+        valid UTF-8 by accident: if it is, the named encoding is wrong.
         """
         if not self._takes_anything or text.isascii():
             return ""
@@ -103,7 +103,7 @@ class Encoding:
 
 
 def is_text(text: str) -> bool:
-    """Whether all of it was decoded: no lone surrogate stands for octets that could not be."""
+    """Whether all of it was decoded: no lone surrogate replaces octets that could not be."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -112,7 +112,7 @@ def is_text(text: str) -> bool:
 
 
 def _is_of_one_octet(codec: str) -> bool:
-    """Whether the encoding is ASCII with one character for each further octet."""
+    """Whether the encoding is ASCII plus one character for each octet from 128 on."""
     try:
         octets = [bytes([octet]).decode(codec, "ignore") for octet in range(128, 256)]
         return "Az09".encode(codec) == b"Az09" and sum(map(bool, octets)) > _OF_ONE_OCTET

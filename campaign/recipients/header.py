@@ -1,7 +1,7 @@
-"""A table's first row → the columns, and what is wrong or odd about them.
+"""Read the columns from a table's first row, and report what is wrong with them.
 
-A column without a name is none, if the rows have nothing in it. Of columns of one name the first
-counts; that it is named twice is an error only where the name is used.
+A column without a name is ignored if its cells are blank. If two columns have the same name, the first one
+counts; that is an error only if something uses the name.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from campaign.templating.names import plain
 
 MAX_COLUMNS = 1000
 _LOOKED_AT = 100  # records that are read to judge the header
-_LISTED = 20  # columns that a sentence names
-_PLACED = 6  # places of one name
-_PLAIN = re.compile(r"\w[\w .@/()+-]*")  # what YAML needs no quotes for
+_LISTED = 20  # columns that a message names
+_PLACED = 6  # positions of one name that a message lists
+_PLAIN = re.compile(r"\w[\w .@/()+-]*")  # YAML needs no quotes for it
 _UNSEEN = "\ufeff\u200b\u200c\u200d\u2060"
 BETWEEN = " ::: "
-"""What Google Contacts writes between several values in one cell."""
+"""The separator that Google Contacts writes between several values in one cell."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
     """The columns of a table.
 
-    `names` are all cells of the header, "" where it has none; `columns` are those that a row has, and
-    `places` where their cells stand, from 0. `addresses` are the columns in which the first rows have
-    addresses; a cell may hold several in `crowded`.
+    `names` are all cells of the header, "" for a blank one; `columns` are those that a row has, and
+    `places` the positions of their cells, from 0. `addresses` are the columns in which the first rows have
+    addresses; cells of the columns in `crowded` contain several.
     """
 
     line: int
@@ -50,7 +50,7 @@ class Header:
 
     @property
     def width(self) -> int:
-        """How many cells a row has."""
+        """The number of cells in a row."""
         return len(self.names)
 
     @property
@@ -60,19 +60,19 @@ class Header:
         return tuple(column for column in self.columns if counts[column] > 1)
 
     def where(self, name: str) -> str:
-        """Say where the columns of a name stand."""
+        """Return the positions of the columns with a name, in words."""
         places = [str(place) for place, one in enumerate(self.names, 1) if one == name]
         *others, last = places if len(places) <= _PLACED else [*places[:_PLACED], "others"]
         return f"columns {', '.join(others)} and {last}"
 
     def cells(self, cells: list[str]) -> list[str]:
-        """Return the cells of the columns, where a row has all of them."""
+        """Return the cells of the named columns of a complete row."""
         if len(cells) != len(self.names) or len(self.columns) == len(self.names):
             return cells
         return [cells[place] for place in self.places]
 
     def stray(self, cells: Sequence[str]) -> int | None:
-        """Return the place of a cell that is not blank and stands under no name."""
+        """Return the position of a cell that is not blank and whose column has no name."""
         if len(self.columns) == len(self.names):
             return None
         named = zip(self.names, cells, strict=True)
@@ -80,7 +80,7 @@ class Header:
 
 
 def read_header(table: Table, file: str, email: str) -> Header:
-    """Read the columns of a table. Raises UserError with all that is wrong with them."""
+    """Read the columns of a table. Raises UserError with all their problems."""
     with closing(table.rows()) as rows:
         first = next(rows, None)
         if first is None:
@@ -99,7 +99,7 @@ def read_header(table: Table, file: str, email: str) -> Header:
             raise UserError(otherwise)
         if (address := next(filter(_is_address, names), "")) != "":
             what = f"the first line looks like data: it has the address {address!r}"
-            above = "a line that names the columns, such as `email`, belongs above it"
+            above = "add a line above it that names the columns, such as `email`"
             raise UserError(Problem(f"{what}; {above}", file, line))
     problems = []
     if len(names) > MAX_COLUMNS:
@@ -125,9 +125,9 @@ def read_header(table: Table, file: str, email: str) -> Header:
 
 
 def _name(cell: str) -> str:
-    """Return a column's name: composed, as keyboards write it, and without blanks that nobody sees.
+    """Return a column's name in composed form (NFC), as keyboards write it, and without invisible spaces.
 
-    Two files that were joined leave a second byte order mark, and web pages a zero-width blank.
+    Joined files leave a second byte order mark, and web pages zero-width spaces.
     """
     return unicodedata.normalize("NFC", cell.strip().strip(_UNSEEN).strip())
 
@@ -141,14 +141,14 @@ def _is_address(cell: str) -> bool:
 
 
 def _has_addresses(cells: Iterator[str]) -> bool | None:
-    """Whether some cells hold several addresses; None where most hold none."""
+    """Whether some cells contain several addresses; None if most contain none."""
     known = [cell.split(BETWEEN) for cell in map(str.strip, cells) if cell]
     several = [len(parts) > 1 for parts in known if all(map(_is_address, parts))]
     return any(several) if several and 2 * len(several) > len(known) else None
 
 
 def missing(header: Header, column: str, *, is_email: bool) -> str:
-    """Say that the list has no such column, and which may be meant."""
+    """Return the message that the list has no such column, and which one may be meant."""
     hint = ""
     if is_email and len(header.addresses) == 1:
         (only,) = header.addresses
@@ -162,14 +162,14 @@ def missing(header: Header, column: str, *, is_email: bool) -> str:
 
 
 def _address_of(header: Header, column: str) -> str:
-    """Return what `recipients.email` says for the addresses of a column."""
+    """Return the value of `recipients.email` for the addresses in a column."""
     if column in header.crowded:
         return first_of(column)
     return column if _PLAIN.fullmatch(column) else json.dumps(column, ensure_ascii=False)
 
 
 def first_of(column: str) -> str:
-    """Return what `recipients.email` says for the first of several addresses in a cell."""
+    """Return the value of `recipients.email` for the first of several addresses in a cell."""
     return json.dumps(f"{{{{ row[{column!r}].split({BETWEEN!r})[0] }}}}", ensure_ascii=False)
 
 
@@ -179,7 +179,7 @@ def _listed(columns: Sequence[str]) -> str:
 
 
 def _nearest(column: str, columns: Sequence[str]) -> str:
-    """Return the column whose name is nearest, by letters and digits alone; "" if none is near."""
+    """Return the column with the most similar name, by letters and digits only, or ""."""
     named = {plain(known): known for known in reversed(columns)}
     near = difflib.get_close_matches(plain(column), named, len(named) or 1, 0.5)
     best = [name for name in near if _likeness(column, name) == _likeness(column, near[0])]
@@ -191,7 +191,7 @@ def _likeness(column: str, name: str) -> float:
 
 
 def repeated(header: Header, used: Collection[str], user: str, file: str) -> Iterator[Problem]:
-    """Yield an error for each name of several columns that `user` uses."""
+    """Yield an error for each duplicate name that is in `used`; `user` says what uses it."""
     for column in header.repeated:
         if column in used:
             what = f"{header.where(column)} have the same name, {column!r}, and {user} uses it"
@@ -199,7 +199,7 @@ def repeated(header: Header, used: Collection[str], user: str, file: str) -> Ite
 
 
 def odd(header: Header, file: str) -> Iterator[Problem]:
-    """Yield warnings about names."""
+    """Yield warnings about the names of columns."""
     for column in header.columns:
         if column in RESERVED:
             what = f"the column {column!r} has a reserved name; in templates write row[{column!r}]"

@@ -1,9 +1,9 @@
-"""The list, CSV or a workbook → an iterator of Recipient and BadRow, one row in memory at a time.
+"""Read the list, CSV or workbook, as Recipient and BadRow, with one row in memory at a time.
 
-In: the campaign file's `recipients`. The header is read at once and everything wrong with it raised
-together; a bad row becomes a BadRow, whatever is wrong with it, and does not hide the next one. Row
-N is the Nth data record, mailed or not, and blank rows are none; problems name the file's line.
-Duplicate keys are not noticed here: that takes the whole list, and memory stays flat.
+In: the campaign file's `recipients`. The header is read at once, and all its problems are raised together;
+a bad row becomes a BadRow, and does not hide the next one. Row N is the Nth data record, mailed or not,
+without blank rows; problems name the file's line. Duplicate keys are found elsewhere: that needs the whole
+list, and memory stays flat here.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from campaign.wording import counted, shown
 class Recipients:
     """The campaign's list. Iterating reads the file from its start, each time.
 
-    `columns` are those of the header, `warnings` what is odd about them, and `where` has left out
-    `excluded` of the rows. Raises UserError with every problem of the header, `where`, `name`, `email`
-    and `key`; where `found` is given, it takes those of a header that can be read, to be raised with
-    others, and only where `is_readable` is true can the rows be read.
+    `columns` are those of the header, `warnings` are about them, and `excluded` is the number of rows that
+    `where` has left out. Raises UserError with every problem of the header, `where`, `name`, `email` and
+    `key`. If `found` is given, problems of a readable header are added to it instead, to be raised with
+    others; then rows can be read only if `is_readable` is true.
     """
 
     def __init__(self, campaign: CampaignFile, found: list[Problem] | None = None) -> None:
         self.settings = campaign.recipients
         self.file = shown(self.settings.csv)
         self._campaign = campaign
-        self._has_column = not is_template(self.settings.email)  # else `email` is a template
+        self._has_column = not is_template(self.settings.email)  # otherwise `email` is a template
         self.table = _table(campaign)
         self.excluded = 0
         self._header = read_header(self.table, self.file, self.settings.email)
@@ -66,12 +66,12 @@ class Recipients:
 
     @property
     def size(self) -> int:
-        """The file's size, in octets."""
+        """The size of the file in octets."""
         return self.table.size
 
     @property
     def position(self) -> int:
-        """How many of them have been read."""
+        """The number of octets that have been read."""
         return self.table.position
 
     @property
@@ -85,7 +85,7 @@ class Recipients:
         return frozenset((self.settings.email,)) if self._has_column else self._templates.email_columns
 
     def repeated_in(self, columns: Collection[str]) -> list[Problem]:
-        """Return an error for each name of several columns that a message's templates use."""
+        """Return an error for each duplicate column name that the templates of messages use."""
         return list(repeated(self._header, columns, "a template", self.file))
 
     def __iter__(self) -> Iterator[Recipient | BadRow]:
@@ -99,7 +99,7 @@ class Recipients:
                     self.excluded += 1
 
     def misshapen(self) -> Iterator[BadRow]:
-        """Yield the rows that are no records of this list, whether or not `where` keeps them."""
+        """Yield the rows that are not valid records, whether or not `where` keeps them."""
         with closing(self.table.rows(self._header.width)) as rows:
             next(rows, None)  # the header
             for record in self._read(rows):
@@ -107,7 +107,7 @@ class Recipients:
                     yield self._bad(record)
 
     def _read(self, rows: Iterator[tuple[int, list[str] | str]]) -> Iterator[Record]:
-        """Yield the records, without a look at what their cells say."""
+        """Yield the records, without checking the content of their cells."""
         for number, (line, cells) in enumerate(rows, 1):
             if isinstance(cells, str):
                 yield Record(number, line, wrong=cells)
@@ -121,7 +121,7 @@ class Recipients:
             yield Record(number, line, row, wrong)
 
     def row(self, number: int) -> Recipient:
-        """Return the row of this number. Raises UserError where it is bad, or not to be mailed."""
+        """Return the row with this number. Raises UserError if it is bad, or not to be mailed."""
         kept = 0
         for row in self:
             kept += 1  # noqa: SIM113  (it is asked for behind the loop)
@@ -140,7 +140,7 @@ class Recipients:
         raise UserError(Problem(f"row {number} is left out by `where`: it gets no mail", self.file))
 
     def _recipient(self, named: Named) -> Recipient | BadRow:
-        """Return the record's recipient, or what is wrong with it."""
+        """Return the record's recipient, or a BadRow with what is wrong with it."""
         record, wrong, email = named.record, named.wrong, ""
         number, line, row = record.number, record.line, record.row
         if record.wrong:
@@ -167,7 +167,7 @@ class Recipients:
         return BadRow(record.number, record.line, "", (problem,), record.row)
 
     def _misshapen(self, cells: list[str]) -> str:
-        """Say what is wrong with the cells of a record, "" for nothing."""
+        """Return what is wrong with the cells of a record, or ""."""
         count = self._header.width
         if len(cells) != count:
             many = "fewer" if len(cells) < count else "more"
@@ -176,11 +176,11 @@ class Recipients:
             )
         stray = self._header.stray(cells)
         if stray is not None:
-            return f"{cells[stray].strip()!r} stands in column {stray + 1}, which has no name in the header"
+            return f"{cells[stray].strip()!r} is in column {stray + 1}, which has no name in the header"
         return "the row has a NUL character in it" if "\0" in "".join(cells) else ""
 
     def _key(self, row: Mapping[str, str], email: str) -> str:
-        """Return the row's key, composed (NFC), "" where a part of it is blank."""
+        """Return the row's key in composed form (NFC), or "" if a part of it is blank."""
         if self.settings.key == (self.settings.email,):
             return fold(email)
         parts = [
@@ -209,7 +209,7 @@ class Recipients:
                 yield self._campaign.problem(path, f"{what} ({self.file})")
 
     def _repeated(self) -> Iterator[Problem]:
-        """Yield an error for each name of several columns that the list's own settings use."""
+        """Yield an error for each duplicate column name that the list's own settings use."""
         users = {
             "`recipients.email`": self.email_columns,
             "`recipients.key`": frozenset(self.settings.key) - {self.settings.email},
@@ -228,7 +228,7 @@ class Recipients:
 
 
 def readable_columns(campaign: CampaignFile) -> tuple[str, ...]:
-    """Return the columns of a campaign's list, none where it cannot be read."""
+    """Return the columns of a campaign's list, or none if it cannot be read."""
     settings = campaign.recipients
     try:
         return read_header(_table(campaign), shown(settings.csv), settings.email).columns

@@ -1,7 +1,7 @@
-"""A list's own templates, `where`, `name` and `email`, run where templates run.
+"""The task that evaluates the list's templates (`where`, `name`, `email`) in a worker process.
 
-A row is its number and its cells, in the columns' order, or nothing where nothing is asked of it. Made is
-[kept, name, address, what is wrong with the two]; what failed is null.
+In: a row's number and its cells in the columns' order, or nothing if nothing is to be evaluated. Out:
+[kept, name, address, problems of the two]; null for what failed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from campaign.templating.processes.work import Made, Opened, Row
 from campaign.templating.text import Text, plain
 
 RECIPIENT = "recipient"
-"""What these templates see of the recipient that they are about to make: `recipient.number`."""
+"""The part of the recipient that these templates can use: `recipient.number`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,9 @@ class _Recipient:
 
 @dataclass(frozen=True, slots=True)
 class Naming:
-    """The task of asking a list's templates; None for one that the campaign file does not have.
+    """The list's templates; None for one that the campaign file does not have.
 
-    What is known of it is [where's columns, name, email], of the two as `text.plain` says it.
+    Its facts are [columns of `where`, name, email], the last two in the form of `text.plain`.
     """
 
     where: str | None
@@ -45,11 +45,11 @@ class Naming:
 
     @property
     def modules(self) -> tuple[str, ...]:
-        """What compiles."""
+        """The modules that compile the templates."""
         return ("campaign.templating.expressions", "campaign.templating.sandbox")
 
     def open(self) -> Opened:
-        """Compile them. Raises UserError with all problems."""
+        """Compile the templates. Raises UserError with all problems."""
         from campaign.templating.compiled import compile_text
         from campaign.templating.expressions import Condition, compile_condition
         from campaign.templating.sandbox import environment

@@ -1,7 +1,7 @@
-"""Lines of a CSV file → records: the cells of each, or what is wrong with it.
+"""Split the lines of a CSV file into records, and choose the delimiter.
 
-A record that cannot be read never hides the next one, whatever its quotes swallowed, and no line
-takes more memory than MAX_LINE characters. Choosing the delimiter is here too.
+A record that cannot be read never hides the next one, even if its quotes swallow it, and no line takes more
+memory than MAX_LINE characters.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SAMPLE = 64 * 1024  # characters from which the delimiter is chosen
 _DELIMITERS = ",;\t|"
 _MAY_SEPARATE = ",;\t|:^~!#&"
 _SEP = re.compile('"?sep=([,;\t|])"?[ \t]*(?:\r?\n|$)', re.IGNORECASE)
-# How files begin that are no list, whatever they are called: web applications export tables as .xls.
+# The beginnings of files that are not lists, whatever their names: web applications export HTML as .xls.
 _OTHERS = (
     (re.compile(r"\s*<(?:!doctype|html|head|meta|style|table)\b", re.IGNORECASE), "a web page (HTML)"),
     (re.compile(r"\s*<\?xml\b"), "an XML file"),
@@ -25,16 +25,16 @@ _OTHERS = (
     (re.compile(r"\s*BEGIN:VCARD", re.IGNORECASE), "a file of contacts (vCard)"),
     (re.compile(r"\s*\[?\s*\{\s*\"[^\"]*\"\s*:"), "a JSON file"),
 )
-_TITLE_LINES = 10  # in which a header is looked for
+_TITLE_LINES = 10  # the first lines, in which the header is looked for
 CUT_LINE = "\udcfe\n"
-"""Stands for a line that is too long: a lone surrogate, which no decoded text contains."""
+"""Replaces a line that is too long: a lone surrogate, which no decoded text contains."""
 
 _CTRL_Z = "\x1a"
 TOO_LONG = f"the line has more than {MAX_LINE:,} characters"
 
 
 def line_end(sample: str) -> str:
-    """Return what ends the lines of a file that begins with `sample`: a line feed, or as of old on Macs."""
+    """Return the line end of a file that begins with `sample`: a line feed, or (old Macs) CR."""
     return "\r" if "\r" in sample and "\n" not in sample else "\n"
 
 
@@ -42,7 +42,7 @@ class Lines:
     """A file's lines, split at `end`; a line of more than MAX_LINE characters becomes CUT_LINE.
 
     `line` counts the lines that were read; `taken` are those of the current record. The last of
-    them can be given back, to be read again. A Ctrl-Z that ends the file, as of old under DOS, is dropped.
+    them can be given back, to be read again. A Ctrl-Z that ends the file (DOS) is dropped.
     """
 
     def __init__(self, file: io.TextIOWrapper, end: str = "\n") -> None:
@@ -65,7 +65,7 @@ class Lines:
             yield line
 
     def give_back(self, lines: list[str]) -> None:
-        """Take back the last lines that were read; they come again next."""
+        """Take back the last lines; they are read again next."""
         self.line -= len(lines)
         self._back.extend(reversed(lines))
 
@@ -75,9 +75,9 @@ def records(
 ) -> Iterator[tuple[int, list[str] | str]]:
     """Yield (first line, cells) for each record; for one that cannot be read, (first line, what is wrong).
 
-    Blank records are left out. A record of several lines that cannot be read, or does not have
-    `count` cells, takes its first line only, and reading goes on at the second: a stray quote may
-    have swallowed the rows below it. `spaced`: a blank that begins a cell is no part of it.
+    Blank records are left out. If a record of several lines cannot be read, or does not have `count` cells,
+    only its first line is consumed, and reading continues at the second: a stray quote may have swallowed
+    the rows below it. `spaced`: a blank at the beginning of a cell is not part of it.
     """
     reader = csv.reader(iter(lines), delimiter=delimiter, strict=True, skipinitialspace=spaced)
     taken = lines.taken
@@ -112,12 +112,12 @@ def _trouble(error: str, end: str, several_lines: bool) -> str:
         return f"a cell has more than {csv.field_size_limit():,} characters; is a quote not closed?"
     if "new-line" in error:
         other = "carriage return" if end == "\n" else "line feed"
-        return f"a lone {other} stands in a cell; save the list with one kind of line ends"
+        return f"a cell contains a lone {other}; save the list with one kind of line ends"
     return error
 
 
 def _lenient(lines: list[str], delimiter: str) -> Iterator[list[str]]:
-    """Yield the records of a sample, up to the first that cannot be read."""
+    """Yield the records of a sample, up to the first one that cannot be read."""
     try:
         yield from csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
     except csv.Error:
@@ -125,18 +125,18 @@ def _lenient(lines: list[str], delimiter: str) -> Iterator[list[str]]:
 
 
 def named_delimiter(sample: str) -> str:
-    """Return the delimiter that a first line such as `sep=;` names, as spreadsheets write it; "" if none."""
+    """Return the delimiter from a first line such as `sep=;`, which spreadsheets write, or ""."""
     found = _SEP.match(sample)
     return found[1] if found else ""
 
 
 def other_kind(sample: str) -> str:
-    """Return what a file that begins so is, where that is no list; "" otherwise."""
+    """Return the kind of a file that begins with `sample` if it is not a list, or ""."""
     return next((kind for beginning, kind in _OTHERS if beginning.match(sample)), "")
 
 
 def is_spaced(sample: str, delimiter: str) -> bool:
-    """Whether quotes stand behind blanks, as in `a, "b"`, which some programs write."""
+    """Whether quotes follow blanks, as in `a, "b"`, which some programs write."""
     behind = re.compile(f'(?:^|{re.escape(delimiter)}) +"', re.MULTILINE)
     return delimiter != " " and behind.search(sample) is not None
 
@@ -152,7 +152,7 @@ def header_below(sample: str, column: str) -> int | None:
 
 
 def separator(sample: str, column: str) -> str | None:
-    """Return the character that stands beside this column in the first line, None where none does."""
+    """Return the character next to this column in the first line, or None."""
     first = sample.lstrip("\ufeff").split("\n", 1)[0].rstrip("\r")
     for found in _MAY_SEPARATE:
         if found in first and any(column in map(str.strip, row) for row in _lenient([first], found)):
@@ -163,8 +163,8 @@ def separator(sample: str, column: str) -> str | None:
 def choose_delimiter(sample: str, column: str) -> str:
     """Return the delimiter of a file that begins with `sample`, at most SAMPLE characters of it.
 
-    Preferred is one that gives the header this column, then one that splits the rows most evenly,
-    then one that gives most columns.
+    It prefers a delimiter that gives the header this column, then one that splits the rows most evenly,
+    then one that gives the most columns.
     """
     lines = sample.split("\n")
     # The sample may end in the middle of a row.

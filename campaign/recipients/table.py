@@ -1,4 +1,4 @@
-"""What the list needs of a file with rows, whatever its kind: CSV (`csvfile`) or a workbook's sheet."""
+"""The interface of a file with rows: a CSV file (`csvfile`) or the sheet of a workbook (`excel`)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Rows: TypeAlias = Generator[tuple[int, list[str] | str], None, None]
 
 
 class Table(Protocol):
-    """A file of rows, the header first. `position` of `size` octets have been read."""
+    """A file of rows, the header first. `position` of its `size` octets have been read."""
 
     size: int
     position: int
@@ -20,27 +20,27 @@ class Table(Protocol):
     def rows(self, width: int = 0) -> Rows:
         """Read from the start. Close it after use.
 
-        Blank records are left out. A record should have `width` cells, where that is known. Raises
-        UserError where the file cannot be read.
+        Blank records are left out. A record should have `width` cells, if that is known. Raises
+        UserError if the file cannot be read.
         """
 
     def unfit(self, cells: Sequence[str], names: Sequence[str]) -> tuple[str, bool]:
-        """Say what is wrong with the text of cells in the columns `names`, "" for nothing.
+        """Return what is wrong with the text of cells in the columns `names`, or "".
 
-        Also, whether the cells are text all the same.
+        Also return whether the cells are text nevertheless.
         """
 
     def separated_otherwise(self, column: str) -> Problem | None:
-        """Return what is wrong where the rows seem to be separated otherwise than they were read.
+        """Return a problem if the rows seem to have another delimiter than they were read with.
 
-        `column` is one that the header should have, and has not.
+        `column` is one that the header should have, but does not.
         """
 
     def unfit_header(self, names: Sequence[str]) -> str:
-        """Say what is wrong with the text of the header, "" for nothing."""
+        """Return what is wrong with the text of the header, or ""."""
 
     def header_below(self, column: str) -> int | None:
         """Return the line that looks like the header, by this column; a title may stand above it."""
 
     def advice(self, columns: Sequence[str]) -> str:
-        """Say how else the file may be read, where these are not its columns; "" for nothing."""
+        """Return how else to read the file if these are not its columns, or ""."""

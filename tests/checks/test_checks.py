@@ -80,12 +80,12 @@ def test_duplicates(said: Said) -> None:
     (only,) = said("duplicates", twice)
     assert only.startswith("list.csv:3: warning: ")
     assert only.endswith(
-        " stands in line 2 already; this row is left out (write a `key` if each is a letter of its own)"
+        " is already in line 2; this row is left out (write a `key` if each row is a letter of its own)"
     )
     assert said("duplicates") == []
     many = said("duplicates", "email,first\n" + "ann@x.test,A\n" * 53)
     assert len(many) == 51
-    assert many[-1] == "list.csv: warning: and 2 more rows whose key stands above already"
+    assert many[-1] == "list.csv: warning: and 2 more rows with the key of an earlier row"
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_subject(said: Said) -> None:
         ("ä" * 71, "note: subject: the subject is longer than 70 characters"),
         ("first", "the subject is 'first', a column's name; to show the column, write {{ first }}"),
         ("First Name", "write {{ row['First Name'] }}"),
-        ("LAST CHANCE TO BUY", "warning: subject: the subject is all in capitals, as spam's is"),
+        ("LAST CHANCE TO BUY", "warning: subject: the subject is all in capitals, like spam"),
         ("{{ first|upper }}: LAST CHANCE", "all in capitals"),
     ],
 )
@@ -182,7 +182,7 @@ def test_leftovers(said: Said, text: str, html: str) -> None:
     (only,) = said("leftovers", text=text, html=html)
     kind = "html" if html else "text"
     file = "body.html" if html else "body.txt"
-    assert only.startswith(f"{file}: warning: the {kind} part shows {{{{ or {{% to its reader")
+    assert only.startswith(f"{file}: warning: the {kind} part shows {{{{ or {{% to the reader")
     assert said("leftovers", html="<p>Hi {{ first }} { a }") == []
 
 
@@ -202,10 +202,7 @@ def test_leftovers_of_nothing(said: Said) -> None:
 )
 def test_images(said: Said, html: str) -> None:
     (only,) = said("images", html=html)
-    assert (
-        "body.html:1: warning: 'bg.png' is shown by a style or a srcset, which cannot bring a file along"
-        in only
-    )
+    assert "body.html:1: warning: 'bg.png' is in a style or a srcset, where files are not embedded" in only
     assert said("images", html=html.replace("bg.png", "https://x.test/bg.png")) == []
 
 
@@ -215,7 +212,7 @@ PIXEL = bytes.fromhex("89504e470d0a1a0a")
 @pytest.mark.parametrize(
     ("image", "severity", "what"),
     [
-        ('src="https://x.test/a.png" width="9"', "warning", "has no alt: where images are blocked"),
+        ('src="https://x.test/a.png" width="9"', "warning", "has no alt: nothing is shown instead"),
         ('src="a.png" width="9"', "warning", "an image has no alt"),
         ('src="https://x.test/a.png" alt="A"', "note", "has no width: Outlook"),
         ('src="http://localhost:8080/a.png" alt="" width="9"', "error", "is on this machine"),
@@ -253,7 +250,7 @@ def test_an_image_that_is_seen(found: Found, image: str) -> None:
 def test_images_that_are_heavy(found: Found) -> None:
     Path("a.png").write_bytes(PIXEL + bytes(1_100_000))
     (only,) = found("images", html='<img src="a.png" alt="A" width="9">')
-    assert "the images have 1.1 MB together" in only.message
+    assert "the images have 1.1 MB in total" in only.message
     Path("a.png").write_bytes(PIXEL + bytes(900_000))
     assert found("images", html='<img src="a.png" alt="A" width="9">') == []
 
@@ -264,7 +261,7 @@ def test_images_that_are_heavy(found: Found) -> None:
         ("me@gmail.com", "smtp.wrenfield.org", "receivers refuse mail from gmail.com that another server"),
         ("Me <me@yahoo.com>", "smtp.notyahoo.com", "receivers refuse mail from yahoo.com"),
         ("{{ first|lower }}@web.de", "smtp.wrenfield.org", "receivers refuse mail from web.de"),
-        ("news@freenet.de", "smtp.wrenfield.org", "freenet.de is for free mailboxes, and another server"),
+        ("news@freenet.de", "smtp.wrenfield.org", "freenet.de is a free mailbox provider, and another"),
         ("news@example.com", "smtp.wrenfield.org", "example.com is a domain for examples; write your own"),
         ("news@mail.test", "smtp.wrenfield.org", "mail.test is a domain for examples"),
     ],
@@ -297,8 +294,12 @@ def test_sender_that_is_believed(said: Said, sender: str, host: str) -> None:
 @pytest.mark.parametrize(
     ("people", "unsubscribe", "what"),
     [
-        (MANY, None, "there is no `unsubscribe`: receivers ask it of mail to many; add url or mailto"),
-        (PEOPLE, {"url": "https://x.test/u"}, "unsubscribe: add `one_click: true` if the page takes a POST"),
+        (MANY, None, "there is no `unsubscribe`: receivers require it of bulk mail; add url or mailto"),
+        (
+            PEOPLE,
+            {"url": "https://x.test/u"},
+            "unsubscribe: add `one_click: true` if the page accepts a POST",
+        ),
         (MANY, {"mailto": "out@x.test"}, "unsubscribe: add `url` with `one_click: true`: Gmail and Yahoo"),
         (
             MANY,
@@ -332,15 +333,19 @@ def test_unsubscribe_that_is_enough(said: Said, people: str, unsubscribe: dict[s
         (
             "smtp.gmail.com",
             None,
-            "smtp.host: smtp.gmail.com limits its users, and no rate is given; write rate: 500",
+            "smtp.host: smtp.gmail.com has a sending limit, and the campaign has no rate; write rate: 500",
         ),
         (
             "email-smtp.eu-west-1.amazonaws.com",
             None,
             "write the rate and the daily quota of your SES account",
         ),
-        ("smtp.gmail.com", "14/second", "smtp.rate: smtp.gmail.com takes 2000/day, which this rate exceeds"),
-        ("smtp.office365.com", "10000/day", "smtp.rate: smtp.office365.com takes 30/minute, which this rate"),
+        ("smtp.gmail.com", "14/second", "smtp.rate: smtp.gmail.com allows 2000/day, which this rate exceeds"),
+        (
+            "smtp.office365.com",
+            "10000/day",
+            "smtp.rate: smtp.office365.com allows 30/minute, which this rate",
+        ),
     ],
     ids=range(4),
 )
@@ -410,10 +415,10 @@ def test_size(said: Said) -> None:
 
 def test_clipped(said: Said) -> None:
     (only,) = said("clipped", html="<p>" + "x" * CLIPPED)
-    assert only == "body.html: warning: the HTML has up to 102 KB; Gmail hides what follows 102 KB"
+    assert only == "body.html: warning: the HTML has up to 102 KB; Gmail hides all after 102 KB"
     assert said("clipped", html="<p>" + "x" * (CLIPPED // 2)) == []
     (only,) = said("clipped", html="<p>{{ 'x' * 110000 if first == 'Ben' else first }}")
-    assert only.endswith("the HTML has up to 110 KB; Gmail hides what follows 102 KB (row 2)")
+    assert only.endswith("the HTML has up to 110 KB; Gmail hides all after 102 KB (row 2)")
 
 
 def test_a_list_of_nobody_has_no_first_message(said: Said) -> None:
@@ -425,8 +430,8 @@ def test_attachments_that_a_row_does_not_name(said: Said) -> None:
     people = "email,file,other\nann@x.test,a.pdf,\nben@x.test,,\ncat@x.test, ,\n"
     Path("a.pdf").write_bytes(b"%PDF")
     assert said("attachments", people, "Hi", attachments=["a.pdf", "{{ file }}"]) == [
-        "list.csv:3: warning: file is blank in 2 rows, and entry 2 of attachments is named by it: their mail"
-        " goes without the file; if that is meant, write {% if … %} around the path"
+        "list.csv:3: warning: file is blank in 2 rows, and names the file of entry 2 of attachments: their"
+        " mail goes without the file; if that is intended, write {% if … %} around the path"
     ]
     assert said("attachments", people, "Hi", attachments=["{% if file %}{{ file }}{% endif %}"]) == []
     assert said("attachments", people, "Hi", attachments=["{{ file or 'a.pdf' }}"]) == []

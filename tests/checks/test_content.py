@@ -12,7 +12,7 @@ PEOPLE = "email,Vor name,Nachname,x\nada+news@x.test,Ada,L&M,x\nben@x.test,Ben,B
 @pytest.mark.parametrize(
     ("tag", "what"),
     [
-        ("*|FNAME|*", "*|FNAME|* looks like Mailchimp and leaves as it is; write {{ row['Vor name'] }}"),
+        ("*|FNAME|*", "*|FNAME|* looks like Mailchimp and is mailed as it is; write {{ row['Vor name'] }}"),
         ("*|MC:SUBJECT|*", "looks like Mailchimp"),
         ("%recipient.name%", "looks like Mailgun"),
         ("%%first_name%%", "looks like Marketing Cloud"),
@@ -20,20 +20,20 @@ PEOPLE = "email,Vor name,Nachname,x\nada+news@x.test,Ada,L&M,x\nben@x.test,Ben,B
         ("{contactfield=firstname|there}", "looks like Mautic"),
         ("<%= name %>", "looks like ERB"),
         ("<?= $name ?>", "looks like PHP"),
-        ("<?php echo $nachname; ?>", "looks like PHP and leaves as it is; write {{ Nachname }}"),
-        ("{!Contact.FirstName}", "looks like Salesforce and leaves as it is; write {{ row['Vor name'] }}"),
-        ('[[data:firstname:""]]', "looks like Mailjet and leaves as it is; write {{ row['Vor name'] }}"),
+        ("<?php echo $nachname; ?>", "looks like PHP and is mailed as it is; write {{ Nachname }}"),
+        ("{!Contact.FirstName}", "looks like Salesforce and is mailed as it is; write {{ row['Vor name'] }}"),
+        ('[[data:firstname:""]]', "looks like Mailjet and is mailed as it is; write {{ row['Vor name'] }}"),
         ("[[var:plan]]", "looks like Mailjet"),
         ("[[FIRSTNAME OR 'Friend']]", "looks like Constant Contact"),
         ("{subtag:name}", "looks like AcyMailing"),
-        ("{ MERGEFIELD Vorname }", "looks like Word and leaves as it is; write {{ row['Vor name'] }}"),
+        ("{ MERGEFIELD Vorname }", "looks like Word and is mailed as it is; write {{ row['Vor name'] }}"),
         ('{MERGEFIELD "Vor name" \\* MERGEFORMAT}', "looks like Word"),
         ("{$nachname}", "write {{ Nachname }}"),
         ("#{nachname}", "write {{ Nachname }}"),
         ("$nachname", "write {{ Nachname }}"),
         ("$Vor name$", "write {{ row['Vor name'] }}"),
         ("__NACHNAME__", "write {{ Nachname }}"),
-        ("«Nachname»", "«Nachname» is no tag of Jinja2 and leaves as it is; write {{ Nachname }}"),
+        ("«Nachname»", "«Nachname» is not Jinja2 and is mailed as it is; write {{ Nachname }}"),
         ("<<Vor name>>", "write {{ row['Vor name'] }}"),
         ("<<First Name>>", "write {{ row['Vor name'] }}"),
         ("{Nachname}", "write {{ Nachname }}"),
@@ -123,19 +123,19 @@ def test_a_value_in_the_address_to_unsubscribe(said: Said) -> None:
     [
         ('<a href="">shop</a>', "warning", "a link (shop) has no address"),
         ('<a href="#">shop</a>', "warning", "a link (shop) has no address"),
-        ('<a href="http://">shop</a>', "warning", "leads to http:// and nothing behind it"),
-        ('<a href="mailto:">mail</a>', "warning", "leads to mailto: and nothing behind it"),
+        ('<a href="http://">shop</a>', "warning", "leads to http:// and nothing after it"),
+        ('<a href="mailto:">mail</a>', "warning", "leads to mailto: and nothing after it"),
         ('<a href="shop.html">x</a>', "warning", "the link to 'shop.html' has no https://"),
         ('<a href="/shop">x</a>', "warning", "has no https://"),
         ('<a href="//x.test/shop">x</a>', "warning", "has no https://"),
         ('<a href="www.x.test">x</a>', "warning", "has no https://"),
-        ('<a href="file:///home/me/a.pdf">x</a>', "error", "is good on this machine only"),
-        ('<a href="http://intranet/x">x</a>', "warning", "is good in a network of your own only"),
-        ('<a href="https://192.168.1.2:80/x">x</a>', "warning", "is good in a network of your own only"),
-        ('<a href="https://wiki.corp.internal">x</a>', "warning", "is good in a network of your own only"),
+        ('<a href="file:///home/me/a.pdf">x</a>', "error", "works on this machine only"),
+        ('<a href="http://intranet/x">x</a>', "warning", "works in a private network only"),
+        ('<a href="https://192.168.1.2:80/x">x</a>', "warning", "works in a private network only"),
+        ('<a href="https://wiki.corp.internal">x</a>', "warning", "works in a private network only"),
         ('<a href="#dates">x</a>', "warning", "leads to #dates, and nothing in the mail has that id"),
-        ('<a href="http://localhost:3000/">x</a>', "error", "is good on this machine only"),
-        ('<a href="https://127.0.0.1/x">x</a>', "error", "is good on this machine only"),
+        ('<a href="http://localhost:3000/">x</a>', "error", "works on this machine only"),
+        ('<a href="https://127.0.0.1/x">x</a>', "error", "works on this machine only"),
         ('<a href="javascript:void(0)">x</a>', "warning", "runs a script"),
         (
             '<a href="https://track.y.test/c/1"><b>www.x.test</b></a>',
@@ -182,11 +182,11 @@ def test_links_of_rows(said: Said) -> None:
 
 def test_links_of_the_text(said: Said) -> None:
     (only,) = said("links", text="See http://localhost/x and https://localhost.example.org/")
-    assert only == "body.txt:1: the link to 'http://localhost/x' is good on this machine only"
+    assert only == "body.txt:1: the link to 'http://localhost/x' works on this machine only"
 
 
 def test_a_list_that_nobody_can_leave(said: Said) -> None:
-    what = "warning: the reader sees no way to leave the list"
+    what = "warning: the mail does not show how to unsubscribe"
     (only,) = said("unsubscribe_link", list_id="news.x.test", html="<p>Hi")
     assert only == f"body.html: {what}: say how, or show a link"
     leave = {"url": "https://x.test/leave/{{ email|urlencode }}"}
@@ -227,7 +227,7 @@ def test_more_styles_than_gmail_keeps(found: Found) -> None:
     rules = "".join(f"@media (min-width: {n}px) {{ .a{n} {{ color: red }} }}\n" for n in range(500))
     (only,) = found("style_size", html=f"<style>{rules}</style><p>Hi", inline_css=False)
     assert only.severity == "warning"
-    assert "Gmail keeps the first 16 alone" in only.message
+    assert "Gmail keeps only the first 16" in only.message
     (only,) = found("style_size", html=f"<style>{rules[:9000]}}}</style><p>Hi", inline_css=False)
     assert only.severity == "note"
     assert found("style_size", html=f"<style>{rules[:8000]}</style><p>Hi", inline_css=False) == []
@@ -236,7 +236,7 @@ def test_more_styles_than_gmail_keeps(found: Found) -> None:
 def test_a_comment_that_swallows_rules(said: Said) -> None:
     style = "<style>\np{}\n@media screen{#top{color:red}}\n.a{color:#000}\n/*#}*/</style><p>"
     assert said("comments", html=style) == [
-        "body.html:3: warning: `{#` begins a comment of Jinja2, which swallows 3 lines of CSS; write a blank"
+        "body.html:3: warning: `{#` begins a Jinja2 comment, which swallows 3 lines of CSS; write a space"
         " between: { #top"
     ]
     (only,) = said("comments", html="<style>@media screen{#top{color:red}} /* #} */</style><p>")

@@ -56,7 +56,7 @@ def test_no_provider_is_another_one_s_slip() -> None:
 def test_slips_are_said_once_for_a_domain(found: Found) -> None:
     people = "email,first\n" + "".join(f"p{n}@{'gmial.com' if n % 2 else 'x.test'},P\n" for n in range(6))
     (only,) = found("typos", people)
-    assert only.message == "gmial.com may be meant to be gmail.com (rows 2, 4, 6)"
+    assert only.message == "gmial.com may be a typo for gmail.com (rows 2, 4, 6)"
     assert (only.severity, only.file, only.line) == ("note", "list.csv", 3)
     assert found("typos") == []
 
@@ -84,7 +84,7 @@ def test_roles(found: Found) -> None:
     people = "email,first\ninfo@x.test,A\ninfo@y.test,B\noffice@x.test,C\nann@x.test,D\nNoReply@x.test,E\n"
     nobody, others = found("roles", people)
     assert nobody.message == "nobody reads mail to noreply@ (1)"
-    assert others.message == "3 addresses are roles' and not a person's: info@ (2), office@ (1)"
+    assert others.message == "3 addresses belong to roles, not to a person: info@ (2), office@ (1)"
     assert {nobody.severity, others.severity} == {"note"}
     assert found("roles") == []
 

@@ -26,7 +26,7 @@ def test_a_malformed_style_is_one_warning(said: Said, style: str, piece: str) ->
     (only,) = said("styles", html=f'<style>p{{x:y}}</style>\n<p\n style="{style}">Hi</p>')
     place, _, what = only.partition(": warning: ")
     assert place == "body.html:3"
-    assert what.startswith(f"{piece!r} is no declaration")
+    assert what.startswith(f"{piece!r} is not a declaration")
     assert what.endswith(f'style="{style}"')
 
 
@@ -64,8 +64,8 @@ def test_a_sheet_on_a_server_is_a_warning(found: Found) -> None:
     html = "<link rel=stylesheet href='https://x.test/a.css'>\n<style>\n@import url(//x.test/b.css);</style>"
     first, second = found("styles", html=html)
     assert (first.line, second.line) == (1, 3)
-    assert first.message.startswith("the style sheet 'https://x.test/a.css' lies on a server")
-    assert second.message.startswith("the style sheet '//x.test/b.css' lies on a server")
+    assert first.message.startswith("the style sheet 'https://x.test/a.css' is on a server")
+    assert second.message.startswith("the style sheet '//x.test/b.css' is on a server")
 
 
 def test_a_local_sheet_travels_only_inlined(said: Said) -> None:
@@ -74,8 +74,8 @@ def test_a_local_sheet_travels_only_inlined(said: Said) -> None:
     assert said("styles", html=html) == []
     (only,) = said("styles", html=html, inline_css=False)
     assert only == (
-        "body.html:1: warning: the style sheet 'a.css' does not travel with the message;"
-        " it is read where inline_css is true"
+        "body.html:1: warning: the style sheet 'a.css' is not sent with the message;"
+        " it is inlined if inline_css is true"
     )
 
 

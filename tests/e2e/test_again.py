@@ -91,8 +91,8 @@ def test_two_letters_for_one_person_are_not_one(postfix: Postfix, campaign_for: 
     folder.list(["anna@example.test,Anna", "ben@example.test,Ben", "ANNA@EXAMPLE.test,Anna again"])
     stopped = folder.send()
     assert stopped.returncode == 2
-    assert "list.csv:4: 'anna@example.test' stands in line 2 already, with another name" in stopped.stderr
-    assert "`key: name` if each is a letter of its own" in stopped.stderr
+    assert "list.csv:4: 'anna@example.test' is already in line 2, with another name" in stopped.stderr
+    assert "`key: name` if each row is a letter of its own" in stopped.stderr
     assert mails(postfix) == {}
     folder.write(recipients={"csv": "list.csv", "name": "{{ name }}", "key": "name"})
     assert folder.send().returncode == 0

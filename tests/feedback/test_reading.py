@@ -350,7 +350,7 @@ def test_a_file_without_mails_is_no_mbox(tmp_path: Path) -> None:
     """An mbox that is empty is one: nothing came back."""
     file = tmp_path / "list.csv"
     file.write_text("email\nann@example.com\n")
-    with pytest.raises(UserError, match=r"is no mbox: no line of it begins with `From `"):
+    with pytest.raises(UserError, match=r"is not an mbox: in an mbox, each mail begins with a line `From"):
         list(Mbox(file).letters())
 
     file.write_text("")

@@ -220,7 +220,7 @@ def test_the_inbox_line_the_problems_and_the_boxes(browser: Browser, tmp_path: P
         sizes = image.evaluate("image => [image.clientWidth, image.clientHeight, image.naturalWidth]")
         assert sizes == [300, 100, 300]
         assert image.evaluate("image => decodeURIComponent(image.src)").count("A sale") == 1
-        assert "shows {{ or {% to its reader" in seen.page.locator(".m1 .problems").inner_text()
+        assert "shows {{ or {% to the reader" in seen.page.locator(".m1 .problems").inner_text()
         seen.page.locator("#m2").check(force=True)
         assert "shows {{ or" not in "".join(seen.page.locator(".m2 .problems").all_inner_texts())
 

@@ -181,7 +181,7 @@ class TestRows:
     def test_a_cell_beside_the_header(self, book: OpenBook) -> None:
         made = table(HEADER, ("a@x.test", 1, 2, " ", "!"), ("b@x.test", 1, 2, " "))
         assert lines(book(made)) == [
-            "1: list.xlsx:2: '!' stands in column E, beside the header",
+            "1: list.xlsx:2: '!' is in column E, which has no header",
             "2: b@x.test",
         ]
 
@@ -242,7 +242,7 @@ class TestSheets:
         )
 
     def test_a_csv_has_no_sheets(self, book: OpenBook) -> None:
-        assert "recipients.sheet: names a sheet of a workbook, and the list list.xlsx is none" in refusal(
+        assert "recipients.sheet: names a sheet of a workbook, and the list list.xlsx is not one" in refusal(
             lambda: book(b"email\na@x.test\n", sheet="People")
         )
 
@@ -304,7 +304,7 @@ ENTITIES = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY e SYSTEM "file:///etc/
         (workbook({SHEET: sheet('<row r="-1"/>')}), "a row after row 0 has the number '-1'"),
         (workbook({SHEET: sheet('<row><c r="B1"/><c r="A1"/></row>')}), "the cells of its row 1 are not in"),
         (workbook({SHEET: sheet('<row><c r="ZZZ1"/></row>')}), "the cells of its row 1 are not in order"),
-        (workbook({SHEET: sheet('<row><c r="1"/></row>')}), "it has a cell at '1', which is no place"),
+        (workbook({SHEET: sheet('<row><c r="1"/></row>')}), "it has a cell at '1', which is not a place"),
         (workbook({SHEET: sheet('<row><c t="s"><v>3</v></c></row>')}), "a cell shows text number 3, and"),
         (workbook({SHEET: sheet('<row><c t="s"><v>-3</v></c></row>')}), "a cell shows text number '-3'"),
         (workbook({f"x{n:0300}": "" for n in range(3000)}), "it has more parts than a workbook has"),

@@ -57,7 +57,7 @@ class TestProposals:
     @pytest.mark.parametrize("email", ["email", "{{ row['mail'].split(' ')[0] }}"])
     def test_a_first_line_of_data_is_named(self, listed: Open, email: str) -> None:
         what = refusal(lambda: listed("Ann,a@x.test\nBen,b@x.test\n", email=email))
-        said = "list.csv:1: the first line looks like data: it has the address 'a@x.test'; a line that names"
+        said = "list.csv:1: the first line looks like data: it has the address 'a@x.test'; add a line above"
         assert said in what
         assert "\n" not in what
 

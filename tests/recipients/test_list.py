@@ -52,9 +52,7 @@ class TestGoodLists:
             listed(f'email,name\r{filled}a@x.test,"1\n2"\rb@x.test,1\n2\rc@x.test,\r')
         )
         assert (quoted, last) == ("1001: a@x.test", "1003: c@x.test")
-        assert bad.startswith(
-            "1002: list.csv:1003: a lone line feed stands in a cell; save the list with one"
-        )
+        assert bad.startswith("1002: list.csv:1003: a cell contains a lone line feed; save the list with one")
 
     @pytest.mark.parametrize("end", ["\r\n\x1a", "\x1a", "\r\n\x1a\x1a\x1a"])
     @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp850"])
@@ -104,7 +102,7 @@ class TestHeader:
             ("email,,name\na@x.test,A,B\n", "list.csv:1: column 2 has no name in the header"),
             ("\nemail,name,\na@x.test,A,B\n", "list.csv:2: column 3 has no name in the header"),
             ('email,"name\na@x.test,A\n', "list.csv:1: the header cannot be read: a quote opens here and is"),
-            ("email\rx@x.test\n", "list.csv:1: the header cannot be read: a lone carriage return stands in"),
+            ("email\rx@x.test\n", "list.csv:1: the header cannot be read: a cell contains a lone carriage"),
             ("e\0mail\n", "list.csv:1: the header is not UTF-8"),
             ("email" + ",a" * MAX_COLUMNS, f"list.csv:1: the header has more than {MAX_COLUMNS} columns"),
             ("email,x" + "," * MAX_LINE, "list.csv:1: the header cannot be read: the line has more than"),
@@ -126,7 +124,7 @@ class TestHeader:
         ],
     )
     def test_what_is_no_list(self, listed: Open, text: str, kind: str) -> None:
-        program = "export the list as CSV or .xlsx, or let a spreadsheet program save it so"
+        program = "export the list as CSV or .xlsx, or save it as such with a spreadsheet"
         assert refusal(lambda: listed(text)) == f"list.csv:1: this is {kind}; {program}"
 
     @pytest.mark.parametrize("first", ["<email>", "{email}", "[id]", '"<b>name</b>"'])
@@ -150,7 +148,7 @@ class TestHeader:
         rows = [*(f"u{n}@x.test,A," for n in range(200)), "v@x.test,A,!", "w@x.test,A"]
         *_, stray, short = listed("email,name,\n" + "\n".join(rows) + "\n")
         assert isinstance(stray, BadRow)
-        assert "'!' stands in column 3, which has no name in the header" in str(stray.problems[0])
+        assert "'!' is in column 3, which has no name in the header" in str(stray.problems[0])
         assert isinstance(short, BadRow)
         assert "the row has 2 cells, fewer than the header's 3" in str(short.problems[0])
 

@@ -50,7 +50,7 @@ class TestDelimiter:
 
     def test_another_one_is_suspected(self, listed: Open) -> None:
         what = refusal(lambda: listed("email:name\nx@x.test:y\n"))
-        said = 'list.csv looks separated by :, which must be said: write `delimiter: ":"` under `recipients:`'
+        said = 'list.csv looks separated by :, which you must specify: write `delimiter: ":"` under'
         assert said in what
 
     @pytest.mark.parametrize(
@@ -59,9 +59,7 @@ class TestDelimiter:
     def test_the_wrong_one_is_corrected(self, listed: Open, text: str, by: str) -> None:
         what = refusal(lambda: listed(text, delimiter=","))
         assert "recipients.delimiter: the list " in what
-        assert what.endswith(
-            f"list.csv looks separated by {by}, and this says ','; leave it out, or correct it"
-        )
+        assert what.endswith(f"list.csv looks separated by {by}, and this says ','; remove it, or correct it")
 
     def test_a_word_of_a_column_s_name_is_no_column(self, listed: Open) -> None:
         assert "has no column 'mail'" in refusal(lambda: listed("my mail\na@x.test\n", email="mail"))
@@ -90,7 +88,7 @@ class TestBadRows:
             ('x@x.test,"a"b', "a quote ends in the middle of a cell; put the cell in quotes, and each quote"),
             ('x@x.test,"open', "a quote opens here and is not closed, or a quote within its cell is not"),
             ("x@x.test,a\0b", "the row has a NUL character in it"),
-            ("x@x.test,a\rb", "a lone carriage return stands in a cell; save the list with one kind of li"),
+            ("x@x.test,a\rb", "a cell contains a lone carriage return; save the list with one kind of li"),
             ("x@x.test," + "y" * 200_000, "a cell has more than 131,072 characters; is a quote not closed?"),
             ("x@x.test," + "y" * MAX_LINE, "the line has more than 1,048,576 characters"),
             ("x.test,a", "email: 'x.test' has no @"),

@@ -1,1 +1,1 @@
-"""What the DNS says about a sender's domains, and what it should say."""
+"""`check --dns`: look up the DNS records of a sender's domains, and report what is wrong or missing."""

@@ -1,6 +1,6 @@
-"""DMARC (RFC 9989): the policy for a From domain, found by its tree walk, and what aligns with it.
+"""DMARC (RFC 9989): find the policy for a From domain by the tree walk, and its organisational domain.
 
-RFC 9989 took the place of RFC 7489; where no record says `psd=`, both find the same for domains that are
+RFC 9989 replaced RFC 7489. If no record has `psd=`, both give the same result for domains that are
 registered below a public suffix.
 """
 
@@ -14,13 +14,13 @@ from campaign.checks.dns.lookup import Lookup
 from campaign.checks.dns.tags import parse_tags
 
 _VERSION = re.compile(r"v\s*=\s*DMARC1\s*(?:;|$)")
-_MOST_LABELS = 8  # of names that the walk asks for (4.10)
+_MOST_LABELS = 8  # of the names that the tree walk looks up (4.10)
 POLICIES = ("none", "quarantine", "reject")
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A record: the domain that has it, and its tags."""
+    """A DMARC record: its domain, and its tags."""
 
     domain: str
     tags: dict[str, str]
@@ -34,12 +34,12 @@ class Policy:
         return policy if policy in POLICIES else "none"
 
     def strict(self, tag: str) -> bool:
-        """Whether `adkim` or `aspf` asks for the same domain instead of the same organisation."""
+        """Whether the tag `adkim` or `aspf` requires the same domain, not only the same organisation."""
         return self.tags.get(tag, "r").lower() == "s"
 
 
 def find(domain: str, lookup: Lookup) -> Policy | None:
-    """Return the policy that holds for mail from `domain`, or None. Raises Unknown."""
+    """Return the policy that applies to mail from `domain`, or None. Raises Unknown."""
     walked = list(_walk(domain, lookup))
     own = next((policy for policy in walked if policy.domain == domain), None)
     return own or next((policy for policy in walked if policy.domain == _organisation(domain, walked)), None)
@@ -51,7 +51,7 @@ def organisation(domain: str, lookup: Lookup) -> str:
 
 
 def duplicates(domain: str, lookup: Lookup) -> int:
-    """Return how many DMARC records stand at exactly this domain; more than one count as none (4.10)."""
+    """Return the number of DMARC records at exactly this domain; more than one count as none (4.10)."""
     return len(_records(domain, lookup))
 
 

@@ -1,10 +1,10 @@
-"""A sender's domains and what their DNS records say → findings: what is wrong, and what to publish.
+"""Check the DNS records of a sender's domains: what is wrong, and what to publish.
 
     look(sender, lookup) -> Published
 
-What receivers ask of bulk senders: https://support.google.com/a/answer/81126 (SPF, DKIM and DMARC, each
-aligned with From), https://senders.yahooinc.com/best-practices/ (the same). A lookup that has no answer
-is a note that says "unknown", and never an error.
+Receivers' requirements for bulk senders: https://support.google.com/a/answer/81126 (SPF, DKIM and DMARC,
+each aligned with From), https://senders.yahooinc.com/best-practices/ (the same). A lookup without an answer
+is a note that says "unknown", never an error.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from campaign.message.dkim import Signer
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Whose mail it is: what the first message says, and the server it goes through.
+    """The sender of a campaign: its domains, as in the first message, and the server that submits it.
 
     `envelope` is the address in MAIL, "" for the null reverse-path; `one_click` is the host of the
-    unsubscribe link, "" for none. `envelope_path` names the key of the campaign file that makes `envelope`.
+    unsubscribe link, or "". `envelope_path` is the key of the campaign file that `envelope` comes from.
     """
 
     from_domain: str
@@ -38,13 +38,13 @@ class Sender:
 
     @property
     def envelope_domain(self) -> str:
-        """The domain whose SPF record receivers ask for."""
+        """The domain whose SPF record receivers look up."""
         return self.envelope.rpartition("@")[2] or self.from_domain
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing to say; `path` is the key of the campaign file that it concerns."""
+    """One thing to report; `path` is the key of the campaign file that it concerns."""
 
     severity: Severity
     path: str
@@ -53,7 +53,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What was found: the findings, and the records as (what, text)."""
+    """The findings, and the records that were found as (name, text)."""
 
     findings: tuple[Finding, ...]
     records: tuple[tuple[str, str], ...]
@@ -62,7 +62,7 @@ class Published:
 def look(sender: Sender, lookup: Lookup) -> Published:
     """Look up everything that receivers look up about this sender."""
     inspection = _Inspection(sender, lookup)
-    # A lookup without an answer is met by all that need it, and said once.
+    # Every check that needs an unanswered lookup fails, but that is reported once.
     findings = dict.fromkeys(
         finding
         for path, part in (
@@ -93,27 +93,25 @@ class _Inspection:
         self.records: list[tuple[str, str]] = []
 
     def mail_exchangers(self) -> Iterator[Finding]:
-        """Whether answers and bounces can reach the From domain (RFC 5321 5.1, RFC 7505)."""
+        """Check that replies and bounces can reach the From domain (RFC 5321 5.1, RFC 7505)."""
         domain = self._sender.from_domain
         exchangers = self._lookup.mx(domain)
         if exchangers.values == (".",):
-            what = f"{domain} says that it takes no mail (a null MX); many servers refuse mail from it"
+            what = f"{domain} says that it accepts no mail (a null MX); many servers refuse mail from it"
             yield Finding(Severity.WARNING, "from", what)
         elif exchangers.values:
             self.records.append((f"MX of {domain}", ", ".join(exchangers.values)))
         elif not exchangers.exists:
-            what = f"{domain} does not exist in the DNS: servers refuse mail from it, and no answer arrives"
+            what = f"{domain} does not exist in the DNS: servers refuse mail from it, and no reply arrives"
             yield Finding(Severity.ERROR, "from", what)
         elif self._lookup.addresses(domain).values:
             yield Finding(Severity.NOTE, "from", f"{domain} has no MX record; its address is used instead")
         else:
-            what = (
-                f"{domain} has no MX record, so no answer arrives; publish `{domain}. MX 10 mail.{domain}.`"
-            )
+            what = f"{domain} has no MX record, so no reply arrives; publish `{domain}. MX 10 mail.{domain}.`"
             yield Finding(Severity.WARNING, "from", what)
 
     def spf_record(self) -> Iterator[Finding]:
-        """Whether the envelope's domain has a sound SPF record, and whether it names our server."""
+        """Check that the envelope's domain has a valid SPF record, and that it covers our server."""
         sender, path = self._sender, self._sender.envelope_path
         domain = sender.envelope_domain
         try:
@@ -131,8 +129,8 @@ class _Inspection:
             if needed > spf.LIMIT:
                 costly = ", ".join(f"{text} ({count})" for text, count in sorted(asking, key=_costliest)[:3])
                 what = (
-                    f"the SPF record of {domain} needs {needed} DNS lookups, and receivers give up after"
-                    f" {spf.LIMIT}, as if it were broken; most are for {costly}"
+                    f"the SPF record of {domain} needs {needed} DNS lookups; receivers give up after"
+                    f" {spf.LIMIT}, and treat it as broken; most of them are for {costly}"
                 )
                 yield Finding(Severity.ERROR, path, what)
             else:
@@ -149,7 +147,7 @@ class _Inspection:
             return
         for ip in self._addresses_of(sender.host):
             if not ipaddress.ip_address(ip).is_global:
-                what = f"{sender.host} has no public address, so SPF cannot be judged from here"
+                what = f"{sender.host} has no public address, so SPF cannot be checked from here"
                 yield Finding(Severity.NOTE, path, what)
                 return
             connection = Connection(sender.envelope or f"postmaster@{sender.host}", ip, sender.host)
@@ -158,7 +156,7 @@ class _Inspection:
             if result is not spf.Result.PASS:
                 what = (
                     f"the SPF record of {domain} does not cover {sender.host} ({ip}: {result}); if that"
-                    f" server delivers your mail itself, add `a:{sender.host}`, else what its provider"
+                    f" server delivers your mail itself, add `a:{sender.host}`; otherwise, what its provider"
                     " says to include"
                 )
                 yield Finding(Severity.WARNING, path, what)
@@ -171,12 +169,12 @@ class _Inspection:
             return self._lookup.addresses(host).values
 
     def dkim_key(self) -> Iterator[Finding]:
-        """Whether the published key is ours (RFC 6376 3.6.1)."""
+        """Check that the published key is ours (RFC 6376 3.6.1)."""
         signer = self._sender.signer
         if signer is None:
             what = (
                 "this campaign signs nothing, and large providers refuse bulk mail without DKIM; write"
-                f" `dkim:`, or see that {self._sender.host} signs for {self._sender.from_domain}"
+                f" `dkim:`, or make sure that {self._sender.host} signs for {self._sender.from_domain}"
             )
             yield Finding(Severity.NOTE, "dkim.selector", what)
             return
@@ -194,17 +192,17 @@ class _Inspection:
                 Severity.ERROR, "dkim.selector", f"the DKIM key at {name} is revoked (`p=` is empty)"
             )
         elif key != signer.public_key:
-            what = f"the DKIM key at {name} is not that of dkim.key_file, so no signature verifies; {publish}"
+            what = f"the DKIM key at {name} does not match dkim.key_file, so no signature verifies; {publish}"
             yield Finding(Severity.ERROR, "dkim.selector", what)
         elif "h" in tags and "sha256" not in tags["h"].replace(" ", "").split(":"):
-            what = f"the DKIM key at {name} allows no sha256 signatures (`h={tags['h']}`); drop `h=`"
+            what = f"the DKIM key at {name} allows no sha256 signatures (`h={tags['h']}`); remove `h=`"
             yield Finding(Severity.ERROR, "dkim.selector", what)
         elif "y" in tags.get("t", "").split(":"):
-            what = f"the DKIM key at {name} says that it is only tested (`t=y`): receivers may ignore it"
+            what = f"the DKIM key at {name} is marked as a test (`t=y`): receivers may ignore it"
             yield Finding(Severity.NOTE, "dkim.selector", what)
 
     def dmarc_policy(self) -> Iterator[Finding]:
-        """Whether the From domain has a DMARC record."""
+        """Check that the From domain has a DMARC record."""
         domain = self._sender.from_domain
         count = dmarc.duplicates(domain, self._lookup)
         if count > 1:
@@ -214,7 +212,7 @@ class _Inspection:
         policy = dmarc.find(domain, self._lookup)
         if policy is None:
             what = (
-                f"{domain} has no DMARC record, which large providers ask of bulk senders; publish a TXT"
+                f"{domain} has no DMARC record, which large providers require of bulk senders; publish a TXT"
                 f" record at _dmarc.{domain}: `v=DMARC1; p=none; rua=mailto:dmarc@{domain}`"
             )
             yield Finding(Severity.WARNING, "from", what)
@@ -226,7 +224,7 @@ class _Inspection:
             yield Finding(Severity.WARNING, "from", what)
 
     def alignment(self) -> Iterator[Finding]:
-        """Whether SPF's or DKIM's domain can vouch for From's (RFC 9989 4.4)."""
+        """Check that the domain of SPF or DKIM aligns with that of From (RFC 9989 4.4)."""
         sender, domain = self._sender, self._sender.from_domain
         policy = dmarc.find(domain, self._lookup)
         if policy is None:
@@ -252,19 +250,19 @@ class _Inspection:
         return dmarc.organisation(domain, self._lookup) == dmarc.organisation(wanted, self._lookup)
 
     def transport(self) -> Iterator[Finding]:
-        """MTA-STS (RFC 8461) and TLS reports (RFC 8460), which protect mail *to* the From domain."""
+        """Check MTA-STS (RFC 8461) and TLS reports (RFC 8460), which protect mail *to* the From domain."""
         domain = self._sender.from_domain
         if not self._lookup.mx(domain).values:
             return
         for name, version, what in (
-            (f"_mta-sts.{domain}", "v=STSv1", "MTA-STS, which keeps answers to you encrypted on their way"),
+            (f"_mta-sts.{domain}", "v=STSv1", "MTA-STS, which keeps replies to you encrypted in transit"),
             (f"_smtp._tls.{domain}", "v=TLSRPTv1", "TLS reports, which tell you of failed encryption"),
         ):
             if not any(text.startswith(version) for text in self._lookup.txt(name).values):
                 yield Finding(Severity.NOTE, "from", f"{domain} has no {what} ({name})")
 
     def one_click(self) -> Iterator[Finding]:
-        """Whether the unsubscribe link leads to a host that exists."""
+        """Check that the host of the unsubscribe link exists."""
         host = self._sender.one_click
         if host and not self._addresses_of(host):
             what = f"{host} has no address in the DNS: nobody can unsubscribe"
@@ -284,5 +282,5 @@ def _odd_terms(domain: str, record: spf.Record, path: str) -> Iterator[Finding]:
             what = f"the SPF record of {domain} has `{term.text}`, which receivers may ignore (RFC 7208 5.5)"
             yield Finding(Severity.NOTE, path, what)
     if not record.final and not record.redirect:
-        what = f"the SPF record of {domain} has no `all` at its end: it refuses nobody"
+        what = f"the SPF record of {domain} has no `all` at its end, so it refuses nobody"
         yield Finding(Severity.NOTE, path, what)

@@ -1,4 +1,4 @@
-"""A name and a record type → the records. A name without records is an answer; no answer is `Unknown`."""
+"""Look up DNS records. "No such record" is an answer; if there is no answer, `Unknown` is raised."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dns.rdtypes.ANY.TXT import TXT
 from campaign.errors import CampaignError, UserError
 
 LIFETIME = 5.0
-"""Seconds that one lookup may take, with all its repetitions."""
+"""Seconds that one lookup may take, including retries."""
 
 
 class Unknown(CampaignError):
@@ -24,17 +24,17 @@ class Unknown(CampaignError):
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """The records of one type at a name; `exists` is false where there is no such name (NXDOMAIN)."""
+    """The records of one type at a name; `exists` is false if there is no such name (NXDOMAIN)."""
 
     values: tuple[str, ...]
     exists: bool = True
 
 
 class Lookup:
-    """A resolver, the system's or the one at `nameserver`, that asks for each name once.
+    """A resolver that looks up each name once: the system's, or the one at `nameserver`.
 
     `nameserver` is an IP address, optionally with a port: `127.0.0.1:5353`, `[::1]:5353`. Raises UserError
-    where it is none, or where the system has no resolver.
+    if it is not, or if the system has no resolver.
     """
 
     def __init__(self, nameserver: str | None = None) -> None:
@@ -53,7 +53,7 @@ class Lookup:
         self._asked = lru_cache(maxsize=None)(self._ask)
 
     def txt(self, name: str) -> Records:
-        """Return the TXT records, the strings of each one joined (RFC 7208 3.3). Raises Unknown."""
+        """Return the TXT records, each with its strings joined (RFC 7208 3.3). Raises Unknown."""
         return self._asked(name, "TXT")
 
     def mx(self, name: str) -> Records:

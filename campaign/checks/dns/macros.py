@@ -1,4 +1,4 @@
-"""SPF's macros (RFC 7208 7): `%{ir}.%{v}._spf.%{d2}` for one connection → a domain name."""
+"""Expand SPF macros (RFC 7208 7): `%{ir}.%{v}._spf.%{d2}` and a connection → a domain name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LONGEST = 253  # octets of a name (7.3)
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """What a receiver knows of a mail: the sender of MAIL, the client's address, the name in EHLO."""
+    """What a receiver knows about a mail: the address in MAIL, the client's IP, the name in EHLO."""
 
     sender: str
     ip: str
@@ -21,9 +21,9 @@ class Connection:
 
 
 def expand(text: str, connection: Connection, domain: str) -> str:
-    """Return the domain name that `text` stands for, in lower case without a final dot.
+    """Return the domain name that `text` expands to, in lower case without a final dot.
 
-    A name that becomes too long loses labels at its left (7.3).
+    A name that is too long loses labels on the left (7.3).
     """
     name = _MACRO.sub(lambda found: _expanded(found, connection, domain), text).rstrip(".").lower()
     while len(name) > _LONGEST and "." in name:
@@ -42,7 +42,7 @@ def _expanded(found: re.Match[str], connection: Connection, domain: str) -> str:
         "o": sender_domain,
         "d": domain,
         "i": str(address) if address.version == 4 else ".".join(address.exploded.replace(":", "")),
-        "p": "unknown",  # 7.3 advises against it; a validated name is not looked for
+        "p": "unknown",  # 7.3 advises against it; no validated name is looked up
         "h": connection.helo,
         "v": "in-addr" if address.version == 4 else "ip6",
     }[found[1].lower()]

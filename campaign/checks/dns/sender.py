@@ -1,4 +1,4 @@
-"""A campaign and its first message → the sender whose domains are looked up."""
+"""Make the `Sender` whose domains are looked up from a campaign and its first message."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LINK = re.compile(r"<(https?://[^>]+)>", re.IGNORECASE)
 
 
 def sender_of(campaign: CampaignFile, message: Message) -> Sender:
-    """Return who a campaign's mail is from. Raises UserError where the DKIM key cannot be read."""
+    """Return the sender of a campaign. Raises UserError if the DKIM key cannot be read."""
     head = BytesHeaderParser(policy=policy.default).parsebytes(b"".join(message.chunks))
     from_ = head["From"]
     assert isinstance(from_, AddressHeader)  # noqa: S101  # every message that is rendered has it

@@ -1,4 +1,4 @@
-"""SPF (RFC 7208): a domain's record, parsed; how many lookups it needs; what it says of an IP address."""
+"""SPF (RFC 7208): parse a domain's record, count the lookups it needs, and evaluate it for an IP address."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from campaign.checks.dns.lookup import Lookup
 from campaign.checks.dns.macros import Connection, expand
 
 LIMIT = 10
-"""Terms that need lookups, over the record and all that it includes (RFC 7208 4.6.4)."""
+"""The most terms that may need lookups, in the record and all that it includes (RFC 7208 4.6.4)."""
 
 _VOID_LIMIT = 2  # lookups without records (4.6.4)
 _MOST_EXCHANGERS = 10  # of one `mx` (4.6.4)
@@ -25,7 +25,7 @@ _ASKING = {"include", "a", "mx", "ptr", "exists"}
 
 
 class Result(StrEnum):
-    """What `check_host` says of an address (RFC 7208 2.6), as far as it concerns a sender."""
+    """The results of `check_host` (RFC 7208 2.6) that concern a sender."""
 
     PASS = "pass"  # noqa: S105  # the result of a check
     FAIL = "fail"
@@ -38,12 +38,12 @@ _QUALIFIERS = {"+": Result.PASS, "-": Result.FAIL, "~": Result.SOFTFAIL, "?": Re
 
 
 class SpfError(ValueError):
-    """A receiver answers `permerror`: the record is as good as none. The message is a sentence."""
+    """A receiver would answer `permerror`, as if there were no record. The message is a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One mechanism. `value` is its domain or network, "" for none; prefixes are None where not written."""
+    """One mechanism. `value` is its domain or network, or ""; prefixes are None if they are not given."""
 
     text: str
     qualifier: Result
@@ -55,7 +55,7 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record: its mechanisms in order, and the domain of `redirect=`, "" for none."""
+    """A record: its mechanisms in order, and the domain of `redirect=`, or ""."""
 
     text: str
     terms: tuple[Term, ...]
@@ -63,13 +63,13 @@ class Record:
 
     @property
     def asks(self) -> int:
-        """How many of its own terms need a lookup."""
+        """How many of the record's own terms need a lookup."""
         own = sum(term.mechanism in _ASKING for term in self.terms)
         return own + bool(self.redirect and not self.final)
 
     @property
     def final(self) -> bool:
-        """Whether it has `all`, behind which `redirect` counts for nothing (6.1)."""
+        """Whether it has `all`; then `redirect` is ignored (6.1)."""
         return any(term.mechanism == "all" for term in self.terms)
 
 
@@ -82,7 +82,7 @@ def find(domain: str, lookup: Lookup) -> Record | None:
 
 
 def parse(text: str) -> Record:
-    """Parse a record that begins with `v=spf1`. Raises SpfError for what the grammar does not have (12)."""
+    """Parse a record that begins with `v=spf1`. Raises SpfError for anything outside the grammar (12)."""
     terms: list[Term] = []
     modifiers: dict[str, str] = {}
     for word in text.split(" ")[1:]:
@@ -92,7 +92,7 @@ def parse(text: str) -> Record:
         if modifier is not None:
             name = modifier[1].lower()
             if name in ("redirect", "exp") and name in modifiers:
-                raise SpfError(f"`{name}=` stands in the record twice")
+                raise SpfError(f"the record has `{name}=` twice")
             modifiers[name] = modifier[2]
         else:
             terms.append(_term(word))
@@ -129,10 +129,10 @@ def _term(word: str) -> Term:
 
 
 def lookups(domain: str, lookup: Lookup) -> list[tuple[str, int]]:
-    """Return each of the record's terms that needs lookups, and how many with all that it includes.
+    """Return the record's terms that need lookups, each with their number, including nested records.
 
-    A domain that cannot be known before the mail is there (a macro) counts as one. Raises SpfError
-    for a circle or a record that is wrong, and Unknown.
+    A domain with a macro is known only when mail arrives, and counts as one. Raises SpfError for a loop or
+    an invalid record, and Unknown.
     """
     return [(text, 1 + below) for text, below in _asking(domain, lookup, ())]
 
@@ -156,7 +156,7 @@ def _asking(domain: str, lookup: Lookup, path: tuple[str, ...]) -> Iterator[tupl
 
 
 class Evaluation:
-    """RFC 7208's check_host for one connection: what a receiver does when mail comes from `connection.ip`."""
+    """check_host (RFC 7208 4) for one connection: what a receiver does if mail comes from `connection.ip`."""
 
     def __init__(self, connection: Connection, lookup: Lookup) -> None:
         self._connection = connection
@@ -205,7 +205,7 @@ class Evaluation:
                 if len(exchangers) > _MOST_EXCHANGERS:
                     raise SpfError(f"`{term.text}` has {len(exchangers)} mail exchangers; SPF allows 10")
                 return any(self._holds(self._lookup.addresses(name).values, term) for name in exchangers)
-            case _:  # ptr: RFC 7208 5.5 says not to use it, and many receivers do not look
+            case _:  # ptr: RFC 7208 5.5 says not to use it, and many receivers ignore it
                 return False
 
     def _addresses(self, name: str) -> tuple[str, ...]:
@@ -231,4 +231,4 @@ class Evaluation:
     def _void(self, void: bool) -> None:
         self._voids += void
         if self._voids > _VOID_LIMIT:
-            raise SpfError(f"more than {_VOID_LIMIT} of SPF's lookups find nothing")
+            raise SpfError(f"more than {_VOID_LIMIT} of the record's DNS lookups find nothing")

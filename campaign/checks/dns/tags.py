@@ -1,10 +1,10 @@
-"""Tag lists, as in DKIM's and DMARC's records (RFC 6376 3.2)."""
+"""Parse tag lists, as in DKIM and DMARC records (RFC 6376 3.2)."""
 
 from __future__ import annotations
 
 
 def parse_tags(text: str) -> dict[str, str]:
-    """Return the tags of `v=DKIM1; k=rsa; p=…` stripped of white space; of equal names the first."""
+    """Return the tags of `v=DKIM1; k=rsa; p=…` without white space; of duplicate names, the first."""
     tags: dict[str, str] = {}
     for part in text.split(";"):
         name, equals, value = part.partition("=")

@@ -1,4 +1,4 @@
-"""An attachment of a kind that receivers refuse, whose name hides its kind, or that some rows do not name."""
+"""An attachment of a type that receivers refuse, with a name that hides its type, or missing in some rows."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ _REFUSED = {
     ".wsf",
 }  # fmt: skip
 _KIND = re.compile(r"\.[a-z0-9]{1,5}")
-_EXPRESSIONS = re.compile(r"(\{\{[^}]*\}\}\s*)+")  # and nothing besides: the path may be blank
-_ONE = re.compile(r"\{\{[^}]*\}\}")  # an expression alone, which may give the whole name
+_EXPRESSIONS = re.compile(r"(\{\{[^}]*\}\}\s*)+")  # a path of nothing else may be blank
+_ONE = re.compile(r"\{\{[^}]*\}\}")  # a single expression may give the whole name
 
 
 class Check(Rule):
     """See the module."""
 
     def report(self, surveyed: Surveyed, found: Found) -> Iterator[Problem]:
-        """Yield a warning for each such file, and for each column that is blank where it names one."""
+        """Yield a warning for each such file, and for each column that names a file and is blank in rows."""
         for (number, column), blank in surveyed.survey.no_file.items():
             entry = surveyed.campaign.attachments[number]
             if entry.each is not None:
                 continue  # a list may be empty
             if not _EXPRESSIONS.fullmatch(entry.path.strip()):
-                continue  # `files/.pdf`, which is not there, is an error of the row
+                continue  # `files/.pdf` does not exist, which is an error of the row
             rows = counted(blank.rows.count, "row")
             yield self.warn_list(
-                f"{column} is blank in {rows}, and entry {number + 1} of attachments is"
-                " named by it: their mail goes without the file; if that is meant, write {% if … %}"
+                f"{column} is blank in {rows}, and names the file of entry {number + 1} of attachments:"
+                " their mail goes without the file; if that is intended, write {% if … %}"
                 " around the path",
                 blank.line,
                 blank.rows,
@@ -61,5 +61,5 @@ class Check(Rule):
             ):
                 yield self.at(
                     surveyed.campaign.problem(f"attachments.{number}.name", ""),
-                    f"the name does not end in {path} as the file's does; programs go by it",
+                    f"the name does not end in {path} as the file's does; programs rely on that",
                 )

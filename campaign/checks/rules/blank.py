@@ -1,6 +1,6 @@
 """A template prints a column that is blank in some rows: "Dear ,".
 
-A template that provides for it is not named: `{{ first_name or "reader" }}`, `{% if first_name %}`.
+Templates that handle a blank cell are not reported: `{{ first_name or "reader" }}`, `{% if first_name %}`.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""What mail programs that many people use do not support, each with the programs and the lines.
+"""HTML and CSS that popular mail programs do not support, with the programs and the lines.
 
-The facts are caniemail.com's, by Rémi Parmentier and many testers, under the MIT licence; what we use
-of them stands in `caniemail.json` beside this file, with the licence. A program is named where the latest
-version that was tested does not support a feature: each sentence's page is caniemail.com/features/ and the
-feature's name. Only what can spoil a layout or hides something is looked for: not rounded corners,
-shadows or web fonts, of which nothing is missed where they are missing, and not what stands under `@media`
-or `@supports`, or in comments for Outlook. A note, as a fallback may stand beside it.
+The data is from caniemail.com, by Rémi Parmentier and many testers, under the MIT licence; the part that we
+use is in `caniemail.json` beside this file, with the licence. A program is named if the latest version that
+was tested does not support a feature; the feature's page is caniemail.com/features/ followed by its name.
+Only features that can break a layout or hide something are reported: not rounded corners, shadows or web
+fonts, which nobody misses, and nothing under `@media` or `@supports`, or in comments for Outlook. A note,
+since there may be a fallback.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _TAG_NAME = re.compile("<([a-z]+)")
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """A feature, where it is looked for (`declaration`, `sheet` or `tag`), and who lacks it."""
+    """A feature, where to look for it (`declaration`, `sheet` or `tag`), and the programs that lack it."""
 
     name: str
     title: str
@@ -61,7 +61,7 @@ class Check(Rule):
 
     def report(self, surveyed: Surveyed, found: Found) -> Iterator[Problem]:
         """Yield a note for each feature."""
-        # They take a while to read.
+        # Only now, because reading the features takes a while.
         for name, feature in features().items() if found.by_key else ():
             kept = found.by_key.get(name)
             if kept is not None:
@@ -83,7 +83,7 @@ class Check(Rule):
 
 @cache
 def features() -> Mapping[str, Feature]:
-    """Return what is looked for, by its name at caniemail.com."""
+    """Return the features to look for, by their names at caniemail.com."""
     read = json.loads(DATA.read_text("utf-8"))["features"]
     return {
         name: Feature(
@@ -95,7 +95,7 @@ def features() -> Mapping[str, Feature]:
 
 @cache
 def _tag_features() -> Mapping[str, list[Feature]]:
-    """Return the features that are tags, or something of one, by the tag's name."""
+    """Return the features that are tags or attributes, by the name of the tag."""
     found: dict[str, list[Feature]] = {}
     for feature in features().values():
         if feature.kind == "tag":
@@ -105,7 +105,7 @@ def _tag_features() -> Mapping[str, list[Feature]]:
     return found
 
 
-# With a row's values in its attributes, a tag is another one; its style, rarely.
+# Attributes with a row's values make different tags; styles rarely contain any.
 @lru_cache(maxsize=4096)
 def _of_tag(tag: Tag) -> tuple[str, ...]:
     named = _tag_features().get(tag.name, ())
@@ -124,7 +124,7 @@ def _of_style(style: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=64)
 def _of_styles(styles: tuple[str, ...]) -> tuple[str, ...]:
-    """What style elements use, but for what stands under a condition."""
+    """Return the features that style elements use, except under a condition."""
     sheet = "".join(
         tinycss2.serialize([node])
         for style in filter(is_shallow, styles)

@@ -1,7 +1,7 @@
 """Gmail shows the first 102 KB of an HTML part and hides the rest, unsubscribe link included.
 
-Google publishes no number; it was measured (github.com/hteumeuleu/email-bugs/issues/41). The largest
-HTML part of all rows counts.
+Google does not publish the limit; it was measured (github.com/hteumeuleu/email-bugs/issues/41). The
+largest HTML part of all rows counts.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class Check(Rule):
             yield self.find(self.at(place, ""), "clipped", size)
 
     def report(self, surveyed: Surveyed, found: Found) -> Iterator[Problem]:
-        """Yield a warning where a row's HTML is near that size, or over it."""
+        """Yield a warning if the HTML of a row is near that size, or over it."""
         for kept in found.by_key.values():
             rows = kept.ranges.rows
             words = "" if rows.count == surveyed.survey.messages else f" ({rows})"
-            what = f"the HTML has up to {kept.amount // 1000} KB; Gmail hides what follows {MOST // 1000} KB"
+            what = f"the HTML has up to {kept.amount // 1000} KB; Gmail hides all after {MOST // 1000} KB"
             yield self.at(kept.problem, f"{what}{words}")

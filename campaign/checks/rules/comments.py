@@ -1,6 +1,6 @@
-"""A `{#` in CSS begins a comment of Jinja2: the rules up to the next `#}` are not in the mail.
+"""A `{#` in CSS begins a Jinja2 comment: the rules up to the next `#}` are missing from the mail.
 
-`@media screen{#top{color:red}}` is such a place; with a blank, `{ #top`, it is CSS again.
+`@media screen{#top{color:red}}` is an example; with a space, `{ #top`, it is CSS again.
 """
 
 from __future__ import annotations
@@ -28,5 +28,5 @@ class Check(Rule):
                 if name.endswith(".css") or start > source.rfind("</style", 0, match.start()):
                     place = self.checked.sources.at(name, match.start())
                     lines = counted(match[0].count("\n") + 1, "line")
-                    what = f"`{{#` begins a comment of Jinja2, which swallows {lines} of CSS"
-                    yield self.at(place, f"{what}; write a blank between: {{ {match[1]}")
+                    what = f"`{{#` begins a Jinja2 comment, which swallows {lines} of CSS"
+                    yield self.at(place, f"{what}; write a space between: {{ {match[1]}")

@@ -1,6 +1,6 @@
 """The DKIM key is weak, or signs for another domain than the sender's.
 
-Receivers want the signature's domain to be the one in From, or above or below it (RFC 7489 3.1.1).
+For DMARC, the signature's domain must be the one in From, or above or below it (RFC 7489 3.1.1).
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ class Check(Rule):
         if ours is None:
             return
         if theirs and not (ours == theirs or ours.endswith(f".{theirs}") or theirs.endswith(f".{ours}")):
-            what = f"{ours} is not the sender's domain, {theirs}: DMARC asks that they align"
+            what = f"{ours} is not the sender's domain, {theirs}: DMARC requires that they align"
             yield self.find(self.warn("dkim.domain", what))
 
     def report(self, surveyed: Surveyed, found: Found) -> Iterator[Problem]:
-        """Yield what the key's reading warned of, and a warning for a domain that does not align."""
+        """Yield the warnings about the key, and one if the domain does not align."""
         yield from surveyed.renderer.warnings
         yield from super().report(surveyed, found)

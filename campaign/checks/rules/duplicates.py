@@ -1,4 +1,4 @@
-"""Two rows have one key: the first is mailed, the others are left out."""
+"""Several rows have the same key: the first is mailed, the others are left out."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class Check(Rule):
     """See the module."""
 
     def report(self, surveyed: Surveyed, found: Found) -> Iterator[Problem]:
-        """Yield a warning for each later row, up to a number, and one for the others."""
+        """Yield a warning for each later row, up to a limit, and one for the rest."""
         duplicates = surveyed.survey.duplicates
         for problem in duplicates.shown:
             yield self.warn_list(problem.message, problem.line)
         if duplicates.beyond:
             yield self.warn_list(
-                f"and {counted(duplicates.beyond, 'more row')} whose key stands above already"
+                f"and {counted(duplicates.beyond, 'more row')} with the key of an earlier row"
             )

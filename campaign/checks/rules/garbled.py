@@ -1,9 +1,9 @@
-"""Letters that were garbled on the way here, such as "JÃ¶rg" or "donâ€™t", and a `�` in place of one.
+"""Garbled letters, such as "JÃ¶rg" or "donâ€™t", and lost ones (`�`).
 
-UTF-8 that a program read as Windows-1252 or as a Mac's letters, and what was lost, are told in templates, in
-`vars`, in attachments' names, and in cells that a message shows. So are U+202D and U+202E, behind which a
-text reads in another direction than it is written: filters take that for deceit. Of cells that a message
-shows, so are a spreadsheet's errors, such as #N/A, and `="01234"`, which some programs export for a text.
+They come from a program that read UTF-8 as Windows-1252 or Mac Roman. They are reported in templates, in
+`vars`, in names of attachments, and in cells that a message shows. So are U+202D and U+202E, which reverse
+the direction of the text after them: filters take that for deceit. In cells that a message shows, so are a
+spreadsheet's errors, such as #N/A, and `="01234"`, which some programs export for a text.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from campaign.model import Recipient
 
 
 def _as_windows(octet: int) -> str:
-    """Return what Windows-1252 makes of an octet; of the five that it lacks, what programs do."""
+    """Return an octet decoded as Windows-1252; the five that it lacks, as programs decode them."""
     return bytes([octet]).decode("cp1252" if octet not in (0x81, 0x8D, 0x8F, 0x90, 0x9D) else "latin-1")
 
 
 _WINDOWS = {_as_windows(octet): octet for octet in range(0x80, 0x100)}
 _WINDOWS |= {chr(octet): octet for octet in range(0x80, 0xA0)}  # as Latin-1 has them
 _MAC = {bytes([octet]).decode("mac_roman"): octet for octet in range(0x80, 0x100)}
-# What follows the first octet of a letter. Some of it follows a letter in plain text too: „Spaß“, IRMÃ…
+# What can follow the first octet of a letter. Some of it follows letters in normal text too: „Spaß“, IRMÃ…
 _PUNCTUATION = "\xa0\xbb’“”–—…"
 _FOLLOWS = "".join(one for one, octet in _WINDOWS.items() if octet < 0xC0 and one not in _PUNCTUATION)
 _ANY = re.escape(_FOLLOWS + _PUNCTUATION)
@@ -36,7 +36,7 @@ _ON_A_MAC = re.escape("".join(one for one, octet in _MAC.items() if octet < 0xC0
 _LETTER = r"[^\W\d_]"
 _GARBLED = re.compile(
     rf"[ÂÃÄÅÎÏÐÑ](?:[{re.escape(_FOLLOWS)}]|[{_PUNCTUATION}](?=\w))"  # letters of Europe
-    rf"|Â\xa0|(?<!{_LETTER})Ã\xa0"  # a blank that does not break; à
+    rf"|Â\xa0|(?<!{_LETTER})Ã\xa0"  # a no-break space; à
     rf"|È[˜™š›\x98-\x9b](?={_LETTER})"
     rf"|â(?:[€\x80][{_ANY}]|[„\x84]¢|[‚\x82]¬)|ï»¿|ï¿½"  # quotation marks, dashes, ™, €; a byte order mark; �
     rf"|(?:[à-í][{_ANY}]{{2}}){{2,}}"  # letters of Asia
@@ -59,11 +59,11 @@ _ERRORS = frozenset(
 _BEGINNINGS = ("#", "=")
 _FORMULA = re.compile('="[^"]*"')
 _ANEW = "export the list again as UTF-8, or name its encoding in `recipients.encoding`"
-_AROUND = 30  # characters that are shown on each side of what was found
+_AROUND = 30  # characters that are shown on each side of the fault
 
 
 class _Fault(NamedTuple):
-    """What is wrong with a text: its kind, in words, and what to do where it stands in the list."""
+    """A fault of a text: its kind, its description, and what to do if the text is in the list."""
 
     kind: str
     words: str
@@ -73,7 +73,7 @@ class _Fault(NamedTuple):
 class Check(Rule):
     """See the module."""
 
-    most: ClassVar[int] = 10_000  # a few for each column, of which those count that a message shows
+    most: ClassVar[int] = 10_000  # a few for each column; only columns that a message shows are reported
 
     def read(self, recipient: Recipient) -> Iterator[Finding]:
         for column, cell in recipient.row.items():
@@ -84,7 +84,7 @@ class Check(Rule):
                 yield self.find(self.warn_list(what, recipient.line), f"{column}\0{fault.kind}")
 
     def report(self, surveyed: Surveyed, found: Found) -> Iterator[Problem]:
-        """Yield a warning for each column that a message shows, and for each line of a template."""
+        """Yield a warning for each faulty column that a message shows, and each faulty line of a template."""
         shown = surveyed.renderer.shown.keys() | surveyed.recipients.name_columns
         for key in [key for key in found.by_key if key.partition("\0")[0] not in shown]:
             del found.by_key[key]
@@ -106,7 +106,7 @@ class Check(Rule):
 
 
 def _texts(path: str, value: object) -> Iterator[tuple[str, str]]:
-    """Yield every text in a value, with its place."""
+    """Yield every text in a value, after its place."""
     match value:
         case str():
             yield path, value
@@ -128,30 +128,30 @@ def _of_a_spreadsheet(cell: str) -> _Fault | None:
 
 
 def _fault(text: str) -> _Fault | None:
-    """Return what is wrong with a text, if anything; of several faults one."""
+    """Return one fault of a text, if it has any."""
     if (found := _GARBLED.search(text)) is not None:
         word = _word(text, found)
         meant = _mended(word)
         was = f" for {meant!r}" if meant is not None else ""
         return _Fault("garbled", f"{word!r}{was}: UTF-8 that was read as another encoding", _ANEW)
     if (found := _LOST.search(text)) is not None:
-        return _Fault("lost", f"{_word(text, found)!r}: a character was lost on the way", _ANEW)
+        return _Fault("lost", f"{_word(text, found)!r}: a character was lost", _ANEW)
     if (found := _TURNS.search(text)) is not None:
         what = (
-            f"U+{ord(found[0]):04X}: text reads in another direction behind it, for filters a sign of deceit"
+            f"U+{ord(found[0]):04X} changes the direction of the text after it; filters take that for deceit"
         )
         return _Fault("turned", what, "take it out")
     return None
 
 
 def _word(text: str, found: re.Match[str]) -> str:
-    """Return what was found with what stands around it, up to a blank."""
+    """Return the match with the characters around it, up to a space."""
     before, after = text[: found.start()].split(" ")[-1], text[found.end() :].split(" ")[0]
     return f"{before[-_AROUND:]}{found[0]}{after[:_AROUND]}".strip("\t\r\n")
 
 
 def _mended(word: str) -> str | None:
-    """Return the word as it was before it was garbled; None where that is not known."""
+    """Return the word as it was before it was garbled, or None if that is not known."""
     for letters in (_WINDOWS, _MAC):
         try:
             return bytes(letters[one] if one > "\x7f" else ord(one) for one in word).decode()

@@ -1,13 +1,13 @@
-"""An image that nobody will see, or only where images are loaded and the window is wide.
+"""An image that nobody will see, or not everybody.
 
-- In a file of ours, and named where no message can carry it: `url()` in a style, `srcset`. `<img src>` and
-  `background` travel with the message.
+- A local file in a place that cannot be embedded: `url()` in a style, `srcset`. Files in `<img src>` and
+  `background` are embedded in the message.
 - At `file:`, on localhost, or at a `cid:` that the message does not have: an error.
 - In the HTML itself (`data:`): Gmail and Outlook do not show it (caniemail.com/features/image-base64).
-- Without `alt`, which is all that is shown where images are blocked; `alt=""` says that it means nothing.
-- Without a width or height: Outlook on Windows shows it as large as its file is, and others make room for
-  it only when it has arrived. A note.
-- Images that travel with the message and have more than 1 MB together.
+- Without `alt`, the only thing that is shown if images are blocked; `alt=""` means that it is decoration.
+- Without a width or height: Outlook on Windows shows it in the file's size, and other programs make room
+  for it only when it has loaded. A note.
+- Embedded images of more than 1 MB in total.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MOST = 1_000_000
 
 _URL = re.compile(r"""\burl\(\s*["']?([^"')]+)""", re.IGNORECASE)
 _SIZED = re.compile(r"(?:^|[;\s])(?:max-)?(?:width|height)\s*:", re.IGNORECASE)
-_DOT = ("0", "1", "0px", "1px")  # the width of an image that only counts who reads
+_DOT = ("0", "1", "0px", "1px")  # the width of a tracking pixel
 
 
 class Check(Rule):
@@ -50,15 +50,15 @@ class Check(Rule):
                 file = carried[address[4:]].name if address[4:] in carried else ""
                 yield self._told(severity, what, file, tag)
             if address[:4].lower() == "cid:" and address[4:] not in carried:
-                what = f"the message has no image {address[:80]!r}; name its file, and it travels with it"
+                what = f"the message has no image {address[:80]!r}; name its file to embed it"
                 yield self._told(Severity.ERROR, what, "", tag)
         for address in _brought_by_nothing(page.tags, page.styles):
-            what = f"{address[:80]!r} is shown by a style or a srcset, which cannot bring a file along"
+            what = f"{address[:80]!r} is in a style or a srcset, where files are not embedded"
             place = self.in_html(address)
             yield self.find(self.at(place, f"{what}; write an https address, or <img src>"))
         weight = sum(image.size for image in carried.values())
         if weight > MOST:
-            what = f"the images have {size(weight)} together; phones load them slowly, and filters notice"
+            what = f"the images have {size(weight)} in total; phones load them slowly, and filters notice"
             yield self.find(self.at(self.in_html(""), what, same="weight"))
 
     def _told(self, severity: Severity, what: str, file: str, tag: Tag) -> Finding:
@@ -68,7 +68,7 @@ class Check(Rule):
 
 @lru_cache(maxsize=1024)
 def _judged(tag: Tag, address: str) -> tuple[tuple[Severity, str], ...]:
-    """What is wrong with an image, whatever else its message has."""
+    """Return the faults of an image that do not depend on the rest of its message."""
     return tuple(_faults(tag, address))
 
 
@@ -80,24 +80,24 @@ def _faults(tag: Tag, address: str) -> Iterator[tuple[Severity, str]]:
         yield Severity.ERROR, f"the image {shown!r} is on this machine, and nobody else can see it"
     elif address[:5].lower() == "data:":
         what = "an image is written into the HTML (data:): Gmail and Outlook do not show it"
-        yield Severity.WARNING, f"{what}; name its file, and it travels with the message"
+        yield Severity.WARNING, f"{what}; name its file to embed it in the message"
     if tag.name != "img" or tag.attributes.get("width") in _DOT or tag.attributes.get("height") in _DOT:
         return
-    # Of images that a row names, each would be a finding of its own.
+    # Without this, each image that a row names would be a finding of its own.
     named = (
         f"the image {shown!r}"
         if address and not address.lower().startswith(("cid:", "data:"))
         else "an image"
     )
     if "alt" not in tag.attributes:
-        what = f"{named} has no alt: where images are blocked, nothing stands for it"
-        yield Severity.WARNING, f'{what}; alt="" if it means nothing'
+        what = f"{named} has no alt: nothing is shown instead if images are blocked"
+        yield Severity.WARNING, f'{what}; alt="" if it is decoration'
     if not {"width", "height"} & tag.attributes.keys() and not _SIZED.search(tag.style):
-        yield Severity.NOTE, f"{named} has no width: Outlook shows it as large as its file is"
+        yield Severity.NOTE, f"{named} has no width: Outlook shows it in the size of its file"
 
 
 def _brought_by_nothing(tags: list[Tag], styles: tuple[str, ...]) -> list[str]:
-    """Addresses of files of ours in styles and srcsets."""
+    """Return the addresses of local files in styles and srcsets, which are not embedded."""
     styled = [tag for tag in tags if "style" in tag.attributes or "srcset" in tag.attributes]
     return list(dict.fromkeys(chain(*map(_of_tag, styled), *map(_of_style, styles))))
 

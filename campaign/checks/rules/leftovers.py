@@ -1,7 +1,4 @@
-"""Marks of a template that came through into a message: `{{ name }}`, from a cell or a typo.
-
-A text part that is blank is left over from a template too.
-"""
+"""Template syntax left in a message, such as `{{ name }}` from a cell or a typo; also a blank text part."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ class Check(Rule):
         for kind, part in (("text", message.text), ("html", message.html)):
             if part is not None and _MARK.search(part):
                 place = self.checked.sources.template(kind, "markdown", "html", "mjml")
-                what = f"the {kind} part shows {{{{ or {{% to its reader; look at a preview"
+                what = f"the {kind} part shows {{{{ or {{% to the reader; look at a preview"
                 yield self.find(self.at(place, what))
         if message.text is not None and not message.text.strip():
             place = self.checked.sources.template("text", "markdown", "html", "mjml")

@@ -1,11 +1,11 @@
-"""A rule under `@media` that an inline style beats: the element looks the same in every window.
+"""A rule under `@media` that an inline style overrides, so that it has no effect.
 
-A style attribute wins over every selector (CSS Cascading 6.4), and the inliner has put the rules from
-outside `@media` there: with `.m{display:none}` and `@media (max-width:480px){.m{display:block}}`, the
-element stays hidden. `!important` in the rule under `@media` wins. What `<style media="…">` says is such a
-condition too, and so are `@supports` and `@container`; rules with others nested in them are not inlined
-either, nor those with `:nth-child(2 of .a)` or `:dir(rtl)` in their selectors. A rule for
-print is not looked at, and neither is one for an element in a state, such as `:hover`.
+A style attribute wins over every selector (CSS Cascading 6.4), and the inliner puts the rules from outside
+`@media` there: with `.m{display:none}` and `@media (max-width:480px){.m{display:block}}`, the element stays
+hidden. `!important` in the rule under `@media` wins. The same is true of `<style media="…">`, `@supports`
+and `@container`, of rules that contain nested ones, and of selectors with `:nth-child(2 of .a)` or
+`:dir(rtl)`: none of these is inlined. Rules for print, and for an element in a state such as `:hover`, are
+not checked.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from campaign.model import Recipient
 
 _PLAIN = re.compile(r"(?:[a-zA-Z][\w-]*|\*)?(?:[.#][\w-]+)*")
 _PIECE = re.compile(r"([.#]?)([\w-]+|\*)")
-# What the inliner cannot find, though it is no state of an element. One such may be any element.
+# Pseudo-classes that the inliner cannot match, although they are no state; they may match any element.
 _NOT_FOUND = re.compile(
     r":(?:nth-(?:last-)?child\([^()]* of (?:[^(),]|\([^()]*\))*\)|dir\([^()]*\)|lang\([^()]*\*[^()]*\))"
 )
@@ -38,12 +38,12 @@ _VOID = frozenset(
     {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 )
 _CONDITIONS = ("media", "supports", "container")
-_MOST_KEPT = 256  # answers to whether something lies below something else
+_MOST_KEPT = 256  # cached answers of `_lies_below`
 
 
 @dataclass(frozen=True, slots=True)
 class _Compound:
-    """What a plain part of a selector asks of one element."""
+    """A compound selector: the conditions that one element must meet."""
 
     name: str
     ids: frozenset[str]
@@ -59,7 +59,7 @@ class _Compound:
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """A declaration that is not inlined, without `!important`; its selector's last compound, and others."""
+    """A declaration without `!important` that is not inlined; its selector's last compound, and others."""
 
     selector: str
     last: _Compound
@@ -71,7 +71,7 @@ class _Wanted:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Sheet:
-    """What the style elements of a message want that is not inlined; of equal ones there is one object."""
+    """The declarations in a message's style elements that are not inlined; equal sheets are one object."""
 
     wanted: tuple[_Wanted, ...]
 
@@ -100,13 +100,13 @@ class Check(Rule):
                 told.setdefault((one.selector, one.condition), []).append(one.property)
         for (selector, condition), properties in told.items():
             names = ", ".join(properties)
-            what = f"{names} of `{selector}` {condition} has no effect, as the element's style"
+            what = f"{names} of `{selector}` {condition} has no effect, since the element's style"
             yield self.find(self.at(self.in_html(selector), f"{what} has it too; add !important"))
 
     def _lies_below(self, one: _Wanted, sheet: _Sheet, body: str) -> bool:
-        """Whether an element that is beaten lies below what the selector asks for.
+        """Whether an element whose style wins also matches the rest of the selector.
 
-        Read as a tree, which is slow, and so only for the first of the messages whose elements are alike.
+        This parses the HTML as a tree, which is slow; messages with the same elements share the result.
         """
         alike = one, tuple(map(_shape, written_tags(body)))
         if alike not in self._below:
@@ -120,7 +120,7 @@ class Check(Rule):
 
 @lru_cache(maxsize=4096)
 def _shape(written: str) -> str:
-    """Return what matters of a tag: its name, and for a start tag what selectors and styles ask of it."""
+    """Return the relevant parts of a tag: its name, and the attributes that selectors and styles use."""
     if written[1] == "/":
         return written
     read = tag(written)
@@ -128,7 +128,7 @@ def _shape(written: str) -> str:
 
 
 class _Reader(HTMLParser):
-    """Looks for an element whose style beats a declaration, below the elements that it is meant for."""
+    """Looks for an element whose style overrides a declaration, below the ancestors that it requires."""
 
     def __init__(self, wanted: _Wanted, sheet: _Sheet) -> None:
         super().__init__()
@@ -183,7 +183,7 @@ def _under(at: AtRule) -> Iterator[_Wanted]:
 
 
 def _of_nested(rule: QualifiedRule, outer: Sequence[Node] = ()) -> Iterator[_Wanted]:
-    """Yield what a rule wants that has others in it, and what these do."""
+    """Yield the declarations of a rule that contains nested ones, and those of the nested ones."""
     prelude = tinycss2.parse_component_value_list(_nested(outer, rule.prelude))
     inner = tinycss2.parse_blocks_contents(rule.content, skip_comments=True, skip_whitespace=True)
     rules = [node for node in inner if isinstance(node, QualifiedRule)]
@@ -194,7 +194,7 @@ def _of_nested(rule: QualifiedRule, outer: Sequence[Node] = ()) -> Iterator[_Wan
 
 
 def _nested(outer: Sequence[Node], prelude: Sequence[Node]) -> str:
-    """Return the selectors of a rule as they would be without the rule around it."""
+    """Return the selectors of a nested rule as they would be written without nesting."""
     around = [one.strip() for one in tinycss2.serialize(outer).split(",")]
     inside = [one.strip() for one in tinycss2.serialize(prelude).split(",")]
     both = [one.replace("&", above) if "&" in one else f"{above} {one}" for above in around for one in inside]
@@ -212,7 +212,7 @@ def _of_rule(rule: QualifiedRule, condition: str, prelude: Sequence[Node] | None
         selector = " ".join(selector.split())
         compounds = [_compound(part) for part in re.split(r"\s*[ >+~]\s*", _NOT_FOUND.sub("", selector))]
         last, before = compounds[-1], tuple(compound for compound in compounds[:-1] if compound is not None)
-        # `*` is for resets, which are made to be beaten.
+        # `*` is for resets, which are meant to be overridden.
         if last is None or last.name == "*" or len(before) < len(compounds) - 1:
             continue
         for one in declarations:
@@ -221,7 +221,7 @@ def _of_rule(rule: QualifiedRule, condition: str, prelude: Sequence[Node] | None
 
 
 def _compound(text: str) -> _Compound | None:
-    """Read `td.a#b`; None for one with anything else in it, such as `:hover` or `[class]`."""
+    """Parse `td.a#b`; return None if it contains anything else, such as `:hover` or `[class]`."""
     if not text or _PLAIN.fullmatch(text) is None:
         return None
     pieces = _PIECE.findall(text)

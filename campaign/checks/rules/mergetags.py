@@ -1,11 +1,11 @@
-"""Another program's merge tags, and bare placeholders that name a column: they are mailed as they are.
+"""Merge tags of other programs, and bare placeholders that name a column: they are mailed as they are.
 
 `*|FNAME|*` (Mailchimp), `%recipient.name%` (Mailgun), `%%name%%` (Marketing Cloud), `[name,fallback=you]`
-(Campaign Monitor), `{contactfield=name}` (Mautic), `<%= name %>` and others that are no other thing are told
-wherever they stand: subject, header, text and HTML. `{name}`, `[name]`, `${name}`, `$name`, `<<name>>`,
-`«name»`, `%name%`, `##name##`, `@@name@@` and the like are told where the list has such a column, or where
-they name what every list has (a first name, a link to unsubscribe): people write brackets and quotation
-marks for other reasons too.
+(Campaign Monitor), `{contactfield=name}` (Mautic), `<%= name %>` and other unambiguous tags are reported
+everywhere: in subject, header, text and HTML. `{name}`, `[name]`, `${name}`, `$name`, `<<name>>`, `«name»`,
+`%name%`, `##name##`, `@@name@@` and similar ones are reported only if the list has such a column, or if
+they name something that every list has (a first name, an unsubscribe link): brackets and quotation marks
+have other uses too.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from campaign.templating.dialects import column_for
 from campaign.templating.names import Names, plain
 
 _FIELD = r"[^\W\d_][\w .-]{0,40}"
-# The language where it is certain, what every such tag has in it, and a tag with its name. A line is looked
-# at with the expression only if it has that; each begins with one character and an assertion: a search for
-# one character alone is a hundred times faster than for two.
+# The language, if it is certain; a text that every such tag contains; and an expression for the tag with its
+# name, which is only searched for in lines with that text. Each expression begins with one character and an
+# assertion: a search for one character is a hundred times faster than for two.
 _TAGS = tuple(
     (language, has, re.compile(pattern))
     for language, has, pattern in (
@@ -102,14 +102,14 @@ class Check(Rule):
         column = column_for(name, self._names)
         if not language and not column and plain(name) not in _COMMON:
             return None
-        like = f"looks like {language} and" if language else "is no tag of Jinja2 and"
+        like = f"looks like {language} and" if language else "is not Jinja2 and"
         if column:
             write = f"write {{{{ {column} }}}}"
         elif plain(name) in _LEAVING:
             write = "write {{ unsubscribe.url }}"
         else:
             write = "write a column's name between {{ and }}"
-        return self.at(self._place(tag), f"{unescape(tag)} {like} leaves as it is; {write}")
+        return self.at(self._place(tag), f"{unescape(tag)} {like} is mailed as it is; {write}")
 
     def _place(self, tag: str) -> Problem:
         found = self.checked.sources.place(tag)
@@ -119,16 +119,16 @@ class Check(Rule):
 
 
 class _Without:
-    """Lines and pieces of HTML that are known to hold no tag; most are the same in all messages."""
+    """Lines and pieces of HTML that are known to contain no tag; most are the same in all messages."""
 
     def __init__(self) -> None:
         self._known: set[str] = set()
 
     def have(self, *groups: Iterable[str]) -> bool:
-        """Whether no tag stands in any of these; pieces of HTML lack the `<` before them."""
+        """Whether none of these contains a tag; pieces of HTML lack the `<` before them."""
         new = [text for group in groups for text in group if text not in self._known]
         together = "<" + "<".join(new)
-        if any(map(together.__contains__, _REACHING)):  # what begins in one piece may end in another
+        if any(map(together.__contains__, _REACHING)):  # a tag may reach from one piece into another
             return False
         if any(has in together and pattern.search(together) for _, has, pattern in _TAGS):
             return False

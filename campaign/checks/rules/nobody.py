@@ -1,4 +1,4 @@
-"""No row of the list is to be mailed: it has none, or `where` leaves out all of them."""
+"""Nobody is mailed: the list has no rows, or `where` leaves out all of them."""
 
 from __future__ import annotations
 

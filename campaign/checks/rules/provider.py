@@ -33,7 +33,7 @@ class Check(Rule):
     """See the module."""
 
     def report(self, surveyed: Surveyed, found: Found) -> Iterator[Problem]:
-        """Yield a warning where the documented limit is not kept."""
+        """Yield a warning if the documented limit is not kept."""
         host = surveyed.campaign.smtp.host.lower()
         for name, (advice, limits) in _LIMITS.items():
             if host != name and not host.endswith(f".{name}"):
@@ -42,16 +42,16 @@ class Check(Rule):
             if not ours:
                 yield self.at(
                     surveyed.campaign.problem("smtp.host", ""),
-                    f"{host} limits its users, and no rate is given; write {advice}",
+                    f"{host} has a sending limit, and the campaign has no rate; write {advice}",
                 )
             for limit in limits:
                 if ours and not any(_keeps(window, limit) for window in ours):
                     yield self.at(
                         surveyed.campaign.problem("smtp.rate", ""),
-                        f"{host} takes {limit}, which this rate exceeds; write {advice}",
+                        f"{host} allows {limit}, which this rate exceeds; write {advice}",
                     )
 
 
 def _keeps(ours: Window, limit: Window) -> bool:
-    """Whether no interval of the limit's length can hold more than the limit."""
+    """Whether `ours` can never exceed the limit, in any interval of its length."""
     return -(-limit.period // ours.period) * ours.count <= limit.count

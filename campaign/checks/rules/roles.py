@@ -1,7 +1,8 @@
-"""Addresses of a role and not of a person: info@, office@, postmaster@ (RFC 2142).
+"""Addresses of roles instead of persons: info@, office@, postmaster@ (RFC 2142).
 
-Several people read them, and none of them has asked for the mail; complaints are more frequent. A note,
-as a list of firms has many; noreply@, abuse@ and postmaster@ are named, as no reader is behind them.
+Several people read them, none of whom has asked for the mail, so complaints are more frequent. A note,
+since a list of companies has many. noreply@, abuse@ and postmaster@ get a note of their own, since nobody
+reads newsletters there.
 """
 
 from __future__ import annotations
@@ -61,8 +62,8 @@ class Check(Rule):
             yield replace(self.at(place, what, Severity.NOTE), rows=rows)
         others = Counter({name: count for name, count in self._counts.items() if name not in _NOBODY})
         if others:
-            total = counted(sum(others.values()), "address is a role's", "addresses are roles'")
-            what = f"{total} and not a person's: {_named(others)}"
+            total = counted(sum(others.values()), "address belongs to a role", "addresses belong to roles")
+            what = f"{total}, not to a person: {_named(others)}"
             yield replace(self.at(place, what, Severity.NOTE), rows=rows)
 
 

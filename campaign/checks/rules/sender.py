@@ -1,8 +1,8 @@
-"""The sender's address is a free mailbox or an example's: receivers do not believe it.
+"""The sender's address is at a free mailbox provider, or in a domain for examples.
 
-Providers of free mailboxes tell receivers to refuse mail in their name from other servers: their DMARC
-policy (RFC 7489 6.3). Others have a policy that asks for nothing; mail to many from a free mailbox is
-then still what spam filters look for (SpamAssassin's FREEMAIL_FROM), and no DKIM key of yours can sign it.
+Most free mailbox providers tell receivers, by their DMARC policy (RFC 7489 6.3), to refuse mail from their
+domain that other servers send. Even without such a policy, spam filters look for bulk mail from a free
+mailbox (SpamAssassin's FREEMAIL_FROM), and you cannot sign it with DKIM.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from campaign.checks.seen import Seen
 from campaign.errors import Problem
 from campaign.model import Recipient
 
-# By domain, the domains of the servers that may.
+# By domain, the domains of the servers that may send for it.
 _GOOGLE, _YAHOO = ("gmail.com", "googlemail.com"), ("yahoo.com", "aol.com")
 _MICROSOFT, _GMX = ("office365.com", "outlook.com"), ("gmx.net", "gmx.com", "gmx.de")
 _MAILBOX_PROVIDERS = {
@@ -29,7 +29,7 @@ _MAILBOX_PROVIDERS = {
     "icloud.com": ("me.com",), "me.com": ("me.com",), "gmx.de": _GMX, "gmx.net": _GMX,
     "web.de": ("web.de",), "mail.ru": ("mail.ru",),
 }  # fmt: skip
-# RFC 2606 and RFC 6761: nobody has these.
+# RFC 2606 and RFC 6761: reserved domains.
 _RESERVED = re.compile(r"(^|\.)(example\.(com|net|org)|example|test|invalid|localhost)$")
 
 
@@ -52,7 +52,7 @@ class Check(Rule):
             what = f"receivers refuse mail from {domain} that another server sends (DMARC)"
             return None if f".{self._host}".endswith(servers) else self.warn("from", what)
         if domain in FREE:
-            what = f"{domain} is for free mailboxes, and another server sends: use a domain of your own"
+            what = f"{domain} is a free mailbox provider, and another server sends: use a domain of your own"
             return None if f".{self._host}".endswith(f".{domain}") else self.warn("from", what)
         if _RESERVED.search(domain) and not self.checked.facts.is_loopback:
             return self.warn("from", f"{domain} is a domain for examples; write your own address")

@@ -1,7 +1,7 @@
-"""An unusual share of the list lies in one domain, which is neither a big provider's nor the sender's.
+"""An unusually large share of the list is in one domain, neither a big provider's nor the sender's.
 
-More than a quarter of 100 rows or more: one server's filter then decides over the campaign, which
-throttles who sends it so much at once, and a list that was guessed or bought often looks so.
+More than a quarter of at least 100 rows. One server's filter then decides about the campaign, and that
+server throttles senders of so many messages. Lists that were guessed or bought often look like this.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from campaign.model import Recipient
 
 SHARE = 0.25
 FEWEST = 100
-"""Messages from which on shares mean something."""
+"""The fewest messages for which a share means something."""
 
-_MOST_KEPT = 5000  # domains that are counted; one with a quarter of the rows is among the first so many
+_MOST_KEPT = 5000  # domains that are counted; one with a quarter of the rows is among the first 5000
 
 
 class Check(Rule):
@@ -49,5 +49,5 @@ class Check(Rule):
                 share = (
                     f"{100 * count // messages} % of the messages ({count:,}) go to {display_domain(domain)}"
                 )
-                what = f"{share}: its server may find them too many at once; a rate helps"
+                what = f"{share}: that may be too many at once for its server; a rate helps"
                 yield self.at(Problem("", self.checked.facts.list), what, Severity.NOTE)

@@ -1,4 +1,4 @@
-"""A message is larger than many receivers take."""
+"""A message is larger than many receivers accept."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from campaign.checks.rule import Rule
 from campaign.errors import Problem
 
 MOST = 10_000_000
-"""Octets. Exchange Online and Gmail take 25 MB and more; many others stop at 10."""
+"""Octets. Exchange Online and Gmail accept 25 MB and more; many others only 10."""
 
 
 class Check(Rule):
     """See the module."""
 
     def report(self, surveyed: Surveyed, found: Found) -> Iterator[Problem]:
-        """Yield a warning where the largest message is larger."""
+        """Yield a warning if the largest message is larger."""
         if surveyed.survey.largest > MOST:
             size = surveyed.survey.largest / 1e6
             yield self.at(

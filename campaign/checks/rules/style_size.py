@@ -1,8 +1,8 @@
-"""More styles in `<style>` than Gmail keeps: it drops what follows, or the whole block.
+"""More CSS in `<style>` than Gmail keeps: it drops the rest, or the whole block.
 
 The limit was 8,192 bytes for many years; since 2017, 16,384 for all blocks together were measured
 (github.com/hteumeuleu/email-bugs/issues/90, caniemail.com/features/html-style). Over 16 KB is a
-warning, a block over 8 KB a note. Inlined rules do not count, as they have left the block.
+warning, a block over 8 KB a note. Inlined rules do not count, since they are no longer in the block.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Check(Rule):
     def see(self, recipient: Recipient, message: Seen) -> Iterator[Finding]:
         sizes = [len(style) for style in message.page.styles] if message.page is not None else []
         if sum(sizes) > MOST:
-            what = f"the style elements have {sum(sizes) / 1000:.1f} KB, and Gmail keeps the first 16 alone"
+            what = f"the style elements have {sum(sizes) / 1000:.1f} KB, and Gmail keeps only the first 16"
             yield self.find(self.at(self.in_html("<style"), what, same="all"))
         elif max(sizes, default=0) > MOST_OF_ONE:
-            what = f"a style element has {max(sizes) / 1000:.1f} KB; some of Gmail's programs kept 8 alone"
+            what = f"a style element has {max(sizes) / 1000:.1f} KB; some versions of Gmail keep only 8"
             yield self.find(self.at(self.in_html("<style"), what, Severity.NOTE, same="one"))

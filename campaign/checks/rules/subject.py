@@ -1,7 +1,7 @@
 """A subject that is blank, a column's name, longer than 70 characters, or all in capitals.
 
-Phones show 30 to 50 characters of a subject and desktop programs about 70; what follows is cut. A blank
-one, and one in capitals, look like spam to people and to filters (SpamAssassin's SUBJ_ALL_CAPS).
+Phones show 30 to 50 characters of a subject, desktop programs about 70; the rest is cut. A blank subject,
+and one in capitals, look like spam to people and to filters (SpamAssassin's SUBJ_ALL_CAPS).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from campaign.templating.names import Names
 LONGEST = 70
 """Characters."""
 
-_FEW = 10  # letters that have a small one: NEWS, or an abbreviation, is no shouting
+_FEW = 10  # capital letters: NEWS, or an abbreviation, is not shouting
 
 
 class Check(Rule):
@@ -41,8 +41,8 @@ class Check(Rule):
             yield self.find(self.at(place, f"{what} {{{{ {self._names.written(subject)} }}}}"))
         elif len(subject) > LONGEST:
             shown = f"{subject[:LONGEST]}…"
-            what = f"the subject is longer than {LONGEST} characters, and what follows is cut: {shown!r}"
+            what = f"the subject is longer than {LONGEST} characters, and the rest is cut: {shown!r}"
             yield self.find(self.at(place, what, Severity.NOTE, same="long"))
         if subject.isupper() and sum(map(str.isupper, subject)) >= _FEW:
-            what = f"the subject is all in capitals, as spam's is: {subject[:LONGEST]!r}"
+            what = f"the subject is all in capitals, like spam: {subject[:LONGEST]!r}"
             yield self.find(self.at(place, what, same="capitals"))

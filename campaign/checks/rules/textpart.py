@@ -1,9 +1,9 @@
-"""A text part that says something else than the HTML part, or next to nothing.
+"""A text part that differs from the HTML part, or says almost nothing.
 
 Some programs show the text part, and filters compare the two (SpamAssassin's MPART_ALT_DIFF). Without
-`templates.text` it is made from the HTML and cannot differ, so there is nothing missing either. Words of
-four letters or more are compared: a warning where most of the text part's are not in the HTML, or where
-it has less than a tenth as many words and no link to a page.
+`templates.text` it is made from the HTML and cannot differ. Words of four letters or more are compared. A
+warning if most words of the text part are not in the HTML, or if it has less than a tenth as many words
+and no link to a page.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from campaign.checks.seen import Seen
 from campaign.model import Recipient
 
 SHARE = 0.4
-"""Of the text part's words, as many at least are in the HTML too."""
+"""The share of the text part's words that must be in the HTML too."""
 
-_FEWEST = 12  # words of a text part from which on a share means something
-_LONG = 80  # words of an HTML part that a text part of a tenth cannot say
+_FEWEST = 12  # words of a text part; with fewer, a share means nothing
+_LONG = 80  # words of an HTML part; a tenth of a shorter one may be enough
 _WORD = re.compile(r"[^\W\d_]{4,}")
 _ADDRESS = re.compile(r"(?:https?://|mailto:)\S+")
 
@@ -47,22 +47,22 @@ class Check(Rule):
         common_text, more_text = self._text.of(message.lines)
         common_html, more_html = self._html.of(message.page.nodes)
         shared = _shared(common_text, common_html)
-        # What all messages have in common settles it for most of them.
+        # The words that all messages have in common are enough to decide for most of them.
         most_text = len(common_text) + sum(map(len, more_text))
         most_html = len(common_html) + sum(map(len, more_html))
         if shared >= SHARE * most_text and len(common_text) * 10 >= most_html:
             return
         text, html = common_text.union(*more_text), common_html.union(*more_html)
         if len(text) >= _FEWEST and len(text & html) < SHARE * len(text):
-            what = "most words of the text part are not in the HTML part: one may be another letter's"
+            what = "most words of the text part are not in the HTML part: one may belong to another letter"
             yield self.find(self.at(self._place, what))
         elif len(html) >= _LONG and len(text) * 10 < len(html) and "http" not in message.text:
-            what = "the text part says next to nothing of what the HTML part says"
+            what = "the text part says almost nothing of what the HTML part says"
             yield self.find(self.at(self._place, f"{what}; without it, one is made from the HTML"))
 
 
 class _Words:
-    """The words of texts that have most pieces in common: those of the pieces that all have, put together."""
+    """The words of texts that have most pieces in common; those of the common pieces are kept as one set."""
 
     def __init__(self) -> None:
         self._pieces: frozenset[str] | None = None

@@ -1,9 +1,9 @@
-"""An address in a domain that is one slip from a big one: gmial.com, hotmail.con.
+"""An address in a domain that is one typo away from a big one: gmial.com, hotmail.con.
 
-Domains of which a letter is missing, doubled, wrong or exchanged with its neighbour, and endings that no
-domain has (IANA's list of top-level domains has no .con). A note: some such domains exist, and many of
-those belong to people who collect what is sent there. So do domains with letters of two alphabets that look
-alike, such as a Cyrillic а in gmаil.com.
+A letter is missing, doubled, wrong or swapped with its neighbour, or the ending does not exist (IANA's list
+of top-level domains has no .con). A note: some such domains exist, and many of them belong to people who
+collect misdirected mail. A domain that mixes letters of two alphabets that look alike, such as a Cyrillic а
+in gmаil.com, is reported too.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from campaign.checks.rule import Rule
 from campaign.errors import Problem, Severity
 from campaign.model import Recipient
 
-# Of the big ones, those whose name is long enough that a slip from it is no name of its own.
+# The big domains with a name that is long enough: a typo in it is not likely another real name.
 _BIG = sorted(domain for domain in FREE if len(domain.partition(".")[0]) >= 5)
 _NAMES = frozenset(domain.partition(".")[0] for domain in FREE)
 _NO_ENDINGS = {
@@ -29,7 +29,7 @@ _NO_ENDINGS = {
     "dde": "de", "cmm": "com", "comn": "com",
 }  # fmt: skip
 _ALIKE = {"LATIN", "CYRILLIC", "GREEK"}
-# Countries' domains, in which the big providers are not.
+# Country domains in which the big providers have no domain.
 _SHORT = {"cm": "com", "co": "com", "om": "com", "ne": "net", "d": "de"}
 
 
@@ -40,7 +40,7 @@ class Check(Rule):
         domain = domain_of(recipient.email)
         place = Problem("", self.checked.facts.list, recipient.line)
         if meant := meant_by(domain):
-            what = f"{display_domain(domain)} may be meant to be {meant}"
+            what = f"{display_domain(domain)} may be a typo for {meant}"
             yield self.find(self.at(place, what, Severity.NOTE), domain)
         elif alphabets := mixed_in(domain):
             what = f"{display_domain(domain)} ({domain}) has {' and '.join(alphabets)} letters in one name"
@@ -59,7 +59,7 @@ def mixed_in(domain: str) -> list[str]:
 
 @lru_cache(maxsize=4096)
 def meant_by(domain: str) -> str:
-    """Return the domain that is meant by a misspelled one, "" where none is."""
+    """Return the domain that a misspelled one stands for, or ""."""
     if domain in FREE:
         return ""
     name, _, ending = domain.rpartition(".")
@@ -75,7 +75,7 @@ def meant_by(domain: str) -> str:
 
 
 def _one_slip(one: str, other: str) -> bool:
-    """Whether one letter is missing, added, wrong, or two neighbours are exchanged."""
+    """Whether one letter is missing, added or wrong, or two neighbours are swapped."""
     if abs(len(one) - len(other)) > 1:
         return False
     start = 0

@@ -1,7 +1,7 @@
-"""A `<style>`, `<script>`, `<title>` or `<!--` that is not closed: what follows it is not shown.
+"""A `<style>`, `<script>`, `<title>` or `<!--` that is not closed: the rest of the mail is not shown.
 
-Browsers and mail programs look for the end tag, or `-->`, and take all up to the end of the mail for
-what stands inside (HTML 13.2.5).
+Browsers and mail programs look for the end tag, or `-->`, and without it take the rest of the mail for
+its content (HTML 13.2.5).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from campaign.message.html.template_styles import without_marks
 from campaign.model import Recipient
 from campaign.wording import counted
 
-# `<!-->` and `<!--->` are whole comments. Classes and not (?i), as in `page`.
+# `<!-->` and `<!--->` are complete comments. Character classes instead of (?i), as in `page`.
 _OPEN = re.compile(
     r"<(?:([sS][tT][yY][lL][eE]|[sS][cC][rR][iI][pP][tT]|[tT][iI][tT][lL][eE])(?=[\s>])[^>]*>?|!--(?!-?>))"
 )
@@ -39,7 +39,7 @@ class Check(Rule):
         yield self.find(self.at(place, f"{what}; write `{ends}` behind it", Severity.ERROR, same=begins))
 
     def _place(self, name: str) -> Problem | None:
-        """Return where a template itself leaves it open, if one does."""
+        """Return the place where a template itself leaves it open, if one does."""
         for source, text in self.checked.sources.html.items():
             *_, last = [None, *TOKEN.finditer(without_marks(text))]
             found = _OPEN.match(last[0]) if last is not None and last.end() == len(text) else None

@@ -1,9 +1,9 @@
-"""A cell is printed into an address unencoded, and holds what means something else there.
+"""A cell is printed unencoded into a web address, and contains a character with a special meaning there.
 
-In `https://example.com/u?e={{ email }}`, the `+` of ada+news@example.com becomes a blank at the server
-(application/x-www-form-urlencoded), `&` ends the value, `#` the query and `%` begins an escape (RFC 3986
-2.1, 3.4); before the `?`, `?`, `#` and `%` do. `{{ email|urlencode }}` keeps them. A cell that is the
-whole address, or its beginning, is not looked at.
+In `https://example.com/u?e={{ email }}`, the server decodes the `+` of ada+news@example.com as a space
+(application/x-www-form-urlencoded); `&` ends the value, `#` ends the query, and `%` begins an escape
+(RFC 3986 2.1, 3.4). Before the `?`, the characters `?`, `#` and `%` are special. `{{ email|urlencode }}`
+keeps them. A cell that is the whole address, or its beginning, is not checked.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from campaign.errors import Problem
 from campaign.model import Recipient
 
 _TAG = r"\{\{.*?\}\}"
-# An address as a text shows it, or one whose beginning is a tag, in an attribute.
+# An address in a text, or in an attribute, where it may begin with a tag.
 _ADDRESS = re.compile(
     rf"""https?://(?:{_TAG}|[^\s"'<>)\]}}{{\\])+"""
     rf"""|(?<=["']){_TAG}(?:{_TAG}|[^\s"'<>)\]}}{{\\])+(?=["'])"""
@@ -30,9 +30,9 @@ _IN_QUERY, _IN_PATH = re.compile("[+&#%]"), re.compile("[?#%]")
 
 @dataclass(frozen=True, slots=True)
 class _Printed:
-    """What is printed into an address: a column, or None for who is written to, and where.
+    """A value that is printed into an address: its column, or None for the recipient's address.
 
-    `harmful` must not be in it.
+    `harmful` are the characters that must not be in it.
     """
 
     column: str | None
@@ -66,7 +66,7 @@ def _printed(checked: Checked, columns: frozenset[str]) -> Iterator[_Printed]:
         for address in _ADDRESS.finditer(source) if "{{" in source else ():
             for tag in _EXPRESSION.finditer(address[0]):
                 before = address[0][: tag.start()]
-                # The beginning is the address's own; a host has no escapes.
+                # At the beginning, the value is the address itself; a host has no escapes.
                 if not before or re.fullmatch(r"https?://[^/?#]*", before):
                     continue
                 harmful = _IN_QUERY if "?" in before else _IN_PATH
@@ -76,13 +76,13 @@ def _printed(checked: Checked, columns: frozenset[str]) -> Iterator[_Printed]:
 
 
 def _columns(expression: str, columns: frozenset[str]) -> Iterator[str | None]:
-    """Yield the columns that an expression prints, None for the address; none where it encodes them."""
+    """Yield the columns that an expression prints, None for the address; nothing if it encodes them."""
     if "recipient" not in expression and not any(column in expression for column in columns):
         return
     if (name := expression.strip()) in columns and name.isidentifier():
         yield name
         return
-    # Not loaded before: most campaigns print nothing else into an address.
+    # Imported only here: most campaigns never get this far.
     from jinja2 import Environment, TemplateSyntaxError, nodes
 
     from campaign.templating.uses import Uses

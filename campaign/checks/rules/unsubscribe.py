@@ -1,7 +1,7 @@
-"""Mail to many without a way to leave the list.
+"""Bulk mail without a way to unsubscribe.
 
-Gmail and Yahoo ask bulk senders for List-Unsubscribe with one click (RFC 8058) since 2024. One click counts
-only under a DKIM signature over both header fields (RFC 8058 4).
+Gmail and Yahoo have required List-Unsubscribe with one click (RFC 8058) from bulk senders since 2024. One
+click counts only under a DKIM signature over both header fields (RFC 8058 4).
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from campaign.checks.rule import Rule
 from campaign.errors import Problem, Severity
 
 MANY = 100
-"""Messages from which on a campaign is taken for bulk mail."""
+"""From this many messages on, a campaign is treated as bulk mail."""
 
 
 class Check(Rule):
     """See the module."""
 
     def report(self, surveyed: Surveyed, found: Found) -> Iterator[Problem]:
-        """Yield a warning where the header or the body names no way to leave."""
+        """Yield a warning if the header names no way to unsubscribe, or only an incomplete one."""
         unsubscribe = surveyed.campaign.unsubscribe
         if unsubscribe is None:
             if surveyed.survey.messages >= MANY:
                 yield self.at(
                     surveyed.campaign.problem("", ""),
-                    "there is no `unsubscribe`: receivers ask it of mail to many; add url or mailto",
+                    "there is no `unsubscribe`: receivers require it of bulk mail; add url or mailto",
                 )
             return
         if unsubscribe.url and unsubscribe.url.startswith("https://") and not unsubscribe.one_click:
             yield self.at(
                 surveyed.campaign.problem("unsubscribe", ""),
-                "add `one_click: true` if the page takes a POST (RFC 8058)",
+                "add `one_click: true` if the page accepts a POST (RFC 8058)",
             )
         if unsubscribe.one_click and surveyed.campaign.dkim is None:
             what = (
@@ -45,5 +45,5 @@ class Check(Rule):
         if unsubscribe.url is None and surveyed.survey.messages >= MANY:
             yield self.at(
                 surveyed.campaign.problem("unsubscribe", ""),
-                "add `url` with `one_click: true`: Gmail and Yahoo ask it of bulk mail",
+                "add `url` with `one_click: true`: Gmail and Yahoo require it of bulk mail",
             )

@@ -1,10 +1,10 @@
-"""Mail of a list in which nobody sees how to leave it.
+"""A mail to a list that does not show how to unsubscribe.
 
-The List-Unsubscribe header is for mail programs, and not all show it. Google's and Yahoo's guidelines for
-senders ask for a link in the body too, and so do the laws on advertising by mail (CAN-SPAM, the EU's
-directive 2002/58/EC art. 13). Asked of campaigns with `unsubscribe` or `list_id`, and of 100 messages or
-more. A link to `unsubscribe.url`, or words such as "unsubscribe" or "abmelden", are what is looked for, in
-the HTML part where there is one.
+The List-Unsubscribe header is for mail programs, and not all of them show it. Google's and Yahoo's
+guidelines require a link in the body too, and so do the laws on advertising by mail (CAN-SPAM, the EU's
+directive 2002/58/EC art. 13). Checked if the campaign has `unsubscribe` or `list_id`, or 100 messages or
+more. The rule looks for a link to `unsubscribe.url`, or for words such as "unsubscribe" or "abmelden", in
+the HTML part if there is one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from campaign.checks.seen import Seen
 from campaign.errors import Problem
 from campaign.model import Recipient
 
-# In lower case. Looking for each alone takes a tenth of the time of one expression with all of them.
+# In lower case. Searching for each one separately takes a tenth of the time of one expression for all.
 _WORDS = (
     "unsubscribe", "opt out", "opt-out", "optout", "stop receiving",
     "abmeld", "abbestell", "austrag", "abzumelden", "abzubestellen",
@@ -57,7 +57,7 @@ class Check(Rule):
         ways = message.headers.get("list-unsubscribe", "")
         if message.page is not None:
             links = message.page.links
-            # It is one of the last, as a rule.
+            # The unsubscribe link is usually one of the last.
             if any(
                 _leaves(link) or link.tag.raw["href"] in ways for link in reversed(links) if _is_seen(link)
             ):
@@ -72,12 +72,12 @@ class Check(Rule):
             any(map(_says, message.lines)) or any(way in message.text for way in re.findall("<(.*?)>", ways))
         ):
             return
-        what = "the reader sees no way to leave the list"
+        what = "the mail does not show how to unsubscribe"
         write = "show {{ unsubscribe.url }}" if self._has_url else "say how, or show a link"
         yield self.find(self.at(self._place, f"{what}: {write}"))
 
     def report(self, surveyed: Surveyed, found: Found) -> Iterator[Problem]:
-        """Yield a warning where it is mail of a list."""
+        """Yield a warning if it is a mail to a list."""
         if self._is_list or surveyed.survey.messages >= MANY:
             yield from super().report(surveyed, found)
 

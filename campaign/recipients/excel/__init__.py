@@ -1,6 +1,6 @@
-"""A workbook (.xlsx) → records, row by row, each cell as the text that its sheet shows.
+"""Read a workbook (.xlsx) row by row, each cell as the text that the sheet shows.
 
-It is read here, from ZIP and XML, because a list may have a million rows and come from anybody: openpyxl
-holds all shared texts and styles in memory, and no limit can be set to a part; python-calamine does not
-tell the formats that cells are shown by.
+This package parses ZIP and XML itself, because a list may have a million rows and be hostile: openpyxl keeps
+all shared texts and styles in memory, and has no limit for the size of a part; python-calamine does not
+report number formats.
 """

@@ -1,8 +1,7 @@
-"""A workbook's parts: members of a ZIP file that are XML (ECMA-376-2), read piece by piece.
+"""Read the parts of a workbook: XML members of a ZIP file (ECMA-376-2), piece by piece.
 
-A workbook comes from others, and may be made to harm. So parts are never held whole; how large they may
-become is asked before they are unpacked; and a part with a DOCTYPE, in which entities are declared, is
-refused: no workbook has one (ECMA-376-2 8.1.4).
+A workbook is untrusted. So no part is in memory as a whole; its size is checked before it is unpacked; and
+a part with a DOCTYPE, which could declare entities, is refused: no workbook has one (ECMA-376-2 8.1.4).
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ LARGEST = 500_000_000
 """Octets of the largest file that is read as a workbook: a full sheet has a million rows."""
 
 _LARGEST_PART = 2_000_000_000  # octets, unpacked
-_LARGEST_SMALL = 50_000_000  # of a part other than sheet and strings
-_LARGEST_DIRECTORY = 1_000_000  # of the list of members, which is held whole
-_MOST_ELEMENTS = 1_000_000  # of a small part
-_SUSPECT, _MOST_PACKED = 20_000_000, 250  # what is larger is packed 10 to 60 times, not 1000 times
+_LARGEST_SMALL = 50_000_000  # octets of a part other than sheets and strings
+_LARGEST_DIRECTORY = 1_000_000  # octets of the list of members, which is read into memory
+_MOST_ELEMENTS = 1_000_000  # in a small part
+_SUSPECT, _MOST_PACKED = 20_000_000, 250  # larger parts have a compression ratio of 10 to 60, not 1000
 _PIECE = 1 << 16
 _LONGEST_MARKUP = 1 << 20  # octets of one tag, or comment
 _END = struct.Struct("<4s4H2LH")  # the end of the list of members (APPNOTE.TXT 4.3.16)
@@ -36,19 +35,19 @@ _PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # ECMA-376-2 annex C.2
 
 
 class Unreadable(ValueError):
-    """What is wrong with a workbook, in words."""
+    """The workbook cannot be read; the message says why, for the user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """What a part refers to: the last word of the relation's type, and the name of the other part."""
+    """A reference to another part: the last word of the relation's type, and the part's name."""
 
     kind: str
     target: str
 
 
 class Parts:
-    """The parts of a workbook in an open file. Names compare without regard to case.
+    """The parts of a workbook in an open file. Names ignore case.
 
     Raises Unreadable, here and when a part is read.
     """
@@ -68,7 +67,7 @@ class Parts:
         return (info.filename for info in self._zip.infolist())
 
     def size(self, name: str, most: int = _LARGEST_PART) -> int:
-        """Return a part's size, unpacked. Raises Unreadable where it is not there, or too large."""
+        """Return a part's unpacked size in octets. Raises Unreadable if it is missing or too large."""
         info = self._members.get(_name(name))
         if info is None:
             raise Unreadable(f"its part {name} is missing")
@@ -84,7 +83,7 @@ class Parts:
         return info.file_size
 
     def feed(self, name: str, parser: expat.XMLParserType) -> Iterator[int]:
-        """Let the parser read a part, and yield after each piece how many octets it has had."""
+        """Feed a part to the parser, and yield after each piece how many octets it has read."""
         self.size(name)
         parser.StartDoctypeDeclHandler = _refuse_doctype
         parser.buffer_text = True
@@ -104,7 +103,7 @@ class Parts:
             raise Unreadable(f"its part {name} cannot be unpacked ({error})") from None
 
     def elements(self, name: str) -> Iterator[tuple[str, Mapping[str, str]]]:
-        """Yield name and attributes of each element of a small part, both without their prefixes."""
+        """Yield name and attributes of each element of a small part, both without XML prefixes."""
         self.size(name, _LARGEST_SMALL)
         found: list[tuple[str, Mapping[str, str]]] = []
 
@@ -123,7 +122,7 @@ class Parts:
         yield from found
 
     def relations(self, name: str) -> dict[str, Relation]:
-        """Return what a part refers to, by the names that it has there; `name` is "" for the whole."""
+        """Return the relations of a part by their ids; `name` is "" for those of the whole workbook."""
         folder, _, file = name.rpartition("/")
         part = posixpath.join(folder, "_rels", f"{file}.rels")
         if part not in self:
@@ -155,7 +154,7 @@ def _refuse_doctype(*_: object) -> NoReturn:
 
 
 def _check_directory(file: BufferedReader) -> None:
-    """Look at how long the list of members is, before it is read."""
+    """Check the length of the list of members before it is read."""
     length = file.seek(0, 2)
     file.seek(max(0, length - _END.size - 65535))
     tail = file.read()
@@ -166,6 +165,6 @@ def _check_directory(file: BufferedReader) -> None:
     if at < 0 or len(tail) - at < _END.size:
         raise Unreadable("it is damaged or incomplete")
     _, _, _, _, _, directory, _, _ = _END.unpack_from(tail, at)
-    # A list of its own for more than 4 GB, or 65535 members.
+    # ZIP64, a list of its own, is for more than 4 GB or 65535 members.
     if directory > _LARGEST_DIRECTORY or tail[max(0, at - 20) :].startswith(_END_64):
         raise Unreadable("it has more parts than a workbook has")

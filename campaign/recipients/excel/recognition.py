@@ -1,4 +1,4 @@
-"""What a workbook is known by. This module is small: who has a CSV loads no reader of workbooks."""
+"""Recognise a workbook. A module of its own, so that a CSV list does not load the reader of workbooks."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 from campaign.campaignfile.octets import MOST_OF_A_LIST, open_file
 
 ZIP, OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
-"""How files begin that are an .xlsx, and an .xls or an encrypted .xlsx."""
+"""The first octets of an .xlsx, and of an .xls or an encrypted .xlsx."""
 
 
 def is_workbook(path: Path) -> bool:
-    """Whether a file begins as workbooks do; false where it cannot be read."""
+    """Whether a file begins like a workbook; false if it cannot be read."""
     try:
         with open_file(path, MOST_OF_A_LIST) as file:
             return file.read(4) in (ZIP, OLE)

@@ -1,7 +1,7 @@
-"""A sheet's XML → its rows, each cell as the text that the sheet shows (ECMA-376-1 18.3.1).
+"""Parse the XML of a sheet into rows, each cell as the text that the sheet shows (ECMA-376-1 18.3.1).
 
-Of a formula, the value that was saved with it counts; an error such as #N/A is text. Of merged cells the
-first has the text. Rows that are hidden are read like others.
+A formula has the value that was saved with it; an error such as #N/A is text. The text of merged cells is
+in the first one. Hidden rows are read like others.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class _Row:
 
 
 class _Reader:
-    """What the XML of a sheet says: `rows` are those that have been read whole."""
+    """The handlers of the XML parser; `rows` are the complete rows so far."""
 
     def __init__(self) -> None:
         self.rows: list[_Row] = []
@@ -102,7 +102,7 @@ class _Reader:
         """Return the column, from 0, of a place such as AB12."""
         found = _CELL.fullmatch(place)
         if found is None:
-            raise Unreadable(f"it has a cell at {place[:20]!r}, which is no place in a sheet")
+            raise Unreadable(f"it has a cell at {place[:20]!r}, which is not a place in a sheet")
         letters = found[1]
         column = self._columns.get(letters)
         if column is None:
@@ -114,7 +114,7 @@ class _Reader:
 
 
 def letters_of(column: int) -> str:
-    """Return a column's name in the sheet; it counts from 0."""
+    """Return the letters of a column, which counts from 0."""
     letters = ""
     column += 1
     while column:
@@ -124,7 +124,7 @@ def letters_of(column: int) -> str:
 
 
 class Sheet:
-    """One sheet of a workbook. `read` octets of its XML have been read."""
+    """One sheet of a workbook. `read`: octets of its XML that have been read."""
 
     def __init__(self, parts: Parts, name: str, strings: Strings, formats: Sequence[str], since_1904: bool):
         self._parts = parts
@@ -136,7 +136,7 @@ class Sheet:
 
     @property
     def size(self) -> int:
-        """Octets of its XML."""
+        """The size of its XML in octets."""
         return self._parts.size(self._name)
 
     def rows(self) -> Iterator[tuple[int, list[str] | str]]:
@@ -167,7 +167,7 @@ class Sheet:
 
     def _text(self, cell: _Cell, value: str) -> str:
         match cell.kind:
-            case "s" if not value.strip():  # some programs write a text that they have emptied so
+            case "s" if not value.strip():  # some programs write an emptied text like this
                 return ""
             case "s":
                 if not (value.strip().isdecimal() and len(value) < 20):

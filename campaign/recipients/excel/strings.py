@@ -1,4 +1,4 @@
-"""The texts that a workbook's cells share (ECMA-376-1 18.4): by their numbers, and never all in memory."""
+"""Look up the shared texts of a workbook's cells (ECMA-376-1 18.4) by number, without all in memory."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from xml.parsers import expat
 from campaign.recipients.excel.parts import Parts, Unreadable, local
 from campaign.recipients.records import MAX_LINE
 
-_IN_MEMORY = 16_000_000  # octets of texts; what is more goes to a temporary file
-_MOST = 10_000_000  # texts; where each ends is kept in memory
-# ECMA-376-1 22.9.2.19: what XML cannot hold, such as a carriage return, is written _x000D_.
+_IN_MEMORY = 16_000_000  # octets of texts; more go to a temporary file
+_MOST = 10_000_000  # texts; the end of each is in memory
+# ECMA-376-1 22.9.2.19: a character that XML cannot contain, such as a carriage return, is written _x000D_.
 _ESCAPE = re.compile("_x([0-9A-Fa-f]{4})_")
 
 
 def unescaped(text: str) -> str:
-    """Return a text without its escapes."""
+    """Return a text with its escapes decoded."""
     return _ESCAPE.sub(_character, text) if "_x" in text else text
 
 
@@ -29,9 +29,9 @@ def _character(found: re.Match[str]) -> str:
 
 
 class Strings:
-    """The shared texts of a workbook, read as far as they are asked for. Close it after use.
+    """The shared texts of a workbook, read only as far as needed. Close it after use.
 
-    A text is cut where it is longer than a row may be.
+    A text that is longer than a row may be is cut.
     """
 
     def __init__(self, parts: Parts, name: str | None) -> None:
@@ -44,7 +44,7 @@ class Strings:
         self._feeding = self._feed(parts, name) if name is not None else iter(())
 
     def __getitem__(self, number: int) -> str:
-        """Return a text. Raises Unreadable where there is none of that number."""
+        """Return a text. Raises Unreadable if there is none with that number."""
         while number >= len(self._ends) - 1:
             if next(self._feeding, None) is None:
                 raise Unreadable(f"a cell shows text number {number}, and there are {len(self._ends) - 1}")
@@ -54,7 +54,7 @@ class Strings:
         return self._file.read(self._ends[number + 1] - self._ends[number]).decode()
 
     def close(self) -> None:
-        """Give the temporary file back."""
+        """Remove the temporary file."""
         self._feeding = iter(())
         self._file.close()
 
@@ -68,7 +68,7 @@ class Strings:
 
     def _start(self, element: str, _: dict[str, str]) -> None:
         match local(element):
-            case "rPh":  # how the text is read aloud, in Japanese
+            case "rPh":  # the pronunciation of the text, in Japanese
                 self._phonetic += 1
             case "t":
                 self._collecting = not self._phonetic

@@ -1,12 +1,12 @@
-"""A workbook's styles → the number format of each (ECMA-376-1 18.8)."""
+"""Read the number formats of a workbook's styles (ECMA-376-1 18.8)."""
 
 from __future__ import annotations
 
 from campaign.recipients.excel.parts import Parts
 
 _LONGEST = 255  # characters of a format; no program writes a longer one
-# ECMA-376-1 18.8.30: formats that have no code of their own in the file. Dates of 14 and 22 are in each
-# reader's own order, and 5 to 8 and 41 to 44 in each one's currency; the file does not say which.
+# ECMA-376-1 18.8.30: built-in formats, whose codes are not in the file. 14 and 22 show dates in the reader's
+# own order, 5 to 8 and 41 to 44 use the reader's currency; the file does not say which.
 _BUILT_IN = {
     1: "0",
     2: "0.00",
@@ -49,7 +49,7 @@ _BUILT_IN = {
 
 
 def number_formats(parts: Parts, name: str | None) -> list[str]:
-    """Return the number format of each style, by the number that cells name it with. Raises Unreadable."""
+    """Return the number format of each style, by the style number in cells. Raises Unreadable."""
     codes = dict(_BUILT_IN)
     formats: list[int] = []
     within = ""

@@ -1,4 +1,4 @@
-"""A workbook as a table: the rows of one of its sheets."""
+"""Read one sheet of a workbook as a table of records."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from campaign.recipients.excel.styles import number_formats
 from campaign.recipients.table import Rows
 from campaign.wording import shown
 
-_TITLE_ROWS = 10  # in which a header is looked for
-_LISTED = 20  # sheets that a sentence names
+_TITLE_ROWS = 10  # the first rows, in which the header is looked for
+_LISTED = 20  # sheets that a message names
 
 
 @contextmanager
 def opened_sheet(path: Path, chosen: Callable[[dict[str, str]], str]) -> Iterator[Sheet]:
-    """Open the sheet of a workbook whose part `chosen` returns, of the parts of its sheets by their names.
+    """Open a sheet of a workbook. `chosen` gets the parts of the sheets by sheet names, and returns one.
 
     Raises OSError, and Unreadable with a sentence.
     """
@@ -44,7 +44,7 @@ def opened_sheet(path: Path, chosen: Callable[[dict[str, str]], str]) -> Iterato
 
 
 def first_sheet(sheets: dict[str, str]) -> str:
-    """Return the part of the first sheet. Raises Unreadable where there is none."""
+    """Return the part of the first sheet. Raises Unreadable if there is none."""
     if not sheets:
         raise Unreadable("it has no sheet of cells")
     return next(iter(sheets.values()))
@@ -53,8 +53,7 @@ def first_sheet(sheets: dict[str, str]) -> str:
 class Workbook:
     """A list that is a sheet of a workbook; see `table.Table`. A record's line is its row in the sheet.
 
-    Of several sheets it is the first that is not hidden, if none is named. Raises UserError where it
-    cannot be read.
+    Without `recipients.sheet`, it is the first visible sheet. Raises UserError if it cannot be read.
     """
 
     def __init__(self, campaign: CampaignFile) -> None:
@@ -67,7 +66,7 @@ class Workbook:
             ("encoding", self._settings.encoding != "utf-8"),
         ):
             if is_given:
-                what = f"is for CSV files, and the list {self._file} is a workbook; leave it out"
+                what = f"is for CSV files, and the list {self._file} is a workbook; remove it"
                 raise UserError(campaign.problem(f"recipients.{key}", what))
         with self._opened() as sheet:
             self.size = sheet.size
@@ -83,7 +82,7 @@ class Workbook:
                     cells.pop()
                 if width and len(cells) > width:
                     place = next(place for place in range(width, len(cells)) if cells[place].strip())
-                    yield line, f"{cells[place]!r} stands in column {letters_of(place)}, beside the header"
+                    yield line, f"{cells[place]!r} is in column {letters_of(place)}, which has no header"
                 elif any(map(str.strip, cells)):
                     cells += [""] * (width - len(cells))
                     yield line, cells
@@ -134,7 +133,7 @@ class Workbook:
 
 
 def _main_part(parts: Parts) -> str:
-    """Return the name of the part that the others hang from. Raises Unreadable for other kinds of files."""
+    """Return the name of the workbook's main part. Raises Unreadable for other kinds of files."""
     main = next((r.target for r in parts.relations("").values() if r.kind == "officeDocument"), "")
     if not main.endswith(".xml") or main not in parts:
         if packed := next(filter(_is_list, parts), ""):
@@ -148,7 +147,7 @@ def _is_list(name: str) -> bool:
 
 
 def _sheets(parts: Parts, main: str) -> tuple[list[tuple[str, str]], bool]:
-    """Return name and relation of each sheet, hidden ones last, and whether days count from 1904."""
+    """Return name and relation id of each sheet, hidden ones last, and whether days count from 1904."""
     found: list[tuple[bool, str, str]] = []
     since_1904 = False
     for element, attributes in parts.elements(main):
@@ -161,6 +160,6 @@ def _sheets(parts: Parts, main: str) -> tuple[list[tuple[str, str]], bool]:
 
 
 def _of_cells(sheets: list[tuple[str, str]], relations: dict[str, Relation]) -> dict[str, str]:
-    """Return the parts of the sheets that have cells, by their names; others are charts."""
+    """Return the parts of the sheets by their names, without charts, which have no cells."""
     found = ((name, relations.get(id_)) for name, id_ in sheets)
     return {name: part.target for name, part in found if part is not None and part.kind == "worksheet"}

@@ -80,7 +80,7 @@ def test_an_rsa_key_is_published_as_its_der(tmp_path: Path) -> None:
 
 
 CASES: dict[str, tuple[dict[tuple[str, str], list[str] | None], Severity, str, str]] = {
-    "null MX": ({("example.com", "MX"): ["0 ."]}, Severity.WARNING, "from", "takes no mail (a null MX)"),
+    "null MX": ({("example.com", "MX"): ["0 ."]}, Severity.WARNING, "from", "accepts no mail (a null MX)"),
     "no MX": (
         {("example.com", "MX"): []},
         Severity.WARNING,
@@ -150,7 +150,7 @@ CASES: dict[str, tuple[dict[tuple[str, str], list[str] | None], Severity, str, s
         },
         Severity.ERROR,
         "envelope_from",
-        "needs 11 DNS lookups, and receivers give up after 10",
+        "needs 11 DNS lookups; receivers give up after 10",
     ),
     "SPF unknown": (
         {("example.com", "TXT"): None},
@@ -174,7 +174,7 @@ CASES: dict[str, tuple[dict[tuple[str, str], list[str] | None], Severity, str, s
         {("s1._domainkey.example.com", "TXT"): [txt("v=DKIM1; k=ed25519; p=AAAA")]},
         Severity.ERROR,
         "dkim.selector",
-        "is not that of dkim.key_file",
+        "does not match dkim.key_file",
     ),
     "a revoked DKIM key": (
         {("s1._domainkey.example.com", "TXT"): [txt("v=DKIM1; p=")]},
@@ -233,7 +233,7 @@ def test_a_domain_that_does_not_exist_is_an_error(signer: Signer) -> None:
         Finding(
             Severity.ERROR,
             "from",
-            "example.com does not exist in the DNS: servers refuse mail from it, and no answer arrives",
+            "example.com does not exist in the DNS: servers refuse mail from it, and no reply arrives",
         )
         in findings
     )

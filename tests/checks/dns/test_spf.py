@@ -128,7 +128,7 @@ def test_more_than_ten_lookups_are_broken() -> None:
 
 def test_more_than_two_lookups_that_find_nothing_are_broken() -> None:
     text = "v=spf1 " + " ".join(f"a:none{number}.example.com" for number in range(3)) + " -all"
-    with pytest.raises(SpfError, match="more than 2 of SPF's lookups find nothing"):
+    with pytest.raises(SpfError, match="more than 2 of the record's DNS lookups find nothing"):
         judged(record(text))
 
 

@@ -286,7 +286,7 @@ def test_an_alias_that_gives_no_mail_is_told_to_try_again(run: Run, sent: Ledger
         text=True,
     )
     assert done.returncode == 75
-    assert done.stderr == "error: the standard input is empty, and a mail is expected\n"
+    assert done.stderr == "error: standard input is empty, but a mail is expected\n"
 
 
 def test_a_command_that_asks_finds_no_terminal_where_the_standard_input_is_closed(folder: Path) -> None:
