@@ -1,1 +1,1 @@
-"""YAML → CampaignFile, or every problem in it at once, each with its place."""
+"""Read and validate the campaign file (YAML); all problems are reported together, with their places."""

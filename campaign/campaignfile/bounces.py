@@ -1,4 +1,4 @@
-"""The shape of `bounces:`, what is done with mail that comes back."""
+"""The model of `bounces:`, the settings for returned mail."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from campaign.campaignfile.values import AnyPath, Command, KeyFile, Soft, Whole
 
 
 class Imap(WithSecret):
-    """A mailbox that bounces are delivered to; its server is spoken to over TLS from the start."""
+    """A mailbox that bounces are delivered to, read over implicit TLS."""
 
     host: str = about("The server's name.", min_length=1)
     port: Whole = about("Its port.", default=993, ge=1, le=65535)
@@ -18,7 +18,7 @@ class Imap(WithSecret):
     password_file: AnyPath | None = about("A file that holds the password.", default=None)
     ca_file: KeyFile | None = about("The CAs to trust, PEM, instead of the system's.", default=None)
     folder: str = about("The folder that is read.", default="INBOX", min_length=1)
-    done: str = about("The folder that understood mail is moved to.", default="Processed", min_length=1)
+    done: str = about("The folder that processed mail is moved to.", default="Processed", min_length=1)
 
     @property
     def secret(self) -> SecretSource | None:
@@ -29,10 +29,10 @@ class Imap(WithSecret):
 
 
 class Bounces(Model):
-    """What is done with mail that comes back."""
+    """How returned mail is handled."""
 
     imap: Imap | None = about("The mailbox that it is delivered to.", default=None)
     soft: Soft = about(
-        "Bounces for now suppress an address once they are of so many campaigns in so long.",
+        "In how many campaigns, and within what time, soft bounces suppress an address.",
         default=(3, 30 * 86_400.0),
     )

@@ -1,7 +1,7 @@
-"""What several values of a campaign file say together: each rule yields (path, what is wrong).
+"""Rules about several values of a campaign file together: each yields (path, what is wrong).
 
-The rules read the plain values, so that they speak beside the errors of single values and not after
-them; each looks only at values of the type it knows.
+The rules read the plain YAML values, so that their errors are reported together with those of single values;
+each rule ignores values of an unexpected type.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ Values = Mapping[str, object]
 
 _IMAP: ValuePath = ("bounces", "imap")
 _PASSWORDS = ("password", "pass", "passwd", "pwd", "token", "secret", "api_key", "apikey", "access_token")
-# Header fields that we write ourselves, or that receivers write.
+# Header fields that this program or receivers write.
 _OURS = re.compile(
     r"(from|to|cc|bcc|reply-to|subject|date|message-id|mime-version|content-.*|list-unsubscribe(-post)?|list-id"
     r"|auto-submitted|sender|return-path|received|dkim-signature|authentication-results|arc-.*)",
     re.IGNORECASE,
 )
-# A name, an IPv4 address, or an IPv6 address, in brackets or not; IDNA is for who looks it up.
+# A name, an IPv4 address, or an IPv6 address, with or without brackets; the look-up applies IDNA.
 _HOST = re.compile(r"(?:[\w-]+\.)*[\w-]+\.?|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]?")
 _FIELD_NAME = re.compile(r"[!-9;-~]{1,76}")  # RFC 5322 3.6.8: printable ASCII, no colon
 # RFC 5321 4.1.1.1 and 4.1.3: a domain, or an address literal.
@@ -52,7 +52,7 @@ def is_loopback(host: str) -> bool:
 
 
 def passwords(values: Values, within: ValuePath) -> Found:
-    """A secret never stands in the file; its value is never repeated."""
+    """Yield an error for each secret in the file itself, without repeating its value."""
     sources = "password_env, password_command or password_file"
     for key in values:
         if key.lower() in _PASSWORDS:
@@ -65,7 +65,7 @@ def passwords(values: Values, within: ValuePath) -> Found:
 
 
 def variables(values: Values, within: ValuePath) -> Found:
-    """Names of environment variables look like names; what does not may be the secret itself."""
+    """Yield an error for each variable name that does not look like one: it may be the secret itself."""
     for key in ("password_env", "secret_env"):
         name = values.get(key)
         if isinstance(name, str) and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
@@ -73,9 +73,9 @@ def variables(values: Values, within: ValuePath) -> Found:
 
 
 def smtp(values: Values, *, has_literal: bool = False) -> Found:
-    """What the server's settings say together. Paths are relative to them.
+    """Check the server's settings. Paths are relative to them.
 
-    `has_literal`: a secret stood among them and was reported.
+    `has_literal`: they contained a secret, which was reported.
     """
     yield from _host(values.get("host"))
     yield from _names_in_session(values)
@@ -104,7 +104,7 @@ def smtp(values: Values, *, has_literal: bool = False) -> Found:
 
 
 def imap(values: Values, *, has_literal: bool = False) -> Found:
-    """What a mailbox's settings say together. Paths are relative to them."""
+    """Check the settings of a mailbox. Paths are relative to them."""
     yield from _host(values.get("host"))
     yield from variables(values, ())
     secrets = [key for key in ("password_env", "password_command", "password_file") if values.get(key)]
@@ -115,9 +115,9 @@ def imap(values: Values, *, has_literal: bool = False) -> Found:
 
 
 def campaign(values: Values, *, has_literal: bool = False) -> Found:
-    """What the campaign's own values say together.
+    """Check the campaign's own values.
 
-    `has_literal`: a secret stood in `unsubscribe` and was reported.
+    `has_literal`: `unsubscribe` contained a secret, which was reported.
     """
     yield from _subject_and_bodies(values)
     yield from _names(values)
@@ -134,13 +134,13 @@ def _delays(values: Values) -> Found:
     if not isinstance(retry, dict) or "first_delay" not in retry:
         return
     longest = retry.get("max_delay", "1h")
-    with suppress(ValueError):  # which is told of the value itself
+    with suppress(ValueError):  # the error of the value itself is reported elsewhere
         if seconds(retry["first_delay"]) > seconds(longest):
             yield ("retry", "first_delay"), f"is longer than max_delay, {longest}"
 
 
 def attachments(values: Values, folder: Path) -> Found:
-    """Attachments whose path is no template are there, and inside their root."""
+    """Check that attachments whose path is not a template exist, and are inside the root."""
     given = values.get("attachments_root")
     root = folder / given if isinstance(given, str) else folder
     items = values.get("attachments") if is_folder(root) else ()
@@ -168,7 +168,7 @@ def attachments(values: Values, folder: Path) -> Found:
             elif not file.is_file():
                 near = meant(root, path)
                 yield where, absent(path, root / path) + (f"; did you mean {near!r}?" if near else "")
-        except (OSError, RuntimeError):  # too long a name; links in a circle
+        except (OSError, RuntimeError):  # a name that is too long, or a loop of links
             yield where, f"{path[:60]!r} cannot be read"
 
 
@@ -250,7 +250,7 @@ def _names(values: Values) -> Found:
 
 
 def _is_list(text: str) -> bool:
-    """Whether `text` is several addresses between commas or semicolons, some of them templates perhaps."""
+    """Whether `text` is several addresses, or templates of them, separated by commas or semicolons."""
     bare = re.sub(r"\{\{.*?\}\}|\{%.*?%\}", "\0", re.sub(r'"[^"]*"(?=\s*<)', "", text))
     parts = [part.strip() for part in re.split("[,;]", bare)]
     return len(parts) > 1 and all("@" in part or part == "\0" for part in parts)
@@ -275,7 +275,7 @@ def _addresses(values: Values) -> Found:
         if path[0] in ("cc", "bcc", "reply_to") and isinstance(text, str) and _is_list(text):
             yield path, "holds several addresses; write a list, one address an entry: [ADDRESS, ADDRESS]"
             continue
-        null_path = path == ("envelope_from",) and text == "<>"  # RFC 5321 4.5.5: bounces go nowhere
+        null_path = path == ("envelope_from",) and text == "<>"  # RFC 5321 4.5.5: the null reverse-path
         if isinstance(text, str) and text and not null_path and not is_template(text):
             try:
                 mailbox = parse_mailbox(text)

@@ -1,4 +1,4 @@
-"""What a row may have several of: attachments and copies, by a template that gives a list (`each`)."""
+"""The models of attachments and copies; a row may have several, by a template that gives a list (`each`)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from campaign.campaignfile.part import Model, about
 
 
 class Attachment(Model):
-    """A file that travels with the message."""
+    """An attached file."""
 
     path: str = about("The file, a template, inside attachments_root.")
     name: str | None = about("The name that recipients see, a template.", default=None)
@@ -22,13 +22,13 @@ class Attachment(Model):
 
 @dataclass(frozen=True, slots=True)
 class Each:
-    """Several addresses from a template that gives a list of them."""
+    """A template that gives a list of addresses."""
 
     source: str
 
 
 def _attachments(value: object) -> object:
-    """A path stands for the attachment at it."""
+    """Convert a path to the attachment with that path."""
     if not isinstance(value, list):
         return value
     return tuple({"path": item} if isinstance(item, str) else item for item in value)

@@ -1,6 +1,6 @@
-"""What is wrong with a value, in words: pydantic's kind of error → a sentence for a person.
+"""Turn pydantic's kinds of errors into messages for the user.
 
-It does not import pydantic: `identity` words its few errors with it too.
+This module does not import pydantic: `identity` uses it too, for its few errors.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _SUCH_AS: dict[ValuePath, str] = {
 
 
 def words(path: ValuePath, kind: str, message: str, value: object, plain: str | None) -> str:
-    """Return what is wrong with the value at `path`, and what stands there instead.
+    """Return what was expected at `path`, and the value that is there.
 
-    `kind` and `message` are pydantic's; `plain` is the value as it is written, where it has no quotes.
+    `kind` and `message` are pydantic's; `plain` is the value as it is written, if it has no quotes.
     """
     match kind:
         case "missing":
@@ -55,7 +55,7 @@ def words(path: ValuePath, kind: str, message: str, value: object, plain: str | 
 
 
 def _got(value: object, plain: str | None) -> str:
-    """Say what stands there, and what YAML has made of it where that surprises."""
+    """Return the value in words, and how YAML reads it if that is surprising."""
     match value:
         case None:
             return "nothing"

@@ -1,8 +1,7 @@
-"""The campaign file → what commands other than the sending ones need of it.
+"""Read the few values of a campaign file that identify it, for commands that only look at the ledger.
 
-`status`, `export`, `report`, `resolve`, `suppress` and `forget` look at a ledger. They must answer
-when the list, a template or a certificate is gone, or a setting of the server is wrong; so this reads
-few values, and imports neither pydantic nor Jinja2.
+`status`, `export`, `report`, `resolve`, `suppress` and `forget` must work even if the list, a template or a
+certificate is missing, or a setting of the server is wrong. This module imports neither pydantic nor Jinja2.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ _SMTP_FILES = ("ca_file", "client_cert", "client_key", "password_file")
 class Identity:
     """A campaign as its ledger knows it.
 
-    `email` and `key` are columns of the list, its defaults where they cannot be read. `host` and
-    `username`, or `account`, are what the rate is counted for; `host` is None and `windows` is empty
-    where the server's settings cannot be read. A message has so many `copies` by cc and bcc, as far as the
-    file tells. `named_files` are all paths that the file names,
-    itself included, whether they exist or not: no output overwrites one of them.
+    `email` and `key` are columns of the list, or the defaults if they cannot be read. The rate is counted
+    for `host` and `username`, or for `account`; `host` is None and `windows` is empty if the server's
+    settings cannot be read. `copies` is the number of cc and bcc addresses of a message, as far as the file
+    shows. `named_files` are all paths in the file and the file itself, whether they exist or not: no output
+    overwrites one of them.
     """
 
     file: Path
@@ -47,15 +46,15 @@ class Identity:
 
     @property
     def folder(self) -> Path:
-        """The folder that the campaign file lies in."""
+        """The folder that contains the campaign file."""
         return self.file.parent
 
 
 def identify(file: Path) -> Identity:
-    """Read what identifies a campaign.
+    """Read the values that identify a campaign.
 
-    Raises UserError with the places of all that is wrong with `name` and `ledger`, or where the file
-    cannot be read as YAML. Nothing else in the file is judged.
+    Raises UserError with all problems of `name` and `ledger`, or if the file is not valid YAML. Other
+    values are not checked.
     """
     file = file.absolute()
     document = read(file)
@@ -116,7 +115,7 @@ def _problem(document: Document, key: str, kind: str, message: str, value: objec
 
 
 def _server(smtp: object, file: Path) -> tuple[dict[str, object], Path | None]:
-    """Return the server's settings, empty where they cannot be read, and the file of their own."""
+    """Return the server's settings, {} if they cannot be read, and the separate file that they are in."""
     if not isinstance(smtp, str):
         return (smtp if isinstance(smtp, dict) else {}), None
     settings: object = None
@@ -149,7 +148,7 @@ def _columns(recipients: object) -> tuple[str, tuple[str, ...]]:
 
 
 def _count(addresses: object) -> int:
-    """Return how many addresses a value of `cc` or `bcc` lists."""
+    """Return the number of addresses in a value of `cc` or `bcc`."""
     return len(addresses) if isinstance(addresses, list) else int(bool(_text(addresses)))
 
 
@@ -162,7 +161,7 @@ def _windows(rate: object) -> tuple[Window, ...]:
 
 
 def _named(values: dict[str, object], folder: Path) -> Iterator[Path]:
-    """Yield what the campaign's own keys name; attachments that are templates name no one file."""
+    """Yield the files that the campaign's own keys name, except attachments by templates."""
     recipients = values.get("recipients")
     yield from _paths({"csv": recipients} if isinstance(recipients, str) else recipients, ("csv",), folder)
     yield from _paths(values.get("templates"), ("subject", "text", "html", "markdown", "mjml"), folder)

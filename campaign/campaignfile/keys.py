@@ -1,4 +1,4 @@
-"""Which keys may stand where, and what to say of one that may not."""
+"""Explain an unknown key: the key that may be meant, or the place where it belongs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from campaign.campaignfile.models import CampaignFile
 from campaign.campaignfile.yamlmarks import Path as ValuePath
 
-# What other programs call our keys.
+# The names of our keys in other programs.
 _SYNONYMS: dict[ValuePath, dict[str, str]] = {
     (): {"body": "templates", "files": "attachments", "list": "recipients", "server": "smtp"},
     ("recipients",): {
@@ -27,7 +27,7 @@ _SYNONYMS: dict[ValuePath, dict[str, str]] = {
 
 
 def unknown_key(path: ValuePath) -> str:
-    """Say that the key at `path` is unknown, and which one is meant or where it belongs."""
+    """Return the message that the key at `path` is unknown, and which one is meant or where it belongs."""
     key = str(path[-1])
     if path == ("smtp", "smtp"):
         return "unknown key; the keys below it belong at the left margin"
@@ -42,7 +42,7 @@ def unknown_key(path: ValuePath) -> str:
 
 
 def meant_key(path: ValuePath) -> str:
-    """Return the key that an unknown one at `path` is near to, "" for none."""
+    """Return the known key that is most similar to the unknown one at `path`, or ""."""
     key, known = str(path[-1]).lower(), _known_keys(path[:-1])
     if key in (synonyms := _SYNONYMS.get(path[:-1], {})):
         return synonyms[key]
@@ -51,7 +51,7 @@ def meant_key(path: ValuePath) -> str:
 
 
 def _known_keys(path: ValuePath) -> list[str]:
-    """Return the keys that may stand at `path`."""
+    """Return the keys that are allowed at `path`."""
     model: type[BaseModel] = CampaignFile
     for part in path:
         if isinstance(part, int):

@@ -1,7 +1,7 @@
-"""The campaign file → what the reading of bounces needs of it.
+"""Read the values of a campaign file that reading bounces needs.
 
-A mail server hands over one report after the other, while the list may be edited and a template moved:
-only what is needed here is judged, with `name`, `ledger`, and keys that no campaign file has.
+A mail server delivers reports while the list may be being edited or a template moved. So only these values,
+`name`, `ledger` and unknown keys are checked.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _IMAP: ValuePath = ("bounces", "imap")
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """How a campaign's bounces are read. `mailto` is the template of `unsubscribe.mailto`, "" for none."""
+    """The settings for reading a campaign's bounces. `mailto`: the template `unsubscribe.mailto`, or ""."""
 
     identity: Identity
     bounces: Bounces
@@ -35,7 +35,7 @@ class Listening:
 
 
 def listening(file: Path) -> Listening:
-    """Read how a campaign's bounces are read. Raises UserError with all that is wrong with that."""
+    """Read these settings. Raises UserError with all their problems."""
     identity = identify(file)
     document = read(identity.file)
     values = document.mapping("a campaign file begins with keys such as `name:` and `recipients:`")
@@ -47,7 +47,7 @@ def listening(file: Path) -> Listening:
         problems += _secrets(document)
         bounces = Bounces.model_validate(values.get("bounces", {}), context={"folder": identity.folder})
     except ValidationError as error:
-        problems += _said(error, document)
+        problems += _problems_of(error, document)
     suppress = True
     try:
         suppress = readers.auto(values.get("suppress", "auto"))
@@ -75,7 +75,7 @@ def _secrets(document: Document) -> list[Problem]:
     ]
 
 
-def _said(error: ValidationError, document: Document) -> list[Problem]:
+def _problems_of(error: ValidationError, document: Document) -> list[Problem]:
     problems = []
     for one in error.errors():
         path: ValuePath = ("bounces", *one["loc"])

@@ -1,8 +1,8 @@
-"""The campaign file: YAML → CampaignFile, or every problem in it at once, each with its place.
+"""Load a campaign file as a CampaignFile, or raise all its problems together, each with its place.
 
-`yamlmarks` reads values and where they stand, `models` gives their shape and `values` their types,
-`consistency` has the rules for several values together; `load` calls these in order, and `explain`
-words what pydantic finds. Commands that do not send use `identity` instead.
+`yamlmarks` reads the values with their lines and columns, `models` and `values` validate them,
+`consistency` checks several values together, and `explain` words pydantic's errors; `load` calls these in
+order. Commands that do not send use `identity` instead.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from campaign.wording import shown
 
 
 class Unsound(UserError):
-    """What is wrong with a campaign file. `rest` is the campaign without that, to be judged too.
+    """The problems of a campaign file. `rest` is the campaign without the wrong keys, for further checks.
 
-    `judged` says how much of its list.
+    `judged` says how much of its list can be checked.
     """
 
     def __init__(self, *problems: Problem, rest: CampaignFile | None, judged: Judged) -> None:
@@ -44,7 +44,7 @@ class Unsound(UserError):
 def load(file: Path) -> CampaignFile:
     """Read a campaign file. Raises Unsound with every problem in it, in the order of its lines.
 
-    Raises UserError if it is no YAML, or cannot be read.
+    Raises UserError if it is not YAML, or cannot be read.
     """
     file = file.absolute()
     document = read(file)
@@ -56,7 +56,7 @@ def load(file: Path) -> CampaignFile:
         values["smtp"] = shared.value
         problems += (replace(found, path=f"smtp.{found.path}") for found in shared.problems)
     elif isinstance(smtp, str):
-        values["smtp"] = Smtp(host="localhost")  # its problems are known; the rest is read all the same
+        values["smtp"] = Smtp(host="localhost")  # its problems are known; this lets the rest be checked
     problems += _consistency(values, document, shared)
     campaign = None
     meant: set[str] = set()
@@ -84,14 +84,14 @@ def load(file: Path) -> CampaignFile:
 
 
 def _follows(problem: Problem, meant: set[str]) -> bool:
-    """Whether a problem follows from a key that is misspelt for one of `meant`: `subjet:` is one mistake."""
+    """Whether a problem follows from a misspelling of a key in `meant`: `subjet:` is only one mistake."""
     if problem.path == "templates":  # of which one is a body
         return any(key.startswith("templates.") for key in meant)
     return problem.path in meant and problem.message.startswith("is missing")
 
 
 def _placed(campaign: CampaignFile, places: Places) -> CampaignFile:
-    """Let a campaign and its parts know where they stand."""
+    """Give a campaign and its parts the places of their values."""
     campaign._places = campaign.smtp._places = places
     for part in (campaign.unsubscribe, campaign.bounces.imap):
         if part is not None:
@@ -102,7 +102,7 @@ def _placed(campaign: CampaignFile, places: Places) -> CampaignFile:
 def _rest(
     values: dict[str, Any], wrong: set[str], file: Path, shared: Document | None
 ) -> tuple[CampaignFile | None, Judged]:
-    """Return the campaign without its wrong keys, None if nothing can be said of that."""
+    """Return the campaign without its wrong keys, or None if that cannot be checked."""
     left = without(values, wrong, str(file))
     if left is not None:
         with suppress(_Invalid):
@@ -111,9 +111,9 @@ def _rest(
 
 
 def _shared(path: str, document: Document) -> tuple[Document | None, list[Problem]]:
-    """Read the server's settings in a file of their own; None where that cannot be.
+    """Read the server's settings from a separate file; None if that is impossible.
 
-    It may be anybody's file, a secret perhaps: nothing of one that is not ours is shown.
+    The path may lead to any file, even a secret: nothing of a file that is not ours is shown.
     """
     foreign = f"{path!r} holds no SMTP settings: it has no `host:`"
     try:
@@ -134,7 +134,7 @@ def _shared(path: str, document: Document) -> tuple[Document | None, list[Proble
 
 
 def _is_ours(file: Path) -> bool:
-    """Whether a file that is no YAML, or cannot be read, is to be spoken of."""
+    """Whether errors may show content of a file that is not YAML, or cannot be read."""
     try:
         octets = read_file(file, MAX_BYTES)
         return (
@@ -177,7 +177,7 @@ def _consistency(values: dict[str, Any], document: Document, shared: Document | 
 
 
 def _refused(document: Document, shared: Document | None, path: ValuePath) -> bool:
-    """Whether the reader has already said what is wrong with the value at `path`."""
+    """Whether reading the YAML has already reported the value at `path`."""
     if shared is not None and path[:1] == ("smtp",):
         return shared.has_refused(path[1:])
     return document.has_refused(path)
@@ -186,7 +186,7 @@ def _refused(document: Document, shared: Document | None, path: ValuePath) -> bo
 def _in(
     document: Document, smtp_document: Document | None, path: ValuePath, what: str, *, at_key: bool = False
 ) -> Problem:
-    """Return a problem in the file in which the value stands."""
+    """Return a problem in the file that contains the value."""
     if smtp_document is not None and path[:1] == ("smtp",):
         found = smtp_document.problem(path[1:], what, at_key=at_key)
         return Problem(what, found.file, found.line, found.column, dotted(path))
@@ -194,14 +194,14 @@ def _in(
 
 
 class _Invalid(Exception):
-    """What pydantic found: (path, kind of error, what is wrong, the value)."""
+    """The errors that pydantic found: (path, kind of error, message, value)."""
 
     def __init__(self, found: list[tuple[ValuePath, str, str, object]]) -> None:
         self.found = found
 
     @property
     def meant(self) -> set[str]:
-        """The keys that unknown ones are near to, dotted."""
+        """The dotted keys that unknown ones are similar to."""
         unknown = (path for path, kind, _, _ in self.found if kind == "extra_forbidden")
         return {dotted((*path[:-1], near)) for path in unknown if (near := meant_key(path))}
 
@@ -219,7 +219,7 @@ class _Invalid(Exception):
 def _validate(values: dict[str, Any], file: Path, smtp_document: Document | None) -> CampaignFile:
     found: list[tuple[ValuePath, str, str, object]] = []
     values = dict(values)
-    # The server's settings have their own folder where they stand in a file of their own.
+    # If the server's settings are in a separate file, their paths are relative to its folder.
     settings = values.get("smtp")
     if isinstance(settings, dict):
         folder = smtp_document.file.parent if smtp_document is not None else file.parent

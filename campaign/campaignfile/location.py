@@ -1,10 +1,10 @@
-"""Where a ledger is, as the campaign file and `--ledger` name it: a file, or a PostgreSQL database.
+"""Parse the place of a ledger, from the campaign file or `--ledger`: a file, or a PostgreSQL database.
 
     ledger: ledger.db                          a file
-    ledger: postgresql://news@host/mail        a database; its password comes from where libpq looks
-    ledger: {postgresql_env: CAMPAIGN_LEDGER}  the environment variable that holds such an address
+    ledger: postgresql://news@host/mail        a database; libpq finds its password
+    ledger: {postgresql_env: CAMPAIGN_LEDGER}  the environment variable that contains such an address
 
-A password in the file, or on the command line where every process can read it, is refused.
+A password in the file is refused, and so is one on the command line, where every process can read it.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from campaign.wording import shown
 _SCHEMES = ("postgresql://", "postgres://")
 _ANY_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _ENV = "postgresql_env"
-# libpq, "Connection URIs": parameters of an address that are secrets.
+# Secret parameters of an address (libpq, "Connection URIs").
 _SECRETS = ("password", "sslpassword", "oauth_client_secret")
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresLocation:
-    """A database: `url` is its address, without a password, or `env` the variable that holds one."""
+    """A database: its address without a password (`url`), or the variable that contains one (`env`)."""
 
     url: str = ""
     env: str = ""
 
     @property
     def address(self) -> str:
-        """What psycopg connects to; it may hold a password. Raises UserError where it is not set."""
+        """The address for psycopg, which may contain a password. Raises UserError if it is not set."""
         if not self.env:
             return self.url
         address = os.environ.get(self.env)
@@ -81,17 +81,17 @@ def _refuse_password(url: str) -> None:
 
 
 def files_of(location: Location) -> tuple[Path, ...]:
-    """Return the file that a ledger is; none where it is a database."""
+    """Return the file of a ledger; nothing if it is a database."""
     return (location,) if isinstance(location, Path) else ()
 
 
 def same_ledger(one: Location, other: Location) -> bool:
-    """Whether two locations name one ledger."""
+    """Whether two locations name the same ledger."""
     if isinstance(one, Path) or isinstance(other, Path):
         return isinstance(one, Path) and isinstance(other, Path) and one.resolve() == other.resolve()
     return one == other
 
 
 def shown_location(location: Location) -> str:
-    """Return a location as it is shown to a person."""
+    """Return a location for display."""
     return shown(location) if isinstance(location, Path) else str(location)

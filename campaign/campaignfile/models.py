@@ -1,7 +1,7 @@
-"""The campaign file's shape: pydantic models; `campaign guide campaign-file` explains each field.
+"""The pydantic models of the campaign file; `campaign guide campaign-file` explains each field.
 
-Values come from `yamlmarks` and are read by `values`. What one value alone can show is checked here;
-what several together show, in `consistency`.
+`yamlmarks` supplies the values, and `values` has their types. Single values are checked here, several
+together in `consistency`.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ class Security(StrEnum):
 
 
 class RecipientList(_Model):
-    """Where the people stand."""
+    """The list of recipients."""
 
-    csv: ListFile = _about("The CSV file, or the workbook (.xlsx), with a row for each person.")
+    csv: ListFile = _about("The CSV file or workbook (.xlsx), with a row for each person.")
     sheet: str | None = _about("The sheet of a workbook; the first, if it is not named.", default=None)
     email: Column = _about("The column that holds the address, or a template of it.", default="email")
     name: str | None = _about("The display name, a template.", default=None)
@@ -86,7 +86,7 @@ class BodyTemplates(_Model):
 
 
 class Utm(_Model):
-    """Parameters that links to one's own sites get, so that their statistics know the campaign."""
+    """Parameters for links to your own sites, so that their statistics show the campaign."""
 
     domains: Texts = _about("The domains whose links get them; the sender's by default.", default=())
     utm_source: str | None = _about("Its value, a template.", default=None)
@@ -98,30 +98,30 @@ class Utm(_Model):
 
 
 class UnsubscribeTexts(_Model):
-    """What the page of `campaign.unsubscribe` says, in one language; {address} and {mailto} are filled in."""
+    """The texts of the unsubscribe page in one language; {address} and {mailto} are filled in."""
 
     title: str | None = _about("The title.", default=None)
     question: str | None = _about("The question before the button.", default=None)
     button: str | None = _about("The button.", default=None)
-    done: str | None = _about("What is said when it is done.", default=None)
-    unknown: str | None = _about("What is said of a link that is not known.", default=None)
-    later: str | None = _about("What is said when it cannot be recorded now.", default=None)
+    done: str | None = _about("The text after unsubscribing.", default=None)
+    unknown: str | None = _about("The text for an unknown link.", default=None)
+    later: str | None = _about("The text if it cannot be recorded now.", default=None)
     write: str | None = _about("How else to unsubscribe.", default=None)
 
 
 class Unsubscribe(_WithSecret):
     """How a recipient leaves the list."""
 
-    mailto: str | None = _about("An address that takes unsubscriptions, or a template of it.", default=None)
-    url: str | None = _about("A page that takes unsubscriptions, a template.", default=None)
+    mailto: str | None = _about("An address for unsubscribe requests, or a template.", default=None)
+    url: str | None = _about("A page for unsubscribe requests, a template.", default=None)
     secret_env: str | None = _about("The environment variable that holds the token's secret.", default=None)
     secret_command: Command | None = _about(
         "A command that prints the token's secret.", default=None, repr=False
     )
     secret_file: AnyPath | None = _about("A file that holds the token's secret.", default=None)
-    one_click: Flag = _about("Whether the URL takes the POST of RFC 8058.", default=False)
+    one_click: Flag = _about("Whether the URL accepts the POST of RFC 8058.", default=False)
     texts: dict[str, UnsubscribeTexts] = _about(
-        "What our unsubscribe page says, by language: `de: {button: Abmelden}`.", default_factory=dict
+        "Texts of the included unsubscribe page, by language: `de: {button: Abmelden}`.", default_factory=dict
     )
 
     @property
@@ -138,7 +138,7 @@ class DkimAlgorithm(StrEnum):
 
 
 class Dkim(_Model):
-    """The signature that we put on each message (RFC 6376)."""
+    """The DKIM signature of each message (RFC 6376)."""
 
     domain: str = _about("The signing domain, d=.")
     selector: str = _about("The selector, s=.")
@@ -147,7 +147,7 @@ class Dkim(_Model):
 
 
 class Smtp(_WithSecret):
-    """The server that takes our mail."""
+    """The server that messages are submitted to."""
 
     host: str = _about("The server's name.", min_length=1)
     port: Whole = _about(
@@ -172,25 +172,25 @@ class Smtp(_WithSecret):
     client_cert: KeyFile | None = _about("Our certificate, PEM.", default=None)
     client_key: KeyFile | None = _about("Its private key, PEM.", default=None)
     server_name: str | None = _about(
-        "The name that its certificate must bear, where it is reached by another than that.", default=None
+        "The name that its certificate must have, if you reach it by another one.", default=None
     )
     client_name: str | None = _about(
-        "The name that we greet it with; this host's, or its address where it has no full name.", default=None
+        "The name sent in EHLO; this host's, or its address if that has no full name.", default=None
     )
-    connections: Whole = _about("How many sessions at once.", default=1, ge=1, le=100)
+    connections: Whole = _about("The number of concurrent sessions.", default=1, ge=1, le=100)
     window: Whole = _about(
-        "Messages unanswered at once on each session, by BDAT, where the server can do that.",
+        "Messages that may be unanswered on each session, by BDAT, if the server supports it.",
         default=1,
         ge=1,
         le=32,
     )
     messages_per_session: Whole = _about("Messages before a session is renewed.", default=100, ge=1)
-    rate: Windows = _about("Rates that hold at once, such as 14/second.", default=())
+    rate: Windows = _about("Rates that all apply, such as 14/second.", default=())
 
     @model_validator(mode="before")
     @classmethod
     def _port_and_security(cls, values: Any) -> Any:
-        """Each says the other's default (RFC 8314 3.3: port 465 speaks TLS from the start)."""
+        """Set the default of each from the other (RFC 8314 3.3: port 465 has implicit TLS)."""
         if not isinstance(values, dict):
             return values
         security = "tls" if values.get("port") == 465 else "starttls"
@@ -199,7 +199,7 @@ class Smtp(_WithSecret):
 
     @property
     def most_unanswered(self) -> int:
-        """How many messages can be unanswered at once: so many are in doubt after a crash, at most."""
+        """The most messages that can be unanswered, and so in doubt after a crash."""
         return self.connections * self.window
 
     @property
@@ -219,7 +219,7 @@ class RetryPolicy(_Model):
 
 
 class StopWhen(_Model):
-    """When a run stops to protect the sender's reputation."""
+    """When a run stops, to protect the sender's reputation."""
 
     refused: Share = _about(
         "The share of the last 200 results that may be refused, judged from 50 on.", default=0.2
@@ -228,10 +228,10 @@ class StopWhen(_Model):
 
 
 class Workers(_Model):
-    """How workers send the campaign, whose ledger is in PostgreSQL."""
+    """How workers send the campaign; its ledger must be in PostgreSQL."""
 
     count: Whole = _about(
-        "How many drains at once `send` and beat ask a broker for.", default=1, ge=1, le=1000
+        "How many concurrent drains `send` and beat request from a broker.", default=1, ge=1, le=1000
     )
     drain: Seconds = _about("How long each of them works, such as 45s.", default=45.0)
     broker_env: str | None = _about(
@@ -242,11 +242,11 @@ class Workers(_Model):
 class Checking(_Model):
     """What `check` looks for."""
 
-    ignore: RuleNames = _about("Rules whose findings are meant.", default=())
+    ignore: RuleNames = _about("Rules whose findings are intended.", default=())
 
 
 def _recipients(value: object) -> object:
-    """A path stands for the list at it; the key is the email column where none is named."""
+    """Convert a path to the list with that path; set the default key, the email column."""
     if isinstance(value, str):
         value = {"csv": value}
     if not isinstance(value, dict):
@@ -256,20 +256,20 @@ def _recipients(value: object) -> object:
 
 
 class CampaignFile(_Model):
-    """One campaign, as its file says it."""
+    """One campaign file."""
 
     name: str = _about("Its identity in the ledger.", min_length=1, max_length=MAX_NAME)
     recipients: Annotated[RecipientList, BeforeValidator(_recipients)] = _about("The list.")
     from_: str = _about("The sender, a template.", alias="from", min_length=1)
-    sender: str | None = _about("Who sends it, where that is not who writes; a template.", default=None)
-    reply_to: Answers = _about("Where answers go, a template, or several.", default=None)
+    sender: str | None = _about("Who sends it, if not the author; a template.", default=None)
+    reply_to: Answers = _about("Where replies go, a template, or several.", default=None)
     cc: Copies = _about("Copies, templates.", default=())
     bcc: Copies = _about("Blind copies, templates.", default=())
     envelope_from: str | None = _about("The return path, a template.", default=None)
     subject: str | None = _about("The subject, a template.", default=None)
     templates: BodyTemplates = _about("The template files.")
     preheader: str | None = _about(
-        "What lists of mails show behind the subject, a template; hidden in the HTML.", default=None
+        "The preview text that inboxes show after the subject, a template.", default=None
     )
     utm: Utm | None = _about("Parameters of links to your own sites.", default=None)
     vars: dict[str, Any] = _about("Constants for the templates.", default_factory=dict)
@@ -279,16 +279,16 @@ class CampaignFile(_Model):
     attachments: Attachments = _about("The files.", default=())
     calendar: TemplateFile | None = _about("An invitation, a template of a calendar.", default=None)
     attachments_root: ExistingFolder = _about(
-        "The folder that attachments and images lie in.", default=".", validate_default=True
+        "The folder that contains attachments and images.", default=".", validate_default=True
     )
     unsubscribe: Unsubscribe | None = _about("How a recipient leaves the list.", default=None)
     dkim: Dkim | None = _about("The DKIM signature.", default=None)
-    smtp: Smtp = _about("The server, or the path of a YAML file that says it.")
+    smtp: Smtp = _about("The server, or the path of a YAML file with these keys.")
     rate: Windows = _about("This campaign's rates, instead of the server's.", default=())
     retry: RetryPolicy = _left_out("When a deferred message is tried again.")
     stop_when: StopWhen = _left_out("When a run stops by itself.")
     check: Checking = _left_out("What `check` looks for.")
-    bounces: Bounces = _left_out("What is done with mail that comes back.")
+    bounces: Bounces = _left_out("How returned mail is handled.")
     workers: Workers | None = _about("The workers that send it, from a ledger in PostgreSQL.", default=None)
     suppress: Auto = _about("Whether dead addresses are suppressed.", default=True)
     ledger: LedgerLocation = _about(
@@ -304,12 +304,12 @@ class CampaignFile(_Model):
 
     @property
     def folder(self) -> Path:
-        """The folder that it lies in."""
+        """The folder that contains the campaign file."""
         return self.file.parent
 
     @property
     def private(self) -> tuple[Path, ...]:
-        """Files that no template reads and no attachment is: the list, the ledger, keys and secrets."""
+        """Files that templates must not read and that must not be attached: list, ledger, keys, secrets."""
         files = [self.file, self.recipients.csv, self.smtp.client_key, self.smtp.password_file]
         files += files_of(self.ledger)
         files += [self.unsubscribe.secret_file] if self.unsubscribe is not None else []
@@ -325,10 +325,10 @@ class CampaignFile(_Model):
 
     @property
     def warnings(self) -> list[Problem]:
-        """What is odd in the file itself, and stops nothing.
+        """The warnings about the file itself.
 
-        A number among `vars` that prints otherwise than it is written, a text that a `#` cuts off, and a
-        secret's file that is not there: another machine may have it.
+        A number in `vars` that prints differently than it is written, a text that a `#` cuts off, and a
+        secret's file that does not exist: another machine may have it.
         """
         odd = (*self._places.rewritten(), *self._places.cut_off())
         found = [self.problem(path, what, Severity.WARNING, "campaignfile") for path, what in odd]
@@ -345,5 +345,5 @@ class CampaignFile(_Model):
 
     @property
     def windows(self) -> tuple[Window, ...]:
-        """The rates that hold: the campaign's, else the server's."""
+        """The rates that apply: the campaign's, otherwise the server's."""
         return self.rate or self.smtp.rate

@@ -1,4 +1,4 @@
-"""A file that a campaign names → its octets; its kind and its size are looked at before it is read."""
+"""Read a file that a campaign names, after checking its type and size."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from campaign.wording import size
 
 MOST_OF_A_TEMPLATE = 10_000_000
 MOST_OF_AN_ATTACHMENT = 100_000_000
-MOST_OF_A_KEY = 5_000_000  # a bundle of CAs is one too
+MOST_OF_A_KEY = 5_000_000  # octets; also for a bundle of CAs
 MOST_OF_A_LIST = 8_000_000_000
 
 PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY")
-"""How a private key begins in PEM and in OpenSSH's format: no recipient's business."""
+"""The beginning of a private key in PEM and OpenSSH format; such a file is never sent."""
 
 
 def is_same_file(path: Path, others: Iterable[Path]) -> bool:
@@ -28,7 +28,7 @@ def is_same_file(path: Path, others: Iterable[Path]) -> bool:
         return True
     try:
         found = path.stat()
-        # Nearly every file has one name; the others then need not be looked at.
+        # Nearly every file has only one name; then the others need not be checked.
         return found.st_nlink > 1 and any(other.exists() and other.samefile(path) for other in others)
     except OSError:
         return False
@@ -37,10 +37,10 @@ def is_same_file(path: Path, others: Iterable[Path]) -> bool:
 def open_file(path: Path, most: int) -> BufferedReader:
     """Open a file of at most `most` octets.
 
-    Raises OSError, whose `strerror` is for a person: a pipe, a device or a folder, which might never
-    end, and a file that is larger.
+    Raises OSError, with a `strerror` for the user, also for a pipe, a device or a folder, which might
+    never end, and for a file that is larger.
     """
-    # Opening a pipe would wait for whoever writes into it. Windows has no such file, and reads texts.
+    # O_NONBLOCK: opening a pipe would wait for a writer. Windows has no such files, but needs O_BINARY.
     flags = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     descriptor = os.open(path, os.O_RDONLY | flags)
     try:
@@ -58,7 +58,7 @@ def open_file(path: Path, most: int) -> BufferedReader:
 
 
 def read_file(path: Path, most: int) -> bytes:
-    """Return the octets of a file; raises as `open_file` does. What grows meanwhile is held to `most`."""
+    """Return the octets of a file. Raises OSError as `open_file` does, also if it grows beyond `most`."""
     with open_file(path, most) as file:
         octets = file.read(most + 1)
     if len(octets) > most:

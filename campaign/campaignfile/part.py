@@ -1,4 +1,4 @@
-"""What every part of the campaign file's shape is made of."""
+"""The base classes of all models of the campaign file."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from campaign.campaignfile.yamlmarks import Places
 
 
 class Model(BaseModel):
-    """Keys and values; no others are known."""
+    """A model that refuses unknown keys."""
 
-    # Built when it first reads values: a part of another is then built once, within that.
+    # Deferred: a model that is part of another one is then built only once, within that.
     model_config = ConfigDict(
         extra="forbid",
         frozen=True,
@@ -26,20 +26,21 @@ class Model(BaseModel):
 
 
 def about(text: str, **more: Any) -> Any:
-    """Return a field with the sentence that the JSON Schema has of it."""
+    """Return a field with its description in the JSON Schema."""
     return Field(description=text, **more)
 
 
 def left_out(text: str) -> Any:
-    """Return a field for a part that may be left out: its own defaults stand for it.
+    """Return a field for an optional part, which has its own defaults.
 
-    They are made of {} with the rest of the file. Made alone, the part's model would be built alone too.
+    These come from {}, validated with the rest of the file: validated separately, the part's model would
+    be built a second time.
     """
     return about(text, default_factory=dict, validate_default=True)
 
 
 class WithSecret(Model):
-    """A part that says where a secret comes from; its command runs in the folder of its file."""
+    """A part that names the source of a secret; a command runs in the folder of the part's file."""
 
     _folder: Path | None = PrivateAttr(default=None)
     _places: Places | None = PrivateAttr(default=None)

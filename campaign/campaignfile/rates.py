@@ -1,4 +1,4 @@
-"""Rates as people write them: `14/second`."""
+"""Parse rates such as `14/second`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _RATE = re.compile(rf"\s*([0-9]{{1,9}})\s*/\s*({'|'.join(PERIODS)})\s*")
 
 
 def parse_window(text: str) -> Window:
-    """Read `14/second`, `40/minute`, `2000/hour` or `50000/day`. Raises ValueError with a sentence."""
+    """Parse `14/second`, `40/minute`, `2000/hour` or `50000/day`. Raises ValueError with a message."""
     match = _RATE.fullmatch(text)
     if match is None or int(match[1]) == 0:
         raise ValueError(

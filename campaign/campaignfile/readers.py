@@ -1,8 +1,8 @@
-"""Readers of single values: a plain YAML value in, the value that the program works with out.
+"""Convert single YAML values to the program's types.
 
-Each raises ValueError with a sentence; one that begins with "expected" is completed with what stands
-there. Paths are resolved against `folder`, that of the file that names them. `values` builds the
-models' types from these; `identity` uses them as they are, without pydantic.
+Each function raises ValueError with a message; if it begins with "expected", the caller adds the value that
+was found. Paths are resolved against `folder`, the folder of the file that names them. `values` makes the
+models' types from these functions; `identity` uses them directly, without pydantic.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def composed(name: str) -> str:
-    """Return a column's name as the list's are kept: one character where there is one (NFC)."""
+    """Return a column's name in composed form (NFC), as the list's names are stored."""
     return unicodedata.normalize("NFC", name)
 
 
 def unfit_name(name: object) -> Iterator[str]:
-    """Yield what a campaign's name may not be, beyond its type and its length."""
+    """Yield the problems of a campaign's name other than type and length."""
     if isinstance(name, str) and not name.isprintable():
         yield "has characters that cannot be printed"
     if isinstance(name, str) and name and not name.strip():
@@ -38,15 +38,15 @@ def unfit_name(name: object) -> Iterator[str]:
 
 
 def is_template(text: str) -> bool:
-    """Whether `text` has Jinja2 syntax in it."""
+    """Whether `text` contains Jinja2 syntax."""
     return "{{" in text or "{%" in text or "{#" in text
 
 
 def absent(written: str, path: Path) -> str:
-    """Say that there is no file at `path`, which the campaign file calls `written`.
+    """Return the message that there is no file at `path`, which the campaign file calls `written`.
 
-    Where the person does not stand in the campaign's folder, it is named from where they stand. A text in
-    its place is not repeated: it may be a key.
+    If the working directory is not the campaign's folder, it also has the path from there. A text instead
+    of a path is not repeated: it may be a key.
     """
     spaced = " " in written.strip() and not _FILE_NAME.fullmatch(written)
     if is_template(written) or "\n" in written or spaced:
@@ -56,7 +56,7 @@ def absent(written: str, path: Path) -> str:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether `path` is a folder that can be seen."""
+    """Whether `path` is a folder, as far as we have permission to see."""
     try:
         return path.is_dir()
     except (OSError, ValueError):
@@ -72,7 +72,7 @@ def is_file(path: Path) -> bool:
 
 
 def existing_file(value: object, folder: Path, most: int) -> Path:
-    """Resolve the path of a file that must be there, and have at most `most` octets."""
+    """Resolve the path of a file that must exist, and have at most `most` octets."""
     path = resolve(value, folder)
     if is_folder(path):
         raise ValueError(f"{value!r} is a folder; a file is expected")
@@ -90,7 +90,7 @@ def existing_file(value: object, folder: Path, most: int) -> Path:
 
 
 def existing_folder(value: object, folder: Path) -> Path:
-    """Resolve the path of a folder that must be there."""
+    """Resolve the path of a folder that must exist."""
     path = resolve(value, folder)
     if not is_folder(path):
         raise ValueError(f"there is no folder {str(value)[:60]!r}")
@@ -98,17 +98,17 @@ def existing_folder(value: object, folder: Path) -> Path:
 
 
 def resolve(value: object, folder: Path) -> Path:
-    """Return the path that `value` names from `folder`, whether anything is there or not."""
+    """Return the path that `value` names from `folder`, whether it exists or not."""
     if not isinstance(value, str) or not value or "\0" in value:
         raise ValueError("expected a path")
     try:
         return folder / Path(value).expanduser()
-    except RuntimeError:  # ~name of nobody
+    except RuntimeError:  # ~name of a user who does not exist
         raise ValueError(f"there is no home folder {value.partition('/')[0]!r}") from None
 
 
 def texts(value: object) -> object:
-    """One text stands for a list of one; a list becomes a tuple."""
+    """Return a tuple of texts, from one text or a list."""
     if isinstance(value, str):
         return (value,)
     if not isinstance(value, list):
@@ -117,7 +117,7 @@ def texts(value: object) -> object:
 
 
 def command(value: object) -> object:
-    """Return the words of a command: a text is split as a shell does, a list is taken as it is."""
+    """Return the words of a command: a text is split as a shell does, a list stays as it is."""
     if not isinstance(value, str):
         return texts(value)
     try:
@@ -127,21 +127,21 @@ def command(value: object) -> object:
 
 
 def windows(value: object) -> object:
-    """Return the texts of one rate or several; `window` reads each."""
+    """Return the texts of one rate or several; `window` parses each."""
     if not isinstance(value, str | list):
         raise ValueError("expected a rate such as 14/second, or a list of rates")
     return texts(value)
 
 
 def window(value: object) -> Window:
-    """Read one rate."""
+    """Parse one rate."""
     if not isinstance(value, str):
         raise ValueError("expected a rate such as 14/second")
     return parse_window(value)
 
 
 def seconds(value: object) -> float:
-    """Read a duration, such as 5m; a plain number is in seconds."""
+    """Return the seconds of a duration, such as 5m; a plain number is in seconds."""
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9:
         return float(value)
     match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]+)?)\s*([smhd]?)", value) if isinstance(value, str) else None
@@ -151,7 +151,7 @@ def seconds(value: object) -> float:
 
 
 def soft(value: object) -> tuple[int, float]:
-    """Read how many campaigns a soft bounce may be of, in how many seconds: `3 in 30d`."""
+    """Parse `3 in 30d`: the number of campaigns with a soft bounce, and the time in seconds."""
     match = (
         re.fullmatch(r"\s*([0-9]{1,3})\s+in\s+([0-9]{1,4}\s*[smhd])\s*", value)
         if isinstance(value, str)
@@ -163,7 +163,7 @@ def soft(value: object) -> tuple[int, float]:
 
 
 def share(value: object) -> object:
-    """Read a percentage as a fraction of 1; None where none is given."""
+    """Parse a percentage as a fraction of 1; None stays None."""
     if value is None:
         return None
     match = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]+)?)\s*%", value) if isinstance(value, str) else None
@@ -173,7 +173,7 @@ def share(value: object) -> object:
 
 
 def auto(value: object) -> bool:
-    """Read `auto` as true and `off` as false."""
+    """Parse `auto` as true and `off` as false."""
     # YAML 1.1 reads an unquoted `off` as false.
     if value in ("auto", "off") or value is False:
         return value == "auto"

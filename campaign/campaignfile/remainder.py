@@ -1,9 +1,9 @@
-"""What is left of a campaign file when its wrong keys are taken out, so that the rest can be judged too.
+"""Remove the wrong keys from a campaign file, so that the rest can be checked too.
 
-    values, {"smtp.port", "nme"} → values without `smtp` and `nme`, stand-ins for what must be there
+    values, {"smtp.port", "nme"} → values without `smtp` and `nme`, and stand-ins for required keys
 
-A key that is taken out may be what another part depends on. Where the list depends on it the templates are
-left, and where templates do, the list alone: a mistake is told once, and not by what follows from it.
+Other parts may depend on a removed key. If the list does, only the templates are checked; if the templates
+do, only the list: a mistake is reported once, without its consequences.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _STAND_INS: dict[str, object] = {
 _NAMED_IN_TEMPLATES = {"unsubscribe", "vars"}
 _TOGETHER = ({"attachments", "attachments_root"}, {"from", "sender"})
 _READING = {"csv", "sheet", "encoding", "delimiter"}
-"""The keys of `recipients` that say how its columns are read."""
+"""The keys of `recipients` that decide how its columns are read."""
 
 
 class Judged(Enum):
-    """What of a list can be judged: nothing, its columns alone, or its rows too."""
+    """How much of a list can be checked: nothing, only its columns, or its rows too."""
 
     NOTHING = auto()
     COLUMNS = auto()
@@ -37,17 +37,17 @@ class Judged(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Remainder:
-    """What is left of a campaign file; a list that cannot be judged is a stand-in."""
+    """The rest of a campaign file; a list that cannot be checked is replaced by a stand-in."""
 
     values: dict[str, Any]
     judged: Judged
 
 
 def without(values: Mapping[str, Any], wrong: Collection[str], stand_in: str) -> Remainder | None:
-    """Return `values` without the keys at the dotted paths `wrong`; None if nothing can be judged.
+    """Return `values` without the keys at the dotted paths `wrong`; None if nothing can be checked.
 
-    Of a file whose templates depend on them, or that has no good body, the list is kept, and no template.
-    `stand_in` is the path of a file that stands for the list.
+    If the templates depend on these keys, or there is no valid body, only the list is kept. `stand_in` is
+    the path of a file that replaces the list.
     """
     known = {field.alias or name for name, field in CampaignFile.model_fields.items()}
     keys = {path.split(".")[0] for path in wrong}
@@ -64,7 +64,7 @@ def without(values: Mapping[str, Any], wrong: Collection[str], stand_in: str) ->
         if judged is not Judged.ROWS:
             return None
         if "vars" in keys and isinstance(values.get("recipients"), dict):
-            return None  # `where`, `name` and `email` may show them
+            return None  # `where`, `name` and `email` may use them
         kept = {key: kept[key] for key in ("recipients", "vars") if key in kept}
         kept["templates"] = BodyTemplates()
     stand_ins = {key: value for key, value in _STAND_INS.items() if key not in kept}
@@ -78,9 +78,9 @@ def without(values: Mapping[str, Any], wrong: Collection[str], stand_in: str) ->
 
 
 def _judged(wrong: Collection[str], of_the_list: Collection[str]) -> Judged:
-    """Return what of the list does not depend on `wrong`; `of_the_list` are keys of `recipients` alone.
+    """Return how much of the list can be checked without `wrong`; `of_the_list`: keys of `recipients` only.
 
-    `where:` at the left margin is meant to stand under `recipients:`.
+    A `where:` at the left margin is meant for `recipients:`.
     """
     paths = [path.split(".") for path in wrong]
     settings = [[*path, ""][1] for path in paths if path[0] == "recipients"]
@@ -91,7 +91,7 @@ def _judged(wrong: Collection[str], of_the_list: Collection[str]) -> Judged:
 
 
 def _bodies(templates: object, wrong: Collection[str]) -> dict[str, Any]:
-    """Return the good ones of `templates`, {} if no body is among them."""
+    """Return the valid ones of `templates`, or {} if none of them is a body."""
     if not isinstance(templates, dict) or "templates" in wrong:
         return {}
     given = {name: file for name, file in templates.items() if file is not None}

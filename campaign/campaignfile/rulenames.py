@@ -1,6 +1,6 @@
-"""The names of the rules of `check`, in the order in which they are said; `check.ignore` takes them.
+"""The names of the rules of `check`, in the order of its output, for `check.ignore`.
 
-They stand here and not in `checks`, so that a wrong one is found, with its line, where the file is read.
+They are here and not in `checks`, so that reading the campaign file can report a wrong one with its line.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ RULES = (
     "roles",
     "shares",
 )
-"""Each is a file in `checks/rules`."""
+"""Each is a module in `checks/rules`."""
 
 OTHERS = ("columns", "campaignfile")
-"""What the list's header and the campaign file itself warn of."""
+"""The sources of warnings that are not rules: the list's header, and the campaign file itself."""
 
 
 def rule_name(value: object) -> object:

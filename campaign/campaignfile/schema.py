@@ -1,4 +1,4 @@
-"""The JSON Schema of the campaign file, from its models."""
+"""Generate the JSON Schema of the campaign file from its models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a secret comes from: the environment, a command, or a file; never the campaign file itself."""
+"""Read a secret from its source: an environment variable, a command or a file, never the campaign file."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ COMMAND_TIMEOUT = 60.0  # seconds; a password manager may ask for a touch
 
 @dataclass(frozen=True, slots=True)
 class SecretSource:
-    """One of `env`, `command` and `file` is set; the command runs in `folder`.
+    """The source of a secret: one of `env`, `command` and `file` is set; the command runs in `folder`.
 
-    `what` names the secret to a person: `smtp.password`.
+    `what` is the secret's name in messages: `smtp.password`.
     """
 
     what: str
     env: str | None = None
-    command: tuple[str, ...] | None = field(default=None, repr=False)  # may have a secret in it
+    command: tuple[str, ...] | None = field(default=None, repr=False)  # it may contain a secret
     file: Path | None = None
     folder: Path | None = None
     place: Problem | None = field(
@@ -33,12 +33,12 @@ class SecretSource:
 
     @property
     def key(self) -> str:
-        """The key of the campaign file that says where the secret comes from: `smtp.password_env`."""
+        """The key of the campaign file that names the source: `smtp.password_env`."""
         kind = "env" if self.env is not None else "command" if self.command is not None else "file"
         return f"{self.what}_{kind}"
 
     def read(self) -> str:
-        """Return the secret without its last line break. Raises UserError, which never quotes it."""
+        """Return the secret without its last line break. Raises UserError, which never contains it."""
         if self.env is not None:
             if (secret := os.environ.get(self.env)) is None:
                 raise self._wrong(f"the environment variable {self.env} is not set")
@@ -53,7 +53,7 @@ class SecretSource:
         return secret
 
     def absent(self) -> str:
-        """Return what is certain to be missing for `read`, or ""; nothing is read, and no command run."""
+        """Return what is missing so that `read` must fail, or ""; no secret is read, and no command run."""
         if self.env is not None:
             return "" if self.env in os.environ else f"the environment variable {self.env} is not set"
         if self.command is not None:
@@ -66,7 +66,7 @@ class SecretSource:
     def _run(self, command: tuple[str, ...]) -> str:
         name = command[0]
         try:
-            # The person's own command from their own campaign file, without a shell.
+            # The command is the user's own, from their campaign file; it runs without a shell.
             done = subprocess.run(  # noqa: S603
                 command, cwd=self.folder, stdout=subprocess.PIPE, timeout=COMMAND_TIMEOUT, check=False
             )

@@ -1,7 +1,7 @@
-"""A file's path as it was written → the file as it is named on disk, or a guess at what was meant.
+"""Find the file that a written path means, although its name on disk has another spelling.
 
-Macs and their archives write `Zoë` as Z, o, e and a combining diaeresis (NFD), and keyboards write it
-with one ë (NFC): to a file system these are two names, and to a person one.
+Macs and their archives write `Zoë` as Z, o, e and a combining diaeresis (NFD); keyboards write it with one
+ë (NFC). To a file system these are two names; people see one.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _MOST = 100_000  # entries of a folder that are compared
 
 
 def existing(root: Path, written: str) -> Path:
-    """Return the path `written`, from `root`, with the composition that its parts have on disk.
+    """Return the path `written`, from `root`, in the Unicode form that its parts have on disk.
 
-    Where there is no such file, the path as it is written.
+    If there is no such file, return it as it is written.
     """
     path = root / written
     if written.isascii() or os.path.lexists(path):
@@ -29,10 +29,10 @@ def existing(root: Path, written: str) -> Path:
 
 
 def meant(root: Path, written: str) -> str:
-    """Return the path of a file in `root` that `written` may mean, as it would be written; "" for none.
+    """Return the path of a file in `root` that `written` may mean, or "".
 
-    Another case, backslashes, a `file:` address, or a path of another machine: no other name is
-    guessed, as one person's letter must not become a near miss of another's.
+    It handles another case, backslashes, a `file:` address, and a path on another machine. It suggests no
+    similar names, because that may be another person's letter.
     """
     plain = unquote(written.partition(":")[2]).lstrip("/") if written.lower().startswith("file:") else written
     parts = [part for part in plain.replace("\\", "/").split("/") if part not in ("", ".")]
@@ -46,7 +46,7 @@ def meant(root: Path, written: str) -> str:
 
 
 def _entry(folder: Path, part: str, form: Callable[[str], str]) -> Path:
-    """The entry of a folder that `part` names, or else one that has the same form."""
+    """Return the entry of a folder that `part` names, or else one with the same form."""
     exact = folder / part
     if os.path.lexists(exact):
         return exact
@@ -58,7 +58,7 @@ def _entry(folder: Path, part: str, form: Callable[[str], str]) -> Path:
 
 @functools.lru_cache(maxsize=4)
 def _names(folder: Path, _changed: int, form: Callable[[str], str]) -> Mapping[str, str]:
-    """The entries of a folder by their form, as it was when it last changed: many rows may ask."""
+    """Return the entries of a folder by their form; cached until it changes, since many rows may ask."""
     with os.scandir(folder) as entries:
         return {form(name): name for name in sorted(entry.name for entry in islice(entries, _MOST))}
 

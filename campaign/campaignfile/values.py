@@ -1,4 +1,4 @@
-"""The types of single values in a campaign file: a reader for each, and its JSON Schema.
+"""The types of values in a campaign file, each with its reader and its JSON Schema.
 
 Paths are resolved against the validation context's `folder`, or the working directory without one.
 """
@@ -66,7 +66,7 @@ _DATABASE = {
 LedgerLocation = Annotated[Location, PlainValidator(_location), WithJsonSchema({"anyOf": [_TEXT, _DATABASE]})]
 _TEXT_OR_TEXTS: dict[str, Any] = {"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]}
 Texts = Annotated[tuple[str, ...], BeforeValidator(readers.texts), WithJsonSchema(_TEXT_OR_TEXTS)]
-# Composed, as the list's columns are named.
+# In composed form, like the names of the list's columns.
 Column = Annotated[str, AfterValidator(readers.composed)]
 Columns = Annotated[Texts, AfterValidator(lambda names: tuple(map(readers.composed, names)))]
 Command = Annotated[

@@ -1,7 +1,7 @@
-"""What PyYAML cannot read → where the mistake stands, and what to write.
+"""Explain YAML syntax errors: find the real place of the mistake, and say what to write.
 
-PyYAML names the place at which it gave up. That is often a line or more behind the mistake: a quote
-that was not closed, a key without its colon, a line that is indented otherwise than those above it.
+PyYAML reports the place where it gave up. That is often one or more lines after the mistake: an unclosed
+quote, a key without a colon, a line with another indentation than those above it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TOO_LONG = "this is not valid YAML: a key has at most 1,024 characters"
 
 
 def deepest(text: str, most: int) -> tuple[int, int]:
-    """Return the place at which brackets, lists and keys stand more than `most` deep in each other."""
+    """Return the place where brackets, lists and keys are nested more than `most` levels deep."""
     depth = 0
     for token in _tokens(text):
         depth += isinstance(token, _OPENING)
@@ -37,7 +37,7 @@ def deepest(text: str, most: int) -> tuple[int, int]:
 
 
 def syntax_problem(error: yaml.MarkedYAMLError, name: str, text: str) -> Problem:
-    """Return the problem of the file `name`, which holds `text`."""
+    """Return the problem of the file `name` with the content `text`."""
     mark = error.problem_mark or error.context_mark
     what = error.problem or error.context or "this cannot be read"
     context = error.context or ""
@@ -84,7 +84,7 @@ def syntax_problem(error: yaml.MarkedYAMLError, name: str, text: str) -> Problem
 
 
 def _quote(text: str, mark: yaml.Mark | None) -> tuple[str, yaml.Mark] | None:
-    """Say that a quoted value ends just before the place `mark`, and where it opens."""
+    """Return a message that a quoted value ends just before `mark`, and the place where it opens."""
     quoted = None
     for token in _tokens(text):
         if mark is not None and token.start_mark.index >= mark.index:
@@ -117,8 +117,10 @@ def _within_brackets(text: str, mark: yaml.Mark) -> bool:
 
 
 def _without_colon(lines: list[str], line: int) -> int:
-    """Return the line above that is meant as a key and has no colon YAML knows, 0 if there is none."""
-    above, *before = [number for number in range(line - 1, 0, -1) if _is_said(lines[number - 1])][:2] or [0]
+    """Return the line above that is meant as a key but has no valid colon, or 0."""
+    above, *before = [number for number in range(line - 1, 0, -1) if _has_content(lines[number - 1])][:2] or [
+        0
+    ]
     if not above or line > len(lines) or _indent(lines[above - 1]) != _indent(lines[line - 1]):
         return 0
     text, outer = lines[above - 1].strip(), lines[before[0] - 1].rstrip() if before else ":"
@@ -135,13 +137,13 @@ def _no_colon(line: str) -> str:
 
 
 def _tokens(text: str) -> Iterator[yaml.Token]:
-    """Yield the tokens in front of the first mistake."""
-    with suppress(yaml.MarkedYAMLError, ValueError, OverflowError):  # the last two of "\UFFFFFFFF"
+    """Yield the tokens before the first mistake."""
+    with suppress(yaml.MarkedYAMLError, ValueError, OverflowError):  # the last two for "\UFFFFFFFF"
         yield from yaml.scan(text, Loader=yaml.SafeLoader)
 
 
 def _alias(error: yaml.MarkedYAMLError) -> str | None:
-    """Say what is wrong with an anchor or an alias, which a text may begin like."""
+    """Return what is wrong with an anchor or an alias; a text may look like one."""
     if named := re.fullmatch("found undefined alias '(.*)'", error.problem or ""):
         what = f"no value has the anchor &{named[1]}"
         return f"{what}; a text that begins with * must be put in quotes"
@@ -153,8 +155,8 @@ def _alias(error: yaml.MarkedYAMLError) -> str | None:
 
 
 def _indented(lines: list[str], line: int, column: int, what: str) -> tuple[str, int] | None:
-    """Say that a line is indented otherwise than those above it, and which line that is, from 1."""
-    above = next((number for number in range(line - 1, 0, -1) if _is_said(lines[number - 1])), 0)
+    """Return a message that a line has another indentation than those above it, and its number from 1."""
+    above = next((number for number in range(line - 1, 0, -1) if _has_content(lines[number - 1])), 0)
     if not above or line > len(lines) or "\t" in lines[line - 1] + lines[above - 1]:
         return None
     here, there = _indent(lines[line - 1]), _indent(lines[above - 1])
@@ -169,7 +171,7 @@ def _indented(lines: list[str], line: int, column: int, what: str) -> tuple[str,
     return f"this is not valid YAML: {more}; lines that belong together begin in one column", line
 
 
-def _is_said(line: str) -> bool:
+def _has_content(line: str) -> bool:
     return bool(line.strip()) and not line.lstrip().startswith("#")
 
 

@@ -1,8 +1,8 @@
-"""A YAML file → plain values, and the line and column of every one of them.
+"""Read a YAML file as plain values, with the line and column of each.
 
-PyYAML keeps the last of two equal keys in silence and forgets where a value stood; so the nodes are
-walked here, which keeps their marks, and refuses what a campaign file never needs: duplicate keys,
-keys that are no text, tags, merge keys, and aliases that multiply.
+PyYAML silently keeps the last of two equal keys, and loses the places of values. So this module walks the
+nodes, which have marks, and refuses what a campaign file never needs: duplicate keys, keys that are not
+text, tags, merge keys, and aliases that multiply.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MAX_DEPTH = 100
 _Loader: TypeAlias = "yaml.SafeLoader | yaml.CSafeLoader"
 _TAG = "tag:yaml.org,2002:"
 _TAGS = {_TAG + name for name in ("map", "seq", "str", "null", "bool", "int", "float", "timestamp", "value")}
-_CUT = re.compile(r"[ \t]+(#[^\s#].{0,39})")  # people write a blank behind the # of a comment
+_CUT = re.compile(r"[ \t]+(#[^\s#].{0,39})")  # in a real comment, people write a space after the #
 _ANCHOR = re.compile(r"&([^\s,\[\]{}]+)|!(?=\s)")
 _VARIABLE = re.compile(r"\$\{[A-Za-z_]\w*\}|\$[A-Z_][A-Z0-9_]+\b")
 _READ = {"subject", "from", "sender", "reply_to", "cc", "bcc", "preheader", "vars", "headers", "attachments"}
@@ -46,9 +46,9 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 @dataclass(slots=True)
 class Document:
-    """What a file says. `marks` has the place of each value and `keys` that of its key, from 1.
+    """The content of a file. `marks` has the place of each value and `keys` that of its key, from 1.
 
-    `refused` are the values that `problems` already speaks of: what else is said of them is noise.
+    `refused` are the values that `problems` already reports: further problems about them would be noise.
     """
 
     file: FilePath
@@ -56,8 +56,8 @@ class Document:
     marks: dict[Path, tuple[int, int]] = field(default_factory=dict)
     keys: dict[Path, tuple[int, int]] = field(default_factory=dict)
     plain: dict[Path, str] = field(default_factory=dict)  # unquoted scalars, as written
-    cut: dict[Path, str] = field(default_factory=dict)  # what stands behind them as a comment
-    begun: dict[Path, str] = field(default_factory=dict)  # what YAML took from their beginning
+    cut: dict[Path, str] = field(default_factory=dict)  # the comments after them
+    begun: dict[Path, str] = field(default_factory=dict)  # the YAML syntax at their beginning
     problems: list[Problem] = field(default_factory=list)
     refused: set[Path] = field(default_factory=set)
 
@@ -67,13 +67,13 @@ class Document:
         while near and near not in self.marks:
             near = near[:-1]
         if path and isinstance(path[-1], int) and near == path[:-1] and isinstance(self.at(near), str):
-            path = path[:-1]  # one value stands for a list of one
+            path = path[:-1]  # a single value may be written instead of a list
         places = self.keys if at_key and near == path and near in self.keys else self.marks
         line, column = places.get(near, (1, 1))
         return Problem(message, shown(self.file), line, column, dotted(path))
 
     def mapping(self, expected: str) -> dict[str, Any]:
-        """Return the keys and values of the file. Raises UserError where it has none: `expected`."""
+        """Return the keys and values of the file. Raises UserError with `expected` if it has none."""
         if isinstance(self.value, dict):
             return self.value
         if self.problems:
@@ -82,7 +82,7 @@ class Document:
         raise UserError(self.problem((), f"{what}; {expected}"))
 
     def at(self, path: Path) -> object:
-        """Return the value at `path`; None where there is none."""
+        """Return the value at `path`, or None."""
         value = self.value
         for part in path:
             try:
@@ -92,12 +92,12 @@ class Document:
         return value
 
     def has_refused(self, path: Path) -> bool:
-        """Whether the value at `path`, or one that it stands in, is among the refused."""
+        """Whether the value at `path`, or one that contains it, was refused."""
         return any(path[:length] in self.refused for length in range(1, len(path) + 1))
 
 
 class Places:
-    """Where the values of a campaign file stand, for problems that are found later."""
+    """The places of a campaign file's values, for problems that are found later."""
 
     def __init__(self, campaign: Document, smtp: Document | None) -> None:
         self._campaign = campaign
@@ -118,12 +118,12 @@ class Places:
             found = replace(found, path=dotted(("smtp", *parts[1:])))
         else:
             found = self._campaign.problem(parts, message)
-            if parts and parts[:1] not in self._campaign.marks:  # nothing of it is written: it has no line
+            if parts and parts[:1] not in self._campaign.marks:  # it is not in the file: no line
                 found = replace(found, line=None, column=None)
         return replace(found, severity=severity, rule=rule)
 
     def rewritten(self) -> Iterator[tuple[str, str]]:
-        """Yield the numbers of `vars` that print otherwise than they are written, such as 18.00."""
+        """Yield the numbers in `vars` that print differently than they are written, such as 18.00."""
         for path, written in self._campaign.plain.items():
             value = self._campaign.at(path)
             number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -131,7 +131,7 @@ class Places:
                 yield dotted(path), f"YAML reads {written} as {value}; put it in quotes to keep it as it is"
 
     def cut_off(self) -> Iterator[tuple[str, str]]:
-        """Yield the texts for readers of which YAML keeps a part, such as `Offer #5` and `&co news`."""
+        """Yield the visible texts of which YAML keeps only a part, such as `Offer #5` and `&co news`."""
         for path, begun in self._campaign.begun.items():
             if path[0] in _READ:
                 yield dotted(path), f"YAML takes {begun!r} for syntax; put the value in quotes"
@@ -152,12 +152,12 @@ class Places:
 
 
 def dotted(path: Path) -> str:
-    """Return a path as programs read it: `attachments.0.path`, entries from 0."""
+    """Return a path in dotted form, entries from 0: `attachments.0.path`."""
     return ".".join(str(part) for part in path)
 
 
 def read(file: FilePath) -> Document:
-    """Read `file`. Raises UserError where it is no YAML; other problems are in the document."""
+    """Read `file`. Raises UserError if it is not YAML; other problems are in the document."""
     name = shown(file)
     try:
         octets = read_file(file, MAX_BYTES)
@@ -192,9 +192,9 @@ def read(file: FilePath) -> Document:
 
 
 def _composed(text: str) -> tuple[_Loader, yaml.Node | None]:
-    """Return the document's nodes, and what made them. Raises YAMLError.
+    """Return the loader and the document's nodes. Raises YAMLError.
 
-    libyaml is ten times as fast; of what is no YAML, PyYAML's own reader tells more.
+    libyaml is ten times as fast; PyYAML's own reader gives better errors.
     """
     if yaml.__with_libyaml__:
         with suppress(yaml.YAMLError):
@@ -300,14 +300,14 @@ class _Walk:
         return mapping
 
     def _begun(self, node: yaml.Node) -> str:
-        """Return a sign at the beginning of a value that nothing refers to, and that is not in the value."""
+        """Return YAML syntax at the beginning of a value, such as `&co`, that is probably meant as text."""
         found = _ANCHOR.match(self._text, node.start_mark.index)
         if found is None or (found[1] and re.search(rf"\*{re.escape(found[1])}(?![\w-])", self._text)):
             return ""
         return found[0]
 
     def _unquoted(self, node: yaml.Node) -> str:
-        """What YAML reads as a mapping in a mapping is an expression without quotes."""
+        """Refuse a mapping within a mapping: it is a template expression without quotes."""
         written = self._text[node.start_mark.index : node.end_mark.index]
         quote = "'" if '"' in written else '"'
         what = "a value that begins with {{ must be put in quotes"
@@ -315,7 +315,7 @@ class _Walk:
         return f"{what}: {quote}{written}{quote}" if whole else what
 
     def _refuse(self, what: str, node: yaml.Node, path: Path) -> object:
-        """Note the problem, and return nothing in the place of the value."""
+        """Record the problem, and return None instead of the value."""
         self._add(what, node, path)
         self._document.refused.add(path)
         return None
@@ -330,5 +330,5 @@ def _place(node: yaml.Node) -> tuple[int, int]:
 
 
 def _end(text: str) -> tuple[int, int]:
-    """The line and column of what comes after `text`."""
+    """Return the line and column after `text`."""
     return text.count("\n") + 1, len(text) - text.rfind("\n")

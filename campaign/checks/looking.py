@@ -47,7 +47,7 @@ class Eyes:
 
     def __init__(self, names: Sequence[str], checked: Checked) -> None:
         self._see = [(name, kind(name)(checked, name).see) for name in names]
-        self._told: dict[tuple[tuple[str, str, int], ...], int] = {}
+        self._first_rows: dict[tuple[tuple[str, str, int], ...], int] = {}
 
     def __call__(self, recipient: Recipient, chunks: Sequence[bytes]) -> Plain:
         """Return the findings in a message, as plain data."""
@@ -55,12 +55,12 @@ class Eyes:
         if not found:
             return []
         same = tuple((rule, finding.key, finding.amount) for rule, finding in found)
-        earlier = self._told.get(same)
+        earlier = self._first_rows.get(same)
         if earlier is not None and recipient.number - earlier <= SPAN:
             return earlier
-        if len(self._told) >= SPAN:
-            self._told.clear()
-        self._told[same] = recipient.number
+        if len(self._first_rows) >= SPAN:
+            self._first_rows.clear()
+        self._first_rows[same] = recipient.number
         return [plain_finding(*one) for one in found]
 
     def findings(self, recipient: Recipient, chunks: Sequence[bytes]) -> list[tuple[str, Finding]]:

@@ -44,7 +44,7 @@ class Checks:
         self._sample = sample
         self._rules: list[Rule] = []
         self._surveyed: Surveyed | None = None
-        self._told: dict[int, list[tuple[str, Finding]]] = {}
+        self._findings: dict[int, list[tuple[str, Finding]]] = {}
         self._names = tuple(name for name in RULES if name not in campaign.check.ignore)
         kinds = {name: kind(name) for name in self._names}
         self._found = {name: Found(one.most) for name, one in kinds.items()}
@@ -101,15 +101,15 @@ class Checks:
     def _in_full(self, number: int, found: Plain) -> list[tuple[str, Finding]]:
         """Return the findings of a row in full; they may be given as those of an earlier row."""
         if isinstance(found, list):
-            for old in [*takewhile(lambda row: row < number - SPAN, self._told)]:
-                del self._told[old]
-            self._told[number] = [finding_of(one) for one in found]
-            if not {name for name, _ in self._told[number]} <= self._found.keys():
+            for old in [*takewhile(lambda row: row < number - SPAN, self._findings)]:
+                del self._findings[old]
+            self._findings[number] = [finding_of(one) for one in found]
+            if not {name for name, _ in self._findings[number]} <= self._found.keys():
                 raise Garbled("no rule has such a name")
-            return self._told[number]
-        if not isinstance(found, int) or found not in self._told:
+            return self._findings[number]
+        if not isinstance(found, int) or found not in self._findings:
             raise Garbled("nothing was told of such a row")
-        return self._told[found]
+        return self._findings[found]
 
 
 def _facts(campaign: CampaignFile, recipients: Recipients) -> Facts:

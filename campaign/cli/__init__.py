@@ -1,4 +1,4 @@
-"""The command line: arguments, questions, exit codes, signals, progress; nothing is decided here."""
+"""The command line: arguments, questions, exit codes, signals, progress. It makes no decisions."""
 
 from campaign.cli.codes import INTERRUPTED
 from campaign.cli.program import COMMANDS, cli, main

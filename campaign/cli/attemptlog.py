@@ -1,7 +1,7 @@
-"""The file of `send --log`: a line of JSON for each attempt, each once, also where a run was killed.
+"""Write the file of `send --log`: a JSON line for each attempt, each exactly once, even if a run is killed.
 
-All runs of a campaign can append to one file. A run that was killed may have recorded results whose lines
-it had not written, or not on the disk; the next run with the same file writes them first.
+All runs of a campaign can append to the same file. A killed run may have recorded results in the ledger
+without their lines reaching the disk; the next run with the same file writes these lines first.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from campaign.ledger.protocols import Claim
     from campaign.outfile import Own
 
-_Told = tuple[object, object, object, object]  # key, address, status and time: what tells attempts apart
+_AttemptId = tuple[object, object, object, object]  # key, address, status and time identify an attempt
 
 
 class AttemptLog:
-    """See the module. It holds people's addresses, so it gets mode 0600.
+    """The log file. It contains people's addresses, so it gets mode 0600.
 
-    None of the campaign's `own` files is appended to.
+    It must not be one of the campaign's `own` files.
     """
 
     def __init__(self, path: Path, own: Own) -> None:
@@ -39,7 +39,7 @@ class AttemptLog:
         self._ledger: Ledger | None = None
 
     def open(self, ledger: Ledger) -> None:
-        """Open the file, make it where there is none, and write what it lacks. Raises UserError."""
+        """Open or create the file, and write the lines that it lacks. Raises UserError."""
         from campaign.outfile import append, is_regular
 
         try:
@@ -54,9 +54,9 @@ class AttemptLog:
             raise UserError(f"--log: {self._path} cannot be written: {error.strerror}") from None
 
     def complete(self) -> None:
-        """All that the run has heard is written, unless that failed: the next run need not look."""
+        """Record that all lines are written, unless that failed, so that the next run need not compare."""
         if self._file is not None and self._ledger is not None:
-            with suppress(UserError):  # a full disk: then it looks
+            with suppress(UserError):  # if the disk is full, the next run compares
                 self._ledger.log_is_complete()
 
     def close(self) -> None:
@@ -66,7 +66,7 @@ class AttemptLog:
                 self._file.close()
 
     def write(self, claim: Claim, result: Result) -> None:
-        """Write an attempt's line. A full disk does not stop the campaign: the ledger has it too."""
+        """Write an attempt's line. A full disk does not stop the campaign: the ledger has the result too."""
         from campaign.ledger.attempted import Attempted
         from campaign.report.machine import attempt_line
 
@@ -84,7 +84,7 @@ class AttemptLog:
 
 
 def _lacking(path: Path, ledger: Ledger) -> bytes:
-    """Return what is to be appended to a log, so that it has all that is recorded."""
+    """Return what must be appended to a log so that it has all attempts of the ledger."""
     from campaign.report.machine import attempt_line
 
     note = ledger.log_note
@@ -95,31 +95,31 @@ def _lacking(path: Path, ledger: Ledger) -> bytes:
         f"{attempt_line(attempted)}\n".encode("utf-8", "backslashreplace")
         for attempted in ledger.recorded(note)
     )
-    missing = [line for line in lines if _told(line) not in has]
-    # What a full disk or a lost one has cut in two is completed.
+    missing = [line for line in lines if _attempt_id(line) not in has]
+    # A full or lost disk may have cut a line in two: it is completed.
     begun = next((line for line in missing if half and line.startswith(half)), b"")
     if begun:
         missing.remove(begun)
     return (begun[len(half) :] if begun else b"\n" * bool(half)) + b"".join(missing)
 
 
-def _lines(path: Path, size: int) -> tuple[set[_Told], bytes]:
-    """Return which attempts a log tells of behind its first `size` octets, and a line that has no end."""
-    has, half = set[_Told](), b""
+def _lines(path: Path, size: int) -> tuple[set[_AttemptId], bytes]:
+    """Return the attempts in a log after its first `size` octets, and an incomplete last line."""
+    has, half = set[_AttemptId](), b""
     with path.open("rb") as log:
         begun_anew = log.seek(0, os.SEEK_END) < size
         log.seek(0 if begun_anew else size)
         for line in log:
             half = b"" if line.endswith(b"\n") else line
-            has.add(_told(line))
+            has.add(_attempt_id(line))
     return has, half
 
 
-def _told(line: bytes) -> _Told:
-    """Return what tells the attempt of a line from others; of another line, nothing."""
+def _attempt_id(line: bytes) -> _AttemptId:
+    """Return what identifies the attempt of a line; all None for any other line."""
     try:
-        told = json.loads(line)
-        return told["key"], told["address"], told["status"], told["time"]
+        entry = json.loads(line)
+        return entry["key"], entry["address"], entry["status"], entry["time"]
     except (ValueError, LookupError, TypeError):
         return None, None, None, None
 

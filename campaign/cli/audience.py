@@ -1,4 +1,4 @@
-"""A person at a terminal, or a cron job's log, as the audience of the main job."""
+"""Show the progress of the main job at a terminal, or in a cron job's output."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from campaign.sending.job import Interruptible, Plan
 from campaign.sending.outlook import Outlook
 from campaign.wording import counted, shown
 
-_EVERY = 1.0  # seconds between two looks at how it goes on
-_MINUTE = 60  # seconds; a shorter wait that a connection tells of is said at once, and as so many seconds
-_LONG_WAIT = 10  # seconds; of shorter waits for the rate only a bar tells
+_EVERY = 1.0  # seconds between two updates
+_MINUTE = 60  # seconds; a shorter wait of a connection is shown at once, in seconds
+_LONG_WAIT = 10  # seconds; a shorter wait for the rate is shown by the bar only
 _SILENCE = 600  # seconds between two lines about waits, at least
 _BACK = (Status.PENDING, Status.DEFERRED)  # tried again in this run, or in a later one
 
 
 class Terminal:
-    """Shows plan, progress and waits with `output`; `log` is told of every attempt.
+    """Shows plan, progress and waits with `output`; every attempt goes to `log`.
 
-    While messages are sent, a thread of its own looks once a second when the next may leave and when all
-    will have: the bar says so, and its time goes on. Without a bar a line says it, now and then.
+    While messages are sent, a thread calculates once a second when the next one may leave and when the run
+    will end, and updates the bar. Without a bar, it prints a line now and then.
     """
 
     def __init__(self, output: Output, log: AttemptLog | None = None) -> None:
@@ -41,28 +41,28 @@ class Terminal:
         self._plan: Plan | None = None
         self._total = 0
         self._done = 0
-        self._why = ""  # the wait that a connection has told of, and when it ends, UTC ns
+        self._why = ""  # the reason of a connection's wait, and when it ends, UTC ns
         self._until = 0
-        self._last_due = 0  # of those that this run put off, UTC ns
-        self._silent_until = 0  # UTC ns; until then no further line tells of waits
+        self._last_due = 0  # the latest due time of messages that this run deferred, UTC ns
+        self._silent_until = 0  # UTC ns; no further line about waits before that
 
     def progress(self, doing: str, done: int, of: int) -> None:
         """Show how far something is."""
         self._output.progress(doing, done, of)
 
     def waiting(self, seconds: float, why: str) -> None:
-        """Say why nothing moves."""
+        """Show why nothing is being sent."""
         self._why, self._until = why, time.time_ns() + int(seconds * SECOND)
         if seconds < _MINUTE or self._plan is None:  # for the lease, before there is a bar
             self._silent_until = max(self._silent_until, self._until)
             self._output.waiting(seconds, why)
 
     def without_window(self, why: str) -> None:
-        """Say that messages go one at a time."""
+        """Show that messages are sent one at a time, without a window."""
         self._output.without_window(why)
 
     def leased(self, ledger: Ledger) -> None:
-        """Open the log: who may not send leaves none behind."""
+        """Open the log, now that we have the lease: without it, no log file is created."""
         if self._log is not None:
             self._log.open(ledger)
 
@@ -90,13 +90,13 @@ class Terminal:
             self._output.lines(f"    {line}" for line in outline(open_message(survey.first)))
 
     def agrees(self, plan: Plan) -> bool:
-        """Ask."""
+        """Ask whether to send."""
         campaign = plan.preparation.campaign
         self._output.problems(campaign.problem("", words, Severity.WARNING) for _, words in plan.changes)
         return ask(f"Send {plan.to_send:,} now?" if plan.to_send else "Go on, and send nothing?")
 
     def attempted(self, claim: Claim, result: Result) -> None:
-        """Count an attempt, and name it where everything is said."""
+        """Count an attempt; with --verbose, show it."""
         if self._log is not None:
             self._log.write(claim, result)
         if self._output.verbose:
@@ -108,7 +108,7 @@ class Terminal:
 
     @contextmanager
     def sending(self, run: Interruptible, total: int) -> Iterator[None]:
-        """Turn signals into interruptions of `run`, and say when it goes on and ends."""
+        """Turn signals into interruptions of `run`, and update the progress while it is open."""
         self._total = total
         self._output.progress("sending", 0, total)
         over = threading.Event()
@@ -144,7 +144,7 @@ class Terminal:
 
 
 class Rehearsal(Terminal):
-    """The audience of a rehearsal: it says what is rehearsed, in the place of the plan."""
+    """The audience of a rehearsal: it shows what is rehearsed, instead of the plan."""
 
     def _show(self, plan: Plan) -> None:
         name = plan.preparation.campaign.name
@@ -152,7 +152,7 @@ class Rehearsal(Terminal):
 
 
 class DryRun(Terminal):
-    """The audience of a dry run: it shows the first message too."""
+    """The audience of a dry run, which also shows the first message."""
 
     def _show(self, plan: Plan) -> None:
         from campaign.preview.opened import open_message

@@ -1,4 +1,4 @@
-"""What is done while the ledger's server is away: it is waited for, as a run waits that is sending."""
+"""Wait for a ledger's server that is away, as a sending run does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Result = TypeVar("Result")
 
 
 def patiently(act: Callable[[], Result], output: Output) -> Result:
-    """Do what opens the ledger itself, and again while its server is away. Raises LedgerAway at last."""
+    """Call `act`, which opens the ledger, again and again while its server is away. Raises LedgerAway."""
     from campaign.ledger.serverwait import ServerWait
 
     wait = ServerWait(output.waiting)

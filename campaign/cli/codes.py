@@ -1,4 +1,4 @@
-"""The exit codes of every command; README says what they mean."""
+"""The exit codes of all commands; README explains them."""
 
 from __future__ import annotations
 

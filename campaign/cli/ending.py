@@ -1,4 +1,4 @@
-"""The exit code of a run; README has the table."""
+"""Compute the exit code of a run; README has the table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def exit_code(finished: Finished) -> int:
-    """Return what the campaign, or a test, came to: 6 alone, else 130 over 4 over 5 over 3 over 0."""
+    """Return the exit code of a run or a test: 6 first, then 130, 4, 5, 3 and 0."""
     ending = finished.stop.ending
     if ending is Ending.DISCONNECTED:
         return DISCONNECTED
@@ -36,12 +36,12 @@ def exit_code(finished: Finished) -> int:
 
 
 def why(campaign: CampaignFile, stop: Stop) -> Problem:
-    """Return why a run ended, at the campaign file's key where that is to be mended there."""
+    """Return why a run ended, at the campaign file's key if it can be fixed there."""
     return campaign.problem(stop.path, stop.why) if stop.path else Problem(stop.why)
 
 
 def code_of(summary: Summary, *, unfinished: bool) -> int:
-    """Return what a campaign came to by its counts; bad rows that were skipped are left to do."""
+    """Return the exit code by a campaign's counts; skipped bad rows count as unfinished."""
     if summary.in_doubt:
         return DOUBT
     if unfinished or summary.waiting or summary.left_out:

@@ -1,11 +1,11 @@
-"""What a person does next, command by command: the last line of each command's help."""
+"""The next step after each command: the last line of its help."""
 
 from __future__ import annotations
 
 ALL = "Begin with `campaign init DIR`. `campaign COMMAND -h` explains a command, `campaign guide` the rest."
 
 FOLLOWING = {
-    "init": "Next: `campaign rehearse DIR/campaign.yaml`, then edit what it made.",
+    "init": "Next: `campaign rehearse DIR/campaign.yaml`, then edit the files.",
     "check": "Next: correct what it reports; then `campaign preview FILE` and `campaign rehearse FILE`.",
     "preview": "Next: `campaign test FILE ADDRESS` sends such a message to yourself.",
     "test": "Next: when it looks right in your mail program, `campaign send FILE --dry-run`.",

@@ -1,4 +1,4 @@
-"""Which ledger a command means that is about no single campaign."""
+"""Open the ledger for a command that does not concern a single campaign."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ def opened(
 ) -> Iterator[Ledger]:
     """Open the ledger that a campaign file names, or the one at `location`, or ledger.db here.
 
-    Raises UserError if both are given, or neither and there is no ledger here (unless `create`).
+    Raises UserError if both are given, or if neither is and there is no ledger here (unless `create`).
     """
     from campaign.ledger import Ledger
     from campaign.wording import shown
 
     if file is not None and location is not None:
-        raise UserError("--campaign and --ledger name a ledger each; give one of them")
+        raise UserError("give only one of --campaign and --ledger")
     if file is not None:
         from campaign.campaignfile.identity import identify
 
         location = identify(file).ledger
     if location is None and not create and not _HERE.exists():
         raise UserError(
-            f"there is no {_HERE} in this folder: name a campaign file with --campaign FILE, whose ledger"
-            " it is, or the ledger itself with --ledger PATH"
+            f"there is no {_HERE} in this folder: name the campaign file with --campaign FILE, or the"
+            " ledger itself with --ledger PATH"
         )
     location = location or _HERE
     new = create and not Ledger.exists(location)
@@ -53,7 +53,7 @@ def opened(
 
 
 def own_files(file: Path | None, location: Location | None) -> Own:
-    """Return what a command must not write over that opens a ledger by these options."""
+    """Return the files that a command with these options must not overwrite."""
     from campaign.ownfiles import LedgerFiles, OwnFiles
 
     return OwnFiles(file) if file is not None else LedgerFiles(location or _HERE)

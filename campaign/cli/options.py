@@ -1,4 +1,4 @@
-"""Options that several commands have, with one meaning."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ JOBS = click.option(
 
 
 class _Location(click.ParamType["Location"]):
-    """Where a ledger is: a path, or the address of a PostgreSQL database."""
+    """The place of a ledger: a path, or the address of a PostgreSQL database."""
 
     name = "path"
 
@@ -83,5 +83,5 @@ _LEDGER = click.option(
 
 
 def of_a_ledger(function: click.decorators.FC) -> click.decorators.FC:
-    """Add the two options that name a ledger, `file` and `ledger`."""
+    """Add the options --campaign (as `file`) and --ledger, which name a ledger."""
     return _CAMPAIGN(_LEDGER(function))

@@ -1,12 +1,12 @@
-"""The one way to the terminal: every line that a command writes to stdout or stderr goes through here.
+"""Write to the terminal: all output of commands to stdout and stderr goes through this module.
 
-Control and bidirectional characters are made visible (`campaign.wording`): a name, a cell or a reply
-comes from outside, and must not steer the terminal. In JSON they are written as JSON's own escapes.
+Control and bidirectional characters are made visible (`campaign.wording`), because names, cells and replies
+are untrusted, and must not control the terminal. In JSON they become JSON escapes.
 
-A CSV on stdout is data for a program: it is written as it is, in UTF-8. Only if stdout is a terminal are
-control characters in it made visible too.
+A CSV on stdout is data for a program: it is written unchanged, in UTF-8. Only on a terminal are control
+characters in it made visible too.
 
-Sending does not depend on what is said of it: with a closed pipe or a full disk, it goes on.
+Sending continues even if its output cannot be written, because of a closed pipe or a full disk.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def echo(text: str, *, err: bool = False) -> None:
     """Write text and a line feed to stdout or stderr.
 
     If stderr cannot be written any more, the rest is discarded. If stdout cannot, OSError is raised, which
-    ends a command whose product is what it prints; `Output.lines` goes on without it.
+    ends a command whose purpose is to print; `Output.lines` continues without it.
     """
     try:
         click.echo(visible_text(text), err=err)
@@ -53,7 +53,7 @@ def echo_json(value: object) -> None:
 
 
 def echo_error(error: click.ClickException) -> None:
-    """Write what is wrong with the command line, and how it is used, to stderr."""
+    """Write an error of the command line, and its usage, to stderr."""
     said = io.StringIO()
     error.show(said)
     echo(said.getvalue().rstrip("\n"), err=True)
@@ -64,7 +64,7 @@ def ask(question: str) -> bool:
     try:
         return click.confirm(visible_text(question), err=True)
     except click.Abort:
-        echo("", err=True)  # the terminal shows ^C behind the question; click ends such a line elsewhere only
+        echo("", err=True)  # ends the line with the question and ^C; click does that only in other cases
         raise
 
 
@@ -79,25 +79,25 @@ def clear() -> None:
 
 
 def silence(stream: TextIO) -> None:
-    """Discard what is written to a stream from now on, and what it has buffered."""
+    """Discard a stream's buffer, and everything that is written to it from now on."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    with suppress(OSError):  # it is no file
+    with suppress(OSError):  # it is not a file
         os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
 
 
 def is_stuck(stream: TextIO) -> bool:
-    """Whether nobody takes what is written to a stream: a pager that waits, a terminal after Ctrl-S."""
+    """Whether writing to a stream would block: a pager that waits, a terminal after Ctrl-S."""
     if sys.platform == "win32":
         return False
     try:
         return not select.select([], [stream], [], 0)[1]
-    except (OSError, ValueError):  # it is no file
+    except (OSError, ValueError):  # it is not a file
         return False
 
 
 class Data:
-    """Stdout for data: exact, in UTF-8, except at a terminal. What `csv.writer` writes to."""
+    """Stdout for data, such as from `csv.writer`: unchanged and in UTF-8, except on a terminal."""
 
     def __init__(self) -> None:
         self._terminal = sys.stdout.isatty()
@@ -113,17 +113,17 @@ class Data:
 
 
 class Output:
-    """What one command says: with `quiet` errors only, with `verbose` every attempt."""
+    """The output of one command: with `quiet` only errors, with `verbose` every attempt."""
 
     def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
         self.quiet = quiet
         self.verbose = verbose
-        self.paced = False  # a rate says when sending ends; a bar's average does not know it
+        self.paced = False  # with a rate, the bar's own estimate of the end would be wrong
         self._bar: tqdm[Any] | None = None
         self._doing = ""
         self._lock = threading.Lock()
         context = click.get_current_context(silent=True)
-        if context is not None:  # a command that ends with an exception leaves no bar behind
+        if context is not None:  # remove the bar if the command ends with an exception
             context.call_on_close(self.end_bar)
 
     def lines(self, lines: Iterable[str]) -> None:
@@ -153,14 +153,14 @@ class Output:
                 echo(line, err=True)
 
     def waiting(self, seconds: float, why: str) -> None:
-        """Write to stderr for how long sending waits, and why."""
+        """Write to stderr how long sending waits, and why."""
         from campaign.report.words import duration
 
         if not self.quiet:
             self.note(f"{why}; waiting {duration(seconds)}")
 
     def without_window(self, why: str) -> None:
-        """Write to stderr that messages go one at a time, although the campaign file names a window."""
+        """Write to stderr that messages are sent one at a time, although the campaign file sets a window."""
         if not self.quiet:
             self.note(f"smtp.window is not used: {why}")
 
@@ -176,7 +176,7 @@ class Output:
             self._bar.update(done - self._bar.n)
 
     def beside_bar(self, words: str) -> None:
-        """Show words beside the bar, and how much time has gone by."""
+        """Show words beside the bar, and the elapsed time."""
         with self._lock, suppress(OSError):
             if self._bar is not None:
                 self._bar.set_postfix_str(visible_text(words), refresh=False)
@@ -184,7 +184,7 @@ class Output:
 
     @property
     def shows_bar(self) -> bool:
-        """Whether a bar stands on a terminal now."""
+        """Whether a bar is shown on a terminal now."""
         return self._bar is not None and not self._bar.disable
 
     def end_bar(self) -> None:
@@ -199,7 +199,7 @@ class Output:
 
 
 def say(problem: Problem) -> None:
-    """Write a problem to stderr; of a very long one, such as one that quotes a whole cell, both ends."""
+    """Write a problem to stderr, without its middle if it is very long, such as with a quoted cell."""
     text = shortened(str(problem), _LONGEST)
     echo(f"error: {text}" if problem.severity is Severity.ERROR else text, err=True)
 
@@ -223,9 +223,9 @@ def _bar(doing: str, of: int, paced: bool) -> tqdm[Any]:
 
 
 def _width() -> dict[str, Any]:
-    """Return how wide a bar is: as the terminal, or 80 columns where it says that it has none."""
+    """Return the width of a bar: the terminal's, or 80 columns if that is 0."""
     try:
         columns = os.get_terminal_size(sys.stderr.fileno()).columns
-    except (OSError, ValueError):  # it is no terminal
+    except (OSError, ValueError):  # it is not a terminal
         columns = 0
     return {"dynamic_ncols": True} if columns else {"ncols": 80}

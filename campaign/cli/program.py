@@ -1,9 +1,9 @@
-"""The program: its commands, and the one boundary at which errors become words and exit codes.
+"""Run commands, and turn errors into messages and exit codes.
 
-Each command is a module of its name in `commands/`, with a click `command` whose function returns the
-exit code. `main` is the one boundary: a user's mistake becomes sentences and exit code 2, a server
-that cannot be reached 6, a bug 1 with its traceback. Modules are imported when their command runs, so
-that `campaign --help` answers at once.
+Each command is a module with its name in `commands/`, with a click `command` whose function returns the
+exit code. `main` is the only place that handles all errors: a user's mistake becomes messages and exit code
+2, a server that cannot be reached 6, a bug 1 with its traceback. Modules are imported when their command
+runs, so that `campaign --help` answers at once.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ from campaign.errors import (
 )
 
 _COLLECTED_AFTER = 100_000  # objects
-_CODES = {LeaseHeld: HELD, LedgerAway: DISCONNECTED}  # of what is not for the person to mend
+_CODES = {LeaseHeld: HELD, LedgerAway: DISCONNECTED}  # user errors that have a code other than 2
 _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
-# In the order in which a person needs them.
+# In the order in which users need them.
 COMMANDS = {
     "init": "Create a working campaign to edit.",
     "check": "Check everything that can be known before sending.",
@@ -70,7 +70,7 @@ _VERSION = (
 
 
 class _Commands(WholeLines):
-    """A group whose commands are imported when they are asked for."""
+    """A group that imports its commands on demand."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -111,25 +111,25 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit code (README has the table)."""
     try:
         code = _run(arguments)
-    except KeyboardInterrupt:  # another signal, while the words of an end were written
+    except KeyboardInterrupt:  # another signal, while the last messages were written
         silence(sys.stdout)
         silence(sys.stderr)
         code = INTERRUPTED
     given = sys.argv[1:] if arguments is None else arguments
-    # By any other code a mail server would take the mail for undeliverable, and it would be lost.
+    # With any other code a mail server would consider the mail undeliverable, and it would be lost.
     return TRY_AGAIN if code != OK and given[:1] == ["bounces"] and "-" in given else code
 
 
 def _run(arguments: list[str] | None) -> int:
-    # While modules are loaded, a collection finds nothing: it took a twentieth of the time of `check`.
+    # Garbage collections while modules load find nothing, and took a twentieth of the time of `check`.
     gc.set_threshold(_COLLECTED_AFTER)
-    if sys.stdin is None:  # it was closed before we began
+    if sys.stdin is None:  # it was closed before we started
         sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
-        elif isinstance(stream, io.TextIOWrapper):  # names are in any script, terminals are not
+        elif isinstance(stream, io.TextIOWrapper):  # the terminal's encoding may lack characters of names
             stream.reconfigure(errors="backslashreplace")
     try:
         # SIGTERM and SIGHUP end a command as Ctrl-C does: what is open is closed, and the exit code is 130.
@@ -145,7 +145,7 @@ def _run(arguments: list[str] | None) -> int:
         echo_error(error)
         return USAGE
     except (click.Abort, KeyboardInterrupt, LedgerGivenUp):
-        silence(sys.stdout)  # Python would write at its end what is left, and wait for whoever reads
+        silence(sys.stdout)  # at exit, Python would flush the rest, and might wait for the reader
         if is_stuck(sys.stderr):
             silence(sys.stderr)
         echo("interrupted", err=True)
@@ -160,7 +160,7 @@ def _run(arguments: list[str] | None) -> int:
     except (LeaseLost, BrokenOff) as error:
         echo(f"error: {error}", err=True)
         return UNFINISHED
-    except (BrokenPipeError, SystemExit):  # `campaign status | head`, for which click exits
+    except (BrokenPipeError, SystemExit):  # `campaign status | head`: click raises SystemExit
         silence(sys.stdout)
         return 0
     except Exception as error:
@@ -169,7 +169,7 @@ def _run(arguments: list[str] | None) -> int:
             echo(f"error: {error.filename or 'the output'} cannot be written: {error.strerror}", err=True)
             return USAGE
         if isinstance(error, FileNotFoundError) and not _stands_somewhere():
-            echo("error: the folder in which this runs was removed; go into another one", err=True)
+            echo("error: the working directory was removed; change to another one", err=True)
             return USAGE
         if isinstance(error, FileNotFoundError) and not _has_temporary_folder():
             echo(f"error: {error.strerror}: make room there, or name another folder in TMPDIR", err=True)
@@ -183,7 +183,7 @@ def _run(arguments: list[str] | None) -> int:
 
 
 def _has_temporary_folder() -> bool:
-    """Whether temporary files can be written anywhere."""
+    """Whether there is a folder for temporary files."""
     import tempfile
 
     try:
@@ -194,7 +194,7 @@ def _has_temporary_folder() -> bool:
 
 
 def _stands_somewhere() -> bool:
-    """Whether the working directory is there; paths are relative to it."""
+    """Whether the working directory exists; paths are relative to it."""
     try:
         Path.cwd()
     except FileNotFoundError:

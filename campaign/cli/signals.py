@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a terminal that goes away: once to wait for what is due, twice to stop at once."""
+"""Handle Ctrl-C, SIGTERM and SIGHUP: once to stop after pending replies, twice to stop at once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def ending_signals() -> list[signal.Signals]:
-    """Return the signals that end a command as Ctrl-C does; SIGHUP unless nohup has turned it off."""
+    """Return the signals that end a command as Ctrl-C does; not SIGHUP if nohup ignores it."""
     hangup: signal.Signals | None = getattr(signal, "SIGHUP", None)  # Windows has none
     if hangup is None or signal.getsignal(hangup) is signal.SIG_IGN:
         return [signal.SIGTERM]
@@ -32,21 +32,21 @@ _AGAIN = 0.01  # seconds
 class Interrupted(KeyboardInterrupt):
     """A signal asked the command to end.
 
-    Of a class of its own: where KeyboardInterrupt itself leaves an `exec` of source, as in the making of a
-    dataclass, CPython notes it, and ends the process by SIGINT whatever code it exits with.
+    It is a subclass for a reason: if KeyboardInterrupt itself leaves an `exec` of source, such as when a
+    dataclass is created, CPython remembers it, and ends the process by SIGINT whatever its exit code is.
     """
 
 
 def end_by_signals() -> None:
-    """Let Ctrl-C, SIGTERM and SIGHUP raise Interrupted; main thread only (else ValueError)."""
+    """Let Ctrl-C, SIGTERM and SIGHUP raise Interrupted. Raises ValueError outside the main thread."""
     for number in ending_signals():
         signal.signal(number, _raise)
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where the shell turned it off
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # unless the shell ignores it
         signal.signal(signal.SIGINT, _raise)
     if sys.unraisablehook is not _swallowed:
         global _hook
         _hook, sys.unraisablehook = sys.unraisablehook, _swallowed
-    if sys.platform != "win32":  # `__main__` has kept them back
+    if sys.platform != "win32":  # `__main__` has blocked them
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT, *ending_signals()])
 
 
@@ -55,10 +55,10 @@ _raised: list[Interrupted] = []  # in this command
 
 @contextmanager
 def heard() -> Iterator[None]:
-    """Raise the interrupt that was raised within, whatever has become of it: that error is no fault.
+    """Raise an interrupt that was raised inside again, instead of any error that it caused.
 
-    It may have left half an import or half an answer behind; and of a function that SQL has called, SQLite
-    tells no more than that it failed.
+    It may have interrupted an import or an answer half-way; and if it interrupts a function that SQL calls,
+    SQLite only reports that the function failed.
     """
     _raised.clear()
     try:
@@ -68,7 +68,7 @@ def heard() -> Iterator[None]:
             raise _raised[0] from None
         raise
     finally:
-        _raised.clear()  # its traceback keeps alive what closes, and tidies up, when it is let go
+        _raised.clear()  # its traceback keeps objects alive that close and clean up when they are freed
 
 
 def _raise(number: int, frame: FrameType | None) -> None:
@@ -81,32 +81,32 @@ _hook = sys.unraisablehook
 
 
 def _swallowed(unraisable: sys.UnraisableHookArgs) -> None:
-    """Raise Interrupted once more where a destructor or a callback has swallowed it: they cannot raise."""
+    """Raise Interrupted again if a destructor or a callback, which cannot raise, has swallowed it."""
     if not isinstance(unraisable.exc_value, Interrupted):
         _hook(unraisable)
         return
     after = _AGAIN
     while after:
         try:
-            # From another thread, and a moment later: here it would be swallowed again.
+            # From another thread, a moment later: raised here, it would be swallowed again.
             threading.Timer(after, _send_again, unraisable.exc_value.args).start()
             after = 0.0
-        except Interrupted:  # that moment was over before this thread went on
+        except Interrupted:  # the signal came before this thread continued
             after *= 2
 
 
 def _send_again(number: int) -> None:
     if sys.platform == "win32":
         _thread.interrupt_main(number)
-    else:  # which ends a wait of the main thread, too
+    else:  # this also ends a wait of the main thread
         signal.pthread_kill(threading.main_thread().ident or 0, number)
 
 
 def _say(words: str) -> None:
-    """Write to stderr from a signal's handler."""
+    """Write to stderr from a signal handler."""
     try:
         echo(words, err=True)
-    except RuntimeError:  # this thread was writing there, and Python does not let it begin again
+    except RuntimeError:  # the signal interrupted a write to stderr, which is not reentrant
         with suppress(OSError):
             os.write(sys.stderr.fileno(), f"{words}\n".encode())
 
@@ -115,8 +115,8 @@ def _say(words: str) -> None:
 def interruptible(run: Interruptible) -> Iterator[None]:
     """Turn signals into `interrupt` while the context is open.
 
-    A second one that comes when the run has just ended is not needed any more: it must not keep the
-    counts from being said. The next one ends the command.
+    A second signal that comes when the run has just ended is ignored, so that the result is still printed.
+    The next one ends the command.
     """
     asked = 0
 

@@ -1,4 +1,4 @@
-"""What `send` does while workers send: it watches, and leaving it stops nothing."""
+"""Watch workers send a campaign, for `send`; ending the display stops nothing."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from campaign.wording import shown
 if TYPE_CHECKING:
     from campaign.campaignfile.models import CampaignFile
 
-_LOOK, _SOON = 2.0, 0.25  # seconds between two looks, at most and at least
-_ASK = 5.0  # seconds between two looks whether drains are missing
-_LONELY = 10.0  # seconds without a worker after which that is said
+_LOOK, _SOON = 2.0, 0.25  # seconds between two updates, at most and at least
+_ASK = 5.0  # seconds between two requests for missing drains
+_LONELY = 10.0  # seconds without a worker until that is reported
 
 
 def asking(campaign: CampaignFile, output: Output) -> Callable[[], None]:
-    """Return what asks Celery's broker for the drains that the campaign lacks, where it names one.
+    """Return a function that requests missing drains from Celery's broker, if the campaign names one.
 
-    Raises UserError where the broker's variable is not set.
+    Raises UserError if the broker's variable is not set.
     """
     broker = _broker(campaign)
     if broker is None:
@@ -50,9 +50,9 @@ def asking(campaign: CampaignFile, output: Output) -> Callable[[], None]:
 
 
 def calling(campaign: CampaignFile, output: Output) -> Callable[[], None]:
-    """Return what has Celery's workers look for questions, where the campaign names a broker.
+    """Return a function that lets Celery's workers look for questions, if the campaign names a broker.
 
-    Raises UserError where the broker's variable is not set.
+    Raises UserError if the broker's variable is not set.
     """
     broker = _broker(campaign)
     if broker is None:
@@ -78,7 +78,7 @@ def _broker(campaign: CampaignFile) -> str | None:
 
 
 def is_sending(campaign: CampaignFile) -> bool:
-    """Whether workers send this campaign already, from a ledger that machines share."""
+    """Whether workers are already sending this campaign, from a shared ledger."""
     from campaign.ledger import Ledger
     from campaign.ledger.machines import State
 
@@ -93,7 +93,7 @@ def is_sending(campaign: CampaignFile) -> bool:
 
 
 def left(campaign: CampaignFile, output: Output) -> int:
-    """Say what goes on when nobody watches any more, and return the exit code."""
+    """Report that the workers continue although the display ends, and return the exit code."""
     output.end_bar()
     stop = f"campaign stop {shown(campaign.file)}"
     output.lines([f"The workers continue. To stop them: {stop}"])
@@ -101,18 +101,18 @@ def left(campaign: CampaignFile, output: Output) -> int:
 
 
 def until_next(gone: int, left: int, seconds: float, before: float) -> float:
-    """Return the seconds until the next look: until all are gone, where so many went in `seconds`.
+    """Return the seconds until the next update: until all `left` are sent, if `gone` were in `seconds`.
 
-    Where none went it is twice what it was `before`. Whoever waits for the end is to hear of it soon.
+    If none were sent, it is twice the wait `before`. So the end is shown soon after it happens.
     """
     return min(_LOOK, max(_SOON, left * seconds / gone) if gone > 0 else 2 * before)
 
 
 def watch(campaign: CampaignFile, output: Output, top_up: Callable[[], None]) -> int:
-    """Show how workers get on until the campaign is sent or stopped, and return the exit code.
+    """Show the workers' progress until the campaign is sent or stopped, and return the exit code.
 
-    `top_up` is called again and again: it sees to it that there are drains. An interrupt ends the watching
-    only, and nobody is asked any more: the server may be what does not answer.
+    `top_up` is called regularly, to request missing drains. An interrupt only ends the display, without
+    further queries, since the server may not be answering.
     """
     try:
         return _watch(campaign, output, top_up)
@@ -128,7 +128,7 @@ def _watch(campaign: CampaignFile, output: Output, top_up: Callable[[], None]) -
     from campaign.sending.workers.drain import machines_of
 
     def look() -> tuple[Standing, int, int, float]:
-        # How long it took is of this one alone: before it, the server may have been away.
+        # Only the last query is timed: before it, we may have waited for the server.
         began = time.monotonic()
         ledger = Ledger.open(campaign.ledger, campaign.name, create=False)
         try:
@@ -171,7 +171,7 @@ def _watch(campaign: CampaignFile, output: Output, top_up: Callable[[], None]) -
         now = time.monotonic()
         pause = until_next(before - waiting, waiting, now - looked_at, pause)
         before, looked_at = waiting, now
-        time.sleep(max(pause, 4 * took))  # the server has other things to do
+        time.sleep(max(pause, 4 * took))  # leaves the server time for other work
     output.end_bar()
     if standing.state is not State.IDLE:
         output.problems([Problem(f"the campaign is {standing.state}: {standing.why}")])

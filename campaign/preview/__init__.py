@@ -1,4 +1,4 @@
-"""Real messages of real recipients, shown before anything is sent.
+"""Show real messages of real recipients before anything is sent: on the terminal, as files, or as a page.
 
     choice (which rows) → Renderer → opened (a message as a mail program reads it)
                                    → terminal lines | files (.eml) | page (one HTML file)

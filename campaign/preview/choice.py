@@ -1,9 +1,9 @@
-"""Which rows are previewed: the first, one by number or address, all, or a few that differ.
+"""Choose the rows to preview: the first, one by number or address, all, or a few that differ.
 
     choose(campaign, recipients, choice, bad, progress) -> Chosen rows
 
-Only rows that would be sent are shown. For a row that `where` leaves out, that is bad or whose key an
-earlier row has, an error says so.
+Only rows that would be sent are shown. It is an error to choose a row that is bad, that `where` leaves out,
+or that has the key of an earlier row.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from campaign.recipients.list import Recipients
 from campaign.wording import counted
 
 ON_A_PAGE = 8
-"""Rows on a page if the person chose none."""
+"""Rows on a page if the user chose none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What the person chose: at most one of a row's number, an address, and how many rows that differ.
+    """The user's choice: at most one of a row's number, an address, and a count of rows that differ.
 
-    If none is given, `every` stands for all rows, and otherwise it is the first.
+    If none is given, it is all rows with `every`, and the first one without.
     """
 
     row: int | None = None
@@ -41,23 +41,23 @@ class Choice:
 
     @property
     def is_open(self) -> bool:
-        """Whether the person chose no rows."""
+        """Whether the user chose no rows."""
         return self.row is None and self.address is None and self.pick is None
 
 
 def choose(
     campaign: CampaignFile, recipients: Recipients, choice: Choice, bad: Tally, progress: Progress
 ) -> Iterable[Chosen]:
-    """Return the chosen rows; `bad` gets what is wrong with others on the way.
+    """Return the chosen rows; the problems of other rows that are read are added to `bad`.
 
-    Raises UserError if the list does not have what was chosen, or it would not be sent.
+    Raises UserError if the list does not have the chosen rows, or they would not be sent.
     """
     if choice.row is not None:
         return [Chosen(numbered(campaign, recipients, choice.row))]
     if choice.address is not None:
         return map(Chosen, addressed(campaign, recipients, choice.address))
     if choice.pick is not None:
-        # Rows that are not picked are not this preview's to judge: `check` does.
+        # Problems of rows that are not picked are not shown here: `check` does that.
         return varied(_each_key_once(recipients, progress), recipients.columns, choice.pick)
     if choice.every:
         return map(Chosen, everybody(recipients, bad, progress))
@@ -65,7 +65,7 @@ def choose(
 
 
 def first(recipients: Recipients, bad: Tally) -> Recipient:
-    """Return the first row that can be mailed; `bad` gets what is wrong with those before it."""
+    """Return the first row that can be mailed; the problems of earlier rows are added to `bad`."""
     for row in recipients:
         if isinstance(row, Recipient):
             return row
@@ -76,7 +76,7 @@ def first(recipients: Recipients, bad: Tally) -> Recipient:
 def numbered(campaign: CampaignFile, recipients: Recipients, number: int) -> Recipient:
     """Return the Nth data record.
 
-    Raises UserError if the row is bad, is left out, has an earlier row's key, or does not exist.
+    Raises UserError if the row is bad, is left out, has the key of an earlier row, or does not exist.
     """
     for row in recipients:
         if row.number > number:
@@ -95,9 +95,9 @@ def numbered(campaign: CampaignFile, recipients: Recipients, number: int) -> Rec
 
 
 def addressed(campaign: CampaignFile, recipients: Recipients, address: str) -> list[Recipient]:
-    """Return the rows of an address: one, unless the key is another column.
+    """Return the rows with an address: one, unless the key is another column.
 
-    Raises UserError if the list has none, or if none of them is sent.
+    Raises UserError if there are none, or if none of them is sent.
     """
     try:
         wanted = fold(parse_address(address))
@@ -121,9 +121,9 @@ def addressed(campaign: CampaignFile, recipients: Recipients, address: str) -> l
 
 
 def everybody(recipients: Recipients, bad: Tally, progress: Progress) -> Iterator[Recipient]:
-    """Iterate over the rows that would be sent to, in the list's order, each key once.
+    """Yield the rows that would be sent, in the list's order, each key once.
 
-    `bad` gets what is wrong with the others. The list is staged in a temporary file: memory stays flat.
+    The problems of the others are added to `bad`. Memory stays flat: the list is staged in a temporary file.
     """
     with closing(Ledger.temporary("preview")) as ledger:
         enrolment = ledger.enrolment()
@@ -133,7 +133,7 @@ def everybody(recipients: Recipients, bad: Tally, progress: Progress) -> Iterato
 
 
 def _each_key_once(recipients: Recipients, progress: Progress) -> Iterator[Recipient]:
-    """Iterate over rows until the caller has seen enough; their keys are kept in memory."""
+    """Yield rows, each key once; the keys so far are kept in memory."""
     keys: set[str] = set()
     for row in _read(recipients, Tally(), progress):
         if isinstance(row, Recipient) and row.key not in keys:
@@ -152,7 +152,7 @@ def _read(recipients: Recipients, bad: Tally, progress: Progress) -> Iterator[Re
 
 
 def _refuse_doubles(recipients: Recipients, found: dict[str, Recipient]) -> list[Recipient]:
-    """Return the rows, by key, whose key no earlier row has. Raises UserError if no row is left."""
+    """Return the rows that are the first with their key. Raises UserError if no row is left."""
     last = max(row.number for row in found.values())
     problems = []
     rows = dict(found)

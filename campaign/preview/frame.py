@@ -1,7 +1,7 @@
-"""A message's HTML → the document that a sandboxed frame shows: images in it, links inert, nothing loaded.
+"""Make a document for a sandboxed frame from a message's HTML: images embedded, links inert, nothing loaded.
 
 Images on the network become grey boxes with their alt text and size, unless they are to be loaded: then
-the page's policy lets them through.
+the page's policy allows them.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from urllib.parse import quote
 
 from campaign.preview.opened import OpenedMessage, Part
 
-# A click on a link would load it inside the frame. With this base it asks for a new window, which the
+# A click on a link would load it inside the frame. With this base it requests a new window, which the
 # sandbox denies.
 _INERT = '<meta http-equiv="x-dns-prefetch-control" content="off"><base target="_blank">'
 # Browsers connect for `<link rel=preconnect>`, and for an inner frame before the policy stops it. Mail
-# programs show neither, so both are renamed to elements that do nothing.
+# programs show neither, so both are renamed to elements without effect.
 _LINK = re.compile(r"<link\b", re.IGNORECASE)
 _FRAMES = re.compile(r"<(i?frame|frameset|object|embed|fencedframe|portal)\b", re.IGNORECASE)
 _IMAGE = re.compile(r"""<img\b(?:[^>"']|"[^"]*"|'[^']*')*>""", re.IGNORECASE)
 _SOURCE = re.compile(r"""(?<=[\s"'])src\s*=\s*("[^"]*"|'[^']*'|[^\s>]+)""", re.IGNORECASE)
 _LENGTH = re.compile(r"\s*([0-9]{1,4})(?:px)?\s*")
 _REMOTE = ("http:", "https:", "//")
-_BOX = (200, 60)  # pixels of a box for an image that names no size
-_LINE = 24  # pixels that a line of text in a box takes
+_BOX = (200, 60)  # pixels of a box for an image without a size
+_LINE = 24  # pixels of a line of text in a box
 
 
 @dataclass(frozen=True, slots=True)
 class Framed:
-    """`document` is what the frame shows; `links` are (text, address); `remote` counts network images."""
+    """The frame's HTML (`document`), its `links` as (text, address), and the number of network images."""
 
     document: str
     links: tuple[tuple[str, str], ...]
@@ -53,7 +53,7 @@ def framed(opened: OpenedMessage, *, load_images: bool) -> Framed:
 
 
 def with_images(html: str, images: Iterable[Part]) -> str:
-    """Return a page that holds the images which travel with the message."""
+    """Return the HTML with the message's own images embedded."""
     for image in images:
         if image.content_type.startswith("image/"):
             octets = b64encode(image.content).decode("ascii")
@@ -62,7 +62,7 @@ def with_images(html: str, images: Iterable[Part]) -> str:
 
 
 def _boxed(tag: re.Match[str]) -> str:
-    """Return an image's tag, with a grey box in the place of an image on the network."""
+    """Return an image's tag, with a grey box instead of an image on the network."""
     attributes = _attributes(tag[0])
     if not attributes.get("src", "").strip().lower().startswith(_REMOTE):
         return tag[0]
@@ -96,7 +96,7 @@ def _attributes(tag: str) -> dict[str, str]:
 
 
 class _Tag(HTMLParser):
-    """The attributes of one tag; of two that have the same name, the first counts, as in browsers."""
+    """The attributes of one tag; of duplicates, the first counts, as in browsers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class _Tag(HTMLParser):
 
 
 class _Seen(HTMLParser):
-    """The links of a message's HTML, and how many of its images are loaded from the network."""
+    """The links of a message's HTML, and the number of its images on the network."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
-"""A message → what a list of messages shows of it: who it is from, the subject, and how it begins.
+"""Show a message as a line of an inbox: the sender, the subject, and the preview text.
 
-Mail programs take the beginning from the body's first text, hidden or not (the preheader), and drop the
-invisible characters that pad it.
+Mail programs take the preview text from the beginning of the body, hidden or not (the preheader), and drop
+the invisible characters that pad it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from html.parser import HTMLParser
 from campaign.preview.opened import OpenedMessage
 
 LONGEST = 140
-"""Characters of the beginning; the widest lists show about as many."""
+"""Characters of the preview text; the widest inboxes show about as many."""
 
 _PADDING = re.compile(
     r"[\u034f\u00ad\u061c\u180e\u200b-\u200f\u2060-\u2064\u2800\u3164\ufeff\u00a0\u2007\u202f]+"
@@ -33,10 +33,10 @@ class InboxLine:
 
 
 def inbox_line(opened: OpenedMessage) -> InboxLine:
-    """Return a message's line: the sender's name, or the address where there is none."""
+    """Return a message's line, with the sender's name, or the address if there is none."""
     name, address = parseaddr(opened.header("From"))
     text = _first_text(opened.html) if opened.html is not None else opened.text or ""
-    # Padding takes room in the line and shows nothing: what follows it does not fit.
+    # Padding takes up space in the line and shows nothing, so text after it does not fit.
     room = _FOLDED.sub(" ", text).strip()[:LONGEST]
     return InboxLine(name or address, opened.header("Subject"), " ".join(_PADDING.sub(" ", room).split()))
 
@@ -49,7 +49,7 @@ def _first_text(html: str) -> str:
 
 
 class _Text(HTMLParser):
-    """The first text of a body, as long as a list may show."""
+    """Collects the first text of a body, up to the length of the preview text."""
 
     def __init__(self) -> None:
         super().__init__()

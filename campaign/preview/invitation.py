@@ -1,7 +1,7 @@
-"""An invitation's calendar → what a mail program shows of it: what, when, where, who asks.
+"""Show an invitation as a mail program does: what, when, where, and the organiser.
 
-Read from the part as it would leave (RFC 5545). A time is shown as it is written, with its zone's name;
-nothing is converted, as the reader's zone is not known here.
+It is read from the calendar part that would be sent (RFC 5545). A time is shown as it is written, with the
+name of its zone; it is not converted, since the recipient's zone is unknown.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _METHODS = {"REQUEST": "", "CANCEL": "cancelled", "PUBLISH": "for information"}
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """The first event of a calendar, in words; "" for what it does not say."""
+    """The first event of a calendar, in words; missing values are ""."""
 
     what: str
     when: str
@@ -29,13 +29,13 @@ class Invitation:
 
     @property
     def lines(self) -> list[str]:
-        """What is known of it, the event's name first."""
+        """The values that are there, the event's name first."""
         name = f"{self.what or '(no name)'}{f' ({self.kind})' if self.kind else ''}"
         return [name, *filter(None, (self.when, self.where, self.organiser))]
 
 
 def invitation(calendar: str) -> Invitation:
-    """Return what a calendar's first event says."""
+    """Return the first event of a calendar."""
     found: dict[str, tuple[str, str]] = {}
     within: list[str] = []
     for name, parameters, value in _properties(calendar):
@@ -67,7 +67,7 @@ def _properties(calendar: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _time(parameters: str, value: str) -> str:
-    """Return `2026-04-12 14:00 UTC`, `2026-04-12`, or the value where it is another."""
+    """Return `2026-04-12 14:00 UTC`, `2026-04-12`, or the value itself if it has another form."""
     match = _TIME.fullmatch(value)
     if match is None:
         return value

@@ -1,6 +1,6 @@
-"""A message's octets → what a mail program reads in them: header, text, HTML, files, images.
+"""Parse a message as a mail program does: header, text, HTML, attachments, images.
 
-Parsed with the standard library, from the octets that would leave: what is shown is what was built.
+It is parsed with the standard library from the octets that would be sent, so previews show what was built.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _ADDRESSES = frozenset({"from", "sender", "reply-to", "to", "cc", "bcc"})
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A file that travels with the message, decoded; `content_id` names an image in the HTML part."""
+    """An attached or embedded file, decoded; `content_id` is set if the HTML part shows it as an image."""
 
     name: str
     content_type: str
@@ -29,9 +29,9 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class OpenedMessage:
-    """One parsed message. `headers` are decoded, and in their order in the message.
+    """One parsed message. `headers` are decoded, in the message's order.
 
-    `calendar` is the part that makes it an invitation, which is among the attachments too.
+    `calendar` is the part that makes it an invitation; it is an attachment too.
     """
 
     message: Message
@@ -43,7 +43,7 @@ class OpenedMessage:
     calendar: str | None = None
 
     def header(self, name: str) -> str:
-        """Return the first field of this name, "" if there is none."""
+        """Return the first field with this name, or ""."""
         return next((value for field, value in self.headers if field.lower() == name.lower()), "")
 
 
@@ -74,7 +74,7 @@ def open_message(message: Message) -> OpenedMessage:
 
 
 def _leaves(part: EmailMessage) -> Iterator[EmailMessage]:
-    """Yield the parts of multiparts; an attached message is one part."""
+    """Yield the parts inside multiparts; an attached message is one part."""
     if part.get_content_maintype() != "multipart":
         yield part
         return

@@ -1,8 +1,8 @@
-"""Messages as one self-contained HTML page: no network, no script, whatever is in them.
+"""Show messages as one self-contained HTML page, which never uses the network or scripts.
 
 A message's HTML is the `srcdoc` of a sandboxed frame (`frame.py`). The frame inherits the page's
-Content-Security-Policy, which allows styles and `data:` images and nothing else, unless images are to be
-loaded. The switches are radio buttons and CSS.
+Content-Security-Policy, which allows only styles and `data:` images, unless images are to be loaded. The
+switches are radio buttons and CSS.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from campaign.preview.variety import Chosen
 from campaign.wording import size, visible, visible_text
 
 PREVIEW = Kind("a page of campaign's", is_page, private=True)
-# A row's HTML, as its author wrote it: nothing tells it from any other page.
+# This kind is a row's HTML as its author wrote it, so it cannot be distinguished from other pages.
 WEB_PAGE = Kind("a page of campaign's", is_page, private=False)
 
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{76}\n){8,}(?:[A-Za-z0-9+/]+={0,2}\n)?")
@@ -34,7 +34,7 @@ _SHOWN_LINES = 3
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """A message as the page's template wants it; everything in it is text, not markup."""
+    """A message in the form that the page's template needs; everything in it is text, not markup."""
 
     number: int
     line: int
@@ -61,7 +61,7 @@ class _Shown:
 
 @dataclass(frozen=True, slots=True)
 class Previewed:
-    """A row to show: why it was chosen, its message, and what `check` finds in it."""
+    """A row to show: why it was chosen, its message, and its findings of `check`."""
 
     chosen: Chosen
     opened: OpenedMessage
@@ -73,7 +73,7 @@ def page(
 ) -> str:
     """Return the page for messages of a campaign; `notes` say what will differ when it is sent.
 
-    `load_images`: images on the network are loaded when the page is looked at.
+    `load_images`: the page loads images from the network when it is opened.
     """
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -102,7 +102,7 @@ def _show(previewed: Previewed, *, load_images: bool) -> _Shown:
         visible(opened.header("To")),
         tuple(map(visible, chosen.why)),
         InboxLine(visible(line.sender), visible(line.subject), visible(line.beginning)),
-        tuple((problem.severity.value, visible(_said(problem))) for problem in previewed.problems),
+        tuple((problem.severity.value, visible(_with_place(problem))) for problem in previewed.problems),
         visible(message.envelope.sender),
         tuple(map(visible, message.envelope.recipients)),
         tuple((name, visible(value)) for name, value in opened.headers),
@@ -120,8 +120,8 @@ def _show(previewed: Previewed, *, load_images: bool) -> _Shown:
     )
 
 
-def _said(problem: Problem) -> str:
-    """Return a problem with its place, and without the rows that have it."""
+def _with_place(problem: Problem) -> str:
+    """Return a problem with its place, but without its rows."""
     place = ":".join(str(part) for part in (problem.file, problem.line) if part is not None)
     message = (
         problem.message.removesuffix(f" ({problem.rows})") if problem.rows is not None else problem.message
@@ -130,7 +130,7 @@ def _said(problem: Problem) -> str:
 
 
 def source(content: bytes) -> str:
-    """Return a message's octets as text, long base64 cut short."""
+    """Return a message's octets as text, with long base64 shortened."""
     text = content.decode("utf-8", "replace").replace("\r\n", "\n")
 
     def cut(match: re.Match[str]) -> str:

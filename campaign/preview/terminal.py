@@ -1,4 +1,4 @@
-"""A message as lines for a terminal; nothing from a cell steers it."""
+"""Show a message as lines for a terminal; control characters in cells have no effect on it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from campaign.wording import size, visible, visible_text
 def lines(chosen: Chosen, opened: OpenedMessage, file: str, shows_html: str) -> Iterator[str]:
     """Yield envelope, header, text, files and sizes of a message of the list `file`.
 
-    `shows_html` is what shows the HTML part: an option, or a command.
+    `shows_html` is the option or the command that shows the HTML part.
     """
     recipient, message = chosen.recipient, opened.message
     why = f" ({', '.join(chosen.why)})" if chosen.why else ""
@@ -41,7 +41,7 @@ def lines(chosen: Chosen, opened: OpenedMessage, file: str, shows_html: str) -> 
 
 
 def outline(opened: OpenedMessage) -> Iterator[str]:
-    """Yield sender, subject, files and size of a message: what a plan shows of the first."""
+    """Yield sender, subject, files and size of a message, for the plan."""
     yield visible(f"from:        {opened.header('From')}")
     yield visible(f"subject:     {opened.header('Subject')}")
     files = (f"{part.name} ({size(len(part.content))})" for part in opened.attachments)

@@ -1,4 +1,4 @@
-"""A few rows that show how much a list varies: most mistakes in a template show with one of them.
+"""Choose a few rows that differ as much as possible: one of them shows most mistakes in a template.
 
 The list is read once, at most its first LOOKED_AT rows, and only candidates are kept in memory. The
 same list gives the same rows.
@@ -15,14 +15,14 @@ from hashlib import blake2b
 from campaign.model import Recipient
 
 LOOKED_AT = 20_000
-"""Rows that are looked at: what a list has in store shows in them, and reading a million takes a minute."""
+"""Rows that are looked at: they show most of a list's variety, and reading a million takes a minute."""
 
-_COLUMNS = 40  # columns that are examined one by one
-_VALUES = 12  # a column with more distinct values is no choice between a few
+_COLUMNS = 40  # columns that are examined individually
+_VALUES = 12  # the most distinct values of a column that templates may branch on
 _LONG = 40  # characters of a value in a reason
 _REASONS = 4
-_TELLING = 12  # characters from which on a column's longest cell may say something
-_MUCH = 1.5  # and how many times its average it must have
+_TELLING = 12  # characters that a column's longest cell must have to be chosen
+_MUCH = 1.5  # how many times its average it must have
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Chosen:
 
 @dataclass(slots=True)
 class _Best:
-    """The row with the highest score; of equals the first."""
+    """The row with the highest score; the first of equal ones."""
 
     score: int = 0
     row: Recipient | None = None
@@ -47,7 +47,7 @@ class _Best:
 
 @dataclass(slots=True)
 class _Column:
-    """A column's longest cell, its first blank one, and its values while they are few."""
+    """A column's longest cell, its first blank one, and its values as long as they are few."""
 
     longest: _Best = field(default_factory=_Best)
     blank: Recipient | None = None
@@ -57,12 +57,12 @@ class _Column:
 
     @property
     def varies(self) -> bool:
-        """Whether its longest cell is much longer than others: one date is as long as the next."""
+        """Whether its longest cell is much longer than others; all dates, for example, are alike."""
         return self.longest.score >= max(_TELLING, _MUCH * self.characters / max(1, self.cells))
 
     @property
     def choice(self) -> bool:
-        """Whether it has a few distinct values, as a plan or a language has: templates branch on it."""
+        """Whether it has few distinct values, such as a plan or a language: templates branch on these."""
         return 1 < len(self.values) <= _VALUES and self.cells >= 3 * len(self.values)
 
     def see(self, cell: str, row: Recipient) -> None:
@@ -95,7 +95,7 @@ def varied(rows: Iterable[Recipient], columns: tuple[str, ...], most: int) -> li
             best[trait].see(score, row)
         for column, seen in looked_at.items():
             seen.see(row.row[column], row)
-        # The rows whose keys have the smallest digests: spread over the list, and always the same.
+        # The rows with the smallest digests of their keys: spread over the list, and always the same.
         place = (-int.from_bytes(blake2b(row.key.encode(), digest_size=8).digest()), row.number, row)
         if len(spread) < most:
             heapq.heappush(spread, place)
@@ -118,7 +118,7 @@ def varied(rows: Iterable[Recipient], columns: tuple[str, ...], most: int) -> li
 def _scores(row: Recipient) -> Iterator[tuple[str, int]]:
     cells = row.row.values()
     text = "".join(cells)
-    yield "first row", 0  # of equals the first stays
+    yield "first row", 0  # equal scores keep the first one
     yield "last row", row.number
     if row.name:
         yield "longest name", len(row.name)
@@ -138,7 +138,7 @@ def _scores(row: Recipient) -> Iterator[tuple[str, int]]:
 def _shown_by(
     chosen: dict[int, tuple[Recipient, list[str]]], candidate: Recipient, column: str
 ) -> int | None:
-    """Return the chosen row that is the candidate, or has its value in `column`."""
+    """Return the chosen row that is the candidate, or has the same value in `column`."""
     if candidate.number in chosen:
         return candidate.number
     if not column:
@@ -150,7 +150,7 @@ def _shown_by(
 def _candidates(
     best: dict[str, _Best], columns: dict[str, _Column], spread: list[Recipient]
 ) -> Iterator[tuple[str, Recipient, str]]:
-    """Yield (reason, row, the column whose value any other row may show), the most telling first."""
+    """Yield (reason, row, column), the most useful first; rows with an equal value in it are as good."""
     for trait, found in best.items():
         if found.row is not None:
             yield trait, found.row, ""

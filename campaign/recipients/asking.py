@@ -91,12 +91,12 @@ class ListTemplates:
                 number, line = record.number, record.line
                 raise Overrun(*(replace(one, row=number, row_line=line) for one in answer.problems))
             if isinstance(answer, UserError):
-                yield Named(record, "", None, _said(answer.problems))
+                yield Named(record, "", None, _messages(answer.problems))
             else:
                 yield _named(record, answer)
 
 
-def _said(problems: Iterable[Problem]) -> str:
+def _messages(problems: Iterable[Problem]) -> str:
     return "; ".join(f"{p.path}: {p.message}" if p.path else str(p) for p in problems)
 
 
@@ -121,6 +121,6 @@ def _named(record: Record, answer: Frame) -> Named:
         case None:
             return Named(record, "")
         case [bool() as kept, str() | None as name, str() | None as email, list() as wrong]:
-            return Named(record, name or "", email, _said(map(problem_of, wrong)), kept)
+            return Named(record, name or "", email, _messages(map(problem_of, wrong)), kept)
         case _:
             raise Garbled("this is no answer of a list's templates")

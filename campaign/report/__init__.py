@@ -1,1 +1,1 @@
-"""Ledger rows → what people and programs read: `terminal` a table, `table` CSV, `machine` JSON."""
+"""Show the state of a campaign: `terminal` as text, `table` as CSV, `machine` as JSON, `page` as HTML."""

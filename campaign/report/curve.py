@@ -1,6 +1,6 @@
-"""How many were accepted, over time: points → a line and its axes. Pure; a box of 1000 by 1000 units.
+"""Draw accepted messages over time as a line with axes, in a box of 1000 by 1000 units. Pure.
 
-The box is stretched to its place on the page, so labels are not in it: they are given as percentages.
+The page stretches the box, so labels are outside it, with their places in per cent.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _DAYS = (1, 2, 4, 7, 14, 30, 60, 120, 365)
 _BOX = 1000
 _MOST_TICKS = 4
 POINTS = 200
-"""The most points that are drawn. Of fewer messages, each is a point, and the line goes in steps."""
+"""The most points that are drawn. With fewer messages, each is a point, and the line goes in steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Curve:
 def curve(points: Sequence[tuple[int, int]], first: int) -> Curve | None:
     """Return the curve of (UTC ns, accepted until then), which begins with 0 at `first`.
 
-    None if there is nothing to show over time: fewer than two messages, or all at one moment.
+    None if there is no development to show: fewer than two messages, or all at the same time.
     """
     if not points or points[-1][1] < 2 or points[-1][0] <= first:
         return None
@@ -74,7 +74,7 @@ def _counts(total: int) -> Iterator[Tick]:
 
 
 def _times(first: int, end: int) -> Iterator[tuple[int, str]]:
-    """Yield (UTC ns, label) of round times in the person's own zone."""
+    """Yield (UTC ns, label) of round times in the local time zone."""
     seconds = (end - first) / SECOND
     step = next((step for step in _STEPS if seconds / step <= _MOST_TICKS), None)
     start = datetime.fromtimestamp(first / SECOND, UTC).astimezone()

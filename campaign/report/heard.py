@@ -1,4 +1,4 @@
-"""What a reading of bounces came to, in words."""
+"""Show the result of `campaign bounces`, in words."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from campaign.ledger.returns import Fate, Kind
 from campaign.report.returned import WORDS, held_lines
 from campaign.wording import counted, visible
 
-_SHOWN = 20  # mails for a person that are named
+_SHOWN = 20  # mails that are listed for a person
 
 
 def account_lines(account: Account, file: str, held: int, *, dry: bool) -> Iterator[str]:
-    """Yield what a reading came to; `file` is the campaign's, for the commands that follow.
+    """Yield the result; `file` is the campaign file, for the commands to run next.
 
-    `held` dead addresses are suppressed for this campaign alone, those of earlier readings too.
+    `held` dead addresses, including those of earlier runs, are suppressed for this campaign only.
     """
     nothing = ": nothing was recorded, this was a dry run" if dry else ""
     yield f"{counted(account.mails, 'mail')} read{nothing}"
@@ -26,13 +26,13 @@ def account_lines(account: Account, file: str, held: int, *, dry: bool) -> Itera
         yield f"  {count:,} {other}"
     some_held = Fate.HELD in account.fates
     found = account.fates.get(Fate.SUPPRESSED, set())
-    # Once some are held, those that bounced before them are held too.
+    # Once addresses are held, those that bounced before are held too.
     suppressed = {address for kind, address in found if not (some_held and kind is Kind.BOUNCED)}
     if suppressed:
         were = counted(len(suppressed), "address is", "addresses are")
         yield f"{were} suppressed: campaign suppress list {file}"
     if account.too_often:
-        yield f"{account.too_often:,} left out: so many of the same were recorded already"
+        yield f"{account.too_often:,} left out: the same was already recorded too often"
     if some_held and held:
         yield from held_lines(held, file)
     if account.listed:

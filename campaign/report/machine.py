@@ -1,4 +1,4 @@
-"""What happened, as JSON for programs. Times are ISO 8601, UTC."""
+"""Show the state of a campaign as JSON for programs. Times are ISO 8601, UTC."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def iso(nanoseconds: int | None) -> str | None:
 def status(
     name: str, summary: Summary, outlook: Outlook | None, returned: Mapping[Kind, int], now: int
 ) -> dict[str, object]:
-    """Return where a campaign stands, as the object that `status --json` writes.
+    """Return the state of a campaign, as the object that `status --json` writes.
 
-    `outlook` is given where some are left. `returned` are addresses of which something came back.
+    `outlook` is given if messages are left. `returned` counts addresses with bounces or other returned mail.
     """
     counts: Mapping[str, int] = {str(status): count for status, count in summary.counts.items()}
     return {

@@ -1,6 +1,6 @@
-"""What happened, as one self-contained HTML page: no network, no script, legible on any screen and on paper.
+"""Show the state of a campaign as one self-contained HTML page: no network, no script, also for print.
 
-Replies and addresses come from outside; the template escapes every value.
+Replies and addresses are untrusted; the template escapes every value.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from campaign.report.returned import WORDS, summed_up
 from campaign.report.words import MEANING, NO_ADDRESS, alike, average, clock, duration, explain, without
 from campaign.wording import counted
 
-# What became of people's mail is their owner's to show; replies may name somebody after all.
+# Private, because replies may contain addresses.
 REPORT = Kind("a page of campaign's", is_page, private=True)
 
 _DOMAINS = 20
 _REPLIES = 30
-# From good to bad to undecided: the order in bars and tables.
+# The order in bars and tables: from good to bad to undecided.
 _ORDER = (
     Status.ACCEPTED, Status.REFUSED, Status.IN_DOUBT, Status.DEFERRED, Status.IN_FLIGHT, Status.PENDING,
     Status.SUPPRESSED, Status.WITHDRAWN, Status.INVALID,
@@ -37,7 +37,7 @@ _ORDER = (
 
 @dataclass(frozen=True, slots=True)
 class _Count:
-    """Rows of one status, and their share of those on the list in per cent; None where they are not on it."""
+    """Rows with one status, and their share of the list in per cent; None if they are not on the list."""
 
     status: str
     words: str
@@ -62,7 +62,7 @@ class _Step:
 
 
 def page(name: str, file: str, ledger: Ledger, summary: Summary, now: int) -> str:
-    """Return the page for a campaign and its file, as it stands at `now`, UTC ns: that is `summary`."""
+    """Return the page for a campaign and its file; `summary` is its state at `now`, UTC ns."""
     history = ledger.history
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -112,7 +112,7 @@ def _counts(counts: Mapping[Status, int]) -> tuple[_Count, ...]:
 
 
 def _share(share: float | None) -> str:
-    """Return per cent. Only all of it reads as 100 %, and only nothing as 0 %."""
+    """Return a percentage. Only everything is shown as 100 %, and only nothing as 0 %."""
     if share is None:
         return ""
     if share in (0, 100):
@@ -180,7 +180,7 @@ def _rows(count: int) -> str:
 
 
 def _domains(history: History, summary: Summary, now: int) -> tuple[list[_Domain], int]:
-    """Return the domains with the most rows, rows that have none, and how many other domains there are."""
+    """Return the domains with the most rows, the rows without one, and the number of other domains."""
     every = history.domains(now, summary)
     shown = [
         _Domain(display_domain(domain), on_list(counts), _counts(counts))

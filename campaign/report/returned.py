@@ -1,4 +1,4 @@
-"""What came back of a campaign, in words: for `status` and `report`."""
+"""Show bounces, complaints and unsubscribes of a campaign, in words, for `status` and `report`."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ WORDS = {
 
 
 def summed_up(counts: Mapping[Kind, int]) -> str:
-    """Return `3 bounced for good, 1 complained`, "" for nothing."""
+    """Return `3 bounced for good, 1 complained`, or ""."""
     return ", ".join(f"{counts[kind]:,} {words}" for kind, words in WORDS.items() if counts.get(kind))
 
 
 def returned_lines(returns: Returns, file: str, most: int = 8) -> Iterator[str]:
-    """Yield what came back of the campaign in `file`, by which domains and codes, and what is held."""
+    """Yield what came back of the campaign in `file`, by domains and codes, and what is held."""
     said = summed_up(returns.counts())
     if not said:
         return
@@ -40,11 +40,11 @@ def returned_lines(returns: Returns, file: str, most: int = 8) -> Iterator[str]:
 
 
 def held_lines(count: int, file: str) -> Iterator[str]:
-    """Yield that bounces are not believed, and what to do."""
+    """Yield that many bounces are doubtful, and what to do."""
     are = counted(count, "address that bounced for good is", "addresses that bounced for good are")
     yield (
-        f"{are} suppressed for this campaign alone: {TOO_MANY_DEAD:.0%} of it or more bounced, as where a"
-        " relay or the list is wrong"
+        f"{are} suppressed for this campaign only: {TOO_MANY_DEAD:.0%} of it or more bounced, so a relay or"
+        " the list may be wrong"
     )
     yield f'  to see them: campaign suppress list {file} --reason "bounced:"'
     yield f"  if they are dead: campaign suppress add ADDRESS... --campaign {file}"

@@ -1,4 +1,4 @@
-"""The suppression list as a CSV that `campaign suppress import` reads."""
+"""Write the suppression list as a CSV that `campaign suppress import` reads."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class _Text(Protocol):
 
 
 def write(out: _Text, entries: Iterable[Suppression]) -> tuple[int, int]:
-    """Write entries; return how many, and how many were left out.
+    """Write entries; return how many were written, and how many were left out.
 
-    What holds for one campaign alone, until a person has judged it, would hold for all once it is imported.
+    Entries for a single campaign are left out, because they would apply to all campaigns after an import.
     """
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(_COLUMNS)
@@ -37,7 +37,7 @@ def write(out: _Text, entries: Iterable[Suppression]) -> tuple[int, int]:
 
 
 def _is_list(head: bytes) -> bool:
-    """Whether a file has our columns and no others. A spreadsheet may have added a BOM."""
+    """Whether a file has exactly our columns. A spreadsheet may have added a BOM."""
     first, _, _ = head.decode("utf-8-sig", "replace").partition("\n")
     return first.rstrip("\r") == ",".join(_COLUMNS)
 

@@ -1,9 +1,9 @@
-"""Ledger rows → CSV: the original columns, `campaign_status` and `campaign_reply`.
+"""Write ledger rows as CSV: the original columns, `campaign_status` and `campaign_reply`.
 
-If copies were not accepted, `campaign_copies` says what became of them; `campaign_returned` what came
-back of a row, where that is asked for.
+`campaign_copies` is added if copies were not accepted, and `campaign_returned`, on request, for bounces,
+complaints and unsubscribes.
 
-The file is itself a valid list: what was refused can be corrected in it and sent again.
+The file is itself a valid list: refused addresses can be corrected in it and sent again.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ COPY_STATUSES = (
 
 
 class Writable(Protocol):
-    """What a CSV can be written to."""
+    """A text stream that a CSV can be written to."""
 
     def write(self, text: str, /) -> object:
-        """Write text as it is, its line feeds too."""
+        """Write text unchanged, including line feeds."""
 
 
 def copies_by_key(copies: Iterable[CopyEntry]) -> dict[str, str]:
-    """Return what became of each row's copies, such as `boss@example.com: deferred: 450 busy`, by key."""
+    """Return the state of each row's copies by key, such as `boss@example.com: deferred: 450 busy`."""
     said: dict[str, str] = {}
     for copy in copies:
         words = ": ".join(filter(None, (copy.address, copy.status, " ".join(copy.reply.split()))))
@@ -51,10 +51,10 @@ def write(
     copies: Mapping[str, str],
     returned: Mapping[str, str] | None = None,
 ) -> int:
-    """Write rows with their cells of `columns`, and return how many they were.
+    """Write rows with their cells of `columns`, and return their number.
 
-    `copies` has, by key, what became of a row's copies that were not accepted. Where `returned` is given,
-    only the rows in it are written, with what came back of them.
+    `copies` has, by key, the state of a row's copies that were not accepted. If `returned` is given, only
+    the rows in it are written, with what came back of them.
     """
     further = [(COPIES, copies)] if copies else []
     further += [(RETURNED, returned)] if returned is not None else []
@@ -87,11 +87,11 @@ def _csv(rows: Iterable[Sequence[str]]) -> str:
 
 
 def _without_quotes(cells: Sequence[str], statuses: Sequence[str], replies: Sequence[str]) -> str | None:
-    """Return rows as CSV where nothing in them needs quotes there; None where something does.
+    """Return rows as CSV if nothing in them needs quotes, otherwise None.
 
-    The csv module looks at each character and takes three times as long. `cells` are JSON lists: where they
-    have no backslash, there are no quotes and no line ends within cells, and each quote begins or ends one.
-    Then no cell has a comma if there are just those between cells.
+    The csv module looks at each character and takes three times as long. `cells` are JSON lists: if they
+    have no backslash, no cell contains quotes or line ends, and each quote begins or ends a cell. Then no
+    cell contains a comma if there are only as many commas as cells need between them.
     """
     listed, said = "".join(cells), "".join(replies)
     if "\\" in listed or listed.count(",") != listed.count('"') // 2 - len(cells):
@@ -103,7 +103,7 @@ def _without_quotes(cells: Sequence[str], statuses: Sequence[str], replies: Sequ
 
 
 def _in_one_line(replies: Sequence[str]) -> Sequence[str]:
-    """Return replies without line ends, and with single blanks between their words."""
+    """Return replies without line ends, and with single spaces between words."""
     said = " | ".join(["", *filter(None, replies), ""])
     if said.isprintable() and "  " not in said:  # one look for many rows
         return replies
@@ -111,12 +111,12 @@ def _in_one_line(replies: Sequence[str]) -> Sequence[str]:
 
 
 def original(columns: Iterable[str]) -> tuple[str, ...]:
-    """Return the columns without those that an export has added."""
+    """Return the columns without those that an earlier export has added."""
     return tuple(column for column in columns if column not in _OURS)
 
 
 def _is_export(head: bytes) -> bool:
-    """Whether a file's first record ends in our columns. A spreadsheet may have added a BOM."""
+    """Whether a file's header ends in our columns. A spreadsheet may have added a BOM."""
     try:
         header = next(csv.reader(head.decode("utf-8-sig", "replace").splitlines(keepends=True)))
     except (csv.Error, StopIteration):

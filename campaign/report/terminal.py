@@ -1,4 +1,4 @@
-"""Where a campaign stands, as text for a terminal."""
+"""Show the plan and the state of a campaign as text for a terminal."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:  # `status` needs neither pydantic nor Jinja2
 def plan_lines(
     campaign: CampaignFile, plan: Plan, survey: Survey, wait: int, now: int, limit: int | None = None
 ) -> Iterator[str]:
-    """Yield what a send will do; it will take `wait` ns by the rate from `now`, UTC ns.
+    """Yield the plan of a send; by the rate it takes `wait` ns from `now`, UTC ns.
 
-    At most `limit` attempts are made in this run.
+    This run makes at most `limit` attempts.
     """
     yield f"{campaign.name}: {plan.to_send:,} to send"
     if limit is not None and limit < plan.to_send + plan.copies:
@@ -50,7 +50,7 @@ def plan_lines(
         yield f"  first, last: {display_address(plan.first)} … {display_address(plan.last)}"
     if plan.copies:
         owed = counted(plan.copies, "copy", "copies")
-        yield f"  owed still:  {owed} by cc or bcc of messages that were accepted"
+        yield f"  copies left: {owed} by cc or bcc of messages that were accepted"
     copies = survey.addresses - survey.messages
     if copies:
         yield f"  mails:       {survey.addresses:,}, with {copies:,} by cc and bcc"
@@ -90,7 +90,7 @@ def plan_lines(
         )
 
 
-_LONG = 3600 * SECOND  # from this on a run is one that a person does not wait for
+_LONG = 3600 * SECOND  # people do not wait for a longer run
 
 
 def summary_lines(name: str, summary: Summary) -> Iterator[str]:
@@ -109,11 +109,11 @@ def summary_lines(name: str, summary: Summary) -> Iterator[str]:
         yield ", ".join(filter(None, [f"  from {clock(first)} to {clock(last)}", average(summary)]))
 
 
-_MOST_SAID = 600  # characters of a reply: Gmail's and Outlook's end with the address of a page
+_MOST_SAID = 600  # characters of a reply: those of Gmail and Outlook end with a link
 
 
 def reply_lines(replies: Iterable[tuple[Status, str, int]], most: int = 8) -> Iterator[str]:
-    """Yield the most frequent replies to what was not accepted, and what they mean."""
+    """Yield the most frequent replies to messages that were not accepted, with their meanings."""
     every = alike(replies)
     if every:
         yield "  replies:"
@@ -127,14 +127,14 @@ def reply_lines(replies: Iterable[tuple[Status, str, int]], most: int = 8) -> It
 
 
 def suppression_lines(count: int, file: str) -> Iterator[str]:
-    """Yield how many addresses a run has suppressed, and how to see them."""
+    """Yield the number of addresses that a run has suppressed, and how to see them."""
     if count:
         were = counted(count, "dead address was", "dead addresses were")
         yield f"  {were} suppressed: campaign suppress list --campaign {file}"
 
 
 def domain_lines(history: History, summary: Summary, now: int, most: int = 10) -> Iterator[str]:
-    """Yield a table of the domains with the most rows; with those of all others, it adds up to `summary`."""
+    """Yield a table of the domains with the most rows, and a line for the others: together, `summary`."""
     every = history.domains(now, summary)
     if len(every) < 2:
         return
@@ -151,7 +151,7 @@ def domain_lines(history: History, summary: Summary, now: int, most: int = 10) -
 
 
 def outlook_lines(outlook: Outlook | None, windows: Sequence[Window], now: int) -> Iterator[str]:
-    """Yield why nothing leaves at `now`, until when, and when all will have left; UTC ns."""
+    """Yield why nothing is sent at `now`, UTC ns, until when, and when the run will end."""
     if outlook is None:
         return
     said = going_on(outlook, now)
@@ -162,7 +162,7 @@ def outlook_lines(outlook: Outlook | None, windows: Sequence[Window], now: int) 
 
 
 def next_lines(file: str, summary: Summary) -> Iterator[str]:
-    """Yield what a person may do next."""
+    """Yield what the user can do next."""
     counts = summary.counts
     if summary.sending:
         yield f"  process {summary.sending[0]} on {summary.sending[1]} is sending it now"

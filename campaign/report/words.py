@@ -1,4 +1,4 @@
-"""What statuses and replies mean, for people."""
+"""Explain statuses and replies, and format speeds, durations and times for display."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MEANING = {
     Status.INVALID: "a bad row, skipped",
 }
 
-# RFC 3463 and IANA's registry of enhanced status codes, in a person's words.
+# RFC 3463 and IANA's registry of enhanced status codes, in plain words.
 _CODES = {
     "1.1": "no such mailbox",
     "1.2": "no such domain",
@@ -35,7 +35,7 @@ _CODES = {
     "1.6": "the mailbox has moved without leaving an address",
     "1.7": "the server does not like the sender's address",
     "1.8": "the sender's domain has no mail server",
-    "1.10": "the domain takes no mail",
+    "1.10": "the domain accepts no mail",
     "2.1": "the mailbox is disabled, or busy",
     "2.2": "the mailbox is full",
     "2.3": "the message is too large for this mailbox",
@@ -49,14 +49,14 @@ _CODES = {
     "7.26": "neither SPF nor DKIM passes",
 }
 NO_ADDRESS = "forgotten, or no address"
-"""Whose rows stand under no domain."""
+"""The label of rows without a domain."""
 
-_MOMENT = 2 * SECOND  # shorter waits are not told of
+_MOMENT = 2 * SECOND  # shorter waits are not shown
 _ENHANCED = r"\b([245])\.(\d{1,3}\.\d{1,3})\b"
 
 
 def explain(reply: str) -> str:
-    """Return what a reply's enhanced status code means, "" if it is not known."""
+    """Return the meaning of a reply's enhanced status code, or ""."""
     found = re.search(_ENHANCED, reply)
     if found is None:
         return ""
@@ -66,7 +66,7 @@ def explain(reply: str) -> str:
 
 
 def grouped(reply: str) -> str:
-    """Return a reply without what differs from one recipient to the next: addresses, ids, numbers."""
+    """Return a reply without the parts that differ between recipients: addresses, ids, numbers."""
     reply = re.sub(r"<[^<>\s]*@[^<>\s]*>|\S+@\S+", "<…>", reply)
     reply = re.sub(r"\b(?=\w*\d)(?=\w*[A-Za-z])[\w-]{8,}\b", "…", reply)
     return re.sub(r"\s+", " ", reply).strip()
@@ -74,7 +74,7 @@ def grouped(reply: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A reply, what it means ("" if that is not known), and how many rows have got it."""
+    """A reply, its meaning or "", and the number of rows with it."""
 
     status: Status
     words: str
@@ -83,7 +83,7 @@ class Said:
 
 
 def alike(replies: Iterable[tuple[Status, str, int]]) -> list[Said]:
-    """Put (status, reply, rows) that are alike together, the most frequent first."""
+    """Merge similar (status, reply, rows), the most frequent first."""
     counts: Counter[tuple[Status, str]] = Counter()
     meaning: dict[str, str] = {}
     for status, reply, count in replies:
@@ -94,7 +94,7 @@ def alike(replies: Iterable[tuple[Status, str, int]]) -> list[Said]:
 
 
 def without(counts: Mapping[Status, int], parts: Iterable[Mapping[Status, int]]) -> dict[Status, int]:
-    """Return what is left of counts by status when parts of them are taken away."""
+    """Return counts by status minus `parts`."""
     left = Counter(counts)
     for part in parts:
         left.subtract(part)
@@ -115,7 +115,7 @@ def duration(seconds: float) -> str:
 
 
 def speed(count: int, seconds: float) -> str:
-    """Return how fast that was: `14.0 a second`, `2.3 a minute`, `5.0 an hour`; "" for less than a second."""
+    """Return a speed: `14.0 a second`, `2.3 a minute`, `5.0 an hour`; "" for less than a second."""
     if seconds < 1:
         return ""
     for unit, length in (("a second", 1), ("a minute", 60)):
@@ -125,14 +125,14 @@ def speed(count: int, seconds: float) -> str:
 
 
 def average(summary: Summary) -> str:
-    """Return how fast messages were accepted, pauses left out; "" where that says nothing."""
-    # In each stretch, the first one begins the time that the others take.
+    """Return the average speed without pauses, or "" if there are too few messages."""
+    # In each stretch without a pause, the time begins with the first message.
     fast = speed(summary.counts[Status.ACCEPTED] - summary.stretches, summary.active / SECOND)
     return f"{fast}, pauses left out" if fast and summary.stretches > 1 else fast
 
 
 def per_minute(summary: Summary) -> float | None:
-    """Return how many messages were accepted a minute, pauses left out; None where that says nothing."""
+    """Return the messages accepted per minute, without pauses; None if there are too few."""
     if summary.active < SECOND:
         return None
     return round((summary.counts[Status.ACCEPTED] - summary.stretches) * 60 * SECOND / summary.active, 1)
@@ -148,10 +148,10 @@ def full(window: Window) -> str:
 
 
 def going_on(outlook: Outlook, now: int, why: str = "put off by the server") -> str:
-    """Return why nothing leaves now, when the next message will, and when all will have left.
+    """Return why nothing is sent now, the time of the next message, and the end of the run.
 
-    `hourly limit reached (100/hour): next message 03:55, end about 10:56`. `why` is said where it is no
-    limit. Where nothing is waited for, only the end is said.
+    `hourly limit reached (100/hour): next message 03:55, end about 10:56`. `why` is the reason if it is not
+    a limit. Without a wait, it is only the end.
     """
     end = f"end about {hour(outlook.ends_at, now)}"
     reason = waiting_for(outlook, now, why)
@@ -159,18 +159,18 @@ def going_on(outlook: Outlook, now: int, why: str = "put off by the server") -> 
 
 
 def waiting_for(outlook: Outlook, now: int, why: str = "put off by the server") -> str | None:
-    """Return what the next message waits for at `now`, UTC ns; None where it waits for nothing."""
+    """Return what the next message waits for at `now`, UTC ns, or None."""
     if outlook.next_at - now < _MOMENT:
         return None
     return full(outlook.limit) if outlook.limit is not None else why
 
 
 def hour(nanoseconds: int, now: int) -> str:
-    """Return a UTC time in the person's own zone: `14:03`, and with its date where that is another."""
+    """Return a UTC time in the local time zone: `14:03`, with the date if it is another day."""
     whole, today = clock(nanoseconds), clock(now)
     return whole[11:] if whole[:10] == today[:10] else whole
 
 
 def clock(nanoseconds: int) -> str:
-    """Return a UTC time in the person's own zone: `2026-05-01 14:03`."""
+    """Return a UTC time in the local time zone: `2026-05-01 14:03`."""
     return datetime.fromtimestamp(nanoseconds / 1e9, UTC).astimezone().strftime("%Y-%m-%d %H:%M")

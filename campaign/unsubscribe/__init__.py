@@ -1,4 +1,4 @@
-"""One-click unsubscribing (RFC 8058): a WSGI application to mount or to run under any WSGI server.
+"""The web page for one-click unsubscribing (RFC 8058), a WSGI application for any WSGI server.
 
 CAMPAIGN_FILE=/srv/news/campaign.yaml gunicorn campaign.unsubscribe:app
 """

@@ -1,4 +1,4 @@
-"""The pages that a person sees who follows an unsubscribe link: no scripts, no cookies, on any screen."""
+"""The HTML pages behind an unsubscribe link: no scripts, no cookies, for any screen."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "write": "U kunt ook schrijven naar {mailto}.",
     },
 }
-"""By language, what the pages say; `unsubscribe.texts` in a campaign file may replace any of it."""
+"""The pages' texts by language; `unsubscribe.texts` in a campaign file can replace each of them."""
 
 _STYLE = (
     ":root{color-scheme:light dark}"
@@ -82,7 +82,7 @@ _STYLE = (
 
 
 def _by_weight(accepted: str) -> list[str]:
-    """Return the languages of an Accept-Language, the heaviest first, without those of weight 0."""
+    """Return the languages of an Accept-Language by descending weight, without those of weight 0."""
     found: list[tuple[float, str]] = []
     for entry in accepted.split(","):
         name, _, parameter = entry.partition(";")
@@ -92,7 +92,7 @@ def _by_weight(accepted: str) -> list[str]:
 
 
 class Pages:
-    """The pages of one campaign. `own` are its own texts by language."""
+    """The pages of one campaign. `own` are the campaign's own texts by language."""
 
     def __init__(self, own: Mapping[str, Mapping[str, str]], mailto: str) -> None:
         languages = {*TEXTS, *own}
@@ -103,9 +103,9 @@ class Pages:
         self._mailto = mailto
 
     def language(self, *wanted: str) -> str:
-        """Return the first of the wanted languages that there is, "en" where there is none.
+        """Return the first of the wanted languages that has texts, or "en".
 
-        Each is one, `de` or `de-AT`, or an Accept-Language (RFC 9110, 12.5.4).
+        Each argument is a language, `de` or `de-AT`, or an Accept-Language (RFC 9110 12.5.4).
         """
         for text in wanted:
             for name in _by_weight(text.lower().replace("_", "-")):
@@ -122,7 +122,7 @@ class Pages:
         return self._page(language, _with(texts["question"], address=masked(address)), form)
 
     def done(self, language: str, address: str) -> str:
-        """Return the page that says so."""
+        """Return the page that confirms it."""
         return self._page(language, _with(self._texts[language]["done"], address=masked(address)))
 
     def failed(self, language: str, what: str) -> str:
@@ -144,7 +144,7 @@ class Pages:
 
 
 def masked(address: str) -> str:
-    """Return an address as its owner knows it, and others do not: `a•••@example.com`."""
+    """Return an address so that only its owner recognises it: `a•••@example.com`."""
     local, _, domain = address.rpartition("@")
     return f"{local[:1]}•••@{domain}"
 

@@ -1,4 +1,4 @@
-"""A campaign file → what the unsubscribe page needs of it: the ledger, an address, texts.
+"""Read the values of a campaign file that the unsubscribe page needs: the ledger, an address, texts.
 
 It reads few values, as `campaignfile.identity` does: the web server needs neither the list nor the
 templates, and no key or password.
@@ -21,10 +21,11 @@ from campaign.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`mailto` is the address to write to where the page cannot help, "" for none: that of
-    `unsubscribe.mailto`, else of `reply_to` or `from`, whichever is the same for every row.
+    """The settings of the page.
 
-    `texts` are, by language, those that the campaign file has in the place of ours (see `pages`).
+    `mailto` is the address to write to if the page cannot help, or "": that of `unsubscribe.mailto`, or
+    else of `reply_to` or `from`, the first that is the same for every row. `texts` are the campaign file's
+    own texts by language (see `pages`).
     """
 
     name: str
@@ -36,7 +37,7 @@ class Settings:
 def read_settings(file: Path) -> Settings:
     """Read the campaign file.
 
-    Raises UserError where it cannot be read, and where its links have a token that the ledger does not know.
+    Raises UserError if it cannot be read, or if its links have a token that the ledger does not know.
     """
     identity = identify(file)
     document = read(identity.file)
@@ -46,7 +47,7 @@ def read_settings(file: Path) -> Settings:
     if "unsubscribe.token" in str(unsubscribe.get("url", "")):
         what = (
             "links with unsubscribe.token are for a page of your own, which shares its secret; this page"
-            " knows a row by {{ bounce.token }}: write that"
+            " needs {{ bounce.token }}: write that instead"
         )
         raise UserError(document.problem(("unsubscribe", "url"), what))
     texts = unsubscribe.get("texts")

@@ -1,8 +1,8 @@
-"""The WSGI application: a token in the URL → a page (GET), or the end of a subscription (POST, RFC 8058 3.2).
+"""The WSGI application: with a token in the URL, GET shows a page, and POST unsubscribes (RFC 8058 3.2).
 
-GET never acts: mail scanners follow links. The ledger is opened for each request, so that the file is
-always the one at its path. What was not committed is never said to be done: a ledger that is locked,
-missing or unwritable is 503.
+GET never unsubscribes, because mail scanners follow links. The ledger is opened for each request, so it is
+always the file at its path. The page says "done" only after the commit: if the ledger is locked, missing or
+not writable, the answer is 503.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 FILE = "CAMPAIGN_FILE"
 """The environment variable that names the campaign file of `app`."""
 
-# Behind it may stand what mail programs and people take into a link that stands in a text.
+# Mail programs and people may include characters that follow a link in a text.
 _TOKEN = re.compile(r"([0-9a-f]{20})(?![0-9a-z])", re.IGNORECASE)
 MOST_READ = 64 * 1024
-"""Octets of a request's body, which says nothing that the URL does not."""
+"""The most octets of a request's body, which contains nothing that the URL does not."""
 _POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -58,10 +58,10 @@ _log = logging.getLogger(__name__)
 
 
 class Application:
-    """Unsubscribes those who have a token of any campaign in the ledger of `file`'s campaign.
+    """The page for all campaigns in the ledger that the campaign file names.
 
-    `file` may be None: then the environment variable CAMPAIGN_FILE names it. `unknown` counts tokens that
-    the ledger does not know.
+    If `file` is None, the environment variable CAMPAIGN_FILE names it. `unknown` counts tokens that the
+    ledger does not know.
     """
 
     def __init__(self, file: Path | None = None) -> None:
@@ -99,7 +99,7 @@ class Application:
     def _answer(
         self, settings: Settings, pages: Pages, token: str, accepted: str, *, acts: bool
     ) -> tuple[int, str]:
-        """Return the status code and the page. Raises UserError where nothing could be recorded."""
+        """Return the status code and the page. Raises UserError if nothing could be recorded."""
         ledger = Ledger.open(settings.ledger, settings.name, create=False, read_only=not acts)
         with closing(ledger):
             returns = ledger.returns(of_every_campaign=True)
@@ -117,7 +117,7 @@ class Application:
 
 
 def _record(returns: Returns, mailed: Mailed) -> None:
-    """Record the wish, each request as one of its own: after an undo by hand, it is obeyed again."""
+    """Record the request under an identity of its own, so that it also counts after a manual undo."""
     now = time.time_ns()
     said = [Said(Kind.UNSUBSCRIBED, (mailed.own,), "one-click")]
     recorded = returns.record(mailed, said, f"one-click {now}", now, Rules())
@@ -126,7 +126,7 @@ def _record(returns: Returns, mailed: Mailed) -> None:
 
 
 def _token(environ: WSGIEnvironment) -> str:
-    """Return the token: the path's last segment, or the parameter `token`; "" where there is none."""
+    """Return the token: the last segment of the path, or the parameter `token`, or ""."""
     path: str = environ.get("PATH_INFO", "")
     segment = path.rstrip("/").rpartition("/")[2]
     query = parse_qs(environ.get("QUERY_STRING", "")).get("token", [""])[0]
@@ -135,7 +135,7 @@ def _token(environ: WSGIEnvironment) -> str:
 
 
 def _drain(environ: WSGIEnvironment) -> None:
-    """Read the body, as far as it is small: some servers answer nothing before that."""
+    """Read the body, unless it is large: some servers send no answer before that."""
     try:
         length = int(environ.get("CONTENT_LENGTH") or 0)
     except ValueError:

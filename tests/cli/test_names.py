@@ -82,7 +82,7 @@ def test_campaigns_of_a_ledger_and_ledgers_of_a_folder_do_not_mix(run: Run, ledg
     assert run("suppress", "add", "--campaign", "second.yaml", ANNA) is not None
     assert run("suppress", "list") == ""
     assert ANNA in run("suppress", "list", "--ledger", "second.db")
-    assert "give one of them" in run("suppress", "list", "--ledger", "x", "--campaign", "second.yaml", code=2)
+    assert "give only one of --campaign" in run("suppress", "list", "--ledger", "x", "--campaign", "second.yaml", code=2)
 
 
 def test_rows_told_apart_by_something_else_are_not_mailed_again_by_mistake(run: Run, ledger: Ledger) -> None:
@@ -117,5 +117,5 @@ def test_a_working_directory_that_is_gone_is_a_sentence(run: Run, folder: Path) 
     other.mkdir()
     os.chdir(other)
     other.rmdir()
-    assert "the folder in which this runs was removed" in run("send", "campaign.yaml", "--yes", code=2)
+    assert "the working directory was removed" in run("send", "campaign.yaml", "--yes", code=2)
     assert "2 to send" in run("send", str(folder / "campaign.yaml"), "--dry-run")

@@ -217,7 +217,7 @@ def test_the_version_says_where_to_go_on(capsys: pytest.CaptureFixture[str]) -> 
         (["send", "campaign.yaml", "--accept", "odd"], "is none of content, "),
         (["send", "campaign.yaml"], "look at the plan with --dry-run, then add --yes"),
         (["guide", "odd"], "the topics are "),
-        (["suppress", "list"], "name a campaign file with --campaign FILE"),
+        (["suppress", "list"], "name the campaign file with --campaign FILE"),
         (["rehearse", "campaign.yaml", "--faults", "odd"], "such as "),
         (["preview", "campaign.yaml", "--row", "99"], "the list has 2"),
         (["init", "/proc/none/x"], "name another folder"),

@@ -367,7 +367,7 @@ def test_links_of_a_page_of_ones_own_are_refused_at_the_start(file: Path) -> Non
         [sys.executable, "-m", "campaign", "unsubscribe-server", str(file)], capture_output=True, text=True
     )
     assert done.returncode == 2
-    assert "knows a row by {{ bounce.token }}: write that" in done.stderr
+    assert "needs {{ bounce.token }}: write that" in done.stderr
     assert ask(Application(file), "POST", f"/{TOKENS[ANNA]}")[0] == 503
 
 
@@ -380,4 +380,4 @@ def test_a_place_to_listen_at_has_a_host_and_a_port(file: Path, listen: str) -> 
     )
     assert done.returncode == 2
     port = "8099" if "8099" in listen else "8058"
-    assert f"--listen takes HOST:PORT, and {listen!r} is none; write 127.0.0.1:{port}" in done.stderr
+    assert f"--listen needs HOST:PORT, and {listen!r} is not; write 127.0.0.1:{port}" in done.stderr

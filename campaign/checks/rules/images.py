@@ -48,10 +48,10 @@ class Check(Rule):
         for address, tag in named:
             for severity, what in _judged(tag, address):
                 file = carried[address[4:]].name if address[4:] in carried else ""
-                yield self._told(severity, what, file, tag)
+                yield self._fault(severity, what, file, tag)
             if address[:4].lower() == "cid:" and address[4:] not in carried:
                 what = f"the message has no image {address[:80]!r}; name its file to embed it"
-                yield self._told(Severity.ERROR, what, "", tag)
+                yield self._fault(Severity.ERROR, what, "", tag)
         for address in _brought_by_nothing(page.tags, page.styles):
             what = f"{address[:80]!r} is in a style or a srcset, where files are not embedded"
             place = self.in_html(address)
@@ -61,7 +61,7 @@ class Check(Rule):
             what = f"the images have {size(weight)} in total; phones load them slowly, and filters notice"
             yield self.find(self.at(self.in_html(""), what, same="weight"))
 
-    def _told(self, severity: Severity, what: str, file: str, tag: Tag) -> Finding:
+    def _fault(self, severity: Severity, what: str, file: str, tag: Tag) -> Finding:
         written = file or tag.raw.get("src") or tag.raw.get("background") or ""
         return self.find(self.at(self.in_html(written), what, severity))
 

@@ -1,1 +1,1 @@
-"""One module for each command: its arguments, its questions, its words."""
+"""One module for each command: its options, questions and output."""

@@ -1,4 +1,4 @@
-"""`campaign backup`: a consistent copy of the ledger."""
+"""`campaign backup`: write a consistent copy of the ledger."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from campaign.errors import UserError
 @click.argument("to", type=WRITTEN)
 @FORCE
 def command(file: Path, to: Path, force: bool) -> int:
-    """Copy the ledger of FILE's campaign to TO, also while a send runs.
+    """Copy the ledger of FILE's campaign to TO, even during a send.
 
-    A copy that is put in the ledger's place knows that it is old: what was sent since is settled first,
-    with `campaign resolve FILE --from-log MAIL.LOG`.
+    To restore it, put the copy in the ledger's place. `send` recognises that it is old, and refuses it until
+    `campaign resolve FILE --from-log MAIL.LOG` has settled what was sent since.
     """
     from campaign.campaignfile.identity import identify
     from campaign.ledger import Ledger
@@ -32,14 +32,13 @@ def command(file: Path, to: Path, force: bool) -> int:
 
     campaign = identify(file)
     if Path(f"{to}-wal").exists():
-        raise UserError(f"{to}-wal is there: {to} is a ledger that is in use; name another file")
-    # Nothing tells the copy of a ledger from the ledger of another campaign.
+        raise UserError(f"{to}-wal exists: {to} is a ledger that is in use; name another file")
     empty = Kind("an empty file", lambda head: False, private=True)
     ledger = Ledger.open(campaign.ledger, campaign.name, create=False, read_only=True)
     try:
         with (
             writing(to, empty, OwnFiles(campaign.file), force=force) as out,
-            # SQLite makes its files by name; this one is private until it takes its place.
+            # SQLite creates files by name; this one is private until it replaces `to`.
             tempfile.TemporaryDirectory(prefix=".campaign-", dir=to.absolute().parent) as folder,
         ):
             copy = Path(folder, "ledger.db")

@@ -1,4 +1,4 @@
-"""`campaign bounces`: what came back, and what it suppresses."""
+"""`campaign bounces`: read bounces, complaints and unsubscribes, and suppress their addresses."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def command(
     recipient: str,
     dry_run: bool,
 ) -> int:
-    """Read bounces, complaints and unsubscribes of FILE's campaign, and suppress whom they prove.
+    """Read bounces, complaints and unsubscribes of FILE's campaign, and suppress their addresses.
 
     \b
     campaign bounces FILE                  the mailbox that `bounces.imap` names
@@ -46,9 +46,9 @@ def command(
     campaign bounces FILE --mbox FILE
     campaign bounces FILE -                one mail, from a server's alias
 
-    A mail counts by the token that it was sent to, and counts once, however often it is read. With -, the
-    exit code is 0 only when the mail is recorded or needs to be recorded nowhere, and otherwise 75:
-    the server keeps it and tries again. `campaign guide bounces` shows how to set it up.
+    A mail is identified by the token in its recipient address, and counts once, however often it is read.
+    With -, the exit code is 0 only if the mail was recorded or there is nothing to record, otherwise 75:
+    then the server keeps the mail and tries again. `campaign guide bounces` shows how to set it up.
     """
     from campaign.campaignfile.listening import listening
     from campaign.feedback.reading import Reader
@@ -58,9 +58,9 @@ def command(
     from campaign.report.heard import account_lines
 
     if stdin not in (None, "-"):
-        raise click.UsageError(f"{stdin!r} is no place to read from: write --maildir, --mbox, --imap or -")
+        raise click.UsageError(f"{stdin!r} is not a mailbox: write --maildir, --mbox, --imap or -")
     if (stdin is not None) + (maildir is not None) + (mbox is not None) + imap > 1:
-        raise click.UsageError("--maildir, --mbox, --imap and - name a place each; give one of them")
+        raise click.UsageError("give only one of --maildir, --mbox, --imap and -")
     found = listening(file)
     identity = found.identity
     mailbox = _mailbox(found, stdin, maildir, mbox, recipient, dry_run=dry_run)
@@ -68,7 +68,7 @@ def command(
     rules = Rules(count, int(seconds * SECOND), found.suppress)
     ledger = Ledger.open(identity.ledger, identity.name, create=False, read_only=dry_run)
     try:
-        if not ledger.knows_campaign:  # its name was changed, perhaps: every report would pass for another's
+        if not ledger.knows_campaign:  # if it was renamed, every report would seem to be another campaign's
             what = f"the ledger has no campaign {identity.name!r}: nothing was sent"
             raise UserError(ledger.problem(what))
         returns = ledger.returns()
@@ -76,7 +76,7 @@ def command(
         try:
             reader.read(mailbox, time.time_ns())
         finally:
-            if reader.account.mails or sys.exception() is None:  # else the mailbox could not be read at all
+            if reader.account.mails or sys.exception() is None:  # otherwise it could not be read at all
                 name = shown(identity.file)
                 Output().lines(account_lines(reader.account, name, returns.held(), dry=dry_run))
     finally:
@@ -93,7 +93,7 @@ def _mailbox(
     *,
     dry_run: bool,
 ) -> Mailbox:
-    """Return what is to be read. Raises UserError where nothing is named, or its password is not there."""
+    """Return the mailbox to read. Raises UserError if none is named, or if its password is missing."""
     from campaign.feedback.mailboxes import Maildir, Mbox, Piped
 
     if stdin is not None:

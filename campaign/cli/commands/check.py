@@ -1,9 +1,10 @@
-"""`campaign check`: everything that can be known before sending."""
+"""`campaign check`: report everything that can be known before sending."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from campaign.wording import counted
 if TYPE_CHECKING:
     from campaign.campaignfile.models import CampaignFile
     from campaign.checks.dns.domains import Published
+    from campaign.delivery import Message
     from campaign.ledger.questions import Answer
     from campaign.preparation import Survey
     from campaign.sending.preflight.inquiries import Negotiated, Worst
@@ -46,26 +48,26 @@ def command(
     jobs: int | None,
     quiet: bool,
 ) -> int:
-    """Read FILE, its list and its templates, render every row, and report all that is wrong or odd.
+    """Read FILE, its list and its templates, render every row, and report everything that looks wrong.
 
-    --server adds the server's problems, such as a certificate that ends within 14 days. The session is
+    --server adds the server's problems, such as a certificate that expires within 14 days. The session is
     opened only if there are no errors.
 
-    --dns adds what is wrong with the DNS records of the sender's domains, and what to publish; a lookup
-    without an answer is a note. --spam adds SpamAssassin's judgement of up to ten messages.
+    --dns adds the problems of the DNS records of the sender's domains, and what to publish; a lookup
+    without an answer is a note. --spam adds SpamAssassin's scores of up to ten messages.
 
-    A note is what may well be meant. `check: {ignore: [rule]}` in FILE silences a rule; `campaign guide
-    checks` tells what each looks for.
+    A note is often intended. `check: {ignore: [rule]}` in FILE silences a rule; `campaign guide checks`
+    explains the rules.
 
-    --workers asks the workers that run, whether `campaign work` or Celery has started them, and waits 15 s.
-    Each names what it lacks; secrets are looked for, and not read.
+    --workers asks all running workers, started by `campaign work` or Celery, and waits 15 s. Each names what
+    it lacks; whether a secret exists is checked, but it is not read.
 
-    --json writes a list of problems; `rows` counts the rows that have one. What --server, --dns,
-    --spam and --workers have found stands behind them: entries whose severity is "info", with an object
-    under "server", "dns", "spam" or "workers", which is also their rule.
+    --json writes a list of problems; `rows` counts the rows that have one. It ends with the results of
+    --server, --dns, --spam and --workers: entries with severity "info" and an object under "server", "dns",
+    "spam" or "workers", which is also their rule.
 
-    Exit code 0 with warnings, 2 with errors or, under --strict, with warnings, 6 if no session could be
-    opened. No password, token or secret command is run.
+    The exit code is 0 with warnings, 2 with errors or, under --strict, with warnings, and 6 if no session
+    could be opened. No password, token or secret command is run.
     """
     from campaign.message import drafting
 
@@ -75,80 +77,113 @@ def command(
     output = Output(quiet=quiet or as_json)
     inspection = inspect(file, output.progress, jobs, choose=spam)
     output.end_bar()
-    problems, campaign, survey = list(inspection.problems), inspection.campaign, inspection.survey
-    negotiated: Negotiated | None = None
+    findings = _Findings(list(inspection.problems))
+    campaign, survey = inspection.campaign, inspection.survey
+    if dns and campaign is not None and survey is not None and survey.first is not None:
+        _look_up(findings, campaign, survey.first, nameserver)
+    if campaign is not None and not inspection.errors:
+        if spam:
+            _score(findings, campaign, inspection.chosen)
+        if server:
+            _open_session(findings, campaign, output)
+        if workers:
+            _ask_workers(findings, campaign, output)
+    if as_json:
+        echo_json(_json(findings, campaign))
+    else:
+        for problem in findings.problems:
+            is_error = problem.severity is Severity.ERROR or (strict and problem.severity is Severity.WARNING)
+            if is_error or not quiet:
+                say(problem)
+        output.lines(_survey_lines(survey))
+        output.lines(_dns_lines(findings.published))
+        output.lines(_spam_lines(findings.worst))
+        output.lines(_server_lines(campaign, findings.negotiated))
+        output.lines(_worker_lines(findings.answers))
+        output.lines([_summary(file, findings)])
+    if not findings.has_connected:
+        return DISCONNECTED
+    is_wrong = findings.count(Severity.ERROR) or (strict and findings.count(Severity.WARNING))
+    return USAGE if is_wrong else OK
+
+
+@dataclass(slots=True)
+class _Findings:
+    """The problems, and the results of the inquiries that were asked for; None for the others."""
+
+    problems: list[Problem]
     published: Published | None = None
     worst: Worst | None = None
+    negotiated: Negotiated | None = None
     answers: list[Answer] | None = None
-    connected = True
-    ready = campaign is not None and not inspection.errors
-    if dns and campaign is not None and survey is not None and survey.first is not None:
-        from campaign.sending.preflight.inquiries import inspect_domains
+    has_connected: bool = True
 
-        try:
-            found, published = inspect_domains(campaign, survey.first, nameserver)
-            problems += found
-        except UserError as error:
-            problems += error.problems
-    if spam and campaign is not None and ready:
-        from campaign.sending.preflight.inquiries import inspect_spam
-
-        try:
-            found, worst = inspect_spam(campaign, inspection.chosen)
-            problems += found
-        except UserError as error:
-            problems += error.problems
-    if server and campaign is not None and ready:
-        from campaign.sending.preflight.inquiries import (
-            certificate_problems,
-            connection_problem,
-            inspect_server,
-            login_problems,
-        )
-
-        try:
-            negotiated = inspect_server(campaign, output.waiting, time.time())
-            problems += [*login_problems(campaign), *certificate_problems(campaign, negotiated)]
-        except ConnectFailed as error:
-            connected = False
-            problems.append(connection_problem(campaign, error))
-        except UserError as error:
-            problems += error.problems
-    if workers and campaign is not None and ready:
-        from campaign.cli.watching import calling
-        from campaign.sending.preflight.inquiries import inspect_workers
-
-        try:
-            found, answers = inspect_workers(campaign, output.waiting, calling(campaign, output))
-            problems += found
-        except UserError as error:
-            problems += error.problems
-    errors, warnings, notes = (sum(p.severity is severity for p in problems) for severity in Severity)
-    if as_json:
-        echo_json(_json(problems, campaign, negotiated, published, worst, answers))
-    else:
-        for problem in problems:
-            wanted = strict and problem.severity is Severity.WARNING
-            if wanted or not quiet or problem.severity is Severity.ERROR:
-                say(problem)
-        output.lines(_surveyed(inspection.survey))
-        output.lines(_published(published))
-        output.lines(_judged(worst))
-        output.lines(_negotiated(campaign, negotiated))
-        output.lines(_answered(answers))
-        output.lines([_summary(file, errors, warnings, notes)])
-    if not connected:
-        return DISCONNECTED
-    return USAGE if errors or (strict and warnings) else OK
+    def count(self, severity: Severity) -> int:
+        """Return how many problems are of this severity."""
+        return sum(problem.severity is severity for problem in self.problems)
 
 
-def _summary(file: Path, errors: int, warnings: int, notes: int) -> str:
-    counts = ((errors, "error"), (warnings, "warning"), (notes, "note"))
-    found = [counted(count, what) for count, what in counts if count]
-    return f"{file}: {', '.join(found) or 'nothing is wrong'}"
+def _look_up(findings: _Findings, campaign: CampaignFile, first: Message, nameserver: str | None) -> None:
+    """Look up the DNS records of the domains in the first message."""
+    from campaign.sending.preflight.inquiries import inspect_domains
+
+    try:
+        problems, findings.published = inspect_domains(campaign, first, nameserver)
+        findings.problems += problems
+    except UserError as error:
+        findings.problems += error.problems
 
 
-def _surveyed(survey: Survey | None) -> Iterator[str]:
+def _score(findings: _Findings, campaign: CampaignFile, messages: Sequence[Message]) -> None:
+    """Let SpamAssassin score these messages."""
+    from campaign.sending.preflight.inquiries import inspect_spam
+
+    try:
+        problems, findings.worst = inspect_spam(campaign, messages)
+        findings.problems += problems
+    except UserError as error:
+        findings.problems += error.problems
+
+
+def _open_session(findings: _Findings, campaign: CampaignFile, output: Output) -> None:
+    """Open a session with the server, without sending anything."""
+    from campaign.sending.preflight.inquiries import (
+        certificate_problems,
+        connection_problem,
+        inspect_server,
+        login_problems,
+    )
+
+    try:
+        findings.negotiated = inspect_server(campaign, output.waiting, time.time())
+        findings.problems += login_problems(campaign)
+        findings.problems += certificate_problems(campaign, findings.negotiated)
+    except ConnectFailed as error:
+        findings.has_connected = False
+        findings.problems.append(connection_problem(campaign, error))
+    except UserError as error:
+        findings.problems += error.problems
+
+
+def _ask_workers(findings: _Findings, campaign: CampaignFile, output: Output) -> None:
+    """Ask the workers that are running what they lack."""
+    from campaign.cli.watching import calling
+    from campaign.sending.preflight.inquiries import inspect_workers
+
+    try:
+        problems, findings.answers = inspect_workers(campaign, output.waiting, calling(campaign, output))
+        findings.problems += problems
+    except UserError as error:
+        findings.problems += error.problems
+
+
+def _summary(file: Path, findings: _Findings) -> str:
+    counts = {severity: findings.count(severity) for severity in Severity}
+    words = [counted(count, severity.value) for severity, count in counts.items() if count]
+    return f"{file}: {', '.join(words) or 'nothing is wrong'}"
+
+
+def _survey_lines(survey: Survey | None) -> Iterator[str]:
     if survey is None:
         return
     to = counted(survey.addresses, "address", "addresses")
@@ -160,7 +195,7 @@ def _surveyed(survey: Survey | None) -> Iterator[str]:
         yield f"  the largest has {survey.largest:,} octets"
 
 
-def _published(published: Published | None) -> Iterator[str]:
+def _dns_lines(published: Published | None) -> Iterator[str]:
     if published is None or not published.records:
         return
     yield "DNS"
@@ -168,7 +203,7 @@ def _published(published: Published | None) -> Iterator[str]:
         yield f"  {what}: {record}"
 
 
-def _judged(worst: Worst | None) -> Iterator[str]:
+def _spam_lines(worst: Worst | None) -> Iterator[str]:
     if worst is None:
         return
     judgement = worst.judgement
@@ -178,7 +213,7 @@ def _judged(worst: Worst | None) -> Iterator[str]:
         yield f"  {hit.points:5.1f}  {hit.rule}: {hit.description}"
 
 
-def _negotiated(campaign: CampaignFile | None, negotiated: Negotiated | None) -> Iterator[str]:
+def _server_lines(campaign: CampaignFile | None, negotiated: Negotiated | None) -> Iterator[str]:
     if campaign is None or negotiated is None:
         return
     yield f"{campaign.smtp.host}:{campaign.smtp.port} ({campaign.smtp.security})"
@@ -202,7 +237,7 @@ def _negotiated(campaign: CampaignFile | None, negotiated: Negotiated | None) ->
     yield f"  login:      {negotiated.login}"
 
 
-def _answered(answers: list[Answer] | None) -> Iterator[str]:
+def _worker_lines(answers: list[Answer] | None) -> Iterator[str]:
     if answers:
         lack = sum(bool(answer.missing) for answer in answers)
         has = f"{counted(lack, 'of them lacks', 'of them lack')} something" if lack else "nothing is missing"
@@ -212,29 +247,22 @@ def _answered(answers: list[Answer] | None) -> Iterator[str]:
             yield f"  {answer.host} {answer.pid} has what it needs"
 
 
-def _json(
-    problems: Sequence[Problem],
-    campaign: CampaignFile | None,
-    negotiated: Negotiated | None,
-    published: Published | None,
-    worst: Worst | None,
-    answers: list[Answer] | None,
-) -> list[dict[str, object]]:
-    """Return the problems, each with the same keys, and behind them what was looked up and negotiated."""
-    from dataclasses import asdict
-
-    entries = [asdict(problem) for problem in problems]
-    if campaign is not None and published is not None:
+def _json(findings: _Findings, campaign: CampaignFile | None) -> list[dict[str, object]]:
+    """Return the problems, each with the same keys, and after them the results of the inquiries."""
+    entries = [asdict(problem) for problem in findings.problems]
+    if campaign is None:
+        return _without_same(entries)
+    if (published := findings.published) is not None:
         place = campaign.problem("from", "the sender's domains were looked up", rule="dns")
         records = [{"what": what, "record": record} for what, record in published.records]
         entries.append({**asdict(place), "severity": "info", "dns": records})
-    if campaign is not None and worst is not None:
+    if (worst := findings.worst) is not None:
         place = campaign.problem("templates", "SpamAssassin judged messages", rule="spam")
         entries.append({**asdict(place), "severity": "info", "spam": asdict(worst)})
-    if campaign is not None and negotiated is not None:
+    if (negotiated := findings.negotiated) is not None:
         smtp, tls = campaign.smtp, negotiated.tls
         place = campaign.problem("smtp", f"a session with {smtp.host}:{smtp.port} was opened", rule="server")
-        found: dict[str, object] = {
+        session: dict[str, object] = {
             "host": smtp.host,
             "port": smtp.port,
             "security": smtp.security,
@@ -248,12 +276,16 @@ def _json(
             "window": negotiated.window,
             "login": negotiated.login,
         }
-        entries.append({**asdict(place), "severity": "info", "server": found})
-    if campaign is not None and answers is not None:
+        entries.append({**asdict(place), "severity": "info", "server": session})
+    if (answers := findings.answers) is not None:
         place = campaign.problem("workers", "workers were asked what they have", rule="workers")
         entries.append({**asdict(place), "severity": "info", "workers": list(map(asdict, answers))})
+    return _without_same(entries)
+
+
+def _without_same(entries: list[dict[str, object]]) -> list[dict[str, object]]:
     for entry in entries:
-        del entry["same"]  # ours, for counting
+        del entry["same"]  # only for comparing problems
     return entries
 
 

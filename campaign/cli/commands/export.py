@@ -1,4 +1,4 @@
-"""`campaign export`: rows by status, as a CSV that is itself a list."""
+"""`campaign export`: write rows by status as a CSV, which is itself a valid list."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from campaign.wording import counted
 def command(file: Path, statuses: str, bounced: bool, output: Path | None, force: bool) -> int:
     """Write the rows of FILE's campaign with their original columns, campaign_status and campaign_reply.
 
-    `campaign export FILE --status refused -o again.csv` gives a list to correct and send again.
+    `campaign export FILE --status refused -o again.csv` writes a list to correct and send again.
 
-    With --bounced, campaign_returned says what came back of a row: a bounce, a complaint, an unsubscribe.
+    With --bounced, campaign_returned says what came back for a row: a bounce, a complaint, an unsubscribe.
 
     An earlier export is overwritten; any other file only with --force, and the campaign's own files
-    never. Cells are written as they are, in UTF-8; only on a terminal are control characters in them
-    made visible.
+    never. Cells are written unchanged, in UTF-8; control characters in them are made visible only on a
+    terminal.
     """
     from campaign.campaignfile.identity import identify
     from campaign.ledger import Ledger
@@ -59,7 +59,7 @@ def command(file: Path, statuses: str, bounced: bool, output: Path | None, force
         with writing(output, EXPORT, OwnFiles(campaign.file), force=force) as octets:
             text = io.TextIOWrapper(octets, "utf-8", errors="backslashreplace", newline="")
             count = write(text, columns, rows, copies, returned)
-            text.detach()  # which flushes, and leaves closing to `writing`
+            text.detach()  # this flushes; `writing` closes the file
         echo(f"{output}: {counted(count, 'row')}", err=True)
         return OK
     finally:

@@ -1,4 +1,4 @@
-"""`campaign forget`: a person's data leaves the ledger."""
+"""`campaign forget`: remove a person's data from the ledger."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
     from campaign.campaignfile.location import Location
     from campaign.ledger import Forgotten
 
-_PATIENCE = 15.0  # seconds, while another process reads
+_PATIENCE = 15.0  # seconds to wait while another process reads
 
 
 @click.command("forget")
 @click.argument("address")
 @of_a_ledger
 def command(address: str, file: Path | None, ledger: Location | None) -> int:
-    """Remove the data of ADDRESS from every campaign of a ledger, its free pages and WAL included.
+    """Remove the data of ADDRESS from every campaign of a ledger, including free pages and the WAL.
 
     ADDRESS is one address, or the exact text of a cell of a bad row. A keyed hash of it stays on the
-    suppression list, so that the person is not mailed again if a list still names them; `campaign
-    suppress remove ADDRESS` undoes that. The lists themselves, exports and --log files are yours to
-    correct.
+    suppression list, so that the person is not mailed again if a list still contains them; `campaign
+    suppress remove ADDRESS` undoes that. Lists, exports and --log files are not changed: correct them
+    yourself.
     """
     with opened(file, ledger) as book:
         done = book.forget(address, time.time_ns())
-        for line in _said(address.strip(), done):
+        for line in _outcome_lines(address.strip(), done):
             echo(line)
         until = time.monotonic() + _PATIENCE
         try:
@@ -55,16 +55,16 @@ def command(address: str, file: Path | None, ledger: Location | None) -> int:
     return OK
 
 
-def _said(address: str, done: Forgotten) -> Iterator[str]:
+def _outcome_lines(address: str, done: Forgotten) -> Iterator[str]:
     if done.found:
         rows = counted(done.rows, "row")
         yield f"{address}: {rows} of the ledger forgotten; kept as a hash among the suppressions"
     elif done.earlier:
         yield f"{address} was forgotten already, and is suppressed by its hash; nothing was changed"
     else:
-        yield f"{address} is nowhere in the ledger; nothing was changed, and nobody is suppressed"
+        yield f"{address} is not in the ledger; nothing was changed, and nobody is suppressed"
         yield "  to keep every campaign from mailing it:  campaign suppress add ADDRESS"
     if done.others:
         rows = counted(done.others, "row of another person names", "rows of other people name")
-        yield f"{rows} it in a cell, a cc perhaps; they stay. It gets no copies."
+        yield f"{rows} it in a cell, perhaps as cc; they stay. It gets no copies."
         yield "  Take it out of the list: the next send updates the rows that are still to be sent."

@@ -1,7 +1,7 @@
-"""`campaign guide`: the documents that travel with the program, `campaign/guide/*.md`.
+"""`campaign guide`: show the documentation that comes with the program, `campaign/guide/*.md`.
 
-The first line of a document is its title and its line in the list of topics: `# topic: what it tells`.
-To `checks` the rules' docstrings are added.
+The first line of a document is its title, and its line in the list of topics: `# topic: description`. The
+docstrings of the rules are appended to `checks`.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ FOLDER = Path(__file__).parents[2] / "guide"
 
 
 def topics() -> dict[str, str]:
-    """Return each topic with its one line, in alphabetical order."""
+    """Return each topic with its description, in alphabetical order."""
     return {path.stem: _line(path) for path in sorted(FOLDER.glob("*.md"))}
 
 
 @click.command("guide")
 @click.argument("topic", required=False)
 def command(topic: str | None) -> int:
-    """Show a document that travels with the program; without TOPIC, list them.
+    """Show a document that comes with the program; without TOPIC, list them.
 
-    On a terminal it is shown in the pager that $PAGER names, or in less or more.
+    On a terminal, it is shown in the pager that $PAGER names, or in less or more.
     """
     known = topics()
     if topic is None:
@@ -47,7 +47,7 @@ def command(topic: str | None) -> int:
 
 
 def _rules() -> str:
-    """Return what each rule of `check` says of itself, in its docstring."""
+    """Return the docstring of each rule of `check`."""
     from campaign.campaignfile.rulenames import RULES
     from campaign.checks.running import documentation
 
@@ -55,7 +55,7 @@ def _rules() -> str:
 
 
 def _wrapped(text: str) -> str:
-    """Return paragraphs and lists in lines as narrow as the documents'."""
+    """Return paragraphs and lists, wrapped to the width of the documents."""
     pieces: list[str] = []
     for paragraph in text.strip().split("\n\n"):
         for piece in re.split(r"\n(?=- )", paragraph):

@@ -1,4 +1,4 @@
-"""`campaign init`: a working campaign to edit."""
+"""`campaign init`: create a working campaign to edit."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ SAMPLES = ("newsletter", "mail-merge", "plain")
     help="What to begin with.",
 )
 def command(folder: Path, sample: str) -> int:
-    """Make a working campaign in DIR, a new or empty folder, with its list beside it.
+    """Create a working campaign with a list in DIR, a new or empty folder.
 
-    It is there whole, or not at all.
+    It is created completely, or not at all.
     """
     import json
 

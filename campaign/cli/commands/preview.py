@@ -1,4 +1,4 @@
-"""`campaign preview`: real messages of real recipients, to look at."""
+"""`campaign preview`: show real messages of real recipients."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ if TYPE_CHECKING:
     "page",
     type=WRITTEN,
     metavar="PATH",
-    help="Write one self-contained page; by default of 8 rows that differ.",
+    help="Write one self-contained page; by default with 8 rows that differ.",
 )
 @click.option(
     "--eml",
     "folder",
     type=WRITTEN,
     metavar="DIR",
-    help="Write each message's exact bytes into DIR; by default of all rows.",
+    help="Write the exact bytes of each message into DIR; by default for all rows.",
 )
 @click.option(
     "--open", "opens", is_flag=True, help="Open the page, or the first .eml file; alone, a temporary page."
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     "web_row",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Write the Nth row's HTML alone, to put online; with -o PATH.",
+    help="Write only the HTML of the Nth row, to put online; with -o PATH.",
 )
 @click.option("--output", "-o", type=WRITTEN, metavar="PATH", help="Where --page writes.")
 @click.option("--load-images", is_flag=True, help="Let the page load images from the network.")
@@ -76,22 +76,22 @@ def command(
     load_images: bool,
     force: bool,
 ) -> int:
-    """Show real messages of real recipients: by default the first row's, on the terminal.
+    """Show real messages of real recipients: by default that of the first row, on the terminal.
 
     Nothing is sent, no connection is opened, and no password, token or secret command is run. A
     message that needs such a secret shows a placeholder, and a note says so. --pick looks at the list's
     first 20,000 rows.
 
-    --page writes what a reader of the row's message sees in a browser: its images are in the page, and its
-    unsubscribe link and other tokens are those of a test message, so that they are nobody's.
+    --page writes the HTML of a row's message for a browser, with its images embedded. Its unsubscribe link
+    and other tokens are those of a test message, so they belong to nobody.
 
     Pages and .eml files of an earlier preview are overwritten; any other file only with --force, and
     the campaign's own files never.
     """
     if sum(choice is not None for choice in (row, address, pick)) > 1:
-        raise click.UsageError("--row, --to and --pick each choose the rows; name one of them")
+        raise click.UsageError("give only one of --row, --to and --pick")
     if page is not None and folder is not None:
-        raise click.UsageError("--html and --eml each say where the messages go; name one of them")
+        raise click.UsageError("give only one of --html and --eml")
     if (web_row is None) != (output is None):
         raise click.UsageError("--page and -o belong together: --page 1 -o view.html")
     from campaign.message import drafting
@@ -146,7 +146,7 @@ def command(
 
 
 def _secrets(campaign: CampaignFile) -> tuple[Secrets, list[str]]:
-    """Return the ledger's secret if there is a ledger, and notes on what is a placeholder."""
+    """Return the ledger's secret if there is a ledger, and notes about placeholders."""
     from campaign.ledger import Ledger
     from campaign.message.tokens import Secrets
 
@@ -167,13 +167,13 @@ def _secrets(campaign: CampaignFile) -> tuple[Secrets, list[str]]:
 def _rendered(
     renderer: Renderer, chosen: Iterable[Chosen], problems: Tally
 ) -> Iterator[tuple[Chosen, Message]]:
-    """Yield the messages of the chosen rows; `problems` gets what is wrong with the others."""
+    """Yield the messages of the chosen rows; the problems of the others are added to `problems`."""
     from datetime import UTC, datetime
 
     for one in chosen:
         try:
             yield one, renderer.render(one.recipient, date=datetime.now(UTC))
-        except Overrun:  # no other row would fare better
+        except Overrun:  # any other row would fail in the same way
             raise
         except UserError as error:
             problems.add(error.problems)
@@ -214,7 +214,7 @@ def _examined(
     renderer: Renderer,
     messages: Sequence[tuple[Chosen, Message]],
 ) -> list[Previewed]:
-    """Return the rows with what `check` finds in each one's message."""
+    """Return the rows with the findings of `check` in each message."""
     from campaign.checks.running import Checks
     from campaign.preparation import Survey
     from campaign.preview.opened import open_message
@@ -254,7 +254,7 @@ def _web_page(
     *,
     force: bool,
 ) -> None:
-    """Write a row's HTML as a page of its own. Raises UserError where it has none."""
+    """Write a row's HTML as a page. Raises UserError if it has none."""
     from datetime import UTC, datetime
 
     from campaign.outfile import writing
@@ -273,7 +273,7 @@ def _web_page(
 
 
 def _say(said: str, page: Path | None) -> None:
-    """Say what was written; on stderr if the page itself went to stdout, or to another stream."""
+    """Print what was written; on stderr if the page itself went to stdout or another stream."""
     from campaign.outfile import is_regular
 
     if said:
@@ -281,14 +281,14 @@ def _say(said: str, page: Path | None) -> None:
 
 
 def _temporary() -> Path:
-    """Return a page's path in a folder that nobody else can look into."""
+    """Return the path for a page in a private folder."""
     from tempfile import mkdtemp
 
     return Path(mkdtemp(prefix="campaign-preview-")) / "preview.html"
 
 
 def _open(path: Path) -> None:
-    """Show a page in the browser, a message in the mail program."""
+    """Open a page in the browser, or a message in the mail program."""
     import webbrowser
 
     if path.suffix == ".eml":

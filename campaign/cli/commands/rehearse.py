@@ -1,4 +1,4 @@
-"""`campaign rehearse`: the whole campaign, and nothing leaves the machine."""
+"""`campaign rehearse`: run the whole campaign against a server inside this program."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from campaign.wording import counted
 def command(file: Path, faults: str, paced: bool, skip_bad_rows: bool, quiet: bool, verbose: bool) -> int:
     """Send the whole campaign in FILE over real SMTP and TLS to a server inside this program.
 
-    With login and pipelining, a temporary ledger and certificate. Nothing leaves this machine, and no
-    password, token or secret command is run.
+    It logs in and uses pipelining, with a temporary ledger and certificate. Nothing leaves this machine, and
+    no password, token or secret command is run.
     """
     from campaign.cli.audience import Rehearsal
     from campaign.cli.ending import exit_code

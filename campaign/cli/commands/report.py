@@ -1,4 +1,4 @@
-"""`campaign report`: a page about what happened."""
+"""`campaign report`: write a page about what happened."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from campaign.errors import UserError
     "-o",
     type=WRITTEN,
     metavar="PAGE",
-    help="The page to write; <name>-report.html beside FILE without it.",
+    help="The page to write; by default <name>-report.html beside FILE.",
 )
 @FORCE
 def command(file: Path, output: Path | None, force: bool) -> int:
@@ -42,7 +42,7 @@ def command(file: Path, output: Path | None, force: bool) -> int:
     output = output or campaign.folder / f"{name}-report.html"
     ledger = Ledger.open(campaign.ledger, campaign.name, create=False, read_only=True)
     try:
-        with ledger.at_one_moment():  # a run may go on meanwhile
+        with ledger.at_one_moment():  # a run may be sending at the same time
             now = time.time_ns()
             summary = ledger.history.summary(now)
             if not any(summary.counts.values()):
@@ -53,5 +53,5 @@ def command(file: Path, output: Path | None, force: bool) -> int:
         ledger.close()
     with writing(output, REPORT, OwnFiles(campaign.file), force=force) as out:
         out.write(text.encode())
-    echo(f"written to {shown(output)}", err=not is_regular(output))  # stdout may have got the page
+    echo(f"written to {shown(output)}", err=not is_regular(output))  # the page may have gone to stdout
     return OK

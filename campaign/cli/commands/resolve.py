@@ -1,4 +1,4 @@
-"""`campaign resolve`: what is in doubt, and a person's decision about it."""
+"""`campaign resolve`: list what is in doubt, and settle it by a person's decision or the server's log."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _TIMES = ("%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "
 @click.option(
     "--from-log",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="A Postfix or Exim log; what it says was sent is accepted.",
+    help="A Postfix or Exim log; messages that it shows as sent are accepted.",
 )
 @click.option("--by-address", is_flag=True, help="The ledger is lost: look for addresses in the log.")
 @click.option(
@@ -56,7 +56,7 @@ def command(
     yes: bool,
     nothing_missing: bool,
 ) -> int:
-    """List or settle what is in doubt in FILE's campaign: sent, but no answer was read.
+    """List or settle what is in doubt in FILE's campaign: sent, but no reply was received.
 
     \b
     campaign resolve FILE
@@ -71,7 +71,7 @@ def command(
     from campaign.ledger.doubt import doubtful, named
 
     if accepted + pending + (from_log is not None) + nothing_missing > 1:
-        raise UserError("give one of --accepted, --pending, --from-log and --nothing-missing")
+        raise UserError("give only one of --accepted, --pending, --from-log and --nothing-missing")
     if (addresses or everybody) and not (accepted or pending):
         raise UserError("say what became of them: --accepted or --pending")
     if (accepted or pending) and not (addresses or everybody):
@@ -142,7 +142,7 @@ def _from_log(ledger: Ledger, file: Path, log: Path) -> None:
 
     with _opened(log) as lines:
         found = delivered(lines, MESSAGE_ID)
-    if ledger.incomplete:  # the list may have rows that were sent, and the ledger has never seen
+    if ledger.incomplete:  # the list may have rows that were sent, but are not in the ledger
         enrol(load(file), ledger)
     doubt = doubtful(ledger.history, time.time_ns())
     tokens = Tokens(ledger.name, Secrets(ledger.secret))
@@ -200,7 +200,7 @@ def _by_address(file: Path, log: Path, since: datetime, until: datetime, *, yes:
 @contextmanager
 def _opened(log: Path) -> Iterator[TextIO]:
     try:
-        if log.is_char_device() or log.is_block_device():  # a pipe may be what unpacks a log
+        if log.is_char_device() or log.is_block_device():  # a pipe is allowed: it may unpack a log
             raise UserError(f"{log} is a device, and a server's log is expected")
         with log.open(encoding="utf-8", errors="replace") as lines:
             yield lines

@@ -1,4 +1,4 @@
-"""`campaign schema`: the JSON Schema of the campaign file, for editors."""
+"""`campaign schema`: print the JSON Schema of the campaign file, for editors."""
 
 from __future__ import annotations
 

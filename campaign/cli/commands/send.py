@@ -1,4 +1,4 @@
-"""`campaign send`: the main job."""
+"""`campaign send`: send a campaign, or resume it."""
 
 from __future__ import annotations
 
@@ -117,10 +117,10 @@ def command(
 
 
 def _attach(campaign: CampaignFile, choices: Choices, output: Output) -> None:
-    """Say that workers send it already.
+    """Report that workers are already sending it.
 
-    Raises UserError where it is another file of this name that they send, and LeaseHeld for a choice that
-    only counts when sending begins.
+    Raises UserError if they are sending another file with this name, and LeaseHeld for an option that only
+    works when sending starts.
     """
     from campaign.ledger import Ledger
     from campaign.sending.preflight.guards import refuse_other_file
@@ -143,7 +143,7 @@ def _attach(campaign: CampaignFile, choices: Choices, output: Output) -> None:
 
 
 def _without_terminal(campaign: CampaignFile) -> str:
-    """Return what to add where nobody can be asked, all of it at once."""
+    """Return all options to add if nobody can be asked."""
     from campaign.sending.preflight.completeness import would_be_new
 
     said = "there is no terminal to ask on: look at the plan with --dry-run, then add --yes"
@@ -153,7 +153,7 @@ def _without_terminal(campaign: CampaignFile) -> str:
 
 
 def _send(campaign: CampaignFile, options: Options, output: Output, log: Path | None) -> int:
-    """Do the main job, say what it came to, and return the exit code."""
+    """Send, print the result, and return the exit code."""
     from campaign.cli.attemptlog import AttemptLog
     from campaign.cli.audience import Terminal
     from campaign.cli.codes import UNFINISHED
@@ -166,7 +166,7 @@ def _send(campaign: CampaignFile, options: Options, output: Output, log: Path | 
     attempts = AttemptLog(log, OwnFiles(campaign.file)) if log is not None else None
     try:
         finished = run(campaign, options, Terminal(output, attempts))
-    except (LedgerFull, LedgerBusy, NotAccepted) as stopped:  # before anything has left
+    except (LedgerFull, LedgerBusy, NotAccepted) as stopped:  # nothing was sent yet
         output.problems(stopped.problems)
         return UNFINISHED
     finally:
@@ -174,11 +174,11 @@ def _send(campaign: CampaignFile, options: Options, output: Output, log: Path | 
             attempts.close()
     if finished.stop.ending is Ending.HANDED_OVER:
         return watch(campaign, output, top_up)
-    return _said(campaign, output, finished)
+    return _print_result(campaign, output, finished)
 
 
-def _said(campaign: CampaignFile, output: Output, finished: Finished) -> int:
-    """Say what the run came to, and return its exit code."""
+def _print_result(campaign: CampaignFile, output: Output, finished: Finished) -> int:
+    """Print the result of the run, and return its exit code."""
     import time
 
     from campaign.cli.ending import exit_code, why
@@ -200,5 +200,5 @@ def _said(campaign: CampaignFile, output: Output, finished: Finished) -> int:
         output.lines(terminal.next_lines(shown(campaign.file), summary))
         if ending is Ending.PAUSED and summary.counts[Status.REFUSED]:
             again = f"campaign send {shown(campaign.file)} --retry-refused"
-            output.lines([f"  to try the refused ones too, once the cause is mended: {again}"])
+            output.lines([f"  to try the refused ones too, once the cause is fixed: {again}"])
     return exit_code(finished)

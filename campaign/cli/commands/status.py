@@ -1,4 +1,4 @@
-"""`campaign status`: where it stands, and when it will finish."""
+"""`campaign status`: show the progress of a campaign, and when it will finish."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from campaign.ledger import Ledger, Summary
     from campaign.sending.outlook import Outlook
 
-_EVERY = 2.0  # seconds between looks with --watch
+_EVERY = 2.0  # seconds between updates with --watch
 
 
 @click.command("status")
@@ -53,13 +53,13 @@ def command(file: Path, as_json: bool, watch: bool) -> int:
                 _show(campaign, ledger, summary, outlook, now)
             if not watch or (summary.sending is None and not _is_shared_out(ledger)):
                 return OK
-            time.sleep(max(_EVERY, 4 * (time.monotonic() - began)))  # those who send need the disk too
+            time.sleep(max(_EVERY, 4 * (time.monotonic() - began)))  # sending needs the disk too
     finally:
         ledger.close()
 
 
 def _is_shared_out(ledger: Ledger) -> bool:
-    """Whether workers send it, who may come and go."""
+    """Whether workers send the campaign."""
     if (machines := ledger.machines) is None:
         return False
     from campaign.ledger.machines import State
@@ -68,7 +68,7 @@ def _is_shared_out(ledger: Ledger) -> bool:
 
 
 def _machine_lines(ledger: Ledger, file: Path) -> list[str]:
-    """Say what workers do, where they are to send it."""
+    """Return lines about the workers, if workers send the campaign."""
     if not _is_shared_out(ledger) or (machines := ledger.machines) is None:
         return []
     from campaign.wording import counted, shown
@@ -81,9 +81,9 @@ def _machine_lines(ledger: Ledger, file: Path) -> list[str]:
 
 
 def _look(campaign: Identity, ledger: Ledger) -> tuple[Summary, Outlook | None, int]:
-    """Return where the campaign stands, its outlook if some are left, and when that was, UTC ns.
+    """Return the state of the campaign, its outlook if messages are left, and the time, UTC ns.
 
-    All of it is of one moment: what has started meanwhile is not also counted as waiting.
+    All of it is from one moment, so that no message is counted as both started and waiting.
     """
     from campaign.clock import moment
 

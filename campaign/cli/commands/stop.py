@@ -1,4 +1,4 @@
-"""`campaign stop`: let no worker send a campaign any more."""
+"""`campaign stop`: stop the workers that send a campaign."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from campaign.cli.output import echo
 @click.command("stop")
 @click.argument("file", type=click.Path(path_type=Path))
 def command(file: Path) -> int:
-    """Stop the campaign in FILE, which workers send: at most one more message for each connection leaves.
+    """Stop the workers that send the campaign in FILE: at most one more message for each connection leaves.
 
-    `campaign send FILE` goes on with it. A `send` that still prepares it, or sends it without workers, is
-    not ended: it is named, and ends with Ctrl-C.
+    `campaign send FILE` resumes it. A `send` that is still preparing it, or sends it without workers, is
+    not stopped but named: end it with Ctrl-C.
     """
     from campaign.campaignfile.identity import identify
     from campaign.errors import LeaseHeld
@@ -33,7 +33,7 @@ def command(file: Path) -> int:
             echo(f"{campaign.name} is stopped; `campaign send {shown(campaign.file)}` resumes it")
         elif (run := machines.alone()) is not None:
             what = f"process {run.pid} on {run.host} is still preparing {campaign.name}, or sends it alone"
-            raise LeaseHeld(f"{what}, and goes on: end it there with Ctrl-C, or a SIGTERM")
+            raise LeaseHeld(f"{what}, and continues: end it there with Ctrl-C or SIGTERM")
         else:
             echo(f"{campaign.name} is not being sent: it is {machines.standing().state}")
     finally:

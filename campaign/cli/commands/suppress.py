@@ -1,4 +1,4 @@
-"""`campaign suppress`: who gets nothing from any campaign of a ledger."""
+"""`campaign suppress`: manage the addresses that get nothing from any campaign of a ledger."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from campaign.wording import counted, visible
 if TYPE_CHECKING:
     from campaign.campaignfile.location import Location
 
-_NAMED = 10  # entries of an import that are named
+_NAMED = 10  # refused lines of an import that are shown
 _OF_CAMPAIGN = click.argument("campaign", required=False, metavar="[FILE]", type=click.Path(path_type=Path))
 
 
@@ -28,7 +28,7 @@ _OF_CAMPAIGN = click.argument("campaign", required=False, metavar="[FILE]", type
 def command() -> None:
     """Manage the list of addresses and domains that get nothing from any campaign of a ledger.
 
-    A change takes effect with the next message, also during a send.
+    A change takes effect with the next message, even during a send.
     """
 
 
@@ -39,7 +39,7 @@ def command() -> None:
 def add(patterns: tuple[str, ...], reason: str, file: Path | None, ledger: Location | None) -> int:
     """Add addresses, or whole domains: example.com, or '*@example.com'.
 
-    The subdomains of a domain are not meant.
+    A domain does not include its subdomains.
     """
     from campaign.ledger import Suppression, described
     from campaign.ledger.imports import parse_patterns
@@ -63,12 +63,12 @@ def add(patterns: tuple[str, ...], reason: str, file: Path | None, ledger: Locat
 def remove(
     patterns: tuple[str, ...], run: int | None, reason: str | None, file: Path | None, ledger: Location | None
 ) -> int:
-    """Remove entries; the next send mails these again."""
+    """Remove entries; the next send mails these addresses again."""
     from campaign.ledger.imports import parse_patterns
 
-    reason = reason.strip() if reason is not None else None  # a blank is in nearly every reason
+    reason = reason.strip() if reason is not None else None  # nearly every reason contains a space
     if bool(patterns) + (run is not None) + bool(reason) != 1:
-        raise UserError("name entries, or --run, or --reason: one of them")
+        raise UserError("give only one of: entries, --run, --reason")
     _refuse_files(patterns)
     with opened(file, ledger) as book:
         if not patterns:
@@ -87,7 +87,7 @@ def remove(
 @click.option("--reason", default="", help="Only entries whose reason contains this text.")
 @of_a_ledger
 def show(campaign: Path | None, reason: str, file: Path | None, ledger: Location | None) -> int:
-    """List the entries of the ledger that the campaign in FILE has, with reason and date."""
+    """List the entries of the ledger of FILE's campaign, with reason and date."""
     from campaign.report.words import clock
 
     with opened(_one(campaign, file), ledger, read_only=True) as book:
@@ -109,10 +109,10 @@ def show(campaign: Path | None, reason: str, file: Path | None, ledger: Location
 def export(
     campaign: Path | None, output: Path | None, force: bool, file: Path | None, ledger: Location | None
 ) -> int:
-    """Write the entries as a CSV that `import` reads; those that one campaign alone holds are left out.
+    """Write the entries as a CSV that `import` reads, without those for one campaign only.
 
     An earlier list is overwritten; any other file only with --force, and the campaign's own files never.
-    It is written as it is, in UTF-8; only on a terminal are control characters in it made visible.
+    It is written unchanged, in UTF-8; control characters are made visible only on a terminal.
     """
     from campaign.report.suppressed import LIST, write
 
@@ -126,11 +126,11 @@ def export(
             with writing(output, LIST, own_files(file, ledger), force=force) as octets:
                 text = io.TextIOWrapper(octets, "utf-8", errors="backslashreplace", newline="")
                 count, held = write(text, book.suppressions)
-                text.detach()  # which flushes, and leaves closing to `writing`
+                text.detach()  # this flushes; `writing` closes the file
             echo(f"{output}: {counted(count, 'entry', 'entries')}", err=True)
     if held:
         entries = counted(held, "entry", "entries")
-        echo(f"left out: {entries} that one campaign alone holds, until you have judged them", err=True)
+        echo(f"left out: {entries} for one campaign only, until you have judged them", err=True)
     return OK
 
 
@@ -168,14 +168,14 @@ def import_(
 
 
 def _one(campaign: Path | None, file: Path | None) -> Path | None:
-    """Return the campaign file, however it was given. Raises UserError."""
+    """Return the campaign file, given as FILE or --campaign. Raises UserError."""
     if campaign is not None and file is not None:
-        raise UserError("FILE and --campaign name a campaign each; give one of them")
+        raise UserError("give the campaign file only once, as FILE or with --campaign")
     return campaign or file
 
 
 def _refuse_files(patterns: tuple[str, ...]) -> None:
-    """Raise UserError for what names a file here: `campaign.yaml` would be taken for a domain."""
+    """Raise UserError for the names of existing files: `campaign.yaml` would be taken for a domain."""
     files = [pattern for pattern in patterns if Path(pattern).is_file()]
     if files:
         raise UserError(

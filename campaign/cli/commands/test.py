@@ -1,4 +1,4 @@
-"""`campaign test`: the real message of a row, to me."""
+"""`campaign test`: send the real message of a row to yourself."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from campaign.errors import UserError
 def command(file: Path, addresses: tuple[str, ...], row: int, wait: float) -> int:
     """Send the real message of a row of FILE's list to each ADDRESS, and to nobody else.
 
-    The subject is marked, the Message-ID is another, cc and bcc are left out. It counts in the rate;
-    the ledger is otherwise untouched.
+    The subject is marked, the Message-ID is different, and cc and bcc are left out. It counts for the
+    rate; otherwise the ledger is not changed.
     """
     from campaign.address import AddressError, parse_address
     from campaign.cli.audience import Terminal

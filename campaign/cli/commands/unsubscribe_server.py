@@ -1,4 +1,4 @@
-"""`campaign unsubscribe-server`: the one-click page under waitress, for small sites and for trying it."""
+"""`campaign unsubscribe-server`: serve the unsubscribe page with waitress, for small sites and for trying."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from campaign.errors import UserError
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--listen", default="127.0.0.1:8058", show_default=True, metavar="HOST:PORT", help="Where.")
 def command(file: Path, listen: str) -> int:
-    """Serve the page at which people unsubscribe from FILE's campaigns, until it is interrupted.
+    """Serve the unsubscribe page of FILE's campaigns, until it is interrupted.
 
-    It speaks HTTP; a web server in front of it brings HTTPS. Larger sites mount the WSGI application
-    `campaign.unsubscribe:app` in the server that they have; `campaign guide unsubscribing` shows how.
+    It speaks HTTP; a web server in front of it adds HTTPS. Larger sites mount the WSGI application
+    `campaign.unsubscribe:app` in their own server; `campaign guide unsubscribing` shows how.
     """
     from campaign.ledger import Ledger
     from campaign.unsubscribe import Application
@@ -33,14 +33,14 @@ def command(file: Path, listen: str) -> int:
     if not re.fullmatch(r"(?:[^:\s]+|\[[^\]\s]+\]):\d{1,5}", listen):
         port = listen.removeprefix(":")
         hint = f"127.0.0.1:{port}" if port.isdigit() else "127.0.0.1:8058"
-        raise UserError(f"--listen takes HOST:PORT, and {listen!r} is none; write {hint}")
+        raise UserError(f"--listen needs HOST:PORT, and {listen!r} is not; write {hint}")
     settings = read_settings(file)
-    # What is wrong with the ledger is said now, and not to whom wants to leave.
+    # A problem of the ledger is reported now, and not to the first person who unsubscribes.
     Ledger.open(settings.ledger, settings.name, create=False, read_only=True).close()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     try:
-        # It logs where it listens; a signal ends it. A body is kept in a file until all of it is there.
+        # waitress logs where it listens, ends on a signal, and buffers request bodies in files.
         serve(Application(file), listen=listen, ident="campaign", max_request_body_size=MOST_READ)
     except (OSError, ValueError) as error:
         raise UserError(f"nothing can listen at {listen!r}: {error}") from None
-    return OK  # it has done what it was asked: a service that is stopped has not failed
+    return OK  # a service that is stopped has not failed

@@ -1,4 +1,4 @@
-"""`campaign work`: send, with others, what campaigns in a shared ledger have due."""
+"""`campaign work`: send what is due in campaigns of a shared ledger, together with other workers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from campaign.sending.workers.drain import Drained
 
 Returned = TypeVar("Returned")
-_AGAIN = 1.0  # seconds after which it is looked again, where others have all that is due
+_AGAIN = 1.0  # seconds until the next look, if other workers have claimed everything that is due
 
 
 @click.command("work")
@@ -41,7 +41,7 @@ _AGAIN = 1.0  # seconds after which it is looked again, where others have all th
     "--all",
     "every",
     is_flag=True,
-    help="Every campaign that is being sent from the ledger that --ledger names.",
+    help="Send all started campaigns of the ledger that --ledger names.",
 )
 @click.option("--ledger", type=LOCATION, help="With --all: the ledger, postgresql://host/database.")
 @click.option(
@@ -61,18 +61,19 @@ def command(
     quiet: bool,
     verbose: bool,
 ) -> int:
-    """Send what is due in campaigns that `campaign send` has begun, until nothing is left.
+    """Send what is due in campaigns that `campaign send` has started, until nothing is left.
 
-    Any number of such processes may run side by side, on any machines: the ledger, in PostgreSQL, says who
-    sends what, and keeps the rate. Of a campaign's FILE only its name and its ledger are read here; what
-    its messages need is in the ledger. The server, the login and the keys are this machine's own, from
+    Any number of workers may run at the same time, on any machines: the ledger, in PostgreSQL, distributes
+    the messages and enforces the rate. Only the name and the ledger are read from FILE; everything that the
+    messages need is in the ledger. The server, the login and the keys are this machine's own, from
     --accounts: `campaign guide machines` shows such a file.
 
-    A campaign that this machine cannot send is told and left to others, and the next one is sent.
+    If this machine cannot send a campaign, it reports that, leaves the campaign to other workers, and sends
+    the next one.
 
-    Exit code 0 when nothing is left or the time of --drain is over, 2 where a campaign cannot be sent from
-    here, 5 where one was paused, or one that is named was stopped, or one cannot be sent from here while
-    others were, 6 if a server, of mail or of the ledger, cannot be reached.
+    The exit code is 0 if nothing is left or the time of --drain is over; 2 if a campaign cannot be sent from
+    here; 5 if one was paused, if a named one was stopped, or if one cannot be sent from here but others
+    were; 6 if a mail server or the ledger's server cannot be reached.
     """
     from campaign.sending.workers.accounts import load_accounts
     from campaign.sending.workers.folder import remove_dead
@@ -124,7 +125,7 @@ def _sending(location: Location, accounts: Accounts) -> list[tuple[Location, str
 
 
 class _Worker:
-    """Drains one campaign after another, until its time is over. It is told what happens."""
+    """Drains one campaign after another, until its time is over, and shows what happens."""
 
     def __init__(self, accounts: Accounts, output: Output, seconds: float | None) -> None:
         self._accounts = accounts
@@ -132,10 +133,10 @@ class _Worker:
         self._until = None if seconds is None else time.monotonic() + seconds
         self.sent = 0  # attempts of the last drain
         self.has_sent = False  # whether there was any attempt
-        self.has_failed = False  # the campaign that was drained last: this machine cannot send it
-        self._left: set[tuple[Location, str]] = set()  # those that it could not send
-        self.is_sending = False  # the campaign that was drained last
-        self.is_paused = False  # the same; with --all a person's `stop` is no failure, and a pause is one
+        self.has_failed = False  # this machine cannot send the campaign that was drained last
+        self._left: set[tuple[Location, str]] = set()  # campaigns that this machine could not send
+        self.is_sending = False  # state of the campaign that was drained last
+        self.is_paused = False  # the same; with --all, a pause is a failure, a person's `stop` is not
         self._reached = False  # whether the ledger's server has ever answered
 
     @property
@@ -158,7 +159,7 @@ class _Worker:
     def sending(self, location: Location) -> list[tuple[Location, str]]:
         """Return the campaigns of a ledger that have something due, and that can be sent from here.
 
-        Raises LedgerAway, LedgerGivenUp, and BrokenOff where the ledger's disk is full.
+        Raises LedgerAway, LedgerGivenUp, and BrokenOff if the ledger's disk is full.
         """
         try:
             found = self._waited(lambda: _sending(location, self._accounts))
@@ -169,7 +170,7 @@ class _Worker:
     def drain(self, location: Location, name: str) -> int:
         """Drain a campaign once, and return the exit code. Raises LedgerAway, LedgerGivenUp.
 
-        What else ends it is told: another campaign may be sent.
+        Other errors are printed, so that the next campaign can be sent.
         """
         try:
             code = self._waited(lambda: self._drain(location, name))
@@ -187,7 +188,7 @@ class _Worker:
         return code
 
     def _waited(self, act: Callable[[], Returned]) -> Returned:
-        """Do it; a server that has answered once is waited for when it is away."""
+        """Call `act`; if the ledger's server has answered before and is now away, wait for it."""
         from campaign.cli.away import patiently
 
         done = patiently(act, self._output) if self._reached else act()
@@ -206,15 +207,15 @@ class _Worker:
         try:
             drained = drain(ledger, self._accounts, self, seconds=left, sending=interruptible)
         except LeaseHeld:
-            return OK  # it is being enrolled anew
+            return OK  # it is being enrolled again
         except LeaseLost as lost:
             self._output.problems([Problem(str(lost))])
             return OK
         finally:
             ledger.close()
-        return self._said(name, drained)
+        return self._finish(name, drained)
 
-    def _said(self, name: str, drained: Drained) -> int:
+    def _finish(self, name: str, drained: Drained) -> int:
         from campaign.ledger.machines import State
         from campaign.sending.dispatch import Ending
         from campaign.wording import counted

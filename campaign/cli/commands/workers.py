@@ -1,4 +1,4 @@
-"""`campaign workers`: who sends a campaign at the moment."""
+"""`campaign workers`: show which workers are sending a campaign."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def command(file: Path, as_json: bool) -> int:
     why = f": {standing.why}" if standing.why else ""
     echo(f"{campaign.name}: {standing.state}{why}; {counted(len(runs), 'worker')}")
     if alone is not None:
-        echo(f"  {alone.host} {alone.pid}: `campaign send`, which prepares it, or sends it alone")
+        echo(f"  {alone.host} {alone.pid}: `campaign send` is preparing it, or sends it alone")
     for run in runs:
         echo(
             f"  {run.host} {run.pid}: {counted(run.attempts, 'attempt')} in {run.age // SECOND} s,"

@@ -119,8 +119,8 @@ def test_a_place_that_is_not_there(
 
 def test_without_a_place_it_says_what_to_write(run: Run, sent: Ledger) -> None:
     assert "there is no `bounces.imap`" in run("bounces", "campaign.yaml", code=2)
-    assert "give one of them" in run("bounces", "campaign.yaml", "--mbox", "a", "--imap", code=2)
-    assert "is no place to read from" in run("bounces", "campaign.yaml", "mbox", code=2)
+    assert "give only one of" in run("bounces", "campaign.yaml", "--mbox", "a", "--imap", code=2)
+    assert "is not a mailbox" in run("bounces", "campaign.yaml", "mbox", code=2)
 
 
 def test_an_alias_records_one_mail(sent: Ledger) -> None:
@@ -234,10 +234,10 @@ def test_held_bounces_say_what_to_do(run: Run, folder: Path) -> None:
     ]
     Path("mbox").write_bytes(b"".join(b"From x\n" + mail + b"\n" for mail in mails))
     said = run("bounces", "campaign.yaml", "--mbox", "mbox")
-    assert "4 addresses that bounced for good are suppressed for this campaign alone" in said
+    assert "4 addresses that bounced for good are suppressed for this campaign only" in said
     assert "campaign suppress list campaign.yaml\n" not in said  # none of them is for all campaigns
     status = run("status", "campaign.yaml")
-    assert "4 addresses that bounced for good are suppressed for this campaign alone" in status
+    assert "4 addresses that bounced for good are suppressed for this campaign only" in status
     shown = run("suppress", "list", "campaign.yaml", "--reason", "bounced:")
     assert shown.count("(held: for news alone)") == 4
     # Imported, they would be suppressed for all campaigns.
