@@ -82,7 +82,9 @@ def test_campaigns_of_a_ledger_and_ledgers_of_a_folder_do_not_mix(run: Run, ledg
     assert run("suppress", "add", "--campaign", "second.yaml", ANNA) is not None
     assert run("suppress", "list") == ""
     assert ANNA in run("suppress", "list", "--ledger", "second.db")
-    assert "give only one of --campaign" in run("suppress", "list", "--ledger", "x", "--campaign", "second.yaml", code=2)
+    assert "give only one of --campaign" in run(
+        "suppress", "list", "--ledger", "x", "--campaign", "second.yaml", code=2
+    )
 
 
 def test_rows_told_apart_by_something_else_are_not_mailed_again_by_mistake(run: Run, ledger: Ledger) -> None:
