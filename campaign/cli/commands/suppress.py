@@ -68,7 +68,7 @@ def remove(
 
     reason = reason.strip() if reason is not None else None  # nearly every reason contains a space
     if bool(patterns) + (run is not None) + bool(reason) != 1:
-        raise UserError("give only one of: entries, --run, --reason")
+        raise UserError("give exactly one of: entries, --run, --reason")
     _refuse_files(patterns)
     with opened(file, ledger) as book:
         if not patterns:

@@ -53,7 +53,7 @@ def test_resolve_changes_nothing_by_mistake(run: Run, ledger: Ledger) -> None:
     )
     assert "name addresses or keys" in run("resolve", "campaign.yaml", "--pending", code=2)
     assert "say what became" in run("resolve", "campaign.yaml", CLEO, code=2)
-    assert "give one of" in run("resolve", "campaign.yaml", "--pending", "--accepted", "--all", code=2)
+    assert "give only one of" in run("resolve", "campaign.yaml", "--pending", "--accepted", "--all", code=2)
     assert "cannot be read" in run("resolve", "campaign.yaml", "--from-log", "none.log", code=2)
     assert statuses(ledger)[CLEO] == "in_doubt"
     ledger.close()
