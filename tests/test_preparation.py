@@ -102,6 +102,32 @@ def test_one_fault_in_a_template_is_said_once_with_its_rows(prepared: Prepare) -
     )
 
 
+@pytest.mark.parametrize(
+    ("recipients", "said"),
+    [
+        (
+            {"where": "first"},
+            "recipients.where: the condition gives 'p0', which is neither true nor false;"
+            " compare it: plan == 'pro'",
+        ),
+        (
+            {"name": "{{ first|float }}"},
+            "recipients.name: first: 'p0' is no number",
+        ),
+        (
+            {"email": "{{ first|float }}"},
+            "recipients.email: first: 'p0' is no number",
+        ),
+    ],
+)
+def test_one_fault_in_a_template_of_the_list_is_said_once(
+    recipients: dict[str, str], said: str, prepared: Prepare
+) -> None:
+    people = "email,first\n" + "".join(f"p{n}@x.test,p{n}\n" for n in range(400))
+    (only,) = prepared(people, recipients={"csv": "list.csv", **recipients}).errors
+    assert str(only) == f"list.csv:2: {said} (row 1; similarly in rows 2–400)"
+
+
 def test_equal_bad_rows_are_said_once(prepared: Prepare) -> None:
     people = "email,first\n" + "nobody,x\n" * 3 + "ann@x.test,A\nnobody,y\nben,z\n"
     assert [str(problem) for problem in prepared(people).errors] == [

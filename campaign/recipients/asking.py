@@ -38,13 +38,14 @@ class Record:
 class Named:
     """A record with the results of the templates; `wrong` are their problems for this record.
 
-    `email` is None if its template fails, and "" if the address is in a column.
+    `email` is None if its template fails, and "" if the address is in a column. `same` is as in Problem.
     """
 
     record: Record
     name: str
     email: str | None = ""
     wrong: str = ""
+    same: str = ""
     kept: bool = True
 
 
@@ -91,13 +92,19 @@ class ListTemplates:
                 number, line = record.number, record.line
                 raise Overrun(*(replace(one, row=number, row_line=line) for one in answer.problems))
             if isinstance(answer, UserError):
-                yield Named(record, "", None, _messages(answer.problems))
+                yield Named(record, "", None, *_messages(answer.problems))
             else:
                 yield _named(record, answer)
 
 
-def _messages(problems: Iterable[Problem]) -> str:
-    return "; ".join(f"{p.path}: {p.message}" if p.path else str(p) for p in problems)
+def _messages(problems: Iterable[Problem]) -> tuple[str, str]:
+    """Return the messages, and the messages without the cells' own texts, "" if they have none."""
+    told = tuple(problems)
+    bare = [replace(p, message=p.same or p.message) for p in told] if any(p.same for p in told) else []
+    wrong, same = (
+        "; ".join(f"{p.path}: {p.message}" if p.path else str(p) for p in each) for each in (told, bare)
+    )
+    return wrong, same
 
 
 def _asked(record: Record) -> Row:
@@ -121,6 +128,6 @@ def _named(record: Record, answer: Frame) -> Named:
         case None:
             return Named(record, "")
         case [bool() as kept, str() | None as name, str() | None as email, list() as wrong]:
-            return Named(record, name or "", email, _messages(map(problem_of, wrong)), kept)
+            return Named(record, name or "", email, *_messages(map(problem_of, wrong)), kept)
         case _:
             raise Garbled("this is no answer of a list's templates")

@@ -155,7 +155,7 @@ class Recipients:
         if not key and not wrong:
             wrong = f"the key is blank ({', '.join(self.settings.key)})"
         if wrong:
-            same = ""
+            same = named.same if wrong == named.wrong else ""
             if self._has_column and BETWEEN in (written or ""):
                 same = "several addresses"  # whichever they are
                 wrong += f"; for the first of several: `recipients.email: {first_of(self.settings.email)}`"

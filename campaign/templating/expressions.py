@@ -55,8 +55,9 @@ def compile_condition(source: str, *, env: Environment, place: Problem, names: N
         answer = ask(context)
         if isinstance(answer, bool):
             return answer
-        what = f"the condition gives {answer!r}, which is neither true nor false; compare it: plan == 'pro'"
-        raise UserError(dataclasses.replace(place, message=what))
+        neither = "which is neither true nor false"
+        what = f"the condition gives {answer!r}, {neither}; compare it: plan == 'pro'"
+        raise UserError(dataclasses.replace(place, message=what, same=neither))
 
     return Condition(found.columns, condition)
 
