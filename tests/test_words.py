@@ -60,6 +60,12 @@ def test_replies_that_differ_in_ids_and_addresses_are_one() -> None:
     assert first.startswith("550 5.1.1 <…>: no such user")
 
 
+@pytest.mark.parametrize("name", ["SMTPUTF8", "8BITMIME"])
+def test_the_name_of_an_extension_is_no_id(name: str) -> None:
+    reply = f"553 5.6.7 the address needs {name}, which the server does not offer"
+    assert grouped(reply) == reply
+
+
 @pytest.mark.parametrize(
     ("reply", "meaning"),
     [

@@ -53,6 +53,7 @@ NO_ADDRESS = "forgotten, or no address"
 
 _MOMENT = 2 * SECOND  # shorter waits are not shown
 _ENHANCED = r"\b([245])\.(\d{1,3}\.\d{1,3})\b"
+_EXTENSIONS = "SMTPUTF8|8BITMIME"  # names that look like ids
 
 
 def explain(reply: str) -> str:
@@ -68,7 +69,7 @@ def explain(reply: str) -> str:
 def grouped(reply: str) -> str:
     """Return a reply without the parts that differ between recipients: addresses, ids, numbers."""
     reply = re.sub(r"<[^<>\s]*@[^<>\s]*>|\S+@\S+", "<…>", reply)
-    reply = re.sub(r"\b(?=\w*\d)(?=\w*[A-Za-z])[\w-]{8,}\b", "…", reply)
+    reply = re.sub(rf"\b(?!(?:{_EXTENSIONS})\b)(?=\w*\d)(?=\w*[A-Za-z])[\w-]{{8,}}\b", "…", reply)
     return re.sub(r"\s+", " ", reply).strip()
 
 
