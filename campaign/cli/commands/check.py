@@ -85,7 +85,7 @@ def command(
         if spam:
             _score(findings, campaign, inspection.chosen)
         if server:
-            _open_session(findings, campaign, output)
+            _open_session(findings, campaign, survey, output)
         if workers:
             _ask_workers(findings, campaign, output)
     if as_json:
@@ -145,19 +145,22 @@ def _score(findings: _Findings, campaign: CampaignFile, messages: Sequence[Messa
         findings.problems += error.problems
 
 
-def _open_session(findings: _Findings, campaign: CampaignFile, output: Output) -> None:
+def _open_session(findings: _Findings, campaign: CampaignFile, survey: Survey | None, output: Output) -> None:
     """Open a session with the server, without sending anything."""
     from campaign.sending.preflight.inquiries import (
         certificate_problems,
         connection_problem,
         inspect_server,
         login_problems,
+        message_problems,
     )
 
     try:
         findings.negotiated = inspect_server(campaign, output.waiting, time.time())
         findings.problems += login_problems(campaign)
         findings.problems += certificate_problems(campaign, findings.negotiated)
+        if survey is not None:
+            findings.problems += message_problems(campaign, findings.negotiated, survey)
     except ConnectFailed as error:
         findings.has_connected = False
         findings.problems.append(connection_problem(campaign, error))
@@ -228,8 +231,8 @@ def _server_lines(campaign: CampaignFile | None, negotiated: Negotiated | None) 
     yield f"  extensions: {', '.join(negotiated.extensions) or 'none'}"
     yield f"  AUTH:       {', '.join(negotiated.auth) or 'none'}"
     yield f"  SIZE:       {f'{negotiated.size:,} octets' if negotiated.size else 'no limit is named'}"
-    trips = "one round trip" if negotiated.pipelining else "four round trips, as it is not offered"
-    yield f"  pipelining: {trips} a message"
+    trips = "one round trip" if negotiated.pipelining else "not offered, so four round trips"
+    yield f"  pipelining: {trips} for each message"
     if negotiated.why_no_window:
         yield f"  window:     not used: {negotiated.why_no_window}"
     elif negotiated.window > 1:

@@ -26,6 +26,7 @@ from campaign.delivery import Message
 from campaign.errors import ConnectFailed, Problem, Severity, UserError
 from campaign.ledger import Ledger
 from campaign.ledger.questions import Answer
+from campaign.preparation import Survey
 from campaign.sending.account import login_of
 from campaign.sending.connection import Connection, LoginRefused, ProbeFailed
 from campaign.sending.tls import TLSInfo
@@ -128,6 +129,20 @@ def certificate_problems(campaign: CampaignFile, negotiated: Negotiated) -> Iter
         left = "in less than a day" if days < 1 else f"in {counted(days, 'day')}"
         what = f"the certificate of {campaign.smtp.host} ends {left}; from then on nothing can be sent"
         yield campaign.problem("smtp.host", what, Severity.WARNING, "certificate")
+
+
+def message_problems(campaign: CampaignFile, negotiated: Negotiated, survey: Survey) -> Iterator[Problem]:
+    """Yield an error for each kind of the campaign's messages that the server says it does not take."""
+    if negotiated.size is not None and survey.largest > negotiated.size:
+        what = f"the largest message has {survey.largest:,} octets, and the server takes at most"
+        yield campaign.problem("smtp.host", f"{what} {negotiated.size:,}", rule="server")
+    if survey.smtputf8 and "SMTPUTF8" not in negotiated.extensions:
+        what = (
+            f"{counted(survey.smtputf8, 'message needs', 'messages need')} SMTPUTF8, for letters before the"
+        )
+        yield campaign.problem(
+            "smtp.host", f"{what} @ that are not ASCII; the server lacks it", rule="server"
+        )
 
 
 def inspect_domains(

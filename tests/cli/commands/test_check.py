@@ -100,6 +100,20 @@ def test_json_is_a_list_and_its_last_entry_what_was_negotiated(
     assert server["greeting"].endswith("ESMTP Postfix")
 
 
+def test_what_the_server_does_not_take_is_an_error(
+    make_postfix: Callable[..., Postfix], campaign_for: Folders
+) -> None:
+    small = make_postfix(message_size_limit="20000", smtputf8_enable="no")
+    folder = clean(campaign_for(small))
+    assert problems(folder, "--server", code=0)[0]["rule"] == "server"
+    folder.list(["ann@example.test,Ann", "zoë@example.test,Zoë"])
+    (folder.folder / "body.txt.j2").write_text(f"Hi\n{'word ' * 5000}\n")
+    size, letters, _ = problems(folder, "--server", code=2)
+    assert size["message"].endswith(" octets, and the server takes at most 20,000")
+    assert letters["message"].startswith("1 message needs SMTPUTF8")
+    assert {one["severity"] for one in (size, letters)} == {"error"}
+
+
 def test_a_window_is_tried(make_postfix: Callable[..., Postfix], campaign_for: Folders) -> None:
     folder = clean(campaign_for(make_postfix()), smtp={"window": 8})
     assert (
