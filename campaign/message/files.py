@@ -78,6 +78,8 @@ class Folder:
             octets = read_file(path, MOST_OF_AN_ATTACHMENT)
         except OSError as error:
             raise UserError(f"{shown(path)} cannot be read: {error.strerror}") from None
+        if not octets:
+            raise UserError(f"{shown(path)} is empty: it has no octets")
         if PRIVATE_KEY.search(octets, 0, _BEGINNING):
             raise UserError(f"{shown(path)} is not for recipients: it holds a private key")
         return octets

@@ -118,3 +118,9 @@ def test_a_pipe_is_no_file(root: Path) -> None:
     os.mkfifo(root / "pipe")
     with pytest.raises(UserError, match="'pipe' is a pipe or a device, not a file"):
         folder(root).find("pipe")
+
+
+def test_an_empty_file_is_none_to_send(root: Path) -> None:
+    (root / "a.pdf").write_bytes(b"")
+    with pytest.raises(UserError, match=r"spring/a\.pdf is empty: it has no octets"):
+        folder(root).read(root / "a.pdf")
