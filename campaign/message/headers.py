@@ -207,14 +207,29 @@ def _encoded_words(value: str, indent: int, most: int = _WORD) -> Iterator[str]:
     if min(quoted, coded) <= room:
         yield _encoded(value, base)
         return
-    widths = [len(c.encode()) if base else 1 if c in _Q_CHARACTERS else 3 * len(c.encode()) for c in value]
+    widths = [len(character.encode()) if base else _width_in_q(character) for character in value]
     ends = list(accumulate(widths, initial=0))
     start = 0
     while start < len(value):
         fits = bisect_right(ends, ends[start] + (room // 4 * 3 if base else room)) - 1
         end = fits if fits == len(value) else _cut(value, ends, start, fits, base)
-        yield _encoded(value[start:end], base)
+        coded = base
+        if base and end < len(value) and (ends[end] - ends[start]) % 3:
+            # Each cut leaves padding. GMime decodes a word in Q by itself, if a grapheme fits into one.
+            shorter = _cut(value, ends, start, start + _fitting_in_q(value[start:end], room), base=False)
+            if not _joins(value, shorter):
+                end, coded = shorter, False
+        yield _encoded(value[start:end], coded)
         start, room = end, most
+
+
+def _fitting_in_q(text: str, room: int) -> int:
+    """Return how many of the characters fit into a Q-encoded word's text of `room` octets."""
+    return bisect_right(list(accumulate(map(_width_in_q, text))), room)
+
+
+def _width_in_q(character: str) -> int:
+    return 1 if character in _Q_CHARACTERS else 3 * len(character.encode())
 
 
 def _encoded(word: str, base: bool) -> str:
