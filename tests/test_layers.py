@@ -22,7 +22,7 @@ LAYERS = [
     ["wording", "address", "verdict", "outfile"],
     ["smtp", "campaignfile", "samples"],
     ["templating", "recipients", "message", "ownfiles"],
-    ["ledger", "preparation", "checks"],
+    ["ledger", "survey", "preparation", "checks"],
     ["feedback"],
     ["sending"],
     ["report", "preview", "unsubscribe", "rehearsal"],

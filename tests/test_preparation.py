@@ -12,7 +12,8 @@ from campaign.campaignfile.load import load
 from campaign.errors import UserError
 from campaign.ledger import Ledger, Suppression
 from campaign.message.tokens import Secrets
-from campaign.preparation import MOST_SHOWN, Preparation, prepare
+from campaign.preparation import Preparation, prepare
+from campaign.survey import MOST_SHOWN
 from tests.folder import write_campaign
 
 Prepare = Callable[..., Preparation]

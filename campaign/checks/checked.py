@@ -11,8 +11,8 @@ from campaign.message.content import Content
 if TYPE_CHECKING:  # pydantic is slow to load, and the processes that look at messages do not need it
     from campaign.campaignfile.models import CampaignFile
     from campaign.message.render import Renderer
-    from campaign.preparation import Survey
     from campaign.recipients.list import Recipients
+    from campaign.survey import Survey
 
 
 @dataclass(frozen=True, slots=True)

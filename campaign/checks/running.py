@@ -27,8 +27,8 @@ from campaign.delivery import Message
 from campaign.errors import Problem
 from campaign.message.render import Renderer
 from campaign.model import Recipient
-from campaign.preparation import Survey
 from campaign.recipients.list import Recipients
+from campaign.survey import Survey
 from campaign.templating.processes.frames import Garbled, Plain
 
 

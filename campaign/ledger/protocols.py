@@ -156,6 +156,9 @@ class Enrolment(Protocol):
     def to_send(self) -> Iterator[Recipient]:
         """Iterate over the rows that will be sent, in list order."""
 
+    def suppressed(self, addresses: Collection[str]) -> set[str]:
+        """Return those of the addresses that the suppression list covers in this campaign."""
+
     def apply(self, now: int) -> None:
         """Write the plan to the ledger, all of it or nothing.
 

@@ -55,15 +55,21 @@ class Draft:
 class Looked:
     """The findings about a row's message, which stays in the process where it was made.
 
-    `size` is in octets, without attachments and signature; `addresses` counts the envelope's recipients.
-    `attached` maps places to the texts of attachments' paths and names; `found`: what `Looking` found.
+    `size` is in octets, without attachments and signature; `copies` are the envelope's recipients but for
+    the row's own address. `attached` maps places to the texts of attachments' paths and names; `found`:
+    what `Looking` found.
     """
 
     size: int
-    addresses: int
+    copies: tuple[str, ...]
     smtputf8: bool
     attached: Mapping[str, str | list[str]]
     found: Plain
+
+    @property
+    def addresses(self) -> int:
+        """How many recipients the envelope has."""
+        return 1 + len(self.copies)
 
 
 class Refused(UserError):
@@ -239,8 +245,10 @@ def _seen_and_drafted(head: Plain) -> tuple[Plain, Plain]:
 
 def _looked(head: Plain) -> Looked:
     match head:
-        case [int() as size, int() as addresses, bool() as smtputf8, dict() as attached, found]:
-            return Looked(size, addresses, smtputf8, dict(map(_attached, attached.items())), found)
+        case [int() as size, list() as copies, bool() as smtputf8, dict() as attached, found] if all(
+            type(one) is str for one in copies
+        ):
+            return Looked(size, tuple(copies), smtputf8, dict(map(_attached, attached.items())), found)
         case _:
             raise Garbled("this is not what is seen of a message")
 

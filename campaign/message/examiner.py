@@ -78,4 +78,4 @@ class Examiner:
         found = self._look(recipient, chunks) if look and self._look is not None else None
         envelope = addressed.envelope
         size = sum(map(len, chunks))
-        return Made([size, len(envelope.recipients), envelope.smtputf8, attached, found])
+        return Made([size, list(envelope.recipients[1:]), envelope.smtputf8, attached, found])

@@ -17,10 +17,11 @@ from campaign.campaignfile.models import CampaignFile
 from campaign.errors import Problem, UserError
 from campaign.ledger import Ledger
 from campaign.model import BadRow, Recipient
-from campaign.preparation import Progress, Tally
+from campaign.preparation import Progress
 from campaign.preview.variety import Chosen, varied
 from campaign.recipients.doubles import left_out
 from campaign.recipients.list import Recipients
+from campaign.survey import Tally
 from campaign.wording import counted
 
 ON_A_PAGE = 8

@@ -14,8 +14,8 @@ from campaign.wording import counted, shortened
 if TYPE_CHECKING:  # `status` needs neither pydantic nor Jinja2
     from campaign.campaignfile.models import CampaignFile
     from campaign.ledger.protocols import Plan
-    from campaign.preparation import Survey
     from campaign.sending.outlook import Outlook
+    from campaign.survey import Survey
 
 
 def plan_lines(
@@ -60,6 +60,7 @@ def plan_lines(
         "refused earlier and suppressed (campaign suppress remove)": plan.barred,
         "in doubt (campaign resolve)": plan.in_doubt,
         "suppressed": plan.suppressed,
+        f"suppressed {'copy' if survey.suppressed_copies == 1 else 'copies'}": survey.suppressed_copies,
         f"{'bad row' if plan.invalid == 1 else 'bad rows'}, skipped": plan.invalid,
         "left the list": plan.withdrawn,
         "double": survey.doubles,

@@ -125,6 +125,16 @@ def test_who_is_suppressed_after_the_list_was_read_is_not_mailed(ledger: Ledger)
 # Through a real server: what leaves, and to whom.
 
 
+def test_an_enrolment_knows_which_copies_are_suppressed(ledger: Ledger) -> None:
+    enrol(ledger, people("ann@x.test", "forgotten@x.test"))
+    ledger.suppressions.add(Suppression(one, "asked", NOW) for one in ("boss@x.test", "@blocked.test"))
+    ledger.forget("forgotten@x.test", NOW)
+    gone = {"Boss@x.test", "any.body@BLOCKED.test", "forgotten@x.test"}
+    enrolment = ledger.enrolment()
+    assert enrolment.suppressed([*gone, "archive@x.test", "ann@x.test"]) == gone
+    assert enrolment.suppressed([]) == set()
+
+
 @pytest.fixture
 def folder(tmp_path: Path, postfix: Postfix) -> Iterator[CampaignFolder]:
     made = CampaignFolder(tmp_path, postfix, cc=["Boss@example.test"], bcc=["archive@archive.test"])
@@ -161,10 +171,13 @@ def test_nobody_who_is_suppressed_gets_anything_by_any_command(
         assert folder.run("test", "campaign.yaml", address).returncode == 2
     sent = folder.send()
     assert sent.returncode == 0, sent.stderr
-    assert "3 suppressed" in sent.stdout
+    assert "3 suppressed, 2 suppressed copies" in sent.stdout
+    assert "mails:" not in sent.stdout  # no copy is left
     assert folder.send("--resend-doubt", "--retry-refused").returncode == 0
     folder.write(name="another", cc=["somebody@blocked.test"], bcc=["forgotten@example.test"])
-    assert folder.send("--accept", "name").returncode == 0
+    named = folder.send("--accept", "name")
+    assert named.returncode == 0
+    assert "2 suppressed copies" in named.stdout
 
     assert recipients(postfix) == {"user2@example.test": 2}
     log = postfix.log()[len(before) :].lower()

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from campaign.checks.dns.domains import Published
     from campaign.delivery import Message
     from campaign.ledger.questions import Answer
-    from campaign.preparation import Survey
     from campaign.sending.preflight.inquiries import Negotiated, Worst
+    from campaign.survey import Survey
 
 
 @click.command("check")

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from campaign.message.render import Renderer
     from campaign.message.tokens import Secrets
     from campaign.ownfiles import OwnFiles
-    from campaign.preparation import Tally
     from campaign.preview.page import Previewed
     from campaign.preview.variety import Chosen
     from campaign.recipients.list import Recipients
+    from campaign.survey import Tally
 
 
 @click.command("preview")
@@ -99,10 +99,11 @@ def command(
     drafting.begin()
     from campaign.outfile import is_regular
     from campaign.ownfiles import OwnFiles
-    from campaign.preparation import Tally, compile_campaign
+    from campaign.preparation import compile_campaign
     from campaign.preview.choice import ON_A_PAGE, Choice, choose
     from campaign.preview.page import page as build_page
     from campaign.sending.preflight.reading import read
+    from campaign.survey import Tally
 
     campaign = read(file)
     own = OwnFiles(campaign.file)
@@ -216,9 +217,9 @@ def _examined(
 ) -> list[Previewed]:
     """Return the rows with the findings of `check` in each message."""
     from campaign.checks.running import Checks
-    from campaign.preparation import Survey
     from campaign.preview.opened import open_message
     from campaign.preview.page import Previewed
+    from campaign.survey import Survey
 
     checks = Checks(campaign)
     checks.begin(recipients, renderer, Survey())

@@ -20,6 +20,7 @@ from campaign.ledger.planning import Tally, recipient
 from campaign.ledger.postgres.database import Database
 from campaign.ledger.postgres.runs import owners_of_doubt
 from campaign.ledger.postgres.staging import Staging
+from campaign.ledger.postgres.suppression import suppressed_among
 from campaign.ledger.processes import refuse_while_others_are_seen
 from campaign.ledger.protocols import Choices, Plan
 from campaign.ledger.statuses import HAD, listed
@@ -126,6 +127,10 @@ class PostgresEnrolment:
         statement = f"SELECT {columns} {_SENDABLE} ORDER BY s.number"
         for row in self._database.each(statement, self._parameters):
             yield recipient(self._columns, row)
+
+    def suppressed(self, addresses: Collection[str]) -> set[str]:
+        """Return those of the addresses that the suppression list covers in this campaign."""
+        return suppressed_among(self._database, self._campaign_id, addresses)
 
     def apply(self, now: int) -> None:
         """Write the plan, all of it or nothing. The campaign must be registered."""

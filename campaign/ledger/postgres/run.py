@@ -18,7 +18,6 @@ from campaign import clock
 from campaign.address import fold
 from campaign.delivery import Result, Verdict
 from campaign.errors import LedgerAway, UserError
-from campaign.ledger.patterns import forms
 from campaign.ledger.postgres.claims import Claims
 from campaign.ledger.postgres.database import Database
 from campaign.ledger.postgres.pooling import refuse_shared
@@ -27,6 +26,7 @@ from campaign.ledger.postgres.runs import LEASE, reap, refuse_held
 from campaign.ledger.postgres.schema import NOW, suppressed
 from campaign.ledger.postgres.slots import PostgresSlots
 from campaign.ledger.postgres.starts import ages
+from campaign.ledger.postgres.suppression import is_suppressed
 from campaign.ledger.postgres.writes import Writes
 from campaign.ledger.processes import this_process
 from campaign.ledger.protocols import WINDOW, Claim, Intent, row_and_copy
@@ -280,16 +280,6 @@ class PostgresRun:
         granted = self._recorder.record(results, [one for one in intents if self._claims.holds(one.key)])
         self.has_sent = self.has_sent or bool(granted)
         return granted
-
-
-def is_suppressed(database: Database, campaign_id: int, address: str) -> bool:
-    """Whether the suppression list covers an address in a campaign."""
-    one = forms(database.secret(), address)
-    found = database.row(
-        "SELECT 1 FROM suppressions WHERE pattern = ANY(%s) AND (state = 'released' OR campaign = %s)",
-        ([one.folded, one.domain, one.hash], campaign_id),
-    )
-    return found is not None
 
 
 _ROW_IS_DUE = f"""

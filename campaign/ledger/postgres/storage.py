@@ -20,9 +20,9 @@ from campaign.ledger.postgres.history import PostgresHistory
 from campaign.ledger.postgres.machines import PostgresMachines
 from campaign.ledger.postgres.questions import PostgresQuestions
 from campaign.ledger.postgres.returning import PostgresReturnStatements
-from campaign.ledger.postgres.run import PostgresRun, is_suppressed
+from campaign.ledger.postgres.run import PostgresRun
 from campaign.ledger.postgres.starts import ages
-from campaign.ledger.postgres.suppression import PostgresSuppressions
+from campaign.ledger.postgres.suppression import PostgresSuppressions, is_suppressed
 from campaign.ledger.protocols import Choices
 from campaign.ledger.scope import Scope
 from campaign.model import Status

@@ -6,9 +6,9 @@ same commit, and `pending` again with the next enrolment after a removal.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
-from campaign.ledger.patterns import compared_with, hashed
+from campaign.ledger.patterns import compared_with, forms, hashed
 from campaign.ledger.postgres.database import Database
 from campaign.ledger.suppressions import Suppression
 
@@ -101,3 +101,29 @@ class PostgresSuppressions:
     def __len__(self) -> int:
         found = self._database.row("SELECT count(*) FROM suppressions")
         return found[0] if found else 0
+
+
+def is_suppressed(database: Database, campaign_id: int, address: str) -> bool:
+    """Whether the suppression list covers an address in a campaign."""
+    return bool(suppressed_among(database, campaign_id, [address]))
+
+
+def suppressed_among(database: Database, campaign_id: int, addresses: Collection[str]) -> set[str]:
+    """Return those of the addresses that the suppression list covers in a campaign, by one statement."""
+    secret = database.secret()
+    patterns = {address: _patterns(secret, address) for address in addresses}
+    listed = {
+        str(pattern)
+        for (pattern,) in database.rows(
+            "SELECT pattern FROM suppressions"
+            " WHERE pattern = ANY(%s) AND (state = 'released' OR campaign = %s)",
+            ([pattern for of_one in patterns.values() for pattern in of_one], campaign_id),
+        )
+    }
+    return {address for address, of_one in patterns.items() if not listed.isdisjoint(of_one)}
+
+
+def _patterns(secret: bytes, address: str) -> tuple[str, str, str]:
+    """Return the patterns that would cover an address."""
+    one = forms(secret, address)
+    return one.folded, one.domain, one.hash

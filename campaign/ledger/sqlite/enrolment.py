@@ -16,6 +16,7 @@ from campaign.ledger.protocols import Choices, Plan
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.runs import owners_of_doubt
 from campaign.ledger.sqlite.staging import Staging
+from campaign.ledger.sqlite.suppression import is_suppressed
 from campaign.ledger.statuses import HAD, listed
 from campaign.model import BadRow, Recipient
 
@@ -110,6 +111,10 @@ class SqliteEnrolment:
         statement = f"SELECT {columns} {_SENDABLE} ORDER BY s.number"
         for row in self._database.each(statement, self._parameters):
             yield recipient(self._columns, row)
+
+    def suppressed(self, addresses: Collection[str]) -> set[str]:
+        """Return those of the addresses that the suppression list covers in this campaign."""
+        return {one for one in addresses if is_suppressed(self._database, self._campaign_id, one)}
 
     def apply(self, now: int) -> None:
         """Write the plan, all of it or nothing. The campaign must be registered."""

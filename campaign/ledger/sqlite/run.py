@@ -18,7 +18,6 @@ from campaign import clock
 from campaign.address import fold
 from campaign.delivery import Result, Verdict
 from campaign.errors import LeaseHeld, LedgerFull
-from campaign.ledger.patterns import forms, forms_of_version_1
 from campaign.ledger.planning import recipient
 from campaign.ledger.processes import this_process
 from campaign.ledger.protocols import WINDOW, Claim, Intent, copy_key, row_and_copy
@@ -30,7 +29,7 @@ from campaign.ledger.sqlite.functions import SUPPRESSED, suppressed
 from campaign.ledger.sqlite.recording import A_TRY, Recorder, lease_lost
 from campaign.ledger.sqlite.runs import LEASE, reap, refuse_held
 from campaign.ledger.sqlite.starts import ages
-from campaign.ledger.sqlite.upgrade import REFOLDED_AT
+from campaign.ledger.sqlite.suppression import is_suppressed
 from campaign.ledger.sqlite.watch import Watch
 from campaign.ledger.sqlite.writes import Writes
 from campaign.model import SECOND, Recipient, Window
@@ -332,19 +331,3 @@ class SqliteRun:
             found = self._database.row("SELECT columns FROM layouts WHERE id = ?", (layout,))
             self._layouts[layout] = tuple(json.loads(str(found[0]))) if found else ()
         return self._layouts[layout]
-
-
-def is_suppressed(database: Database, campaign_id: int, address: str) -> bool:
-    """Whether the suppression list covers an address in a campaign."""
-    secret = database.secret()
-    one = forms(secret, address)
-    found = database.row(
-        "SELECT 1 FROM suppressions WHERE pattern IN (?, ?, ?) AND (state = 'released' OR campaign = ?)",
-        (one.folded, one.domain, one.hash, campaign_id),
-    )
-    older = () if found or address.isascii() else forms_of_version_1(secret, address)
-    if older and (refolded_at := database.setting(REFOLDED_AT)) is not None:
-        found = database.row(
-            "SELECT 1 FROM suppressions WHERE pattern IN (?, ?) AND added_at <= ?", (*older, refolded_at)
-        )
-    return found is not None

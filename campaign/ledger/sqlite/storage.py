@@ -135,7 +135,7 @@ class SqliteStorage:
 
     def is_suppressed(self, campaign_id: int, address: str) -> bool:
         """Whether the suppression list covers an address in a campaign."""
-        from campaign.ledger.sqlite.run import is_suppressed
+        from campaign.ledger.sqlite.suppression import is_suppressed
 
         return is_suppressed(self.database, campaign_id, address)
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 
-from campaign.ledger.patterns import compared_with, hashed
+from campaign.ledger.patterns import compared_with, forms, forms_of_version_1, hashed
 from campaign.ledger.sqlite.batches import batches
 from campaign.ledger.sqlite.database import Database, Row
+from campaign.ledger.sqlite.upgrade import REFOLDED_AT
 from campaign.ledger.suppressions import Suppression
 
 _WAITS = "status IN ('pending', 'deferred')"
@@ -113,3 +114,19 @@ class SqliteSuppressions:
     def __len__(self) -> int:
         found = self._database.row("SELECT count(*) FROM suppressions")
         return found[0] if found else 0
+
+
+def is_suppressed(database: Database, campaign_id: int, address: str) -> bool:
+    """Whether the suppression list covers an address in a campaign."""
+    secret = database.secret()
+    one = forms(secret, address)
+    found = database.row(
+        "SELECT 1 FROM suppressions WHERE pattern IN (?, ?, ?) AND (state = 'released' OR campaign = ?)",
+        (one.folded, one.domain, one.hash, campaign_id),
+    )
+    older = () if found or address.isascii() else forms_of_version_1(secret, address)
+    if older and (refolded_at := database.setting(REFOLDED_AT)) is not None:
+        found = database.row(
+            "SELECT 1 FROM suppressions WHERE pattern IN (?, ?) AND added_at <= ?", (*older, refolded_at)
+        )
+    return found is not None

@@ -26,12 +26,12 @@ from campaign.delivery import Message
 from campaign.errors import ConnectFailed, Problem, Severity, UserError
 from campaign.ledger import Ledger
 from campaign.ledger.questions import Answer
-from campaign.preparation import Survey
 from campaign.sending.account import login_of
 from campaign.sending.connection import Connection, LoginRefused, ProbeFailed
 from campaign.sending.tls import TLSInfo
 from campaign.sending.workers.equipment import PATIENCE, ask_workers
 from campaign.smtp.auth import Login
+from campaign.survey import Survey
 from campaign.wording import counted
 
 ENDS_SOON = 14

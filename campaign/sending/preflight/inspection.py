@@ -18,9 +18,10 @@ from campaign.delivery import Message
 from campaign.errors import Problem, Severity, UserError
 from campaign.ledger import Ledger
 from campaign.message.tokens import Secrets
-from campaign.preparation import Progress, Survey, prepare
+from campaign.preparation import Progress, prepare
 from campaign.sending.preflight.guards import unsendable
 from campaign.sending.preflight.reading import read, unreported
+from campaign.survey import Survey
 
 
 @dataclass(frozen=True, slots=True)
