@@ -183,7 +183,8 @@ def read(file: FilePath) -> Document:
         raise UserError(syntax_problem(error, name, text)) from None
     except yaml.reader.ReaderError as error:
         if error.character == 0:  # every other octet of UTF-16
-            raise UserError(Problem("the file is not UTF-8; save it as UTF-8", name, 1, 1)) from None
+            what = "the file holds a NUL, as UTF-16 does; save it as UTF-8"
+            raise UserError(Problem(what, name, 1, 1)) from None
         what = f"the character U+{error.character:04X} cannot stand in YAML"
         raise UserError(Problem(what, name, *_end(text[: int(error.position)]))) from None
     except RecursionError:

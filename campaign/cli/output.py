@@ -35,7 +35,7 @@ def echo(text: str, *, err: bool = False) -> None:
     """Write text and a line feed to stdout or stderr.
 
     If stderr cannot be written any more, the rest is discarded. If stdout cannot, OSError is raised, which
-    ends a command whose purpose is to print; `Output.lines` continues without it.
+    ends a command whose purpose is to print; `Output.lines` of a command that sends continues without it.
     """
     try:
         click.echo(visible_text(text), err=err)
@@ -113,11 +113,15 @@ class Data:
 
 
 class Output:
-    """The output of one command: with `quiet` only errors, with `verbose` every attempt."""
+    """The output of one command: with `quiet` only errors, with `verbose` every attempt.
 
-    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
+    `must_write`: the command's purpose is to print, so `lines` raises OSError if stdout cannot be written.
+    """
+
+    def __init__(self, *, quiet: bool = False, verbose: bool = False, must_write: bool = False) -> None:
         self.quiet = quiet
         self.verbose = verbose
+        self._must_write = must_write
         self.paced = False  # with a rate, the bar's own estimate of the end would be wrong
         self._bar: tqdm[Any] | None = None
         self._doing = ""
@@ -127,13 +131,15 @@ class Output:
             context.call_on_close(self.end_bar)
 
     def lines(self, lines: Iterable[str]) -> None:
-        """Write to stdout."""
+        """Write to stdout. Raises OSError where `must_write`."""
         if not self.quiet:
             self.end_bar()
             for line in lines:
                 try:
                     echo(line)
                 except OSError:
+                    if self._must_write:
+                        raise
                     silence(sys.stdout)
 
     def problems(self, problems: Iterable[Problem]) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from campaign.ledger import Summary
+from campaign.model import Status
 from campaign.report.words import per_minute, waiting_for
 
 if TYPE_CHECKING:
@@ -30,11 +31,11 @@ def status(
 
     `outlook` is given if messages are left. `returned` counts addresses with bounces or other returned mail.
     """
-    counts: Mapping[str, int] = {str(status): count for status, count in summary.counts.items()}
+    counts = {str(status): summary.counts[status] for status in Status if status in summary.counts}
     return {
         "campaign": name,
         "counts": counts,
-        "copies": {str(status): count for status, count in summary.copies.items() if count},
+        "copies": {str(status): count for status in Status if (count := summary.copies.get(status))},
         "came_back": {str(kind): count for kind, count in returned.items() if count},
         "first_accepted_at": iso(summary.first_accepted_at),
         "last_accepted_at": iso(summary.last_accepted_at),

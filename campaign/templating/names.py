@@ -11,9 +11,9 @@ ROW = "row"
 
 
 _BLANKS = " \t\u00a0"
-
-
 _SHOWN_NAMES = 12
+# Names that only a key of the campaign file defines.
+_OF_A_KEY = {"unsubscribe": "; the campaign file has no `unsubscribe:`"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,8 @@ class Names:
         spaced = [c for c in self.columns if not c.isidentifier() and plain(c) == plain(name) and not column]
         meant = meant or (self.written(spaced[0]) if spaced else "")
         hint = f"; write {meant}" if meant else f"; did you mean {near[0]!r}?" if near else ""
+        if not column and name in _OF_A_KEY:
+            return f"{what}{_OF_A_KEY[name]}"
         return f"{what}{hint}; {self.listing()}" if self.columns else f"{what}{hint}"
 
 

@@ -55,7 +55,16 @@ def test_a_log_that_cannot_be_written_is_said_once(folder: CampaignFolder) -> No
     assert sent.stderr.splitlines().count(wanted) == 1
 
 
-@pytest.mark.parametrize("command", ["export campaign.yaml", "status campaign.yaml", "schema"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "export campaign.yaml",
+        "status campaign.yaml",
+        "schema",
+        "check campaign.yaml",
+        "send campaign.yaml --dry-run",
+    ],
+)
 def test_a_full_disk_under_what_a_command_is_for(folder: CampaignFolder, command: str) -> None:
     assert folder.send().returncode == 0
     written = shell(folder, f"campaign {command} >/dev/full")

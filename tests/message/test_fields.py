@@ -177,7 +177,7 @@ class TestUnsubscribe:
     def test_without_it_templates_have_no_such_name(self, made: Made, tmp_path: Path) -> None:
         (tmp_path / "body.txt").write_text("\n{{ unsubscribe.url }}")
         (what,) = refusal(lambda: made())
-        assert what.startswith("body.txt:2: 'unsubscribe' is not defined")
+        assert what == "body.txt:2: 'unsubscribe' is not defined; the campaign file has no `unsubscribe:`"
 
 
 HOSTILE = ["a\r\nBcc: evil@x.test", "a\nb", "a\rb", "a\x85b", "a\u2028b", "a\u2029b", "a\0b", "\r\n\r\nbody"]

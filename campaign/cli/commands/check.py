@@ -74,7 +74,7 @@ def command(
     drafting.begin()
     from campaign.sending.preflight.inspection import inspect
 
-    output = Output(quiet=quiet or as_json)
+    output = Output(quiet=quiet or as_json, must_write=True)
     inspection = inspect(file, output.progress, jobs, choose=spam)
     output.end_bar()
     findings = _Findings(list(inspection.problems))

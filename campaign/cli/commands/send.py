@@ -76,7 +76,7 @@ def command(
     if wrong:
         raise UserError(*(f"--accept: {word!r} is none of {', '.join(Change)}" for word in wrong))
     accepted = {*map(Change, words), *({Change.CONTENT} if accept_changes else ())}
-    output = Output(quiet=quiet, verbose=verbose)
+    output = Output(quiet=quiet, verbose=verbose, must_write=dry_run)
     campaign = read(file, output.progress, jobs)
     options = Options(
         mode=Mode.DRY_RUN if dry_run else Mode.SEND,
