@@ -17,8 +17,9 @@ from campaign.ledger.protocols import Claim
 from campaign.model import SECOND, Status
 from campaign.report import terminal
 from campaign.report.words import going_on
-from campaign.sending.job import Interruptible, Plan
+from campaign.sending.audience import Interruptible
 from campaign.sending.outlook import Outlook
+from campaign.sending.plan import Plan
 from campaign.wording import counted, shown
 
 _EVERY = 1.0  # seconds between two updates

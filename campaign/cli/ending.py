@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from campaign.cli.codes import DISCONNECTED, DOUBT, INTERRUPTED, OK, REFUSED, UNFINISHED
 from campaign.errors import Problem
 from campaign.model import Status
+from campaign.sending.audience import Finished
 from campaign.sending.dispatch import Ending, Stop
-from campaign.sending.job import Finished
 
 if TYPE_CHECKING:
     from campaign.campaignfile.models import CampaignFile

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from campaign.cli.output import echo
 
 if TYPE_CHECKING:
-    from campaign.sending.job import Interruptible
+    from campaign.sending.audience import Interruptible
 
 
 def ending_signals() -> list[signal.Signals]:

@@ -1,24 +1,20 @@
-"""Runs an SMTP session over a connection, with deadlines; opens sessions, and tries again (`Opener`).
+"""One SMTP session over one connection: opened, and run with a deadline for each reply.
 
-Each reply has a deadline, however slowly its bytes arrive. Only opening a session is retried here: no
-message depends on it yet.
+A reply has its deadline however slowly its bytes arrive. `opener.py` tries again if opening fails.
 """
 
 from __future__ import annotations
 
-import random
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from campaign.campaignfile.models import RetryPolicy, Security, Smtp
+from campaign.campaignfile.models import Security, Smtp
 from campaign.clock import TellWait
 from campaign.delivery import Stage
 from campaign.errors import ConnectFailed, ConnectionLost
 from campaign.sending.certificate import names_shown
 from campaign.sending.hosts import certificate_name
-from campaign.sending.retry import backoff, opening_retry, opening_waits
 from campaign.sending.slices import SLICE, STOPPED
 from campaign.sending.tls import Misnamed, tls_context
 from campaign.sending.tlswords import why_misnamed
@@ -28,9 +24,7 @@ from campaign.smtp.events import Closed, Event, Opened, StartTLS, Timeouts
 from campaign.smtp.session import Session
 
 OPENINGS = 6  # attempts at opening a session
-_WORTH_TELLING = 5.0  # seconds; a shorter wait is not reported
 _SILENCE = 10.0  # seconds; servers that delay their greeting on purpose take less
-_REOPENING = RetryPolicy(first_delay=1, max_delay=30)  # waits after sessions without a verdict
 
 
 class NameRefused(ConnectFailed):
@@ -216,111 +210,3 @@ def _greeting_hint(smtp: Smtp) -> str:
     if smtp.security is Security.TLS:
         return ""
     return "; if it speaks TLS from the start, as port 465 does, write `security: tls`"
-
-
-class Waits:
-    """Tells a person why nothing is sent for a while: once, even if many connections wait."""
-
-    def __init__(self, tell: TellWait) -> None:
-        self._tell = tell
-        self._lock = threading.Lock()
-        self._told_until = 0.0
-
-    def tell(self, seconds: float, why: str, *, however_short: bool = False) -> None:
-        """Report a wait, unless it is short, has no reason, or was reported already."""
-        until = time.monotonic() + seconds
-        with self._lock:
-            known = until < self._told_until + 0.5
-            if known or not why or (seconds < _WORTH_TELLING and not however_short):
-                return
-            self._told_until = until
-        self._tell(seconds, why)
-
-
-class Opener:
-    """Opens the sessions of a run, and tries again if that can help. All threads share it.
-
-    `ended()`: nothing is left to do, or the run was stopped. `window`: how many messages may be unanswered
-    in a session; once a server does not support it, it becomes 1 for the run, and `on_no_window` is called
-    with the reason.
-    """
-
-    def __init__(
-        self,
-        smtp: Smtp,
-        login: Callable[[], Login | None],
-        limits: ConnectionLimits | None,
-        waits: Waits,
-        ended: Callable[[], bool],
-        on_no_window: Callable[[str], None] = lambda why: None,
-    ) -> None:
-        self.window = smtp.window
-        self._on_no_window = on_no_window
-        self._lock = threading.Lock()
-        self._smtp = smtp
-        self._login = login
-        self._limits = limits or ConnectionLimits()
-        self._waits = waits
-        self._ended = ended
-        self._opened = False  # a session was opened before
-
-    def open(self, give_back: Callable[[], None], fruitless: int) -> Connection:
-        """Open a session. After `fruitless` sessions in a row, wait before the first try too.
-
-        `give_back` is called before every wait, so that other connections can send what the caller holds.
-        Raises ConnectFailed.
-        """
-        why = ""
-        tries = 0
-
-        def sleep(seconds: float) -> None:
-            give_back()
-            self._waits.tell(seconds, f"{why}{self._outlook(tries)}", however_short=True)
-            until = time.monotonic() + seconds
-            while (left := until - time.monotonic()) > 0:
-                if self._ended():
-                    raise ConnectFailed("the run has ended")
-                time.sleep(min(left, SLICE))
-
-        if fruitless:
-            why = "the server ends one session after another"
-            sleep(backoff(fruitless, _REOPENING, random.Random()) / 1e9)  # noqa: S311  (jitter)
-        for attempt in opening_retry(self._limits.openings, sleep):
-            with attempt:
-                tries = attempt.retry_state.attempt_number
-                try:
-                    return self._open()
-                except ConnectFailed as error:
-                    why = str(error)
-                    raise
-        raise AssertionError("tenacity returns or raises")
-
-    def end_windows(self, why: str) -> None:
-        """Send no more messages in a window, if there is a reason (`why`)."""
-        with self._lock:
-            told, self.window = self.window == 1, 1 if why else self.window
-        if why and not told:
-            self._on_no_window(why)
-
-    def _open(self) -> Connection:
-        tell, window = self._waits.tell, self.window
-        try:
-            connection = Connection.open(self._smtp, self._login(), self._limits, self._ended, tell, window)
-        except ProbeFailed as error:
-            self.end_windows(str(error))
-            return self._open()
-        except NameRefused as error:
-            if self._opened:  # then the name is not the cause
-                raise ConnectFailed(str(error)) from error
-            raise
-        self.end_windows(connection.session.why_no_window)
-        self._opened = True
-        return connection
-
-    def _outlook(self, tries: int) -> str:
-        """Return how often, and until when, opening is tried again after `tries` tries."""
-        if not tries:
-            return ""
-        openings = self._limits.openings
-        last = time.localtime(time.time() + opening_waits(tries, openings))
-        return f" (attempt {tries + 1} of {openings} follows, the last by {time.strftime('%H:%M:%S', last)})"

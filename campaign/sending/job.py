@@ -3,8 +3,8 @@
     guards → open the ledger → guards → take the lease → read the secrets → prepare every row → plan
            → what differs from earlier runs → (the person agrees) → enrol → send → result
 
-`run` takes these steps in this order for all four; `Mode` says how they differ. It prints nothing and
-asks nobody: it calls an `Audience`, which also says whether the person agrees.
+`run` takes these steps in this order for all four; `Mode` (plan.py) says how they differ. It prints
+nothing and asks nobody: it calls an `Audience` (audience.py), which also says whether the person agrees.
 
 A guard raises UserError: for example, another file used this name in the ledger, or no message fits into
 the rate. If something differs from earlier runs (`Change`), `run` asks, or raises NotAccepted.
@@ -13,40 +13,38 @@ the rate. If something differs from earlier runs (`Change`), `run` asks, or rais
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
-from enum import StrEnum
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from campaign import clock
 from campaign.campaignfile.models import CampaignFile
 from campaign.checks.running import Checks
-from campaign.delivery import Result
 from campaign.errors import LedgerBusy, NotAccepted, Problem, UserError, raise_errors
-from campaign.ledger import Ledger, Summary
-from campaign.ledger.protocols import Choices, Run
+from campaign.ledger import Ledger
+from campaign.ledger.protocols import Run
 from campaign.message.draftstore import DraftStore
 from campaign.message.tokens import Secrets
 from campaign.model import SECOND, Status
-from campaign.preparation import Preparation, compile_campaign, prepare
+from campaign.preparation import compile_campaign, prepare
 from campaign.sending.account import Started, load_pace, login_of, scope_of, secrets_of
 from campaign.sending.ahead import Ahead
+from campaign.sending.audience import Audience, Finished
 from campaign.sending.connection import ConnectionLimits
 from campaign.sending.dispatch import Ending, Stop
 from campaign.sending.lease import leased
-from campaign.sending.outlook import Outlook
 from campaign.sending.pacing import LocalPace
-from campaign.sending.preflight.changes import Change, changes, key_of
+from campaign.sending.plan import Mode, Options, Plan
+from campaign.sending.preflight.changes import changes, key_of
 from campaign.sending.preflight.completeness import refuse_incomplete, refuse_new
 from campaign.sending.preflight.guards import refuse_other_file
 from campaign.sending.preflight.reading import refuse_unsendable
 from campaign.sending.preflight.reception import warnings
-from campaign.sending.sender import Listener, Sender
+from campaign.sending.sender import Sender
 from campaign.sending.trial import Trial, TrialRenderer
-from campaign.smtp.auth import Login
 from campaign.wording import counted
 
 if TYPE_CHECKING:  # loaded only if workers send
@@ -57,124 +55,6 @@ _MOST_REPLIES = 1000  # different replies in the summary
 
 MOST_CHECKED = 100
 """How many messages of a run the rules of `check` see: checking one takes longer than making it."""
-
-
-class Mode(StrEnum):
-    """Which command runs the job.
-
-    A dry run writes nothing, connects to nothing and runs no command. A rehearsal has a temporary
-    ledger, and runs no command either. A test sends one row's message to other people; the ledger
-    counts it in the rate, and is otherwise unchanged.
-    """
-
-    SEND = "send"
-    DRY_RUN = "dry run"
-    REHEARSAL = "rehearsal"
-    TEST = "test"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What the person asked for.
-
-    `asks`: the audience can be asked; if not, it has agreed, and changes must be in `accept`.
-    `wait`: seconds to wait for the lease if another process holds it.
-    `jobs`: how many processes render, by default one per core.
-    `login` replaces the campaign's own. A test sends the message of row `row` to `test_to`.
-    """
-
-    mode: Mode = Mode.SEND
-    limit: int | None = None
-    skip_bad_rows: bool = False
-    choices: Choices = field(default_factory=Choices)
-    accept: frozenset[Change] = frozenset()
-    asks: bool = False
-    wait: float = 0.0
-    new_ledger: bool = False
-    login: Callable[[], Login | None] | None = None
-    row: int = 1
-    test_to: tuple[str, ...] = ()
-    jobs: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What the job is about to do. `changes` are those not accepted yet, each with its sentence.
-
-    The rate alone makes it take `wait` ns from `now`, UTC ns. A run makes at most `limit` attempts.
-    `new_ledger`: according to the ledger, nobody was mailed before. `findings` are those of `check`.
-    """
-
-    preparation: Preparation
-    changes: tuple[tuple[Change, str], ...]
-    wait: int
-    now: int
-    limit: int | None = None
-    new_ledger: bool = False
-    findings: tuple[Problem, ...] = ()
-
-    @property
-    def to_send(self) -> int:
-        """Rows that would be sent, and copies that are still owed."""
-        return self.preparation.plan.to_send + self.preparation.plan.copies
-
-    @property
-    def asks(self) -> bool:
-        """Whether somebody must agree: messages would leave, or rows would be withdrawn by mistake."""
-        return self.to_send > 0 or any(change is Change.LIST for change, _ in self.changes)
-
-    def addresses_of(self, messages: int) -> int:
-        """Return about how many addresses this number of messages goes to."""
-        survey = self.preparation.survey
-        return -(-messages * survey.addresses // survey.messages) if survey.messages else messages
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """Why the job ended, and the state of the campaign (`summary`: None after a dry run or a test).
-
-    `replies` are (status, reply, rows) for what was not accepted, the most frequent first. `results` are
-    a test's, one for each address. Sending took `took` seconds. It added `suppressed` addresses to the
-    suppression list that are still there.
-    """
-
-    stop: Stop
-    summary: Summary | None = None
-    replies: tuple[tuple[Status, str, int], ...] = ()
-    results: tuple[Result, ...] = ()
-    took: float = 0.0
-    suppressed: int = 0
-    outlook: Outlook | None = None
-    """When the next message could leave, and the last one, if any are left."""
-
-
-class Interruptible(Protocol):
-    """A run that can be stopped."""
-
-    def interrupt(self, *, at_once: bool = False) -> None:
-        """Stop once the pending replies are in; `at_once`: do not wait for them."""
-
-    def outlook(self, addresses: int, due: int | None, last_due: int | None) -> Outlook:
-        """Return when the next of `addresses` addresses may leave, and when all will have left."""
-
-
-class Audience(Listener, Protocol):
-    """Shows a person what the job does, and asks them. The job calls these methods as it goes."""
-
-    def progress(self, doing: str, done: int, of: int) -> None:
-        """`done` of `of` items of a step are done."""
-
-    def leased(self, ledger: Ledger) -> None:
-        """The lease is ours: nobody else sends from this ledger now."""
-
-    def planned(self, plan: Plan) -> None:
-        """The plan is ready to be shown."""
-
-    def agrees(self, plan: Plan) -> bool:
-        """Return whether the person agrees to the plan; called only if `Options.asks`."""
-
-    def sending(self, run: Interruptible, total: int) -> AbstractContextManager[None]:
-        """Return a context to send in: inside it, signals may interrupt the run."""
 
 
 def run(campaign: CampaignFile, options: Options, audience: Audience) -> Finished:

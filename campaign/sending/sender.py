@@ -25,11 +25,12 @@ from campaign.ledger.protocols import WINDOW, Claim, Run
 from campaign.model import SECOND
 from campaign.sending.account import load_pace, scope_of
 from campaign.sending.breaker import Breaker
-from campaign.sending.connection import ConnectionLimits, LoginRefused, Opener, Waits
+from campaign.sending.connection import ConnectionLimits, LoginRefused
 from campaign.sending.dispatch import Dispatch, Ending, Stop
 from campaign.sending.gate import Gate
 from campaign.sending.lane import Lane, Shared
 from campaign.sending.lease import HEARTBEAT
+from campaign.sending.opener import Opener, Waits
 from campaign.sending.outlook import Outlook
 from campaign.sending.pacing import LocalPace
 from campaign.sending.sharedgate import SharedGate

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from campaign.campaignfile.load import load
 from campaign.model import Status
-from campaign.sending.job import Options, Plan, run
+from campaign.sending.job import run
+from campaign.sending.plan import Options, Plan
 from tests.e2e.folder import CampaignFolder, Folders, until
 from tests.sending.test_job import Person
 from tests.servers.postfix import Postfix

@@ -22,8 +22,10 @@ from campaign.ledger.protocols import Claim
 from campaign.model import Status
 from campaign.rehearsal import Faults, RehearsalServer, parse_faults, rehearsal_login, rehearsed
 from campaign.report.terminal import next_lines
+from campaign.sending.audience import Finished, Interruptible
 from campaign.sending.dispatch import Ending
-from campaign.sending.job import Finished, Interruptible, Mode, Options, Plan, run
+from campaign.sending.job import run
+from campaign.sending.plan import Mode, Options, Plan
 from campaign.sending.preflight.changes import Change
 from tests.e2e.folder import CampaignFolder
 from tests.servers.postfix import Postfix

@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from campaign.campaignfile.models import Security, Smtp
 from campaign.errors import ConnectFailed
-from campaign.sending.connection import Connection, ConnectionLimits, NameRefused, Opener, Waits
+from campaign.sending.connection import Connection, ConnectionLimits, NameRefused
+from campaign.sending.opener import Opener, Waits
 from campaign.sending.tls import tls_context
 from tests.servers.certificates import Certificates, Kind
 from tests.servers.postfix import Postfix

@@ -15,7 +15,8 @@ from campaign.message.draftstore import DraftStore
 from campaign.model import Status
 from campaign.rehearsal import Faults, RehearsalServer, rehearsal_login, rehearsed
 from campaign.sending.dispatch import Ending
-from campaign.sending.job import Mode, Options, Plan, run
+from campaign.sending.job import run
+from campaign.sending.plan import Mode, Options, Plan
 from campaign.templating.processes import limits, starting
 from tests.folder import write_campaign
 from tests.sending.test_job import Person

@@ -32,7 +32,8 @@ def command(file: Path, faults: str, paced: bool, skip_bad_rows: bool, quiet: bo
     from campaign.cli.ending import exit_code
     from campaign.rehearsal import RehearsalServer, parse_faults, rehearsal_login, rehearsed
     from campaign.report import terminal
-    from campaign.sending.job import Mode, Options, run
+    from campaign.sending.job import run
+    from campaign.sending.plan import Mode, Options
     from campaign.sending.preflight.reading import read
 
     output = Output(quiet=quiet, verbose=verbose)

@@ -16,7 +16,8 @@ from campaign.wording import shown
 if TYPE_CHECKING:
     from campaign.campaignfile.models import CampaignFile
     from campaign.ledger.protocols import Choices
-    from campaign.sending.job import Finished, Options
+    from campaign.sending.audience import Finished
+    from campaign.sending.plan import Options
 
 
 @click.command("send")
@@ -67,7 +68,8 @@ def command(
     from campaign.cli.audience import DryRun
     from campaign.cli.watching import asking, is_sending, left, watch
     from campaign.ledger.protocols import Choices
-    from campaign.sending.job import Mode, Options, run
+    from campaign.sending.job import run
+    from campaign.sending.plan import Mode, Options
     from campaign.sending.preflight.changes import Change
     from campaign.sending.preflight.reading import read
 

@@ -34,7 +34,8 @@ def command(file: Path, addresses: tuple[str, ...], row: int, wait: float) -> in
     from campaign.cli.ending import exit_code, why
     from campaign.model import Status
     from campaign.sending.dispatch import Ending
-    from campaign.sending.job import Mode, Options, run
+    from campaign.sending.job import run
+    from campaign.sending.plan import Mode, Options
     from campaign.sending.preflight.reading import read
 
     to: list[str] = []
