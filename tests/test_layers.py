@@ -100,7 +100,7 @@ def test_imports_point_to_lower_layers_or_leftwards() -> None:
         (
             "socket",
             {
-                "sending/transport.py",
+                "sending/network/transport.py",
                 "templating/processes/starting.py",
                 "templating/processes/control.py",
                 "templating/processes/server.py",

@@ -16,7 +16,7 @@ from campaign.campaignfile.models import CampaignFile, Security
 from campaign.cli import main
 from campaign.errors import ConnectFailed, UserError
 from campaign.rehearsal import Fault, Faults, RehearsalServer, parse_faults, rehearsal_login, rehearsed
-from campaign.sending.connection import Connection
+from campaign.sending.network.connection import Connection
 from campaign.smtp.auth import Login
 from tests.folder import write_campaign
 

@@ -10,7 +10,7 @@ import pytest
 from campaign.address import display_address
 from campaign.model import SECOND, Window
 from campaign.report.words import duration, explain, going_on, grouped, speed
-from campaign.sending.outlook import Outlook
+from campaign.sending.pace.outlook import Outlook
 from campaign.wording import counted
 
 

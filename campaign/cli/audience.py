@@ -18,7 +18,7 @@ from campaign.model import SECOND, Status
 from campaign.report import terminal
 from campaign.report.words import going_on
 from campaign.sending.audience import Interruptible
-from campaign.sending.outlook import Outlook
+from campaign.sending.pace.outlook import Outlook
 from campaign.sending.plan import Plan
 from campaign.wording import counted, shown
 

@@ -14,7 +14,7 @@ from campaign.report.words import per_minute, waiting_for
 if TYPE_CHECKING:
     from campaign.ledger.attempted import Attempted
     from campaign.ledger.returns import Kind
-    from campaign.sending.outlook import Outlook
+    from campaign.sending.pace.outlook import Outlook
 
 
 def iso(nanoseconds: int | None) -> str | None:

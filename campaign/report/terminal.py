@@ -14,7 +14,7 @@ from campaign.wording import counted, shortened
 if TYPE_CHECKING:  # `status` needs neither pydantic nor Jinja2
     from campaign.campaignfile.models import CampaignFile
     from campaign.ledger.protocols import Plan
-    from campaign.sending.outlook import Outlook
+    from campaign.sending.pace.outlook import Outlook
     from campaign.survey import Survey
 
 

@@ -13,7 +13,7 @@ from campaign.model import SECOND, Status, Window
 
 if TYPE_CHECKING:
     from campaign.ledger import Summary
-    from campaign.sending.outlook import Outlook
+    from campaign.sending.pace.outlook import Outlook
 
 MEANING = {
     Status.PENDING: "waiting to be sent",

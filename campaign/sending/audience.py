@@ -10,7 +10,7 @@ from campaign.delivery import Result
 from campaign.ledger import Ledger, Summary
 from campaign.model import Status
 from campaign.sending.dispatch import Stop
-from campaign.sending.outlook import Outlook
+from campaign.sending.pace.outlook import Outlook
 from campaign.sending.plan import Plan
 from campaign.sending.sender import Listener
 

@@ -20,7 +20,7 @@ from campaign.delivery import Answer, Stage, Verdict
 from campaign.ledger.protocols import Claim, Run
 from campaign.model import SECOND, Recipient
 from campaign.sending.breaker import Breaker
-from campaign.sending.gate import Gate
+from campaign.sending.pace.gate import Gate
 from campaign.verdict import judge, words
 from campaign.wording import counted
 

@@ -33,10 +33,10 @@ from campaign.preparation import compile_campaign, prepare
 from campaign.sending.account import Started, load_pace, login_of, scope_of, secrets_of
 from campaign.sending.ahead import Ahead
 from campaign.sending.audience import Audience, Finished
-from campaign.sending.connection import ConnectionLimits
 from campaign.sending.dispatch import Ending, Stop
 from campaign.sending.lease import leased
-from campaign.sending.pacing import LocalPace
+from campaign.sending.network.connection import ConnectionLimits
+from campaign.sending.pace.pacing import LocalPace
 from campaign.sending.plan import Mode, Options, Plan
 from campaign.sending.preflight.changes import changes, key_of
 from campaign.sending.preflight.completeness import refuse_incomplete, refuse_new

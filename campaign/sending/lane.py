@@ -29,10 +29,10 @@ from campaign.errors import ConnectFailed, LedgerBusy, LedgerFull
 from campaign.ledger.protocols import Claim, Run
 from campaign.model import SECOND
 from campaign.sending.answers import Answers
-from campaign.sending.connection import Connection
 from campaign.sending.dispatch import Dispatch, Ending, Stop
 from campaign.sending.making import Making
-from campaign.sending.opener import Opener, Waits
+from campaign.sending.network.connection import Connection
+from campaign.sending.network.opener import Opener, Waits
 from campaign.sending.slices import SLICE
 from campaign.sending.start import start
 from campaign.sending.volley import Volley

@@ -25,15 +25,15 @@ from campaign.ledger.protocols import WINDOW, Claim, Run
 from campaign.model import SECOND
 from campaign.sending.account import load_pace, scope_of
 from campaign.sending.breaker import Breaker
-from campaign.sending.connection import ConnectionLimits, LoginRefused
 from campaign.sending.dispatch import Dispatch, Ending, Stop
-from campaign.sending.gate import Gate
 from campaign.sending.lane import Lane, Shared
 from campaign.sending.lease import HEARTBEAT
-from campaign.sending.opener import Opener, Waits
-from campaign.sending.outlook import Outlook
-from campaign.sending.pacing import LocalPace
-from campaign.sending.sharedgate import SharedGate
+from campaign.sending.network.connection import ConnectionLimits, LoginRefused
+from campaign.sending.network.opener import Opener, Waits
+from campaign.sending.pace.gate import Gate
+from campaign.sending.pace.outlook import Outlook
+from campaign.sending.pace.pacing import LocalPace
+from campaign.sending.pace.sharedgate import SharedGate
 from campaign.sending.slices import SLICE
 from campaign.sending.work import Renders
 from campaign.smtp.auth import Login

@@ -15,7 +15,7 @@ from campaign.ledger.protocols import Intent, Run
 from campaign.model import SECOND
 from campaign.sending.account import TARDY
 from campaign.sending.dispatch import Dispatch
-from campaign.sending.gate import Booking
+from campaign.sending.pace.gate import Booking
 from campaign.sending.slices import SLICE
 
 

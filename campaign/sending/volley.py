@@ -15,9 +15,9 @@ from campaign.delivery import Answer, Fate, Message, Settled, Stage
 from campaign.ledger.protocols import Intent, Run
 from campaign.model import SECOND
 from campaign.sending.answers import Answers
-from campaign.sending.connection import Connection
 from campaign.sending.dispatch import Dispatch
 from campaign.sending.making import Making
+from campaign.sending.network.connection import Connection
 from campaign.sending.start import start
 from campaign.sending.work import Work, intent_of
 from campaign.smtp.session import Session

@@ -12,7 +12,7 @@ from campaign.delivery import Answer, Message, Outcome, Result, Verdict
 from campaign.errors import Overrun
 from campaign.ledger.protocols import Claim, Intent, Run
 from campaign.model import Recipient, Status
-from campaign.sending.gate import Booking
+from campaign.sending.pace.gate import Booking
 
 
 class Renders(Protocol):

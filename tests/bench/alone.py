@@ -34,7 +34,7 @@ from campaign.message.request import Request
 from campaign.message.tokens import Secrets
 from campaign.model import Recipient
 from campaign.recipients.list import Recipients
-from campaign.sending.connection import Connection
+from campaign.sending.network.connection import Connection
 from campaign.smtp.auth import Login
 from campaign.smtp.events import BodyDue
 from campaign.templating.processes.succession import Succession

@@ -15,7 +15,7 @@ import pytest
 from campaign.cli import COMMANDS, main
 from campaign.ledger import Ledger, Suppression
 from campaign.model import Status
-from campaign.sending import connection
+from campaign.sending.network import connection
 from tests.ledger.book import NOW, enrol, intent, result, row, start
 
 # OSC 0 sets the title, CSI in one character of C1, and an override turns what follows around.

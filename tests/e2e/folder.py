@@ -184,7 +184,7 @@ class CampaignFolder:
 HASTY = """
 from campaign.campaignfile.models import RetryPolicy
 from campaign.cli import main
-from campaign.sending import connection, opener
+from campaign.sending.network import connection, opener
 connection.OPENINGS = 2
 opener._REOPENING = RetryPolicy(first_delay=0.05, max_delay=0.2)
 raise SystemExit(main())

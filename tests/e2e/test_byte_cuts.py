@@ -20,8 +20,8 @@ from campaign.message.render import Renderer
 from campaign.message.tokens import Secrets
 from campaign.model import Recipient, Status
 from campaign.sending.account import scope_of
-from campaign.sending.connection import Connection
 from campaign.sending.dispatch import Ending
+from campaign.sending.network.connection import Connection
 from campaign.sending.sender import Sender
 from tests.e2e.folder import CampaignFolder
 from tests.sending.heard import Heard

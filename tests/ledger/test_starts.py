@@ -15,7 +15,7 @@ from campaign.ledger.processes import this_process
 from campaign.ledger.protocols import Intent, Run
 from campaign.model import SECOND, Window
 from campaign.sending.account import TARDY, load_pace
-from campaign.sending.pacing import LocalPace
+from campaign.sending.pace.pacing import LocalPace
 from tests.ledger.book import NOW, SCOPE, database, enrol, message_id, people
 
 MINUTE, HOUR, DAY = 60 * SECOND, 3600 * SECOND, 86400 * SECOND

@@ -12,8 +12,8 @@ from campaign.ledger.protocols import Claim
 from campaign.model import SECOND, Status
 from campaign.sending.breaker import Breaker
 from campaign.sending.dispatch import Dispatch, Ending, Later, Stop
-from campaign.sending.gate import Gate
-from campaign.sending.pacing import LocalPace
+from campaign.sending.pace.gate import Gate
+from campaign.sending.pace.pacing import LocalPace
 from campaign.sending.retry import Standing, decide
 from tests.sending.rows import Rows
 

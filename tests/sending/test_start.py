@@ -11,8 +11,8 @@ from campaign.model import SECOND
 from campaign.sending.account import TARDY
 from campaign.sending.breaker import Breaker
 from campaign.sending.dispatch import Dispatch
-from campaign.sending.gate import Gate
-from campaign.sending.pacing import LocalPace
+from campaign.sending.pace.gate import Gate
+from campaign.sending.pace.pacing import LocalPace
 from campaign.sending.start import start
 from tests.sending.rows import Rows
 

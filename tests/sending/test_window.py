@@ -24,8 +24,8 @@ from campaign.message.tokens import Secrets
 from campaign.model import Recipient, Status
 from campaign.sending import lane
 from campaign.sending.account import scope_of
-from campaign.sending.connection import Connection
 from campaign.sending.dispatch import Ending
+from campaign.sending.network.connection import Connection
 from campaign.sending.sender import Sender
 from campaign.smtp.events import Event
 from campaign.smtp.window import MOST_OCTETS

@@ -24,7 +24,7 @@ import pytest
 from campaign.campaignfile.models import Security, Smtp
 from campaign.delivery import Answer, Envelope, Message, Settled
 from campaign.errors import ConnectFailed
-from campaign.sending.connection import Connection, ConnectionLimits
+from campaign.sending.network.connection import Connection, ConnectionLimits
 from campaign.smtp.auth import Login, Mechanism
 from campaign.smtp.events import BodyDue, Closed, Event, Timeouts
 from tests.servers.certificates import Certificates, Kind

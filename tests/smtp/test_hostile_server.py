@@ -9,8 +9,8 @@ import pytest
 from campaign.campaignfile.models import Security
 from campaign.delivery import Fate, Settled, Stage, Verdict
 from campaign.errors import ConnectFailed
-from campaign.sending import connection
-from campaign.sending.connection import Connection
+from campaign.sending.network import connection
+from campaign.sending.network.connection import Connection
 from campaign.verdict import judge
 from tests.servers.certificates import Certificates
 from tests.servers.scripted import (

@@ -107,7 +107,7 @@ def _mailbox(
         what = "there is no `bounces.imap`: add it, or name a place with --maildir, --mbox or -"
         raise UserError(Problem(what, shown(found.identity.file)))
     from campaign.feedback.imap import Account, ImapFolder
-    from campaign.sending.tls import tls_context
+    from campaign.sending.network.tls import tls_context
 
     account = Account(settings.host, settings.port, settings.username, settings.folder, settings.done)
     tls = tls_context(settings.ca_file)

@@ -15,7 +15,7 @@ from campaign.cli.output import clear, echo, echo_json
 if TYPE_CHECKING:
     from campaign.campaignfile.identity import Identity
     from campaign.ledger import Ledger, Summary
-    from campaign.sending.outlook import Outlook
+    from campaign.sending.pace.outlook import Outlook
 
 _EVERY = 2.0  # seconds between updates with --watch
 
@@ -95,8 +95,8 @@ def _look(campaign: Identity, ledger: Ledger) -> tuple[Summary, Outlook | None, 
             return summary, None, now
         from campaign.ledger import Scope
         from campaign.sending.account import load_pace
-        from campaign.sending.outlook import outlook
-        from campaign.sending.pacing import LocalPace
+        from campaign.sending.pace.outlook import outlook
+        from campaign.sending.pace.pacing import LocalPace
 
         pace = LocalPace(campaign.windows)
         if campaign.windows and campaign.host is not None:

@@ -27,8 +27,8 @@ from campaign.errors import ConnectFailed, Problem, Severity, UserError
 from campaign.ledger import Ledger
 from campaign.ledger.questions import Answer
 from campaign.sending.account import login_of
-from campaign.sending.connection import Connection, LoginRefused, ProbeFailed
-from campaign.sending.tls import TLSInfo
+from campaign.sending.network.connection import Connection, LoginRefused, ProbeFailed
+from campaign.sending.network.tls import TLSInfo
 from campaign.sending.workers.equipment import PATIENCE, ask_workers
 from campaign.smtp.auth import Login
 from campaign.survey import Survey

@@ -12,7 +12,7 @@ from campaign.cli import main
 from campaign.ledger import Ledger
 from campaign.ledger.protocols import Intent
 from campaign.ledger.returns import Kind, Rules, Said, Shares
-from campaign.sending import connection
+from campaign.sending.network import connection
 from campaign.sending.preflight.reception import Reception, judged
 from tests.folder import write_campaign
 from tests.ledger.book import NOW, enrol, people, result, start

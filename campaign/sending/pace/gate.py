@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Protocol
 
 from campaign.model import SECOND, Window
-from campaign.sending.outlook import Outlook, outlook
+from campaign.sending.pace.outlook import Outlook, outlook
 
 AHEAD = 2 * SECOND
 """An envelope goes out early only if its content may follow within this time: the server waits."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from campaign.campaignfile.rates import parse_window
 from campaign.model import SECOND, Window
-from campaign.sending.pacing import LocalPace
+from campaign.sending.pace.pacing import LocalPace
 
 MINUTE, HOUR, DAY = 60 * SECOND, 3600 * SECOND, 86400 * SECOND
 

@@ -14,7 +14,7 @@ from math import ceil
 
 from campaign.ledger.slots import HORIZON, Slot, Slots
 from campaign.model import SECOND
-from campaign.sending.gate import AHEAD, Booking, Gate, Pace
+from campaign.sending.pace.gate import AHEAD, Booking, Gate, Pace
 
 _LEAST_GUARD, _MOST_GUARD = SECOND // 100, SECOND
 _SAMPLES = 200  # bookings and commits; the guard is three times their 99th percentile

@@ -8,8 +8,8 @@ import pytest
 
 from campaign.campaignfile.models import Security
 from campaign.delivery import Fate, Stage, Verdict
-from campaign.sending import transport
-from campaign.sending.connection import Connection
+from campaign.sending.network import transport
+from campaign.sending.network.connection import Connection
 from campaign.verdict import judge
 from tests.servers.scripted import (
     LARGE,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from campaign.campaignfile.models import RetryPolicy, Smtp
 from campaign.clock import TellWait
 from campaign.errors import ConnectFailed
-from campaign.sending.connection import Connection, ConnectionLimits, NameRefused, ProbeFailed
+from campaign.sending.network.connection import Connection, ConnectionLimits, NameRefused, ProbeFailed
 from campaign.sending.retry import backoff, opening_retry, opening_waits
 from campaign.sending.slices import SLICE
 from campaign.smtp.auth import Login

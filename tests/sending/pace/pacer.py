@@ -1,6 +1,6 @@
 """A process that starts contents through a shared gate, with several threads, and logs each start.
 
-    python -m tests.sending.pacer LOCATION "200/second,5000/minute" THREADS SECONDS ADDRESSES
+    python -m tests.sending.pace.pacer LOCATION "200/second,5000/minute" THREADS SECONDS ADDRESSES
 
 Each thread does what a connection does: it asks whether its content may leave soon, commits an intent, and
 starts. At the end each start is printed, ns on the machine's steady clock, with its addresses; and on a
@@ -22,8 +22,8 @@ from campaign.ledger.postgres.schema import NOW
 from campaign.ledger.postgres.slots import PostgresSlots
 from campaign.ledger.scope import Scope
 from campaign.model import SECOND
-from campaign.sending.pacing import LocalPace
-from campaign.sending.sharedgate import SharedGate
+from campaign.sending.pace.pacing import LocalPace
+from campaign.sending.pace.sharedgate import SharedGate
 
 SCOPE = Scope("mail.example.com", "pace")
 _RUN = f"""

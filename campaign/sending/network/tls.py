@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from campaign.errors import ConnectFailed
-from campaign.sending.tlswords import MISNAMED, why_misnamed, why_no_authority, why_unusable, why_unverified
+from campaign.sending.network.tlswords import (
+    MISNAMED,
+    why_misnamed,
+    why_no_authority,
+    why_unusable,
+    why_unverified,
+)
 from campaign.wording import visible
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from campaign.campaignfile.models import Smtp
 from campaign.errors import ConnectFailed
-from campaign.sending.connection import Connection
-from campaign.sending.hosts import certificate_name, lookup_name
-from campaign.sending.transport import Transport
+from campaign.sending.network.connection import Connection
+from campaign.sending.network.hosts import certificate_name, lookup_name
+from campaign.sending.network.transport import Transport
 from tests.servers.scripted import GENEROUS, in_time
 
 
@@ -53,7 +53,7 @@ def test_a_host_that_is_no_name(host: str, match: str, permanent: bool) -> None:
 WITHOUT_FILES = """
 import os, resource
 from contextlib import suppress
-from campaign.sending.transport import Transport
+from campaign.sending.network.transport import Transport
 with suppress(Exception):
     Transport.connect("localhost", 1)  # loads what it needs
 resource.setrlimit(resource.RLIMIT_NOFILE, (30, 30))

@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.serialization import (
 
 from campaign.campaignfile.models import Security, Smtp
 from campaign.errors import ConnectFailed
-from campaign.sending.connection import Connection, ConnectionLimits, NameRefused
-from campaign.sending.opener import Opener, Waits
-from campaign.sending.tls import tls_context
+from campaign.sending.network.connection import Connection, ConnectionLimits, NameRefused
+from campaign.sending.network.opener import Opener, Waits
+from campaign.sending.network.tls import tls_context
 from tests.servers.certificates import Certificates, Kind
 from tests.servers.postfix import Postfix
 from tests.servers.scripted import Client, Peer, Serve, patient, smtp, to_ehlo

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from campaign.model import SECOND, Window
-from campaign.sending.gate import Booking, Gate
-from campaign.sending.pacing import LocalPace
+from campaign.sending.pace.gate import Booking, Gate
+from campaign.sending.pace.pacing import LocalPace
 
 MS = SECOND // 1000
 

@@ -20,10 +20,10 @@ from functools import partial
 from typing import Any
 
 from campaign.errors import ConnectFailed, ConnectionLost
-from campaign.sending.hosts import lookup_name
+from campaign.sending.network.hosts import lookup_name
+from campaign.sending.network.tls import TLSInfo, tls_info, unverified
+from campaign.sending.network.tlswords import is_for_good, why_broken
 from campaign.sending.slices import SLICE, STOPPED, unless_stopped
-from campaign.sending.tls import TLSInfo, tls_info, unverified
-from campaign.sending.tlswords import is_for_good, why_broken
 
 CONNECT_TIMEOUT = 30.0  # seconds; smtp_connect_timeout of Postfix's client
 _CHUNK = 8192  # replies are short, and allocating a large buffer is slow

@@ -12,10 +12,10 @@ from contextlib import closing, suppress
 
 from campaign.campaignfile.models import Security, Smtp
 from campaign.errors import ConnectFailed, ConnectionLost
-from campaign.sending.hosts import certificate_name
+from campaign.sending.network.hosts import certificate_name
+from campaign.sending.network.tls import tls_context
+from campaign.sending.network.transport import Transport
 from campaign.sending.slices import SLICE
-from campaign.sending.tls import tls_context
-from campaign.sending.transport import Transport
 from campaign.smtp.events import StartTLS
 from campaign.smtp.session import Session
 

@@ -13,12 +13,12 @@ from campaign.campaignfile.models import Security, Smtp
 from campaign.clock import TellWait
 from campaign.delivery import Stage
 from campaign.errors import ConnectFailed, ConnectionLost
-from campaign.sending.certificate import names_shown
-from campaign.sending.hosts import certificate_name
+from campaign.sending.network.certificate import names_shown
+from campaign.sending.network.hosts import certificate_name
+from campaign.sending.network.tls import Misnamed, tls_context
+from campaign.sending.network.tlswords import why_misnamed
+from campaign.sending.network.transport import Transport
 from campaign.sending.slices import SLICE, STOPPED
-from campaign.sending.tls import Misnamed, tls_context
-from campaign.sending.tlswords import why_misnamed
-from campaign.sending.transport import Transport
 from campaign.smtp.auth import Login
 from campaign.smtp.events import Closed, Event, Opened, StartTLS, Timeouts
 from campaign.smtp.session import Session

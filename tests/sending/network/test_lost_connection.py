@@ -11,7 +11,7 @@ import pytest
 from campaign.campaignfile.models import Security, Smtp
 from campaign.delivery import Fate, Stage
 from campaign.errors import ConnectFailed
-from campaign.sending.connection import Connection, ProbeFailed
+from campaign.sending.network.connection import Connection, ProbeFailed
 from campaign.smtp.events import Closed
 from tests.servers.scripted import GENEROUS, LARGE, Client, Peer, Serve, in_time, message, patient, smtp
 

@@ -24,7 +24,7 @@ from campaign.model import SECOND, Window
 from tests.e2e.folder import until
 from tests.ledger.book import registered
 from tests.markdown import ROOT
-from tests.sending.pacer import SCOPE
+from tests.sending.pace.pacer import SCOPE
 from tests.servers.postgresql import PostgreSQL
 
 
@@ -49,7 +49,7 @@ def begin(
     """Start a process that starts contents for so long."""
     arguments = [location.url, rates, str(threads), str(seconds), str(addresses)]
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.sending.pacer", *arguments],
+        [sys.executable, "-m", "tests.sending.pace.pacer", *arguments],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from campaign.errors import ConnectFailed
-from campaign.sending.tls import TLSInfo, tls_context, tls_info
-from campaign.sending.tlswords import why_unverified
+from campaign.sending.network.tls import TLSInfo, tls_context, tls_info
+from campaign.sending.network.tlswords import why_unverified
 from tests.servers.certificates import Certificates, Kind
 
 NAME = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a\nb")])
