@@ -19,6 +19,7 @@ from campaign.templating.dialects import explained, meant_below, unclosed_commen
 from campaign.templating.grammar import fault
 from campaign.templating.names import ROW, Names
 from campaign.templating.numbers import Unreadable
+from campaign.templating.printing import Unprintable
 from campaign.templating.processes.limits import MUCH_MEMORY
 from campaign.templating.uses import Uses
 from campaign.wording import shown
@@ -94,6 +95,9 @@ class Reporting:
             message := _by_cell(error, self._sources, self._context)
         ):
             raise UserError(replace(place, message=message, same=message)) from error
+        if isinstance(error, Unprintable):
+            message = error.said(_name_of(error.value, self._context))
+            raise UserError(replace(place, message=message, same=message)) from error
         kind = Overrun if isinstance(error, MemoryError) else UserError
         raise kind(replace(place, message=say(error, self._sources, line or 1))) from error
 
@@ -167,6 +171,10 @@ def _no_attribute(attribute: str, sources: Sources, line: int) -> str:
     if _OF_DATES.fullmatch(attribute):
         return f"{what}; write {{{{ {column}|date('%d.%m.%Y') }}}}, or |datetime"
     return what
+
+
+def _name_of(value: object, context: Mapping[str, object]) -> str:
+    return next((name for name, known in context.items() if known is value and value is not None), "")
 
 
 def _holding(error: Unreadable, sources: Sources, line: int, row: object) -> list[str]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from campaign.templating.printing import printed
+
 _ESCAPED = str.maketrans({"\\": "\\\\", ";": "\\;", ",": "\\,", "\n": "\\n"})
 _IN_PARAMETER = str.maketrans({"^": "^^", '"': "^'", "\n": "^n"})  # RFC 6868 3.1
 _LINE_END = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
@@ -20,12 +22,12 @@ def ical(value: object) -> object:
     """
     if value is None:
         return None
-    return _CONTROL.sub("", _LINE_END.sub("\n", str(value))).translate(_ESCAPED)
+    return _CONTROL.sub("", _LINE_END.sub("\n", str(printed(value)))).translate(_ESCAPED)
 
 
 def ical_param(value: object) -> object:
     """Return a value in quotes for a parameter, with its own quotes as `^'`. None stays, as in `ical`."""
     if value is None:
         return None
-    text = _CONTROL.sub("", _LINE_END.sub("\n", str(value)))
+    text = _CONTROL.sub("", _LINE_END.sub("\n", str(printed(value))))
     return f'"{text.translate(_IN_PARAMETER)}"'

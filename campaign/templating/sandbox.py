@@ -10,22 +10,32 @@ from __future__ import annotations
 
 import difflib
 import unicodedata
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import is_dataclass
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
-from jinja2 import StrictUndefined, Undefined
-from jinja2.exceptions import SecurityError, TemplateRuntimeError
+from jinja2 import StrictUndefined, Undefined, nodes
+from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension
 from jinja2.lexer import Token, TokenStream
-from jinja2.runtime import Context, TemplateReference
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from markupsafe import Markup
 
 from campaign.templating import dates, ical, numbers
 from campaign.templating.loader import FolderLoader
 from campaign.templating.marks import LINE_END, Own, as_sign, guarded, joined
 from campaign.templating.names import ROW
+from campaign.templating.printing import (
+    PrintingCode,
+    guard_filters,
+    guard_format,
+    guard_joined,
+    guard_percent,
+    parts,
+    printed,
+)
 from campaign.templating.processes.limits import is_memory_limited
 
 _OF_MAPPINGS = frozenset(dir(dict))
@@ -34,6 +44,8 @@ _LARGEST_PRODUCT = 10_000_000  # characters, items or bits
 
 class Environment(ImmutableSandboxedEnvironment):
     """A sandboxed Jinja2 environment for one kind of part."""
+
+    code_generator_class = PrintingCode
 
     def __init__(
         self,
@@ -53,7 +65,7 @@ class Environment(ImmutableSandboxedEnvironment):
             autoescape=html,
             auto_reload=False,
             keep_trailing_newline=True,
-            finalize=_printed_in_markdown if markdown else _printed,
+            finalize=_printed_in_markdown if markdown else printed,
             extensions=[*extensions, *([_CalendarText] if calendar else [])],
         )
         del self.globals["lipsum"]
@@ -66,8 +78,8 @@ class Environment(ImmutableSandboxedEnvironment):
             self.filters.update(e=str, escape=str, forceescape=str)
             self.filters.update(safe=lambda value: Own(as_sign(str(value))))
             self.concat = joined  # type: ignore[method-assign]  # Jinja2 asks the environment for it
-        if not is_memory_limited:
-            self.intercepted_binops = frozenset({"*", "**"})
+        guard_filters(self.filters)
+        self.intercepted_binops = frozenset({"%"} if is_memory_limited else {"%", "*", "**"})
 
     def getattr(self, obj: object, attribute: str) -> object:
         """Return `obj.attribute` like Jinja2, but for a dict look up the key first.
@@ -87,14 +99,35 @@ class Environment(ImmutableSandboxedEnvironment):
 
     def _unknown(self, ours: object, attribute: str) -> Undefined:
         """Return an Undefined for a missing part of one of our values, such as `recipient`."""
-        name, parts = _ours(ours)
-        near = difflib.get_close_matches(attribute, parts, 1)
-        hint = f"; did you mean {name}.{near[0]}?" if near else f"; it has {', '.join(parts)}"
+        name, names = parts(ours)
+        near = difflib.get_close_matches(attribute, names, 1)
+        hint = f"; did you mean {name}.{near[0]}?" if near else f"; it has {', '.join(names)}"
         return self.undefined(f"{name} has no {attribute!r}{hint}")
 
+    def wrap_str_format(self, value: object) -> Callable[..., str] | None:
+        """Return the sandbox's own `str.format`, which prints what may be printed alone."""
+        fill = super().wrap_str_format(value)
+        if fill is None or fill.__name__ == "format_map":
+            return fill
+        text = getattr(value, "__self__", None)
+
+        @wraps(fill)
+        def guarded(*values: object, **named: object) -> str:
+            guard_format(text, (*values, *named.values()))
+            return fill(*values, **named)
+
+        return guarded
+
+    def _generate(self, source: nodes.Template, *arguments: Any, **named: Any) -> str:
+        guard_joined(source, self)
+        return super()._generate(source, *arguments, **named)
+
     def call_binop(self, context: Context, operator: str, left: object, right: object) -> object:
-        """Refuse an operation that would fill the memory where nothing else limits it."""
-        if operator == "**" and isinstance(left, int) and isinstance(right, int):
+        """Refuse to format what may not be printed, and to fill the memory where nothing else limits it."""
+        if operator == "%":
+            guard_percent(left, right)
+            size = 0
+        elif operator == "**" and isinstance(left, int) and isinstance(right, int):
             size = left.bit_length() * max(right, 0)
         else:
             size = max(_product(left, right), _product(right, left))
@@ -108,44 +141,10 @@ def _product(value: object, times: object) -> int:
     return len(value) * times if isinstance(value, str | list | tuple) and isinstance(times, int) else 0
 
 
-def _printed(value: object) -> object:
-    """Return what `{{ value }}` prints; raise for values that are a mistake in every template."""
-    kind = type(value)  # faster than isinstance for the common types
-    if kind is str or kind is Markup or kind is int or isinstance(value, str | Undefined):
-        return value
-    if value is None:
-        raise TemplateRuntimeError("a null value would be printed as None; write: {{ value or '' }}")
-    if callable(value):
-        name = getattr(value, "__name__", None) or getattr(value, "name", None) or "this"
-        holder = getattr(value, "__self__", None)
-        if isinstance(holder, dict) and name in holder:
-            what = (
-                f"{name} is a function here; for the value of that name write ['{name}'] in place of .{name}"
-            )
-            raise TemplateRuntimeError(what)
-        raise TemplateRuntimeError(f"{name} is a function; call it to print what it gives: {name}(…)")
-    if is_dataclass(value):
-        name, parts = _ours(value)
-        written = " or ".join(f"{{{{ {name}.{part} }}}}" for part in parts)
-        raise TemplateRuntimeError(f"{name} has several values, and is none itself; write {written}")
-    if isinstance(value, Iterator):
-        raise TemplateRuntimeError("this gives several values one by one; write |join(', ') behind it")
-    if isinstance(value, bytes):
-        raise TemplateRuntimeError("octets would be printed as b'…'; write what the text is made of")
-    if isinstance(value, TemplateReference):
-        raise TemplateRuntimeError("self is the template, and prints nothing; its blocks are self.NAME()")
-    return value
-
-
 def _printed_in_markdown(value: object) -> object:
-    """As `_printed`; no value changes the meaning of the marks around it."""
-    printed = _printed(value)
-    return printed if isinstance(printed, Own | Undefined) else guarded(str(printed))
-
-
-def _ours(value: object) -> tuple[str, tuple[str, ...]]:
-    """Return the template name of one of our values, which is its class's, and the names of its parts."""
-    return type(value).__name__.strip("_").lower(), tuple(type(value).__dataclass_fields__)  # type: ignore[attr-defined]
+    """As `printed`; no value changes the meaning of the marks around it."""
+    printed(value)
+    return value if isinstance(value, Own | Undefined) else guarded(str(value))
 
 
 class _Composed(Extension):

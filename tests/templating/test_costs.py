@@ -63,9 +63,9 @@ COSTLY = {
     "text times a number": "{{ 'a' * 300000000 }}",
     "number times a text": "{{ 300000000 * 'a' }}",
     "list times a number": "{{ ([1] * 300000000)|length }}",
-    "list in a list, printed": "{{ [range(99999)|list] * 99999 }}",
-    "doubling lists": "{% set a = [1] %}" + "{% set a = [a, a] %}" * 40 + "{{ a }}",
-    "doubling empty lists": "{% set a = [] %}" + "{% set a = [a, a] %}" * 40 + "{{ a ~ '' }}",
+    "list in a list, printed": "{{ ([range(99999)|list] * 99999)|pprint }}",
+    "doubling lists": "{% set a = [1] %}" + "{% set a = [a, a] %}" * 40 + "{{ a|pprint }}",
+    "doubling empty lists": "{% set a = [] %}" + "{% set a = [a, a] %}" * 40 + "{{ a|tojson ~ '' }}",
     "percent with a width": "{{ '%999999999d' % 1 }}",
     "format filter": "{{ '%999999999d'|format(1) }}",
     "format method": "{{ '{:>999999999}'.format(1) }}",
@@ -112,8 +112,8 @@ COSTLY = {
     "{{ {ns.x: 1}|length }}",
     "tojson of nested": NESTED + "{{ a|tojson|length }}",
     "pprint of nested": NESTED + "{{ a|pprint|length }}",
-    "title of nested": NESTED + "{{ a|title|length }}",
-    "string of nested": NESTED + "{{ a|string|length }}",
+    "format of nested": NESTED + "{{ '{0[0]}'.format(a)|length }}",
+    "format_map of nested": NESTED + "{{ '{a}'.format_map({'a': a})|length }}",
     "title of long": "{% set x = 'ab ' * 30000000 %}"
     "{% for i in range(99) %}{% set y = x|title %}{% endfor %}",
     "punycode": "{% set x %}{% for i in range(2000, 55000) %}{{ '%c' % i }}{% endfor %}{% endset %}"
