@@ -1,6 +1,6 @@
-"""The ledger: who was mailed, who is still to be mailed, and what was answered.
+"""The ledger: which recipients a campaign has, which were mailed, and what the server answered.
 
-What only enrolment and sending need is in `protocols`.
+The interfaces that only enrolment and sending need are in `protocols`.
 """
 
 from campaign.ledger.history import CopyEntry, Entry, History, Summary

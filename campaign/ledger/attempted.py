@@ -1,4 +1,4 @@
-"""Attempts as a log of them has a line for each, and what a run notes of the log that it appends to."""
+"""Attempts, in the form in which `send --log` writes them, and a run's note of the log it appends to."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What was said of one address."""
+    """The outcome for one address: its status, and the server's reply."""
 
     address: str
     status: Status
@@ -26,9 +26,9 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Attempted:
-    """An attempt at a row, or at a copy that was owed of it, and what became of its addresses.
+    """One attempt to send a row, or an outstanding copy of it, with the outcome for each address.
 
-    The first of `answers` is the row's own, or the copy's; `settled_at` is UTC ns.
+    The first of `answers` is for the row's own address, or for the copy's. `settled_at` is UTC ns.
     """
 
     key: str
@@ -37,16 +37,16 @@ class Attempted:
 
     @classmethod
     def of(cls, claim: Claim, result: Result) -> Attempted:
-        """Return the attempt that has ended with `result`."""
+        """Return the attempt for `claim` that ended with `result`."""
         answers = tuple(Answered(one.address, one.status, one.reply) for one in result.outcomes)
         return cls(claim.recipient.key, answers, result.settled_at)
 
 
 @dataclass(frozen=True, slots=True)
 class LogNote:
-    """A run's note of the log to which it appends: its path, and its size in octets when the run began.
+    """A run's note of the log that it appends to: its path, and its size in octets when the run began.
 
-    `event` is the last event of the ledger before that.
+    `event` is the id of the ledger's last event at that time.
     """
 
     path: str
@@ -56,7 +56,11 @@ class LogNote:
 
 
 def grouped(events: Iterable[Sequence[Any]]) -> Iterator[Attempted]:
-    """Yield the attempts that events tell of: (key, address, kind, text, time, the row's folded address)."""
+    """Group events into attempts.
+
+    An event is (key, address, kind, text, time, the row's folded address); events of one attempt are
+    adjacent, and have the same key and time.
+    """
     for (key, time), group in groupby(events, key=lambda event: (str(event[0]), int(event[4]))):
         said = list(group)
         answers = [
@@ -64,5 +68,5 @@ def grouped(events: Iterable[Sequence[Any]]) -> Iterator[Attempted]:
         ]
         if fold(answers[0].address) == said[0][5]:
             yield Attempted(key, tuple(answers), time)
-        else:  # copies that were owed, each an attempt of its own
+        else:  # copies that were sent on their own, each an attempt
             yield from (Attempted(key, (answer,), time) for answer in answers)

@@ -1,4 +1,4 @@
-"""Which rows are in doubt, and which of them a person or a server's log speaks of."""
+"""Finds the rows in doubt, and those among them that a person names or a mail server's log mentions."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from campaign.model import Status
 
 
 def doubtful(history: History, now: int) -> list[Entry]:
-    """Return the rows in doubt, and the copies in doubt of other rows, each as a row of its own."""
+    """Return the rows in doubt, and the copies in doubt that belong to other rows, each as an entry."""
     rows = list(history.entries(now, [Status.IN_DOUBT]))
-    # One answer was due for a row and its copies: what settles the row settles them.
+    # The server gives one answer for a row and its copies: settling the row settles them too.
     keys = {entry.key for entry in rows}
     return rows + [row_of(copy) for copy in history.copies(now, [Status.IN_DOUBT]) if copy.key not in keys]
 
 
 def named(doubtful: Iterable[Entry], names: Iterable[str]) -> list[Entry]:
-    """Return the rows in doubt that have one of these addresses or keys, each once.
+    """Return the entries in doubt that have one of these addresses or keys, each once.
 
-    Raises UserError with each name that no row in doubt has.
+    Raises UserError listing each name that no entry in doubt has.
     """
     by_key: dict[str, Entry] = {}
     by_address: defaultdict[str, list[Entry]] = defaultdict(list)
     for entry in doubtful:
         by_key[entry.key] = entry
-        if entry.email:  # a person who was forgotten has none
+        if entry.email:  # a forgotten person's row has no address
             by_address[fold(entry.email)].append(entry)
     chosen: dict[str, Entry] = {}
     missing = []
@@ -46,18 +46,18 @@ def named(doubtful: Iterable[Entry], names: Iterable[str]) -> list[Entry]:
 
 
 def suppressed(history: History, keys: Collection[str], now: int) -> int:
-    """Return how many of these rows, and copies as rows of their own, are suppressed."""
+    """Return how many of these keys, of rows or of copies, are suppressed now."""
     rows = (entry.key for entry in history.entries(now, [Status.SUPPRESSED]))
     copies = (row_of(copy).key for copy in history.copies(now, [Status.SUPPRESSED]))
     return len({*keys} & {*rows, *copies})
 
 
 def sent(rows: Iterable[Entry], mails: Mapping[str, Collection[str]], tokens: Tokens) -> list[Entry]:
-    """Return the rows and copies whose message is among the `mails` that a server's log says were sent.
+    """Return the entries whose message is among `mails`: those that a mail server's log reports as sent.
 
-    `mails` are the Message-IDs, each with the addresses that it went to, folded. A copy has its row's, so
-    that it must be named. The Message-ID of a row that no intent is known of is computed: without its
-    domain, since the sender may be a template.
+    `mails` maps a Message-ID to the folded addresses that the message went to. A copy has its row's
+    Message-ID, so its address must be listed too. If no intent is recorded for a row, its Message-ID is
+    computed and compared without the domain, because the sender may be a template.
     """
     marks = {message_id.strip("<>").partition("@")[0] for message_id in mails}
 
@@ -71,6 +71,6 @@ def sent(rows: Iterable[Entry], mails: Mapping[str, Collection[str]], tokens: To
 
 
 def row_of(copy: CopyEntry) -> Entry:
-    """Return a copy as a row of its own."""
+    """Return a copy as an entry of its own."""
     key = copy_key(copy.key, copy.address)
     return Entry(0, key, copy.address, "", copy.status, 0, copy.reply, copy.message_id, None, None, {})

@@ -1,4 +1,4 @@
-"""What a ledger tells about one campaign: its rows, its copies, its counts; readable while a run sends.
+"""What a ledger reports about one campaign: rows, copies, counts. It can be read while a run is sending.
 
 Times are UTC, in integer nanoseconds since 1970.
 """
@@ -14,12 +14,12 @@ from campaign.ledger.patterns import is_hash
 from campaign.model import Status
 
 ANYBODY = "…@…"
-"""Stands for a row's address in what was said of it, so that what was said of many is one reply."""
+"""Replaces a row's address in its reply, so that equal replies to different addresses count as one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A row of a campaign as it stands now. `number` is its place in the list, from 1."""
+    """The current state of a row. `number` is its position in the list, from 1; times are UTC ns."""
 
     number: int
     key: str
@@ -35,13 +35,13 @@ class Entry:
 
     @property
     def forgotten(self) -> bool:
-        """Whether its person was forgotten: only the fact that somebody was mailed is left."""
+        """Whether its person was forgotten: the ledger only keeps the fact that somebody was mailed."""
         return is_hash(self.key)
 
 
 @dataclass(frozen=True, slots=True)
 class CopyEntry:
-    """A copy as it stands now: the row's key and address, the copy's address, and what was said of it."""
+    """The current state of a copy: `key` and `email` are its row's, `address` is its own."""
 
     key: str
     email: str
@@ -55,10 +55,10 @@ class CopyEntry:
 class Summary:
     """Where a campaign stands. `sending` is the pid and host of the live run, if there is one.
 
-    `next_due` is None where nothing waits, or something is due at once; `last_due` is when the last of
-    those that were put off is due. `active` ns were spent in `stretches` of sending: what lies between the
-    first and the last acceptance of each. They end where nothing is accepted for half a minute, and
-    where a run begins.
+    `next_due` is None if nothing is waiting, or if something is due now; `last_due` is when the last
+    deferred one is due. `active` is how many ns were spent sending, in `stretches`: each counts from its
+    first to its last acceptance. A stretch ends when nothing is accepted for half a minute, or when a run
+    begins.
     """
 
     counts: Mapping[Status, int]
@@ -70,49 +70,52 @@ class Summary:
     stretches: int
     sending: tuple[int, str] | None
     copies: Mapping[Status, int]
-    """Copies of accepted rows that are owed still, in doubt or refused, by status."""
+    """Copies of accepted rows that are waiting, in flight, in doubt or refused, by status."""
     came_back: bool
-    """Whether a bounce, complaint or unsubscribe was recorded."""
+    """Whether a bounce, complaint or unsubscribe request was recorded."""
 
     @property
     def on_list(self) -> int:
-        """The number of rows that are on the list."""
+        """How many rows are on the list."""
         return on_list(self.counts)
 
     @property
     def waiting(self) -> int:
-        """The number of rows and copies that are still to be sent."""
+        """How many rows and copies are still to be sent, including those in flight."""
         waiting = (Status.PENDING, Status.DEFERRED, Status.IN_FLIGHT)
         return sum(self.counts[status] + self.copies[status] for status in waiting)
 
     @property
     def left_out(self) -> int:
-        """The number of bad rows that were skipped on request: corrected, they are sent."""
+        """How many bad rows were skipped on request. They are sent once they are corrected."""
         return self.counts[Status.INVALID]
 
     @property
     def not_started(self) -> int:
-        """Those of them whose content has not begun to leave: the others have their place in the rate."""
+        """How many of `waiting` have not started: those in flight are already counted by the rate."""
         return self.waiting - self.counts[Status.IN_FLIGHT] - self.copies[Status.IN_FLIGHT]
 
     @property
     def copies_not_started(self) -> int:
-        """The copies among those."""
+        """How many of `not_started` are copies."""
         return self.copies[Status.PENDING] + self.copies[Status.DEFERRED]
 
     @property
     def in_doubt(self) -> int:
-        """The number of rows and copies in doubt."""
+        """How many rows and copies are in doubt."""
         return self.counts[Status.IN_DOUBT] + self.copies[Status.IN_DOUBT]
 
     @property
     def refused(self) -> int:
-        """The number of rows and copies that were refused."""
+        """How many rows and copies were refused."""
         return self.counts[Status.REFUSED] + self.copies[Status.REFUSED]
 
 
 def entry(row: Sequence[Any], columns: Sequence[str]) -> Entry:
-    """Make an Entry of the row of a statement, its columns as `Entry` has them, and its list's columns."""
+    """Make an Entry from a row of a query: its columns in the order of `Entry`, the last one the cells.
+
+    `columns` are the columns of the list that the row was read from.
+    """
     number, key, email, name, status, attempts, reply, message_id, started, settled, fields = row
     return Entry(
         number,
@@ -130,22 +133,22 @@ def entry(row: Sequence[Any], columns: Sequence[str]) -> Entry:
 
 
 def copy_entry(row: Sequence[Any]) -> CopyEntry:
-    """Make a CopyEntry of the row of a statement."""
+    """Make a CopyEntry from a row of a query."""
     key, email, address, status, reply, message_id = row
     return CopyEntry(str(key), str(email), str(address), Status(str(status)), str(reply), str(message_id))
 
 
 def on_list(counts: Mapping[Status, int]) -> int:
-    """Return how many rows are on the list: those that left it before they were sent are not."""
+    """Return how many rows are on the list; withdrawn rows are not."""
     return sum(counts.values()) - counts.get(Status.WITHDRAWN, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class SomeCells:
-    """Some rows as they are exported: what each has, in the same order.
+    """A batch of rows for export: four sequences in the same order of rows.
 
-    `cells` are as the ledger keeps them: for each row a JSON list of texts, with no blanks between them.
-    Together, as most of the time of an export goes into calls.
+    `cells` are as stored: for each row a JSON list of strings, without blanks between them. Rows come in
+    batches because calls take most of an export's time.
     """
 
     keys: Sequence[str]
@@ -155,9 +158,9 @@ class SomeCells:
 
 
 class Layouts:
-    """The columns that the rows of a campaign's lists have had, by layout.
+    """The columns of each layout, that is, of each list that a campaign's rows were read from.
 
-    `stored` returns a layout's columns as the ledger keeps them, or None.
+    `stored` returns a layout's columns as the ledger stores them, or None.
     """
 
     def __init__(self, stored: Callable[[int], str | None]) -> None:
@@ -171,11 +174,14 @@ class Layouts:
         return self._known[layout]
 
     def every_column(self, layouts: Iterable[int]) -> tuple[str, ...]:
-        """Return the columns of all these layouts, each once, in their order."""
+        """Return the columns of all these layouts, each once, in order of first appearance."""
         return tuple(dict.fromkeys(column for layout in layouts for column in self.columns(layout)))
 
     def some_cells(self, rows: Sequence[Sequence[Any]], columns: tuple[str, ...]) -> SomeCells:
-        """Return what some rows have in these columns; each is (key, layout, cells, status, reply)."""
+        """Return a batch of rows with their cells in these columns.
+
+        Each of `rows` is (key, layout, cells, status, reply).
+        """
         keys, layouts, stored, statuses, replies = zip(*rows, strict=True)
         places = {layout: self._places(layout, columns) for layout in set(layouts)}
         cells: Sequence[str] = stored
@@ -187,7 +193,7 @@ class Layouts:
         return SomeCells(keys, cells, statuses, replies)
 
     def _places(self, layout: int, columns: tuple[str, ...]) -> list[int | None] | None:
-        """Return where the cells of `columns` are in a row of a layout; None if it has just these."""
+        """Return where the cells of `columns` are in a row of a layout; None if its columns are the same."""
         known = self.columns(layout)
         if known == columns:
             return None
@@ -195,47 +201,50 @@ class Layouts:
 
 
 def rearranged(cells: str, places: Sequence[int | None]) -> str:
-    """Return a row's cells, a JSON list, in the order of `places`; None is a blank cell."""
+    """Return a row's cells, a JSON list, in the order of `places`; None stands for a blank cell."""
     known = json.loads(cells)
     found = ["" if place is None or place >= len(known) else known[place] for place in places]
     return json.dumps(found, ensure_ascii=False, separators=(",", ":"))
 
 
 def broke_off(counts: dict[Status, int], count: int) -> None:
-    """Move rows that a dead run left in flight to those in doubt."""
+    """Count `count` rows, which a dead run left in flight, as in doubt."""
     counts[Status.IN_FLIGHT] = max(0, counts.get(Status.IN_FLIGHT, 0) - count)
     counts[Status.IN_DOUBT] = counts.get(Status.IN_DOUBT, 0) + count
 
 
 class History(Protocol):
-    """The history of one campaign. Rows that a dead run left in flight are shown as in doubt."""
+    """The history of one campaign. Rows that a dead run left in flight are reported as in doubt.
+
+    `now` is UTC ns; which runs are dead depends on it.
+    """
 
     def summary(self, now: int) -> Summary:
         """Count the rows by status."""
 
     def entries(self, now: int, statuses: Collection[Status] = tuple(Status)) -> Iterator[Entry]:
-        """Iterate over the rows of these statuses, in list order."""
+        """Iterate over the rows with one of these statuses, in list order."""
 
     def cells(self, now: int, statuses: Collection[Status], columns: Sequence[str]) -> Iterator[SomeCells]:
-        """Iterate over rows of these statuses with their cells of these columns, some at once, in list order.
+        """Iterate, in batches and in list order, over the rows with one of these statuses and their cells.
 
-        Those of people who were forgotten are left out.
+        The cells are those of `columns`. Rows of people who were forgotten are left out.
         """
 
     def copies(self, now: int, statuses: Collection[Status]) -> Iterator[CopyEntry]:
-        """Iterate over the copies of these statuses, of rows that were accepted or are in doubt."""
+        """Iterate over the copies with one of these statuses whose row was accepted or is in doubt."""
 
     def all_columns(self) -> tuple[str, ...]:
-        """Return every column that a row of the campaign has, the newest list's first."""
+        """Return every column that a row of the campaign has; those of the newest list come first."""
 
     def domains(self, now: int, summary: Summary) -> list[tuple[str, Mapping[Status, int]]]:
-        """Return the domains and their counts by status, those with the most rows first.
+        """Return the domains with their counts by status, those with the most rows first.
 
-        `summary` is of the same moment, here and below: what it has counted need not be counted again.
+        Here and below, `summary` must be of the same moment; its counts are not counted again.
         """
 
     def replies(self, now: int) -> Iterator[tuple[Status, str, int]]:
         """Iterate over (status, reply, count) of rows that were not accepted, the most frequent first."""
 
     def accepted_by_time(self, summary: Summary, places: int) -> list[tuple[int, int]]:
-        """Return at most `places` points (time, accepted until then) over the campaign's course."""
+        """Return at most `places` points (UTC ns, rows accepted by then) over the campaign's course."""

@@ -1,8 +1,8 @@
-"""A table that names who gets nothing → entries of the suppression list: our own export, or another tool's.
+"""Imports suppression entries from a table: our own export, or that of another tool.
 
-Mail services call the column `Email Address`, `EMAIL` or `emailAddress`, separate by commas, semicolons
-or tabs, and leave the header out; spreadsheets write UTF-16. All of that is read. What cannot be
-understood is refused with its line, and then nothing of the file is taken.
+Mail services name the column `Email Address`, `EMAIL` or `emailAddress`, separate cells by commas,
+semicolons or tabs, or write no header; spreadsheets write UTF-16. All of these are accepted. If any line
+cannot be understood, it is reported, and nothing is imported.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from campaign.recipients.excel.recognition import is_workbook
 from campaign.recipients.records import SAMPLE, Lines, choose_delimiter, line_end, named_delimiter, records
 from campaign.wording import shown
 
-# Names of the column that holds addresses, without case, blanks and signs; the surest first: `address`
-# may be a street's.
+# Names of the address column, in lower case and letters only; the most specific first: `address` may
+# be a street address.
 _NAMES = ("email", "emailaddress", "emails", "mail", "mailaddress", "useremail", "recipient", "address")
 _REASON, _ADDED_AT = "reason", "added_at"
 _NOT_UTF_8 = "is not in the file's encoding; name the right one with --encoding, such as cp1252"
@@ -33,7 +33,7 @@ _NOT_UTF_8 = "is not in the file's encoding; name the right one with --encoding,
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """Which cells of a record say what, from 0; None where there is no such column."""
+    """The indexes of the cells that are used, from 0; None if there is no such column."""
 
     address: int
     reason: int | None = None
@@ -44,11 +44,11 @@ class _Layout:
 def read_suppressions(
     path: Path, now: int, column: str | None = None, encoding: str | None = None
 ) -> list[Suppression]:
-    """Return the entries that a CSV or a workbook's first sheet names, each pattern once.
+    """Return the entries of a CSV file, or of a workbook's first sheet, each pattern once.
 
-    `column` names that of the addresses, `encoding` the CSV's; without it, it is UTF-8, or what the file's
-    mark says. An entry without a time was added `now`, UTC ns. Raises UserError with the place of all that
-    is wrong.
+    `column` names the address column. `encoding` is that of the CSV; without it, the byte order mark
+    decides, or it is UTF-8. An entry without a time gets `now`, UTC ns. Raises UserError with everything
+    that is wrong, and where.
     """
     entries: dict[str, Suppression] = {}
     problems: list[Problem] = []
@@ -88,7 +88,7 @@ def _of_a_csv(path: Path, column: str | None, named: str | None) -> Iterator[tup
         with encoding.open(path, end) as file:
             lines = records(Lines(file, end), delimiter or choose_delimiter(sample, column or ""))
             yield from islice(lines, 1 if delimiter else 0, None)
-    except UnicodeError as error:  # a UTF-16 without its mark
+    except UnicodeError as error:  # UTF-16 without a byte order mark
         raise UserError(Problem(f"the file is not {encoding} ({error})", shown(path))) from None
 
 
@@ -106,7 +106,7 @@ def _of_a_sheet(path: Path) -> Iterator[tuple[int, list[str] | str]]:
 
 
 def _layout(cells: list[str], column: str | None, place: Problem) -> _Layout:
-    """Return the layout by the first record. Raises UserError where no column holds addresses."""
+    """Return the layout, judging by the first record. Raises UserError if no column holds addresses."""
     names = [cell.strip() for cell in cells]
     plain = [_plain(name) for name in names]
     if column is not None:
@@ -132,7 +132,10 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _first_address(cells: list[str]) -> int | None:
-    """Return the first cell that holds an address, or is a domain alone in its record: no header does."""
+    """Return the index of the first cell with an address, or 0 for a record that is just a domain.
+
+    A header has neither, so None means that the record is one.
+    """
     for at, cell in enumerate(cells):
         if "@" in cell or len(cells) == 1:
             try:
@@ -144,7 +147,7 @@ def _first_address(cells: list[str]) -> int | None:
 
 
 def _entry(cells: list[str], layout: _Layout, now: int) -> Suppression:
-    """Return a record's entry. Raises ValueError, with a sentence."""
+    """Return the entry of a record. Raises ValueError, which says what is wrong."""
     address, reason, added_at = _said(cells, layout)
     if not layout.has_header and len(_addresses(cells)) > 1:
         raise ValueError("holds two addresses; write one a line, or a header that names the columns")
@@ -180,7 +183,7 @@ def _time(text: str) -> int:
 
 
 def parse_patterns(texts: Iterable[str]) -> list[str]:
-    """Return the patterns for addresses and domains. Raises UserError with what is wrong with each."""
+    """Return the patterns for addresses and domains. Raises UserError with every one that is wrong."""
     parsed, problems = [], []
     for text in texts:
         try:

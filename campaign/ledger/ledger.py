@@ -1,10 +1,11 @@
-"""A ledger, opened for one campaign: the entry to everything that the protocols describe.
+"""Opens a ledger for one campaign. What it can do is described by `protocols` and `history`.
 
-An intent is on the disk before the last byte of its message can leave, and its result follows as soon
-as the answer is read. What a dead process left between the two is in doubt, and is not resent without
-a decision. Nothing here assumes that this is the only process.
+An intent is committed, durably, before the last octet of the message's content can leave; the result is
+recorded as soon as the reply is read. If the process dies between the two, the row becomes `in_doubt`:
+it is not sent again unless a person decides so. At most one message per connection (`smtp.window`: N) is
+in that state. Nothing here assumes that this is the only process.
 
-How it is stored is up to `sqlite` or `postgres`; this module holds no SQL, and loads the one that is used.
+`sqlite/` and `postgres/` store the data. This module contains no SQL, and imports only the one in use.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ _UNREGISTERED = -1  # no campaign has this id
 class Ledger:
     """One campaign's view of a ledger.
 
-    Opening writes nothing: `register`, `adopt` and `start` make the campaign known. Until then it reads
-    as a campaign without rows. `secret` keys Message-IDs and tokens, and is this ledger's own.
+    Opening writes nothing: `register`, `adopt` and `start` add the campaign. Until then it reads like a
+    campaign without rows. `secret` is this ledger's HMAC key, for Message-IDs and tokens.
     """
 
     def __init__(self, storage: Storage, name: str, file: Path | None) -> None:
@@ -60,10 +61,10 @@ class Ledger:
         create: bool = True,
         read_only: bool = False,
     ) -> Ledger:
-        """Open the ledger at `location` for the campaign `name`, whose file is `file`.
+        """Open the ledger at `location` for the campaign `name`, whose campaign file is `file`.
 
-        Raises UserError if there is none and `create` is false, if it is not one of ours, newer or
-        damaged, if it cannot be written, or if its server cannot be reached.
+        Raises UserError if there is none and `create` is false, if it is not a ledger, if a newer release
+        wrote it, if it is damaged or cannot be written, or if its server cannot be reached.
         """
         storage: Storage
         if isinstance(location, Path):
@@ -91,7 +92,7 @@ class Ledger:
 
     @classmethod
     def temporary(cls, name: str) -> Ledger:
-        """Make a ledger that vanishes with `close`, with the campaign `name` registered."""
+        """Make a ledger that is deleted by `close`, with the campaign `name` registered."""
         from campaign.ledger.sqlite.storage import SqliteStorage
 
         ledger = cls(SqliteStorage.temporary(), name, None)
@@ -100,30 +101,30 @@ class Ledger:
 
     @property
     def suppressions(self) -> Suppressions:
-        """Who gets nothing from any campaign of the ledger."""
+        """The suppression list, which holds for every campaign of the ledger."""
         return self.storage.suppressions
 
     def tell(self, tell: TellWait) -> None:
-        """Tell from now on, once for each time, that a run waits for a server that is away."""
+        """Set a function to call, once for each wait, when a run waits for an unreachable server."""
         self.storage.tell(tell)
 
     def close(self) -> None:
-        """Close the ledger; a run that broke off is ended first."""
+        """Close the ledger. A run of this process that was not ended is ended first."""
         self.storage.close()
 
     def register(self) -> None:
-        """Make the campaign known to the ledger, if it is not."""
+        """Add the campaign to the ledger if it is not there."""
         if self.campaign_id == _UNREGISTERED:
             self.campaign_id = self._campaigns.register(self.name, self._file, time.time_ns())
 
     def adopt(self, key: Sequence[KeyColumn] | None = None) -> None:
-        """Register the campaign, and record where its file is now and, unless None, its key columns."""
+        """Register the campaign, and record its file's path and, unless None, its key columns."""
         self.register()
         self._campaigns.adopt(self.campaign_id, self._file, key)
 
     @property
     def known_file(self) -> Path | None:
-        """The campaign file that this campaign was last sent from, as far as the ledger knows."""
+        """The campaign file that this campaign was last sent from, if known."""
         return self._campaigns.file(self.campaign_id)
 
     @property
@@ -138,32 +139,32 @@ class Ledger:
 
     @property
     def incomplete(self) -> str:
-        """Why messages of this campaign may have been sent that the ledger does not know of, or ""."""
+        """Why the ledger may not know of all messages that this campaign sent; "" if it does."""
         return self.storage.incomplete(self.name, time.time_ns())
 
     def mark_incomplete(self, why: str) -> None:
-        """Note that messages may have been sent that the ledger does not know of."""
+        """Record that messages may have been sent that the ledger does not know of."""
         self.storage.mark_incomplete(why)
 
     def complete(self, *, for_all: bool = False) -> None:
-        """Note that the ledger knows of all that was sent of this campaign, or of every one."""
+        """Record that the ledger knows of every message sent, for this campaign or for all of them."""
         self.storage.complete(None if for_all else self.name)
 
     def back_up(self, path: Path, now: int) -> None:
-        """Write a consistent copy to `path`, which knows that it is one; also while a process sends.
+        """Write a consistent copy to `path`, marked as a copy; also while a process is sending.
 
-        Raises UserError where the ledger is on a server, which has its own tools for that.
+        Raises UserError if the ledger is on a server, which has its own backup tools.
         """
         self.storage.back_up(path, now)
 
     def shares_its_secret_with(self, path: Path) -> bool:
-        """Whether another ledger is at `path`, and one of the two is a copy of the other."""
+        """Whether there is another ledger at `path` with the same secret: one is a copy of the other."""
         return self.storage.is_copy_of(path)
 
     def other_key(self, key: Sequence[KeyColumn]) -> tuple[KeyColumn, ...] | None:
-        """Return the key of those who have had a message, if it differs from `key`.
+        """Return the key columns under which people were mailed, if they differ from `key`, else None.
 
-        By another key the same people may be new rows, and be mailed again.
+        With another key, the same people may be new rows, and would be mailed again.
         """
         known = self._campaigns.mailed_key(self.campaign_id)
         if known is None or (len(known) == len(key) and all(map(KeyColumn.same_as, known, key))):
@@ -172,9 +173,10 @@ class Ledger:
 
     @property
     def other_name(self) -> tuple[str, int] | None:
-        """The name that this file had when it was sent from last, and how many have had that campaign.
+        """The name under which this campaign file was last sent, and how many people that campaign mailed.
 
-        None where this name is known too: that it is another campaign was agreed to.
+        None if the current name has rows too: then the user has already agreed to it as a campaign of its
+        own.
         """
         if self._file is None or self._campaigns.has_rows(self.campaign_id):
             return None
@@ -185,15 +187,15 @@ class Ledger:
 
     @property
     def digest(self) -> str | None:
-        """The digest of the content that recipients have had, or None if nobody has had any."""
+        """The digest of the content that was last sent, or None if nobody was mailed."""
         return self._campaigns.mailed_digest(self.campaign_id)
 
     def set_digest(self, digest: str) -> None:
-        """Record the digest of the content that is sent from now on."""
+        """Record the digest of the content that will be sent from now on."""
         self._campaigns.set_digest(self.campaign_id, digest)
 
     def enrolment(self, choices: Choices | None = None) -> Enrolment:
-        """Begin a reading of the list. Only `apply` needs the campaign to be registered."""
+        """Begin to enrol the list. The campaign must be registered before `apply`."""
         return self.storage.enrolment(self.campaign_id, choices)
 
     def start(
@@ -207,11 +209,11 @@ class Ledger:
     ) -> Run:
         """Register the campaign and take the sender's lease. Raises LeaseHeld, LedgerFull.
 
-        `shared`: other runs may have a share of it at the same time, where machines can share the ledger.
+        `shared`: other runs may hold the lease at the same time, if several machines can use the ledger.
 
-        No row can be due later than `longest_delay` ns from now: what seems to be is due now, because
-        the clock was set back. `suppress`: addresses that are permanently dead join the suppression
-        list.
+        `longest_delay`, in ns, is the longest time until a row can be due. A row that is due later than
+        that is due now: its time was set by a clock that was ahead. `suppress`: permanently dead addresses
+        are added to the suppression list.
         """
         self.register()
         return self.storage.start(
@@ -220,31 +222,31 @@ class Ledger:
 
     @property
     def machines(self) -> Machines | None:
-        """What several machines share of this campaign; None where only one can send."""
+        """What several machines share of this campaign; None if only one machine can send."""
         return self.storage.machines(self.campaign_id)
 
     @property
     def questions(self) -> Questions | None:
-        """The questions to workers; None where there can be none."""
+        """The questions to workers; None if the ledger cannot have workers."""
         return self.storage.questions()
 
     def at_one_moment(self) -> AbstractContextManager[None]:
-        """Let all that is read within be of one moment, whatever another process writes meanwhile."""
+        """Within this context, all reads see the ledger as it was at one moment."""
         return self.storage.at_one_moment()
 
     @property
     def history(self) -> History:
-        """What happened in this campaign."""
+        """The history of this campaign."""
         return self.storage.history(self.campaign_id)
 
     def returns(self, *, of_every_campaign: bool = False) -> Returns:
-        """What came back of this campaign's messages, or of every campaign's."""
+        """Return what came back, for this campaign or all: bounces, complaints, unsubscribe requests."""
         from campaign.ledger.returning import Returns
 
         return Returns(self.storage.return_statements(), None if of_every_campaign else self.campaign_id)
 
     def ages(self, scope: Scope, now: Moment, period: int, places: int) -> list[tuple[int, int]]:
-        """Return (age in ns, addresses) of the last starts in `scope`, the oldest first; see `Run.ages`."""
+        """Return (age in ns, addresses) of the latest starts in `scope`, the oldest first; see `Run.ages`."""
         return self.storage.ages(scope, now, period, places)
 
     def is_suppressed(self, address: str) -> bool:
@@ -252,20 +254,23 @@ class Ledger:
         return self.storage.is_suppressed(self.campaign_id, address)
 
     def note_log(self, path: Path, size: int) -> None:
-        """Note that this run appends to the log of attempts at `path`, which has so many octets."""
+        """Record that this run appends to the attempt log at `path`, whose size is now `size` octets."""
         self.storage.note_log(self.campaign_id, str(path), size)
 
     @property
     def log_note(self) -> LogNote | None:
-        """What the last run that had a log of attempts has noted."""
+        """The note of the last run that wrote an attempt log, unless it was removed."""
         return self.storage.log_note(self.campaign_id)
 
     def log_is_complete(self) -> None:
-        """Remove this run's note, unless it still has messages on their way."""
+        """Remove this run's log note, unless messages are still in flight."""
         self.storage.log_is_complete(self.campaign_id)
 
     def recorded(self, note: LogNote) -> Iterator[Attempted]:
-        """Iterate over the attempts of the run that made a note, those in doubt too; forgotten ones not."""
+        """Iterate over the attempts of the run that wrote `note`, including those in doubt.
+
+        Attempts for people who were forgotten are left out.
+        """
         return self.storage.recorded(self.campaign_id, note)
 
     def settle_doubt(
@@ -273,24 +278,23 @@ class Ledger:
     ) -> int:
         """Settle rows in doubt as `status` (accepted or pending); return how many there were.
 
-        Raises UserError where one would be pending whose process can still be seen: it may send it yet.
-        `waiting`: settle those that are pending, deferred or refused instead.
+        Raises UserError if a row would become pending while the process that was sending it still exists:
+        it may yet send it. `waiting`: settle rows that are pending, deferred or refused instead.
         """
         of = (Status.PENDING, Status.DEFERRED, Status.REFUSED) if waiting else (Status.IN_DOUBT,)
         return self.storage.settle_doubt(self.campaign_id, status, keys, words, now, of)
 
     def forget(self, text: str, now: int) -> Forgotten:
-        """Remove a person's data from every campaign: those of an address, or of a bad row's exact cell.
+        """Erase a person's data from every campaign. `text` is an address, or the exact cell of a bad row.
 
-        Raises UserError where `text` is neither.
+        Raises UserError if it is neither.
         """
         return self.storage.forget(text, now)
 
     def scrubbed(self, now: int) -> bool:
-        """Remove what is left in the ledger's storage of people who were forgotten.
+        """Erase what remains of forgotten people in the ledger's storage; return whether nothing is left.
 
-        Returns False while something is left. Raises LeaseHeld while another process is sending: it does
-        this itself when its run ends.
+        Raises LeaseHeld while another process is sending: that one does it when its run ends.
         """
         return self.storage.scrubbed(now)
 

@@ -1,8 +1,8 @@
-"""What several machines know of a campaign that they send together: its state, its bundle, its runs.
+"""A campaign that several machines send together: its state, its bundle, its runs.
 
-The ledger is the truth: whoever starts workers only starts them. A campaign is `sending` from the moment
-at which a person has agreed until nothing is left, something stops it, or somebody does. An intent holds
-only while it is, so that no worker sends after `stop` by more than one message for each connection.
+The ledger decides what is sent; whoever starts workers only starts them. A campaign is `sending` from the
+moment a person agrees until nothing is left, something pauses it, or a person stops it. An intent holds
+only in that state, so after `stop` each connection sends at most one more message.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A campaign's state, and why; `generation` changes with each agreement to send.
+    """A campaign's state and the reason for it. `generation` changes each time a person agrees to send.
 
-    `bundle` is the SHA-256 of what a worker needs, which is kept as a blob; empty where there is none.
+    `bundle` is the SHA-256 of the document that says what a worker needs, stored as a blob; empty for none.
     """
 
     state: State
@@ -39,9 +39,9 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class WorkerRun:
-    """A worker's run that has no end yet. Times in ns: since it began, and since its last heartbeat.
+    """A worker's run that has not ended. `age` and `silent` are ns since its start and its last heartbeat.
 
-    It has made `attempts`, `lately` of them in the last minute.
+    It has made `attempts`, `lately` of them within the last minute.
     """
 
     host: str
@@ -53,40 +53,40 @@ class WorkerRun:
 
 
 class Machines(Protocol):
-    """What is asked of a ledger that several machines share, for one campaign."""
+    """What a ledger that several machines share must be able to do for one campaign."""
 
     def standing(self) -> Standing:
-        """Return where the campaign stands."""
+        """Return the campaign's state."""
 
     def begin(self, document: bytes, blobs: Mapping[bytes, bytes]) -> int:
-        """Keep a bundle and its blobs, by their SHA-256, and let workers send; return the generation."""
+        """Store a bundle and its blobs, by their SHA-256, and let workers send; return the generation."""
 
     def end(self, state: State, why: str, generation: int | None = None) -> bool:
-        """Leave `sending`, of that generation if it is given; return whether it was this that did so."""
+        """Leave the state `sending` of this generation (None: of any); return whether this call did so."""
 
     def finish(self) -> bool:
-        """Become idle where nothing is waiting or on its way; return whether it is so now."""
+        """Become idle if nothing is waiting or in flight; return whether the campaign is idle now."""
 
     def blob(self, sha256: bytes) -> bytes | None:
         """Return a blob's content."""
 
     def waiting(self) -> int:
-        """Return how many rows and copies wait or are on their way.
+        """Return how many rows and copies are waiting or in flight.
 
-        It takes no longer where many were sent, so that it may be asked again and again.
+        The time it takes does not depend on how many were sent, so it may be called often.
         """
 
     def live(self) -> int:
         """Return how many workers are live."""
 
     def runs(self) -> list[WorkerRun]:
-        """Return the runs of live workers, the oldest first. It counts all that they have made."""
+        """Return the live workers' runs, the oldest first. It counts all of their attempts."""
 
     def alone(self) -> LiveRun | None:
-        """Return the live run that keeps workers out: a `send` that prepares, or one without workers."""
+        """Return the live run that keeps workers out: a `send` that is preparing, or one without workers."""
 
     def sending(self) -> Iterable[str]:
         """Return the names of all campaigns of this ledger that are sending and have something due.
 
-        What workers that died had claimed or in flight is settled first; nobody else may come who does that.
+        It first settles what dead workers had claimed or in flight: no other process may come to do that.
         """

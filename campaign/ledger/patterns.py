@@ -1,7 +1,7 @@
 """Suppression patterns, and the keyed hashes that stand for people who were forgotten.
 
 A pattern is a folded address, `@domain` for every address of a domain, or `#` and 64 hex digits: the
-HMAC-SHA256 of a folded address under the ledger's secret. Every kind of ledger stores the same.
+HMAC-SHA256 of a folded address under the ledger's secret. All kinds of ledger store the same patterns.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def parse_pattern(text: str) -> str:
 
 
 def addresses_in(text: str) -> set[str]:
-    """Return, folded, the addresses that stand in a text: cells, or what a server says."""
+    """Return the addresses found in a text (cells, or a server's reply), folded."""
     found = set()
     for word in re.findall(_WORD, text):
         try:
@@ -48,7 +48,7 @@ def addresses_in(text: str) -> set[str]:
 
 
 def described(pattern: str) -> str:
-    """Return a pattern in words: `everybody at example.com`."""
+    """Return a pattern as words for a person: `everybody at example.com`."""
     return f"everybody at {display_domain(pattern[1:])}" if pattern.startswith("@") else pattern
 
 
@@ -58,23 +58,23 @@ def domain_pattern(address: str) -> str:
 
 
 def hashed(secret: bytes, address: str) -> str:
-    """Return the pattern for an address that was forgotten; without the secret it names nobody."""
+    """Return the pattern for a forgotten address. Without the secret, nobody can tell whose it is."""
     return _hash(secret, fold(address))
 
 
 def _hash(secret: bytes, folded: str) -> str:
-    import hmac  # slow to load, and `status` hashes nobody
+    import hmac  # slow to load, and `status` computes no hash
 
     return "#" + hmac.digest(secret, folded.encode(), "sha256").hex()
 
 
 def is_hash(text: str) -> bool:
-    """Whether a pattern, or the key of a row, is the hash of an address or key that was forgotten."""
+    """Whether a pattern, or a row's key, is the hash of a forgotten address or key."""
     return _HASH.fullmatch(text) is not None
 
 
 def compared_with(pattern: str) -> Literal["folded", "domain", "hash"]:
-    """Return which form of an address a pattern is compared with. An address may begin with a # too."""
+    """Return which form of an address a pattern is compared with. A folded address may begin with # too."""
     if pattern.startswith("@"):
         return "domain"
     return "hash" if is_hash(pattern) else "folded"
@@ -82,10 +82,10 @@ def compared_with(pattern: str) -> Literal["folded", "domain", "hash"]:
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """What `forget` did: `rows` were removed or made nameless.
+    """What `forget` did: `rows` were deleted, or stripped of everything that names the person.
 
-    `others` are rows of other people that name the address in a cell; they stay. Where nothing was
-    `found`, nothing was changed. `earlier`: they were forgotten before.
+    `others` are other people's rows with a cell that names the address; they stay. If nothing was `found`,
+    nothing was changed. `earlier`: the person had been forgotten before.
     """
 
     rows: int
@@ -96,7 +96,7 @@ class Forgotten:
 
 @dataclass(frozen=True, slots=True)
 class Forms:
-    """What an address is compared by, and stored with: the three patterns that cover it."""
+    """The forms in which an address is stored and compared: the three patterns that cover it."""
 
     folded: str
     domain: str
@@ -104,7 +104,7 @@ class Forms:
 
 
 def forms(secret: bytes, address: str) -> Forms:
-    """Return the forms of an address; blank ones for none."""
+    """Return the forms of an address; if it is "", all are ""."""
     return (
         Forms(fold(address), domain_pattern(address), hashed(secret, address))
         if address
@@ -113,7 +113,7 @@ def forms(secret: bytes, address: str) -> Forms:
 
 
 def forms_of_version_1(secret: bytes, address: str) -> tuple[str, ...]:
-    """Return the patterns that cover an address as schema 1 folded it, if those are others."""
+    """Return the patterns that cover an address as schema 1 folded it; () if they are today's."""
     folded = fold_of_version_1(address)
     if folded == fold(address):
         return ()

@@ -1,4 +1,4 @@
-"""What every kind of ledger says of a list alike: rows as they are compared, and a plan's counts."""
+"""What all kinds of ledger do alike when a list is enrolled: encode and compare rows, count for the plan."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from campaign.ledger.statuses import HAD
 from campaign.model import BadRow, Recipient, Status
 
 encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-"""Return cells as a ledger keeps them."""
+"""Return cells as the ledger stores them."""
 
 
 def recipient(columns: tuple[str, ...], row: Sequence[Any]) -> Recipient:
-    """Make a Recipient from (number, line, key, email, name, fields[, identity])."""
+    """Make a Recipient from (number, line, key, email, name, fields[, identity]); `fields` is JSON."""
     number, line, key, email, name, fields, *identity = row
     cells: Mapping[str, str] = dict(zip(columns, json.loads(str(fields)), strict=True))
     made_of = str(identity[0] or "") if identity else ""
@@ -26,29 +26,32 @@ def recipient(columns: tuple[str, ...], row: Sequence[Any]) -> Recipient:
 
 
 def looks(row: Recipient, shown: Collection[str]) -> int:
-    """Return a number that two rows share whose messages go to one address, and say the same.
+    """Return a number that is equal for rows whose messages go to the same address and say the same.
 
-    Messages show or attach the columns `shown`.
+    `shown` are the columns that messages show or attach.
     """
     return hash((fold(row.email), row.name, *(row.row[column].strip() for column in shown)))
 
 
 def bad_cells(row: BadRow, columns: Sequence[str]) -> str:
-    """Return the cells of a bad row, encoded, blank where it is too short."""
+    """Return the cells of a bad row, encoded; blank ones if it is too short."""
     return encoded([row.row.get(column, "") for column in columns] if row.row else [])
 
 
 def bad_words(row: BadRow) -> str:
-    """Return what is wrong with a bad row."""
+    """Return what is wrong with a bad row, as one text."""
     return "; ".join(problem.message for problem in row.problems)
 
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of a list's rows, by what becomes of them and what they were; `met` were accepted before."""
+    """Counts the rows of a list by what they become and what they were.
+
+    `met` rows, which were accepted earlier, are counted at once; the others with `add`.
+    """
 
     met: int = 0
-    listed: int = 0  # rows that have had their message
+    listed: int = 0  # rows that may have been sent already
     barred: int = 0
     twice: int = 0
     counts: Counter[str] = field(default_factory=Counter)
@@ -58,7 +61,7 @@ class Tally:
         self.counts[Status.ACCEPTED] = self.listed = self.met
 
     def add(self, becomes: str, was: str | None, differs: bool, suppressed: bool, count: int) -> None:
-        """Count rows. `differs`: the list has other cells than the ledger."""
+        """Count rows. `becomes` and `was` are statuses; `differs`: their cells differ from the ledger's."""
         self.counts[becomes] += count
         self.barred += count if becomes == Status.REFUSED and suppressed else 0
         self.listed += count if was in HAD else 0
@@ -77,7 +80,11 @@ class Tally:
         rows: int,
         rows_before: int | None,
     ) -> Plan:
-        """Return the plan; `again` are its `rekeyed` and `further`, and `had` rows have had it before."""
+        """Return the plan.
+
+        `ends` are the first and last address to send to, `again` the counts `rekeyed` and `further`; `had`
+        rows of the campaign may have been sent already. For the others see `Plan`.
+        """
         return Plan(
             to_send=self.to_send.total(),
             copies=copies,
@@ -106,7 +113,7 @@ class Tally:
 
 
 def _kind(becomes: str, was: str | None, differs: bool) -> str:
-    """Return which count of the plan a row to be sent belongs to."""
+    """Return which count of the plan a row that will be sent belongs to."""
     if was is None:
         return "new"
     if was == Status.WITHDRAWN:

@@ -1,7 +1,7 @@
-"""Which process sends, and whether it is alive, where this system can say.
+"""Identifies the process that sends, and tells whether it is alive, if this system can tell.
 
-By pid and start time, so that a later process with the same pid is not mistaken for it. Of a process on
-another machine, or in a container whose processes are not visible from here, nothing can be said.
+A process is known by its pid and start time, so a later process with the same pid is not mistaken for it.
+Nothing can be known about a process on another machine, or in a container whose processes are not visible.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from campaign.model import SECOND
 from campaign.wording import counted
 
 BROKE_OFF = "sending broke off before anybody read the answer"
-"""The reply of what a dead run left in flight."""
+"""The reply of rows that a dead run left in flight."""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveRun:
-    """A run that has not ended and whose process is alive; `seen` if this system says so.
+    """A run that has not ended, and whose process is alive; `seen`: this system can see the process.
 
-    `lease` is how long, in ns, one that cannot be seen lives after its last heartbeat.
+    One that cannot be seen counts as alive for `lease` ns after its last heartbeat.
     """
 
     run_id: int
@@ -43,13 +43,13 @@ class LiveRun:
 
 
 def this_process() -> tuple[str, int, str]:
-    """Return host, pid, and what distinguishes this process from any other with the same pid."""
+    """Return host, pid, and a text that no other process with this pid has."""
     pid = os.getpid()
     return platform.node(), pid, f"{_pid_space()} {_started(pid) or ''}"
 
 
 def this_boot() -> str:
-    """Return what tells this boot of the system from any other, "" where it does not say."""
+    """Return a text that is different for each boot of this system; "" if it has none."""
     return _pid_space().partition(" ")[0]
 
 
@@ -62,9 +62,10 @@ def is_alive(host: str, pid: int, process: str) -> bool | None:
 
 
 def refuse_while_seen(message: str, owners: Iterable[tuple[int, str, str]]) -> None:
-    """Raise UserError where a process that had a message on its way, and lost its lease, can still be seen.
+    """Raise UserError if a process that was sending this message, and lost its lease, still exists.
 
-    It may have been suspended, and write the last of the message yet. `owners` are (pid, host, process).
+    It may have been suspended, and could still send the rest of the message. `owners` are (pid, host,
+    process).
     """
     for pid, host, process in owners:
         if is_alive(host, pid, process):
@@ -73,7 +74,7 @@ def refuse_while_seen(message: str, owners: Iterable[tuple[int, str, str]]) -> N
 
 
 def refuse_while_others_are_seen(owners: Iterable[tuple[int, str, str, int]]) -> None:
-    """Raise UserError where another process that had messages on their way can still be seen.
+    """Raise UserError if another process that left messages in doubt still exists.
 
     `owners` are (pid, host, process, messages in doubt).
     """
@@ -84,7 +85,7 @@ def refuse_while_others_are_seen(owners: Iterable[tuple[int, str, str, int]]) ->
 
 
 def _pid_space() -> str:
-    """Name the processes that are visible from here: this boot, and the pid namespace."""
+    """Return a name for the set of processes that this one can see: boot id and pid namespace."""
     with suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
@@ -92,17 +93,17 @@ def _pid_space() -> str:
 
 
 def _started(pid: int) -> str | None:
-    """Return when a process was started, "" if there is none, None if this system does not say."""
+    """Return when a process was started, "" if there is none, None if this system cannot tell."""
     with suppress(OSError, IndexError):
         # proc(5): state and start time are fields 3 and 22; field 2 may hold blanks, in parentheses.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return "" if fields[0] in "ZX" else fields[19]
-    if os.name == "nt":  # there os.kill would terminate it
+    if os.name == "nt":  # os.kill would terminate it
         return None
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return ""
     except OSError:
-        pass  # alive, and another user's
+        pass  # it is alive and belongs to another user
     return None

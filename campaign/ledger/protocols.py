@@ -1,9 +1,9 @@
-"""What enrolment and sending ask of a ledger, whatever kind it is, and the nouns they need for it.
+"""What enrolment and sending need from a ledger of any kind, and the types for it.
 
-    Enrolment     the list compared with what is known: stage → plan → apply
+    Enrolment     compares the list with the ledger: stage → plan → apply
     Run           one sending process: claim → record an intent → record its result
 
-Beside them stand `suppressions` (who gets nothing) and `history` (what happened).
+See also `suppressions` and `history`.
 
 Times are UTC, in integer nanoseconds since 1970.
 """
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from campaign.delivery import Result, Verdict
 
 WINDOW = 200
-"""Results of a campaign that the circuit breaker judges together, whatever run they are of."""
+"""How many results the circuit breaker judges together: a campaign's latest, from any of its runs."""
 
-_COPY = "\0"  # no cell of a list holds it
+_COPY = "\0"  # no cell of a list contains it
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A row to send now, or one `copy` (cc or bcc) that is still owed of a row that was accepted.
+    """A row to send now, or one `copy` (cc or bcc) of an accepted row that is still to be sent.
 
-    `attempts` were charged before and `spared` were not. `settled` are the folded addresses of copies
-    that are owed nothing any more.
+    `attempts` were charged before, `spared` were not. `settled` are the folded addresses of copies to which
+    nothing is to be sent any more.
     """
 
     recipient: Recipient
@@ -44,26 +44,27 @@ class Claim:
 
     @property
     def key(self) -> str:
-        """What intents and results name it by: the row's key, and behind it the copy's address."""
+        """The key that intents and results use: the row's key, and for a copy its address after it."""
         return copy_key(self.recipient.key, self.copy) if self.copy else self.recipient.key
 
 
 def copy_key(key: str, copy: str) -> str:
-    """Return what names a copy of a row in intents and results."""
+    """Return the key that intents and results use for a copy of a row."""
     return f"{key}{_COPY}{copy}"
 
 
 def row_and_copy(key: str) -> tuple[str, str]:
-    """Return the row's key and the copy's address, "" for none, that the key of a claim names."""
+    """Return the row's key and the copy's address ("" for none) that a claim's key stands for."""
     row, _, copy = key.partition(_COPY)
     return row, copy
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """The record that a content is about to leave, to these envelope addresses. `key` is its claim's.
+    """The record that a message's content is about to leave, to these envelope addresses.
 
-    `started_at` is when it is planned to leave, UTC ns; `steady` is the same moment on `clock.steady`.
+    `key` is its claim's. `started_at` is when it is planned to leave, UTC ns; `steady` is the same moment on
+    `clock.steady`.
     """
 
     key: str
@@ -76,7 +77,7 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What the person decided: send again to rows in doubt, and to rows that were refused earlier."""
+    """What the user chose: to send rows in doubt again, and to send rows again that were refused earlier."""
 
     resend_doubt: bool = False
     retry_refused: bool = False
@@ -86,16 +87,19 @@ class Choices:
 class Plan:
     """What a run will do, in rows of the list.
 
-    `to_send` is the sum of `new`, `changed`, `waiting` (unchanged since an earlier run), `returned`
-    (withdrawn earlier, and back in the list), `again` (in doubt or refused and to be tried again as
-    `Choices` says, or no longer suppressed) and `deferred`; each row counts once. `twice` are those of
-    them that are in doubt, and may have arrived. `copies` are cc and bcc addresses that are still owed
-    of rows that were accepted. `withdrawn` rows left the list before they were sent. The other counts
-    are of rows that are not sent. `barred` are those of `refused` that are also suppressed, so that
-    `retry_refused` does not reach them. `first` and `last` are the addresses of the first and last row
-    to send. Of the new rows, `rekeyed` go to addresses that have had this campaign by a row that is no
-    longer listed, and `further` to addresses that have had it by rows that are. `gone` rows that have
-    had it are not listed. The list has `rows`, and had `rows_before` at the last enrolment, if known.
+    `to_send` is the sum of these, in which each row counts once: `new`; `changed` since an earlier run;
+    `waiting`, unchanged since then; `returned`, which had left the list; `again`, in doubt or refused and to
+    be sent again as `Choices` says, or no longer suppressed; and `deferred`. `twice` of them are in doubt,
+    so may have arrived. `copies` are cc and bcc addresses of accepted rows that are still to be sent.
+    `withdrawn` rows have left the list before they were sent. `first` and `last` are the addresses of the
+    first and last row to send.
+
+    Rows that are not sent: `accepted`, `refused`, `in_doubt`, `suppressed`, `invalid`. `barred` of the
+    refused ones are also suppressed, so `retry_refused` does not send them.
+
+    Of the new rows, `rekeyed` go to addresses that have had this campaign through a row that is no longer
+    listed, `further` through rows that still are. `gone` rows were sent, and are not listed any more. The
+    list has `rows`; at the last enrolment it had `rows_before`, None if unknown.
     """
 
     to_send: int
@@ -124,132 +128,138 @@ class Plan:
 
 
 class Enrolment(Protocol):
-    """One reading of the list. The ledger does not change before `apply`.
+    """One enrolment of the list. It does not change the ledger before `apply`.
 
-    Call in this order: stage, drop_duplicates, recognise; then to_send, mark_bad and plan as needed;
-    apply at the end, or never.
+    Call order: stage, drop_duplicates, recognise; then to_send, mark_bad and plan as needed; finally apply,
+    or nothing.
     """
 
     def stage(
         self, columns: tuple[str, ...], rows: Iterable[Recipient | BadRow], shown: Collection[str] = ()
     ) -> None:
-        """Read the rows of the list, which have these columns; messages show or attach those `shown`."""
+        """Read the rows of the list, which have these `columns`; messages show or attach those in `shown`."""
 
     def drop_duplicates(self) -> Iterator[Double]:
-        """Drop each row whose key an earlier row has, and return them in list order.
+        """Drop each row whose key an earlier row has, and return the dropped ones in list order.
 
-        They are dropped when this returns, and read from disk as they are consumed.
+        All are dropped when this returns; the iterator then reads them from disk.
         """
 
     def recognise(self) -> None:
-        """Mark the staged rows of people who are suppressed or were forgotten; may be repeated."""
+        """Mark the staged rows of people who are suppressed or were forgotten. May be called again."""
 
     def mark_bad(self, rows: Iterable[tuple[int, str]]) -> None:
-        """Record for rows, by their place in the list, why they cannot be sent."""
+        """Record why rows cannot be sent; each is (number in the list, reason)."""
 
     def plan(self) -> Plan:
         """Count what `apply` will do.
 
-        Raises UserError where doubt would be sent again whose process can still be seen: it may send it.
+        Raises UserError if rows in doubt would be sent again while the process that was sending them still
+        exists: it may yet send them.
         """
 
     def to_send(self) -> Iterator[Recipient]:
         """Iterate over the rows that will be sent, in list order."""
 
     def suppressed(self, addresses: Collection[str]) -> set[str]:
-        """Return those of the addresses that the suppression list covers in this campaign."""
+        """Return those of the addresses that are suppressed in this campaign."""
 
     def apply(self, now: int) -> None:
-        """Write the plan to the ledger, all of it or nothing.
+        """Write the plan to the ledger, all of it or nothing. `now` is UTC ns.
 
         Rows of people who were suppressed or forgotten since `recognise` are not sent.
         """
 
 
 class Run(Protocol):
-    """One run of a campaign that sends: it holds the lease from its start to `end`.
+    """One run of a campaign that sends. It holds the lease from its start to `end`.
 
-    Every method may be called from any connection's thread. Any method that writes raises LedgerFull
-    where nothing can be written any more, and LeaseLost where another run took over.
+    Any thread may call its methods. Methods that write raise LedgerFull if the ledger cannot be written,
+    and LeaseLost if another process has taken over.
+
+    What makes sending safe: `record` commits an intent durably before the last octet of the content may
+    leave (SQLite: synchronous=FULL; PostgreSQL: synchronous_commit on), and each connection has at most one
+    row in flight (`smtp.window`: N). Rows that a dead run left in flight become `in_doubt` when the next
+    run starts, and are never sent again silently.
     """
 
     def claim(self, now: int, count: int, *, again_first: bool = False) -> list[Claim]:
         """Return up to `count` rows and copies that are due, and hold them.
 
-        They come in list order; `again_first`: those that were tried before come first.
+        They come in list order; with `again_first`, deferred ones come first.
         """
 
     def unclaim(self, keys: Sequence[str]) -> None:
-        """Let go of rows that were claimed and not sent."""
+        """Release rows that were claimed and not sent."""
 
     def is_due(self, key: str) -> bool:
-        """Whether a claimed row is still to be sent, as far as was noticed at the last intent.
+        """Whether a claimed row was still to be sent when last checked.
 
-        Only an intent that holds makes that certain.
+        Changes since then may go unnoticed; only an intent that holds is certain.
         """
 
     def next_due(self, now: int) -> int | None:
-        """Return when the next unclaimed row is due, or None if there is none."""
+        """Return when the next unclaimed row or copy is due, UTC ns; None if there is none."""
 
     def record(self, results: Sequence[Result], intents: Sequence[Intent]) -> set[str]:
-        """Commit results and intents, and return the keys whose intents hold.
+        """Commit results and intents; return the keys of the intents that hold: their content may leave.
 
-        An intent does not hold for a row that was withdrawn, suppressed or settled meanwhile: that row
-        must not be sent. While another process has the ledger locked, results are kept, and intents wait
-        for half a minute, after which they raise LedgerBusy.
+        An intent does not hold if its row was withdrawn, suppressed or settled meanwhile; that row must not
+        be sent. While another process has the ledger locked, results are kept and written later; intents
+        wait for half a minute, then LedgerBusy is raised.
         """
 
     def catch_up(self) -> int:
-        """Try to write what was kept while the ledger was locked; return how much is left."""
+        """Try to write the results kept while the ledger was locked; return how many are left."""
 
     @property
     def has_sent(self) -> bool:
-        """Whether an intent has held: a message may have left."""
+        """Whether any intent has held, so that a message may have left."""
 
     def recent_verdicts(self, count: int) -> list[Verdict]:
         """Return the verdicts on the campaign's last results since the breaker tripped, oldest first."""
 
     def trip(self, now: int, *, take_back: bool) -> None:
-        """Begin a new window; `take_back`: remove the suppressions that results of the old one hold."""
+        """Start a new window of results. `take_back`: remove the suppressions that the old window holds."""
 
     def release_held(self) -> None:
-        """Let the suppressions that are held for this campaign hold for all."""
+        """Make the suppressions held for this campaign hold for every campaign."""
 
     def suppressed_by_it(self) -> int:
-        """Return how many addresses this run has put on the suppression list."""
+        """Return how many addresses this run has suppressed."""
 
     def is_suppressed(self, address: str) -> bool:
-        """Whether the suppression list covers an address."""
+        """Whether an address is suppressed in this campaign."""
 
     def ages(self, scope: Scope, now: Moment, period: int, places: int) -> list[tuple[int, int]]:
-        """Return (age in ns, addresses) of the last starts in `scope` that are younger than `period` ns.
+        """Return (age in ns, addresses) of the latest starts in `scope` that are younger than `period` ns.
 
-        The oldest comes first; at most the last `places` are returned. A start that the clocks put into
-        the future counts as now.
+        The oldest comes first; at most the latest `places` are returned. A start in the future (a clock was
+        ahead) gets an age that is at most its true age.
         """
 
     def slots(self, windows: Sequence[Window]) -> Slots | None:
-        """Return where places in these windows are booked, or None where no other machine can take any."""
+        """Return where slots in these rate windows are booked; None if no other machine shares the rate."""
 
     def note_start(self, started_at: int, addresses: int, steady: int | None = None) -> None:
-        """Count a test message, which belongs to no row, towards the rate."""
+        """Count a test message, which belongs to no row, in the rate."""
 
     def put_off(self, intent: Intent) -> None:
-        """Record the later start of a content whose intent holds: the one that `intent` now says."""
+        """Record that a content, whose intent holds, starts later: when `intent` now says."""
 
     def heartbeat(self, now: int, steady: int | None = None) -> None:
-        """Renew the lease. `steady` is `clock.steady`, read before `now`; without it, it is read here.
+        """Renew the lease. `steady` is `clock.steady`, read before `now`; if None, it is read here.
 
-        Raises LedgerBusy where another process has the ledger locked: to be tried again soon.
+        Raises LedgerBusy while another process has the ledger locked: try again soon.
         """
 
     def holds(self, steady: int) -> bool:
-        """Whether the lease was renewed so lately that nobody can have taken it over."""
+        """Whether the lease was renewed recently enough that no other process can have taken it over."""
 
     def hurry(self) -> None:
-        """Wait no longer than a moment for a ledger that does not answer; a signal's handler may call it.
+        """From now on, wait only a moment for a ledger that does not answer. A signal handler may call this.
 
-        What waits for it longer raises LedgerGivenUp.
+        A call that waits longer raises LedgerGivenUp.
         """
 
     def end(self, now: int) -> None:

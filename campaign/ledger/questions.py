@@ -1,9 +1,9 @@
-"""What workers are asked through a ledger that machines share, before a campaign is sent.
+"""Questions to workers before a campaign is sent, through a ledger that machines share.
 
     ask → (each worker: unanswered → answer) → answers → withdraw
 
-A question says what a campaign needs, by name; an answer names what is missing on the worker's machine.
-Neither holds a secret, and whoever can write into the ledger learns no more than names by it.
+A question lists by name what a campaign needs; an answer lists what is missing on the worker's machine.
+Neither contains secrets: whoever can read or write the ledger learns only names.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a worker says is missing on its machine, a sentence for each thing; () for nothing.
+    """What is missing on a worker's machine, one sentence per thing; () if nothing is.
 
-    `differs` is what is otherwise there, and may well be meant.
+    `differs` lists things that are there in another version, which may be intended.
     """
 
     host: str
@@ -27,13 +27,13 @@ class Answer:
 
 
 class Questions(Protocol):
-    """The questions in a ledger. They are lost with it, and are worth nothing after a minute."""
+    """The questions in a ledger. After a minute a question expires; nothing depends on keeping one."""
 
     def ask(self, needs: str) -> int:
-        """Put a question, and return its number."""
+        """Ask a question, and return its number."""
 
     def answers(self, question: int) -> list[Answer]:
-        """Return what was answered so far, by host and process."""
+        """Return the answers so far, ordered by host and pid."""
 
     def withdraw(self, question: int) -> None:
         """Remove a question and its answers."""
@@ -42,4 +42,4 @@ class Questions(Protocol):
         """Return the questions (number, needs) that this process has not answered."""
 
     def answer(self, question: int, missing: Sequence[str], differs: Sequence[str] = ()) -> None:
-        """Answer one for this process."""
+        """Answer a question for this process."""

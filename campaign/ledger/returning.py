@@ -1,8 +1,8 @@
-"""What the ledger does with what comes back of messages: records it, and decides who gets nothing any more.
+"""Records what comes back after sending, and decides who is suppressed for it.
 
-The decisions are here, once for every kind of ledger; `sqlite/returning.py` and `postgres/returning.py` hold
-the statements that they need. A suppression of dead addresses that is not believed is `disputed`: it holds
-for its campaign alone, and only a person ends it.
+The decisions are here, once for all kinds of ledger; the SQL is in `sqlite/returning.py` and
+`postgres/returning.py`. If so many addresses bounce that the bounces are not believed, their suppressions
+are `disputed`: they hold for that campaign only, until a person decides.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from campaign.ledger.returns import (
     apportioned,
 )
 
-_FOUND_BY = 10  # digits of a token
-_WISHES = (Kind.COMPLAINED, Kind.UNSUBSCRIBED)  # of a person, and so obeyed however often they come
+_FOUND_BY = 10  # digits of a token by which rows are looked up
+_WISHES = (Kind.COMPLAINED, Kind.UNSUBSCRIBED)  # a person's request: always recorded and obeyed
 _WORDS = {
     Kind.BOUNCED: "bounced",
     Kind.BOUNCED_FOR_NOW: "bounced again and again",
@@ -38,46 +38,46 @@ _WORDS = {
 }
 
 State = Literal["released", "disputed"]
-"""Of a suppression: it holds for every campaign, or for its own alone until a person decides."""
+"""State of a suppression: `released` ones hold for every campaign, `disputed` ones for their own only."""
 
 
 class ReturnStatements(Protocol):
-    """The statements of one kind of ledger that `Returns` needs. Addresses are folded, times UTC ns.
+    """The statements that `Returns` needs from a kind of ledger. Addresses are folded, times are UTC ns.
 
-    An event is what came back of an address, told by one `source`.
+    An event here is what came back about one address, from one `source`.
     """
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Commit what is changed within, or nothing of it."""
+        """Commit all changes within this context, or none."""
 
     def secret(self) -> bytes:
-        """Return the key of this ledger's HMACs."""
+        """Return this ledger's HMAC key."""
 
     def tokens_from(self, begin: str) -> list[str]:
-        """Return the bounce tokens that begin so."""
+        """Return the bounce tokens with this prefix."""
 
     def row(
         self, column: Literal["bounce_token", "message_id"], value: str, campaign: int | None
     ) -> tuple[int, int, str, str, bool] | None:
-        """Return (id, campaign, key, address, had) of the row of a campaign, or of any, with this value.
+        """Return (id, campaign, key, address, had) of the row with this value, in one campaign or in any.
 
-        `had`: a server may have taken its message, here and below.
+        `had`: the server accepted its message, or may have.
         """
 
     def copies_had(self, row: int) -> list[str]:
-        """Return the addresses of the row's copies that had its message."""
+        """Return the addresses of the row's copies that were accepted, or may have been."""
 
     def most_addresses(self, row: int) -> int | None:
-        """Return how many addresses the largest envelope of the row had, None for no attempt."""
+        """Return how many addresses the row's largest envelope had; None if it was never attempted."""
 
     def cells(self, campaign: int, key: str) -> Mapping[str, str]:
-        """Return the cells of a row by column."""
+        """Return a row's cells by column."""
 
     def knows(self, campaign: int, key: str, source: str) -> bool:
-        """Whether a row has an event of this source."""
+        """Whether a row has an event from this source."""
 
     def kept(self, campaign: int, key: str, kind: Kind, address: str) -> int:
-        """Return how many events of a kind a row has that came back of an address."""
+        """Return how many events of this kind are kept for an address of a row."""
 
     def append(
         self, campaign: int, key: str, kind: Kind, address: str, now: int, text: str, source: str
@@ -85,16 +85,19 @@ class ReturnStatements(Protocol):
         """Append an event, and return its id."""
 
     def addresses(self, campaign: int, kind: Kind) -> int:
-        """Return how many addresses of a campaign have an event of a kind."""
+        """Return how many addresses of a campaign have an event of this kind."""
 
     def accepted(self, campaign: int) -> int:
         """Return how many rows of a campaign were accepted."""
 
     def forgiven_at(self, address: str, until: int) -> int:
-        """Return when, up to `until`, an address last took a message that did not bounce; 0 for never."""
+        """Return when, up to `until`, the address last accepted a message without a bounce; 0 for never."""
 
     def campaigns_of(self, address: str, kind: Kind, since: int) -> int:
-        """Return how many campaigns have an event of a kind, of messages to it settled after `since`."""
+        """Return how many campaigns have an event of this kind for the address.
+
+        Only events of messages that were settled after `since` count.
+        """
 
     def suppress(
         self,
@@ -110,43 +113,44 @@ class ReturnStatements(Protocol):
     ) -> None:
         """Suppress an address, unless the pattern `unless` is on the list.
 
-        A suppression of the campaign that is not `released` is overwritten, and `anew` also one that is.
+        A suppression that the campaign already has is overwritten if it is not `released`, and with `anew` in
+        any case.
         """
 
     def suppress_waiting(self, addresses: list[str]) -> None:
-        """Suppress the waiting rows and copies to these addresses, which have just been suppressed."""
+        """Suppress the waiting rows and copies to these addresses, which have just been added to the list."""
 
     def dispute(self, campaign: int, kind: Kind) -> None:
-        """Make the suppressions `disputed` that a campaign's events of a kind have made."""
+        """Set to `disputed` the suppressions that a campaign's events of this kind caused."""
 
     def disputed(self, campaign: int, kind: Kind) -> int:
-        """Return how many suppressions that such events have made are `disputed`."""
+        """Return how many suppressions caused by such events are `disputed`."""
 
     def latest(self, campaign: int) -> list[tuple[int, str]]:
-        """Return id and name of a campaign, if it is known, and of the other one that was mailed last."""
+        """Return (id, name) of a campaign, if it exists, and of the other one that sent most recently."""
 
     def codes(self, campaign: int, most: int) -> list[tuple[str, Kind, str, int]]:
-        """Return the `most` frequent (domain, kind, first word, addresses) of a campaign's events."""
+        """Return a campaign's most frequent (domain, kind, first word, addresses), at most `most`."""
 
     def words(self, campaign: int) -> list[tuple[str, Kind, str]]:
         """Return (key, kind, text) of a campaign's events, the oldest first."""
 
 
 class Returns:
-    """What came back of a campaign, or of all of a ledger; may be used while another process sends.
+    """What came back for a campaign, or for all of a ledger. It may be used while another process is sending.
 
-    Without a campaign, it records and finds rows of every one, and has counts of none.
+    Without a campaign it finds and records rows of every campaign, and all counts are 0.
     """
 
     def __init__(self, statements: ReturnStatements, campaign_id: int | None) -> None:
         self._statements = statements
         self._campaign_id = campaign_id
-        self._accepted: dict[int, int] = {}  # counting a million rows for every bounce would take long
+        self._accepted: dict[int, int] = {}  # counting a million rows for each bounce would be slow
 
     def of_token(self, token: str) -> Mailed | None:
-        """Return the row that has a bounce token.
+        """Return the row that has a bounce token, None if there is none.
 
-        The index finds tokens that begin alike; the rest is compared in constant time.
+        An index finds the tokens with the same beginning; the rest is compared in constant time.
         """
         for known in self._statements.tokens_from(token[:_FOUND_BY]):
             if compare_digest(known.encode(), token.encode()):
@@ -154,7 +158,7 @@ class Returns:
         return None
 
     def of_message_id(self, message_id: str) -> Mailed | None:
-        """Return the row that has a Message-ID, which is in angle brackets."""
+        """Return the row that has a Message-ID, given in angle brackets."""
         return self._mailed("message_id", message_id)
 
     def _mailed(self, column: Literal["bounce_token", "message_id"], value: str) -> Mailed | None:
@@ -167,16 +171,17 @@ class Returns:
         return Mailed(campaign, key, own, copies | ({own} if had else set()), alone)
 
     def cell(self, mailed: Mailed, column: str) -> str:
-        """Return a cell of a row, "" where its list has no such column."""
+        """Return a cell of a row; "" if its list has no such column."""
         return self._statements.cells(mailed.campaign, mailed.key).get(column, "")
 
     def record(
         self, mailed: Mailed, said: Sequence[Said], source: str, now: int, rules: Rules
     ) -> list[Recorded]:
-        """Record what a report says of a row, and suppress whom it may; all in one transaction.
+        """Record what a report says about a row, and suppress whom it may, in one transaction.
 
-        `source` names the report: what it says of an address is recorded once, however often it is read,
-        and suppresses nobody again whom a person took off the list meanwhile. Raises LedgerFull.
+        `source` identifies the report: what it says about an address is recorded once, however often the
+        report is read. So it does not suppress somebody again whom a person took off the list. Raises
+        LedgerFull.
         """
         with self._statements.transaction():
             recorded = [
@@ -203,7 +208,7 @@ class Returns:
             return Fate.NOTED
         statements.suppress(
             address,
-            # A forgotten person is on the list already, as a hash; the address must not be stored.
+            # A forgotten person is listed as a hash; storing the address would undo that.
             hashed(statements.secret(), address),
             mailed.campaign,
             state,
@@ -215,7 +220,7 @@ class Returns:
         return Fate.HELD if state == "disputed" else Fate.SUPPRESSED
 
     def _state(self, campaign: int, address: str, kind: Kind, now: int, rules: Rules) -> State | None:
-        """Return the state of the suppression that an event makes, None for none."""
+        """Return the state of the suppression that an event causes; None if it causes none."""
         match kind:
             case _ if kind in _WISHES:
                 return "released"
@@ -227,33 +232,33 @@ class Returns:
                 return None
 
     def _too_many(self, campaign: int) -> bool:
-        """Whether so many of a campaign are dead that its list or a relay is to blame."""
+        """Whether so many addresses of a campaign are dead that its list or a relay must be to blame."""
         bounced = self._statements.addresses(campaign, Kind.BOUNCED)
         if bounced < FEW or bounced < TOO_MANY_DEAD * self._accepted_of(campaign):
             return False
-        # What was believed before is not any more.
+        # Then earlier bounces of the campaign are not believed either.
         self._statements.dispute(campaign, Kind.BOUNCED)
         return True
 
     def _bounced_in(self, address: str, now: int, rules: Rules) -> int:
-        """Return in how many campaigns an address bounced for now, since it took a message last.
+        """Return in how many campaigns an address bounced temporarily since it last accepted a message.
 
-        A bounce is as old as the message that bounced: whoever reads them late counts the same.
+        A bounce counts at the time of the message that bounced, so it does not matter when bounces are read.
         """
         forgiven = self._statements.forgiven_at(address, now - FORGIVEN_AFTER)
         since = max(now - rules.within, forgiven)
         return self._statements.campaigns_of(address, Kind.BOUNCED_FOR_NOW, since)
 
     def counts(self) -> Mapping[Kind, int]:
-        """Return how many addresses of the campaign each kind came back of."""
+        """Return how many of the campaign's addresses have an event of each kind."""
         return {kind: self._statements.addresses(self._campaign_id or 0, kind) for kind in Kind}
 
     def held(self) -> int:
-        """Return how many dead addresses are suppressed for this campaign alone, until a person decides."""
+        """Return how many dead addresses are suppressed for this campaign only, until a person decides."""
         return self._statements.disputed(self._campaign_id or 0, Kind.BOUNCED)
 
     def shares(self) -> list[Shares]:
-        """Return how this campaign was received, and the one that was mailed last before it."""
+        """Return how this campaign was received, and the one before it that sent most recently."""
         return [
             Shares(
                 name,
@@ -265,11 +270,11 @@ class Returns:
         ]
 
     def codes(self, most: int) -> list[tuple[str, Kind, str, int]]:
-        """Return the `most` frequent (domain, kind, code, addresses) of what came back."""
+        """Return the most frequent (domain, kind, code, addresses) of what came back, at most `most`."""
         return self._statements.codes(self._campaign_id or 0, most)
 
     def last_words(self) -> Mapping[str, str]:
-        """Return by a row's key what came back of it: the kind, and the last report's words."""
+        """Return, for each row's key, what came back last: the kind and the report's text."""
         return {
             key: f"{kind.replace('_', ' ')}: {text}"
             for key, kind, text in self._statements.words(self._campaign_id or 0)

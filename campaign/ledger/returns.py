@@ -1,8 +1,8 @@
-"""What comes back of messages: its nouns, and which address a report is about.
+"""Types for what comes back after sending, and the decision which address a report is about.
 
-A report is about the row whose token it has, and within it about an address that the server accepted
-for that row. An address that a report merely names is never suppressed: who can forge a mail could
-silence anybody.
+A report belongs to the row whose token it carries. Within that row it is about an address that the server
+accepted for it. An address that a report merely mentions is never suppressed: otherwise anybody who can
+forge a mail could stop mail to anyone.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from campaign.model import SECOND
 
 DAY = 86_400 * SECOND
 FORGIVEN_AFTER = 14 * DAY
-"""How long a later message must have been accepted, without a bounce, to forgive what bounced before it."""
+"""How long after a later message was accepted, without a bounce, earlier bounces are forgiven, in ns."""
 
 TOO_MANY_DEAD = 0.05
-"""The share of accepted rows from which on hard bounces are not believed: a relay or a directory is wrong."""
+"""If this share of the accepted rows bounces as dead, a relay or directory is wrong, not the addresses."""
 
 FEW = 3
-"""Fewer events than these say nothing about a share."""
+"""With fewer events than this, a share says nothing."""
 
 EVENTS_OF_ONE = 10
-"""Events of one kind that are kept of one address of a row: who has its token could send any number."""
+"""Events of one kind kept for one address of a row: whoever has its token could send any number."""
 
 
 class Kind(StrEnum):
-    """What came back, from the mildest to what settles most."""
+    """What came back, from the least to the most severe."""
 
-    BLOCKED = "blocked"  # our mail is refused: it says nothing against the address
+    BLOCKED = "blocked"  # our mail is refused, which says nothing about the address
     BOUNCED_FOR_NOW = "bounced_for_now"
     BOUNCED = "bounced"  # the address does not exist
     COMPLAINED = "complained"
@@ -40,16 +40,16 @@ class Kind(StrEnum):
 
 
 BOUNCES = (Kind.BLOCKED, Kind.BOUNCED_FOR_NOW, Kind.BOUNCED)
-"""What says that a message did not arrive."""
+"""The kinds that mean that a message did not arrive."""
 
 _ORDER = tuple(Kind)
 
 
 @dataclass(frozen=True, slots=True)
 class Mailed:
-    """A row that a token or a Message-ID names. `addresses` are those that were accepted for it, folded.
+    """A row that a token or Message-ID leads to. `addresses` are those that were accepted for it, folded.
 
-    `own` is the row's own address, folded; `alone`: the envelope never held another.
+    `own` is the row's own address, folded. `alone`: its envelope never held another address.
     """
 
     campaign: int
@@ -61,9 +61,9 @@ class Mailed:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a report says of one recipient: `names` are its address, as the report spells it.
+    """What a report says about one recipient. `names` are the spellings of its address in the report.
 
-    `text` begins with the code, or the kind of complaint.
+    `text` begins with the status code, or with the kind of complaint.
     """
 
     kind: Kind
@@ -72,19 +72,19 @@ class Said:
 
 
 class Fate(StrEnum):
-    """What the ledger did with what was said of an address."""
+    """What the ledger did with one statement of a report."""
 
     SUPPRESSED = "suppressed"
-    NOTED = "noted"  # nobody is suppressed for it, or not yet
-    HELD = "held"  # so many bounced that the campaign is to blame: a person decides
-    KNOWN = "known"  # it was recorded earlier
+    NOTED = "noted"  # recorded; it does not suppress the address, or not yet
+    HELD = "held"  # so many bounced that the list or a relay is to blame: a person decides
+    KNOWN = "known"  # it was recorded before
     TOO_OFTEN = "too often"
     UNNAMED = "unnamed"  # it is about one of several addresses, and does not say which
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What became of one `Said`. `address` is the one that is meant, folded, "" where that is not known."""
+    """What was done with one `Said`. `address` is the one it is about, folded; "" if that is not known."""
 
     kind: Kind
     address: str
@@ -93,9 +93,10 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """When bounces suppress an address: at once if it is dead, else in `soft` campaigns within `within` ns.
+    """When bounces suppress an address: a dead one at once, others after bounces in `soft` campaigns.
 
-    `dead` is false where dead addresses are not suppressed. Who complains or unsubscribes always is.
+    Those must be within `within` ns. If `dead` is false, dead addresses are not suppressed. Complaints and
+    unsubscribe requests always suppress.
     """
 
     soft: int = 3
@@ -105,7 +106,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """How a campaign was received: rows that were accepted, and addresses that complained or are dead."""
+    """How a campaign was received: rows accepted, addresses that complained, addresses that are dead."""
 
     campaign: str
     accepted: int
@@ -114,10 +115,10 @@ class Shares:
 
 
 def apportioned(mailed: Mailed, said: Sequence[Said]) -> Iterator[tuple[str, Said]]:
-    """Yield the address that each thing said is about, folded, "" where it does not say which.
+    """Yield (address, what is said about it), each address once, folded; "" if it is not known.
 
-    Each address once. What names none of the accepted addresses is about the row's own where the envelope
-    held that alone: it was forwarded, perhaps to several, and the mildest word holds.
+    If a report names none of the accepted addresses, and the envelope held only the row's own, it is about
+    that one: the mail was forwarded. If it was forwarded to several, the mildest statement counts.
     """
     found: dict[str, Said] = {}
     unnamed = []
@@ -136,7 +137,7 @@ def apportioned(mailed: Mailed, said: Sequence[Said]) -> Iterator[tuple[str, Sai
 
 
 def _forms(name: str) -> Collection[str]:
-    """Return, folded, what an address may mean as a report spells it: in xtext too (RFC 3461 4)."""
+    """Return the folded forms of an address as a report spells it, decoding xtext too (RFC 3461 4)."""
     plain = re.sub(r"\+([0-9A-F]{2})", lambda match: chr(int(match[1], 16)), name)
     forms: dict[str, None] = {}
     for spelling in (name, plain):

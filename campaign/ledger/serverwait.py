@@ -1,8 +1,7 @@
-"""How long a ledger's server that is away is waited for, and that this is said once, when it begins.
+"""Waits for a ledger's server that cannot be reached, for a limited time, and reports that once.
 
-wait = ServerWait(tell)
-wait.again(away)      each time that it is away: a pause, or what is away is raised at last
-wait.over()           each time that it answers
+After each failure, `ServerWait.again` pauses until the next try, or raises when it has taken too long;
+`ServerWait.over` is called after each success.
 """
 
 from __future__ import annotations
@@ -13,22 +12,25 @@ from campaign.clock import TellWait
 from campaign.errors import LedgerAway
 
 LONGEST = 120.0
-"""Seconds that a server is waited for."""
+"""How long to wait for a server, in seconds."""
 
 _PAUSE = 0.5  # seconds between two tries
 
 
 class ServerWait:
-    """See the module. `tell` may be set later."""
+    """Waits between tries while a server cannot be reached, for up to LONGEST seconds.
+
+    `tell` is called when a wait begins, with LONGEST and the reason. It may be replaced later.
+    """
 
     def __init__(self, tell: TellWait = lambda seconds, why: None) -> None:
         self.tell = tell
         self._since: float | None = None  # by time.monotonic
 
     def again(self, away: LedgerAway) -> None:
-        """Wait a moment, for what was tried to be tried again. Raises `away` where it took too long.
+        """Pause before the next try. Raises `away` if the wait has lasted too long.
 
-        Who is turned away to tidy up does not wait as long once more.
+        After that it raises at once, so that a caller who cleans up does not wait for the full time again.
         """
         now = time.monotonic()
         if self._since is None:
@@ -39,5 +41,5 @@ class ServerWait:
         time.sleep(_PAUSE)
 
     def over(self) -> None:
-        """Take note that it answers."""
+        """Record that the server answers: the next wait starts anew."""
         self._since = None

@@ -1,4 +1,4 @@
-"""Groups of statuses that every kind of ledger asks for, and how a statement names them."""
+"""Groups of statuses that all kinds of ledger query, and how to write them in SQL."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from campaign.model import Status
 
 HAD = (Status.ACCEPTED, Status.IN_DOUBT, Status.IN_FLIGHT)
-"""The statuses of rows that have had their message, or may have."""
+"""The statuses of rows whose message was sent, or may have been."""
 
 
 def listed(names: Iterable[str]) -> str:
-    """Return names of ours as the list behind IN, in any kind of SQL."""
+    """Return names as an SQL list for IN. They must be our own constants: nothing is escaped."""
     return "(" + ", ".join(f"'{name}'" for name in names) + ")"

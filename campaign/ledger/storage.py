@@ -1,6 +1,6 @@
 """What each kind of ledger must be able to do for all its campaigns; `Ledger` is one campaign's view of it.
 
-`sqlite/` keeps a ledger in a file, `postgres/` in a database on a server. Each has its own statements.
+`sqlite/` stores a ledger in a file, `postgres/` in a database on a server. Each has its own SQL.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from campaign.model import KeyColumn, Status
 class Campaigns(Protocol):
     """The campaigns of a ledger: name, file, key columns and content digest of each.
 
-    What was noted for a run counts only once somebody was accepted, or may have been: before that,
-    nobody can be mailed twice by another key, or get other content than others had.
+    A recorded key or digest counts only once a row was sent, or may have been: before that, nobody can be
+    mailed twice under another key, or get other content than others did.
     """
 
     def find(self, name: str) -> int | None:
@@ -38,55 +38,55 @@ class Campaigns(Protocol):
         """Add a campaign if it is missing, and return its id. `now` is UTC ns."""
 
     def adopt(self, campaign_id: int, file: Path | None, key: Sequence[KeyColumn] | None) -> None:
-        """Record where the campaign's file is now, and its key columns; None leaves those."""
+        """Record the path of the campaign's file, and its key columns; None leaves those unchanged."""
 
     def file(self, campaign_id: int) -> Path | None:
-        """Return the campaign file that was recorded last."""
+        """Return the path of the campaign file that was last recorded."""
 
     def mailed_key(self, campaign_id: int) -> tuple[KeyColumn, ...] | None:
-        """Return the recorded key columns, if anybody has had a message."""
+        """Return the recorded key columns, if any row may have been sent."""
 
     def others_mailed(self, campaign_id: int) -> list[tuple[str, Path, int]]:
-        """Return name, file and number of recipients of the other campaigns, the latest first."""
+        """Return (name, file, rows sent) of each other campaign that sent any, the newest first."""
 
     def has_rows(self, campaign_id: int) -> bool:
-        """Whether a list was enrolled under this name."""
+        """Whether a list was enrolled for this campaign."""
 
     def knows_nobody(self) -> bool:
         """Whether no campaign of the ledger has a row."""
 
     def mailed_digest(self, campaign_id: int) -> str | None:
-        """Return the recorded digest of the content, if anybody has had a message."""
+        """Return the recorded digest of the content, if any row may have been sent."""
 
     def set_digest(self, campaign_id: int, digest: str) -> None:
-        """Record the digest of the content that is sent from now on."""
+        """Record the digest of the content that will be sent from now on."""
 
 
 class Storage(Protocol):
-    """A ledger that is open. Its methods may be called from any thread."""
+    """An open ledger. Any thread may call its methods."""
 
     @property
     def campaigns(self) -> Campaigns:
-        """The campaigns that it knows."""
+        """The campaigns of the ledger."""
 
     @property
     def suppressions(self) -> Suppressions:
-        """Who gets nothing from any of them."""
+        """The suppression list, which holds for all of them."""
 
     def secret(self) -> bytes:
-        """Return the key of this ledger's HMACs."""
+        """Return this ledger's HMAC key."""
 
     def tell(self, tell: TellWait) -> None:
-        """Tell when a run waits for the server; see `Ledger.tell`."""
+        """Set a function to call when a run waits for the server; see `Ledger.tell`."""
 
     def close(self) -> None:
         """Close the ledger."""
 
     def at_one_moment(self) -> AbstractContextManager[None]:
-        """Let all that is read within be of one moment, whatever another process writes meanwhile."""
+        """Within this context, all reads see the ledger as it was at one moment."""
 
     def enrolment(self, campaign_id: int, choices: Choices | None) -> Enrolment:
-        """Begin a reading of a campaign's list."""
+        """Begin to enrol a campaign's list."""
 
     def start(
         self,
@@ -98,37 +98,37 @@ class Storage(Protocol):
         suppress: bool,
         shared: bool = False,
     ) -> Run:
-        """Take the sender's lease, or a share of it; see `Ledger.start`."""
+        """Take the sender's lease, or share it; see `Ledger.start`."""
 
     def machines(self, campaign_id: int) -> Machines | None:
-        """Return what several machines share of a campaign, None where only one can send."""
+        """Return what several machines share of a campaign; None if only one machine can send."""
 
     def questions(self) -> Questions | None:
-        """Return the questions to workers, None where there can be none."""
+        """Return the questions to workers; None if the ledger cannot have workers."""
 
     def history(self, campaign_id: int) -> History:
-        """Return what happened in a campaign."""
+        """Return the history of a campaign."""
 
     def return_statements(self) -> ReturnStatements:
-        """Return the statements about what came back of messages."""
+        """Return the statements about bounces, complaints and unsubscribes."""
 
     def ages(self, scope: Scope, now: Moment, period: int, places: int) -> list[tuple[int, int]]:
-        """Return (age in ns, addresses) of the last starts in `scope`, the oldest first; see `Run.ages`."""
+        """Return (age in ns, addresses) of the latest starts in `scope`, the oldest first; see `Run.ages`."""
 
     def is_suppressed(self, campaign_id: int, address: str) -> bool:
-        """Whether the suppression list covers an address in a campaign."""
+        """Whether an address is suppressed in a campaign."""
 
     def note_log(self, campaign_id: int, path: str, size: int) -> None:
-        """Note the log that a run appends to; see `Ledger.note_log`."""
+        """Record the attempt log that a run appends to; see `Ledger.note_log`."""
 
     def log_note(self, campaign_id: int) -> LogNote | None:
-        """Return what the last run that had a log of attempts has noted."""
+        """Return the log note of the campaign's last run that wrote one, unless it was removed."""
 
     def log_is_complete(self, campaign_id: int) -> None:
-        """Remove this run's note, unless it still has messages on their way."""
+        """Remove the current run's log note, unless messages are still in flight."""
 
     def recorded(self, campaign_id: int, note: LogNote) -> Iterator[Attempted]:
-        """Iterate over the attempts of the run that made a note; see `Ledger.recorded`."""
+        """Iterate over the attempts of the run that wrote a note; see `Ledger.recorded`."""
 
     def settle_doubt(
         self,
@@ -139,28 +139,31 @@ class Storage(Protocol):
         now: int,
         of: Collection[Status],
     ) -> int:
-        """Settle rows of these statuses; see `Ledger.settle_doubt`."""
+        """Settle the rows with these keys whose status is one of `of`; see `Ledger.settle_doubt`.
+
+        `words` say who decided; they become the reply.
+        """
 
     def forget(self, text: str, now: int) -> Forgotten:
-        """Remove a person's data from every campaign; see `Ledger.forget`."""
+        """Erase a person's data from every campaign; see `Ledger.forget`."""
 
     def scrubbed(self, now: int) -> bool:
-        """Remove what is left in the storage of people who were forgotten; see `Ledger.scrubbed`."""
+        """Erase what remains of forgotten people in the storage; see `Ledger.scrubbed`."""
 
     def incomplete(self, campaign: str, now: int) -> str:
-        """Return why messages of a campaign may be missing in this ledger, "" if none is."""
+        """Return why the ledger may not know of all messages of a campaign; "" if it does."""
 
     def mark_incomplete(self, why: str) -> None:
-        """Note why messages may be missing, of any campaign."""
+        """Record why messages may be missing, for every campaign."""
 
     def is_copy_of(self, path: Path) -> bool:
-        """Whether another ledger is at `path`, with the same secret."""
+        """Whether there is another ledger at `path` with the same secret."""
 
     def complete(self, campaign: str | None) -> None:
-        """Note that this ledger knows of all that was sent."""
+        """Record that the ledger knows of every message of a campaign; None: of all campaigns."""
 
     def back_up(self, path: Path, now: int) -> None:
-        """Write a consistent copy to `path`. Raises UserError where another program does that."""
+        """Write a consistent copy to `path`. Raises UserError if the server has its own tools for that."""
 
     def problem(self, message: str) -> Problem:
         """Return a problem located at the ledger."""

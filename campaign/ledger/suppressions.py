@@ -1,4 +1,4 @@
-"""Who gets nothing: an entry of the suppression list, and what the list must be able to do."""
+"""The suppression list: its entries, and what a ledger must be able to do with them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Suppression:
-    """An entry of the suppression list: its pattern (see `patterns`), why, and since when.
+    """An entry of the suppression list: its pattern (see `patterns`), the reason, and when it was added.
 
-    `run` made it by an answer of the server; such a one holds for the campaign `held_for` alone until the
-    answers around it have been judged. So does one by a bounce, until a person has judged, where too many
-    bounced. `campaign` is the one whose answer or bounce it was, "" for a person's decision.
+    `run` is the run in which a server's answer caused it. Such an entry holds only for the campaign
+    `held_for` until the results around that answer have been judged. An entry caused by a bounce does the
+    same, until a person decides, if too many addresses bounced. `campaign` is where the answer or bounce
+    came from; "" if a person added the entry.
     """
 
     pattern: str
@@ -34,13 +35,13 @@ class Suppressions(Protocol):
         """Add entries; return the patterns that are new, and how many waiting rows they suppressed."""
 
     def remove(self, patterns: Iterable[str]) -> list[str]:
-        """Remove entries, and return the patterns that had none.
+        """Remove entries, and return the patterns that were not on the list.
 
-        The rows concerned become pending with the next enrolment.
+        Their rows become pending at the next enrolment.
         """
 
     def remove_made_by(self, *, run: int | None = None, reason: str | None = None) -> int:
-        """Remove the entries that a run has made, or whose reason contains a text; return how many."""
+        """Remove the entries that a run caused, or whose reason contains a text; return how many."""
 
     def __iter__(self) -> Iterator[Suppression]: ...
 

@@ -1,4 +1,4 @@
-"""Where a person who is to be forgotten may be found in a ledger: by what is looked, and what was found."""
+"""Finding everything that a ledger holds about a person who is to be forgotten."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from campaign.model import Status
 
 @dataclass(slots=True)
 class Found:
-    """What the ledger holds of a person, by ids. `others` counts rows of other people that name them.
+    """What the ledger holds about a person, as ids. `others` counts other people's rows that name the person.
 
-    `rows` are the person's own. What may name the person is shown to `see_row`, `see_event` and `see_copy`,
-    which take what does.
+    `rows` are the person's own. Candidates, which may name the person, are passed to `see_row`, `see_event`
+    and `see_copy`; these keep those that do.
     """
 
     whom: str
@@ -28,14 +28,17 @@ class Found:
     replies: list[tuple[int]] = field(default_factory=list)
     copy_replies: list[tuple[int]] = field(default_factory=list)
     others: int = 0
-    listed: bool = False  # as a copy, or on the suppression list
+    listed: bool = False  # there is a copy to, or a suppression of, the address
     _folded: str = field(init=False)
 
     def __post_init__(self) -> None:
         self._folded = fold(self.whom)
 
     def see_row(self, row_id: int, status: str, fields: str, reply: str) -> None:
-        """Take a row: a bad one that names the person is the person's, of any other the reply."""
+        """Judge a row: it is the person's own, it names them in a cell, or its reply does.
+
+        A bad row that names the person counts as their own.
+        """
         named = row_id not in self.rows and self._folded in addresses_in(fields)
         if named and status == Status.INVALID:
             self.rows.add(row_id)
@@ -45,19 +48,20 @@ class Found:
                 self.replies.append((row_id,))
 
     def see_event(self, event_id: int, address: str, text: str) -> None:
-        """Take an event of the person, or the text of another's."""
+        """Judge an event: it is the person's own, or its text may name them."""
         if fold(address) == self._folded:
             self.events.append((event_id,))
         elif quotes(text, self.whom):
             self.texts.append((event_id,))
 
     def see_copy(self, copy_id: int, reply: str) -> None:
-        """Take the reply about a copy."""
+        """Judge a copy's reply."""
         if quotes(reply, self.whom):
             self.copy_replies.append((copy_id,))
 
     @property
     def nothing(self) -> bool:
+        """Whether the ledger holds nothing about the person."""
         return (
             not (self.rows or self.events or self.texts or self.replies or self.copy_replies or self.others)
             and not self.listed
@@ -65,9 +69,9 @@ class Found:
 
 
 def searched_for(text: str, bad_rows: Callable[[], Iterable[tuple[int, str]]]) -> tuple[str, set[int]]:
-    """Return the address that `text` is, or the cell, and the ids of the bad rows that it is a cell of.
+    """Return the address in `text`; or, if it is the cell of a bad row, that cell and the ids of such rows.
 
-    `bad_rows` returns id and cells, as JSON, of every bad row. Raises UserError where `text` is neither.
+    `bad_rows` returns (id, cells as JSON) of every bad row. Raises UserError if `text` is neither.
     """
     try:
         return parse_address(text), set()
@@ -84,9 +88,10 @@ def searched_for(text: str, bad_rows: Callable[[], Iterable[tuple[int, str]]]) -
 
 
 def parts_of(address: str) -> list[str]:
-    """Return what each text that names an address contains, in whatever case: the address, if ASCII decides.
+    """Return texts one of which is in every text that names the address, ignoring ASCII case.
 
-    Otherwise its domain, in both its forms: statements know no case beyond ASCII.
+    That is the address itself if ASCII case folding is enough for it. Otherwise it is its domain, in both
+    forms, because SQL ignores case only in ASCII.
     """
     domain = domain_of(address)
     if address.isascii() and "xn--" not in domain:
@@ -95,11 +100,11 @@ def parts_of(address: str) -> list[str]:
 
 
 def like(text: str) -> str:
-    """Return the LIKE pattern, with ^ to escape, of texts that contain one as JSON, as cells are stored."""
+    """Return the LIKE pattern for texts that contain `text` as stored JSON; ^ is the escape character."""
     escaped = re.sub("[%_^]", r"^\g<0>", json.dumps(text, ensure_ascii=False)[1:-1])
     return f"%{escaped}%"
 
 
 def quotes(words: str, address: str) -> bool:
-    """Whether the words of a server contain an address, whatever stands around it."""
+    """Whether a server's reply contains an address."""
     return fold(address) in fold(words) or fold(address) in addresses_in(words)

@@ -24,7 +24,7 @@ _ONE = re.compile(r"\{\{[^}]*\}\}")  # a single expression may give the whole na
 
 
 class Check(Rule):
-    """See the module."""
+    """Reports attachments that receivers refuse, that hide their type, or that some rows lack."""
 
     def report(self, surveyed: Surveyed, found: Found) -> Iterator[Problem]:
         """Yield a warning for each such file, and for each column that names a file and is blank in rows."""

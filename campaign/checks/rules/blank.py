@@ -17,7 +17,7 @@ from campaign.wording import counted
 
 
 class Check(Rule):
-    """See the module."""
+    """Reports columns that a template prints and that are blank in some rows."""
 
     def report(self, surveyed: Surveyed, found: Found) -> Iterator[Problem]:
         """Yield a warning for each such column."""

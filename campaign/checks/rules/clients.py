@@ -48,7 +48,7 @@ class Feature:
 
 
 class Check(Rule):
-    """See the module."""
+    """Reports HTML and CSS that popular mail programs do not support."""
 
     most = 1000  # features
 

@@ -23,7 +23,7 @@ _NEAR = 0.95
 
 
 class Check(Rule):
-    """See the module."""
+    """Reports HTML parts that Gmail shows only in part."""
 
     def see(self, recipient: Recipient, message: Seen) -> Iterator[Finding]:
         html = message.html or ""

@@ -18,7 +18,7 @@ _SWALLOWED = re.compile(r"\{(#[\w-]+)[\s,.>:\w#-]*\{.*?#\}", re.DOTALL)
 
 
 class Check(Rule):
-    """See the module."""
+    """Reports `{#` in CSS, which begins a Jinja2 comment."""
 
     def report(self, surveyed: Surveyed, found: Found) -> Iterator[Problem]:
         """Yield a warning for each such comment in a template's styles."""

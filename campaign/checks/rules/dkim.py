@@ -18,7 +18,7 @@ from campaign.model import Recipient
 
 
 class Check(Rule):
-    """See the module."""
+    """Reports a weak DKIM key, or one for another domain than the sender's."""
 
     def see(self, recipient: Recipient, message: Seen) -> Iterator[Finding]:
         ours, theirs = self.checked.facts.signs_for, domain_of(message.sender)

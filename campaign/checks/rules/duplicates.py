@@ -12,7 +12,7 @@ from campaign.wording import counted
 
 
 class Check(Rule):
-    """See the module."""
+    """Reports the rows that are left out because an earlier row has the same key."""
 
     def report(self, surveyed: Surveyed, found: Found) -> Iterator[Problem]:
         """Yield a warning for each later row, up to a limit, and one for the rest."""

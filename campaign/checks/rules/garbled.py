@@ -71,7 +71,7 @@ class _Fault(NamedTuple):
 
 
 class Check(Rule):
-    """See the module."""
+    """Reports garbled and lost letters."""
 
     most: ClassVar[int] = 10_000  # a few for each column; only columns that a message shows are reported
 

@@ -36,7 +36,7 @@ _DOT = ("0", "1", "0px", "1px")  # the width of a tracking pixel
 
 
 class Check(Rule):
-    """See the module."""
+    """Reports images that some or all readers will not see."""
 
     def see(self, recipient: Recipient, message: Seen) -> Iterator[Finding]:
         page = message.page

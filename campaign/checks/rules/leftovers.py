@@ -14,7 +14,7 @@ _MARK = re.compile(r"\{(?=[{%])")
 
 
 class Check(Rule):
-    """See the module."""
+    """Reports template syntax that is left in messages, and blank text parts."""
 
     def see(self, recipient: Recipient, message: Seen) -> Iterator[Finding]:
         for kind, part in (("text", message.text), ("html", message.html)):

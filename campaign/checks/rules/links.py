@@ -37,7 +37,7 @@ _SHOWS = re.compile(
 
 
 class Check(Rule):
-    """See the module."""
+    """Reports links that lead nowhere, or elsewhere than they say."""
 
     def see(self, recipient: Recipient, message: Seen) -> Iterator[Finding]:
         if message.page is not None:

@@ -77,7 +77,7 @@ class _Sheet:
 
 
 class Check(Rule):
-    """See the module."""
+    """Reports rules under `@media` that inline styles override."""
 
     def __init__(self, checked: Checked, name: str) -> None:
         super().__init__(checked, name)

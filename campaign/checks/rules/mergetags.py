@@ -79,7 +79,7 @@ _LEAVING = frozenset(
 
 
 class Check(Rule):
-    """See the module."""
+    """Reports merge tags of other programs, and bare placeholders."""
 
     def __init__(self, checked: Checked, name: str) -> None:
         super().__init__(checked, name)

@@ -12,7 +12,7 @@ from campaign.wording import counted
 
 
 class Check(Rule):
-    """See the module."""
+    """Reports a campaign that mails nobody."""
 
     def report(self, surveyed: Surveyed, found: Found) -> Iterator[Problem]:
         """Yield a warning at `where`, or at the list."""

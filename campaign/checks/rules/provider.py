@@ -30,7 +30,7 @@ _LIMITS = {
 
 
 class Check(Rule):
-    """See the module."""
+    """Compares the campaign's rate with the documented limit of its provider."""
 
     def report(self, surveyed: Surveyed, found: Found) -> Iterator[Problem]:
         """Yield a warning if the documented limit is not kept."""

@@ -38,7 +38,7 @@ _MOST_NAMED = 4
 
 
 class Check(Rule):
-    """See the module."""
+    """Reports addresses of roles."""
 
     def __init__(self, checked: Checked, name: str) -> None:
         super().__init__(checked, name)

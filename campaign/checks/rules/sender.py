@@ -34,7 +34,7 @@ _RESERVED = re.compile(r"(^|\.)(example\.(com|net|org)|example|test|invalid|loca
 
 
 class Check(Rule):
-    """See the module."""
+    """Reports sender addresses at free mailbox providers and in example domains."""
 
     def __init__(self, checked: Checked, name: str) -> None:
         super().__init__(checked, name)

@@ -28,7 +28,7 @@ _MOST_KEPT = 5000  # domains that are counted; one with a quarter of the rows is
 
 
 class Check(Rule):
-    """See the module."""
+    """Reports domains that an unusually large share of the list is in."""
 
     def __init__(self, checked: Checked, name: str) -> None:
         super().__init__(checked, name)

@@ -14,7 +14,7 @@ MOST = 10_000_000
 
 
 class Check(Rule):
-    """See the module."""
+    """Reports messages that are larger than many receivers accept."""
 
     def report(self, surveyed: Surveyed, found: Found) -> Iterator[Problem]:
         """Yield a warning if the largest message is larger."""

@@ -23,7 +23,7 @@ MOST_OF_ONE = 8_192
 
 
 class Check(Rule):
-    """See the module."""
+    """Reports more CSS than Gmail keeps."""
 
     def see(self, recipient: Recipient, message: Seen) -> Iterator[Finding]:
         sizes = [len(style) for style in message.page.styles] if message.page is not None else []

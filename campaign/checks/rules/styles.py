@@ -25,7 +25,7 @@ _FONTS = re.compile(
 
 
 class Check(Rule):
-    """See the module."""
+    """Reports styles in the templates that mail programs do not read."""
 
     def report(self, surveyed: Surveyed, found: Found) -> Iterator[Problem]:
         """Yield the problems in the sources of the templates, independent of rows."""

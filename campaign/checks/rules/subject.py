@@ -23,7 +23,7 @@ _FEW = 10  # capital letters: NEWS, or an abbreviation, is not shouting
 
 
 class Check(Rule):
-    """See the module."""
+    """Reports subjects that are blank, too long, in capitals, or just a column's name."""
 
     def __init__(self, checked: Checked, name: str) -> None:
         super().__init__(checked, name)

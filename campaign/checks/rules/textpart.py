@@ -30,7 +30,7 @@ _ADDRESS = re.compile(r"(?:https?://|mailto:)\S+")
 
 
 class Check(Rule):
-    """See the module."""
+    """Reports text parts that differ from the HTML part, or say almost nothing."""
 
     def __init__(self, checked: Checked, name: str) -> None:
         super().__init__(checked, name)

@@ -34,7 +34,7 @@ _SHORT = {"cm": "com", "co": "com", "om": "com", "ne": "net", "d": "de"}
 
 
 class Check(Rule):
-    """See the module."""
+    """Reports domains that are probably mistyped, or that mix alphabets."""
 
     def read(self, recipient: Recipient) -> Iterator[Finding]:
         domain = domain_of(recipient.email)

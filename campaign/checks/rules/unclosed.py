@@ -25,7 +25,7 @@ _OPEN = re.compile(
 
 
 class Check(Rule):
-    """See the module."""
+    """Reports elements and comments in the HTML that are not closed."""
 
     def see(self, recipient: Recipient, message: Seen) -> Iterator[Finding]:
         page = message.page

@@ -42,7 +42,7 @@ class _Printed:
 
 
 class Check(Rule):
-    """See the module."""
+    """Reports cells that are printed into web addresses without being encoded."""
 
     def __init__(self, checked: Checked, name: str) -> None:
         super().__init__(checked, name)

@@ -18,7 +18,7 @@ MANY = 100
 
 
 class Check(Rule):
-    """See the module."""
+    """Reports bulk mail without a header for unsubscribing."""
 
     def report(self, surveyed: Surveyed, found: Found) -> Iterator[Problem]:
         """Yield a warning if the header names no way to unsubscribe, or only an incomplete one."""

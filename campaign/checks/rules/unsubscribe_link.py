@@ -44,7 +44,7 @@ _HIDDEN = re.compile(
 
 
 class Check(Rule):
-    """See the module."""
+    """Reports mail to a list that does not show how to unsubscribe."""
 
     def __init__(self, checked: Checked, name: str) -> None:
         super().__init__(checked, name)

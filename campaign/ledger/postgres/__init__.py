@@ -1,1 +1,1 @@
-"""A ledger in PostgreSQL, which several machines can send from."""
+"""The ledger in PostgreSQL, from which several machines can send."""

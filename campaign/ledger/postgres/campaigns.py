@@ -1,7 +1,6 @@
 """The campaigns of a ledger: name, file, key columns and content digest of each; see `storage.Campaigns`.
 
-`campaigns.key` is a JSON list of the columns' names, in which `{"address": name}` is the one that mail
-goes to.
+`campaigns.key` is a JSON list of column names; `{"address": name}` is the column that holds the address.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ class PostgresCampaigns:
         return campaign_id
 
     def adopt(self, campaign_id: int, file: Path | None, key: Sequence[KeyColumn] | None) -> None:
-        """Record where the campaign's file is now, and its key columns; None leaves those."""
+        """Record the path of the campaign's file, and its key columns; None leaves those unchanged."""
         columns = [{"address": column.name} if column.addressed else column.name for column in key or ()]
         words = json.dumps(columns, ensure_ascii=False) if columns else None
         self._database.change(
@@ -48,19 +47,19 @@ class PostgresCampaigns:
         )
 
     def file(self, campaign_id: int) -> Path | None:
-        """Return the campaign file that was recorded last."""
+        """Return the path of the campaign file that was last recorded."""
         found = self._database.row("SELECT file FROM campaigns WHERE id = %s", (campaign_id,))
         return Path(str(found[0])) if found and found[0] else None
 
     def mailed_key(self, campaign_id: int) -> tuple[KeyColumn, ...] | None:
-        """Return the recorded key columns, if anybody has had a message."""
+        """Return the recorded key columns, if any row may have been sent."""
         found = self._database.row(
             f"SELECT key FROM campaigns c WHERE id = %s AND {_ANY_HAD}", (campaign_id,)
         )
         return tuple(map(_column, json.loads(str(found[0])))) if found and found[0] else None
 
     def others_mailed(self, campaign_id: int) -> list[tuple[str, Path, int]]:
-        """Return name, file and number of recipients of the other campaigns, the latest first."""
+        """Return (name, file, rows sent) of each other campaign that sent any, the newest first."""
         rows = self._database.rows(
             "SELECT name, file, had FROM (SELECT id, name, file,"
             f" (SELECT count(*) FROM messages WHERE campaign = c.id AND status IN {listed(HAD)}) AS had"
@@ -70,7 +69,7 @@ class PostgresCampaigns:
         return [(str(name), Path(str(file)), had) for name, file, had in rows]
 
     def has_rows(self, campaign_id: int) -> bool:
-        """Whether a list was enrolled under this name."""
+        """Whether a list was enrolled for this campaign."""
         found = self._database.row("SELECT 1 FROM messages WHERE campaign = %s LIMIT 1", (campaign_id,))
         return found is not None
 
@@ -79,14 +78,14 @@ class PostgresCampaigns:
         return self._database.row("SELECT 1 FROM messages LIMIT 1") is None
 
     def mailed_digest(self, campaign_id: int) -> str | None:
-        """Return the recorded digest of the content, if anybody has had a message."""
+        """Return the recorded digest of the content, if any row may have been sent."""
         found = self._database.row(
             f"SELECT digest FROM campaigns c WHERE id = %s AND {_ANY_HAD}", (campaign_id,)
         )
         return str(found[0]) if found and found[0] else None
 
     def set_digest(self, campaign_id: int, digest: str) -> None:
-        """Record the digest of the content that is sent from now on."""
+        """Record the digest of the content that will be sent from now on."""
         self._database.change("UPDATE campaigns SET digest = %s WHERE id = %s", (digest, campaign_id))
 
 

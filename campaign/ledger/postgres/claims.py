@@ -1,11 +1,11 @@
-"""Claims: rows and copies that a run holds until they are sent.
+"""Claims: the rows and copies that a run holds until they are sent.
 
-A claim is in the ledger, so that other runs leave the row alone: it is given back with `release`, with
-the result, or when the run ends. It is committed without waiting for the disk: where a crash of the
-server forgets it, another run may claim the row too, and only the intent of one holds.
+A claim is stored in the ledger, so that other runs leave the row alone. It ends with `unclaim`, with the
+result, or with the run. It is committed without waiting for the disk: if a crash of the server loses it,
+another run may claim the row too, but only one of the two intents holds.
 
-This run itself may be given a row again that it still holds: after such a crash, or where the list
-has changed the row since. What it holds is `outdated` then: it is let go, and claimed anew.
+A run may get a row that it already holds: after such a crash, or if an enrolment has changed the row.
+What it holds is then `outdated`: it is released, and claimed again later.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _WAITS = "status IN ('pending', 'deferred')"
 
 
 class Claims:
-    """The claims of one run. Times are of the database's clock."""
+    """The claims of one run. Times are of the database's clock, UTC ns."""
 
     def __init__(self, database: Database, campaign_id: int, run_id: int, longest_delay: int) -> None:
         self._database = database
@@ -36,16 +36,16 @@ class Claims:
         self._of = {"campaign": campaign_id, "run": run_id}
         self._longest_delay = longest_delay
         self._claimed: set[str] = set()
-        self._outdated: set[str] = set()  # of them
-        self._connected = database.connected  # when all that was claimed was known
-        self._due: set[str] = set()  # those that were due when it was looked last
-        self._looked_at = 0  # on `clock.steady`; 0: before the last claim
+        self._outdated: set[str] = set()  # those of them whose row has changed
+        self._connected = database.connected  # the connection on which all claims were known
+        self._due: set[str] = set()  # the claims that were due at the last check
+        self._looked_at = 0  # time of that check, on `clock.steady`; 0 if there was a claim since
         self._layouts: dict[int, tuple[str, ...]] = {}
 
     def claim(self, now: int, count: int, *, again_first: bool = False) -> list[Claim]:
         """Return up to `count` copies and rows that are due, and hold them. Raises LeaseLost."""
         claims = self._claim_copies(now, count)
-        # Due rows by the index; then rows that are due so late only because a clock was set back.
+        # First the due rows, by the index; then rows that seem due very late because a clock was set back.
         wanted = [("due_at <= %(moment)s", now), ("due_at > %(moment)s", now + self._longest_delay)]
         if again_first:
             wanted.insert(0, ("status = 'deferred' AND due_at <= %(moment)s", now))
@@ -63,7 +63,7 @@ class Claims:
         return claims
 
     def _new(self, claims: Iterable[Claim]) -> list[Claim]:
-        """Take note of claims, and return those of what this run does not hold yet."""
+        """Record claims; return those of rows and copies that this run does not hold yet."""
         new = []
         for claim in claims:
             if claim.key in self._claimed:
@@ -74,7 +74,7 @@ class Claims:
         return new
 
     def _held(self, statement: str, parameters: dict[str, Any]) -> list[Any]:
-        """Claim by a statement, and return its rows."""
+        """Execute a statement that claims, and return its rows."""
 
         def act() -> list[list[Any]]:
             if self._connected != self._database.connected:
@@ -88,14 +88,14 @@ class Claims:
         return rows
 
     def _forget_lost_claims(self) -> None:
-        """Give back what was claimed by a statement whose answer was lost."""
+        """Release what was claimed by a statement whose answer was lost with the connection."""
         rows = [key for key in self._claimed.copy() if not row_and_copy(key)[1]]
         self._database.change(
             "UPDATE messages SET claim = NULL WHERE claim = %s AND key != ALL(%s)", (self._run_id, rows)
         )
 
     def _claim_copies(self, now: int, count: int) -> list[Claim]:
-        """Return the copies that are due, of rows that were accepted."""
+        """Return the copies that are due, of accepted rows."""
         rows = self._held(_CLAIM_COPIES.format(count=count), {**self._of, "moment": now})
         return self._new(
             Claim(self._recipient(rest), attempts, copy=str(address))
@@ -107,7 +107,7 @@ class Claims:
         return recipient(self._layout(layout), tuple(rest))
 
     def _settled(self, row_ids: list[int]) -> dict[int, set[str]]:
-        """Return, by row, the folded addresses of its copies that nothing is owed to."""
+        """Return, by row, the folded addresses of its copies to which nothing is to be sent any more."""
         settled: dict[int, set[str]] = {}
         if row_ids:
             statement = f"SELECT message, folded FROM copies WHERE message = ANY(%s) AND NOT {_WAITS}"
@@ -118,9 +118,9 @@ class Claims:
         return settled
 
     def is_due(self, key: str) -> bool:
-        """Whether a row or copy that this run has claimed waits still, and is not suppressed.
+        """Whether a row or copy that this run has claimed is still waiting, and not suppressed.
 
-        All of them are looked at together, and what was seen is believed for a second.
+        All claims are checked together; the answer is used for one second.
         """
         now = clock.steady()
         if now - self._looked_at > SECOND:
@@ -130,7 +130,7 @@ class Claims:
         return key in self._due
 
     def unclaim(self, keys: Sequence[str]) -> None:
-        """Let go of rows that were claimed and not sent."""
+        """Release rows that were claimed and not sent."""
         self.settled(keys)
         split = [row_and_copy(key) for key in keys]
         rows = [row for row, copy in split if not copy]
@@ -145,16 +145,16 @@ class Claims:
             self._database.patiently(lambda: self._database.together(statements, durable=False))
 
     def holds(self, key: str) -> bool:
-        """Whether what this run holds of a row or copy is not outdated."""
+        """Whether what this run holds for a row or copy is still up to date."""
         return key not in self._outdated
 
     def settled(self, keys: Collection[str]) -> None:
-        """Forget claims, just before the ledger does: from then on they may be made again."""
+        """Forget claims, just before the ledger does: afterwards they can be claimed again."""
         self._claimed.difference_update(keys)
         self._outdated.difference_update(keys)
 
     def next_due(self) -> int | None:
-        """Return when the next unclaimed row or copy is due, UTC ns, or None if there is none."""
+        """Return when the next unclaimed row or copy is due, UTC ns; None if there is none."""
         found = self._database.patiently(lambda: self._database.row(_NEXT_DUE, self._of))
         return found[0] if found else None
 
@@ -167,11 +167,11 @@ class Claims:
         return self._layouts[layout]
 
 
-# Whoever ends the run waits for the claim, and gives it back.
+# With this lock, another process that ends the run waits for the claim, and releases it.
 _ALIVE = "SELECT 1 FROM runs WHERE id = %(run)s AND ended_at IS NULL FOR SHARE"
 _UNENDED = "EXISTS (SELECT 1 FROM runs WHERE id = %(run)s AND ended_at IS NULL)"
-# PostgreSQL must see that they are few, or it reads the whole table: the count is part of the statement, and
-# rows are named by an array.
+# The planner must see that these are few rows, or it scans the table: so the count is part of the statement,
+# and rows are selected by an array of ids.
 _CLAIM_ROWS = f"""
 WITH due AS (
     SELECT id FROM messages WHERE campaign = %(campaign)s AND {_WAITS} AND claim IS NULL AND {{due}}
@@ -180,7 +180,7 @@ WITH due AS (
 UPDATE messages m SET claim = %(run)s WHERE m.id = ANY (ARRAY(SELECT id FROM due))
 RETURNING m.due_at, m.number, m.id, m.attempts, m.spared, m.message_id IS NOT NULL, {_RECIPIENT}
 """
-# Row by row: few copies wait, and there may be a million rows.
+# Looked up for each copy: few copies wait, and there may be a million rows.
 _ROW_OF_COPY = "LATERAL (SELECT campaign, status FROM messages WHERE id = c.message OFFSET 0) m"
 _CLAIM_COPIES = f"""
 WITH due AS (

@@ -1,7 +1,7 @@
-"""One connection to PostgreSQL as psycopg makes it, and what psycopg says of one, in words.
+"""One connection to PostgreSQL, and the translation of psycopg's errors.
 
-A server may stop answering without a word: its host swaps, or its disk hangs. Whoever sends waits for it,
-as for one that is away, until somebody is in a hurry (`Hurry`).
+A server may stop answering without closing the connection: its host swaps, or its disk hangs. A process
+that sends waits for it as for one that cannot be reached, until it is told to hurry (`Hurry`).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ try:
     from psycopg.abc import PQGen
     from psycopg.waiting import Ready
 except ImportError:
-    # psycopg without libpq says the same with other words.
+    # psycopg without libpq raises ImportError too, with another text.
     raise UserError("a ledger in PostgreSQL needs psycopg: pip install 'campaign[postgres]'") from None
 
-# It tells of a connection that broke in mid-pipeline; so do we.
+# psycopg logs that a connection broke in a pipeline; we report that ourselves.
 logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 SHARED_BY_A_POOLER = (
@@ -33,32 +33,32 @@ SHARED_BY_A_POOLER = (
 )
 
 _CONNECT_TIMEOUT = 10  # seconds
-_CANCEL_TIMEOUT = 1.0  # seconds that an interrupted statement's server has to take note of it
-_LOOK = 0.1  # seconds between two looks whether somebody is in a hurry
-_MOMENT = 2.0  # seconds that a server which answers needs for the last of a run
+_CANCEL_TIMEOUT = 1.0  # seconds that the server gets to acknowledge the cancellation of a statement
+_LOOK = 0.1  # seconds between two checks of `Hurry`
+_MOMENT = 2.0  # seconds; a server that answers needs less for a run's last records
 
-Row = tuple[Any, ...]  # PostgreSQL's types are what the schema says
+Row = tuple[Any, ...]  # the schema determines the types
 Answer = TypeVar("Answer")
 
 
 class Hurry:
-    """Whether connections wait for a server that does not answer. A signal's handler may call `begin`."""
+    """Whether connections still wait for a server that does not answer. A signal handler may call `begin`."""
 
     def __init__(self) -> None:
         self._until: float | None = None
 
     def begin(self) -> None:
-        """Let them wait for a moment, and then for nothing any more."""
+        """Let connections wait for a moment longer, and then not at all."""
         self._until = self._until or time.monotonic() + _MOMENT
 
     @property
     def is_over(self) -> bool:
-        """Whether that moment is over."""
+        """Whether that moment has passed."""
         return self._until is not None and time.monotonic() > self._until
 
 
 class Connection(psycopg.Connection[Row]):
-    """A connection whose statements end soon where somebody is in a hurry, or interrupts them."""
+    """A connection whose statements end soon when told to hurry, or when interrupted."""
 
     hurry: Hurry
 
@@ -70,7 +70,7 @@ class Connection(psycopg.Connection[Row]):
             autocommit=True,
             connect_timeout=_CONNECT_TIMEOUT,
             application_name="campaign",
-            # A connection whose other end is gone without a word is noticed within half a minute.
+            # A dead connection is noticed within half a minute.
             keepalives_idle=10,
             keepalives_interval=5,
             keepalives_count=3,
@@ -80,20 +80,21 @@ class Connection(psycopg.Connection[Row]):
         return connection
 
     def wait(self, gen: PQGen[Answer], interval: float = _LOOK, timeout: float | None = None) -> Answer:
-        """Wait for an answer, unless somebody is in a hurry: then the connection is closed."""
+        """Wait for an answer. When the time to hurry is over, the connection is closed instead."""
         try:
             return super().wait(_Timely(gen, self), interval, timeout)
         except BaseException:
             if self.closed:
-                # What is left of it would complain on stderr, when it is collected, that nothing is open.
+                # Otherwise it prints to stderr, when it is collected, that the connection is closed.
                 with suppress(psycopg.Error, RuntimeError):
                     gen.close()
             raise
 
     def cancel_safe(self, *, timeout: float = 30.0) -> None:
-        """Ask the server to give up the statement; one that takes no note is left. Raises psycopg.Error.
+        """Ask the server to cancel the statement; if it does not react, close the connection.
 
-        psycopg would wait five seconds for that, and five more for the statement's end.
+        Raises psycopg.Error. psycopg would wait five seconds for that, and five more for the end of the
+        statement.
         """
         try:
             super().cancel_safe(timeout=min(timeout, _CANCEL_TIMEOUT))
@@ -103,9 +104,9 @@ class Connection(psycopg.Connection[Row]):
 
 
 class _Timely(Generator[Any, Any, Answer]):
-    """What psycopg waits for, until somebody is in a hurry.
+    """The generator that psycopg waits on, which raises when the time to hurry is over.
 
-    It is no generator function: an interrupt would end that one, and psycopg goes on with it behind one.
+    It is a class because an interrupt would end a generator function, while psycopg goes on using it.
     """
 
     def __init__(self, gen: PQGen[Answer], connection: Connection) -> None:
@@ -113,7 +114,7 @@ class _Timely(Generator[Any, Any, Answer]):
         self._connection = connection
 
     def send(self, ready: Any) -> Any:
-        hurry = getattr(self._connection, "hurry", None)  # while it is being opened there is none
+        hurry = getattr(self._connection, "hurry", None)  # there is none yet while it is being opened
         if ready == Ready.NONE and hurry is not None and hurry.is_over:
             self._connection.pgconn.finish()
             return self._gen.throw(errors.OperationalError("the server does not answer"))
@@ -124,13 +125,13 @@ class _Timely(Generator[Any, Any, Answer]):
 
 
 def interrupt_behind(error: BaseException) -> KeyboardInterrupt | None:
-    """Return the interrupt that psycopg was answering when it failed: the error would hide it."""
+    """Return the interrupt that psycopg was handling when it failed, which the error would hide."""
     behind = error.__context__
     return behind if behind is None or isinstance(behind, KeyboardInterrupt) else interrupt_behind(behind)
 
 
 def meaning(error: psycopg.Error, problem: Callable[[str], Problem]) -> Exception:
-    """Return what an error of PostgreSQL means to a person, or itself where it is a fault of ours."""
+    """Return what an error of PostgreSQL means to the user; the error itself if it is a bug of ours."""
     match error:
         case (
             errors.DiskFull() | errors.IoError() | errors.OutOfMemory() | errors.ConfigurationLimitExceeded()
@@ -143,7 +144,7 @@ def meaning(error: psycopg.Error, problem: Callable[[str], Problem]) -> Exceptio
             return UserError(problem(f"the role may not use the ledger: {words(error)}"))
         case errors.DuplicatePreparedStatement() | errors.InvalidSqlStatementName():
             return UserError(problem(SHARED_BY_A_POOLER))
-        # PgBouncer has this code for much else.
+        # PgBouncer uses this code for other errors too.
         case errors.ProtocolViolation() if "statement pooling" in words(error):
             return UserError(problem(SHARED_BY_A_POOLER))
         case errors.UntranslatableCharacter():
@@ -157,12 +158,12 @@ def meaning(error: psycopg.Error, problem: Callable[[str], Problem]) -> Exceptio
         case psycopg.OperationalError() if not isinstance(error, errors.DeadlockDetected):
             return LedgerAway(problem(f"the ledger's server cannot be reached: {words(error)}"))
         case psycopg.ProgrammingError(sqlstate=None):
-            # What libpq says of an address that it cannot read.
+            # libpq's error for an address that it cannot parse.
             return UserError(problem("this address of a PostgreSQL database cannot be read"))
     return error
 
 
 def words(error: psycopg.Error) -> str:
-    """Return what PostgreSQL says, in one line; libpq lists every address that it tried."""
+    """Return PostgreSQL's message in one line. libpq has a line for each address that it tried."""
     said = error.diag.message_primary or str(error)
     return "; ".join(line.strip() for line in said.splitlines() if line.strip()).rstrip(".")

@@ -1,8 +1,8 @@
-"""The connection to a ledger in PostgreSQL: statements, transactions, errors in words.
+"""The connection to a ledger in PostgreSQL: statements, transactions, error messages.
 
-Each process has one connection, behind one lock. Where nothing else is said, every statement is a
-transaction of its own, committed as durably as the server is set up to. With `connection`, the only
-importer of psycopg.
+Each process has one connection, behind one lock. Outside of `transaction` each statement is a transaction
+of its own, committed as durably as the server is configured to. This module and `connection` are the only
+importers of psycopg.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ from campaign.ledger.postgres.schema import NAMESPACE, SCHEMA, VERSION
 from campaign.ledger.postgres.upgrade import STEPS
 from campaign.ledger.serverwait import ServerWait
 
-_MAKING = 0x43414D50  # the advisory lock of whoever makes the tables
+_MAKING = 0x43414D50  # advisory lock while the tables are created
 _CHUNK = 500  # rows
-_AGAIN = 10  # times that a transaction is tried which PostgreSQL gave up to end a deadlock
+_AGAIN = 10  # tries of a transaction that PostgreSQL aborts because of a deadlock
 
-# Whatever the server, the database or the role has by default. An intent must outlive a crash, and
-# `remote_apply` is more. To plan what is done for each message takes longer than to do it. To enrol a long
-# list takes minutes; but who is suspended within a transaction must not keep its locks from all others.
+# These hold whatever the defaults of the server, the database or the role are. An intent must survive a
+# crash; `remote_apply` is stronger than `on`, so it stays. Planning a statement takes longer than executing
+# it. Enrolling a long list takes minutes; but a process that is suspended in a transaction must not keep
+# its locks.
 _SETTINGS = f"""
 SELECT set_config(name, ours, false) FROM pg_settings JOIN (VALUES
     ('search_path', '{NAMESPACE}'), ('plan_cache_mode', 'force_generic_plan'), ('client_encoding', 'UTF8'),
@@ -46,14 +47,14 @@ Result = TypeVar("Result")
 
 
 class Database:
-    """A connection. Its methods may be called from any thread; a transaction holds `lock`."""
+    """A connection. Any thread may call its methods; a transaction holds `lock`."""
 
     def __init__(self, location: PostgresLocation, hurry: Hurry | None = None) -> None:
         self.location = location
         self.hurry = hurry or Hurry()
         self.lock = threading.RLock()
         self.connected = 0
-        """How often it was connected: what was in temporary tables is gone with each."""
+        """How many times it was connected. Each connection loses the temporary tables of the one before."""
         self._names = count()
         self._beside: list[Database] = []
         self._secret: bytes | None = None
@@ -62,9 +63,10 @@ class Database:
 
     @classmethod
     def open(cls, location: PostgresLocation, *, create: bool) -> Database:
-        """Connect; if there are no tables, `create` makes them.
+        """Connect; if there are no tables, `create` creates them.
 
-        Raises UserError if the server cannot be reached, if there is no ledger, or a newer one.
+        Raises UserError if the server cannot be reached, if there is no ledger, or if a newer release wrote
+        it.
         """
         database = cls(location)
         try:
@@ -113,7 +115,7 @@ class Database:
             self._connection = self._connect()
 
     def beside(self) -> Database:
-        """Open another connection to the same ledger, which is closed with this one at the latest."""
+        """Open another connection to the same ledger. It is closed with this one, if not before."""
         other = Database(self.location, self.hurry)
         self._beside.append(other)
         return other
@@ -125,7 +127,7 @@ class Database:
 
     @property
     def pid(self) -> int:
-        """The process that serves the connection, as it says itself."""
+        """The id of the server process for this connection, as the other side reports it."""
         return self._connection.info.backend_pid
 
     def close(self) -> None:
@@ -157,10 +159,10 @@ class Database:
         return int(self.setting("version") or 1)
 
     def _upgrade(self) -> None:
-        """Bring the tables of an earlier version up to this one's, all of it or nothing."""
+        """Upgrade the tables from an earlier version, all of it or nothing."""
         with self.transaction():
             self.change("SELECT pg_advisory_xact_lock(%s)", (_MAKING,))
-            # Another process may have been faster, and of a newer campaign.
+            # Another process may have been faster, and have a newer release.
             for step in STEPS[self._version() - 1 :]:
                 self.change(step)
             self.set_setting("version", str(max(self._version(), VERSION)))
@@ -178,7 +180,7 @@ class Database:
     def each(self, statement: str, parameters: Parameters = ()) -> Iterator[Row]:
         """Iterate over a query's rows in chunks, without holding the lock between them.
 
-        They are of one moment, and the server keeps them until they were read.
+        All rows are of one moment; the server keeps them until they are read.
         """
         name = f"each_{next(self._names)}"
         with self._using():
@@ -212,10 +214,10 @@ class Database:
     ) -> list[list[Row]]:
         """Execute statements in one transaction and one round trip; return each one's rows.
 
-        `durable`: it survives a crash of the server; without, only the next durable commit makes it so.
+        `durable`: the commit survives a crash of the server. Without, the next durable commit makes it so.
         """
         with self._using():
-            # What stands before a pipeline's end is one transaction (libpq, "Pipeline Mode").
+            # A pipeline is one transaction (libpq, "Pipeline Mode").
             with self._connection.pipeline():
                 if not durable:
                     self._execute("SELECT set_config('synchronous_commit', 'off', true)", ())
@@ -234,22 +236,22 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit what is changed within, or nothing of it. Raises LedgerFull, LedgerAway."""
+        """Commit all changes within this context, or none. Raises LedgerFull, LedgerAway."""
         with self._using(), self._connection.transaction():
             yield
 
     @contextmanager
     def at_one_moment(self) -> Iterator[None]:
-        """Let all that is read within be of one moment."""
+        """Within this context, all reads see the ledger as it was at one moment."""
         with self.transaction():
             if self._connection.info.transaction_status.name == "INTRANS":
                 self._execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY", ())
-                # It keeps nobody out, and who reads what is written out may take their time.
+                # It blocks nobody, and a slow reader of the output may take longer.
                 self._execute("SET LOCAL idle_in_transaction_session_timeout = 0", ())
             yield
 
     def repeated(self, act: Callable[[], Result]) -> Result:
-        """Do a transaction, and again where PostgreSQL gave it up to end a deadlock."""
+        """Call `act`, which is a transaction; again if PostgreSQL aborted it because of a deadlock."""
         for _ in range(_AGAIN):
             try:
                 return act()
@@ -258,9 +260,9 @@ class Database:
         return act()
 
     def patiently(self, act: Callable[[], Result]) -> Result:
-        """Do what may be done twice, and again while the server is away. Raises LedgerAway at last.
+        """Call `act`, and again while the server cannot be reached. Raises LedgerAway if it takes too long.
 
-        Who calls it behind that, to tidy up, does not wait as long once more.
+        `act` must be safe to repeat. After it has raised, another call does not wait for the full time again.
         """
         while True:
             try:
@@ -275,19 +277,19 @@ class Database:
                 return done
 
     def _execute(self, statement: str, parameters: Parameters) -> psycopg.Cursor[Row]:
-        # Statements are put together from our own constants only; an empty list of parameters would
-        # make psycopg look for placeholders.
+        # Statements consist of our own constants only. With an empty list of parameters, psycopg would
+        # look for placeholders.
         return self._connection.execute(statement, parameters or None)
 
     @contextmanager
     def _using(self) -> Iterator[None]:
-        """Let nobody else use the connection, and close it where it is of no use any more."""
+        """Use the connection exclusively, and close it if it cannot be used any more."""
         with self.lock:
             try:
                 with self._translated():
                     yield
             except (KeyboardInterrupt, LedgerReadOnly):
-                self._connection.close()  # answers are still due on it; another server may take over
+                self._connection.close()  # answers are still due on it, or another server may take over
                 raise
 
     @contextmanager
@@ -308,7 +310,7 @@ class Database:
         return LedgerGivenUp(self.problem("the ledger's server does not answer"))
 
     def secret(self) -> bytes:
-        """Return the key of this ledger's HMACs."""
+        """Return this ledger's HMAC key."""
         if self._secret is None:
             value = self.setting("secret")
             if value is None:

@@ -1,4 +1,4 @@
-"""Settling what is in doubt, by a person's decision or a server's log; also while other processes send."""
+"""Settles rows in doubt, as a person decides or a mail server's log shows; also while processes send."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def settle_doubt(
     now: int,
     of: Collection[Status],
 ) -> int:
-    """Settle rows and copies `of` these statuses; see `Ledger.settle_doubt`.
+    """Settle rows and copies whose status is one of `of`; see `Ledger.settle_doubt`.
 
-    A row takes the copies with it that are in doubt too: one answer was due for all of them. `words`
-    name who decided; they become the reply and an event. What would be pending becomes suppressed if its
+    A row's copies in doubt are settled with it: the server gives one answer for all of them. `words` say
+    who decided; they become the reply, and an event. A row that would be pending becomes suppressed if its
     person is suppressed or was forgotten.
     """
     chosen = list(keys)

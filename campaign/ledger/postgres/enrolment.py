@@ -1,13 +1,13 @@
-"""The list compared with the ledger: what a run will do, shown before it is done.
+"""Compares the list with the ledger: what a run will do, so that it can be shown first.
 
-Each run reads the list again (`staging`). One expression gives the status that each row will have
-(`_BECOMES`); `plan` counts it, `to_send` filters by it and `apply` writes it, so the three agree.
-Nothing is written to the ledger before `apply`, which is one transaction.
+Each run reads the list again (`staging`). One SQL expression (`_BECOMES`) gives the status that each row
+will have; `plan` counts it, `to_send` filters by it, and `apply` writes it, so the three agree. Nothing
+is written to the ledger before `apply`, which is one transaction.
 
-Workers may send the campaign while it is enrolled. Of a row that another transaction changes meanwhile,
-PostgreSQL evaluates an UPDATE anew (READ COMMITTED); so `apply` updates rows, and never writes over one
-what was computed of an earlier state. A row that a worker holds and that changed is taken from it: an
-intent holds only for a row that its run has claimed.
+Workers may be sending the campaign during an enrolment. If another transaction changes a row meanwhile,
+PostgreSQL evaluates the UPDATE again for the new row (READ COMMITTED). So `apply` computes everything in
+UPDATEs, and never writes values computed from an earlier state. If a row that a worker holds has changed,
+the worker loses its claim: an intent holds only for a row that its run has claimed.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from campaign.ledger.protocols import Choices, Plan
 from campaign.ledger.statuses import HAD, listed
 from campaign.model import BadRow, Recipient
 
-_ENROLLING = 0x454E524F  # with a campaign, the advisory lock of its enrolment
+_ENROLLING = 0x454E524F  # with the campaign's id: the advisory lock of its enrolment
 
-# A row in flight is a live run's: what dead ones left is in doubt by then.
+# A row in flight belongs to a live run: rows of dead runs are in doubt by now.
 _BECOMES = """
 CASE
     WHEN m.status = 'accepted' THEN 'accepted'
@@ -48,7 +48,7 @@ _SENDABLE = f"{_JOINED} WHERE {_BECOMES} IN ('pending', 'deferred')"
 
 
 class PostgresEnrolment:
-    """One reading of the list; see `protocols.Enrolment`."""
+    """One enrolment of the list; see `protocols.Enrolment`."""
 
     def __init__(self, database: Database, campaign_id: int, choices: Choices) -> None:
         self._database = database
@@ -64,7 +64,7 @@ class PostgresEnrolment:
     def stage(
         self, columns: tuple[str, ...], rows: Iterable[Recipient | BadRow], shown: Collection[str] = ()
     ) -> None:
-        """Read the rows of the list, which have these columns."""
+        """Read the rows of the list, which have these `columns`; see `protocols.Enrolment`."""
         self._columns = columns
         self._layout = self._known_layout() or -1
         self._staging.stage(columns, rows, shown)
@@ -79,7 +79,7 @@ class PostgresEnrolment:
         return hashlib.sha256(columns.encode()).digest(), columns
 
     def plan(self) -> Plan:
-        """Count what `apply` will do."""
+        """Count what `apply` will do; see `protocols.Enrolment`."""
         self._staging.refuse_lost()
         if self._choices.resend_doubt:
             refuse_while_others_are_seen(owners_of_doubt(self._database, self._campaign_id))
@@ -112,7 +112,7 @@ class PostgresEnrolment:
         return found[0] if found else 0
 
     def _again_by_another_key(self) -> tuple[int, int]:
-        """Return how many new rows' addresses have had this campaign by a row that left, or has not."""
+        """Return the counts `rekeyed` and `further` of the plan."""
         rekeyed = further = 0
         for leaves, stays, count in self._database.rows(_BY_ANOTHER_KEY, self._parameters):
             if leaves or not stays:
@@ -129,22 +129,22 @@ class PostgresEnrolment:
             yield recipient(self._columns, row)
 
     def suppressed(self, addresses: Collection[str]) -> set[str]:
-        """Return those of the addresses that the suppression list covers in this campaign."""
+        """Return those of the addresses that are suppressed in this campaign."""
         return suppressed_among(self._database, self._campaign_id, addresses)
 
     def apply(self, now: int) -> None:
-        """Write the plan, all of it or nothing. The campaign must be registered."""
+        """Write the plan, all of it or nothing. `now` is UTC ns. The campaign must be registered."""
         assert self._campaign_id > 0  # noqa: S101
         self._staging.refuse_lost()
         self._database.repeated(lambda: self._apply(now))
-        # The server does not know yet that most rows wait, and would plan claims badly. What it has looked
-        # through is counted by the index alone.
+        # Without new statistics the server does not know that most rows wait, and plans claims badly. In
+        # vacuumed pages, rows can be counted by the index alone.
         self._database.change("VACUUM (ANALYZE) messages")
         self._staging.drop()
 
     def _apply(self, now: int) -> None:
         with self._database.transaction():
-            # One enrolment of a campaign at a time.
+            # Only one enrolment of a campaign at a time.
             self._database.row("SELECT pg_advisory_xact_lock(%s, %s)", (_ENROLLING, self._campaign_id))
             self._staging.recognise()
             self._database.change(
@@ -174,7 +174,7 @@ AND NOT EXISTS (SELECT 1 FROM staged s WHERE s.key = m.key)
 _WITHDRAW = f"UPDATE messages m SET status = 'withdrawn', left_as = m.status, claim = NULL WHERE {_LEAVES}"
 
 _SAME = "m.status IN ('pending', 'deferred') AND m.email = s.email"
-# A refused or doubtful row that is tried again, and one with a new address, start at 0 attempts.
+# A row that was refused or in doubt and is sent again starts at 0 attempts, and so does a new address.
 _ATTEMPTS = f"""
 CASE WHEN {_BECOMES} = 'pending' AND (m.status != 'pending' OR m.email != s.email) THEN 0 ELSE m.attempts END
 """
@@ -203,7 +203,7 @@ SELECT %(campaign)s, s.key, s.number, s.line, s.email, s.folded, s.domain, s.has
 ON CONFLICT (campaign, key) DO NOTHING
 """
 
-# Rows that have had their message keep their status when they leave the list; `left_as` tells.
+# Rows that may have been sent keep their status when they leave the list; `left_as` marks them.
 _LISTED = "EXISTS (SELECT 1 FROM staged l WHERE l.key = o.key)"
 _LEFT = (
     f"UPDATE messages o SET left_as = NULL WHERE campaign = %(campaign)s AND status IN {listed(HAD)}"
@@ -212,8 +212,8 @@ _LEFT = (
     f" AND left_as IS NULL AND NOT {_LISTED}",
 )
 
-# New rows, by whether a row of their address that has had the message leaves with this list, and whether
-# one stays.
+# New rows whose address was sent this campaign through other rows: by whether such a row leaves the list
+# now, and whether one stays.
 _BY_ANOTHER_KEY = f"""
 SELECT leaves, stays, count(*) FROM (
     SELECT bool_or(o.left_as IS NULL AND NOT {_LISTED}) AS leaves, bool_or({_LISTED}) AS stays
@@ -225,7 +225,7 @@ SELECT leaves, stays, count(*) FROM (
 ) g GROUP BY leaves, stays
 """
 
-# Nobody has had the message of a row that is tried again: its copies go with it, in one envelope.
+# The message of a row that is sent again reached nobody: its copies are sent again with it.
 _WITH_THEIR_ROW = f"""
 UPDATE copies SET status = 'pending', due_at = %(now)s, attempts = 0, claim = NULL
 WHERE status IN ('refused', 'in_doubt') AND EXISTS (
@@ -235,7 +235,7 @@ WHERE status IN ('refused', 'in_doubt') AND EXISTS (
 )
 """
 
-# Copies that are owed of rows in the list; what a person decides for rows holds for copies too.
+# Unsent copies of accepted rows on the list; the user's choices for rows apply to copies too.
 _ACCEPTED = "SELECT o.id FROM messages o WHERE o.campaign = %(campaign)s AND o.status = 'accepted'"
 _OF_THE_LIST = f"message IN ({_ACCEPTED} AND {_LISTED})"
 _COPIES = (

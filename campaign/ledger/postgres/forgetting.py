@@ -1,10 +1,10 @@
-"""Forgetting a person: their data leaves every campaign of a ledger.
+"""Forgets a person: erases their data from every campaign of a ledger.
 
-What stays is a keyed hash: on the suppression list, so that the person is not mailed again by a list
-that still names them, and as the key of rows that were sent. It is committed first: from then on nobody
-sends to them, and no list that names them is stored with their data. What was removed is out of every
-table with the next VACUUM (`scrubbed`); what the server keeps in its WAL, its archives and its backups
-is its administrator's.
+What stays is a keyed hash: on the suppression list, so that a list that still names the person does not
+get them mailed, and as the key of rows that were sent. The hash is committed first: from then on nobody
+sends to the person, and no enrolment stores their data again. Deleted data leaves the tables with the
+next VACUUM (`scrubbed`). What the server keeps in its WAL, archives and backups is up to its
+administrator.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from campaign.ledger.postgres.database import Database
 from campaign.ledger.statuses import HAD
 from campaign.ledger.traces import Found, like, parts_of, searched_for
 
-_STEP = "forgotten"  # the setting that is there while something is to be cleaned
+_STEP = "forgotten"  # setting: present while something is to be cleaned
 
 
 def forget(database: Database, text: str, now: int) -> Forgotten:
-    """Remove a person's data; see `Ledger.forget`.
+    """Erase a person's data; see `Ledger.forget`.
 
-    `text` is an address, or the exact cell of a bad row, which may hold anything. Raises UserError for
-    anything else. Where nothing is found, nothing is changed, and nobody suppressed.
+    `text` is an address, or the exact cell of a bad row, which may contain anything. Raises UserError for
+    anything else. If nothing is found, nothing is changed, and nobody is suppressed.
     """
     every = "SELECT id, fields FROM messages WHERE status = 'invalid'"
     whom, bad_rows = searched_for(text, lambda: database.each(every))
@@ -43,18 +43,18 @@ def forget(database: Database, text: str, now: int) -> Forgotten:
         rows += database.repeated(lambda removed=found: _remove_all(database, whom, removed))  # type: ignore[misc]
         if bad_rows:
             break
-        found = _find(database, whom, set())  # what was written meanwhile
-        found.others = 0  # they stay
+        found = _find(database, whom, set())  # what was written in the meantime
+        found.others = 0  # other people's rows stay
     return Forgotten(rows, others, found=True, earlier=known)
 
 
 def _remove_all(database: Database, whom: str, found: Found) -> int:
-    """Remove what was found of a person; return how many rows that were."""
+    """Erase what was found; return how many rows that were."""
     with database.transaction():
         rows = sum(_remove(database, row_id) for row_id in sorted(found.rows))
         for statement, ids in (
             ("DELETE FROM events WHERE id = ANY(%s)", found.events),
-            # Servers quote addresses.
+            # Servers quote addresses in replies.
             ("UPDATE events SET text = '' WHERE id = ANY(%s)", found.texts),
             ("UPDATE messages SET reply = '' WHERE id = ANY(%s)", found.replies),
             ("UPDATE copies SET reply = '' WHERE id = ANY(%s)", found.copy_replies),
@@ -67,7 +67,7 @@ def _remove_all(database: Database, whom: str, found: Found) -> int:
 
 
 def _find(database: Database, whom: str, bad_rows: set[int]) -> Found:
-    """Look for a person in every table."""
+    """Search all tables for a person."""
     folded = fold(whom)
     rows = set(bad_rows)
     rows.update(
@@ -79,7 +79,7 @@ def _find(database: Database, whom: str, bad_rows: set[int]) -> Found:
         )
     )
     found = Found(whom, rows)
-    if not bad_rows:  # a cell that is no address stands for its own rows alone
+    if not bad_rows:  # a cell that is not an address stands for its own rows only
         written = {"parts": [like(part) for part in parts_of(whom)]}
         for row_id, status, fields, reply in database.each(
             f"SELECT id, status, fields, reply FROM messages WHERE {_mentioned('fields', 'reply')}", written
@@ -105,21 +105,21 @@ def _find(database: Database, whom: str, bad_rows: set[int]) -> Found:
 
 
 def _mentioned(*columns: str) -> str:
-    """Return the condition that one of the columns may name the person."""
-    # `like` escapes with ^, and LIKE ANY knows \ alone.
+    """Return the SQL condition that one of the columns may name the person."""
+    # `like` escapes with ^, but LIKE ANY knows only \.
     part = "(SELECT 1 FROM unnest(%(parts)s::text[]) AS p(part) WHERE {} ILIKE p.part ESCAPE '^')"
     return " OR ".join(f"EXISTS {part.format(column)}" for column in columns)
 
 
 def _remove(database: Database, row_id: int) -> bool:
-    """Remove a row, or all but the fact that somebody was mailed; return whether it was there."""
+    """Delete a row; if it may have been sent, keep only that fact. Return whether the row was there."""
     found = database.row("SELECT campaign, key, status FROM messages WHERE id = %s FOR UPDATE", (row_id,))
     if found is None:
         return False
     campaign_id, key, status = found
     database.change("DELETE FROM events WHERE campaign = %s AND key = %s", (campaign_id, key))
     if status in HAD:
-        # The Message-ID is a hash too; a server's log can still settle a row in doubt by it.
+        # The Message-ID is a hash too. It stays for a row in doubt, so that a server's log can settle it.
         database.change(
             "UPDATE messages SET key = %s, identity = NULL, email = '', folded = '',"
             " domain = '', hash = '', name = '', fields = '[]', reply = '', bounce_token = NULL,"
@@ -134,7 +134,7 @@ def _remove(database: Database, row_id: int) -> bool:
 
 
 def scrubbed(database: Database) -> bool:
-    """Take what was removed out of the tables, also while others send; return whether that is done."""
+    """Vacuum deleted rows out of the tables, also while others send; return True, as it is done then."""
     if database.setting(_STEP) is not None:
         database.change("VACUUM messages, copies, events, attempts, suppressions")
         database.set_setting(_STEP, None)

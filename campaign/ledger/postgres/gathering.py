@@ -1,37 +1,38 @@
-"""How long to wait before a commit for other connections to share it.
+"""How long to wait before a commit, so that other threads can share it.
 
-A commit costs several times what is in it, on both sides. Whoever comes while one is under way waits for
-its end anyway: so it is never waited longer than a commit takes, and hardly at all where nobody came lately.
+A commit costs several times what is in it, for both sides. A thread that comes during a commit has to
+wait for its end anyway. So the wait is never longer than a commit takes, and hardly any if no thread came
+during recent waits.
 """
 
 from __future__ import annotations
 
 from campaign.model import SECOND
 
-_MOST, _LEAST = 0.005, 0.0001  # seconds; a wait that is shorter costs more than it brings
+_MOST, _LEAST = 0.005, 0.0001  # seconds; a shorter wait costs more than it gains
 
 
 class Gathering:
-    """What was learnt of commits, and of waiting for others. One thread at a time may use it."""
+    """Learns from past commits and waits how long to wait. Only one thread at a time may use it."""
 
     def __init__(self) -> None:
         self.worthwhile = True
-        """False: nobody is waited for."""
-        self._took = 0.0  # seconds, of a commit
-        self._hope = 1.0  # the part of the longest wait that is waited
+        """False: never wait."""
+        self._took = 0.0  # how long a commit takes, seconds
+        self._hope = 1.0  # the fraction of the longest wait to use
 
     def wait(self) -> float:
-        """Return the seconds to wait, 0 for not at all."""
+        """Return the seconds to wait; 0 for no wait."""
         wait = min(self._took, _MOST) * self._hope
         if self.worthwhile and wait >= _LEAST:
             return wait
-        self._hope = min(1.0, self._hope * 1.05)  # to try it again after a while
+        self._hope = min(1.0, self._hope * 1.05)  # so that it is tried again after a while
         return 0.0
 
     def committed(self, took: int) -> None:
-        """Take note of the ns that a commit has taken."""
+        """Record how long a commit took, in ns."""
         self._took += (took / SECOND - self._took) / 8
 
     def waited(self, *, came: bool) -> None:
-        """Take note of whether somebody came. Where one wait in three was not in vain, it is not given up."""
+        """Record whether another thread came. If one wait in three succeeds, waiting continues."""
         self._hope = min(1.0, self._hope * 2) if came else self._hope * 0.7

@@ -1,7 +1,7 @@
 """The history of a campaign: counts, rows by status, domains, replies, progress over time.
 
-Rows that a dead run left in flight are shown as in doubt, before any process has written that down. What
-is iterated over is of one moment.
+Rows that a dead run left in flight are reported as in doubt, even before any process has recorded that.
+All rows of an iteration are of one moment.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from campaign.ledger.processes import BROKE_OFF
 from campaign.ledger.statuses import listed
 from campaign.model import SECOND, Status
 
-_PAUSE = 30 * SECOND  # without an acceptance
+_PAUSE = 30 * SECOND  # of this many ns without an acceptance ends a stretch
 _NEVER = (1 << 63) - 1
 
-# From an acceptance it goes to the last one of the next half minute, and without any to the next one: a
-# million rows take as many steps as there were half minutes.
+# From one acceptance it steps to the last one within half a minute, or if there is none, to the next one.
+# So a million rows take as many steps as there were half minutes.
 _ACCEPTED = "FROM messages WHERE campaign = %(campaign)s AND status = 'accepted' AND settled_at"
 _NEAR = (
     f"(SELECT max(settled_at) {_ACCEPTED} > time AND settled_at <= least(time + %(pause)s, %(until)s - 1))"
@@ -47,7 +47,7 @@ WITH RECURSIVE walk(time, active, stretches) AS (
 )
 SELECT active, stretches FROM walk WHERE time IS NOT NULL ORDER BY time DESC LIMIT 1
 """
-# Each alone: over several together, every waiting row would be read.
+# One query each: a query over several of them would read every waiting row.
 _FREE = "FROM messages WHERE campaign = %(campaign)s AND status IN ('pending', 'deferred') AND claim IS NULL"
 _DUE = f"""
 SELECT (SELECT min(due_at) {_FREE}), (SELECT max(due_at) {_FREE})
@@ -62,7 +62,7 @@ SELECT min(c.due_at), max(c.due_at) FROM copies c,
 
 
 class PostgresHistory:
-    """The history of one campaign; see `protocols.History`."""
+    """The history of one campaign; see `ledger.history.History`."""
 
     def __init__(self, database: Database, campaign_id: int) -> None:
         self._database = database
@@ -125,7 +125,7 @@ class PostgresHistory:
         )
 
     def entries(self, now: int, statuses: Collection[Status] = tuple(Status)) -> Iterator[Entry]:
-        """Iterate over the rows of these statuses, in list order."""
+        """Iterate over the rows with one of these statuses, in list order."""
         statement = f"""
             SELECT number, key, email, name, now_status, attempts, words, message_id,
                    (SELECT max(started_at) FROM attempts a WHERE a.message = n.id), settled_at, layout, fields
@@ -135,7 +135,7 @@ class PostgresHistory:
             yield entry((*row, fields), self._layouts.columns(layout))
 
     def cells(self, now: int, statuses: Collection[Status], columns: Sequence[str]) -> Iterator[SomeCells]:
-        """Iterate over rows with their cells of these columns, some at once; see `History`."""
+        """Iterate over rows and their cells of these columns, in batches; see `History`."""
         statement = f"""
             SELECT key, layout, fields, now_status, words FROM ({self._as_of(now, statuses)}) n
             WHERE length(key) != {HASH_LENGTH} OR left(key, 1) != '#' ORDER BY number, id
@@ -149,7 +149,7 @@ class PostgresHistory:
         return str(found[0]) if found else None
 
     def all_columns(self) -> tuple[str, ...]:
-        """Return every column that a row of the campaign has, the newest list's first."""
+        """Return every column that a row of the campaign has; those of the newest list come first."""
         used = self._database.rows(
             "SELECT DISTINCT layout FROM messages WHERE campaign = %(campaign)s ORDER BY layout DESC",
             self._of,
@@ -176,7 +176,7 @@ class PostgresHistory:
     def replies(self, now: int) -> Iterator[tuple[Status, str, int]]:
         """Iterate over (status, reply, count) of rows that were not accepted, the most frequent first.
 
-        In a reply that names the row's address, a sign stands for it.
+        In replies, `ANYBODY` replaces the row's address.
         """
         statuses = (Status.REFUSED, Status.DEFERRED, Status.IN_DOUBT, Status.INVALID)
         status = self._status(now, "c")
@@ -193,14 +193,14 @@ class PostgresHistory:
             yield Status(str(found)), str(reply), count
 
     def accepted_by_time(self, summary: Summary, places: int) -> list[tuple[int, int]]:
-        """Return at most `places` points (time, accepted until then) over the campaign's course."""
+        """Return at most `places` points (UTC ns, rows accepted by then) over the campaign's course."""
         first, last = summary.first_accepted_at, summary.last_accepted_at
         if first is None or last is None:
             return []
         step = (last - first) // places + 1
         total, curve = 0, []
         for start in range(first, last + 1, step):
-            # A range of an index is counted in a fraction of the time that grouping takes.
+            # Counting a range of an index takes a fraction of the time of grouping.
             count, settled = self._database.row(
                 "SELECT count(*), max(settled_at) FROM messages WHERE campaign = %(campaign)s"
                 " AND status = 'accepted' AND settled_at >= %(start)s AND settled_at < %(end)s",
@@ -212,7 +212,7 @@ class PostgresHistory:
         return curve
 
     def _active(self) -> tuple[int, int]:
-        """Return the ns in which messages were accepted without a pause, and in how many stretches."""
+        """Return `active` and `stretches` of the summary."""
         starts = [
             started
             for (started,) in self._database.rows(
@@ -229,7 +229,7 @@ class PostgresHistory:
         return active, stretches
 
     def _accepted_between(self) -> tuple[int | None, int | None]:
-        """Return when the first and the last row was accepted."""
+        """Return when the first and the last row were accepted."""
         ends = "FROM messages WHERE campaign = %(campaign)s AND status = 'accepted'"
         first, last = self._database.row(
             f"SELECT (SELECT min(settled_at) {ends}), (SELECT max(settled_at) {ends})", self._of
@@ -237,17 +237,20 @@ class PostgresHistory:
         return first, last
 
     def _as_of(self, now: int, statuses: Collection[Status]) -> str:
-        """Return a query for the campaign's rows of these statuses: `now_status`, and its reply, `words`."""
+        """Return a query for the campaign's rows with one of these statuses.
+
+        `now_status` is the status, and `words` the reply, in which dead runs are taken into account.
+        """
         status = self._status(now)
         words = f"CASE WHEN {status} != m.status THEN '{BROKE_OFF}' ELSE m.reply END"
         which = self._which(now, statuses)
         return f"SELECT m.*, {status} AS now_status, {words} AS words FROM messages m WHERE {which}"
 
     def _which(self, now: int, statuses: Collection[Status]) -> str:
-        """Return the condition for the campaign's rows, `m`, that are of these statuses now."""
+        """Return the condition that a row `m` of the campaign has one of these statuses now."""
         if set(statuses) == set(Status):
             return "m.campaign = %(campaign)s"
-        # By the stored status, so that the index finds them; a dead run's are stored as in flight.
+        # The stored status lets the index find them; rows of a dead run are stored as in flight.
         stored = {*statuses, *((Status.IN_FLIGHT,) if Status.IN_DOUBT in statuses else ())}
         return (
             f"m.campaign = %(campaign)s AND m.status IN {listed(stored)}"
@@ -255,7 +258,7 @@ class PostgresHistory:
         )
 
     def copies(self, now: int, statuses: Collection[Status]) -> Iterator[CopyEntry]:
-        """Iterate over the copies of these statuses, of rows that were accepted or are in doubt."""
+        """Iterate over the copies with one of these statuses whose row was accepted or is in doubt."""
         for copy in self._database.each(
             "SELECT * FROM (SELECT m.key, m.email, c.address,"
             f" {self._status(now, 'c')} AS now_status, c.reply, coalesce(m.message_id, '')"

@@ -1,4 +1,4 @@
-"""States, bundles and runs in PostgreSQL; see `ledger.machines`."""
+"""States, bundles and runs of campaigns, in PostgreSQL; see `ledger.machines`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EXISTS (SELECT 1 FROM messages WHERE campaign = c.id AND status IN ('pending', '
 OR EXISTS (SELECT 1 FROM copies o JOIN messages m ON m.id = o.message WHERE m.campaign = c.id
     AND m.status = 'accepted' AND (o.{_WAITS} OR o.status = 'in_flight'))
 """
-# Status by status, by an index that holds them in this order: those that have gone are not looked at.
+# One count per status, by an index in this order: rows that were sent are not read.
 _COUNTED = "(SELECT count(*) FROM messages WHERE campaign = %(campaign)s AND status ="
 _WAITING = f"""
 SELECT {_COUNTED} 'pending') + {_COUNTED} 'deferred') + {_COUNTED} 'in_flight')
@@ -38,14 +38,14 @@ OR EXISTS (SELECT 1 FROM copies o JOIN messages m ON m.id = o.message WHERE m.ca
 
 
 class PostgresMachines:
-    """One campaign's; see `machines.Machines`."""
+    """What machines share of one campaign; see `machines.Machines`."""
 
     def __init__(self, database: Database, campaign_id: int) -> None:
         self._database = database
         self._id = campaign_id
 
     def standing(self) -> Standing:
-        """Return where the campaign stands."""
+        """Return the campaign's state."""
         found = self._database.row(
             "SELECT state, why, generation, bundle FROM campaigns WHERE id = %s", (self._id,)
         )
@@ -55,7 +55,7 @@ class PostgresMachines:
         return Standing(State(state), str(why), generation, bytes(bundle or b""))
 
     def begin(self, document: bytes, blobs: Mapping[bytes, bytes]) -> int:
-        """Keep a bundle and its blobs, and let workers send; return the generation."""
+        """Store a bundle and its blobs, and let workers send; return the generation."""
         bundle = hashlib.sha256(document).digest()
         with self._database.transaction():
             self._database.change("DELETE FROM bundle_blobs WHERE campaign = %s", (self._id,))
@@ -76,7 +76,7 @@ class PostgresMachines:
         return found[0] if found else 0
 
     def end(self, state: State, why: str, generation: int | None = None) -> bool:
-        """Leave `sending`, of that generation if it is given; return whether it was this that did so."""
+        """Leave the state `sending` of this generation (None: of any); return whether this call did so."""
         changed = self._database.change(
             "UPDATE campaigns SET state = %s, why = %s WHERE id = %s AND state = 'sending'"
             " AND generation = coalesce(%s, generation)",
@@ -85,7 +85,7 @@ class PostgresMachines:
         return changed > 0
 
     def finish(self) -> bool:
-        """Become idle where nothing is waiting or on its way; return whether it is so now."""
+        """Become idle if nothing is waiting or in flight; return whether the campaign is idle now."""
         self._database.change(f"{_FINISH} AND c.id = %s", (self._id,))
         return self.standing().state is State.IDLE
 
@@ -95,7 +95,7 @@ class PostgresMachines:
         return bytes(found[0]) if found else None
 
     def waiting(self) -> int:
-        """Return how many rows and copies wait or are on their way."""
+        """Return how many rows and copies are waiting or in flight."""
         found = self._database.row(_WAITING, {"campaign": self._id})
         return found[0] if found else 0
 
@@ -107,7 +107,7 @@ class PostgresMachines:
         return found[0] if found else 0
 
     def runs(self) -> list[WorkerRun]:
-        """Return the runs of live workers, the oldest first."""
+        """Return the live workers' runs, the oldest first."""
         found = self._database.rows(
             f"SELECT r.host, r.pid, {NOW} - r.started_at, {NOW} - r.heartbeat,"
             " (SELECT count(*) FROM attempts a WHERE a.run = r.id),"
@@ -130,7 +130,7 @@ class PostgresMachines:
         return [str(name) for (name,) in found]
 
     def _tidy(self) -> None:
-        """End the runs of workers that died, and all campaigns that have nothing left then."""
+        """End the runs of dead workers, and then all campaigns that have nothing left to send."""
         with self._database.transaction():
             reap(self._database)
             self._database.change(_FINISH)

@@ -1,4 +1,4 @@
-"""Which results a log of attempts (`send --log`) lacks after a crash; see `Ledger.recorded`."""
+"""Finds the results that an attempt log (`send --log`) lacks after a crash; see `Ledger.recorded`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SETTING = "log of attempts {}"
 
 
 def note(database: Database, campaign_id: int, path: str, size: int) -> None:
-    """Note that the run that holds the lease appends to a log of so many octets."""
+    """Record that the run that holds the lease appends to a log whose size is now `size` octets."""
     found = database.row(
         "SELECT (SELECT max(id) FROM runs WHERE campaign = %s), (SELECT coalesce(max(id), 0) FROM events)",
         (campaign_id,),
@@ -23,13 +23,13 @@ def note(database: Database, campaign_id: int, path: str, size: int) -> None:
 
 
 def noted(database: Database, campaign_id: int) -> LogNote | None:
-    """Return what a run of the campaign noted last."""
+    """Return the note of the campaign's last run that wrote one; None if it was removed."""
     found = database.setting(_SETTING.format(campaign_id))
     return None if found is None else LogNote(*json.loads(found))
 
 
 def complete(database: Database, campaign_id: int) -> None:
-    """Remove the note of the run that holds the lease, unless it still has messages on their way."""
+    """Remove the note of the run that holds the lease, unless messages are still in flight."""
     database.change(
         "DELETE FROM settings WHERE name = %s AND NOT EXISTS (SELECT 1 FROM messages WHERE campaign = %s"
         " AND status = 'in_flight') AND NOT EXISTS (SELECT 1 FROM copies WHERE status = 'in_flight')",
@@ -38,14 +38,14 @@ def complete(database: Database, campaign_id: int) -> None:
 
 
 def recorded(database: Database, campaign_id: int, one: LogNote) -> Iterator[Attempted]:
-    """Iterate over what the run that made a note has recorded, and what it left in doubt, in order."""
+    """Iterate over the attempts that the run of a note recorded, then those that it left in doubt."""
     parameters = {"campaign": campaign_id, "event": one.event, "run": one.run, "words": BROKE_OFF}
     following = database.row(
         "SELECT min(id) FROM events WHERE campaign = %(campaign)s AND id > %(event)s AND run > %(run)s",
         parameters,
     )
     until = following[0] if following and following[0] is not None else (1 << 63) - 1
-    # What was left in doubt has no run; it is told of rows first, and then of copies.
+    # Events of rows left in doubt have no run; those of rows come first, then those of copies.
     yield from grouped(
         database.each(
             "SELECT e.key, e.address, e.kind, e.text, e.time, m.folded FROM events e"

@@ -1,13 +1,13 @@
-"""The tables and the function with which slots are booked; `ledger/slots.py` has the proof.
+"""The tables and the SQL function for booking slots; the proof is in `ledger/slots.py`.
 
-`pace` has a row for each account, whose lock makes bookings one after the other, and `pace_slots` the
-ends of its last `kept` slots as a ring: slot k is at k mod kept. One ring does for all windows, also for
-those of campaigns with other rates: slot k−N is looked up where a window of N asks for it.
+`pace` has a row for each account; its lock serialises bookings. `pace_slots` holds the ends of the
+account's last `kept` slots as a ring: slot k is at k mod kept. One ring serves all windows, also those of
+campaigns with other rates: for a window of N, slot k−N is looked up.
 
-A booking is committed without waiting for the disk, so that a crash of the server may forget the last
-ones. Whatever they were used for has an intent on the disk before. So after the server was started, or
-where its clock was set back, or where a wider or longer window is asked for than is kept, nothing is
-booked until every slot that is still about has ended; then the ring is made anew from `attempts`.
+A booking is committed without waiting for the disk, so a crash of the server may lose the latest ones.
+Each start that used one has a durable intent. So after the server was started, or if its clock was set
+back, or if a wider or longer window is asked for than is kept, nothing is booked until every slot that
+may still be in use has ended; then the ring is rebuilt from `attempts`.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from campaign.ledger.slots import HORIZON
 from campaign.model import SECOND
 
 QUIET = HORIZON + 3 * SECOND
-"""How long nothing is booked then: slots are booked HORIZON ahead, and end within a guard."""
+"""How long nothing is booked in that case: slots are booked up to HORIZON ahead, and end after a guard."""
 
 _LATE = 2 * SECOND
-"""By how much a start may be later than its attempt says: two clocks, a slow disk, and its guard."""
+"""How much later than its attempt says a content may start: two clocks, a slow disk, and the guard."""
 
 _BEATS = 120 * SECOND
-"""How long after a heartbeat of its run something may have started, and more."""
+"""How long after a heartbeat of its run a content may start, with a margin."""
 
 BOOK = f"""
--- Book a slot for `addresses` places, or say from when on one could be had: `booked` tells which.
--- `taking`: false to ask only. `at` and `present` are UTC ns.
+-- Book a slot for `addresses` addresses. `booked` tells whether that was possible; if not, `at` is when it
+-- may be. If `taking` is false, nothing is booked. `at` and `present` are UTC ns.
 CREATE OR REPLACE FUNCTION pace_book(
     of_server text, of_username text, counts bigint[], periods bigint[], spacing bigint,
     addresses bigint, guard bigint, taking boolean, OUT at bigint, OUT booked boolean, OUT present bigint
@@ -38,7 +38,7 @@ DECLARE
     longest bigint := (SELECT max(period) FROM unnest(periods) AS period);
     known bigint;
     ended bigint;
-    fresh boolean := false;  -- nobody has booked here before: this commit alone waits for the disk
+    fresh boolean := false;  -- this account is new: only this commit waits for the disk
 BEGIN
     SELECT * INTO account FROM pace WHERE server = of_server AND username = of_username FOR UPDATE;
     IF NOT FOUND THEN
@@ -53,12 +53,12 @@ BEGIN
     booked := false;
     IF account.booted_at != 0 AND (account.last > present + {HORIZON + SECOND} OR widest > account.kept
             OR longest > account.reach) THEN
-        -- Whoever comes first afterwards, maybe with a narrower window, keeps what this one needs.
+        -- The first booking afterwards may be for a narrower window; it keeps what this one needs.
         UPDATE pace SET booted_at = 0, quiet_until = present + {QUIET}, kept = greatest(widest, account.kept),
             reach = greatest(longest, account.reach), last = 0 WHERE id = account.id RETURNING * INTO account;
     END IF;
     IF account.booted_at != up THEN
-        -- A standby that takes over was started long before.
+        -- A standby that has taken over was started long before that.
         at := least(greatest(greatest(up, account.last) + {QUIET}, account.quiet_until), present + {QUIET});
         IF at > present AND NOT fresh THEN
             RETURN;
@@ -93,12 +93,12 @@ CREATE TABLE pace (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     server text NOT NULL,
     username text NOT NULL,
-    places bigint NOT NULL DEFAULT 0,       -- slots that were numbered; the next has this number
+    places bigint NOT NULL DEFAULT 0,       -- slots numbered so far; the next has this number
     kept bigint NOT NULL DEFAULT 0,
     reach bigint NOT NULL DEFAULT 0,        -- the longest period for which the slots are known, ns
     last bigint NOT NULL DEFAULT 0,         -- the start of the last slot
     quiet_until bigint NOT NULL DEFAULT 0,
-    booted_at bigint NOT NULL DEFAULT 0,    -- start of the server whose slots these are; 0: make them anew
+    booted_at bigint NOT NULL DEFAULT 0,    -- when the server was started that booked these; 0: rebuild
     UNIQUE (server, username)
 ) WITH (fillfactor = 50);
 
@@ -112,7 +112,7 @@ CREATE TABLE pace_slots (
 CREATE FUNCTION pace_now() RETURNS bigint LANGUAGE sql AS
 'SELECT (extract(epoch FROM clock_timestamp()) * 1000000000)::bigint';
 
--- Make the ring of an account anew from its attempts.
+-- Rebuild the ring of an account from its attempts.
 CREATE FUNCTION pace_rebuild(account pace, wanted bigint, longest bigint) RETURNS pace
 LANGUAGE plpgsql AS $$
 DECLARE

@@ -1,7 +1,7 @@
-"""Whether a pooler stands before the server, and gives connections to others between transactions.
+"""Detects a connection pooler that gives server connections to other clients between transactions.
 
-What is set for a session (where the tables are, how durable a commit is), and what is prepared in it, would
-be another's then.
+Session settings (where the tables are, how durable a commit is) and prepared statements would then apply
+to other clients' connections.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from campaign.errors import UserError
 from campaign.ledger.postgres.connection import SHARED_BY_A_POOLER
 from campaign.ledger.postgres.database import Database
 
-_MARK = "campaign.session"  # a setting of ours
+_MARK = "campaign.session"  # a setting of our own
 
 
 def refuse_shared(database: Database, other: Database) -> None:
-    """Raise UserError where two connections of a ledger are not two sessions of its server.
+    """Raise UserError if the two connections are not two sessions of their own on the server.
 
-    A pooler tells each of its clients another process than the one that serves it. Where one is there, this
-    session gets a mark, and a transaction of the other takes the connection that was used last: it sees the
-    mark, or takes it away.
+    A pooler tells its clients another process id than that of the serving process. If that is so, this
+    session sets a mark, and `other` begins a transaction, for which a pooler uses the connection that was
+    used last. If it shares connections, either `other` sees the mark, or this one no longer does.
     """
     if database.row("SELECT pg_backend_pid()") == (database.pid,):
         return

@@ -1,13 +1,13 @@
-"""The function that records results and intents, all of a transaction's in one call.
+"""The SQL function that records results and intents, one call for each transaction.
 
-It is called for each message: statements of their own took psycopg and the server twice as long. One
-statement that changes all would see its rows as they were when it began. Each statement of a function
-sees what was committed before it: also by whoever ended this run, and had its lock.
+It is called for each message; separate statements took psycopg and the server twice as long. A single
+statement would see all rows as they were when it began. In a function each statement sees what was
+committed before it, including by a process that ended this run while holding its lock.
 
-Results, intents and copies are JSON, null for none: psycopg takes longer over arrays. A row becomes
-`in_flight` only where its run has no end, and its campaign is sent (`_ALIVE`), has claimed it, and nobody
-has suppressed it. An answer settles its own attempt also where the run was ended meanwhile: the row is
-`in_doubt` by then, and still says whose it was.
+Results, intents and copies are passed as JSON, null for none: psycopg takes longer for arrays. A row
+becomes `in_flight` only if its run has not ended, its campaign is being sent (`_ALIVE`), this run has
+claimed it, and it is not suppressed. A result settles its own attempt even if the run was ended
+meanwhile: the row is `in_doubt` by then, but still names its run.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from campaign.ledger.postgres.schema import suppressed
 _ALIVE = """EXISTS (SELECT 1 FROM runs r JOIN campaigns o ON o.id = r.campaign
             WHERE r.id = of_run AND r.ended_at IS NULL AND (o.state = 'sending' OR NOT r.shared))"""
 
-# A person's decision in the meantime stands, unless the server has accepted the message. PostgreSQL takes
-# JSON for a hundred rows, and would read the whole table for so many: hence ANY, here and below.
+# A decision that a person made meanwhile stands, unless the server has accepted the message. PostgreSQL
+# assumes a hundred rows in JSON, and would scan the table for that many: therefore ANY, here and below.
 _SETTLE = """
 WITH r AS MATERIALIZED (
     SELECT r.*, (SELECT id FROM messages WHERE campaign = of_campaign AND key = r.key) AS message
@@ -51,7 +51,7 @@ FROM {_OUTCOMES} WHERE c.message = m.id AND c.folded = r.folded
     AND (c.status IN ('pending', 'deferred', 'in_flight')
         OR c.run = of_run AND (c.status = 'in_doubt' OR r.status = 'accepted'))
 """
-# Of one that nothing was said of, only its flight is over.
+# If nothing was said about a copy, it is just no longer in flight.
 _ADD_COPIES = f"""
 INSERT INTO copies (message, run, status, reply, due_at, attempts, folded, settled_at, address, domain, hash)
 SELECT m.id, of_run, r.status, r.reply, r.due, r.charged, r.folded, r.settled, r.address, r.domain, r.hash
@@ -115,19 +115,19 @@ WITH held AS (
 SELECT granted || array_agg(place) INTO granted FROM held
 """
 
-# Results alone need not wait for the disk; an intent must.
+# Results alone need not wait for the disk; intents must.
 RECORD = f"""
 CREATE FUNCTION record_messages(
     of_campaign bigint, of_run bigint, nth bigint,
-    results json,       -- what it does to a row, and the event that it is, for each address
-    outcomes json,      -- what it does to copies
-    dead json,          -- addresses to suppress, until their neighbours have been judged
-    intents json,       -- of rows
-    beside json,        -- the copies that go with them
+    results json,       -- for each address: the change to its row, and its event
+    outcomes json,      -- the changes to copies
+    dead json,          -- addresses to suppress until the results around them have been judged
+    intents json,       -- intents of rows
+    beside json,        -- the copies in their envelopes
     further json,       -- intents of copies
-    beyond bigint,      -- release what so many later results have not disputed
-    OUT alive boolean,      -- the run has no end
-    OUT missing text[],     -- keys of results that no row has
+    beyond bigint,      -- release suppressions that have had more than this many later results
+    OUT alive boolean,      -- the run has not ended
+    OUT missing text[],     -- keys of results whose row does not exist
     OUT holds bigint,       -- how many `dead` were suppressed
     OUT releases bigint,
     OUT granted bigint[]    -- the places of intents that hold

@@ -1,4 +1,4 @@
-"""Questions to workers in PostgreSQL; see `ledger.questions`."""
+"""Questions to workers, in PostgreSQL; see `ledger.questions`."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from campaign.ledger.processes import this_process
 from campaign.ledger.questions import Answer
 from campaign.model import SECOND
 
-_WORTH = 60 * SECOND  # ns after which nobody waits for an answer any more
+_WORTH = 60 * SECOND  # ns after which nobody waits for answers
 
 
 class PostgresQuestions:
-    """See `questions.Questions`."""
+    """The questions in a ledger's database; see `questions.Questions`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def ask(self, needs: str) -> int:
-        """Put a question, and return its number. Those that nobody withdrew are removed."""
+        """Ask a question, and return its number. Expired questions are removed."""
         self._database.change(f"DELETE FROM questions WHERE asked_at < {NOW} - %s", (_WORTH,))
         found = self._database.row(
             f"INSERT INTO questions (asked_at, needs) VALUES ({NOW}, %s) RETURNING id", (needs,)
@@ -29,7 +29,7 @@ class PostgresQuestions:
         return found[0] if found else 0
 
     def answers(self, question: int) -> list[Answer]:
-        """Return what was answered so far, by host and process."""
+        """Return the answers so far, ordered by host and pid."""
         found = self._database.rows(
             "SELECT host, pid, missing FROM answers WHERE question = %s ORDER BY host, pid", (question,)
         )
@@ -50,8 +50,8 @@ class PostgresQuestions:
         return [(number, str(needs)) for number, needs in found]
 
     def answer(self, question: int, missing: Sequence[str], differs: Sequence[str] = ()) -> None:
-        """Answer one for this process; one that was withdrawn meanwhile needs no answer."""
-        # An earlier release knows what is missing only, and does not ask what differs.
+        """Answer a question for this process; does nothing if it was withdrawn."""
+        # Earlier releases know only what is missing, and do not ask for what differs.
         answer = [list(missing), list(differs)] if differs else list(missing)
         self._database.change(
             "INSERT INTO answers (question, host, pid, process, missing)"
@@ -62,7 +62,7 @@ class PostgresQuestions:
 
 
 def _read(answer: str) -> list[tuple[str, ...]]:
-    """Return what is missing, and what differs."""
+    """Return what is missing, and what differs, from a stored answer."""
     found = json.loads(answer)
     parts = found if found and isinstance(found[0], list) else [found]
     return [tuple(map(str, part)) for part in parts]

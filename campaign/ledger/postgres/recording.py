@@ -1,18 +1,19 @@
-"""Intents and results: when they are committed, and what is done where the connection breaks meanwhile.
+"""When intents and results are committed, and what happens if the connection breaks meanwhile.
 
-Several connections call `record` at once: the one whose turn it is commits for all that wait, in one
-transaction and one round trip, so they share a commit. It waits for the disk where it has intents; a
-result that a crash of the server forgets leaves doubt when the run ends.
+When several connections call `record` at once, one of them commits for all that wait, in one transaction
+and one round trip. A commit with intents waits for the disk (synchronous_commit on): it is durable before
+the last octet of any of these contents leaves. Results alone do not wait: a result that is lost in a
+crash of the server leaves its row in doubt. Each connection has at most one row in flight, or one window.
 
-A commit costs more than what is in it. So before one with intents, those connections are waited for a
-moment that have a message on its way: they come again with its answer (`gathering.py`).
+A commit costs more than what is in it. So before one with intents, it waits a moment for the connections
+that have a message in flight: they will come with the reply (`gathering.py`).
 
-Each transaction leaves its number in its run's row, whose lock it takes first. So if the connection
-breaks while it commits, the number tells afterwards whether it was committed: all of it or nothing.
-Only then is it tried again. To look, the lock is taken too: a server that is still at it is waited for.
+Each transaction stores its number in its run's row, whose lock it takes first. If the connection breaks
+during a commit, the number shows afterwards whether all of it was committed or nothing; only then is it
+tried again. Reading the number takes the lock too, so it waits for a server that is still committing.
 
-Where the server has no room for results and intents, the results are tried alone, once: an answer that is
-lost leaves doubt.
+If the server has no room for results and intents, the results are tried alone, once. A result that is
+lost leaves its row in doubt.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ from campaign.ledger.postgres.gathering import Gathering
 from campaign.ledger.postgres.writes import JUDGED, Writes
 from campaign.ledger.protocols import Intent, row_and_copy
 
-_RELEASE_EVERY = 25  # results after which it is looked for suppressions that may be released
+_RELEASE_EVERY = 25  # results between two checks for suppressions that can be released
 _LOOK = "SELECT recorded FROM runs WHERE id = %s FOR UPDATE"
 
 
 @dataclass(eq=False, slots=True)
 class _Ticket:
-    """What one connection wants committed."""
+    """What one thread wants committed."""
 
     results: Sequence[Result]
     intents: Sequence[Intent]
@@ -46,7 +47,7 @@ class _Ticket:
 
 
 class Recorder:
-    """Writes for one run of one campaign. Its methods may be called from any thread."""
+    """Commits intents and results for one run of one campaign. Any thread may call its methods."""
 
     def __init__(self, database: Database, campaign_id: int, run_id: int, writes: Writes) -> None:
         self._database = database
@@ -57,15 +58,15 @@ class Recorder:
         )
         self._held = found[0] if found else 0
         self._since_release = 0
-        self._number = 0  # of the last transaction
+        self._number = 0  # number of the last transaction
         self._queue: list[_Ticket] = []
-        self._came = threading.Condition()  # a ticket, into the queue
+        self._came = threading.Condition()  # a ticket was put into the queue
         self._turn = threading.Lock()
-        self._flying: dict[int, int] = {}  # messages on their way, by thread
+        self._flying: dict[int, int] = {}  # number of messages in flight, by thread
         self.gathering = Gathering()
 
     def record(self, results: Sequence[Result], intents: Sequence[Intent]) -> set[str]:
-        """Commit results and intents together with those of waiting threads; see `protocols.Run`."""
+        """Commit results and intents, together with those of waiting threads; see `protocols.Run`."""
         ticket = _Ticket(results, intents, threading.get_ident())
         with self._came:
             self._queue.append(ticket)
@@ -85,7 +86,7 @@ class Recorder:
         return ticket.granted
 
     def _gathered(self) -> list[_Ticket]:
-        """Take what waits, and what comes within a moment."""
+        """Take the tickets that wait, and those that come within a moment."""
         with self._came:
             there = len(self._queue)
             durable = any(ticket.intents for ticket in self._queue)
@@ -96,7 +97,7 @@ class Recorder:
             return batch
 
     def _is_awaiting(self) -> bool:
-        """Whether a thread has messages on their way, and has not come yet."""
+        """Whether a thread that has messages in flight has not come yet."""
         return not self._flying.keys() <= {ticket.thread for ticket in self._queue}
 
     def _count(self, ticket: _Ticket) -> None:
@@ -105,7 +106,7 @@ class Recorder:
             self._flying[ticket.thread] = flying
 
     def _commit(self, batch: list[_Ticket]) -> None:
-        """Commit a batch, and set the outcome of every ticket."""
+        """Commit a batch, and set each ticket's outcome."""
         results = [result for ticket in batch for result in ticket.results]
         intents = [intent for ticket in batch for intent in ticket.intents]
         try:
@@ -122,7 +123,7 @@ class Recorder:
                 ticket.failure = lease_lost()
 
     def _write_without_intents(self, batch: list[_Ticket], results: list[Result], full: LedgerFull) -> None:
-        """Commit what was answered: there may be room for that, where there is none for intents, too."""
+        """Commit the results only: there may be room for those."""
         with_intents = [ticket for ticket in batch if ticket.intents]
         _fail(with_intents or batch, full)
         if with_intents and results:
@@ -132,7 +133,7 @@ class Recorder:
                 _fail(batch, failure)
 
     def _write(self, results: Sequence[Result], intents: Sequence[Intent]) -> tuple[set[str], bool]:
-        """Commit results and intents; return the keys whose intents hold, and whether the run lives."""
+        """Commit results and intents; return the keys that hold, and whether the run has not ended."""
         self._number += 1
         tried = False
 
@@ -163,14 +164,14 @@ class Recorder:
         return granted, bool(alive)
 
     def _is_aged(self, results: Sequence[Result]) -> bool:
-        """Whether it is looked for suppressions that may be released."""
+        """Whether to check for suppressions that can be released."""
         self._since_release += sum(result.verdict in JUDGED for result in results)
         return self._held > 0 and self._since_release >= _RELEASE_EVERY
 
     def _follow_up(
         self, results: Sequence[Result], missing: list[str], intents: Sequence[Intent], granted: set[str]
     ) -> None:
-        """Do what is rare: settle rows of people who were forgotten, and mark who is suppressed by now."""
+        """Do what is rarely needed: settle rows of forgotten people, and mark rows suppressed meanwhile."""
         forgotten = [result for result in results if row_and_copy(result.key)[0] in missing]
         statements = list(self._writes.settle_forgotten(forgotten)) if forgotten else []
         statements += [self._writes.suppress(intent.key) for intent in intents if intent.key not in granted]
@@ -178,7 +179,7 @@ class Recorder:
             self._database.together(statements, durable=False)
 
     def suppress(self, key: str) -> None:
-        """Mark a waiting row or copy as suppressed if the suppression list covers it by now."""
+        """Set a waiting row or copy to `suppressed` if it is covered by the suppression list now."""
         self._database.together([self._writes.suppress(key)], durable=False)
 
 
@@ -188,5 +189,5 @@ def _fail(tickets: list[_Ticket], failure: BaseException) -> None:
 
 
 def lease_lost() -> LeaseLost:
-    """Return the error of a run that another process has ended."""
+    """Return the error for a run that another process has ended."""
     return LeaseLost("another process has taken over this ledger; this one sends nothing more")

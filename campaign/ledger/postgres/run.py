@@ -2,9 +2,9 @@
 
     start → (claim → record(intent) → record(result))… → end
 
-The lease is renewed by a connection of its own, which waits for no statement of the other. What is
-compared over machines is told by the database's clock: times of this machine are taken for the same
-where they differ by less than a second, and are corrected otherwise.
+The lease is renewed on a connection of its own, so it does not wait for other statements. Times that
+several machines compare are of the database's clock: this machine's times are used as they are if the
+two clocks differ by less than a second, and corrected otherwise.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from campaign.ledger.protocols import WINDOW, Claim, Intent, row_and_copy
 from campaign.ledger.scope import Scope
 from campaign.model import SECOND, Window
 
-TRIPPED = "tripped"  # the event with which a new window of results begins
-_STARTING = 0x53544152  # the advisory lock of whoever begins a run
+TRIPPED = "tripped"  # the event that starts a new window of results
+_STARTING = 0x53544152  # advisory lock while a run begins
 Arguments = ParamSpec("Arguments")
 Returned = TypeVar("Returned")
 _WAITS = "status IN ('pending', 'deferred')"
@@ -43,7 +43,7 @@ _WAITS = "status IN ('pending', 'deferred')"
 def _patiently(
     method: Callable[Concatenate[PostgresRun, Arguments], Returned],
 ) -> Callable[Concatenate[PostgresRun, Arguments], Returned]:
-    """Let a method of a run wait for a server that is away."""
+    """Let a method of a run wait while the server cannot be reached."""
 
     def patient(run: PostgresRun, /, *arguments: Arguments.args, **named: Arguments.kwargs) -> Returned:
         return run.database.patiently(lambda: method(run, *arguments, **named))
@@ -75,7 +75,7 @@ class PostgresRun:
         self._claims = Claims(database, campaign_id, run_id, longest_delay)
         self._writes = Writes(campaign_id, run_id, database.secret(), suppress=suppress)
         self._recorder = Recorder(database, campaign_id, run_id, self._writes)
-        self._renewed_at = 0  # of the lease, on `clock.steady`
+        self._renewed_at = 0  # when the lease was last renewed, on `clock.steady`
         self.has_sent = False
 
     @classmethod
@@ -90,7 +90,7 @@ class PostgresRun:
         suppress: bool,
         shared: bool,
     ) -> PostgresRun:
-        """Take the lease; see `Ledger.start`. What dead runs left in flight becomes in doubt."""
+        """Take the lease; see `Ledger.start`. Rows that dead runs left in flight become `in_doubt`."""
         beating = database.beside()
         try:
             refuse_shared(database, beating)
@@ -98,7 +98,7 @@ class PostgresRun:
                 database.row("SELECT pg_advisory_xact_lock(%s)", (_STARTING,))
                 refuse_held(database, campaign_id, shared=shared)
                 reap(database)
-                # What waits for nothing is due at once, also where a clock was ahead when that was said.
+                # Pending rows are due now, even if a clock that was ahead wrote a later time.
                 if not shared:
                     database.change(
                         "UPDATE messages SET due_at = %s"
@@ -119,14 +119,14 @@ class PostgresRun:
             raise
 
     def catch_up(self) -> int:
-        """Nothing is kept back: `record` waits for the server."""
+        """Return 0: nothing is kept, because `record` waits for the server."""
         return 0
 
     def heartbeat(self, now: int, steady: int | None = None) -> None:
-        """Renew the lease, and end the runs that have died. Raises LeaseLost if this run was ended.
+        """Renew the lease, and end dead runs. Raises LeaseLost if this run was ended.
 
-        A server that is away is no reason to stop: `holds` says how long nobody can have ended the run. What
-        was renewed within the last second is left alone.
+        If the server cannot be reached, sending goes on: `holds` tells until when nobody can have ended the
+        run. Does nothing if the lease was renewed within the last second.
         """
         if steady is not None and 0 <= steady - self._renewed_at < SECOND:
             return
@@ -150,20 +150,20 @@ class PostgresRun:
         self._renewed_at = before.steady if steady is None else steady
         after = clock.moment()
         skew = found[0] - (before.utc + after.utc) // 2
-        # What the answer took says how well it is known.
+        # The time that the answer took limits how well the difference is known.
         surely = abs(skew) - (after.steady - before.steady) // 2
         self._writes.skew = skew if surely > SECOND else 0
 
     def holds(self, steady: int) -> bool:
-        """Whether the lease was renewed less than half its time before `steady`: nobody has taken it."""
+        """Whether less than half the lease has passed from renewal to `steady`: nobody can have taken it."""
         return steady - self._renewed_at < LEASE // 2
 
     def hurry(self) -> None:
-        """Wait no longer than a moment for a server that does not answer."""
+        """From now on, wait only a moment for a server that does not answer."""
         self.database.hurry.begin()
 
     def end(self, now: int) -> None:
-        """Give the lease back, and what was claimed. Where the server is away, others end the run."""
+        """Give the lease back and release all claims. If the server cannot be reached, others end the run."""
         with suppress(UserError):
             if self.database.is_closed:
                 self.database.reconnect()
@@ -185,7 +185,7 @@ class PostgresRun:
         return self._claims.claim(now + self._writes.skew, count, again_first=again_first)
 
     def unclaim(self, keys: Sequence[str]) -> None:
-        """Let go of rows that were claimed and not sent."""
+        """Release rows that were claimed and not sent."""
         self._claims.unclaim(keys)
 
     def is_due(self, key: str) -> bool:
@@ -194,7 +194,7 @@ class PostgresRun:
 
     @_patiently
     def _waits(self, key: str) -> bool:
-        """Whether a row or copy waits, and is not suppressed; what is suppressed by now is marked."""
+        """Whether a row or copy waits and is not suppressed. If it is suppressed by now, record that."""
         row, copy = row_and_copy(key)
         found = self.database.row(
             _COPY_IS_DUE if copy else _ROW_IS_DUE, {**self._of, "row": row, "copy": fold(copy)}
@@ -204,7 +204,7 @@ class PostgresRun:
         return found is not None and not found[0]
 
     def next_due(self, now: int) -> int | None:
-        """Return when the next unclaimed row or copy is due, UTC ns, or None if there is none."""
+        """Return when the next unclaimed row or copy is due, UTC ns; None if there is none."""
         due = self._claims.next_due()
         return None if due is None else min(due - self._writes.skew, now + self._longest_delay)
 
@@ -221,7 +221,7 @@ class PostgresRun:
 
     @_patiently
     def trip(self, now: int, *, take_back: bool) -> None:
-        """Begin a new window of results; `take_back`: remove the suppressions that are held in this one."""
+        """Start a new window of results. `take_back`: remove the suppressions that the old window holds."""
         parameters = {**self._of, "window": WINDOW, "kind": TRIPPED, "now": now + self._writes.skew}
         with self.database.transaction():
             if take_back:
@@ -230,7 +230,7 @@ class PostgresRun:
 
     @_patiently
     def release_held(self) -> None:
-        """Let the suppressions that are held for this campaign hold for all."""
+        """Make the suppressions held for this campaign hold for every campaign."""
         self.database.change(
             "UPDATE suppressions SET state = 'released' WHERE campaign = %s AND state = 'held'",
             (self._campaign_id,),
@@ -238,23 +238,23 @@ class PostgresRun:
 
     @_patiently
     def suppressed_by_it(self) -> int:
-        """Return how many addresses this run has put on the suppression list."""
+        """Return how many addresses this run has suppressed."""
         found = self.database.row("SELECT count(*) FROM suppressions WHERE run = %s", (self._run_id,))
         return found[0] if found else 0
 
     @_patiently
     def ages(self, scope: Scope, now: clock.Moment, period: int, places: int) -> list[tuple[int, int]]:
-        """Return (age in ns, addresses) of the last starts in `scope`; see `starts.ages`."""
+        """Return (age in ns, addresses) of the latest starts in `scope`; see `starts.ages`."""
         return ages(self.database, scope, now, period, places)
 
     def slots(self, windows: Sequence[Window]) -> PostgresSlots:
-        """Return where places in these windows are booked, which all machines share."""
-        self._recorder.gathering.worthwhile = False  # a slot does not last long
+        """Return where slots in these rate windows are booked, which all machines share."""
+        self._recorder.gathering.worthwhile = False  # a slot is short, so commits must not be delayed
         return PostgresSlots(self.database.location, self._scope, windows, self.database.hurry)
 
     @_patiently
     def note_start(self, started_at: int, addresses: int, steady: int | None = None) -> None:
-        """Count a test message, which belongs to no row, towards the rate."""
+        """Count a test message, which belongs to no row, in the rate."""
         self.has_sent = True
         self.database.change(
             "INSERT INTO attempts (run, started_at, addresses) VALUES (%s, %s, %s)",
@@ -263,7 +263,7 @@ class PostgresRun:
 
     @_patiently
     def put_off(self, intent: Intent) -> None:
-        """Record the later start of a content whose intent holds: the one that `intent` now says."""
+        """Record that a content, whose intent holds, starts later: when `intent` now says."""
         key, _ = row_and_copy(intent.key)
         self.database.change(
             _PUT_OFF, {**self._of, "row": key, "started": intent.started_at + self._writes.skew}
@@ -271,11 +271,11 @@ class PostgresRun:
 
     @_patiently
     def is_suppressed(self, address: str) -> bool:
-        """Whether the suppression list covers an address in this campaign."""
+        """Whether an address is suppressed in this campaign."""
         return is_suppressed(self.database, self._campaign_id, address)
 
     def record(self, results: Sequence[Result], intents: Sequence[Intent]) -> set[str]:
-        """Commit results and intents, and return the keys whose intents hold."""
+        """Commit results and intents; return the keys of the intents that hold."""
         self._claims.settled([result.key for result in results])
         granted = self._recorder.record(results, [one for one in intents if self._claims.holds(one.key)])
         self.has_sent = self.has_sent or bool(granted)

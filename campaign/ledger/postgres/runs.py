@@ -1,12 +1,12 @@
 """Which runs are alive, and what dead ones left behind, by the database's clock.
 
-A run is dead where its last heartbeat is older than the lease, or where this system can say that its
-process is gone. Whoever comes next ends it: `reap`. What it had in flight is in doubt then, and its
-claims go back. Nobody is mailed twice by a run that was held up longer than that: an intent holds only
-for a run without an end, and takes the lock of its row in `runs` as `reap` does.
+A run is dead if its last heartbeat is older than the lease, or if this system can see that its process is
+gone. Any process that finds it ends it (`reap`): its rows in flight become `in_doubt`, and its claims are
+released. A run that was only suspended cannot mail anybody twice: an intent holds only for a run that has
+not ended, and takes the lock of its row in `runs`, as `reap` does.
 
-After the server was started, nobody could renew a lease while it was down: no heartbeat counts as old
-before one lease has passed.
+While the server was down, nobody could renew a lease. So after it has started, no heartbeat counts as old
+until one lease has passed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LEASE = 30 * SECOND
 
 @dataclass(frozen=True, slots=True)
 class _Unended:
-    """The runs without an end: those that live, and the ids of those whose process is gone, or silent."""
+    """The runs that have not ended: live ones, and the ids of those whose process is gone or silent."""
 
     live: list[LiveRun]
     gone: list[int]
@@ -40,7 +40,7 @@ def _unended(database: Database, campaign_id: int | None = None) -> _Unended:
         (campaign_id,),
     ):
         seen = is_alive(host, pid, process)
-        # One that is seen may be stopped: others cannot see it, and go by its heartbeat.
+        # A process that is visible here may be suspended: other machines judge it by its heartbeat, so do we.
         if seen is False:
             found.gone.append(run_id)
         elif silent > LEASE:
@@ -56,9 +56,9 @@ def live_runs(database: Database, campaign_id: int | None = None) -> list[LiveRu
 
 
 def refuse_held(database: Database, campaign_id: int, *, shared: bool) -> None:
-    """Raise LeaseHeld if a live process sends this campaign, unless both share it.
+    """Raise LeaseHeld if a live process is sending this campaign, unless both share the lease.
 
-    Call within a transaction in which no other run begins.
+    Call within a transaction in which no other run can begin.
     """
     run = run_alone(database, campaign_id) if shared else next(iter(live_runs(database, campaign_id)), None)
     if run is not None:
@@ -66,20 +66,20 @@ def refuse_held(database: Database, campaign_id: int, *, shared: bool) -> None:
 
 
 def run_alone(database: Database, campaign_id: int) -> LiveRun | None:
-    """Return the live run of this campaign that shares it with nobody, if there is one."""
+    """Return the live run of this campaign that does not share the lease, if there is one."""
     shared = {run_id for (run_id,) in database.rows("SELECT id FROM runs WHERE ended_at IS NULL AND shared")}
     return next((run for run in live_runs(database, campaign_id) if run.run_id not in shared), None)
 
 
 def reap(database: Database) -> None:
-    """End dead runs, put what they left in flight in doubt, and give their claims back.
+    """End dead runs, set their rows in flight to `in_doubt`, and release their claims.
 
-    Call within a transaction. It takes two steps: an intent that was about to commit when a run is
-    ended has its lock, and only the statement after that sees it.
+    Call within a transaction. There are two steps, because an intent that is being committed has the run's
+    lock: only a statement after the one that ends the run sees that intent.
     """
     found = _unended(database)
     if found.gone or found.silent:
-        # Meanwhile a silent one may have renewed its lease.
+        # A silent run may have renewed its lease by now.
         database.change(
             "UPDATE runs SET ended_at = heartbeat WHERE ended_at IS NULL"
             f" AND (id = ANY(%s) OR id = ANY(%s) AND heartbeat + %s < {NOW})",
@@ -105,7 +105,7 @@ def reap(database: Database) -> None:
 
 
 def owners(database: Database, row: str, copy: str, campaign_id: int) -> list[Row]:
-    """Return (pid, host, process) of the run that had a row, or its copy, in flight when it was given up."""
+    """Return (pid, host, process) of the run that left a row, or a copy of it, in doubt when it died."""
     return database.rows(
         "SELECT r.pid, r.host, r.process FROM messages m LEFT JOIN copies c ON c.message = m.id"
         " AND c.folded = %(copy)s JOIN runs r ON r.id = CASE WHEN %(copy)s = '' THEN m.run ELSE c.run END"
@@ -116,7 +116,7 @@ def owners(database: Database, row: str, copy: str, campaign_id: int) -> list[Ro
 
 
 def owners_of_doubt(database: Database, campaign_id: int) -> list[Row]:
-    """Return (pid, host, process, messages) of the runs that had a campaign's doubt in flight."""
+    """Return (pid, host, process, messages) of each dead run that left messages of a campaign in doubt."""
     return database.rows(
         "SELECT r.pid, r.host, r.process, count(*) FROM"
         " (SELECT run FROM messages WHERE campaign = %(campaign)s AND status = 'in_doubt'"

@@ -1,17 +1,17 @@
 """The tables of a ledger in PostgreSQL, in a schema of their own. Times are UTC, in integer ns since 1970.
 
-They mean what those of `sqlite/schema.py` mean. Beside these:
+They mean the same as those in `sqlite/schema.py`. In addition:
 
-    campaigns   `state` says whether workers send it, and `why` it stopped; `generation` changes with
-                each agreement to send; `bundle` names the blob that names the others
-    runs        many that are `shared` may be without an end; `heartbeat` is of the database's clock;
-                `recorded` is the number of the last `record` that was committed, by which an
-                interrupted commit is known
-    messages    `claim` is the run that holds a row that waits
+    campaigns   `state` says whether workers send it, and `why` it stopped; `generation` changes each
+                time a person agrees to send; `bundle` is the blob that lists the others
+    runs        many that are `shared` may be unended; `heartbeat` is of the database's clock;
+                `recorded` is the number of the last `record` that was committed, which shows
+                whether an interrupted commit took place
+    messages    `claim` is the run that holds a waiting row
     pace        the slots in which contents start; see `pace.py`
 
-What several machines compare (heartbeats, starts, due times) is told by the database's clock. What is
-written for each message has no foreign keys: they would be checked for each row.
+Times that several machines compare (heartbeats, starts, due times) are of the database's clock. Tables
+that are written for each message have no foreign keys, because these would be checked for each row.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from __future__ import annotations
 from campaign.ledger.postgres.pace import PACE
 
 VERSION = 3
-NAMESPACE = "campaign"  # the schema that the tables are in
+NAMESPACE = "campaign"  # the schema of the tables
 
-# Equality and order of octets, whatever the database's locale is.
+# Compared and ordered by octets, whatever the database's locale is.
 _TEXT = 'text COLLATE "C"'
 
 SCHEMA = f"""
@@ -168,7 +168,7 @@ CREATE TABLE blobs (
     content bytea NOT NULL
 );
 
-CREATE TABLE questions (  -- to workers, before a campaign is sent
+CREATE TABLE questions (  -- asked of workers before a campaign is sent
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     asked_at bigint NOT NULL,
     needs text NOT NULL
@@ -183,7 +183,7 @@ CREATE TABLE answers (
     PRIMARY KEY (question, host, pid, process)
 );
 
-CREATE TABLE bundle_blobs (  -- those that a campaign's bundle needs
+CREATE TABLE bundle_blobs (  -- the blobs that a campaign's bundle needs
     campaign bigint NOT NULL,
     sha256 bytea NOT NULL,
     PRIMARY KEY (campaign, sha256)
@@ -193,16 +193,16 @@ CREATE INDEX bundle_blobs_sha256 ON bundle_blobs (sha256);
 {PACE}"""
 
 NOW = "(extract(epoch FROM clock_timestamp()) * 1000000000)::bigint"
-"""The database's clock, UTC ns; it has microseconds."""
+"""The database's clock, UTC ns, in steps of a microsecond."""
 
 UP_SINCE = "(extract(epoch FROM pg_postmaster_start_time()) * 1000000000)::bigint"
 """When the server was started, UTC ns."""
 
 
 def suppressed(table: str, campaign: str) -> str:
-    """Return the condition that the suppression list covers a row of `table` in a campaign.
+    """Return the SQL condition that a row of `table` is suppressed in a campaign.
 
-    What is held for another campaign does not.
+    Suppressions held for another campaign do not count.
     """
     return (
         "EXISTS (SELECT 1 FROM suppressions s"

@@ -1,4 +1,4 @@
-"""Slots booked in PostgreSQL: one call of a function for each, over a connection of their own."""
+"""Slots in PostgreSQL. Each booking is one call of an SQL function, over a connection of its own."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from campaign.ledger.scope import Scope
 from campaign.ledger.slots import Slot
 from campaign.model import SECOND, Window
 
-_AWAY = SECOND // 2  # ns after which a server that is away is asked again
+_AWAY = SECOND // 2  # ns after which a server that cannot be reached is asked again
 _BOOK = "SELECT at, booked, present FROM pace_book(%s, %s, %s::bigint[], %s::bigint[], %s, %s, %s, %s)"
 
 
 class PostgresSlots:
-    """The windows of one account; see `slots.Slots`."""
+    """The rate windows of one account; see `slots.Slots`."""
 
     def __init__(
         self,
@@ -32,20 +32,20 @@ class PostgresSlots:
         self._account = (scope.host, scope.username)
         self._counts = [window.count for window in windows]
         self._periods = [window.period for window in windows]
-        # As LocalPace does: mail flows within a second instead of bursting.
+        # As in LocalPace: within a second, mail is spread instead of sent in a burst.
         spacings = [-(-window.period // window.count) for window in windows if window.period <= SECOND]
         self._spacing = max(spacings, default=0)
-        # To lose a slot of a slow window costs more than a longer guard, which is a hundredth of a place.
+        # Losing a slot of a slow window costs more than a longer guard, which is a hundredth of a slot.
         slow = min((window.period // window.count for window in windows), default=0)
         self._least_guard = min(slow // 100, SECOND)
 
     def book(self, addresses: int, guard: int) -> Slot | int:
-        """Book a slot for so many addresses at once, or return the ns after which to ask again.
+        """Book a slot for this many addresses, or return after how many ns to ask again.
 
-        A server that is away is asked again soon: whoever waits for the slot looks to its own session.
+        If the server cannot be reached, it is asked again soon: the caller attends to its session meanwhile.
         """
         guard = max(guard, self._least_guard)
-        with self._database.lock:  # what others wait for it is no doubt about the clock
+        with self._database.lock:  # otherwise waiting for the lock would count as uncertainty about the clock
             before = clock.steady()
             found = self._asked(addresses, guard, taking=True)
             after = clock.steady()
@@ -55,7 +55,7 @@ class PostgresSlots:
         return Slot(at, guard, present, before, after) if booked else max(at - present, SECOND // 1000)
 
     def wait(self, addresses: int) -> int:
-        """Return the ns until so many addresses could start, if nobody else books before."""
+        """Return the ns until this many addresses could start, if nobody else books before."""
         most = min(self._counts)
         found = self._asked(min(addresses, most), 0, taking=False)
         if found is None:
@@ -72,5 +72,5 @@ class PostgresSlots:
         return None
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._database.close()

@@ -1,9 +1,9 @@
-"""The list, read into temporary tables beside the ledger.
+"""Reads the list into temporary tables beside the ledger.
 
     rows → stage → drop_duplicates → recognise → (enrolment plans and applies what is staged)
 
-Rows go to the server by COPY, some thousand at a time, with what they are compared by: folded address,
-domain and hashes are computed here. The ledger itself is not changed. Duplicates go into `later`.
+Rows are sent to the server by COPY, 2,000 at a time, with the forms that are compared (folded address,
+domain, hashes), which are computed here. Duplicates go into `later`. The ledger itself is not changed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from campaign.ledger.postgres.database import Database
 from campaign.model import BadRow, Double, Recipient
 
 _BATCH = 2000
-# Octets; an index of PostgreSQL holds at most 2,704 of a row (postgresql.org, "B-Tree Indexes").
+# Octets. PostgreSQL indexes at most 2,704 octets of a row (postgresql.org, "B-Tree Indexes").
 _LONGEST_KEY = 2500
 
 _TABLES = """
@@ -34,14 +34,14 @@ CREATE TEMP TABLE later (
 );
 """
 
-# What a staged row becomes whose person was forgotten.
+# What is set in the staged row of a person who was forgotten.
 _UNNAMED = "suppressed = 2, email = '', name = '', fields = '[]', folded = '', domain = '', hash = ''"
 _LISTED = "IN (SELECT pattern FROM suppressions WHERE state = 'released' OR campaign = %(campaign)s)"
-_HASHED_KEY = "key >= '#' AND key < '$'"  # of a person who was forgotten
+_HASHED_KEY = "key >= '#' AND key < '$'"  # the key of a forgotten person's row
 
 
 class Staging:
-    """The temporary tables of one reading."""
+    """The temporary tables of one enrolment."""
 
     def __init__(self, database: Database, campaign_id: int) -> None:
         self._database = database
@@ -56,7 +56,7 @@ class Staging:
     def stage(
         self, columns: tuple[str, ...], rows: Iterable[Recipient | BadRow], shown: Collection[str]
     ) -> None:
-        """Read the rows of the list, which have these columns."""
+        """Read the rows of the list, which have these `columns`."""
         self._columns = columns
         self._shown = tuple(column for column in columns if column in shown)
         rows = iter(rows)
@@ -69,7 +69,7 @@ class Staging:
         self._database.change("CREATE INDEX ON staged (key, number); ANALYZE staged")
 
     def refuse_lost(self) -> None:
-        """Raise UserError where the connection broke, and the tables are gone with it."""
+        """Raise UserError if the connection broke, because the temporary tables are lost then."""
         if self._connected != self._database.connected:
             what = "the connection to the ledger's server broke while the list was prepared; nothing was sent"
             raise UserError(self._database.problem(f"{what}: try again"))
@@ -92,9 +92,9 @@ class Staging:
         )  # fmt: skip
 
     def drop_duplicates(self) -> Iterator[Double]:
-        """Drop each row whose key an earlier row has, and return them in list order.
+        """Drop each row whose key an earlier row has, and return the dropped ones in list order.
 
-        They are dropped when this returns, and read from the server as they are consumed.
+        All are dropped when this returns; the iterator then reads them from the server.
         """
         self._database.change(
             "INSERT INTO later SELECT s.number, s.line, s.key, s.email, f.line, s.looks != f.looks"
@@ -115,17 +115,17 @@ class Staging:
             yield Double(number, line, str(key), str(email), first, differs)
 
     def _drop_needless_bad(self) -> None:
-        """Drop bad rows whose key a good or an earlier bad row has; give those without a key one."""
+        """Drop bad rows whose key a good or an earlier bad row has; give a key to those without one."""
         self._database.change(
             "DELETE FROM staged s WHERE bad IS NOT NULL AND key != '' AND EXISTS"
             " (SELECT 1 FROM staged o WHERE o.key = s.key AND o.number != s.number"
             " AND (o.bad IS NULL OR o.number < s.number))"
         )
-        # No other key begins with a blank: keys of the list are trimmed.
+        # No other key begins with a blank, because keys of the list are trimmed.
         self._database.change("UPDATE staged SET key = ' row ' || number WHERE bad IS NOT NULL AND key = ''")
 
     def mark_bad(self, rows: Iterable[tuple[int, str]]) -> None:
-        """Record for staged rows, by their place in the list, why they cannot be sent."""
+        """Record why staged rows cannot be sent; each is (number in the list, reason)."""
         self._database.change_many(
             "UPDATE staged SET bad = %s WHERE number = %s", ((words, number) for number, words in rows)
         )
@@ -133,8 +133,8 @@ class Staging:
     def recognise(self) -> None:
         """Mark the staged rows of people who are suppressed or were forgotten.
 
-        What was staged about people who were forgotten is removed, so that it is not stored again. May
-        be repeated, to take in changes made in the meantime.
+        What was staged about a forgotten person is erased, so that it is not stored again. May be called
+        again, to include later changes.
         """
         campaign = {"campaign": self._campaign_id}
         change = self._database.change
@@ -154,7 +154,7 @@ class Staging:
             self._unname_bad()
 
     def _unname_bad(self) -> None:
-        """Clear the cells and the problems of bad rows that contain an address that was forgotten."""
+        """Clear the cells and problems of bad rows that contain a forgotten person's address."""
         named = []
         for number, fields, said in self._database.rows(
             "SELECT number, fields, bad FROM staged WHERE bad IS NOT NULL"

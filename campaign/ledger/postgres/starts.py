@@ -1,4 +1,4 @@
-"""How long ago contents started, which rate windows are rebuilt from, by the database's clock."""
+"""How long ago contents started, from which rate windows are rebuilt, by the database's clock."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from campaign.ledger.postgres.runs import LEASE
 from campaign.ledger.postgres.schema import NOW
 from campaign.ledger.scope import Scope
 
-# Contents start within a lease after a heartbeat.
+# A content starts at most a lease after a heartbeat.
 _STARTS = f"""
 SELECT {NOW} - a.started_at, a.addresses FROM runs r JOIN attempts a ON a.run = r.id
 WHERE r.server = %(server)s AND r.username = %(username)s AND r.heartbeat >= {NOW} - %(since)s
@@ -19,10 +19,10 @@ WHERE r.server = %(server)s AND r.username = %(username)s AND r.heartbeat >= {NO
 def ages(
     database: Database, scope: Scope, now: clock.Moment, period: int, places: int
 ) -> list[tuple[int, int]]:
-    """Return (age in ns, addresses) of the last starts in `scope` that are younger than `period` ns.
+    """Return (age in ns, addresses) of the latest starts in `scope` that are younger than `period` ns.
 
-    The oldest comes first; at most the last `places` are returned. They are ages at `now`, or a little
-    less: what it took to ask is taken off.
+    The oldest comes first; at most the latest `places` are returned. Ages are as of `now`, or a little
+    less: the time that the query took is subtracted.
     """
     found = database.rows(
         _STARTS,

@@ -1,4 +1,4 @@
-"""A ledger in PostgreSQL: what `Storage` asks, made of the parts in this folder."""
+"""A ledger in PostgreSQL: `Storage`, composed of the modules of this package."""
 
 from __future__ import annotations
 
@@ -52,15 +52,15 @@ class PostgresStorage:
         return Database.exists(location)
 
     def tell(self, tell: TellWait) -> None:
-        """Tell when a run waits for the server; see `Ledger.tell`."""
+        """Set a function to call when a run waits for the server; see `Ledger.tell`."""
         self.database.server_wait.tell = tell
 
     def at_one_moment(self) -> AbstractContextManager[None]:
-        """Let all that is read within be of one moment, whatever another process writes meanwhile."""
+        """Within this context, all reads see the ledger as it was at one moment."""
         return self.database.at_one_moment()
 
     def enrolment(self, campaign_id: int, choices: Choices | None) -> PostgresEnrolment:
-        """Begin a reading of a campaign's list."""
+        """Begin to enrol a campaign's list."""
         return PostgresEnrolment(self.database, campaign_id, choices or Choices())
 
     def machines(self, campaign_id: int) -> PostgresMachines:
@@ -81,41 +81,41 @@ class PostgresStorage:
         suppress: bool,
         shared: bool = False,
     ) -> PostgresRun:
-        """Take the sender's lease, or a share of it; see `Ledger.start`."""
+        """Take the sender's lease, or share it; see `Ledger.start`."""
         return PostgresRun.start(
             self.database, campaign_id, scope, now, longest_delay, suppress=suppress, shared=shared
         )
 
     def history(self, campaign_id: int) -> PostgresHistory:
-        """Return what happened in a campaign."""
+        """Return the history of a campaign."""
         return PostgresHistory(self.database, campaign_id)
 
     def return_statements(self) -> PostgresReturnStatements:
-        """Return the statements about what came back of messages."""
+        """Return the statements about bounces, complaints and unsubscribes."""
         return PostgresReturnStatements(self.database)
 
     def ages(self, scope: Scope, now: Moment, period: int, places: int) -> list[tuple[int, int]]:
-        """Return (age in ns, addresses) of the last starts in `scope`, the oldest first; see `Run.ages`."""
+        """Return (age in ns, addresses) of the latest starts in `scope`, the oldest first; see `Run.ages`."""
         return ages(self.database, scope, now, period, places)
 
     def is_suppressed(self, campaign_id: int, address: str) -> bool:
-        """Whether the suppression list covers an address in a campaign."""
+        """Whether an address is suppressed in a campaign."""
         return is_suppressed(self.database, campaign_id, address)
 
     def note_log(self, campaign_id: int, path: str, size: int) -> None:
-        """Note the log that a run appends to; see `Ledger.note_log`."""
+        """Record the attempt log that a run appends to; see `Ledger.note_log`."""
         noted.note(self.database, campaign_id, path, size)
 
     def log_note(self, campaign_id: int) -> LogNote | None:
-        """Return what the last run that had a log of attempts has noted."""
+        """Return the log note of the campaign's last run that wrote one, unless it was removed."""
         return noted.noted(self.database, campaign_id)
 
     def log_is_complete(self, campaign_id: int) -> None:
-        """Remove this run's note, unless it still has messages on their way."""
+        """Remove the current run's log note, unless messages are still in flight."""
         noted.complete(self.database, campaign_id)
 
     def recorded(self, campaign_id: int, note: LogNote) -> Iterator[Attempted]:
-        """Iterate over the attempts of the run that made a note; see `Ledger.recorded`."""
+        """Iterate over the attempts of the run that wrote a note; see `Ledger.recorded`."""
         return noted.recorded(self.database, campaign_id, note)
 
     def settle_doubt(
@@ -127,34 +127,34 @@ class PostgresStorage:
         now: int,
         of: Collection[Status],
     ) -> int:
-        """Settle rows of these statuses; see `Ledger.settle_doubt`."""
+        """Settle rows whose status is one of `of`; see `Ledger.settle_doubt`."""
         return doubt.settle_doubt(self.database, campaign_id, status, keys, words, now, of)
 
     def forget(self, text: str, now: int) -> Forgotten:
-        """Remove a person's data from every campaign; see `Ledger.forget`."""
+        """Erase a person's data from every campaign; see `Ledger.forget`."""
         return forgetting.forget(self.database, text, now)
 
     def scrubbed(self, now: int) -> bool:
-        """Take what was removed of people who were forgotten out of the tables."""
+        """Vacuum the data of forgotten people out of the tables."""
         return forgetting.scrubbed(self.database)
 
     def incomplete(self, campaign: str, now: int) -> str:
-        """Return why messages of a campaign may be missing in this ledger, "" if none is."""
+        """Return why the ledger may not know of all messages of a campaign; "" if it does."""
         complete = json.loads(self.database.setting(_COMPLETE) or "[]")
         return "" if campaign in complete else self.database.setting(_INCOMPLETE) or ""
 
     def mark_incomplete(self, why: str) -> None:
-        """Note why messages may be missing, of any campaign."""
+        """Record why messages may be missing, for every campaign."""
         with self.database.transaction():
             self.database.set_setting(_INCOMPLETE, why)
             self.database.set_setting(_COMPLETE, None)
 
     def is_copy_of(self, path: Path) -> bool:
-        """Return False: a database is no copy of a file."""
+        """Return False: a database is not a copy of a file."""
         return False
 
     def complete(self, campaign: str | None) -> None:
-        """Note that this ledger knows of all that was sent of a campaign, or of any where it is None."""
+        """Record that the ledger knows of every message of a campaign; None: of all campaigns."""
         with self.database.transaction():
             complete = json.loads(self.database.setting(_COMPLETE) or "[]")
             if campaign is None:

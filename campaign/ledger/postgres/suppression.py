@@ -1,7 +1,7 @@
-"""The suppression list: who gets nothing from any campaign of a ledger; see `suppressions.Suppressions`.
+"""The suppression list of a ledger: who is not mailed by any of its campaigns.
 
 A change takes effect with the next message, on every machine: waiting rows become `suppressed` in the
-same commit, and `pending` again with the next enrolment after a removal.
+same commit, and after a removal `pending` again at the next enrolment.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _RELEASED = "(SELECT pattern FROM suppressions WHERE state = 'released')"
 
 
 class PostgresSuppressions:
-    """The list of one ledger."""
+    """The suppression list of a ledger in a database; see `suppressions.Suppressions`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -33,7 +33,7 @@ class PostgresSuppressions:
             added = [
                 str(pattern)
                 for (pattern,) in self._database.rows(
-                    # A forgotten person is on the list already, as a hash; the address must not be stored.
+                    # A forgotten person is listed as a hash; storing the address would undo that.
                     "INSERT INTO suppressions (pattern, campaign, state, reason, added_at)"
                     " SELECT DISTINCT ON (e.pattern) e.pattern, 0, 'released', e.reason, e.added_at"
                     " FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[]) WITH ORDINALITY"
@@ -67,7 +67,7 @@ class PostgresSuppressions:
         return rows
 
     def remove(self, patterns: Iterable[str]) -> list[str]:
-        """Remove entries, and return the patterns that had none."""
+        """Remove entries, and return the patterns that were not on the list."""
         missing = []
         secret = self._database.secret()
         with self._database.transaction():
@@ -80,7 +80,7 @@ class PostgresSuppressions:
         return missing
 
     def remove_made_by(self, *, run: int | None = None, reason: str | None = None) -> int:
-        """Remove the entries that a run has made, or whose reason contains a text; return how many."""
+        """Remove the entries that a run caused, or whose reason contains a text; return how many."""
         if run is not None:
             return self._database.change("DELETE FROM suppressions WHERE run = %s", (run,))
         return self._database.change(
@@ -104,12 +104,12 @@ class PostgresSuppressions:
 
 
 def is_suppressed(database: Database, campaign_id: int, address: str) -> bool:
-    """Whether the suppression list covers an address in a campaign."""
+    """Whether an address is suppressed in a campaign."""
     return bool(suppressed_among(database, campaign_id, [address]))
 
 
 def suppressed_among(database: Database, campaign_id: int, addresses: Collection[str]) -> set[str]:
-    """Return those of the addresses that the suppression list covers in a campaign, by one statement."""
+    """Return those of the addresses that are suppressed in a campaign, with one statement."""
     secret = database.secret()
     patterns = {address: _patterns(secret, address) for address in addresses}
     listed = {
@@ -124,6 +124,6 @@ def suppressed_among(database: Database, campaign_id: int, addresses: Collection
 
 
 def _patterns(secret: bytes, address: str) -> tuple[str, str, str]:
-    """Return the patterns that would cover an address."""
+    """Return the patterns that cover an address."""
     one = forms(secret, address)
     return one.folded, one.domain, one.hash

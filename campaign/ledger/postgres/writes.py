@@ -1,6 +1,6 @@
-"""What is written while messages are sent: results and intents → one statement, a call of `procedure.py`.
+"""What is written while messages are sent: turns results and intents into one call of `procedure.RECORD`.
 
-What is rare stands here: rows of people who were forgotten, and what was suppressed meanwhile.
+Statements that are rarely needed are here too: for rows of forgotten people, and rows suppressed meanwhile.
 """
 
 from __future__ import annotations
@@ -18,14 +18,17 @@ from campaign.model import Status
 
 Statement = tuple[str, Parameters]
 
-# What says something of how the server takes our mail: the breaker judges by these.
+# Verdicts that show how the server takes our mail; the breaker judges by these.
 JUDGED = (
     Verdict.ACCEPTED, Verdict.REFUSED, Verdict.POLICY, Verdict.SENDER, Verdict.IN_DOUBT,
 )  # fmt: skip
 
 
 class Writes:
-    """The statements of one run. `skew` is added to its times: the database's clock less this one's, ns."""
+    """The statements of one run.
+
+    `skew` is added to its times: how far the database's clock is ahead of this machine's, in ns.
+    """
 
     def __init__(self, campaign_id: int, run_id: int, secret: bytes, *, suppress: bool) -> None:
         self._of = {"campaign": campaign_id, "run": run_id}
@@ -36,12 +39,13 @@ class Writes:
     def record(
         self, number: int, results: Sequence[Result], intents: Sequence[Intent], *, release: bool
     ) -> Statement:
-        """Return what records results and intents, as transaction `number` of the run.
+        """Return the statement that records results and intents, as transaction `number` of the run.
 
-        It gives whether the run has no end, keys of results that no row has (or None), by how many more or
-        fewer suppressions are held, and the places of intents that hold (or None).
+        It returns: whether the run has not ended; keys of results whose row does not exist, or None; by how
+        many the number of held suppressions changed; the places of intents that hold, or None.
 
-        `release`: it also releases, for every campaign, what no window that could still be judged contains.
+        `release`: it also releases suppressions, for every campaign, whose result is in no window that can
+        still be judged.
         """
         split = [(*row_and_copy(result.key), result) for result in results]
         rows, beside, further = self._intended(intents)
@@ -49,8 +53,8 @@ class Writes:
         return _RECORD, (*self._of.values(), number, *map(_json, told), WINDOW - 1 if release else None)
 
     def _told(self, split: Sequence[tuple[str, str, Result]]) -> list[dict[str, object]]:
-        """Return each address's outcome: what it does to its row, and the event that it is."""
-        # Of what got no answer, nothing is told.
+        """Return each address's outcome: the change to its row, and its event."""
+        # If no address got a reply, there is no event.
         return [
             {
                 "key": row,
@@ -76,7 +80,7 @@ class Writes:
         }
 
     def _copies(self, split: Sequence[tuple[str, str, Result]]) -> list[dict[str, object]]:
-        """Return what becomes of copies."""
+        """Return the changes to copies."""
         return [
             {
                 "key": row,
@@ -93,7 +97,7 @@ class Writes:
         return {"address": address, "folded": found.folded, "domain": found.domain, "hash": found.hash}
 
     def _dead(self, results: Sequence[Result]) -> list[dict[str, object]]:
-        """Return the addresses that are suppressed until their neighbours have been judged."""
+        """Return the addresses to suppress until the results around them have been judged."""
         return [
             {
                 "key": row_and_copy(result.key)[0],
@@ -106,7 +110,7 @@ class Writes:
         ]
 
     def _intended(self, intents: Sequence[Intent]) -> tuple[list[dict[str, object]], ...]:
-        """Return the intents of rows, the copies that go with them, and the intents of copies."""
+        """Return the intents of rows, the copies in their envelopes, and the intents of copies."""
         rows: list[dict[str, object]] = []
         beside: list[dict[str, object]] = []
         further: list[dict[str, object]] = []
@@ -124,7 +128,7 @@ class Writes:
         return rows, beside, further
 
     def settle_forgotten(self, results: Sequence[Result]) -> Iterable[Statement]:
-        """Yield what settles the rows of people who were forgotten while they were in flight."""
+        """Yield statements that settle the rows of people who were forgotten while these were in flight."""
         known = [result for result in results if result.status in (Status.ACCEPTED, Status.IN_DOUBT)]
         gone = [result for result in results if result not in known]
         yield (
@@ -136,7 +140,7 @@ class Writes:
                 "settled": [result.settled_at + self.skew for result in known],
             },
         )
-        # They were not sent: nothing needs to be remembered.
+        # They were not sent, so nothing needs to be kept.
         for statement in (_UNTIE_FORGOTTEN, _DROP_FORGOTTEN):
             yield statement, {**self._of, "rows": self._hashed(gone)}
 
@@ -144,7 +148,7 @@ class Writes:
         return [hashed(self._secret, row_and_copy(result.key)[0]) for result in results]
 
     def stand(self, intents: Sequence[Intent]) -> Iterable[Statement]:
-        """Yield what gives the places of intents that stand under this run."""
+        """Yield statements that return the places of intents which hold for this run."""
         split = [row_and_copy(intent.key) for intent in intents]
         parameters = {
             **self._of,
@@ -156,7 +160,7 @@ class Writes:
         yield _STANDING_COPIES, parameters
 
     def suppress(self, key: str) -> Statement:
-        """Return what marks a waiting row or copy as suppressed if the list covers it by now."""
+        """Return a statement that sets a waiting row or copy to `suppressed` if the list covers it now."""
         row, copy = row_and_copy(key)
         parameters = {**self._of, "row": row, "copy": fold(copy)}
         return (_SUPPRESS_COPY if copy else _SUPPRESS_ROW), parameters

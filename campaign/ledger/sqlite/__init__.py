@@ -1,1 +1,1 @@
-"""The ledger in one SQLite file: all that knows SQLite."""
+"""The ledger as one SQLite file. Nothing outside this package knows SQLite."""

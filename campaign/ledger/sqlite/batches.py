@@ -1,4 +1,4 @@
-"""Long writes in batches, each in a transaction of its own: a process that sends goes on meanwhile."""
+"""Splits long writes into batches, each in its own transaction, so that a process that sends can go on."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import TypeVar
 from campaign.ledger.sqlite.database import Database
 
 _SIZE = 2000
-_REST = 0.05  # seconds, at least; who waits for the lock looks for it more often than that
+_REST = 0.05  # seconds, at least; a process that waits for the lock tries more often than that
 
 _Item = TypeVar("_Item")
 
 
 def batches(database: Database, items: Iterable[_Item], size: int = _SIZE) -> Iterator[list[_Item]]:
-    """Yield the items in lists; whoever takes one writes it in one transaction.
+    """Yield the items in lists; the caller writes each list in one transaction.
 
-    After each, a process that sends has as much time for its own as the batch took.
+    Between two lists, a process that sends gets as much time as the last list took.
     """
     items = iter(items)
     batch = list(islice(items, size))

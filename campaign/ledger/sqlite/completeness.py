@@ -1,14 +1,15 @@
-"""Whether a ledger knows of all that was sent: a copy, or one that lost its WAL, does not.
+"""Whether a ledger knows of every message sent. A copy may not, nor a file that lost its WAL.
 
-A run that ended has left everything in the file. One that died has left its last messages in the WAL, so
-what is found of it must be what it left: this file, with this WAL. SQLite's last connection removes the
-WAL as it closes; therefore whoever opens a ledger for writing ends dead runs first, and keeps the WAL
-beside a run that has not ended.
+A run that ended has left everything in the file. A run that died has left its last records in the WAL, so
+that WAL must still be there, unchanged, beside the same file. SQLite removes the WAL when the last
+connection closes; therefore opening a ledger for writing first ends dead runs, and the WAL is kept while
+a run has not ended.
 
-What a run notes of the file when it starts, a copy of the file says too, and is another file. Of the WAL
-the file system says when it was changed last (ctime, which no program can set): a run that lived then has
-just written its heartbeat, and whoever else came to it has left a sign. Of a file without a WAL it says
-when it was written last: if that was long after this program did, another one has put it there.
+A run notes the file's inode when it starts. A copy of the file has the same note and another inode. For
+the WAL, the file system knows when it was last changed (ctime, which no program can set): if a run was
+alive then, its heartbeat is about as new, and any other process of this program that opened the WAL has
+recorded that. For a file without a WAL, the file system knows when it was last written: if that is long
+after this program last wrote, the file was put there by something else.
 """
 
 from __future__ import annotations
@@ -28,23 +29,23 @@ WAL_LOST = "its -wal file is missing: it was moved, copied or restored without i
 COPIED = "it was copied or restored while a run had not ended"
 REPLACED = "it was copied or restored while it was open, or was put beside another one's -wal file"
 RESTORED = "its file was copied or restored since it was used last, or another program has had it open"
-# A run writes its heartbeat every 5 s; its last write may have waited for the disk, or for another process.
+# A run writes its heartbeat every 5 s; a write may have waited for the disk or another process.
 SILENCE = 10 * SECOND
-_FOLDING = 60 * SECOND  # for which the last connection may be folding the WAL into the file
-_INCOMPLETE = "incomplete"  # the setting that says why messages may be missing
-_SETTLED = "settled"  # the setting with the names of campaigns that miss none since, as JSON
-_FILE = "file"  # the setting with the inode that the last run has written to
+_FOLDING = 60 * SECOND  # for which a closing connection may be copying the WAL into the file
+_INCOMPLETE = "incomplete"  # setting: why messages may be missing
+_SETTLED = "settled"  # setting: names of campaigns known to be complete since, as JSON
+_FILE = "file"  # setting: the inode of the file that the last run wrote to
 
 
 def note_file(database: Database) -> None:
-    """Note in the ledger which file it is, for a run that starts. Call within a transaction."""
+    """Record which file the ledger is, when a run starts. Call within a transaction."""
     if database.place is not None:
         database.set_setting(_FILE, database.place.file[1])
         database.set_setting(WRITTEN, database.place.written_at)
 
 
 def incomplete(database: Database, campaign: str, now: int) -> str:
-    """Return why messages of a campaign may be missing in the ledger, "" if none is."""
+    """Return why the ledger may not know of all messages of a campaign; "" if it does."""
     why = database.setting(_INCOMPLETE)
     if why is None:
         return _seen(database, now)
@@ -52,7 +53,7 @@ def incomplete(database: Database, campaign: str, now: int) -> str:
 
 
 def complete(database: Database, campaign: str | None = None) -> None:
-    """Note that no message of a campaign is missing; None: of any."""
+    """Record that no message of a campaign is missing; None: of any campaign."""
     with database.transaction():
         note_file(database)
         if campaign is None:
@@ -64,7 +65,10 @@ def complete(database: Database, campaign: str | None = None) -> None:
 
 
 def end_dead_runs(database: Database, now: int) -> None:
-    """End runs that died, before this connection is closed, and note whether anything of them is missing."""
+    """End dead runs, and record whether the ledger may be incomplete. Call before the connection is closed.
+
+    Raises UserError if the file is damaged.
+    """
     why = _seen(database, now)
     if not why and not unended(database):
         return
@@ -72,7 +76,7 @@ def end_dead_runs(database: Database, now: int) -> None:
         place = shown(database.path) if database.path else None
         raise UserError(Problem(f"the ledger is damaged ({found}): {why}; restore it, without a -wal", place))
     if why == RESTORED:
-        why = str(database.setting(_INCOMPLETE) or why)  # a backup says when it was made
+        why = str(database.setting(_INCOMPLETE) or why)  # a backup already says when it was made
     with database.transaction():
         if why:
             _mark(database, why)
@@ -80,7 +84,7 @@ def end_dead_runs(database: Database, now: int) -> None:
 
 
 def is_as_left(database: Database) -> bool:
-    """Whether only this program had come to the WAL of runs that have not ended, when it was opened."""
+    """Whether, when it was opened, the WAL of unended runs was last changed by this program."""
     place = database.place
     if place is None or place.wal_changed_at is None or not unended(database):
         return True
@@ -88,7 +92,10 @@ def is_as_left(database: Database) -> bool:
 
 
 def leave_sign(database: Database, now: int) -> None:
-    """Note that a read-only connection has come to a WAL that was as left: as root, SQLite calls fchown."""
+    """Record a read-only connection's visit to an untouched WAL.
+
+    If opened by root, SQLite calls fchown on the WAL, which changes its ctime.
+    """
     place = database.place
     if place is None or place.wal_changed_at is None or not (hasattr(os, "geteuid") and os.geteuid() == 0):
         return
@@ -97,7 +104,7 @@ def leave_sign(database: Database, now: int) -> None:
 
 
 def mark_as_copy(database: Database, now: int) -> None:
-    """Note that a ledger is a copy made at `now`, UTC ns, and end its runs: they go on elsewhere."""
+    """Record that a ledger is a copy made at `now`, UTC ns, and end its runs: they go on in the original."""
     at = datetime.fromtimestamp(now // SECOND, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     with database.transaction():
         database.change("UPDATE runs SET host = '', process = '', heartbeat = 0 WHERE ended_at IS NULL")
@@ -106,7 +113,7 @@ def mark_as_copy(database: Database, now: int) -> None:
 
 
 def mark_incomplete(database: Database, why: str) -> None:
-    """Note why messages may be missing, of any campaign."""
+    """Record why messages may be missing, for every campaign."""
     with database.transaction():
         _mark(database, why)
 
@@ -117,7 +124,7 @@ def _mark(database: Database, why: str) -> None:
 
 
 def _seen(database: Database, now: int) -> str:
-    """Return what is wrong with what this connection found when it opened the file, "" for nothing."""
+    """Return what was wrong with the files when this connection opened them; "" for nothing."""
     place = database.place
     if place is None:
         return ""
@@ -132,9 +139,9 @@ def _seen(database: Database, now: int) -> str:
 
 
 def _is_put_there(database: Database, written_at: int) -> bool:
-    """Whether a file without a WAL was written long after this program wrote to it."""
+    """Whether a file without a WAL was written long after this program last wrote to it."""
     noted = database.setting(WRITTEN)
-    if noted is None:  # by an earlier version of this program
+    if noted is None:  # an earlier release wrote it
         return False
     found = database.row("SELECT coalesce(max(heartbeat), 0) FROM runs")
     last_beat: int = found[0] if found else 0
@@ -142,7 +149,7 @@ def _is_put_there(database: Database, written_at: int) -> bool:
 
 
 def _last_sign(database: Database) -> int:
-    """Return when a run that has not ended, or who closed the ledger beside it, wrote last, UTC ns."""
+    """Return when an unended run, or a process that used the ledger beside it, last wrote, UTC ns."""
     found = database.row(
         "SELECT max((SELECT max(heartbeat) FROM runs WHERE ended_at IS NULL),"
         " coalesce((SELECT time FROM events ORDER BY id DESC LIMIT 1), 0),"

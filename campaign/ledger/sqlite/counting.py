@@ -1,8 +1,8 @@
-"""Counts of a campaign's rows: by status, by domain, over time.
+"""Counts a campaign's rows by status, by domain, and over time.
 
-A million entries of an index take 50 ms to count and 80 ms to group, which was most of a report's time. So
-the largest group is not counted: it is what is left of the whole. Which group is the largest, a few rows
-from all over the table say; where they mislead, counting takes longer and comes to the same.
+Counting a million index entries takes 50 ms, and grouping them 80 ms, which was most of a report's time.
+So the largest group is not counted: it is the total less all others. A sample of rows from all over the
+table says which group is the largest. If the sample is misleading, the result is the same, only slower.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from campaign.ledger.sqlite.database import Database
 from campaign.model import Status
 
 _SAMPLE = 15
-_MOVING = (Status.IN_FLIGHT, Status.IN_DOUBT)  # a summary counts some of these as the other
+_MOVING = (Status.IN_FLIGHT, Status.IN_DOUBT)  # a summary reports some rows in flight as in doubt
 
 _Group = TypeVar("_Group", bound=Hashable)
 
@@ -35,12 +35,12 @@ def is_alone(database: Database, campaign_id: int) -> bool:
 
 
 def by_status(database: Database, campaign_id: int) -> dict[Status, int]:
-    """Return how many rows have each status, as it is stored."""
+    """Return how many rows have each status, as stored."""
     largest = None
-    if is_alone(database, campaign_id):  # the rows of a whole table are counted by its pages
+    if is_alone(database, campaign_id):  # only a whole table can be counted by its pages
         largest = _largest(row.status for row in _sample(database, campaign_id))
     counts = {
-        # A range of an index takes half the time of grouping.
+        # Counting a range of an index takes half the time of grouping.
         status: _one(
             database, "SELECT count(*) FROM messages WHERE campaign = ? AND status = ?", campaign_id, status
         )
@@ -53,9 +53,9 @@ def by_status(database: Database, campaign_id: int) -> dict[Status, int]:
 
 
 def by_domain(database: Database, campaign_id: int, summary: Summary) -> Iterator[tuple[str, Status, int]]:
-    """Iterate over (domain, status, rows), as they are stored. `summary` is of the same moment.
+    """Iterate over (domain, status, rows), as stored. `summary` must be of the same moment.
 
-    A domain begins with its @; that of people who were forgotten, and of rows without an address, is "".
+    A domain begins with @. It is "" for people who were forgotten and rows without an address.
     """
     sampled = _sample(database, campaign_id)
     largest = _largest((row.status, row.domain) for row in sampled if row.status not in _MOVING)
@@ -79,7 +79,7 @@ def by_domain(database: Database, campaign_id: int, summary: Summary) -> Iterato
 def accepted_by_time(
     database: Database, campaign_id: int, summary: Summary, places: int
 ) -> list[tuple[int, int]]:
-    """Return at most `places` points (time, accepted until then); see `History`."""
+    """Return at most `places` points (UTC ns, rows accepted by then); see `History`."""
     first, last = summary.first_accepted_at, summary.last_accepted_at
     if first is None or last is None:
         return []
@@ -107,7 +107,7 @@ def accepted_by_time(
 
 
 def _sample(database: Database, campaign_id: int) -> Iterator[_Sampled]:
-    """Iterate over some rows of a campaign, from all over the table."""
+    """Iterate over some of a campaign's rows, spread over the whole table."""
     first, last = database.row("SELECT (SELECT min(id) FROM messages), (SELECT max(id) FROM messages)") or (
         None,
         None,
@@ -125,7 +125,7 @@ def _sample(database: Database, campaign_id: int) -> Iterator[_Sampled]:
 
 
 def _largest(groups: Iterable[_Group]) -> _Group | None:
-    """Return the group that most of a sample belong to, None without any."""
+    """Return the most frequent group, None if there is none."""
     return next((group for group, _ in Counter(groups).most_common(1)), None)
 
 

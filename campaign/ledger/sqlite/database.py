@@ -1,9 +1,8 @@
 """The connection to a ledger's file: statements and transactions.
 
-Each process has one connection, behind one lock. The file is in
-WAL mode, so that readers do not wait for a writer. Before 3.51.3, SQLite can lose committed writes if
-two connections checkpoint (sqlite.org/wal.html, "the WAL-reset bug"): only the connection of the
-process that holds the lease does.
+Each process has one connection, behind one lock. The file is in WAL mode, so readers do not wait for a
+writer. Before SQLite 3.51.3, committed writes can be lost if two connections checkpoint
+(sqlite.org/wal.html, "the WAL-reset bug"); therefore only the process that holds the lease does.
 """
 
 from __future__ import annotations
@@ -29,15 +28,15 @@ from campaign.wording import shown
 OLDEST_SQLITE = (3, 37)  # STRICT tables
 CHECKPOINT_PAGES = 1000
 OTHERS_CHANGES = "PRAGMA data_version"
-"""A number that differs as soon as another connection has changed the file."""
-_HELD_UP = 1.0  # seconds; who waits longer for another process was held up by it
+"""Returns a number that changes whenever another connection has changed the file."""
+_HELD_UP = 1.0  # seconds; a longer wait means that another process held this one up
 
-Row = tuple[Any, ...]  # SQLite's types are what the schema (STRICT) says
+Row = tuple[Any, ...]  # the schema (STRICT) determines the types
 Parameters = Sequence[Any] | Mapping[str, Any]
 
 
 class Database:
-    """A connection. Its methods may be called from any thread; a transaction holds `lock`."""
+    """A connection. Any thread may call its methods; a transaction holds `lock`."""
 
     def __init__(self, path: Path | None, connection: sqlite3.Connection) -> None:
         self.path = path
@@ -47,23 +46,23 @@ class Database:
         """The run that was started on this connection."""
         self._connection = connection
         self.within = connection.execute
-        """Execute a statement within a `transaction`, which has the lock, and says errors in words."""
+        """Execute a statement inside a `transaction`, which holds the lock and translates errors."""
         self.translated = opening.Translated(path)
         self._reserve = Reserve(path) if path is not None else None
         self._full = True
         self._checkpoints = False
         self._patience = opening.BUSY_TIMEOUT
-        # Closed after the connection only: that drops the locks which this process has on it (fcntl(2)).
+        # Must be closed after the connection: closing it drops this process's locks on the file (fcntl(2)).
         self._file: FileIO | None = None
-        self._held_up_at = float("-inf")  # when that ended, by time.monotonic
+        self._held_up_at = float("-inf")  # when the last such wait ended, by time.monotonic
 
     @classmethod
     def open(cls, path: Path, *, create: bool = True, read_only: bool = False) -> Database:
         """Open the ledger at `path`; if there is none, `create` makes an empty one.
 
         Raises UserError if the file is not a ledger, newer than this program, damaged, or not writable,
-        LedgerBusy if another process keeps it locked, and LedgerFull if there is no room; it is left
-        untouched then.
+        LedgerBusy if another process keeps it locked, and LedgerFull if there is no room. In these cases
+        the file is unchanged.
         """
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             raise UserError(f"SQLite {sqlite3.sqlite_version} is too old for the ledger: 3.37 is needed")
@@ -80,7 +79,7 @@ class Database:
         place = Place.of(path)
         began = time.monotonic()
         try:
-            # Read before opening for writing: a damaged file stays as it is.
+            # Reading comes first, so that a damaged file is not changed.
             connection = opening.readable(path)
             if not read_only:
                 connection.close()
@@ -95,7 +94,7 @@ class Database:
 
     @classmethod
     def temporary(cls) -> Database:
-        """Open a ledger that vanishes when it is closed; SQLite spills it to a file as it grows."""
+        """Open a ledger that is deleted when it is closed. SQLite moves it to a file if it grows."""
         connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         connection.executescript(SCHEMA)
         connection.execute("INSERT INTO settings VALUES ('secret', ?)", (os.urandom(32),))
@@ -103,7 +102,10 @@ class Database:
         return cls(None, connection)
 
     def close(self, *, keep_wal: bool = False) -> None:
-        """Close the connection. SQLite folds the WAL into the file when the last one closes."""
+        """Close the connection. When the last one closes, SQLite copies the WAL into the file and removes it.
+
+        `keep_wal` prevents that.
+        """
         with self.lock, ExitStack() as last:
             if keep_wal and self.place is not None and self.place.is_kept():
                 opening.keep_wal(self.place.path, last)
@@ -128,7 +130,7 @@ class Database:
             yield from some
 
     def chunks(self, statement: str, parameters: Parameters = ()) -> Iterator[list[Row]]:
-        """Iterate over a query's rows, some hundred at once, without holding the lock between them."""
+        """Iterate over a query's rows in lists of up to 500, without holding the lock between them."""
         with self.lock, self.translated:
             cursor = self._execute(statement, parameters)
         while True:
@@ -147,11 +149,11 @@ class Database:
 
     @property
     def own_changes(self) -> int:
-        """How many rows this connection has changed."""
+        """How many rows this connection has changed so far."""
         return self._connection.total_changes
 
     def add_function(self, name: str, arguments: int, function: Callable[..., str]) -> None:
-        """Let statements call a Python function; the same arguments give the same value."""
+        """Let SQL statements call a Python function, which must be deterministic."""
         with self.lock:
             opening.add_function(self._connection, name, arguments, function)
 
@@ -166,20 +168,20 @@ class Database:
             self._connection.executescript(statements)
 
     def transaction(self, *, full: bool = True, patience: float | None = None) -> Transaction:
-        """Commit what is changed within, or nothing of it. Raises LedgerFull, LedgerBusy.
+        """Commit all changes within this context, or none. Raises LedgerFull, LedgerBusy.
 
-        With `full`, the commit survives a power loss; it raises LedgerMoved where nobody would find it
-        again. Without, it survives the death of the process, and becomes durable with the next full
-        commit. `patience`: seconds to wait for another process's transaction, by default `BUSY_TIMEOUT`.
+        With `full` (synchronous=FULL), the commit survives a power loss; raises LedgerMoved if the file is
+        no longer at its path. Without, it survives the death of the process, and becomes durable with the
+        next full commit. `patience` is how long to wait for another process's transaction, in seconds;
+        default `BUSY_TIMEOUT`.
         """
         return Transaction(self, full, opening.BUSY_TIMEOUT if patience is None else patience)
 
     @contextmanager
     def temporary_transaction(self) -> Iterator[None]:
-        """Commit what is changed in temporary tables within, or nothing of it.
+        """Commit all changes to temporary tables within this context, or none. Reads are of one moment.
 
-        It takes no lock on the file: it neither waits for another process nor makes one wait, and works
-        on a read-only connection.
+        It does not lock the file, so it neither waits nor makes others wait. It works read-only too.
         """
         with self.lock, self.translated:
             self._begin("BEGIN")
@@ -191,17 +193,17 @@ class Database:
             self.commit()
 
     def begin(self, full: bool, patience: float) -> None:
-        """Begin to write; see `transaction`."""
+        """Begin a transaction that writes; see `transaction`."""
         if patience != self._patience:
             self._be_patient(patience)
         if full is not self._full:
-            # Cannot be changed inside a transaction.
+            # The setting cannot be changed inside a transaction.
             self._connection.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
             self._full = full
         self._begin("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
-        """Commit what was begun, or nothing of it."""
+        """Commit the transaction; if that fails, roll it back."""
         try:
             self._connection.execute("COMMIT")
         except BaseException:
@@ -209,7 +211,7 @@ class Database:
             raise
 
     def roll_back(self) -> None:
-        """Undo what was begun."""
+        """Roll the transaction back."""
         if self._connection.in_transaction:  # SQLite itself rolls back when the disk is full
             self._connection.execute("ROLLBACK")
 
@@ -228,9 +230,9 @@ class Database:
             self._held_up_at = ended
 
     def held_up_within(self, seconds: float) -> bool:
-        """Whether another process has held this one up, and no longer ago than that.
+        """Whether another process held this one up within the last `seconds`.
 
-        It may have held up others too, such as a heartbeat.
+        If so, it may have held up others too, for example a heartbeat.
         """
         return time.monotonic() - self._held_up_at < seconds
 
@@ -243,28 +245,28 @@ class Database:
         return opening.patiently(self._connection, statement, parameters, self._patience)
 
     def refuse_moved(self) -> None:
-        """Raise LedgerMoved if the path does not lead to this file any more."""
+        """Raise LedgerMoved if the path no longer leads to the file that was opened."""
         if self.place is not None and not self.place.is_kept():
             what = "another file is here than when the ledger was opened, or none; nothing more is sent or"
             what = f"{what} changed. Put the ledger back, with its -wal, before you send again"
             raise LedgerMoved(Problem(what, shown(self.place.path)))
 
     def may_checkpoint(self, allowed: bool) -> None:
-        """Set whether this connection checkpoints; only that of the lease's holder may."""
+        """Set whether this connection may checkpoint; only the holder of the lease may."""
         with self.lock:
             self._checkpoints = allowed
             self._connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES if allowed else 0}")
 
     def checkpoint(self) -> None:
-        """Copy the WAL into the file as far as no reader needs it, if this connection may."""
+        """If allowed, copy the WAL into the file, as far as no reader still needs it."""
         if self._checkpoints:
             self._at_once("PRAGMA wal_checkpoint(PASSIVE)")
 
     def overwrite_remains(self) -> bool:
-        """Overwrite what deleted content has left in the file; False if the WAL is not empty.
+        """Overwrite what deleted rows have left in the file; return False if the WAL is not empty.
 
-        To be called in a transaction that changes something: with it, other connections read their pages
-        anew, and write none of the old ones.
+        Call it in a transaction that changes something: other connections then read their pages again, and
+        cannot write old ones.
         """
         if self.path is None:
             return True
@@ -280,7 +282,7 @@ class Database:
             return done
 
     def drop_cache(self) -> None:
-        """Forget the pages that were read, so that none is written as it was."""
+        """Drop all cached pages, so that no old one is written."""
         self.rows("PRAGMA shrink_memory")
 
     def rewrite(self) -> bool:
@@ -288,12 +290,12 @@ class Database:
         return self._at_once("VACUUM") is not None
 
     def empty_wal(self) -> bool:
-        """Fold the WAL into the file and truncate it; False if another connection is using it."""
+        """Copy the WAL into the file and truncate it; return False if another connection is using it."""
         found = self._at_once("PRAGMA wal_checkpoint(TRUNCATE)")
         return found is not None and not found[0][0]
 
     def _at_once(self, statement: str) -> list[Row] | None:
-        """Execute a statement, waiting only a second for locks; None if it failed."""
+        """Execute a statement, waiting at most a second for locks; return None if it failed."""
         with self.lock, self.translated:
             self._be_patient(1.0)
             try:
@@ -304,12 +306,12 @@ class Database:
                 self._be_patient(opening.BUSY_TIMEOUT)
 
     def copy_to(self, path: Path) -> None:
-        """Write a consistent copy of the file to `path`, also while others write."""
+        """Write a consistent copy of the file to `path`, also while other processes write."""
         with self.lock, self.translated, closing(sqlite3.connect(path)) as copy:
             self._connection.backup(copy, pages=-1)
 
     def keep_reserve(self) -> None:
-        """Reserve disk space for the results of a run whose disk fills up. Raises LedgerFull."""
+        """Reserve disk space for a run's last results. Raises LedgerFull."""
         if self._reserve is not None:
             try:
                 self._reserve.keep()
@@ -327,7 +329,7 @@ class Database:
         return found[0] if found else 0
 
     def secret(self) -> bytes:
-        """Return the key of this ledger's HMACs."""
+        """Return this ledger's HMAC key."""
         secret = self.setting("secret")
         assert isinstance(secret, bytes)  # noqa: S101
         return secret

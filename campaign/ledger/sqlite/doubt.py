@@ -1,4 +1,4 @@
-"""Settling what is in doubt, by a person's decision or a server's log; also while another process sends."""
+"""Settles rows in doubt, as a person decides or a mail server's log shows; also while a process sends."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def settle_doubt(
     now: int,
     of: Collection[Status],
 ) -> int:
-    """Settle rows and copies `of` these statuses as accepted or pending; return how many of `keys` were.
+    """Settle rows and copies whose status is one of `of` as accepted or pending; return how many of `keys`.
 
-    A row takes the copies with it that are in doubt too: one answer was due for all of them. `words`
-    name who decided; they become the reply and an event. What would be pending becomes suppressed if its
-    person is suppressed or was forgotten. Raises UserError, and changes nothing, where a row would be
-    pending whose process can still be seen: it may be about to send it.
+    A row's copies in doubt are settled with it: the server gives one answer for all of them. `words` say
+    who decided; they become the reply, and an event. A row that would be pending becomes suppressed if its
+    person is suppressed or was forgotten. Raises UserError, and changes nothing, if a row would become
+    pending while the process that was sending it still exists: it may yet send it.
     """
     keys = list(keys)
     with database.transaction():
@@ -56,7 +56,7 @@ def _settle(
     now: int,
     of: Collection[Status],
 ) -> bool:
-    """Settle a row or a copy; return whether it was of these statuses."""
+    """Settle a row or a copy; return whether it had one of these statuses."""
     row, copy = row_and_copy(key)
     parameters = (status, words, now, campaign_id, row, fold(copy))
     changed = 0
@@ -86,7 +86,7 @@ def _refuse_while_seen(database: Database, campaign_id: int, key: str) -> None:
 
 
 def _settle_copies(database: Database, parameters: tuple[object, ...], of: Collection[Status]) -> int:
-    """Settle a copy that has one of these statuses, or the copies in doubt of a row."""
+    """Settle a copy that has one of these statuses, or all copies in doubt of a row."""
     return database.change(
         "UPDATE copies SET reply = ?2, due_at = ?3, settled_at = coalesce(settled_at, ?3), status ="
         f" CASE WHEN ?1 = 'pending' AND {suppressed('copies', '?4')} THEN 'suppressed' ELSE ?1 END"

@@ -1,8 +1,8 @@
-"""The list compared with the ledger: what a run will do, shown before it is done.
+"""Compares the list with the ledger: what a run will do, so that it can be shown first.
 
-Each run reads the list again (`staging`). One expression gives the status that each row will have
-(`_BECOMES`); `plan` counts it, `to_send` filters by it and `apply` writes it, so the three agree.
-Nothing is written to the ledger before `apply`, and memory stays flat for any list.
+Each run reads the list again (`staging`). One SQL expression (`_BECOMES`) gives the status that each row
+will have; `plan` counts it, `to_send` filters by it, and `apply` writes it, so the three agree. Nothing
+is written to the ledger before `apply`. Memory use does not grow with the list.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _JOINED = "FROM temp.staged s LEFT JOIN messages m ON m.campaign = :campaign AND
 
 
 class SqliteEnrolment:
-    """One reading of the list; see `protocols.Enrolment`."""
+    """One enrolment of the list; see `protocols.Enrolment`."""
 
     def __init__(self, database: Database, campaign_id: int, choices: Choices) -> None:
         self._database = database
@@ -55,7 +55,7 @@ class SqliteEnrolment:
     def stage(
         self, columns: tuple[str, ...], rows: Iterable[Recipient | BadRow], shown: Collection[str] = ()
     ) -> None:
-        """Read the rows of the list, which have these columns."""
+        """Read the rows of the list, which have these `columns`; see `protocols.Enrolment`."""
         self._columns = columns
         found = self._database.row(
             "SELECT id FROM layouts WHERE columns = ?", (json.dumps(columns, ensure_ascii=False),)
@@ -96,7 +96,7 @@ class SqliteEnrolment:
         return found[0] if found else 0
 
     def _again_by_another_key(self) -> tuple[int, int]:
-        """Return how many new rows' addresses have had this campaign by a row that left, or has not."""
+        """Return the counts `rekeyed` and `further` of the plan."""
         rekeyed = further = 0
         for leaves, stays, count in self._database.rows(_BY_ANOTHER_KEY, self._parameters):
             if leaves or not stays:
@@ -113,11 +113,11 @@ class SqliteEnrolment:
             yield recipient(self._columns, row)
 
     def suppressed(self, addresses: Collection[str]) -> set[str]:
-        """Return those of the addresses that the suppression list covers in this campaign."""
+        """Return those of the addresses that are suppressed in this campaign."""
         return {one for one in addresses if is_suppressed(self._database, self._campaign_id, one)}
 
     def apply(self, now: int) -> None:
-        """Write the plan, all of it or nothing. The campaign must be registered."""
+        """Write the plan, all of it or nothing. `now` is UTC ns. The campaign must be registered."""
         assert self._campaign_id > 0  # noqa: S101
         with self._database.transaction():
             self._staging.recognise()
@@ -140,7 +140,7 @@ class SqliteEnrolment:
                 "UPDATE campaigns SET rows = :met + (SELECT count(*) FROM temp.staged) WHERE id = :campaign",
                 {**parameters, "met": self._staging.met},
             )
-        self._database.checkpoint()  # should the WAL get lost, a mail log can settle these rows
+        self._database.checkpoint()  # if the WAL is lost, a mail server's log can still settle these rows
         self._staging.drop()
 
     @property
@@ -162,7 +162,7 @@ m.id IN (
 
 _SENDABLE = f"{_JOINED} WHERE {_BECOMES} IN ('pending', 'deferred')"
 
-# A refused or doubtful row that is tried again, and one with a new address, start at 0 attempts.
+# A row that was refused or in doubt and is sent again starts at 0 attempts, and so does a new address.
 _ENROL = f"""
 INSERT INTO messages (campaign, key, number, line, email, folded, domain, hash, name, layout, fields, status,
                       due_at, attempts, spared, reply)
@@ -188,7 +188,7 @@ WHERE status != excluded.status OR number != excluded.number OR line != excluded
 """
 
 
-# Rows that have had their message keep their status when they leave the list; `left_as` tells.
+# Rows that may have been sent keep their status when they leave the list; `left_as` marks them.
 _LISTED = (
     "(o.id IN (SELECT row_id FROM temp.met) OR EXISTS (SELECT 1 FROM temp.staged l WHERE l.key = o.key))"
 )
@@ -197,8 +197,8 @@ UPDATE messages AS o SET left_as = CASE WHEN {_LISTED} THEN NULL ELSE status END
 WHERE campaign = :campaign AND status IN {listed(HAD)} AND (left_as IS NULL) = (NOT {_LISTED})
 """
 
-# New rows, by whether a row of their address that has had the message leaves with this list, and whether
-# one stays.
+# New rows whose address was sent this campaign through other rows: by whether such a row leaves the list
+# now, and whether one stays.
 _BY_ANOTHER_KEY = f"""
 SELECT leaves, stays, count(*) FROM (
     SELECT max(o.left_as IS NULL AND NOT {_LISTED}) AS leaves, max({_LISTED}) AS stays
@@ -211,7 +211,7 @@ SELECT leaves, stays, count(*) FROM (
 """
 
 
-# Nobody has had the message of a row that is tried again: its copies go with it, in one envelope.
+# The message of a row that is sent again reached nobody: its copies are sent again with it.
 _WITH_THEIR_ROW = f"""
 UPDATE copies SET status = 'pending', due_at = :now, attempts = 0
 WHERE status IN ('refused', 'in_doubt') AND EXISTS (
@@ -221,7 +221,7 @@ WHERE status IN ('refused', 'in_doubt') AND EXISTS (
 )
 """
 
-# Copies that are owed of rows in the list; what a person decides for rows holds for copies too.
+# Unsent copies of accepted rows on the list; the user's choices for rows apply to copies too.
 _OF_THE_LIST = (
     "message IN (SELECT row_id FROM temp.met) AND message IN"
     " (SELECT id FROM messages WHERE campaign = :campaign AND status = 'accepted')"

@@ -1,4 +1,4 @@
-"""The ledger as a file: its header, and the disk space reserved for the last results of a run."""
+"""The ledger's file: its header, and the disk space reserved for a run's last results."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _RESERVE = 4 * 1024 * 1024
 def check_header(path: Path) -> int:
     """Return the version of the schema. Raises UserError if the file is not a ledger, or a newer one.
 
-    The header is read without SQLite, which on closing would fold another program's WAL into its file.
+    The header is read without SQLite, which on closing would copy another program's WAL into its file.
     """
     try:
         mode = path.stat().st_mode
-        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a pipe would be waited for
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # reading a pipe would block
             what = "this is not a regular file, so not a ledger; it was not changed"
             raise UserError(Problem(what, shown(path)))
         with path.open("rb") as file:
@@ -47,14 +47,14 @@ def refuse_newer(version: int, path: Path) -> None:
 
 
 def disk_full(path: Path | None, why: str) -> LedgerFull:
-    """Return the error of a ledger that cannot be written, because of `why`."""
+    """Return the error for a ledger that cannot be written, because of `why`."""
     what = f"the ledger cannot be written: {why}. Make room on the disk, then send again"
     return LedgerFull(Problem(what, shown(path) if path else None))
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a new name in a folder durable."""
-    with suppress(OSError):  # not every system syncs folders
+    """Make a new file name in a folder durable."""
+    with suppress(OSError):  # not every system can sync folders
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -65,20 +65,20 @@ def sync_folder(folder: Path) -> None:
 class Reserve:
     """A file beside the ledger that is deleted when the disk is full.
 
-    Its space then takes the results of messages whose answers are still due.
+    Its space is then used for the results of messages whose replies are still due.
     """
 
     def __init__(self, ledger: Path) -> None:
         self._path = ledger.with_name(f"{ledger.name}-reserve")
 
     def keep(self) -> None:
-        """Make the file. Raises OSError if there is no space: then nothing may be sent."""
+        """Create the file if it is missing. Raises OSError if there is no space: then nothing may be sent."""
         if self._path.exists() and self._path.stat().st_size >= _RESERVE:
             return
         descriptor = os.open(self._path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(os.urandom(_RESERVE))  # cannot be compressed or stored sparsely
+                file.write(os.urandom(_RESERVE))  # random octets cannot be compressed or stored sparsely
                 file.flush()
                 os.fsync(file.fileno())
         except OSError:

@@ -1,13 +1,13 @@
-"""Forgetting a person: their data leaves every campaign of a ledger, and its files.
+"""Forgets a person: erases their data from every campaign of a ledger, and from its files.
 
-What stays is a keyed hash: on the suppression list, so that the person is not mailed again by a list
-that still names them, and as the key of rows that were sent. SQLite overwrites what it deletes
-(secure_delete), but not the copies it leaves behind when it moves rows between pages (`remains`). So the
-WAL is emptied and they are overwritten, but never while a message may wait for it: by the process that
-forgets, or by the one that is sending, when its run has ended.
+What stays is a keyed hash: on the suppression list, so that a list that still names the person does not
+get them mailed, and as the key of rows that were sent. SQLite overwrites what it deletes (secure_delete),
+but not the copies that it leaves behind when it moves rows between pages (`remains`). So afterwards the
+WAL is emptied and those copies are overwritten, but not while messages are sent: it is done by the
+process that forgets, or by the one that sends when its run has ended.
 
-A person is looked for outside of any transaction, since that reads the whole ledger; what is found is
-removed in batches. What was written meanwhile is looked for again.
+Finding a person reads the whole ledger, so it is done outside of transactions. What is found is erased in
+batches, and then rows written in the meantime are searched.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from campaign.ledger.sqlite.runs import hold_for_scrubbing, live_runs, release_f
 from campaign.ledger.statuses import HAD
 from campaign.ledger.traces import Found, like, parts_of, searched_for
 
-_UNCLEAN = "forgotten"  # the setting that is there as long as the files are to be cleaned
-_IN_ANY_CAMPAIGN = "campaign IN (SELECT id FROM campaigns)"  # with which the indexes begin
-# All of them are looked at, once for many rows: an index of events would be written with each message.
+_UNCLEAN = "forgotten"  # setting: present while the files are to be cleaned
+_IN_ANY_CAMPAIGN = "campaign IN (SELECT id FROM campaigns)"  # the indexes begin with the campaign
+# This scans all events, once per batch: an index would add to the cost of each message that is sent.
 _REMOVE_EVENTS = (
     "DELETE FROM events WHERE (campaign, key) IN"
     " (SELECT campaign, key FROM messages WHERE id IN (SELECT value FROM json_each(?)))"
@@ -34,10 +34,10 @@ _REMOVE_EVENTS = (
 
 
 def forget(database: Database, text: str, now: int) -> Forgotten:
-    """Remove a person's data; `scrubbed` then cleans the files.
+    """Erase a person's data; `scrubbed` then cleans the files.
 
-    `text` is an address, or the exact cell of a bad row, which may hold anything. Raises UserError for
-    anything else. Where nothing is found, nothing is changed, and nobody suppressed.
+    `text` is an address, or the exact cell of a bad row, which may contain anything. Raises UserError for
+    anything else. If nothing is found, nothing is changed, and nobody is suppressed.
     """
     every = f"SELECT id, fields FROM messages WHERE {_IN_ANY_CAMPAIGN} AND status = 'invalid'"
     whom, bad_rows = searched_for(text, lambda: database.each(every))
@@ -46,7 +46,7 @@ def forget(database: Database, text: str, now: int) -> Forgotten:
     found = _find(database, whom, bad_rows, _NOTHING_READ)
     if found.nothing:
         return Forgotten(0, 0, found=False, earlier=known)
-    # From here on nobody sends to them, and no list that names them is stored with their data.
+    # From here on nobody sends to the person, and no enrolment stores their data again.
     with database.transaction():
         database.change(
             "INSERT INTO suppressions (pattern, campaign, state, reason, added_at)"
@@ -57,9 +57,9 @@ def forget(database: Database, text: str, now: int) -> Forgotten:
     rows, others = _remove_all(database, whom, found), found.others
     while not bad_rows:
         before, read = read, _Read.of(database)
-        # A list that was enrolled meanwhile may have changed any row.
+        # An enrolment in the meantime may have changed any row.
         found = _find(database, whom, set(), _NOTHING_READ if read.runs > before.runs else before)
-        found.others = 0  # they stay
+        found.others = 0  # other people's rows stay
         if found.nothing:
             break
         rows += _remove_all(database, whom, found)
@@ -67,7 +67,7 @@ def forget(database: Database, text: str, now: int) -> Forgotten:
 
 
 def _remove_all(database: Database, whom: str, found: Found) -> int:
-    """Remove what was found of a person; return how many rows that were."""
+    """Erase what was found; return how many rows that were."""
     rows = 0
     for some in batches(database, sorted(found.rows)):
         with database.transaction():
@@ -75,7 +75,7 @@ def _remove_all(database: Database, whom: str, found: Found) -> int:
             rows += sum(_remove(database, row_id) for row_id in some)
     for statement, ids in (
         ("DELETE FROM events WHERE id = ?", found.events),
-        # Servers quote addresses.
+        # Servers quote addresses in replies.
         ("UPDATE events SET text = '' WHERE id = ?", found.texts),
         ("UPDATE messages SET reply = '' WHERE id = ?", found.replies),
         ("UPDATE copies SET reply = '' WHERE id = ?", found.copy_replies),
@@ -91,7 +91,7 @@ def _remove_all(database: Database, whom: str, found: Found) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """The last ids of the tables when they were read: what has a higher one was written since."""
+    """The highest ids of the tables when they were searched; higher ones were written later."""
 
     messages: int = 0
     events: int = 0
@@ -112,7 +112,7 @@ _NOTHING_READ = _Read()
 
 
 def _find(database: Database, whom: str, bad_rows: set[int], read: _Read) -> Found:
-    """Look for a person in what was not `read` of the tables, each of which is read once."""
+    """Search the tables for a person, each table once; rows that were `read` before are skipped."""
     folded = fold(whom)
     rows = set(bad_rows)
     rows.update(
@@ -124,8 +124,8 @@ def _find(database: Database, whom: str, bad_rows: set[int], read: _Read) -> Fou
         )
     )
     found = Found(whom, rows)
-    if not bad_rows:  # a cell that is no address stands for its own rows alone
-        # As JSON, in which cells are stored; LIKE reads 100 MB in half the time that lower() takes.
+    if not bad_rows:  # a cell that is not an address stands for its own rows only
+        # Compared as JSON, as cells are stored. LIKE reads 100 MB in half the time that lower() takes.
         written = [like(part) for part in parts_of(whom)]
         mentioned = " OR ".join(f"{{0}} LIKE ?{n} ESCAPE '^'" for n in range(1, len(written) + 1))
         for row_id, status, fields, reply in database.each(
@@ -158,7 +158,7 @@ def _find(database: Database, whom: str, bad_rows: set[int], read: _Read) -> Fou
 
 
 def _add_answers(database: Database, found: Found) -> None:
-    """Add the rows and copies, read before, whose answer an event has quoted since."""
+    """Add rows and copies, read before, that have since got a reply which an event quotes."""
     for (event_id,) in found.texts:
         of_the_event = (
             "FROM messages m JOIN events e ON e.campaign = m.campaign AND e.key = m.key WHERE e.id = ?"
@@ -170,12 +170,12 @@ def _add_answers(database: Database, found: Found) -> None:
 
 
 def _remove(database: Database, row_id: int) -> bool:
-    """Remove a row, or all but the fact that somebody was mailed; return whether it was there."""
+    """Delete a row; if it may have been sent, keep only that fact. Return whether the row was there."""
     found = database.row("SELECT status FROM messages WHERE id = ?", (row_id,))
     if found is None:
         return False
     if found[0] in HAD:
-        # The Message-ID is a hash too; a server's log can still settle a row in doubt by it.
+        # The Message-ID is a hash too. It stays for a row in doubt, so that a server's log can settle it.
         database.change(
             "UPDATE messages SET key = hashed(key), identity = NULL, email = '', folded = '',"
             " domain = '', hash = '', name = '', fields = '[]', reply = '', bounce_token = NULL,"
@@ -192,8 +192,8 @@ def _remove(database: Database, row_id: int) -> bool:
 def scrubbed(database: Database, now: int) -> bool:
     """Clean the files; return whether they are clean. Raises LeaseHeld while a run is live.
 
-    Meanwhile nobody can take the lease: rewriting the file checkpoints the WAL, which only one
-    connection at a time may do, and no message waits for it.
+    During that nobody can take the lease: cleaning checkpoints the WAL, which only one connection at a time
+    may do, and no message has to wait.
     """
     if database.setting(_UNCLEAN) is None:
         return True
@@ -210,7 +210,7 @@ def scrubbed(database: Database, now: int) -> bool:
 
 
 def _scrub(database: Database) -> bool:
-    """Clean the files if somebody was forgotten; False if that has to wait."""
+    """Clean the files; return False if that has to wait."""
     if not database.empty_wal():
         return False
     with database.transaction():

@@ -1,4 +1,4 @@
-"""Conditions of SQL statements, and the Python functions that some of them call."""
+"""SQL conditions about suppression, and the Python functions that SQL statements call."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from campaign.ledger.patterns import domain_pattern, hashed
 
 
 def suppressed(table: str, campaign: str) -> str:
-    """Return the condition that the suppression list covers a row of `table` in a campaign.
+    """Return the SQL condition that a row of `table` is suppressed in a campaign.
 
-    What is held for another campaign does not. While the list is empty, that is all that is looked at.
+    Suppressions held for another campaign do not count. If the list is empty, only that is checked.
     """
     return (
         "(EXISTS (SELECT 1 FROM suppressions) AND EXISTS (SELECT 1 FROM suppressions s"
@@ -26,5 +26,5 @@ SUPPRESSED = suppressed("messages", "messages.campaign")
 
 
 def functions(secret: bytes) -> dict[str, Callable[[str], str]]:
-    """Return the functions by their names in SQL; none is called while messages leave."""
+    """Return the functions by their SQL names. No statement that runs while messages leave calls them."""
     return {"fold": fold, "domain_of": domain_pattern, "hashed": partial(hashed, secret)}

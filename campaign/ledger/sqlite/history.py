@@ -1,7 +1,7 @@
 """The history of a campaign: counts, rows by status, domains, replies, progress over time.
 
-Reading works while another process sends. Rows that a dead run left in flight are shown as in doubt,
-before any process has written that down.
+It can be read while another process sends. Rows that a dead run left in flight are reported as in doubt,
+even before any process has recorded that.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from campaign.ledger.sqlite.runs import live_runs
 from campaign.ledger.statuses import listed
 from campaign.model import SECOND, Status
 
-_PAUSE = 30 * SECOND  # without an acceptance
+_PAUSE = 30 * SECOND  # of this many ns without an acceptance ends a stretch
 _NEVER = (1 << 63) - 1
 
-# From an acceptance it goes to the last one of the next half minute, and without any to the next one: a
-# million rows take as many steps as there were half minutes.
+# From one acceptance it steps to the last one within half a minute, or if there is none, to the next one.
+# So a million rows take as many steps as there were half minutes.
 _ACCEPTED = "FROM messages WHERE campaign = ?1 AND status = 'accepted' AND settled_at"
 _NEAR = f"(SELECT max(settled_at) {_ACCEPTED} > time AND settled_at <= min(time + ?2, ?4 - 1))"
 _NEXT = f"(SELECT min(settled_at) {_ACCEPTED} > time AND settled_at < ?4)"
@@ -48,7 +48,7 @@ SELECT active, stretches FROM walk WHERE time IS NOT NULL ORDER BY time DESC LIM
 
 
 class SqliteHistory:
-    """The history of one campaign; see `protocols.History`."""
+    """The history of one campaign; see `ledger.history.History`."""
 
     def __init__(self, database: Database, campaign_id: int) -> None:
         self._database = database
@@ -111,7 +111,7 @@ class SqliteHistory:
         )
 
     def entries(self, now: int, statuses: Collection[Status] = tuple(Status)) -> Iterator[Entry]:
-        """Iterate over the rows of these statuses, in list order."""
+        """Iterate over the rows with one of these statuses, in list order."""
         statement = f"""
             SELECT number, key, email, name, now_status, attempts, words, message_id,
                    (SELECT max(started_at) FROM attempts a WHERE a.message = n.id), settled_at, layout, fields
@@ -121,9 +121,9 @@ class SqliteHistory:
             yield entry((*row, fields), self._layouts.columns(layout))
 
     def cells(self, now: int, statuses: Collection[Status], columns: Sequence[str]) -> Iterator[SomeCells]:
-        """Iterate over rows with their cells of these columns, some at once; see `History`."""
-        # Sorted are ids only: sorting whole rows takes longer than looking them up. In the table's own order
-        # they are nearly sorted; an index helps only if it leaves rows out.
+        """Iterate over rows and their cells of these columns, in batches; see `History`."""
+        # Only ids are sorted: sorting whole rows takes longer than looking them up. In table order they are
+        # nearly sorted; using an index pays only if it leaves rows out.
         whole = set(statuses) == set(Status) and counting.is_alone(self._database, self._campaign_id)
         table = "messages m NOT INDEXED" if whole else "messages m"
         statement = f"""
@@ -141,13 +141,13 @@ class SqliteHistory:
         return str(found[0]) if found else None
 
     def all_columns(self) -> tuple[str, ...]:
-        """Return every column that a row of the campaign has, the newest list's first."""
+        """Return every column that a row of the campaign has; those of the newest list come first."""
         return self._layouts.every_column(self._used_layouts())
 
     def _used_layouts(self) -> list[int]:
-        """Return the layouts that rows of the campaign have, the newest first."""
+        """Return the layouts that the campaign's rows have, the newest first."""
         known = self._database.rows("SELECT id FROM layouts LIMIT 2")
-        # Of a single one it need not be looked which rows have it.
+        # If there is only one layout, finding any row is enough.
         one = "SELECT layout FROM messages WHERE campaign = ? LIMIT 1"
         every = "SELECT DISTINCT layout FROM messages WHERE campaign = ? ORDER BY layout DESC"
         rows = self._database.rows(one if len(known) == 1 else every, (self._campaign_id,))
@@ -157,7 +157,7 @@ class SqliteHistory:
         """Return the domains and their counts by status, those with the most rows first."""
         counts: dict[str, dict[Status, int]] = {}
         for domain, status, count in counting.by_domain(self._database, self._campaign_id, summary):
-            if domain:  # a person who was forgotten has none
+            if domain:  # "" for people who were forgotten
                 counts.setdefault(domain[1:], {})[status] = count
         for domain, count in self._database.rows(
             "SELECT domain, count(*) FROM messages m"
@@ -171,7 +171,7 @@ class SqliteHistory:
     def replies(self, now: int) -> Iterator[tuple[Status, str, int]]:
         """Iterate over (status, reply, count) of rows that were not accepted, the most frequent first.
 
-        In a reply that names the row's address, a sign stands for it.
+        In replies, `ANYBODY` replaces the row's address.
         """
         statuses = (Status.REFUSED, Status.DEFERRED, Status.IN_DOUBT, Status.INVALID)
         status = self._status(now, "c")
@@ -188,11 +188,11 @@ class SqliteHistory:
             yield Status(str(found)), str(reply), count
 
     def accepted_by_time(self, summary: Summary, places: int) -> list[tuple[int, int]]:
-        """Return at most `places` points (time, accepted until then) over the campaign's course."""
+        """Return at most `places` points (UTC ns, rows accepted by then) over the campaign's course."""
         return counting.accepted_by_time(self._database, self._campaign_id, summary, places)
 
     def _active(self) -> tuple[int, int]:
-        """Return the ns in which messages were accepted without a pause, and in how many stretches."""
+        """Return `active` and `stretches` of the summary."""
         starts = [
             started
             for (started,) in self._database.rows(
@@ -207,7 +207,7 @@ class SqliteHistory:
         return active, stretches
 
     def _accepted_between(self) -> tuple[int | None, int | None]:
-        """Return when the first and the last row was accepted."""
+        """Return when the first and the last row were accepted."""
         ends = "FROM messages WHERE campaign = ?1 AND status = 'accepted'"
         first, last = self._database.row(
             f"SELECT (SELECT min(settled_at) {ends}), (SELECT max(settled_at) {ends})", (self._campaign_id,)
@@ -215,24 +215,27 @@ class SqliteHistory:
         return first, last
 
     def _as_of(self, now: int, statuses: Collection[Status]) -> str:
-        """Return a query for the campaign's rows of these statuses: `now_status`, and its reply, `words`."""
+        """Return a query for the campaign's rows with one of these statuses.
+
+        `now_status` is the status, and `words` the reply, in which dead runs are taken into account.
+        """
         status = self._status(now)
         words = f"CASE WHEN {status} != m.status THEN '{BROKE_OFF}' ELSE m.reply END"
         which = self._which(now, statuses)
         return f"SELECT m.*, {status} AS now_status, {words} AS words FROM messages m WHERE {which}"
 
     def _which(self, now: int, statuses: Collection[Status]) -> str:
-        """Return the condition for the campaign's rows, `m`, that are of these statuses now."""
+        """Return the condition that a row `m` of the campaign has one of these statuses now."""
         if set(statuses) == set(Status):
             return "m.campaign = ?1"
-        # By the stored status, so that the index finds them; a dead run's are stored as in flight.
+        # The stored status lets the index find them; rows of a dead run are stored as in flight.
         stored = {*statuses, *((Status.IN_FLIGHT,) if Status.IN_DOUBT in statuses else ())}
         return (
             f"m.campaign = ?1 AND m.status IN {listed(stored)} AND {self._status(now)} IN {listed(statuses)}"
         )
 
     def copies(self, now: int, statuses: Collection[Status]) -> Iterator[CopyEntry]:
-        """Iterate over the copies of these statuses, of rows that were accepted or are in doubt."""
+        """Iterate over the copies with one of these statuses whose row was accepted or is in doubt."""
         for copy in self._database.each(
             "SELECT * FROM (SELECT m.key, m.email, c.address,"
             f" {self._status(now, 'c')} AS now_status, c.reply, coalesce(m.message_id, '')"

@@ -1,6 +1,6 @@
-"""Opening a ledger's file with SQLite: making it, reading it, writing it; and SQLite's errors in words.
+"""Opens a ledger's file with SQLite: creates it, or opens it for reading or writing; translates errors.
 
-With `database`, the only importer of sqlite3.
+This module and `database` are the only importers of sqlite3.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from campaign.ledger.sqlite.schema import APPLICATION_ID, SCHEMA, VERSION
 from campaign.ledger.sqlite.unfinished import unfinished
 from campaign.wording import shown
 
-# Primary result codes that are no fault of ours; the disk is full, or fails, for the first two.
+# Primary result codes that are not our fault. For the first two, the disk is full or failing.
 _TOLD = (
     "SQLITE_FULL",
     "SQLITE_IOERR",
@@ -34,14 +34,14 @@ _TOLD = (
     "SQLITE_NOTADB",
 )
 BUSY_TIMEOUT = 30.0  # seconds to wait for another process's transaction
-_SLICE = 0.25  # seconds of one try: while SQLite itself waits, Python hears no signal
-# The page cache; the temporary tables of an enrolment are in a file beyond it.
+_SLICE = 0.25  # seconds per try: while SQLite waits, Python handles no signals
+# Size of the page cache; temporary tables of an enrolment beyond it are in a file.
 _CACHE = -2 * 1024  # KiB
-_interrupts: list[KeyboardInterrupt] = []  # that came in functions called by SQL, until they are raised
+_interrupts: list[KeyboardInterrupt] = []  # raised in a Python function called by SQL
 
 
 def create(path: Path) -> None:
-    """Make the file under another name and link it when it is complete, so that nobody opens half of it."""
+    """Create the file under a temporary name and link it when it is complete: nobody opens half of it."""
     if path.is_symlink():
         what = (
             f"the ledger is a link to {os.path.realpath(path)}, and nothing is there: is a disk not mounted?"
@@ -50,7 +50,7 @@ def create(path: Path) -> None:
         raise UserError(Problem(what, shown(path)))
     try:
         with unfinished(path) as name:
-            # Recipients' data: readable by the owner only. SQLite gives the WAL the same mode.
+            # It contains personal data, so only the owner may read it. SQLite gives the WAL the same mode.
             os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             with closing(sqlite3.connect(name, isolation_level=None)) as connection:
                 connection.executescript(
@@ -65,7 +65,7 @@ def create(path: Path) -> None:
                 os.link(name, path)  # fails if another process was faster
             except FileExistsError:
                 pass
-            except OSError:  # this file system has no hard links
+            except OSError:  # the file system has no hard links
                 name.rename(path)
             sync_folder(path.parent)
     except (OSError, sqlite3.OperationalError) as error:
@@ -87,21 +87,21 @@ def connect(path: Path, options: str) -> sqlite3.Connection:
 
 
 def readable(path: Path) -> sqlite3.Connection:
-    """Open read-only and check that the file can be read."""
+    """Open read-only, and check that the file can be read."""
     for options in ("mode=ro", "mode=ro&immutable=1"):
         connection = connect(path, options)
         try:
             refuse_newer(connection.execute("PRAGMA user_version").fetchone()[0], path)
             set_up(connection)
-            # Reading a table reveals a damaged file now.
+            # Reading a table finds a damaged file now.
             connection.execute("SELECT count(*) FROM campaigns").fetchone()
         except sqlite3.OperationalError as error:
             connection.close()
             full = _is_full(error)
             if _code(error) not in ("SQLITE_CANTOPEN", "SQLITE_READONLY") and not full:
                 raise
-            # A read-only folder, or a full disk, has no place for a WAL. Without a WAL nobody writes:
-            # immutable is safe.
+            # In a read-only folder, or on a full disk, no WAL can be created. Without a WAL nobody
+            # is writing, so immutable is safe.
             wal = path.with_name(f"{path.name}-wal")
             if wal.exists() and wal.stat().st_size:
                 if full:
@@ -117,14 +117,18 @@ def readable(path: Path) -> sqlite3.Connection:
 
 
 def keep_wal(path: Path, stack: ExitStack) -> None:
-    """Keep the WAL, which SQLite removes with the last connection that can write, until `stack` is closed."""
+    """Keep SQLite from removing the WAL until `stack` is closed.
+
+    It removes the WAL with the last connection that can write; a read-only one that is still open prevents
+    that.
+    """
     with suppress(sqlite3.Error):
         reader = stack.enter_context(closing(connect(path, "mode=ro")))
         reader.execute("SELECT count(*) FROM runs").fetchone()
 
 
 def leave_setting(path: Path, name: str, value: int) -> None:
-    """Store a value in `settings` while a read-only connection is open, if nobody else writes now."""
+    """Store a value in `settings` on behalf of a read-only connection, unless another process is writing."""
     with suppress(sqlite3.Error), closing(connect(path, "mode=rw")) as connection:
         connection.execute("PRAGMA busy_timeout = 0")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
@@ -146,9 +150,10 @@ def set_up(connection: sqlite3.Connection) -> None:
 def add_function(
     connection: sqlite3.Connection, name: str, arguments: int, function: Callable[..., str]
 ) -> None:
-    """Let statements call a Python function; the same arguments give the same value.
+    """Let SQL statements call a Python function, which must be deterministic.
 
-    Of an interrupt that comes while it runs, SQLite says only that a function failed: `Translated` raises it.
+    If an interrupt comes while the function runs, SQLite only reports that it failed; `Translated` raises
+    the interrupt.
     """
 
     def call(*values: str) -> str:
@@ -162,7 +167,7 @@ def add_function(
 
 
 def be_patient(connection: sqlite3.Connection, seconds: float) -> None:
-    """Let the tries of `patiently` wait, where it is called with so many seconds."""
+    """Set how long SQLite itself waits in one try of `patiently`."""
     connection.execute(f"PRAGMA busy_timeout = {min(seconds, _SLICE) * 1000:.0f}")
 
 
@@ -172,7 +177,7 @@ def patiently(
     parameters: Sequence[Any] | Mapping[str, Any],
     seconds: float,
 ) -> sqlite3.Cursor:
-    """Execute a statement, which may wait so long for another process's transaction."""
+    """Execute a statement; wait up to `seconds` for another process's transaction."""
     until = time.monotonic() + seconds
     while True:
         began = time.monotonic()
@@ -180,7 +185,7 @@ def patiently(
             return connection.execute(statement, parameters)
         except sqlite3.OperationalError as error:
             now = time.monotonic()
-            # Where SQLite has not waited at all, the two would wait for each other.
+            # If SQLite did not wait at all, it would be a deadlock: each process would wait for the other.
             if not is_busy(error) or now >= until or now - began < _SLICE / 2:
                 raise
 
@@ -192,7 +197,7 @@ def prepare_to_write(connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
-        # It fails now if the file is not writable.
+        # Fails now if the file is not writable.
         patiently(connection, "BEGIN IMMEDIATE", (), BUSY_TIMEOUT)
         connection.execute("ROLLBACK")
     except BaseException:
@@ -201,7 +206,7 @@ def prepare_to_write(connection: sqlite3.Connection) -> None:
 
 
 def meaning(path: Path | None, error: sqlite3.DatabaseError) -> UserError:
-    """Return LedgerFull, LedgerBusy, or what else is wrong; `path` is None for a temporary ledger."""
+    """Return what to tell the user: LedgerFull, LedgerBusy or UserError. A temporary ledger has no `path`."""
     if _is_full(error):
         return disk_full(path, str(error))
     what = _broken(path or Path("temporary"), error)
@@ -222,34 +227,34 @@ def _broken(path: Path, error: sqlite3.DatabaseError) -> Problem:
 def _owner_of(path: Path) -> str:
     try:
         return f"{path.owner()}, who owns it, where its folder can be written"
-    except (OSError, KeyError, NotImplementedError):  # a user without a name; Windows
+    except (OSError, KeyError, NotImplementedError):  # the user has no name, or this is Windows
         return "the one who owns it, where its folder can be written"
 
 
 def is_busy(error: sqlite3.Error) -> bool:
-    """Whether another process keeps the file locked."""
+    """Whether another process has the file locked."""
     return _code(error) == "SQLITE_BUSY"
 
 
 def _is_full(error: sqlite3.Error) -> bool:
-    """Whether the disk is full, or fails."""
+    """Whether the disk is full or failing."""
     return _code(error) in ("SQLITE_FULL", "SQLITE_IOERR")
 
 
 def _code(error: Exception) -> str:
-    """Return the name of SQLite's primary result code, with which an extended one begins, or ""."""
+    """Return the name of SQLite's primary result code, without the extended part; "" if there is none."""
     name = getattr(error, "sqlite_errorname", "") or ""
     return "_".join(name.split("_")[:2])
 
 
 class Translated:
-    """Within it, SQLite's errors are UserError, LedgerBusy and LedgerFull. It may be entered again."""
+    """A context in which SQLite's errors become UserError, LedgerBusy or LedgerFull. It is reentrant."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
 
     def __enter__(self) -> None:
-        """Do nothing: each statement comes by here, and a generator would take longer than most of them."""
+        """Do nothing. A generator-based context manager would take longer than most statements."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -258,7 +263,7 @@ class Translated:
             self.tell(error)
 
     def tell(self, error: BaseException) -> None:
-        """Raise what an error of SQLite means, if it is one."""
+        """Raise the translation of an SQLite error; return for any other error."""
         if isinstance(error, sqlite3.DatabaseError):
             if _interrupts:
                 raise _interrupts.pop() from None

@@ -1,7 +1,7 @@
-"""Where a ledger's file is: under one name, with its WAL beside it, and still the file that was opened.
+"""Where a ledger's file is. It must have one name only, its WAL beside it, and stay the file that was opened.
 
-SQLite finds the WAL by the file's name. Under a second name (a hard link, a file that is mounted into a
-container) two processes would each have a WAL of their own, and neither would see the other's messages.
+SQLite finds the WAL by the file's name. If a file had a second name (a hard link, or a file mounted into
+a container), two processes would each use a WAL of their own, and neither would see the other's messages.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ _OCTAL = r"\\([0-7]{3})"
 
 
 File = tuple[int, int]
-"""Device and inode: what tells a file from any other, whatever its name."""
+"""Device and inode, which identify a file whatever its name is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A path, and what was there when the ledger was opened.
+    """A ledger's path, and the files that were there when it was opened.
 
-    `wal_changed_at` is when the WAL was changed last, UTC ns, None if there was none or an empty one;
-    `written_at` is when the file was written last. `wal` is the one that this process keeps open.
+    `wal_changed_at` is when the WAL was last changed, UTC ns; None if there was none, or an empty one.
+    `written_at` is when the file was last written. `wal` is the WAL that this process keeps open.
     """
 
     path: Path
@@ -38,7 +38,7 @@ class Place:
 
     @classmethod
     def of(cls, path: Path) -> Place:
-        """Return where the file at `path` is. Raises UserError if it has another name."""
+        """Return the place of the file at `path`. Raises UserError if the file has another name too."""
         drop_second_name(path)
         found = path.stat()
         why = ""
@@ -52,12 +52,12 @@ class Place:
         return cls(path, (found.st_dev, found.st_ino), _wal_changed_at(path), found.st_mtime_ns)
 
     def with_wal(self) -> Place:
-        """Return the place with the WAL that is there now: it stays while a connection is open."""
+        """Return the place with the WAL that is there now; it stays there while a connection is open."""
         return replace(self, wal=_file(wal_of(self.path)))
 
     def is_kept(self) -> bool:
         """Whether the path still leads to the file that was opened, and to its WAL."""
-        # Asked before each commit: where the name is the file's own, nothing needs to be resolved.
+        # Checked before each commit, so fast: if the path itself is the file, no link has to be resolved.
         try:
             found = os.lstat(name := str(self.path))
             if (found.st_dev, found.st_ino) == self.file:
@@ -68,12 +68,12 @@ class Place:
 
 
 def wal_of(path: Path) -> Path:
-    """Return where a ledger's WAL is; links are followed, as SQLite does."""
+    """Return the path of a ledger's WAL. Links are followed, as SQLite does."""
     return Path(f"{os.path.realpath(path)}-wal")
 
 
 def has_wal(path: Path) -> bool:
-    """Whether a WAL with something in it is beside the ledger."""
+    """Whether there is a WAL beside the ledger that is not empty."""
     return _wal_changed_at(path) is not None
 
 
@@ -94,18 +94,18 @@ def _file(path: Path | str) -> File | None:
 
 
 def _is_mounted(path: Path) -> bool:
-    """Whether a file is mounted at `path`; proc(5), mountinfo: the fifth field, blanks in octal."""
+    """Whether a file is mounted at `path` (proc(5), mountinfo: field 5, blanks in octal)."""
     place = os.path.realpath(path)
     try:
         mounts = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape")
     except OSError:
-        return False  # no Linux
+        return False  # not Linux
     points = (line.split(" ")[4] for line in mounts.splitlines())
     return any(re.sub(_OCTAL, lambda octal: chr(int(octal[1], 8)), point) == place for point in points)
 
 
 def refuse_orphan(path: Path) -> None:
-    """Raise UserError where a WAL lies at this place, which SQLite would put into a new file."""
+    """Raise UserError if there is a WAL without its file: SQLite would read it into a new file."""
     wal = wal_of(path)
     if wal.exists():
         what = (

@@ -1,13 +1,14 @@
-"""Intents and results: when they are committed, and what becomes of them where they cannot be.
+"""When intents and results are committed, and what happens if they cannot be.
 
-A row becomes `in_flight` in a commit with synchronous=FULL before its content leaves; its result is
-committed as soon as the answer is read. Several connections call `record` at once: the one that gets
-the lock commits for all that wait (group commit), so they share one fsync.
+A row becomes `in_flight` in a commit with synchronous=FULL before the last octet of its content leaves;
+its result is committed as soon as the reply is read. Each connection has at most one row in flight, or
+one window. When several connections call `record` at once, the one that gets the lock commits for all
+that wait (group commit): they share one fsync.
 
-While another process has the file locked, results are kept in memory and written when it is free, in
-their order, however long that takes; an intent gives up after a while, since a server waits for the
-content. When the disk is full, no further intent holds, and the results go into the space reserved for
-them. What the statements are is in `writes`.
+While another process has the file locked, results are kept in memory, in order, and written when it is
+free, however long that takes. Intents are given up after half a minute, because a server is waiting for
+the content. When the disk is full, no more intents are granted, and results go into the reserved space.
+The SQL is in `writes`.
 """
 
 from __future__ import annotations
@@ -26,16 +27,16 @@ from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.watch import Watch
 from campaign.ledger.sqlite.writes import Writes
 
-# Seconds that one try waits for another process, and what it holds up in this one, and then rests.
+# Seconds that one try waits for another process, blocking other threads; and seconds between tries.
 A_TRY, _REST = 0.1, 0.005
 
 Write = tuple[str, Callable[[], object]]
-"""A change, and the key of the row whose result it is; "" for none."""
+"""A change to make, with the key of the row whose result it is; "" if it is no result."""
 
 
 @dataclass(eq=False, slots=True)
 class _Ticket:
-    """What one connection wants committed; its intents give up at `until`, by time.monotonic."""
+    """What one thread wants committed. `until` is when its intents are given up, by time.monotonic."""
 
     writes: Sequence[Write] = ()
     intents: Sequence[Intent] = ()
@@ -46,9 +47,9 @@ class _Ticket:
 
 
 class Recorder:
-    """Commits for one run. Its methods may be called from any thread.
+    """Commits intents and results for one run. Any thread may call its methods.
 
-    `written` is told the keys of the rows whose results are in the ledger.
+    `written` is called with the keys of the rows whose results have been committed.
     """
 
     def __init__(
@@ -66,32 +67,32 @@ class Recorder:
         self._written = written
         self._queue: list[_Ticket] = []
         self._queue_lock = threading.Lock()
-        self._kept: list[Write] = []  # not committed yet, in order
+        self._kept: list[Write] = []  # not yet committed, in order
         self._full: LedgerFull | None = None
 
     def record(self, results: Sequence[Result], intents: Sequence[Intent]) -> set[str]:
-        """Commit results and intents together with those of waiting threads; see `protocols.Run`."""
+        """Commit results and intents, together with those of waiting threads; see `protocols.Run`."""
         ticket = _Ticket([(result.key, partial(self._writes.settle, result)) for result in results], intents)
         self._submit(ticket)
         return ticket.granted
 
     def put(self, write: Callable[[], object]) -> None:
-        """Make a change that can wait while another process has the file locked."""
+        """Make a change; while another process has the file locked, it is kept and made later."""
         self._submit(_Ticket([("", write)]))
 
     def catch_up(self) -> int:
-        """Try to write what is kept; return how much is left."""
+        """Try to write what was kept; return how much is left."""
         if self._kept:
             self._submit(_Ticket())
         return len(self._kept)
 
     @property
     def behind(self) -> bool:
-        """Whether something is kept."""
+        """Whether anything is kept."""
         return bool(self._kept)
 
     def _submit(self, ticket: _Ticket) -> None:
-        """Return when the ticket is done. Raises what became of it."""
+        """Return when the ticket is done. Raises its failure."""
         ticket.until = time.monotonic() + opening.BUSY_TIMEOUT
         with self._queue_lock:
             self._queue.append(ticket)
@@ -108,7 +109,7 @@ class Recorder:
             raise ticket.failure
 
     def _commit(self, batch: list[_Ticket]) -> None:
-        """Commit as much as possible. A ticket that is not done afterwards is in the queue again."""
+        """Commit as much as possible. Tickets that are not done afterwards are put back into the queue."""
         for ticket in batch:
             self._kept.extend(ticket.writes)
             ticket.writes = ()
@@ -120,12 +121,12 @@ class Recorder:
             waiting = [ticket for ticket in with_intents if time.monotonic() < ticket.until]
             _fail([ticket for ticket in with_intents if ticket not in waiting], busy)
         except LedgerFull as full:
-            # Nothing more is sent from here on; the reserved space takes the results.
+            # From here on nothing is sent; the reserved space holds the results.
             self._full = full
             self._database.use_reserve()
             self._write_without_intents(batch)
         except BaseException as failure:
-            self._kept.clear()  # what cannot be written would stand before everything else
+            self._kept.clear()  # a write that always fails would block all later ones
             _fail(batch, failure)
         if self._full is not None:
             _fail([ticket for ticket in batch if ticket.intents], self._full)
@@ -140,7 +141,7 @@ class Recorder:
         try:
             self._write(batch, with_intents=False)
         except LedgerBusy:
-            pass  # the results are kept
+            pass  # the results stay in `_kept`
         except BaseException as failure:
             _fail(batch, failure)
 
@@ -149,7 +150,7 @@ class Recorder:
         if not intents and not self._kept:
             return
         lost = False
-        # A result lost in a power failure leaves doubt; a lost intent could lead to a duplicate.
+        # Losing a result in a power failure leaves the row in doubt; losing an intent could send it twice.
         with self._database.transaction(full=bool(intents), patience=A_TRY):
             self._watch.look()
             for _, write in self._kept:
@@ -176,5 +177,5 @@ def _fail(tickets: list[_Ticket], failure: BaseException) -> None:
 
 
 def lease_lost() -> LeaseLost:
-    """Return the error of a run whose lease another process has taken."""
+    """Return the error for a run whose lease another process has taken."""
     return LeaseLost("another process has taken over this ledger; this one sends nothing more")

@@ -1,9 +1,9 @@
-"""What SQLite leaves behind in the unused parts of a ledger's file: found, and overwritten with zeros.
+"""Finds what deleted rows left in the unused parts of a ledger's file, and overwrites it with zeros.
 
-SQLite overwrites what it deletes (secure_delete), but when it moves rows between pages, copies of them
-stay in the space that the page does not use. Rewriting the whole file (VACUUM) removes them too, in ten
-times the time. The offsets are those of sqlite.org/fileformat2.html, 1.3 (header), 1.5 (free pages) and
-1.6 (pages of b-trees). Only octets that mean nothing to SQLite are written: a reader sees no difference.
+SQLite overwrites what it deletes (secure_delete). But when it moves rows between pages, copies of them
+stay in the unused part of a page. Rewriting the whole file (VACUUM) removes them too, but takes ten times
+as long. The offsets follow sqlite.org/fileformat2.html, 1.3 (header), 1.5 (free pages) and 1.6 (b-tree
+pages). Only octets that SQLite does not use are changed: readers see no difference.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from io import SEEK_END, RawIOBase
 _TABLE_LEAF, _INDEX_LEAF, _TABLE_INTERIOR, _INDEX_INTERIOR = 13, 10, 5, 2
 _HEADERS = {_TABLE_LEAF: 8, _INDEX_LEAF: 8, _TABLE_INTERIOR: 12, _INDEX_INTERIOR: 12}
 _FILE_HEADER = 100
-_LOCKING = 1 << 30  # the page at this offset belongs to the locks
-# A page of another kind begins with the number of a page: below this one, its first octet is less than
-# that of any b-tree's page.
+_LOCKING = 1 << 30  # the page at this offset is used for locks only
+# Other pages begin with a page number. Below this number, its first octet is less than that of any b-tree
+# page.
 _MOST_PAGES = _INDEX_INTERIOR << 24
 _AT_ONCE = 256  # pages
 
 Range = tuple[int, int]
-"""Offsets in the file: from, up to."""
+"""Offsets in the file: first, and one after the last."""
 
 
 def overwrite(file: RawIOBase) -> bool:
-    """Overwrite what is unused in a database file that nobody writes to, and that has no WAL.
+    """Overwrite the unused parts of a database file. Nobody may be writing to it, and it must have no WAL.
 
-    Returns False, and stops, where something is not as expected: then only SQLite may write to it.
+    Returns False, and stops, if anything is not as expected: then only SQLite may write to it.
     """
     header = _read(file, 0, _FILE_HEADER)
     size = int.from_bytes(header[16:18], "big")
@@ -55,7 +55,7 @@ def overwrite(file: RawIOBase) -> bool:
 
 
 def _unused(octets: bytes, at: int, usable: int, skip: int) -> list[Range] | None:
-    """Return the unused ranges of a b-tree's page that begins `at`; None if it makes no sense."""
+    """Return the unused ranges of the b-tree page that begins `at`; None if the page makes no sense."""
     head = at + skip
     header = _HEADERS.get(octets[head])
     if header is None:
@@ -76,7 +76,7 @@ def _unused(octets: bytes, at: int, usable: int, skip: int) -> list[Range] | Non
 
 
 def _free(file: RawIOBase, size: int, trunk: int, pages: int) -> Iterator[Range]:
-    """Yield the ranges of the pages on the free list, but for the list itself."""
+    """Yield the ranges of the pages on the free list, except for the list itself."""
     for _ in range(pages):
         if not 0 < trunk <= pages:
             return

@@ -1,7 +1,6 @@
-"""The statements about what comes back of messages; what is done about it is decided in `ledger.returning`.
+"""The SQL for what comes back after sending; `ledger.returning` decides what to do about it.
 
-An event of what came back has a `source`, and the folded address, so that an index finds what came back of
-that in every campaign.
+Such an event has a `source`, and its address is folded, so that an index finds it in every campaign.
 """
 
 from __future__ import annotations
@@ -19,18 +18,18 @@ from campaign.ledger.statuses import HAD, listed
 
 
 class SqliteReturnStatements:
-    """See `returning.ReturnStatements`."""
+    """The statements for a ledger in a file; see `returning.ReturnStatements`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self.secret = database.secret
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Commit what is changed within, or nothing of it."""
+        """Commit all changes within this context, or none."""
         return self._database.transaction()
 
     def tokens_from(self, begin: str) -> list[str]:
-        """Return the bounce tokens that begin so."""
+        """Return the bounce tokens with this prefix."""
         found = self._database.rows(
             "SELECT bounce_token FROM messages WHERE bounce_token >= ?1 AND bounce_token < ?1 || 'g'",
             (begin,),
@@ -49,19 +48,19 @@ class SqliteReturnStatements:
         return None if found is None else (found[0], found[1], str(found[2]), str(found[3]), bool(found[4]))
 
     def copies_had(self, row: int) -> list[str]:
-        """Return the addresses of the row's copies that had its message."""
+        """Return the addresses of the row's copies that were accepted, or may have been."""
         found = self._database.rows(
             f"SELECT folded FROM copies WHERE message = ? AND status IN {listed(HAD)}", (row,)
         )
         return [str(folded) for (folded,) in found]
 
     def most_addresses(self, row: int) -> int | None:
-        """Return how many addresses the largest envelope of the row had."""
+        """Return how many addresses the row's largest envelope had."""
         found = self._database.row("SELECT max(addresses) FROM attempts WHERE message = ?", (row,))
         return found[0] if found else None
 
     def cells(self, campaign: int, key: str) -> Mapping[str, str]:
-        """Return the cells of a row by column."""
+        """Return a row's cells by column."""
         found = self._database.row(
             "SELECT l.columns, m.fields FROM messages m JOIN layouts l ON l.id = m.layout"
             " WHERE m.campaign = ? AND m.key = ?",
@@ -71,12 +70,12 @@ class SqliteReturnStatements:
         return dict(zip(columns, cells, strict=False))
 
     def knows(self, campaign: int, key: str, source: str) -> bool:
-        """Whether a row has an event of this source."""
+        """Whether a row has an event from this source."""
         known = "SELECT 1 FROM events WHERE campaign = ? AND key = ? AND source = ?"
         return self._database.row(known, (campaign, key, source)) is not None
 
     def kept(self, campaign: int, key: str, kind: Kind, address: str) -> int:
-        """Return how many events of a kind a row has that came back of an address."""
+        """Return how many events of this kind are kept for an address of a row."""
         return self._count(
             "SELECT count(*) FROM events WHERE campaign = ? AND key = ? AND source IS NOT NULL"
             " AND kind = ? AND address = ?",
@@ -94,7 +93,7 @@ class SqliteReturnStatements:
         )
 
     def addresses(self, campaign: int, kind: Kind) -> int:
-        """Return how many addresses of a campaign have an event of a kind."""
+        """Return how many addresses of a campaign have an event of this kind."""
         return self._count(
             "SELECT count(DISTINCT address) FROM events"
             " WHERE campaign = ? AND kind = ? AND source IS NOT NULL",
@@ -108,7 +107,7 @@ class SqliteReturnStatements:
         )
 
     def forgiven_at(self, address: str, until: int) -> int:
-        """Return when, up to `until`, an address last took a message that did not bounce; 0 for never."""
+        """Return when, up to `until`, the address last accepted a message without a bounce; 0 for never."""
         return self._count(
             "SELECT coalesce(max(settled_at), 0) FROM ("
             " SELECT settled_at, campaign, key FROM messages WHERE folded = ?1 AND status = 'accepted'"
@@ -121,7 +120,7 @@ class SqliteReturnStatements:
         )
 
     def campaigns_of(self, address: str, kind: Kind, since: int) -> int:
-        """Return how many campaigns have an event of a kind, of messages to it settled after `since`."""
+        """Return how many campaigns have an event of this kind for it, of messages settled after `since`."""
         return self._count(
             "SELECT count(DISTINCT e.campaign) FROM events e"
             " JOIN messages m ON m.campaign = e.campaign AND m.key = e.key"
@@ -153,11 +152,11 @@ class SqliteReturnStatements:
         )
 
     def suppress_waiting(self, addresses: list[str]) -> None:
-        """Suppress the waiting rows and copies to these addresses, which have just been suppressed."""
+        """Suppress the waiting rows and copies to these addresses, which have just been added to the list."""
         SqliteSuppressions(self._database).suppress_waiting(addresses)
 
     def dispute(self, campaign: int, kind: Kind) -> None:
-        """Make the suppressions `disputed` that a campaign's events of a kind have made."""
+        """Set to `disputed` the suppressions that a campaign's events of this kind caused."""
         self._database.change(
             "UPDATE suppressions SET state = 'disputed' WHERE state = 'released'"
             " AND (pattern, campaign, event) IN (SELECT address, campaign, id FROM events"
@@ -166,7 +165,7 @@ class SqliteReturnStatements:
         )
 
     def disputed(self, campaign: int, kind: Kind) -> int:
-        """Return how many suppressions that such events have made are `disputed`."""
+        """Return how many suppressions caused by such events are `disputed`."""
         return self._count(
             "SELECT count(*) FROM events e JOIN suppressions s"
             " ON s.pattern = e.address AND s.campaign = e.campaign AND s.event = e.id"
@@ -175,7 +174,7 @@ class SqliteReturnStatements:
         )
 
     def latest(self, campaign: int) -> list[tuple[int, str]]:
-        """Return id and name of a campaign, if it is known, and of the other one that was mailed last."""
+        """Return (id, name) of a campaign, if it exists, and of the other one that sent most recently."""
         found = self._database.rows(
             "SELECT id, name FROM campaigns c ORDER BY id = ?1 DESC, (SELECT max(settled_at) FROM messages m"
             " WHERE m.campaign = c.id AND m.status = 'accepted') DESC NULLS LAST LIMIT"
@@ -185,7 +184,7 @@ class SqliteReturnStatements:
         return [(found_id, str(name)) for found_id, name in found]
 
     def codes(self, campaign: int, most: int) -> list[tuple[str, Kind, str, int]]:
-        """Return the `most` frequent (domain, kind, first word, addresses) of a campaign's events."""
+        """Return a campaign's most frequent (domain, kind, first word, addresses), at most `most`."""
         return [
             (str(domain)[1:], Kind(str(kind)), str(code), count)
             for domain, kind, code, count in self._database.rows(

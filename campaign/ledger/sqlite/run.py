@@ -2,8 +2,8 @@
 
     start → (claim → record(intent) → record(result))… → end
 
-Claims are kept in memory: only one run holds the lease, so nobody else claims. The ledger changes with
-the intent.
+Claims are kept in memory: only one run holds the lease, so no other process claims. An intent is the first
+change to the ledger: it puts the row in flight, durably, before the content's last octet leaves.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from campaign.ledger.sqlite.watch import Watch
 from campaign.ledger.sqlite.writes import Writes
 from campaign.model import SECOND, Recipient, Window
 
-TRIPPED = "tripped"  # the event with which a new window of results begins
+TRIPPED = "tripped"  # the event that starts a new window of results
 _RECIPIENT = "m.layout, m.number, m.line, m.key, m.email, m.name, m.fields, m.identity"
 _COLUMNS = f"id, attempts, spared, message_id IS NOT NULL, {_RECIPIENT.replace('m.', '')}"
 
@@ -59,10 +59,10 @@ class SqliteRun:
         self._claimed: set[str] = set()
         self._layouts: dict[int, tuple[str, ...]] = {}
         self._watch = Watch(database)
-        self._ids: dict[str, int] = {}  # of the rows that are claimed
+        self._ids: dict[str, int] = {}  # ids of claimed rows, by key
         self._writes = Writes(database, campaign_id, run_id, self._ids, self._watch, suppress=suppress)
         self._recorder = Recorder(database, run_id, self._writes, self._watch, self.unclaim)
-        self._renewed_at = steady  # of the lease, on `clock.steady`
+        self._renewed_at = steady  # when the lease was last renewed, on `clock.steady`
         self.has_sent = False
 
     @classmethod
@@ -76,13 +76,13 @@ class SqliteRun:
         *,
         suppress: bool,
     ) -> SqliteRun:
-        """Take the lease; see `Ledger.start`. Rows that a dead run left in flight become in doubt."""
+        """Take the lease; see `Ledger.start`. Rows that a dead run left in flight become `in_doubt`."""
         steady = clock.steady()
         database.keep_reserve()
         with database.transaction():
             refuse_held(database, now)
             reap(database, now)
-            # What waits for nothing is due at once, also where the clock was ahead when that was said.
+            # Pending rows are due now, even if a clock that was ahead wrote a later time.
             database.change(
                 "UPDATE messages SET due_at = ?1 WHERE campaign = ?2 AND status = 'pending' AND due_at > ?1",
                 (now, campaign_id),
@@ -97,12 +97,12 @@ class SqliteRun:
             database.run = found[0] if found else None
             note_file(database)
         database.may_checkpoint(True)
-        database.checkpoint()  # the file alone says that there is a run, should its WAL get lost
+        database.checkpoint()  # so that the file records the run even if its WAL is lost
         run_id = found[0] if found else 0
         return cls(database, campaign_id, run_id, longest_delay, steady, suppress=suppress)
 
     def heartbeat(self, now: int, steady: int | None = None) -> None:
-        """See `protocols.Run`. Raises LeaseLost if another run took over, LedgerBusy, LedgerMoved."""
+        """Renew the lease; see `protocols.Run`. Raises LeaseLost, LedgerBusy, LedgerMoved."""
         self._database.refuse_moved()
         steady = clock.steady() if steady is None else steady
         with self._database.transaction(full=False, patience=A_TRY):
@@ -115,22 +115,22 @@ class SqliteRun:
         self._renewed_at = steady
 
     def holds(self, steady: int) -> bool:
-        """Whether the lease was renewed less than half its time before `steady`: nobody has taken it."""
+        """Whether less than half the lease has passed from renewal to `steady`: nobody can have taken it."""
         return steady - self._renewed_at < LEASE // 2
 
     def hurry(self) -> None:
-        """Change nothing: a file is waited for only while another process has it locked."""
+        """Do nothing: a file makes a process wait only while another has it locked."""
 
     def end(self, now: int) -> None:
-        """Give the lease back. On a full disk it lasts until the process ends."""
+        """Give the lease back. If the disk is full, it lasts until the process ends."""
         try:
             self._recorder.catch_up()
             self._database.change(
                 "UPDATE runs SET ended_at = ?, heartbeat = ?, steady = ? WHERE id = ? AND ended_at IS NULL",
                 (now, now, clock.steady(), self._run_id),
             )
-            with suppress(LeaseHeld):  # by whoever has been waiting
-                scrubbed(self._database, now)  # somebody may have been forgotten meanwhile
+            with suppress(LeaseHeld):  # another process has taken the lease already
+                scrubbed(self._database, now)  # a person may have been forgotten during the run
         except LedgerFull:
             pass  # a dead process holds no lease
         finally:
@@ -143,14 +143,14 @@ class SqliteRun:
             self._watch.look()
         fresh: list[str] = []
         claims = self._claim_copies(now, count)
-        # Due rows by the index; then rows that are due so late only because the clock was set back.
+        # First the due rows, by the index; then rows that seem due very late because the clock was set back.
         wanted = [("due_at <= ?", now), ("due_at > ?", now + self._longest_delay)]
         if again_first:
             wanted.insert(0, ("status = 'deferred' AND due_at <= ?", now))
         for due, moment in wanted:
             if len(claims) == count:
                 break
-            # Claimed rows are skipped; they are never more than a few batches.
+            # Rows that are already claimed are skipped; there are never more than a few batches of them.
             rows = self._database.rows(
                 f"SELECT {_COLUMNS} FROM messages"
                 f" WHERE campaign = ? AND status IN ('pending', 'deferred') AND {due}"
@@ -165,14 +165,14 @@ class SqliteRun:
                 claims.append(Claim(row, attempts, spared, settled))
                 self._claimed.add(row.key)
                 self._ids[row.key] = row_id
-                if not intended:  # what was in flight when its person was suppressed may wait again
+                if not intended:  # a row that was in flight may wait again, and its person be suppressed
                     fresh.append(row.key)
         with self._database.lock:
             self._watch.add(fresh)
         return claims
 
     def _claim_copies(self, now: int, count: int) -> list[Claim]:
-        """Return the copies that are due, of rows that were accepted."""
+        """Return the copies that are due, of accepted rows."""
         claims: list[Claim] = []
         for address, attempts, *rest in self._database.rows(
             f"SELECT c.address, c.attempts, {_RECIPIENT} FROM copies c JOIN messages m ON m.id = c.message"
@@ -191,14 +191,14 @@ class SqliteRun:
         return recipient(self._layout(layout), tuple(rest))
 
     def _settled(self, row_id: int) -> frozenset[str]:
-        """Return the folded addresses of a row's copies that nothing is owed to."""
+        """Return the folded addresses of a row's copies to which nothing is to be sent any more."""
         rows = self._database.rows(
             "SELECT folded FROM copies WHERE message = ? AND status NOT IN ('pending', 'deferred')", (row_id,)
         )
         return frozenset(str(folded) for (folded,) in rows)
 
     def unclaim(self, keys: Sequence[str]) -> None:
-        """Let go of rows that were claimed and not sent, or that are settled."""
+        """Release rows that were claimed and not sent, or that are settled."""
         self._claimed.difference_update(keys)
         for key in keys:
             self._ids.pop(key, None)
@@ -244,7 +244,7 @@ class SqliteRun:
             (self._campaign_id, 1 + len(self._claimed)),
         )
         free += [due for key, address, due in copies if copy_key(key, address) not in self._claimed]
-        if self._recorder.behind:  # one that is deferred may be among what is kept
+        if self._recorder.behind:  # a deferred one may be among the results that are kept
             free.append(now + SECOND)
         return min([*free, now + self._longest_delay]) if free else None
 
@@ -258,7 +258,7 @@ class SqliteRun:
         return [Verdict(verdict) for verdict in reversed([*recent])]
 
     def trip(self, now: int, *, take_back: bool) -> None:
-        """Begin a new window of results; `take_back`: remove the suppressions that are held in this one."""
+        """Start a new window of results. `take_back`: remove the suppressions that the old window holds."""
 
         def tripped() -> None:
             if take_back:
@@ -277,24 +277,24 @@ class SqliteRun:
         self._recorder.put(tripped)
 
     def release_held(self) -> None:
-        """Let the suppressions that are held for this campaign hold for all."""
+        """Make the suppressions held for this campaign hold for every campaign."""
         release = "UPDATE suppressions SET state = 'released' WHERE campaign = ? AND state = 'held'"
         self._recorder.put(lambda: self._database.change(release, (self._campaign_id,)))
 
     def suppressed_by_it(self) -> int:
-        """Return how many addresses this run has put on the suppression list."""
+        """Return how many addresses this run has suppressed."""
         found = self._database.row("SELECT count(*) FROM suppressions WHERE run = ?", (self._run_id,))
         return found[0] if found else 0
 
     def ages(self, scope: Scope, now: clock.Moment, period: int, places: int) -> list[tuple[int, int]]:
-        """Return (age in ns, addresses) of the last starts in `scope`; see `starts.ages`."""
+        """Return (age in ns, addresses) of the latest starts in `scope`; see `starts.ages`."""
         return ages(self._database, scope, now, period, places)
 
     def slots(self, windows: Sequence[Window]) -> None:
-        """Return None: who has the lease of a file has all places."""
+        """Return None: no other machine can send from a file, so slots need not be booked."""
 
     def note_start(self, started_at: int, addresses: int, steady: int | None = None) -> None:
-        """Count a test message, which belongs to no row, towards the rate."""
+        """Count a test message, which belongs to no row, in the rate."""
         self.has_sent = True
         self._database.change(
             "INSERT INTO attempts (run, message, started_at, steady, addresses) VALUES (?, NULL, ?, ?, ?)",
@@ -302,7 +302,7 @@ class SqliteRun:
         )
 
     def put_off(self, intent: Intent) -> None:
-        """Record the later start of a content whose intent holds: the one that `intent` now says."""
+        """Record that a content, whose intent holds, starts later: when `intent` now says."""
         key, _ = row_and_copy(intent.key)
         with self._database.transaction():
             self._database.change(
@@ -313,17 +313,17 @@ class SqliteRun:
             )
 
     def is_suppressed(self, address: str) -> bool:
-        """Whether the suppression list covers an address in this campaign."""
+        """Whether an address is suppressed in this campaign."""
         return is_suppressed(self._database, self._campaign_id, address)
 
     def record(self, results: Sequence[Result], intents: Sequence[Intent]) -> set[str]:
-        """Commit results and intents, and return the keys whose intents hold."""
+        """Commit results and intents; return the keys of the intents that hold."""
         granted = self._recorder.record(results, intents)
         self.has_sent = self.has_sent or bool(granted)
         return granted
 
     def catch_up(self) -> int:
-        """Try to write what was kept while the ledger was locked; return how much is left."""
+        """Try to write the results kept while the ledger was locked; return how many are left."""
         return self._recorder.catch_up()
 
     def _layout(self, layout: int) -> tuple[str, ...]:

@@ -1,9 +1,9 @@
-"""Who holds the sender's lease: live runs, and what dead ones left behind.
+"""Which process holds the sender's lease: live runs, and what dead ones left behind.
 
-Whether the process of a run is alive is asked of this system where it can say: by pid and start time,
-so that a later process with the same pid is not mistaken for it. A run on another machine, or in a
-container whose processes are not visible from here, counts as alive while its heartbeat is fresh. If
-that is wrong, nobody is mailed twice: an intent holds only for the run that has the lease.
+This system is asked whether a run's process is alive, if it can tell: by pid and start time, so that a
+later process with the same pid is not mistaken for it. A run on another machine, or in a container whose
+processes are not visible here, counts as alive while its heartbeat is recent. Even if that is wrong,
+nobody is mailed twice: an intent holds only for the run that has the lease.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ from campaign.ledger.sqlite.place import has_wal
 from campaign.model import SECOND
 from campaign.wording import shown
 
-# A process that is not visible from here is dead if its last heartbeat is further away than this, in
-# either direction: a heartbeat in the future is from before the clock was set back.
+# If a process is not visible here and its last heartbeat is further away than this, it is dead. That holds
+# in both directions: a heartbeat in the future was written before the clock was set back.
 LEASE = 60 * SECOND
-# Seconds in which a live one renews its lease: two of its heartbeats.
+# Seconds within which a live run renews its lease: two of its heartbeats.
 _RENEWED = 10.0
 WRITTEN = "written"
-"""The setting that says when this program wrote to the file last, UTC ns, if no run of a later time does."""
-_SCRUBBER = "scrubber"  # the setting with the process that cleans the files: [host, pid, process, time]
+"""The setting that says when this program last wrote to the file, UTC ns, unless a later run did."""
+_SCRUBBER = "scrubber"  # setting: the process that cleans the files, [host, pid, process, time]
 
 
 def live_runs(database: Database, now: int) -> list[LiveRun]:
-    """Return the live runs: at most one."""
+    """Return the live runs; there is at most one."""
     runs = []
     for run_id, host, pid, process, heartbeat in database.rows(
         "SELECT id, host, pid, process, heartbeat FROM runs WHERE ended_at IS NULL"
     ):
         seen = is_alive(host, pid, process)
         fresh = abs(now - heartbeat) < LEASE
-        # Who held this process up may have held up a heartbeat too.
+        # Whatever held this process up may have held up that run's heartbeat too.
         if seen or (seen is None and (fresh or database.held_up_within(_RENEWED))):
             runs.append(LiveRun(run_id, pid, str(host), bool(seen), LEASE))
     return runs
 
 
 def refuse_held(database: Database, now: int) -> None:
-    """Raise LeaseHeld if a live process sends or cleans the files. Call within a transaction."""
+    """Raise LeaseHeld if a live process is sending or cleaning the files. Call within a transaction."""
     words = [str(run) for run in live_runs(database, now)]
     scrubber = database.setting(_SCRUBBER)
     if scrubber is not None:
@@ -56,26 +56,26 @@ def refuse_held(database: Database, now: int) -> None:
 
 
 def hold_for_scrubbing(database: Database, now: int) -> None:
-    """Keep others from sending until `release_from_scrubbing`. Raises LeaseHeld."""
+    """Keep other processes from sending until `release_from_scrubbing`. Raises LeaseHeld."""
     with database.transaction():
         refuse_held(database, now)
         database.set_setting(_SCRUBBER, json.dumps([*this_process(), now]))
-        database.set_setting(WRITTEN, now)  # should it be killed at its work
+        database.set_setting(WRITTEN, now)  # in case this process is killed while it cleans
 
 
 def release_from_scrubbing(database: Database) -> None:
-    """Let others send again."""
+    """Let other processes send again."""
     database.set_setting(_SCRUBBER, None)
 
 
 def reap(database: Database, now: int) -> int:
-    """End dead runs and put what they left in flight in doubt; return how many rows those were.
+    """End dead runs; their rows in flight become `in_doubt`. Return how many rows those were.
 
     Call within a transaction.
     """
     of_the_dead = f"NOT IN ({','.join(str(run.run_id) for run in live_runs(database, now))})"
     left = f"status = 'in_flight' AND run {of_the_dead}"
-    # The index begins with the campaign.
+    # Named because the index begins with the campaign.
     rows_left = f"campaign IN (SELECT id FROM campaigns) AND {left}"
     database.change(
         "INSERT INTO events (campaign, key, address, kind, time, text)"
@@ -101,7 +101,7 @@ def reap(database: Database, now: int) -> int:
 
 
 def owners(database: Database, row: str, copy: str, campaign_id: int) -> list[Row]:
-    """Return (pid, host, process) of the run that had a row, or its copy, in flight when it was given up."""
+    """Return (pid, host, process) of the run that left a row, or a copy of it, in doubt when it died."""
     return database.rows(
         "SELECT r.pid, r.host, r.process FROM messages m LEFT JOIN copies c ON c.message = m.id"
         " AND c.folded = ?3 JOIN runs r ON r.id = CASE WHEN ?3 = '' THEN m.run ELSE c.run END"
@@ -111,7 +111,7 @@ def owners(database: Database, row: str, copy: str, campaign_id: int) -> list[Ro
 
 
 def owners_of_doubt(database: Database, campaign_id: int) -> list[Row]:
-    """Return (pid, host, process, messages) of the runs that had a campaign's doubt in flight."""
+    """Return (pid, host, process, messages) of each dead run that left messages of a campaign in doubt."""
     return database.rows(
         "SELECT r.pid, r.host, r.process, count(*) FROM"
         " (SELECT run FROM messages WHERE campaign = ?1 AND status = 'in_doubt' AND reply = ?2"
@@ -123,13 +123,13 @@ def owners_of_doubt(database: Database, campaign_id: int) -> list[Row]:
 
 
 def close(database: Database, now: int, *, as_left: bool) -> None:
-    """Close a ledger. What a copy is known by stays as it was: beside a run without an end, its WAL does.
+    """Close a ledger, keeping what a copy is recognised by; if a run has not ended, the WAL stays.
 
-    `as_left`: whether the WAL was as this program had left it, when the ledger was opened.
+    `as_left`: the WAL was as this program had left it when the ledger was opened.
     """
     left = 0
     try:
-        with suppress(UserError):  # no room, or locked: then it is as if the process had died
+        with suppress(UserError):  # no room, or locked: as if the process had died
             left = unended(database)
             _end_own_run(database, now)
             if as_left:
@@ -140,11 +140,11 @@ def close(database: Database, now: int, *, as_left: bool) -> None:
 
 
 def _end_own_run(database: Database, now: int) -> None:
-    """End the run that was started on this connection, if it broke off before its end: for `close`."""
+    """End this connection's run if it did not end: called by `close`."""
     run, database.run = database.run, None
     if run is None:
         return
-    with database.transaction(full=False):  # in a file that was moved, too
+    with database.transaction(full=False):  # also if the file was moved
         ended = database.change(
             "UPDATE runs SET ended_at = heartbeat WHERE id = ? AND ended_at IS NULL"
             " AND (host, pid, process) = (?, ?, ?)",
@@ -155,7 +155,7 @@ def _end_own_run(database: Database, now: int) -> None:
 
 
 def _note_written(database: Database, now: int) -> None:
-    """Note that the file is ours as it is: for `close`, which folds the WAL into it."""
+    """Record that the file is as this program wrote it: called by `close`, which changes the file."""
     place = database.place
     if place is not None and place.wal is not None and place.is_kept() and has_wal(place.path):
         with database.transaction(full=False, patience=0.0):
@@ -163,6 +163,6 @@ def _note_written(database: Database, now: int) -> None:
 
 
 def unended(database: Database) -> int:
-    """Return how many runs have no end: live ones, and those that died."""
+    """Return how many runs have not ended: live ones, and dead ones that nobody has ended yet."""
     found = database.row("SELECT count(*) FROM runs WHERE ended_at IS NULL")
     return found[0] if found else 0

@@ -1,10 +1,10 @@
-"""The list, read into temporary tables beside the ledger.
+"""Reads the list into temporary tables beside the ledger.
 
     rows → stage → drop_duplicates → recognise → (enrolment plans and applies what is staged)
 
-In a long list that was sent before, most rows are accepted already and are only counted: `met` holds
+In a long list that was sent before, most rows are accepted already, and are only counted: `met` holds
 their ids in `messages`. All other rows go into `staged`, and duplicates into `later`. The ledger itself
-is not changed, and memory stays flat for any list: SQLite keeps temporary tables in a file.
+is not changed. Memory use does not grow with the list: SQLite keeps temporary tables in a file.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ CREATE TEMP TABLE later (
 );
 """
 
-# What a staged row becomes whose person was forgotten.
+# What is set in the staged row of a person who was forgotten.
 _UNNAMED = "suppressed = 2, email = '', name = '', fields = '[]', folded = '', domain = '', hash = ''"
 _EFFECTIVE = "(state = 'released' OR campaign = ?1)"
 
 
 class Staging:
-    """The temporary tables of one reading. `met` counts the rows that were accepted earlier."""
+    """The temporary tables of one enrolment. `met` counts the rows that were accepted earlier."""
 
     def __init__(self, database: Database, campaign_id: int) -> None:
         self._database = database
@@ -60,7 +60,7 @@ class Staging:
     def stage(
         self, columns: tuple[str, ...], rows: Iterable[Recipient | BadRow], shown: Collection[str]
     ) -> None:
-        """Read the rows of the list, which have these columns, in transactions of some thousand rows."""
+        """Read the rows of the list, which have these `columns`, in transactions of 2,000 rows."""
         self._columns = columns
         self._shown = tuple(column for column in columns if column in shown)
         rows = iter(rows)
@@ -73,7 +73,7 @@ class Staging:
         self._database.script("CREATE INDEX temp.staged_key ON staged (key, number, bad);")
 
     def _stage(self, batch: list[Recipient | BadRow]) -> int:
-        """Store a batch, and return how many of its rows were accepted earlier."""
+        """Store a batch; return how many of its rows were accepted earlier."""
         accepted, met = self._meet(batch)
         self._database.change_many(
             "INSERT INTO temp.staged VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?)",
@@ -119,9 +119,9 @@ class Staging:
         )
 
     def _meet(self, batch: list[Recipient | BadRow]) -> tuple[set[int], int]:
-        """Find the rows of a batch that were accepted.
+        """Find the rows of a batch that were accepted earlier.
 
-        Returns their places in the batch, and how many were not met in an earlier row.
+        Returns their places in the batch, and how many of them no earlier row of the list had found.
         """
         found = self._accepted.find([row.key if isinstance(row, Recipient) else "" for row in batch])
         met = [
@@ -143,9 +143,9 @@ class Staging:
         return {place for place, _ in found}, new
 
     def drop_duplicates(self) -> Iterator[Double]:
-        """Drop each row whose key an earlier row has, and return them in list order.
+        """Drop each row whose key an earlier row has, and return the dropped ones in list order.
 
-        They are dropped when this returns, and read from disk as they are consumed.
+        All are dropped when this returns; the iterator then reads them from disk.
         """
         self._database.script(
             "INSERT INTO temp.later SELECT s.number, s.line, s.key, s.email, f.line,"
@@ -167,7 +167,7 @@ class Staging:
             yield Double(number, line, str(key), str(email), first, bool(differs))
 
     def _drop_needless_bad(self) -> None:
-        """Drop bad rows whose key a good or an earlier bad row has; give those without a key one."""
+        """Drop bad rows whose key a good or an earlier bad row has; give a key to those without one."""
         self._database.change(
             "DELETE FROM temp.staged WHERE bad IS NOT NULL AND key != '' AND EXISTS"
             " (SELECT 1 FROM temp.staged o WHERE o.key = staged.key AND o.number != staged.number"
@@ -178,21 +178,21 @@ class Staging:
             " JOIN temp.met ON met.row_id = m.id WHERE m.campaign = ? AND m.key = staged.key)",
             (self._campaign_id,),
         )
-        # No other key begins with a blank: keys of the list are trimmed.
+        # No other key begins with a blank, because keys of the list are trimmed.
         self._database.change(
             "UPDATE temp.staged SET key = ' row ' || number WHERE bad IS NOT NULL AND key = ''"
         )
 
     def mark_bad(self, rows: Iterable[tuple[int, str]]) -> None:
-        """Record for staged rows, by their place in the list, why they cannot be sent."""
+        """Record why staged rows cannot be sent; each is (number in the list, reason)."""
         with self._database.temporary_transaction():
             self._database.change_many("UPDATE temp.staged SET bad = ?2 WHERE number = ?1", rows)
 
     def recognise(self) -> None:
         """Mark the staged rows of people who are suppressed or were forgotten.
 
-        What was staged about people who were forgotten is removed, so that it is not stored again. May
-        be repeated, to take in changes made in the meantime.
+        What was staged about a forgotten person is erased, so that it is not stored again. May be called
+        again, to include later changes.
         """
         change = self._database.change
         if self._has("messages WHERE campaign = ?1 AND key GLOB '#*'", self._campaign_id):
@@ -218,7 +218,7 @@ class Staging:
             self._recognise_older()
 
     def _recognise_older(self) -> None:
-        """Mark rows that a pattern covers which was written when addresses were folded otherwise."""
+        """Mark rows that are covered by patterns written when addresses were folded as in schema 1."""
         covered = (
             "SELECT o.number FROM temp.older o JOIN suppressions s ON s.pattern = o.pattern"
             " WHERE s.added_at <= ? AND s.state = 'released'"
@@ -230,7 +230,7 @@ class Staging:
         )
 
     def _unname_bad(self) -> None:
-        """Clear the cells and the problems of bad rows that contain an address that was forgotten."""
+        """Clear the cells and problems of bad rows that contain a forgotten person's address."""
         named = []
         for number, fields, said in self._database.rows(
             "SELECT number, fields, bad FROM temp.staged WHERE bad IS NOT NULL"
@@ -254,16 +254,16 @@ class Staging:
 
 
 class _Accepted:
-    """The accepted rows of a campaign, by key.
+    """Finds the accepted rows of a campaign by key.
 
-    Most lists keep their order. So the ledger is read in parallel, in the order in which it was
-    enrolled, through a window of keys; that costs a fifth of an index look-up for each key. Keys not
-    found in the window are looked up by index.
+    Most lists keep their order. So the ledger is read in parallel to the list, in the order of enrolment,
+    through a window of keys; that costs a fifth of an index look-up per key. Keys that are not in the
+    window are looked up in the index.
     """
 
-    # After so many batches outside of the window, the list is taken to be in another order.
+    # After this many batches outside the window, the list is assumed to have another order.
     PATIENCE = 20
-    # CROSS JOIN keeps the order of the loops: the keys outside, the ledger's index inside.
+    # CROSS JOIN fixes the order of the loops: the keys outside, the ledger's index inside.
     ASKED = """
         SELECT asked.key, m.id FROM json_each(?) AS asked CROSS JOIN messages m
         ON m.campaign = ? AND m.key = asked.value AND m.status = 'accepted'
@@ -278,7 +278,7 @@ class _Accepted:
             "SELECT coalesce(min(id), 0), coalesce(max(id), 0), count(*) FROM messages WHERE campaign = ?",
             (campaign_id,),
         ) or (0, 0, 0)
-        # With many rows of other campaigns in between, reading in parallel would take longer.
+        # If there are many rows of other campaigns in between, reading in parallel would be slower.
         self._walk = self._rows(first) if last - first < 4 * self._count else iter(())
 
     def find(self, keys: list[str]) -> list[tuple[int, int]]:

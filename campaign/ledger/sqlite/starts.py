@@ -1,9 +1,10 @@
-"""How long ago contents started, which rate windows are rebuilt from, whatever was done to the clock.
+"""How long ago contents started, from which rate windows are rebuilt, even if a clock was changed.
 
-An attempt has its start on both clocks, a run its last heartbeat. Of this boot, the steady clock says
-the age of a start, exactly. Of another boot or machine, the run's last heartbeat says what the time of
-day was then, corrected if it was set meanwhile. A start that lies in the future was made by a clock that
-was ahead: it counts as made when a later run was last seen, or now. Nothing of that is written down.
+An attempt records its start on both clocks, and a run its last heartbeat. For starts since this boot, the
+steady clock gives the exact age. For those of another boot or machine, the run's last heartbeat relates
+the steady clock to the time of day, which corrects for a clock that was set in between. A start in the
+future was made by a clock that was ahead: its age is then that of the first sign of life of a later run,
+or 0. None of this is written to the ledger.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from campaign.ledger.scope import Scope
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.runs import LEASE
 
-# Earlier releases kept the host as the campaign file had it.
+# Earlier releases stored the host as the campaign file had it.
 _OF_THE_SCOPE = "rtrim(lower(r.server), '.') = :server AND r.username = :username"
-# Contents start within half a lease after a heartbeat (`Run.holds`).
+# A content starts at most half a lease after a heartbeat (`Run.holds`).
 _RECENT = "(r.heartbeat >= :utc OR :boot != '' AND r.steady >= :steady AND r.process LIKE :boot || ' %')"
 _STARTS = f"""
 SELECT r.id, r.process, r.heartbeat, r.steady, a.started_at, a.steady, a.addresses
@@ -26,9 +27,9 @@ WHERE {_OF_THE_SCOPE} AND {_RECENT} ORDER BY r.id DESC, a.id DESC LIMIT :places
 
 
 def ages(database: Database, scope: Scope, now: Moment, period: int, places: int) -> list[tuple[int, int]]:
-    """Return (age in ns, addresses) of the last starts in `scope` that are younger than `period` ns.
+    """Return (age in ns, addresses) of the latest starts in `scope` that are younger than `period` ns.
 
-    The oldest comes first; at most the last `places` are returned.
+    The oldest comes first; at most the latest `places` are returned.
     """
     boot = this_boot()
     since = period + LEASE
@@ -63,7 +64,7 @@ def ages(database: Database, scope: Scope, now: Moment, period: int, places: int
 
 
 def _seen_since(database: Database, run: int, now: Moment, boot: str) -> int:
-    """Return the age of the first sign of life of a run later than `run`; 0 where there is none."""
+    """Return the greatest age of the last heartbeats of runs after `run`; 0 if there are none."""
     ages = [0]
     for process, heartbeat, steady in database.rows(
         "SELECT process, heartbeat, steady FROM runs WHERE id > ?", (run,)

@@ -1,6 +1,6 @@
-"""A ledger in a file: what `Storage` asks, made of the parts in this folder.
+"""A ledger in a file: `Storage`, composed of the modules of this package.
 
-A part is loaded when it is first asked for: `status` only reads, and must start at once.
+Modules are imported when first needed: `status` only reads, and must start at once.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class SqliteStorage:
-    """A ledger in a file, or one in memory; see `storage.Storage`."""
+    """A ledger in a file, or a temporary one; see `storage.Storage`."""
 
     def __init__(self, database: Database, *, as_left: bool = True) -> None:
         self.database = database
@@ -65,14 +65,14 @@ class SqliteStorage:
 
     @classmethod
     def temporary(cls) -> SqliteStorage:
-        """Make a ledger that vanishes when it is closed."""
+        """Make a ledger that is deleted when it is closed."""
         return cls(Database.temporary())
 
     def tell(self, tell: TellWait) -> None:
-        """Change nothing: a file has no server."""
+        """Do nothing: a file has no server to wait for."""
 
     def close(self) -> None:
-        """Close the file; a run that broke off is ended first, and the WAL stays beside another's.
+        """Close the file. A run of this process that was not ended is ended; the WAL stays for other runs.
 
         Closing twice does nothing.
         """
@@ -82,27 +82,27 @@ class SqliteStorage:
 
     @cached_property
     def suppressions(self) -> Suppressions:
-        """Who gets nothing from any campaign."""
+        """The suppression list, which holds for every campaign."""
         from campaign.ledger.sqlite.suppression import SqliteSuppressions
 
         return SqliteSuppressions(self.database)
 
     def at_one_moment(self) -> AbstractContextManager[None]:
-        """Let all that is read within be of one moment, whatever another process writes meanwhile."""
+        """Within this context, all reads see the ledger as it was at one moment."""
         return self.database.temporary_transaction()
 
     def enrolment(self, campaign_id: int, choices: Choices | None) -> Enrolment:
-        """Begin a reading of a campaign's list."""
+        """Begin to enrol a campaign's list."""
         from campaign.ledger.protocols import Choices
         from campaign.ledger.sqlite.enrolment import SqliteEnrolment
 
         return SqliteEnrolment(self.database, campaign_id, choices or Choices())
 
     def machines(self, campaign_id: int) -> None:
-        """Return None: a file is no ledger for several machines."""
+        """Return None: several machines cannot share a file."""
 
     def questions(self) -> None:
-        """Return None: nobody could answer."""
+        """Return None: there are no workers to answer."""
 
     def start(
         self,
@@ -120,45 +120,45 @@ class SqliteStorage:
         return SqliteRun.start(self.database, campaign_id, scope, now, longest_delay, suppress=suppress)
 
     def history(self, campaign_id: int) -> SqliteHistory:
-        """Return what happened in a campaign."""
+        """Return the history of a campaign."""
         return SqliteHistory(self.database, campaign_id)
 
     def return_statements(self) -> ReturnStatements:
-        """Return the statements about what came back of messages."""
+        """Return the statements about bounces, complaints and unsubscribes."""
         from campaign.ledger.sqlite.returning import SqliteReturnStatements
 
         return SqliteReturnStatements(self.database)
 
     def ages(self, scope: Scope, now: Moment, period: int, places: int) -> list[tuple[int, int]]:
-        """Return (age in ns, addresses) of the last starts in `scope`, the oldest first; see `Run.ages`."""
+        """Return (age in ns, addresses) of the latest starts in `scope`, the oldest first; see `Run.ages`."""
         return ages(self.database, scope, now, period, places)
 
     def is_suppressed(self, campaign_id: int, address: str) -> bool:
-        """Whether the suppression list covers an address in a campaign."""
+        """Whether an address is suppressed in a campaign."""
         from campaign.ledger.sqlite.suppression import is_suppressed
 
         return is_suppressed(self.database, campaign_id, address)
 
     def note_log(self, campaign_id: int, path: str, size: int) -> None:
-        """Note the log that a run appends to; see `Ledger.note_log`."""
+        """Record the attempt log that a run appends to; see `Ledger.note_log`."""
         from campaign.ledger.sqlite import noted
 
         noted.note(self.database, campaign_id, path, size)
 
     def log_note(self, campaign_id: int) -> LogNote | None:
-        """Return what the last run that had a log of attempts has noted."""
+        """Return the log note of the campaign's last run that wrote one, unless it was removed."""
         from campaign.ledger.sqlite import noted
 
         return noted.noted(self.database, campaign_id)
 
     def log_is_complete(self, campaign_id: int) -> None:
-        """Remove this run's note, unless it still has messages on their way."""
+        """Remove the current run's log note, unless messages are still in flight."""
         from campaign.ledger.sqlite import noted
 
         noted.complete(self.database, campaign_id)
 
     def recorded(self, campaign_id: int, note: LogNote) -> Iterator[Attempted]:
-        """Iterate over the attempts of the run that made a note; see `Ledger.recorded`."""
+        """Iterate over the attempts of the run that wrote a note; see `Ledger.recorded`."""
         from campaign.ledger.sqlite import noted
 
         return noted.recorded(self.database, campaign_id, note)
@@ -172,43 +172,43 @@ class SqliteStorage:
         now: int,
         of: Collection[Status],
     ) -> int:
-        """Settle rows of these statuses; see `Ledger.settle_doubt`."""
+        """Settle rows whose status is one of `of`; see `Ledger.settle_doubt`."""
         from campaign.ledger.sqlite import doubt
 
         return doubt.settle_doubt(self.database, campaign_id, status, keys, words, now, of)
 
     def forget(self, text: str, now: int) -> Forgotten:
-        """Remove a person's data from every campaign; see `Ledger.forget`."""
+        """Erase a person's data from every campaign; see `Ledger.forget`."""
         from campaign.ledger.sqlite import forgetting
 
         return forgetting.forget(self.database, text, now)
 
     def scrubbed(self, now: int) -> bool:
-        """Remove what is left in the file of people who were forgotten; see `Ledger.scrubbed`."""
+        """Erase what remains of forgotten people in the file; see `Ledger.scrubbed`."""
         from campaign.ledger.sqlite import forgetting
 
         return forgetting.scrubbed(self.database, now)
 
     def incomplete(self, campaign: str, now: int) -> str:
-        """Return why messages of a campaign may be missing in this ledger, "" if none is."""
+        """Return why the ledger may not know of all messages of a campaign; "" if it does."""
         from campaign.ledger.sqlite import completeness
 
         return completeness.incomplete(self.database, campaign, now)
 
     def mark_incomplete(self, why: str) -> None:
-        """Note why messages may be missing, of any campaign."""
+        """Record why messages may be missing, for every campaign."""
         from campaign.ledger.sqlite import completeness
 
         completeness.mark_incomplete(self.database, why)
 
     def complete(self, campaign: str | None) -> None:
-        """Note that no message of a campaign is missing; None: of any."""
+        """Record that no message of a campaign is missing; None: of any campaign."""
         from campaign.ledger.sqlite import completeness
 
         completeness.complete(self.database, campaign)
 
     def is_copy_of(self, path: Path) -> bool:
-        """Whether another ledger is at `path`, with the same secret."""
+        """Whether there is another ledger at `path` with the same secret."""
         from campaign.ledger.sqlite import completeness
 
         if not path.exists() or (self.database.path is not None and path.samefile(self.database.path)):
@@ -222,7 +222,7 @@ class SqliteStorage:
             return other.secret() == self.database.secret()
 
     def back_up(self, path: Path, now: int) -> None:
-        """Write a consistent copy to `path`, which knows that it is one; also while a process sends."""
+        """Write a consistent copy to `path`, marked as a copy; also while a process is sending."""
         from campaign.ledger.sqlite import completeness
 
         self.database.copy_to(path)

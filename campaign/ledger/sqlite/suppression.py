@@ -1,8 +1,8 @@
-"""The suppression list: who gets nothing from any campaign of a ledger.
+"""The suppression list of a ledger: who is not mailed by any of its campaigns.
 
-A change takes effect with the next message, also in another process that is sending: waiting rows
-become `suppressed` too, and `pending` again with the next enrolment after a removal. Long lists are
-written in batches, beside a process that sends.
+A change takes effect with the next message, also in another process that is sending: waiting rows become
+`suppressed` at once, and after a removal `pending` again at the next enrolment. Long lists are written in
+batches, so that a process that sends can go on.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _LISTED = "(SELECT pattern FROM suppressions WHERE state = 'released')"
 _GIVEN = "(SELECT value FROM json_each(?))"
 _COVERED = {
     "domain": f"campaign IN (SELECT id FROM campaigns) AND domain IN {_GIVEN}",
-    "hash": f"hash IN {_GIVEN}",  # which no index has
+    "hash": f"hash IN {_GIVEN}",  # which is in no index
     "folded": f"folded IN {_GIVEN}",
 }
 
 
 class SqliteSuppressions:
-    """The list of one ledger; see `protocols.Suppressions`."""
+    """The suppression list of a ledger in a file; see `suppressions.Suppressions`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -45,7 +45,7 @@ class SqliteSuppressions:
         """Add an entry; return whether it is new."""
         return bool(
             self._database.change(
-                # A forgotten person is on the list already, as a hash; the address must not be stored.
+                # A forgotten person is listed as a hash; storing the address would undo that.
                 "INSERT INTO suppressions (pattern, campaign, state, reason, added_at)"
                 " SELECT ?1, 0, 'released', ?2, ?3 WHERE NOT EXISTS (SELECT 1 FROM suppressions"
                 " WHERE pattern = ?4 OR pattern = ?1 AND state = 'released') ON CONFLICT DO NOTHING",
@@ -56,13 +56,13 @@ class SqliteSuppressions:
     def suppress_waiting(self, patterns: list[str]) -> int:
         """Suppress the waiting rows and copies that new patterns cover; return how many rows those were.
 
-        They are looked for outside of any transaction. No intent holds for them any more.
+        They are searched for outside of transactions; meanwhile no intent for them holds.
         """
         if not patterns:
             return 0
         rows = 0
         for form, condition in _COVERED.items():
-            # For messages each pattern is looked up: they may be few, and a million rows wait.
+            # Each pattern is looked up in `messages`: patterns may be few, while a million rows wait.
             chosen = [pattern for pattern in patterns if compared_with(pattern) == form]
             for some in batches(self._database, chosen):
                 rows += self._suppress("messages", condition, json.dumps(some))
@@ -70,7 +70,7 @@ class SqliteSuppressions:
         return rows
 
     def _suppress(self, table: str, condition: str, *parameters: str) -> int:
-        """Suppress the waiting rows of a table that meet a condition; return how many they were."""
+        """Suppress the waiting rows of a table that meet a condition; return how many there were."""
         found = self._database.rows(f"SELECT id FROM {table} WHERE ({condition}) AND {_WAITS}", parameters)
         return sum(self._change_waiting(table, batch) for batch in batches(self._database, found))
 
@@ -81,7 +81,7 @@ class SqliteSuppressions:
             )
 
     def remove(self, patterns: Iterable[str]) -> list[str]:
-        """Remove entries, and return the patterns that had none."""
+        """Remove entries, and return the patterns that were not on the list."""
         missing = []
         with self._database.transaction():
             for pattern in patterns:
@@ -93,7 +93,7 @@ class SqliteSuppressions:
         return missing
 
     def remove_made_by(self, *, run: int | None = None, reason: str | None = None) -> int:
-        """Remove the entries that a run has made, or whose reason contains a text; return how many."""
+        """Remove the entries that a run caused, or whose reason contains a text; return how many."""
         if run is not None:
             return self._database.change("DELETE FROM suppressions WHERE run = ?", (run,))
         return self._database.change(
@@ -117,7 +117,7 @@ class SqliteSuppressions:
 
 
 def is_suppressed(database: Database, campaign_id: int, address: str) -> bool:
-    """Whether the suppression list covers an address in a campaign."""
+    """Whether an address is suppressed in a campaign."""
     secret = database.secret()
     one = forms(secret, address)
     found = database.row(

@@ -1,6 +1,6 @@
 """A transaction on a ledger's connection, from BEGIN to COMMIT.
 
-A class and no generator: each message that is sent comes by here.
+A class is faster than a generator-based context manager; there is one transaction for each message.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from campaign.ledger.sqlite.opening import Translated
 
 
 class Transactional(Protocol):
-    """What a transaction asks of its `Database`."""
+    """What a transaction needs from its `Database`."""
 
     lock: threading.RLock
     translated: Translated
@@ -25,7 +25,7 @@ class Transactional(Protocol):
 
 
 class Transaction:
-    """What `Database.transaction` returns; it is entered once, and holds the database's lock meanwhile."""
+    """The context manager that `Database.transaction` returns. It can be entered once, and holds the lock."""
 
     def __init__(self, database: Transactional, full: bool, patience: float) -> None:
         self._database, self._full, self._patience = database, full, patience
@@ -51,7 +51,7 @@ class Transaction:
                 database.commit()
             else:
                 database.roll_back()
-                database.translated.tell(error)  # of a statement that was executed by `within`
+                database.translated.tell(error)  # from a statement executed with `within`
         except BaseException as failure:
             database.translated.tell(failure)
             raise

@@ -1,7 +1,7 @@
-"""A ledger's file under the name that it is made with, and what is left of it where a process was killed.
+"""Creates a ledger's file under a temporary name, and removes what a killed process left under such a name.
 
-Nobody opens a file of such a name. Who makes one has the folder locked (flock), shared with others who do;
-whoever finds it free removes what the dead have left.
+Nobody opens a file with such a name. A process that creates one holds a shared lock on the folder (flock).
+A process that gets an exclusive lock instead removes leftovers: nobody else is creating a file.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if sys.platform != "win32":
 
 @contextmanager
 def unfinished(path: Path) -> Iterator[Path]:
-    """Give a name under which to make the file at `path`. Afterwards nothing has that name any more."""
+    """Yield a temporary name for the file that will be at `path`; nothing has that name afterwards."""
     name = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     with _shared(path):
         try:
@@ -29,7 +29,7 @@ def unfinished(path: Path) -> Iterator[Path]:
 
 
 def drop_second_name(path: Path) -> None:
-    """Remove the name under which this file was made, if that was broken off."""
+    """Remove the temporary name of the file at `path`, if its creator was killed before removing it."""
     with suppress(OSError):
         if path.stat().st_nlink > 1:
             for other in _left(path):
@@ -40,15 +40,15 @@ def drop_second_name(path: Path) -> None:
 @contextmanager
 def _shared(path: Path) -> Iterator[None]:
     if sys.platform == "win32":
-        yield  # what a killed process leaves there stays
+        yield  # leftovers stay
         return
     try:
         folder = os.open(path.parent, os.O_RDONLY)
-    except OSError:  # what is wrong with the folder is said when the file is made
+    except OSError:  # the error is reported when the file is created
         yield
         return
     try:
-        with suppress(OSError):  # others make it, or this file system has no locks: then nothing is removed
+        with suppress(OSError):  # others are creating one, or there are no locks here
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
             for left in _left(path):
                 left.unlink(missing_ok=True)
@@ -60,6 +60,6 @@ def _shared(path: Path) -> Iterator[None]:
 
 
 def _left(path: Path) -> list[Path]:
-    """Return the files beside `path` whose names are those of one that is made."""
+    """Return the files beside `path` whose names are temporary names for it."""
     its_name = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}(?:-journal|-wal|-shm)?")
     return [file for file in path.parent.iterdir() if its_name.fullmatch(file.name)]

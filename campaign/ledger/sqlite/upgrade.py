@@ -1,13 +1,14 @@
-"""From schema 1 to 2: a ledger that an earlier release wrote opens, and nothing is lost.
+"""Upgrades a ledger of schema 1, which an earlier release wrote, to schema 2. Nothing is lost.
 
-    messages   `folded`, `domain` and `hash` are computed from each address as it stands
-    keys       addresses in them are folded anew, other parts composed (NFC)
-    copies     one row for each cc or bcc address that something was said of
-    the rest   as it is; suppressions hold for every campaign
+    messages   `folded`, `domain` and `hash` are computed from each address
+    keys       addresses in them are folded again, other parts normalised (NFC)
+    copies     one row for each cc or bcc address that has an event
+    the rest   unchanged; suppressions hold for every campaign
 
-Schema 1 folded addresses by case folding, which is coarser than `address.fold`. A row that has had an
-intent keeps its Message-ID and its bounce token: they are made of its old key, which becomes its
-`identity`. Patterns and hashes of the old fold stay; `REFOLDED_AT` says which ones to compare by it.
+Schema 1 folded addresses by case folding, which maps more addresses to one than `address.fold`. A row
+that has had an intent keeps its Message-ID and bounce token: they are derived from its old key, which
+becomes its `identity`. Patterns and hashes of the old folding stay; `REFOLDED_AT` tells which ones to
+compare in that form.
 """
 
 from __future__ import annotations
@@ -27,16 +28,16 @@ from campaign.ledger.sqlite.file import check_header
 from campaign.ledger.sqlite.runs import close, refuse_held
 from campaign.ledger.sqlite.schema import SCHEMA, VERSION
 
-REFOLDED_AT = "refolded_at"  # the setting: UTC ns before which suppressions were folded as in schema 1
+REFOLDED_AT = "refolded_at"  # setting: UTC ns until which suppressions were folded as in schema 1
 
 _TABLES = ("campaigns", "layouts", "runs", "messages", "attempts", "events", "suppressions")
 _INDEXES = ("messages_due", "messages_rest", "attempts_started", "attempts_message", "events_key")
 
 
 def bring_up_to_date(path: Path) -> None:
-    """Bring a ledger that an earlier release wrote to this schema; all of it or nothing.
+    """Upgrade a ledger that an earlier release wrote to this schema; all of it or nothing.
 
-    Raises UserError where that cannot be: another process is sending, or nothing can be written here.
+    Raises UserError if another process is sending, or if the ledger cannot be written.
     """
     if check_header(path) == VERSION:
         return
@@ -53,7 +54,7 @@ def bring_up_to_date(path: Path) -> None:
 
 
 def from_version_1(database: Database, now: int) -> None:
-    """Bring a ledger of schema 1 to schema 2, within the caller's transaction. `now` is UTC ns."""
+    """Upgrade a ledger from schema 1 to 2, within the caller's transaction. `now` is UTC ns."""
     secret = database.secret()
     database.add_function("upgrade_rekeyed", 3, _rekeyed)
     database.add_function("upgrade_folded", 1, lambda address: forms(secret, address).folded)
@@ -74,7 +75,7 @@ def from_version_1(database: Database, now: int) -> None:
     database.change("PRAGMA user_version = 2")
 
 
-# Of two rows that now have one key, the first keeps it: who was accepted goes before the others.
+# If two rows now have the same key, the first keeps it; an accepted row comes before others.
 _MESSAGES = """
 INSERT OR IGNORE INTO messages (id, campaign, key, identity, number, line, email, folded, domain, hash, name,
     layout, fields, status, due_at, attempts, spared, run, message_id, reply, settled_at)
@@ -93,20 +94,20 @@ _COPY = (
     " SELECT id, campaign, host, pid, process, server, username, started_at, heartbeat, ended_at"
     " FROM old_runs",
     _MESSAGES.format(key="upgrade_rekeyed(m.key, m.email, c.key)"),
-    # Those whose new key another row has: their old one, or one that no list can give.
+    # Rows whose new key is taken keep their old one, or get one that no list can contain.
     _MESSAGES.format(key="m.key"),
     _MESSAGES.format(key="' twin ' || m.id"),
     "INSERT INTO attempts (id, run, message, started_at, addresses)"
     " SELECT id, run, message, started_at, addresses FROM old_attempts",
-    # Events follow their row's key.
+    # Events get their row's new key.
     "INSERT INTO events (id, campaign, key, address, kind, time, text)"
     " SELECT e.id, e.campaign, coalesce(n.key, e.key), e.address, e.kind, e.time, e.text FROM old_events e"
     " LEFT JOIN old_messages m ON m.campaign = e.campaign AND m.key = e.key"
     " LEFT JOIN messages n ON n.id = m.id",
     "INSERT INTO suppressions (pattern, campaign, state, reason, added_at)"
     " SELECT pattern, 0, 'released', reason, added_at FROM old_suppressions",
-    # The last that was said of each copy. What was in doubt shares the fate of its row's own address,
-    # which travelled with it. What was put off is owed still: schema 1 forgot it.
+    # The last event for each copy. A copy in doubt gets the status of its row's own address, which was in the
+    # same envelope. A deferred copy is still to be sent: schema 1 forgot it.
     """
     INSERT OR IGNORE INTO copies (message, address, folded, domain, hash, status, due_at, attempts, run,
         reply, settled_at)
@@ -122,7 +123,7 @@ _COPY = (
 
 
 def _rekeyed(key: str, email: str, columns: str | None) -> str:
-    """Return the key that a row has now; `columns` is `campaigns.key`, as JSON."""
+    """Return the key that a row has in schema 2. `columns` is `campaigns.key`, as JSON."""
     if is_hash(key):
         return key
     known: list[str] = json.loads(columns) if columns else [ADDRESS]

@@ -1,7 +1,7 @@
-"""Whether anybody has changed the file since some rows were read: if not, they are as they were.
+"""Detects whether claimed rows may have changed since they were read.
 
-Whether another process has is looked at in transactions that are there anyway: asking alone costs as
-much as reading the row. So one that has changed just now is noticed with the next intent.
+Changes by another process are looked for only in transactions that take place anyway: to ask costs as
+much as to read the row. So a change made just now is noticed at the next intent.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from campaign.ledger.sqlite.database import OTHERS_CHANGES, Database
 
 
 class Watch:
-    """Keys of rows that nobody can have changed since they were claimed.
+    """The keys of claimed rows that nobody can have changed.
 
-    Call its methods with the database's lock.
+    Call its methods with the database's lock held.
     """
 
     def __init__(self, database: Database) -> None:
@@ -25,22 +25,22 @@ class Watch:
         self._own = database.own_changes
 
     def look(self) -> None:
-        """Forget every key if something was changed that was not `accept`ed."""
+        """Forget all keys if anything changed that was not `accept`ed."""
         others, own = self._database.within(OTHERS_CHANGES).fetchone()[0], self._database.own_changes
         if (others, own) != (self._others, self._own):
             self._keys.clear()
         self._others, self._own = others, own
 
     def add(self, keys: Iterable[str]) -> None:
-        """Add rows that were read after the last look."""
+        """Add rows that were read after the last `look`."""
         self._keys.update(keys)
 
     def accept(self) -> None:
-        """Let what this connection has changed since the last look be of other rows."""
+        """Declare that this connection's changes since the last `look` did not concern these rows."""
         self._own = self._database.own_changes
 
     def clear(self) -> None:
-        """Forget every key."""
+        """Forget all keys."""
         self._keys.clear()
 
     def __contains__(self, key: str) -> bool:

@@ -1,6 +1,6 @@
-"""What intents and results change in the tables. Each method is a part of its caller's transaction.
+"""The SQL for intents and results. Each method runs inside its caller's transaction.
 
-A row becomes `in_flight`, with the id of the run, with its intent; its result says where it stands then.
+An intent sets a row to `in_flight`, with the id of the run; the result sets its new status.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from campaign.ledger.sqlite.functions import SUPPRESSED, suppressed
 from campaign.ledger.sqlite.watch import Watch
 from campaign.model import Status
 
-# What says something of how the server takes our mail: the breaker judges by these.
+# Verdicts that show how the server takes our mail; the breaker judges by these.
 _JUDGED = (
     Verdict.ACCEPTED, Verdict.REFUSED, Verdict.POLICY, Verdict.SENDER, Verdict.IN_DOUBT,
 )  # fmt: skip
-_RELEASE_EVERY = 25  # results after which it is looked for suppressions that may be released
+_RELEASE_EVERY = 25  # results between two checks for suppressions that can be released
 _ALIVE = "EXISTS (SELECT 1 FROM runs WHERE id = ?1 AND ended_at IS NULL)"
 _INTEND = (
     "UPDATE messages SET status = 'in_flight', run = ?1, message_id = ?2, bounce_token = ?3"
@@ -36,7 +36,7 @@ _SETTLE = (
 
 
 class Writes:
-    """The statements of one run of one campaign. `ids` has those of the rows that it has claimed."""
+    """The statements of one run of one campaign. `ids` are those of the rows that it has claimed."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Writes:
         )
         self._held = found[0] if found else 0
         self._since_release = 0
-        # Events before it are in no window of results that ends after now: they need not be looked at.
+        # Events before this one are in no window of results that ends after now, so they are not searched.
         found = database.row(
             "SELECT coalesce(min(id), (SELECT max(id) + 1 FROM events), 0) FROM (SELECT id FROM events"
             " WHERE campaign = ? AND verdict IS NOT NULL ORDER BY id DESC LIMIT ?)",
@@ -70,7 +70,7 @@ class Writes:
         self._window_began = found[0] if found else 0
 
     def intend(self, intent: Intent) -> bool:
-        """Put what an intent is about in flight; return whether it holds."""
+        """Set an intent's row, or copy, in flight; return whether the intent holds."""
         key, copy = row_and_copy(intent.key)
         message = self._intend_copy(key, copy) if copy else self._intend_row(key, intent)
         if message is None:
@@ -82,7 +82,7 @@ class Writes:
         return True
 
     def _intend_row(self, key: str, intent: Intent) -> int | None:
-        """Put a row and the copies in its envelope in flight; return its id, or None if it may not."""
+        """Set a row and the copies in its envelope in flight; return its id, None if it must not be sent."""
         row_id = self._message_of(key)
         held = self._within(
             _INTEND,
@@ -118,7 +118,7 @@ class Writes:
         return row_id
 
     def suppress(self, key: str) -> None:
-        """Mark a waiting row or copy as suppressed if the suppression list covers it by now."""
+        """Set a waiting row or copy to `suppressed` if it is covered by the suppression list now."""
         row, copy = row_and_copy(key)
         if copy:
             self._database.change(
@@ -135,7 +135,7 @@ class Writes:
             )
 
     def settle(self, result: Result) -> None:
-        """Record what became of a row, or a copy, and of the copies in its envelope."""
+        """Record the result for a row, or a copy, and for the copies in its envelope."""
         key, copy = row_and_copy(result.key)
         own, *copies = result.outcomes
         if copy:
@@ -153,7 +153,7 @@ class Writes:
             if message is not None:
                 self._settle_copy(message, outcome, result.settled_at)
         if own.status is Status.PENDING and not own.reply:
-            return  # no address got an answer
+            return  # no address got a reply
         event = self._tell(key, own, result, result.verdict if result.verdict in _JUDGED else None)
         for outcome in copies:
             self._tell(key, outcome, result, None)
@@ -163,9 +163,9 @@ class Writes:
             self._release_aged()
 
     def _settle_row(self, key: str, result: Result) -> bool:
-        """Record what became of a row; return whether the ledger knows it."""
+        """Record the result for a row; return whether the ledger has the row."""
         own = result.outcomes[0]
-        # A person's decision in the meantime stands, unless the server has accepted the message.
+        # A decision that a person made meanwhile stands, unless the server has accepted the message.
         row_id = self._message_of(key)
         changed = self._within(
             _SETTLE,
@@ -185,7 +185,7 @@ class Writes:
         return bool(changed.rowcount) or self._find(key) is not None
 
     def _settle_copy(self, message: int, outcome: Outcome, settled_at: int) -> None:
-        """Record what became of a copy. Of one that nothing was said of, only its flight is over."""
+        """Record the result for a copy. If nothing was said about it, it is just no longer in flight."""
         one = forms(self._secret, outcome.address)
         where = (
             "status IN ('pending', 'deferred', 'in_flight')"
@@ -223,7 +223,7 @@ class Writes:
         return told.lastrowid or 0
 
     def _hold(self, outcome: Outcome, result: Result, event: int) -> None:
-        """Suppress a dead address for this campaign, until its neighbours have been judged."""
+        """Suppress a dead address for this campaign only, until the results around it have been judged."""
         self._watch.clear()
         folded = fold(outcome.address)
         self._held += self._database.change(
@@ -241,7 +241,7 @@ class Writes:
         )
 
     def _release_aged(self) -> None:
-        """Release, for every campaign, what no window that could still be judged contains."""
+        """Release suppressions, for every campaign, whose result is in no window that can still be judged."""
         self._since_release += 1
         if self._held and self._since_release >= _RELEASE_EVERY:
             self._since_release = 0
@@ -253,7 +253,7 @@ class Writes:
             )
 
     def _message_of(self, key: str) -> int | None:
-        """Return the id that a row had when it was claimed; who changes it must look for its key too."""
+        """Return the id that a row had when claimed. Statements that change it must compare the key too."""
         return self._ids.get(key) or self._find(key)
 
     def _find(self, key: str) -> int | None:
@@ -271,7 +271,7 @@ class Writes:
                 f"UPDATE messages SET status = ?, settled_at = ? WHERE {which}",
                 (result.status, result.settled_at, *row),
             )
-        else:  # it was not sent: nothing needs to be remembered
+        else:  # it was not sent, so nothing needs to be kept
             self._database.change(
                 "UPDATE attempts SET message = NULL"
                 f" WHERE message IN (SELECT id FROM messages WHERE {which})",
