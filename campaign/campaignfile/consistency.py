@@ -60,7 +60,7 @@ def passwords(values: Values, within: ValuePath) -> Found:
             if within == ("unsubscribe",):
                 ways = "secret_env, secret_command or secret_file"
             elif "token" in key.lower():
-                ways = "token_command" if within == ("smtp",) else "token_command, under `smtp:`"
+                ways = "token_command" if within in (("smtp",), _IMAP) else "token_command, under `smtp:`"
             yield (*within, key), f"a secret does not belong in this file; say where it comes from: {ways}"
 
 
@@ -85,6 +85,19 @@ def smtp(values: Values, *, has_literal: bool = False) -> Found:
         yield ("security",), "`none` is for servers on this machine; write starttls, or tls"
     if port == 465 and security == "starttls":
         yield ("security",), "port 465 speaks TLS from the start; write tls, or another port"
+    yield from _login(values, has_literal)
+    if bool(values.get("client_cert")) != bool(values.get("client_key")) and values.get("client_key"):
+        yield ("client_key",), "needs client_cert beside it"
+
+
+def imap(values: Values, *, has_literal: bool = False) -> Found:
+    """Check the settings of a mailbox. Paths are relative to them."""
+    yield from _host(values.get("host"))
+    yield from variables(values, ())
+    yield from _login(values, has_literal)
+
+
+def _login(values: Values, has_literal: bool) -> Found:
     secrets = [
         k for k in ("password_env", "password_command", "password_file", "token_command") if values.get(k)
     ]
@@ -99,19 +112,6 @@ def smtp(values: Values, *, has_literal: bool = False) -> Found:
         yield ("token_command",), "is for `auth: xoauth2`; write that beside it"
     if auth == "xoauth2" and "token_command" not in values and not has_literal:
         yield ("auth",), "xoauth2 needs token_command, a command that prints an access token"
-    if bool(values.get("client_cert")) != bool(values.get("client_key")) and values.get("client_key"):
-        yield ("client_key",), "needs client_cert beside it"
-
-
-def imap(values: Values, *, has_literal: bool = False) -> Found:
-    """Check the settings of a mailbox. Paths are relative to them."""
-    yield from _host(values.get("host"))
-    yield from variables(values, ())
-    secrets = [key for key in ("password_env", "password_command", "password_file") if values.get(key)]
-    if len(secrets) > 1:
-        yield (secrets[1],), f"{' and '.join(secrets)} cannot both be given; keep one"
-    if values.get("username") and not secrets and not has_literal:
-        yield ("username",), "needs a password: add password_env, password_command or password_file"
 
 
 def campaign(values: Values, *, has_literal: bool = False) -> Found:

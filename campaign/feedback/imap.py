@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from campaign.errors import ConnectFailed
 from campaign.feedback.mailboxes import Letter
 from campaign.feedback.mime import MOST
+from campaign.smtp.auth import Login, Mechanism, messages
 
 KEYWORD = "CampaignProcessed"
 _TIMEOUT = 60.0  # seconds for each answer
@@ -30,11 +31,14 @@ _FLAGS = re.compile(rb"\bFLAGS \(([^)]*)\)")
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The login, the folder to read, and the folder that processed mail is moved to (`done`)."""
+    """The server and the login, the folder to read, and the folder that processed mail is moved to (`done`).
+
+    Without a mechanism in the login, it is PLAIN if the server offers it, otherwise the command LOGIN.
+    """
 
     host: str
     port: int
-    username: str
+    login: Login
     folder: str = "INBOX"
     done: str = "Processed"
 
@@ -42,9 +46,8 @@ class Account:
 class ImapFolder:
     """A folder on an IMAP server. With `read_only` nothing is moved. Every method may raise ConnectFailed."""
 
-    def __init__(self, account: Account, password: str, tls: ssl.SSLContext, *, read_only: bool) -> None:
+    def __init__(self, account: Account, tls: ssl.SSLContext, *, read_only: bool) -> None:
         self._account = account
-        self._password = password
         self._tls = tls
         self._read_only = read_only
         self._connection: imaplib.IMAP4_SSL | None = None
@@ -93,16 +96,7 @@ class ImapFolder:
         account = self._account
         connection = imaplib.IMAP4_SSL(account.host, account.port, ssl_context=self._tls, timeout=_TIMEOUT)
         try:
-            if "AUTH=PLAIN" in connection.capabilities:  # it accepts passwords that are not ASCII
-                words = f"\0{account.username}\0{self._password}".encode()
-                connection.authenticate("PLAIN", lambda challenge: words)
-            elif not (account.username + self._password).isascii():
-                what = (
-                    "its LOGIN takes ASCII only, and there is no AUTH=PLAIN for a name or password like this"
-                )
-                raise ConnectFailed(f"{account.host}:{account.port}: {what}", permanent=True)
-            else:
-                connection.login(account.username, self._password)
+            self._log_in(connection)
             _, found = connection.capability()
             self._capabilities = set((found[0] or b"").decode("ascii", "replace").upper().split())
             answer, said = connection.select(_named(account.folder), readonly=self._read_only)
@@ -112,6 +106,24 @@ class ImapFolder:
             _end(connection)
             raise
         return connection
+
+    def _log_in(self, connection: imaplib.IMAP4_SSL) -> None:
+        login, offered = self._account.login, connection.capabilities
+        # PLAIN accepts passwords that are not ASCII.
+        usual = Mechanism.PLAIN if "AUTH=PLAIN" in offered else Mechanism.LOGIN
+        mechanism = login.mechanism or usual
+        what = ""
+        if mechanism is Mechanism.LOGIN and not (login.username + login.secret).isascii():
+            what = "its LOGIN takes ASCII only, and there is no AUTH=PLAIN for a name or password like this"
+        elif mechanism is not Mechanism.LOGIN and f"AUTH={mechanism.upper()}" not in offered:
+            what = f"the IMAP server offers no login by {mechanism.upper()}"
+        if what:
+            raise ConnectFailed(f"{self._account.host}:{self._account.port}: {what}", permanent=True)
+        if mechanism is Mechanism.LOGIN:
+            connection.login(login.username, login.secret)
+        else:
+            said = iter(messages(login, mechanism))
+            connection.authenticate(mechanism.upper(), lambda challenge: next(said, None))
 
     def _uids(self, connection: imaplib.IMAP4_SSL) -> list[str]:
         """Return the UIDs of the mails to read; sequence numbers would shift when a mail is moved."""

@@ -1,6 +1,7 @@
 """Logs in by PLAIN, LOGIN or XOAUTH2: makes the AUTH command and the responses to challenges (RFC 4954).
 
-No secret appears in a repr. `opening` makes sure that AUTH is used only inside TLS.
+No secret appears in a repr. `opening` makes sure that AUTH is used only inside TLS. IMAP uses the same
+mechanisms with a command of its own: `feedback/imap.py` takes only their `messages`.
 """
 
 from __future__ import annotations
@@ -35,36 +36,41 @@ class Login:
         return next((mechanism for mechanism in usable if mechanism.upper() in offered), None)
 
 
-def responses(login: Login, mechanism: Mechanism) -> Iterator[bytes]:
-    """Yield the AUTH command, then the response to each challenge, all without CRLF."""
+def messages(login: Login, mechanism: Mechanism) -> list[bytes]:
+    """Return what the client says in a mechanism, one message for each challenge, before base64."""
     match mechanism:
         case Mechanism.PLAIN:
             # RFC 4616 2: authorization identity, NUL, authentication identity, NUL, password.
-            yield from _initial(b"AUTH PLAIN", f"\0{login.username}\0{login.secret}")
+            words = [f"\0{login.username}\0{login.secret}"]
         case Mechanism.LOGIN:
-            yield b"AUTH LOGIN"
-            yield _base64(login.username)
-            yield _base64(login.secret)
+            words = [login.username, login.secret]
         case Mechanism.XOAUTH2:
             # https://developers.google.com/workspace/gmail/imap/xoauth2-protocol
-            yield from _initial(b"AUTH XOAUTH2", f"user={login.username}\1auth=Bearer {login.secret}\1\1")
-            # If the server refuses the token, it sends a 334 with the error; after an empty response, 535.
-            yield b""
+            # If the server refuses the token, its challenge has the error; an empty message ends the attempt.
+            words = [f"user={login.username}\1auth=Bearer {login.secret}\1\1", ""]
+    return [word.encode() for word in words]
 
 
-def _initial(command: bytes, response: str) -> Iterator[bytes]:
+def responses(login: Login, mechanism: Mechanism) -> Iterator[bytes]:
+    """Yield the AUTH command, then the response to each challenge, all without CRLF."""
+    command = f"AUTH {mechanism.upper()}".encode()
+    first, *others = map(base64.b64encode, messages(login, mechanism))
+    if mechanism is Mechanism.LOGIN:  # the server asks first (draft-murchison-sasl-login)
+        yield command
+        yield first
+    else:
+        yield from _initial(command, first)
+    yield from others
+
+
+def _initial(command: bytes, encoded: bytes) -> Iterator[bytes]:
     """Yield the command with its initial response, which saves a round trip, or the two one by one.
 
     RFC 4954 4: an AUTH line is limited to 512 octets with CRLF (RFC 5321 4.5.3.1.4). A response that
     does not fit is sent after an empty challenge.
     """
-    encoded = _base64(response)
     if len(command) + 1 + len(encoded) + 2 <= MAX_COMMAND:
         yield command + b" " + encoded
     else:
         yield command
         yield encoded
-
-
-def _base64(text: str) -> bytes:
-    return base64.b64encode(text.encode())

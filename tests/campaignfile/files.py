@@ -91,6 +91,7 @@ bounces:
     port: 9993
     username: bounces
     password_env: IMAP_PASSWORD
+    auth: plain
     ca_file: ca.pem
     folder: Bounces
     done: Read

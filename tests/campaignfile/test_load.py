@@ -109,7 +109,7 @@ class TestValues:
         assert (imap.host, imap.port, imap.username) == ("imap.example.com", 9993, "bounces")
         assert (imap.folder, imap.done) == ("Bounces", "Read")
         assert imap.secret == SecretSource("bounces.imap.password", env="IMAP_PASSWORD", folder=folder)
-        assert imap.ca_file == folder / "ca.pem"
+        assert (imap.auth, imap.ca_file) == (Mechanism.PLAIN, folder / "ca.pem")
         assert campaign.ledger == folder / "../ledgers/spring.db"
 
     def test_a_key_without_a_value_says_nothing(self, folder: Path) -> None:
@@ -132,6 +132,7 @@ class TestValues:
     def test_the_test_above_misses_no_key(self, folder: Path) -> None:
         written = set(keys(yaml.safe_load(FULL)))
         others = {"templates.subject", "templates.markdown", "templates.mjml", "smtp.token_command"}
+        others |= {"bounces.imap.token_command"}
         others |= {"recipients.sheet"}
         others |= {f"smtp.password_{way}" for way in ("command", "file")}
         others |= {f"bounces.imap.password_{way}" for way in ("command", "file")}

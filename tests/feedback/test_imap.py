@@ -162,6 +162,40 @@ def test_a_mailbox_that_cannot_be_opened_is_exit_code_6(
     assert Dovecot.password not in said.err + said.out
 
 
+def test_an_access_token_in_place_of_a_password(
+    make_dovecot: Make, sent: Sent, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = make_dovecot(tokens=True)
+    ours, theirs, note = mails(sent)
+    server.deliver(note, ours, theirs)
+    told = Path("token")
+    with_token = {"password_env": None, "auth": "xoauth2", "token_command": ["cat", str(told)]}
+    write(server, **with_token)
+    told.write_text(f"{server.token(lasts=-30)}\n")
+    assert main(["bounces", "campaign.yaml"]) == 6
+    assert "refuses" in capsys.readouterr().err
+    told.write_text(f"{server.token()}\n")
+    assert main(["bounces", "campaign.yaml"]) == 0
+    assert contents(server, "Processed") == [ours]
+    assert sent.suppressed == {ANN}
+
+
+def test_a_mechanism_that_the_server_does_not_offer(
+    server: Dovecot, sent: Sent, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(server, password_env=None, auth="xoauth2", token_command=["echo", "ya29"])
+    assert main(["bounces", "campaign.yaml"]) == 6
+    assert f"localhost:{server.port}: the IMAP server offers no login by XOAUTH2" in capsys.readouterr().err
+
+
+def test_the_command_login_if_it_is_named(serve: Serve, sent: Sent) -> None:
+    heard = answering(serve, {"CAPABILITY": b"* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\n"})
+    file = Path("campaign.yaml")
+    file.write_text(file.read_text().replace("password_file", "auth: login\n    password_file"))
+    main(["bounces", "campaign.yaml"])
+    assert [line for line in heard if line.startswith(("LOGIN", "AUTHENTICATE"))] == ['LOGIN news "secret"']
+
+
 def test_killed_midway_it_goes_on_and_counts_each_once(server: Dovecot, sent: Sent) -> None:
     box = [
         bounce(block("5.7.1", final=ANN), to=sent.to(ANN), returned="<x@y>", identity=f"<{n}@report>")

@@ -7,11 +7,15 @@ server.stop()
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import grp
+import hmac
 import imaplib
+import json
 import os
 import pwd
+import secrets
 import shutil
 import ssl
 import subprocess
@@ -70,13 +74,33 @@ namespace inbox {{
 """
 
 
+# Access tokens are JSON Web Tokens that it verifies by itself, signed with the key in `keys`.
+TOKENS = """
+auth_mechanisms = plain xoauth2
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2
+  args = {D}/tokens.conf
+}}
+"""
+VERIFYING = """
+introspection_mode = local
+local_validation_key_dict = fs:posix:prefix={D}/keys/
+username_attribute = sub
+"""
+
+
 class Dovecot:
-    """See the module. `capability` is what it says that it can, in the place of all that it can."""
+    """See the module.
+
+    `capability` is what it says that it can, in the place of all that it can. `tokens`: it takes access
+    tokens (`token`) as well as passwords.
+    """
 
     host = "localhost"
     username, password = "bounces", "gehe\u00efm \"'\\"
 
-    def __init__(self, certificates: Certificates, *, capability: str = "") -> None:
+    def __init__(self, certificates: Certificates, *, capability: str = "", tokens: bool = False) -> None:
         self.ca_file = certificates.ca_file
         self.folder = Path(tempfile.mkdtemp(prefix="campaign-dovecot-"))
         root = os.geteuid() == 0
@@ -90,6 +114,13 @@ class Dovecot:
         (self.folder / "users").write_text(f"{self.username}:{{PLAIN}}{self.password}\n", "utf-8")
         self.port = free_port()
         more = f"imap_capability = {capability}" if capability else ""
+        self._key = secrets.token_bytes(32)
+        if tokens:
+            more += TOKENS.format(D=self.folder)
+            key = self.folder / "keys" / "default" / "HS256" / "default"
+            key.parent.mkdir(parents=True)
+            key.write_bytes(base64.b64encode(self._key))
+            (self.folder / "tokens.conf").write_text(VERIFYING.format(D=self.folder))
         (self.folder / "dovecot.conf").write_text(
             CONFIGURATION.format(D=self.folder, user=user, group=group, port=self.port, more=more)
         )
@@ -114,6 +145,14 @@ class Dovecot:
             assert self._process.poll() is None, (self.folder / "log").read_text(errors="replace")
             assert time.monotonic() < deadline, (self.folder / "log").read_text(errors="replace")
             time.sleep(0.05)
+
+    def token(self, *, lasts: int = 600) -> str:
+        """Return an access token for so many seconds: a JSON Web Token (RFC 7519)."""
+        now = int(time.time())
+        claims = {"sub": self.username, "iat": now - 60, "exp": now + lasts}
+        parts = [{"alg": "HS256", "typ": "JWT"}, claims]
+        signed = b".".join(_base64url(json.dumps(part).encode()) for part in parts)
+        return (signed + b"." + _base64url(hmac.digest(self._key, signed, "sha256"))).decode()
 
     @contextmanager
     def session(self) -> Iterator[imaplib.IMAP4_SSL]:
@@ -162,3 +201,7 @@ class Dovecot:
         self._process.terminate()
         self._process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _base64url(octets: bytes) -> bytes:
+    return base64.urlsafe_b64encode(octets).rstrip(b"=")

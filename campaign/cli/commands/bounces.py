@@ -108,7 +108,9 @@ def _mailbox(
         raise UserError(Problem(what, shown(found.identity.file)))
     from campaign.feedback.imap import Account, ImapFolder
     from campaign.sending.network.tls import tls_context
+    from campaign.smtp.auth import Login
 
-    account = Account(settings.host, settings.port, settings.username, settings.folder, settings.done)
     tls = tls_context(settings.ca_file)
-    return ImapFolder(account, settings.secret.read(), tls, read_only=dry_run)
+    login = Login(settings.username, settings.secret.read(), settings.auth)
+    account = Account(settings.host, settings.port, login, settings.folder, settings.done)
+    return ImapFolder(account, tls, read_only=dry_run)
