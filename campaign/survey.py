@@ -5,9 +5,11 @@ Memory stays flat: problems are kept up to a limit, and only counted beyond it.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 
 from campaign.delivery import Message
 from campaign.errors import Problem, RowRanges, Rows
@@ -16,6 +18,9 @@ from campaign.model import Recipient
 
 MOST_SHOWN = 50
 """How many faults of a file are shown."""
+
+_ENDING = re.compile(r"\.[a-z0-9]{1,5}")
+_MOST_ENDINGS = 100
 
 
 class Tally:
@@ -101,7 +106,8 @@ class Survey:
     warnings about those that would get the same message. `addresses` counts envelope addresses: cc and bcc
     are mails too. `suppressed_copies`, which are left out, are not in it. `blank` has the columns that a
     template prints, `no_file` those that name an attachment, by column and the attachment's number.
-    `first` is the first message.
+    `endings`: (number of an attachment, ending of its path, ending of its name) → the rows with such a
+    file; the name's is None if the file has its own. `first` is the first message.
     """
 
     rows: int = 0
@@ -115,6 +121,7 @@ class Survey:
     doubles: int = 0
     blank: dict[str, Blank] = field(default_factory=dict)
     no_file: dict[tuple[int, str], Blank] = field(default_factory=dict)
+    endings: dict[tuple[int, str, str | None], RowRanges] = field(default_factory=dict)
     first: Message | None = None
     first_recipient: Recipient | None = None
 
@@ -125,3 +132,13 @@ class Survey:
         self.largest = max(self.largest, looked.size)
         self.smtputf8 += looked.smtputf8
         self.first_recipient = self.first_recipient or recipient
+        for number, path, name in looked.named:
+            key = number, ending(path), ending(name) if name else None
+            if key in self.endings or len(self.endings) < _MOST_ENDINGS:
+                self.endings.setdefault(key, RowRanges()).add(recipient.number)
+
+
+def ending(name: str) -> str:
+    """Return the ending of a file's name in lower case, such as ".pdf"; "" for none, as in "No. 7"."""
+    suffix = PurePosixPath(name.rstrip()).suffix.lower()
+    return suffix if _ENDING.fullmatch(suffix) else ""

@@ -27,6 +27,7 @@ RULES = (
     "images",
     "sender",
     "dkim",
+    "secrets",
     "unsubscribe",
     "unsubscribe_link",
     "provider",

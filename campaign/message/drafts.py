@@ -11,7 +11,7 @@ are validated before use.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
 from operator import itemgetter
@@ -57,7 +57,7 @@ class Looked:
 
     `size` is in octets, without attachments and signature; `copies` are the envelope's recipients but for
     the row's own address. `attached` maps places to the texts of attachments' paths and names; `found`:
-    what `Looking` found.
+    what `Looking` found. `named`: (number of the entry, path, name) of each file that the row names.
     """
 
     size: int
@@ -65,6 +65,7 @@ class Looked:
     smtputf8: bool
     attached: Mapping[str, str | list[str]]
     found: Plain
+    named: Sequence[tuple[int, str, str]] = ()
 
     @property
     def addresses(self) -> int:

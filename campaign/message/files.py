@@ -166,6 +166,10 @@ class Attachments:
             self._refuse_changed(context, row)
         return found
 
+    def named(self, context: Mapping[str, object]) -> list[tuple[int, str, str]]:
+        """Return a row's files: the number of the entry, the path, and the name, which may be ""."""
+        return [(entry.number, path, name) for entry in self._per_row for path, name in entry.asked(context)]
+
     def asked(self, context: Mapping[str, object]) -> list[Path]:
         """Return the files that a row names, without reading them. Raises UserError."""
         return [self._folder.find(path) for path in self._asked(context)]

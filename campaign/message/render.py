@@ -125,7 +125,8 @@ class Renderer:
                 yield recipient, Refused(_of_row(error, recipient), looked.found)
                 continue
             added = self._skeleton.added(files, mixed=self._campaign.calendar is not None)
-            yield recipient, replace(looked, size=looked.size + added)
+            named = self._attachments.named(looked.attached) if files else ()
+            yield recipient, replace(looked, size=looked.size + added, named=named)
 
     def signature_of(self, message: Message) -> int:
         """Return the size of a message's signature in octets."""

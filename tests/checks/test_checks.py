@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from campaign.campaignfile.rulenames import RULES
 from campaign.checks.rule import MOST_FOUND
@@ -404,6 +407,98 @@ def test_attachments(said: Said, attachment: object, what: str) -> None:
 def test_attachments_that_arrive(said: Said, attachment: object) -> None:
     Path("a.pdf").write_text("x")
     assert said("attachments", attachments=[attachment]) == []
+
+
+ODD = """email,first,kind,name
+ann@x.test,Ann,pdf,Invoice.pdf
+ben@x.test,Ben,exe,Setup.EXE
+cid@x.test,Cid,pdf,Invoice No. 7
+dan@x.test,Dan,pdf,Invoice No. 8
+eve@x.test,Eve,pdf,Invoice.docx
+flo@x.test,Flo,pdf,
+gus@x.test,Gus,js,Notes.txt
+hal@x.test,Hal,,Notes.txt
+"""
+
+
+def test_attachments_that_cells_name(said: Said) -> None:
+    for name in ("a.pdf", "a.exe", "a.js", "a."):
+        Path(name).write_text("x")
+    one = {"path": "a.{{ kind }}", "name": "{{ name }}"}
+    at = "attachments, entry 1"
+    assert said("attachments", ODD, attachments=[one]) == [
+        f"spring.yaml:10:3: warning: {at}: many receivers refuse .exe files; send a link to it (row 2)",
+        f"spring.yaml:11:9: warning: {at}, name: the name does not end in .pdf as the file's does; programs"
+        " rely on that (rows 3–4)",
+        f"spring.yaml:11:9: warning: {at}, name: the name ends in .docx, and the file in .pdf; programs rely"
+        " on that (row 5)",
+        f"spring.yaml:11:9: warning: {at}, name: the name ends in .txt, and the file in .js; programs rely"
+        " on that (row 7)",
+    ]
+
+
+def test_attachments_that_lists_in_cells_name(said: Said) -> None:
+    for name in ("a.pdf", "b.exe"):
+        Path(name).write_text("x")
+    people = "email,first,files\nann@x.test,Ann,a.pdf\nben@x.test,Ben,a.pdf;b.exe\ncid@x.test,Cid,\n"
+    each = {"path": "{{ item }}", "each": "{{ files.split(';') }}", "name": "{{ item }}"}
+    (only,) = said("attachments", people, attachments=["a.pdf", each])
+    assert "attachments, entry 2: many receivers refuse .exe files; send a link to it (row 2)" in only
+
+
+SECRETS: dict[str, dict[str, object]] = {
+    "dkim.key_file": {"dkim": {"domain": "wrenfield.org", "selector": "s1", "key_file": "the key.pem"}},
+    "smtp.password_file": {"smtp": {"host": "smtp.x.test", "username": "x", "password_file": "the key.pem"}},
+    "smtp.client_key": {
+        "smtp": {"host": "smtp.x.test", "client_cert": "the key.pem", "client_key": "the key.pem"}
+    },
+    "unsubscribe.secret_file": {
+        "unsubscribe": {"url": "https://x.test/{{ unsubscribe.token }}", "secret_file": "the key.pem"}
+    },
+    "bounces.imap.password_file": {
+        "bounces": {"imap": {"host": "imap.x.test", "username": "x", "password_file": "the key.pem"}}
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def private_key() -> bytes:
+    key = rsa.generate_private_key(65537, 2048)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs modes of files")
+@pytest.mark.parametrize("key", SECRETS)
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o602])
+def test_secrets_that_others_can_read(found: Found, private_key: bytes, key: str, mode: int) -> None:
+    file = Path("the key.pem")
+    file.write_bytes(private_key)
+    file.chmod(mode)
+    (only,) = found("secrets", **SECRETS[key])
+    assert only.message == (
+        f"others on this machine can use the key.pem (mode {mode:o}); run: chmod 600 'the key.pem'"
+    )
+    assert only.path == key
+    assert only.line is not None
+    file.chmod(0o600)
+    assert found("secrets", **SECRETS[key]) == []
+    file.chmod(0o400)
+    assert found("secrets", **SECRETS[key]) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs modes of files")
+def test_files_of_others_are_theirs_to_close(found: Found, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = Path("the key.pem")
+    file.write_text("secret")
+    file.chmod(0o644)
+    monkeypatch.setattr(os, "geteuid", lambda: file.stat().st_uid + 1)
+    assert found("secrets", **SECRETS["smtp.password_file"]) == []
+
+
+def test_a_pipe_is_no_file_that_others_read(found: Found) -> None:
+    os.mkfifo("the key.pem", 0o644)
+    assert found("secrets", **SECRETS["smtp.password_file"]) == []
+    assert found("secrets") == []
 
 
 def test_size(said: Said) -> None:

@@ -43,6 +43,10 @@ PEOPLE = "email,Vor name,Nachname,x\nada+news@x.test,Ada,L&M,x\nben@x.test,Ben,B
         ("%Nachname%", "write {{ Nachname }}"),
         ("%unsubscribe%", "write {{ unsubscribe.url }}"),
         ("##LASTNAME##", "write {{ Nachname }}"),
+        ("${plan}", "${plan} is not Jinja2 and is mailed as it is; write a column's name between {{ and }}"),
+        ("${user.plan_name}", "write a column's name between {{ and }}"),
+        ("${FIRSTNAME}", "write {{ row['Vor name'] }}"),
+        ("{name}", "{name} is not Jinja2 and is mailed as it is; write a column's name between"),
     ],
 )
 def test_merge_tags(said: Said, tag: str, what: str) -> None:
@@ -65,6 +69,7 @@ def test_merge_tags(said: Said, tag: str, what: str) -> None:
         "<!--[if mso]><i>[Nachname]</i><![endif]--> <a href='https://x.test/%C3%A4%20b%C3%BC'>x</a>",
         "a << b >> c, x[i], ${5}, costs $5, 3*|x|*2, 100%%",
         "US$, $ 5, $price, a$x, __init__, { !important }, [[1 OR 2]], #{top}, snake_nachname_case",
+        "export ${HOME} ${SMTP_HOST} ${x:-y} ${} $name [name] __name__ «name» {like} {plan}",
         "{{ Nachname }} {% if x %}y{% endif %} {# {Nachname} #}",
     ],
 )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import PurePosixPath
+from dataclasses import replace
 
 from campaign.checks.checked import Surveyed
 from campaign.checks.found import Found
 from campaign.checks.rule import Rule
 from campaign.errors import Problem
+from campaign.survey import ending
 from campaign.wording import counted
 
 # support.google.com, "File types blocked in Gmail".
@@ -18,9 +19,7 @@ _REFUSED = {
     ".jar", ".js", ".jse", ".lnk", ".mde", ".msi", ".msp", ".pif", ".ps1", ".scr", ".vb", ".vbe", ".vbs",
     ".wsf",
 }  # fmt: skip
-_KIND = re.compile(r"\.[a-z0-9]{1,5}")
 _EXPRESSIONS = re.compile(r"(\{\{[^}]*\}\}\s*)+")  # a path of nothing else may be blank
-_ONE = re.compile(r"\{\{[^}]*\}\}")  # a single expression may give the whole name
 
 
 class Check(Rule):
@@ -43,23 +42,28 @@ class Check(Rule):
                 blank.rows,
             )
         for number, attachment in enumerate(surveyed.campaign.attachments):
-            path, name = (
-                PurePosixPath(text.rstrip()).suffix.lower()
-                for text in (attachment.path, attachment.name or "")
+            name = ending(attachment.name) if attachment.name else None
+            if number not in surveyed.renderer.files_named_by:
+                yield from self._named(surveyed, number, ending(attachment.path), name)
+        for (number, path, name), ranges in sorted(
+            surveyed.survey.endings.items(), key=lambda one: (one[0][0], one[1].ranges)
+        ):
+            its_rows = ranges.rows
+            words = "" if its_rows.count == surveyed.survey.messages else f" ({its_rows})"
+            for problem in self._named(surveyed, number, path, name):
+                yield replace(problem, message=f"{problem.message}{words}", rows=its_rows)
+
+    def _named(self, surveyed: Surveyed, number: int, path: str, name: str | None) -> Iterator[Problem]:
+        """Yield what is wrong with the endings of a file's path and name."""
+        suffix = name or path
+        if suffix in _REFUSED:
+            place = surveyed.campaign.problem(f"attachments.{number}", "")
+            yield self.at(place, f"many receivers refuse {suffix} files; send a link to it")
+        elif name is not None and path and name != path:
+            place = surveyed.campaign.problem(f"attachments.{number}.name", "")
+            ends = (
+                f"ends in {name}, and the file in {path}"
+                if name
+                else f"does not end in {path} as the file's does"
             )
-            suffix = name or path
-            if suffix in _REFUSED:
-                yield self.at(
-                    surveyed.campaign.problem(f"attachments.{number}", ""),
-                    f"many receivers refuse {suffix} files; send a link to it",
-                )
-            elif (
-                attachment.name
-                and _KIND.fullmatch(path)
-                and name != path
-                and not _ONE.fullmatch(attachment.name)
-            ):
-                yield self.at(
-                    surveyed.campaign.problem(f"attachments.{number}.name", ""),
-                    f"the name does not end in {path} as the file's does; programs rely on that",
-                )
+            yield self.at(place, f"the name {ends}; programs rely on that")

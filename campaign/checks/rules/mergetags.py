@@ -2,10 +2,11 @@
 
 `*|FNAME|*` (Mailchimp), `%recipient.name%` (Mailgun), `%%name%%` (Marketing Cloud), `[name,fallback=you]`
 (Campaign Monitor), `{contactfield=name}` (Mautic), `<%= name %>` and other unambiguous tags are reported
-everywhere: in subject, header, text and HTML. `{name}`, `[name]`, `${name}`, `$name`, `<<name>>`, `«name»`,
-`%name%`, `##name##`, `@@name@@` and similar ones are reported only if the list has such a column, or if
-they name something that every list has (a first name, an unsubscribe link): brackets and quotation marks
-have other uses too.
+everywhere: in subject, header, text and HTML. So is `${name}`, unless the name is in capitals, as in shells,
+and the list has no such column. `{name}`, `[name]`, `$name`, `<<name>>`, `«name»`, `%name%`, `##name##`,
+`@@name@@` and similar ones are reported only if the list has such a column, or if they name something that
+every list has (a first name, an unsubscribe link; in braces, a name or an address): brackets and quotation
+marks have other uses too.
 """
 
 from __future__ import annotations
@@ -72,6 +73,8 @@ _COMMON = frozenset(
         "webversion", "viewinbrowser", "recipientname", "recipientemail", "subscriberemail",
     }
 )  # fmt: skip
+_COMMON_IN_BRACES = frozenset({"name", "email", "emailaddress"})
+_IN_BRACES = re.compile(r"[$#]?\{.*\}")
 _MOST_KNOWN = 4096  # lines and pieces
 _LEAVING = frozenset(
     {"unsubscribe", "unsubscribelink", "unsubscribeurl", "unsub", "abmeldelink", "optoutlink"}
@@ -100,7 +103,7 @@ class Check(Rule):
 
     def _judge(self, tag: str, name: str, language: str) -> Problem | None:
         column = column_for(name, self._names)
-        if not language and not column and plain(name) not in _COMMON:
+        if not language and not column and not _is_common(tag, plain(name)):
             return None
         like = f"looks like {language} and" if language else "is not Jinja2 and"
         if column:
@@ -116,6 +119,13 @@ class Check(Rule):
         return (
             found if found is not None else self.checked.sources.template("html", "mjml", "markdown", "text")
         )
+
+
+def _is_common(tag: str, name: str) -> bool:
+    """Whether a tag that names no column is a placeholder all the same."""
+    if name in _COMMON or (name in _COMMON_IN_BRACES and _IN_BRACES.fullmatch(tag)):
+        return True
+    return tag.startswith("${") and not tag.isupper()
 
 
 class _Without:
