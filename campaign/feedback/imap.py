@@ -22,11 +22,14 @@ from campaign.smtp.auth import Login, Mechanism, messages
 
 KEYWORD = "CampaignProcessed"
 _TIMEOUT = 60.0  # seconds for each answer
-# Messages that one command fetches or moves: servers accept lines of 8000 octets.
+# Messages that one command lists or moves: servers accept lines of 8000 octets.
 _AT_ONCE = 500
+# Mails, and octets of them, that one command fetches: a line 80 ms away is waited for once, not fifty times.
+_MAILS, _OCTETS = 50, 1 << 20
 _NONSENSE = (ValueError, OverflowError, MemoryError)  # raised for octets in no charset, or a literal of 90 GB
 _UID = re.compile(rb"\bUID ([0-9]+)")
 _FLAGS = re.compile(rb"\bFLAGS \(([^)]*)\)")
+_SIZE = re.compile(rb"\bRFC822\.SIZE ([0-9]{1,12})\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +62,12 @@ class ImapFolder:
         with self._translated():
             connection = self._connection = self._opened()
         try:
-            for uid in self._uids(connection):
+            for uids in _batches(self._listed(connection)):
                 with self._translated():
-                    octets = self._fetched(connection, uid)
-                if octets is not None:
-                    yield Letter(octets, f"{self._account.folder}, UID {uid}")
+                    found = self._fetched(connection, uids)
+                for uid in uids:
+                    if uid in found:  # else it is gone
+                        yield Letter(found[uid], f"{self._account.folder}, UID {uid}")
             self._put_away(connection)
         finally:
             self._connection = None
@@ -125,30 +129,46 @@ class ImapFolder:
             said = iter(messages(login, mechanism))
             connection.authenticate(mechanism.upper(), lambda challenge: next(said, None))
 
-    def _uids(self, connection: imaplib.IMAP4_SSL) -> list[str]:
-        """Return the UIDs of the mails to read; sequence numbers would shift when a mail is moved."""
+    def _listed(self, connection: imaplib.IMAP4_SSL) -> dict[str, int]:
+        """Return the UIDs of the mails to read, each with how many octets of it are read.
+
+        Sequence numbers would shift when a mail is moved.
+        """
         with self._translated():
             _, said = connection.response("EXISTS")
             count = int(said[-1] or 0) if said else 0
-            uids: list[str] = []
+            listed: dict[str, int] = {}
             for first in range(1, count + 1, _AT_ONCE):
-                answer, lines = connection.fetch(f"{first}:{min(count, first + _AT_ONCE - 1)}", "(UID FLAGS)")
+                last = min(count, first + _AT_ONCE - 1)
+                answer, lines = connection.fetch(f"{first}:{last}", "(UID FLAGS RFC822.SIZE)")
                 if answer != "OK":
                     what = f"the mails in {self._account.folder!r}"
                     raise ConnectFailed(f"the IMAP server refuses to list {what}", permanent=True)
                 told = [line for line in lines if isinstance(line, bytes)]
-                uids += filter(None, map(_unread, told))
+                listed |= dict(filter(None, map(_unread, told)))
                 if not told:
                     break  # they have gone, or never existed: the count is only what the server says
-            return list(dict.fromkeys(uids))
+            return listed
 
-    def _fetched(self, connection: imaplib.IMAP4_SSL, uid: str) -> bytes | None:
-        """Return the first octets of a mail, b"" if the server refuses it, or None if it is gone."""
-        answer, said = connection.uid("FETCH", uid, f"(BODY.PEEK[]<0.{MOST}>)")
-        if answer != "OK":
-            return b""
-        parts = (part for part in said or () if isinstance(part, tuple))
-        return next((octets for head, octets in parts if _is_of(head, uid)), None)
+    def _fetched(self, connection: imaplib.IMAP4_SSL, uids: list[str]) -> dict[str, bytes]:
+        """Return the first octets of mails by UID: b"" for one that the server refuses; gone ones lack."""
+        answer, said = connection.uid("FETCH", ",".join(uids), f"(BODY.PEEK[]<0.{MOST}>)")
+        alone = len(uids) == 1
+        if alone and answer != "OK":
+            return {uids[0]: b""}
+        found: dict[str, bytes] = {}
+        unclear = answer != "OK"
+        for part, after in zip(said, [*said[1:], b""], strict=True):
+            if isinstance(part, tuple) and b"BODY[]" in part[0].upper():
+                named = _UID.search(part[0]) or (_UID.search(after) if isinstance(after, bytes) else None)
+                uid = named[1].decode() if named is not None else uids[0] if alone else ""
+                unclear |= not uid
+                if uid in uids:  # others may come unrequested (RFC 3501 7.4.2)
+                    found.setdefault(uid, part[1])
+        if unclear:  # one mail that the server refuses may have kept back the others
+            for uid in uids:
+                found |= self._fetched(connection, [uid]) if uid not in found else {}
+        return found
 
     def _to_done(self, connection: imaplib.IMAP4_SSL, command: str, uids: str) -> None:
         folder = _named(self._account.done)
@@ -195,18 +215,27 @@ def _end(connection: imaplib.IMAP4_SSL) -> None:
             goodbye()
 
 
-def _is_of(head: bytes, uid: str) -> bool:
-    """Whether a response is the mail with this UID: others may come unrequested (RFC 3501 7.4.2)."""
-    named = _UID.search(head)
-    return b"BODY[]" in head.upper() and (named is None or named[1] == uid.encode())
-
-
-def _unread(line: bytes) -> str:
-    """Return the UID in a response, or "" if its mail was processed or is marked as deleted."""
-    uid, flags = _UID.search(line), _FLAGS.search(line)
+def _unread(line: bytes) -> tuple[str, int] | None:
+    """Return the UID in a response and how much of the mail is read; None if it was processed or deleted."""
+    uid, flags, size = _UID.search(line), _FLAGS.search(line), _SIZE.search(line)
     marks = flags[1].lower().split() if flags is not None else []
-    read = KEYWORD.lower().encode() in marks or b"\\deleted" in marks
-    return uid[1].decode() if uid is not None and not read else ""
+    if uid is None or KEYWORD.lower().encode() in marks or b"\\deleted" in marks:
+        return None
+    return uid[1].decode(), min(MOST, int(size[1])) if size is not None else MOST
+
+
+def _batches(listed: dict[str, int]) -> Iterator[list[str]]:
+    """Yield the UIDs in their order, as many at once as one command fetches."""
+    uids: list[str] = []
+    octets = 0
+    for uid, size in listed.items():
+        if uids and (len(uids) == _MAILS or octets + size > _OCTETS):
+            yield uids
+            uids, octets = [], 0
+        uids.append(uid)
+        octets += size
+    if uids:
+        yield uids
 
 
 def _named(folder: str) -> str:

@@ -340,6 +340,74 @@ def test_mails_are_moved_together(serve: Serve, sent: Sent) -> None:
     assert heard[-1] == "LOGOUT"
 
 
+def test_many_small_mails_are_fetched_at_once(server: Dovecot, sent: Sent) -> None:
+    box = [bounce(block("5.7.1", final=ANN), to=sent.to(ANN), returned=f"<{n}@y>") for n in range(120)]
+    server.deliver(*box)
+    write(server)
+    assert main(["bounces", "campaign.yaml"]) == 0
+    assert contents(server) == []
+    assert sorted(contents(server, "Processed")) == sorted(box)
+
+
+def listed(*uids: int, size: int = 1000) -> bytes:
+    return b"".join(b"* %d FETCH (UID %d FLAGS () RFC822.SIZE %d)\r\n" % (n, n, size) for n in uids)
+
+
+def test_a_command_fetches_fifty_mails_or_a_megabyte(serve: Serve, sent: Sent) -> None:
+    for size, expected in ((1000, [50, 50, 20]), (300_000, [3] * 40), (5_000_000, [1] * 120)):
+        answers = {"SELECT": b"* 120 EXISTS\r\n", "FETCH 1": listed(*range(1, 121), size=size)}
+        heard = answering(serve, answers, hangs_up_at=1000)
+        assert main(["bounces", "campaign.yaml"]) == 0
+        fetched = [line.split()[2].split(",") for line in heard if line.startswith("UID FETCH")]
+        assert [len(uids) for uids in fetched] == expected
+        assert [int(uid) for uids in fetched for uid in uids] == list(range(1, 121))
+
+
+@pytest.mark.parametrize(
+    "form", ["* %d FETCH (UID %d BODY[]<0> {%d}\r\n%s)", "* %d FETCH (BODY[]<0> {%d}\r\n%s UID %d)"]
+)
+def test_the_uid_stands_before_the_mail_or_behind_it(serve: Serve, sent: Sent, form: str) -> None:
+    mail = bounce(block("5.7.1", final=ANN), to=sent.to(ANN), returned="<x@y>").decode()
+    letters = {1: letter().decode(), 2: mail, 3: letter(subject="other").decode()}
+    told = ""
+    for uid, text in letters.items():
+        values = (uid, uid, len(text), text) if "(UID" in form else (uid, len(text), text, uid)
+        told += form % values + "\r\n"
+    answers = {"SELECT": b"* 3 EXISTS\r\n", "FETCH 1": listed(1, 2, 3), "UID FETCH 1,2,3": told.encode()}
+    heard = answering(serve, answers)
+    assert main(["bounces", "campaign.yaml"]) == 0
+    assert [line for line in heard if line.startswith("UID MOVE")] == ['UID MOVE 2 "Processed"']
+
+
+def test_a_mail_that_the_server_refuses_keeps_back_no_other(
+    serve: Serve, sent: Sent, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mail = bounce(block(final=ANN), to=sent.to(ANN), returned="<x@y>")
+
+    def script(peer: Peer) -> None:
+        peer.tls()
+        peer.say(b"* OK hello\r\n")
+        answers = {
+            "CAPABILITY": b"* CAPABILITY IMAP4rev1 MOVE\r\n",
+            "SELECT": b"* 3 EXISTS\r\n",
+            "FETCH 1": listed(1, 2, 3),
+            "UID FETCH 3 ": b"* 3 FETCH (UID 3 BODY[]<0> {%d}\r\n%s)\r\n" % (len(mail), mail),
+        }
+        command = ""
+        while command != "LOGOUT":
+            tag, _, command = peer.hear().partition(" ")
+            said = next((text for verb, text in answers.items() if command.startswith(verb)), b"")
+            refused = command.startswith(("UID FETCH 1,2,3", "UID FETCH 2 "))
+            peer.say(said + f"{tag} {'NO it is damaged' if refused else 'OK done'}\r\n".encode())
+
+    scripted(serve, script)
+    assert main(["bounces", "campaign.yaml"]) == 0
+    out = capsys.readouterr().out
+    assert "2 mails read" in out  # the first one is gone
+    assert "1 not understood" in out
+    assert sent.suppressed == {ANN}
+
+
 @pytest.mark.parametrize(
     ("refuses", "password", "code", "told"),
     [
