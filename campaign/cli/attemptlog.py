@@ -57,7 +57,7 @@ class AttemptLog:
         """Record that all lines are written, unless that failed, so that the next run need not compare."""
         if self._file is not None and self._ledger is not None:
             with suppress(UserError):  # if the disk is full, the next run compares
-                self._ledger.log_is_complete()
+                self._ledger.remove_log_note()
 
     def close(self) -> None:
         """Close the file."""
@@ -93,7 +93,7 @@ def _lacking(path: Path, ledger: Ledger) -> bytes:
     has, half = _lines(path, note.size)
     lines = (
         f"{attempt_line(attempted)}\n".encode("utf-8", "backslashreplace")
-        for attempted in ledger.recorded(note)
+        for attempted in ledger.recorded_attempts(note)
     )
     missing = [line for line in lines if _attempt_id(line) not in has]
     # A full or lost disk may have cut a line in two: it is completed.

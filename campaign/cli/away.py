@@ -20,4 +20,4 @@ def patiently(act: Callable[[], Result], output: Output) -> Result:
         try:
             return act()
         except LedgerAway as away:
-            wait.again(away)
+            wait.wait_or_raise(away)

@@ -26,7 +26,7 @@ from campaign.feedback.reports import (
 )
 from campaign.feedback.understand import understand
 from campaign.ledger.returning import Returns
-from campaign.ledger.returns import Fate, Kind, Mailed, Recorded, Rules, Said, apportioned
+from campaign.ledger.returns import Fate, Kind, Mailed, Recorded, Rules, Said, by_address
 
 _LISTED = 1000  # mails that are listed for a person at most
 _KINDS = {
@@ -122,7 +122,7 @@ class Reader:
             return self._returns.record(mailed, said, source, now, self._rules)
         return [
             Recorded(one.kind, address, Fate.NOTED if address else Fate.UNNAMED)
-            for address, one in apportioned(mailed, said)
+            for address, one in by_address(mailed, said)
         ]
 
     def _count(self, letter: Letter, heard: Heard, recorded: list[Recorded]) -> bool:

@@ -55,7 +55,7 @@ class LogNote:
     event: int
 
 
-def grouped(events: Iterable[Sequence[Any]]) -> Iterator[Attempted]:
+def attempts_in(events: Iterable[Sequence[Any]]) -> Iterator[Attempted]:
     """Group events into attempts.
 
     An event is (key, address, kind, text, time, the row's folded address); events of one attempt are

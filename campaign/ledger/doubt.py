@@ -13,7 +13,7 @@ from campaign.message.tokens import Tokens
 from campaign.model import Status
 
 
-def doubtful(history: History, now: int) -> list[Entry]:
+def entries_in_doubt(history: History, now: int) -> list[Entry]:
     """Return the rows in doubt, and the copies in doubt that belong to other rows, each as an entry."""
     rows = list(history.entries(now, [Status.IN_DOUBT]))
     # The server gives one answer for a row and its copies: settling the row settles them too.
@@ -21,14 +21,14 @@ def doubtful(history: History, now: int) -> list[Entry]:
     return rows + [row_of(copy) for copy in history.copies(now, [Status.IN_DOUBT]) if copy.key not in keys]
 
 
-def named(doubtful: Iterable[Entry], names: Iterable[str]) -> list[Entry]:
+def entries_named(entries_in_doubt: Iterable[Entry], names: Iterable[str]) -> list[Entry]:
     """Return the entries in doubt that have one of these addresses or keys, each once.
 
     Raises UserError listing each name that no entry in doubt has.
     """
     by_key: dict[str, Entry] = {}
     by_address: defaultdict[str, list[Entry]] = defaultdict(list)
-    for entry in doubtful:
+    for entry in entries_in_doubt:
         by_key[entry.key] = entry
         if entry.email:  # a forgotten person's row has no address
             by_address[fold(entry.email)].append(entry)
@@ -45,14 +45,14 @@ def named(doubtful: Iterable[Entry], names: Iterable[str]) -> list[Entry]:
     return list(chosen.values())
 
 
-def suppressed(history: History, keys: Collection[str], now: int) -> int:
+def count_suppressed(history: History, keys: Collection[str], now: int) -> int:
     """Return how many of these keys, of rows or of copies, are suppressed now."""
     rows = (entry.key for entry in history.entries(now, [Status.SUPPRESSED]))
     copies = (row_of(copy).key for copy in history.copies(now, [Status.SUPPRESSED]))
     return len({*keys} & {*rows, *copies})
 
 
-def sent(rows: Iterable[Entry], mails: Mapping[str, Collection[str]], tokens: Tokens) -> list[Entry]:
+def entries_sent(rows: Iterable[Entry], mails: Mapping[str, Collection[str]], tokens: Tokens) -> list[Entry]:
     """Return the entries whose message is among `mails`: those that a mail server's log reports as sent.
 
     `mails` maps a Message-ID to the folded addresses that the message went to. A copy has its row's

@@ -144,7 +144,7 @@ def on_list(counts: Mapping[Status, int]) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class SomeCells:
+class CellBatch:
     """A batch of rows for export: four sequences in the same order of rows.
 
     `cells` are as stored: for each row a JSON list of strings, without blanks between them. Rows come in
@@ -177,7 +177,7 @@ class Layouts:
         """Return the columns of all these layouts, each once, in order of first appearance."""
         return tuple(dict.fromkeys(column for layout in layouts for column in self.columns(layout)))
 
-    def some_cells(self, rows: Sequence[Sequence[Any]], columns: tuple[str, ...]) -> SomeCells:
+    def cell_batch(self, rows: Sequence[Sequence[Any]], columns: tuple[str, ...]) -> CellBatch:
         """Return a batch of rows with their cells in these columns.
 
         Each of `rows` is (key, layout, cells, status, reply).
@@ -190,7 +190,7 @@ class Layouts:
                 one if order is None else rearranged(one, order)
                 for one, order in zip(stored, map(places.__getitem__, layouts), strict=True)
             ]
-        return SomeCells(keys, cells, statuses, replies)
+        return CellBatch(keys, cells, statuses, replies)
 
     def _places(self, layout: int, columns: tuple[str, ...]) -> list[int | None] | None:
         """Return where the cells of `columns` are in a row of a layout; None if its columns are the same."""
@@ -207,7 +207,7 @@ def rearranged(cells: str, places: Sequence[int | None]) -> str:
     return json.dumps(found, ensure_ascii=False, separators=(",", ":"))
 
 
-def broke_off(counts: dict[Status, int], count: int) -> None:
+def move_to_doubt(counts: dict[Status, int], count: int) -> None:
     """Count `count` rows, which a dead run left in flight, as in doubt."""
     counts[Status.IN_FLIGHT] = max(0, counts.get(Status.IN_FLIGHT, 0) - count)
     counts[Status.IN_DOUBT] = counts.get(Status.IN_DOUBT, 0) + count
@@ -225,7 +225,7 @@ class History(Protocol):
     def entries(self, now: int, statuses: Collection[Status] = tuple(Status)) -> Iterator[Entry]:
         """Iterate over the rows with one of these statuses, in list order."""
 
-    def cells(self, now: int, statuses: Collection[Status], columns: Sequence[str]) -> Iterator[SomeCells]:
+    def cells(self, now: int, statuses: Collection[Status], columns: Sequence[str]) -> Iterator[CellBatch]:
         """Iterate, in batches and in list order, over the rows with one of these statuses and their cells.
 
         The cells are those of `columns`. Rows of people who were forgotten are left out.

@@ -104,9 +104,9 @@ class Ledger:
         """The suppression list, which holds for every campaign of the ledger."""
         return self.storage.suppressions
 
-    def tell(self, tell: TellWait) -> None:
+    def report_waits_to(self, report: TellWait) -> None:
         """Set a function to call, once for each wait, when a run waits for an unreachable server."""
-        self.storage.tell(tell)
+        self.storage.report_waits_to(report)
 
     def close(self) -> None:
         """Close the ledger. A run of this process that was not ended is ended first."""
@@ -133,9 +133,9 @@ class Ledger:
         return self.campaign_id != _UNREGISTERED
 
     @property
-    def knows_nobody(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether no campaign has ever enrolled a row here, as in a new ledger."""
-        return self._campaigns.knows_nobody()
+        return self._campaigns.is_empty()
 
     @property
     def incomplete(self) -> str:
@@ -146,9 +146,9 @@ class Ledger:
         """Record that messages may have been sent that the ledger does not know of."""
         self.storage.mark_incomplete(why)
 
-    def complete(self, *, for_all: bool = False) -> None:
+    def mark_complete(self, *, for_all: bool = False) -> None:
         """Record that the ledger knows of every message sent, for this campaign or for all of them."""
-        self.storage.complete(None if for_all else self.name)
+        self.storage.mark_complete(None if for_all else self.name)
 
     def back_up(self, path: Path, now: int) -> None:
         """Write a consistent copy to `path`, marked as a copy; also while a process is sending.
@@ -245,9 +245,9 @@ class Ledger:
 
         return Returns(self.storage.return_statements(), None if of_every_campaign else self.campaign_id)
 
-    def ages(self, scope: Scope, now: Moment, period: int, places: int) -> list[tuple[int, int]]:
-        """Return (age in ns, addresses) of the latest starts in `scope`, the oldest first; see `Run.ages`."""
-        return self.storage.ages(scope, now, period, places)
+    def start_ages(self, scope: Scope, now: Moment, period: int, places: int) -> list[tuple[int, int]]:
+        """Return (age in ns, addresses) of the latest starts in `scope`; see `Run.start_ages`."""
+        return self.storage.start_ages(scope, now, period, places)
 
     def is_suppressed(self, address: str) -> bool:
         """Whether the suppression list covers an address."""
@@ -262,16 +262,16 @@ class Ledger:
         """The note of the last run that wrote an attempt log, unless it was removed."""
         return self.storage.log_note(self.campaign_id)
 
-    def log_is_complete(self) -> None:
+    def remove_log_note(self) -> None:
         """Remove this run's log note, unless messages are still in flight."""
-        self.storage.log_is_complete(self.campaign_id)
+        self.storage.remove_log_note(self.campaign_id)
 
-    def recorded(self, note: LogNote) -> Iterator[Attempted]:
+    def recorded_attempts(self, note: LogNote) -> Iterator[Attempted]:
         """Iterate over the attempts of the run that wrote `note`, including those in doubt.
 
         Attempts for people who were forgotten are left out.
         """
-        return self.storage.recorded(self.campaign_id, note)
+        return self.storage.recorded_attempts(self.campaign_id, note)
 
     def settle_doubt(
         self, status: Status, keys: Iterable[str], words: str, now: int, *, waiting: bool = False
@@ -291,12 +291,12 @@ class Ledger:
         """
         return self.storage.forget(text, now)
 
-    def scrubbed(self, now: int) -> bool:
+    def scrub(self, now: int) -> bool:
         """Erase what remains of forgotten people in the ledger's storage; return whether nothing is left.
 
         Raises LeaseHeld while another process is sending: that one does it when its run ends.
         """
-        return self.storage.scrubbed(now)
+        return self.storage.scrub(now)
 
     def problem(self, message: str) -> Problem:
         """Return a problem located at the ledger."""

@@ -82,7 +82,7 @@ class Machines(Protocol):
     def runs(self) -> list[WorkerRun]:
         """Return the live workers' runs, the oldest first. It counts all of their attempts."""
 
-    def alone(self) -> LiveRun | None:
+    def unshared_run(self) -> LiveRun | None:
         """Return the live run that keeps workers out: a `send` that is preparing, or one without workers."""
 
     def sending(self) -> Iterable[str]:

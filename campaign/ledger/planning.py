@@ -10,7 +10,7 @@ from typing import Any
 
 from campaign.address import fold
 from campaign.ledger.protocols import Plan
-from campaign.ledger.statuses import HAD
+from campaign.ledger.statuses import MAILED
 from campaign.model import BadRow, Recipient, Status
 
 encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -25,7 +25,7 @@ def recipient(columns: tuple[str, ...], row: Sequence[Any]) -> Recipient:
     return Recipient(number, line, str(key), str(email), str(name), cells, made_of)
 
 
-def looks(row: Recipient, shown: Collection[str]) -> int:
+def content_hash(row: Recipient, shown: Collection[str]) -> int:
     """Return a number that is equal for rows whose messages go to the same address and say the same.
 
     `shown` are the columns that messages show or attach.
@@ -38,7 +38,7 @@ def bad_cells(row: BadRow, columns: Sequence[str]) -> str:
     return encoded([row.row.get(column, "") for column in columns] if row.row else [])
 
 
-def bad_words(row: BadRow) -> str:
+def bad_reasons(row: BadRow) -> str:
     """Return what is wrong with a bad row, as one text."""
     return "; ".join(problem.message for problem in row.problems)
 
@@ -64,7 +64,7 @@ class Tally:
         """Count rows. `becomes` and `was` are statuses; `differs`: their cells differ from the ledger's."""
         self.counts[becomes] += count
         self.barred += count if becomes == Status.REFUSED and suppressed else 0
-        self.listed += count if was in HAD else 0
+        self.listed += count if was in MAILED else 0
         if becomes in (Status.PENDING, Status.DEFERRED):
             self.to_send[_kind(becomes, was, differs)] += count
             self.twice += count if was in (Status.IN_DOUBT, Status.IN_FLIGHT) else 0

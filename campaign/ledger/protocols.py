@@ -183,10 +183,10 @@ class Run(Protocol):
     run starts, and are never sent again silently.
     """
 
-    def claim(self, now: int, count: int, *, again_first: bool = False) -> list[Claim]:
+    def claim(self, now: int, count: int, *, retries_first: bool = False) -> list[Claim]:
         """Return up to `count` rows and copies that are due, and hold them.
 
-        They come in list order; with `again_first`, deferred ones come first.
+        They come in list order; with `retries_first`, deferred ones come first.
         """
 
     def unclaim(self, keys: Sequence[str]) -> None:
@@ -225,13 +225,13 @@ class Run(Protocol):
     def release_held(self) -> None:
         """Make the suppressions held for this campaign hold for every campaign."""
 
-    def suppressed_by_it(self) -> int:
+    def addresses_suppressed(self) -> int:
         """Return how many addresses this run has suppressed."""
 
     def is_suppressed(self, address: str) -> bool:
         """Whether an address is suppressed in this campaign."""
 
-    def ages(self, scope: Scope, now: Moment, period: int, places: int) -> list[tuple[int, int]]:
+    def start_ages(self, scope: Scope, now: Moment, period: int, places: int) -> list[tuple[int, int]]:
         """Return (age in ns, addresses) of the latest starts in `scope` that are younger than `period` ns.
 
         The oldest comes first; at most the latest `places` are returned. A start in the future (a clock was
@@ -244,7 +244,7 @@ class Run(Protocol):
     def note_start(self, started_at: int, addresses: int, steady: int | None = None) -> None:
         """Count a test message, which belongs to no row, in the rate."""
 
-    def put_off(self, intent: Intent) -> None:
+    def postpone(self, intent: Intent) -> None:
         """Record that a content, whose intent holds, starts later: when `intent` now says."""
 
     def heartbeat(self, now: int, steady: int | None = None) -> None:

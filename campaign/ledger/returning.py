@@ -25,7 +25,7 @@ from campaign.ledger.returns import (
     Rules,
     Said,
     Shares,
-    apportioned,
+    by_address,
 )
 
 _FOUND_BY = 10  # digits of a token by which rows are looked up
@@ -73,10 +73,10 @@ class ReturnStatements(Protocol):
     def cells(self, campaign: int, key: str) -> Mapping[str, str]:
         """Return a row's cells by column."""
 
-    def knows(self, campaign: int, key: str, source: str) -> bool:
+    def has_event(self, campaign: int, key: str, source: str) -> bool:
         """Whether a row has an event from this source."""
 
-    def kept(self, campaign: int, key: str, kind: Kind, address: str) -> int:
+    def events_kept(self, campaign: int, key: str, kind: Kind, address: str) -> int:
         """Return how many events of this kind are kept for an address of a row."""
 
     def append(
@@ -186,7 +186,7 @@ class Returns:
         with self._statements.transaction():
             recorded = [
                 Recorded(one.kind, address, self._record(mailed, address, one, source, now, rules))
-                for address, one in apportioned(mailed, said)
+                for address, one in by_address(mailed, said)
             ]
         suppressed = [one.address for one in recorded if one.fate is Fate.SUPPRESSED]
         self._statements.suppress_waiting(suppressed)
@@ -197,9 +197,9 @@ class Returns:
             return Fate.UNNAMED
         statements, row = self._statements, (mailed.campaign, mailed.key)
         source = f"{source} {said.kind} {address}"
-        if statements.knows(*row, source):
+        if statements.has_event(*row, source):
             return Fate.KNOWN
-        full = statements.kept(*row, said.kind, address) >= EVENTS_OF_ONE
+        full = statements.events_kept(*row, said.kind, address) >= EVENTS_OF_ONE
         if full and said.kind not in _WISHES:
             return Fate.TOO_OFTEN
         event = None if full else statements.append(*row, said.kind, address, now, said.text, source)

@@ -114,7 +114,7 @@ class Shares:
     bounced: int
 
 
-def apportioned(mailed: Mailed, said: Sequence[Said]) -> Iterator[tuple[str, Said]]:
+def by_address(mailed: Mailed, said: Sequence[Said]) -> Iterator[tuple[str, Said]]:
     """Yield (address, what is said about it), each address once, folded; "" if it is not known.
 
     If a report names none of the accepted addresses, and the envelope held only the row's own, it is about

@@ -1,7 +1,7 @@
 """Waits for a ledger's server that cannot be reached, for a limited time, and reports that once.
 
-After each failure, `ServerWait.again` pauses until the next try, or raises when it has taken too long;
-`ServerWait.over` is called after each success.
+After each failure, `ServerWait.wait_or_raise` pauses before the next try, or raises when it has taken too
+long; after each success, `ServerWait.answered` is called.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _PAUSE = 0.5  # seconds between two tries
 class ServerWait:
     """Waits between tries while a server cannot be reached, for up to LONGEST seconds.
 
-    `tell` is called when a wait begins, with LONGEST and the reason. It may be replaced later.
+    `report` is called when a wait begins, with LONGEST and the reason. It may be replaced later.
     """
 
-    def __init__(self, tell: TellWait = lambda seconds, why: None) -> None:
-        self.tell = tell
+    def __init__(self, report: TellWait = lambda seconds, why: None) -> None:
+        self.report = report
         self._since: float | None = None  # by time.monotonic
 
-    def again(self, away: LedgerAway) -> None:
+    def wait_or_raise(self, away: LedgerAway) -> None:
         """Pause before the next try. Raises `away` if the wait has lasted too long.
 
         After that it raises at once, so that a caller who cleans up does not wait for the full time again.
@@ -35,11 +35,11 @@ class ServerWait:
         now = time.monotonic()
         if self._since is None:
             self._since = now
-            self.tell(LONGEST, str(away))
+            self.report(LONGEST, str(away))
         if now > self._since + LONGEST:
             raise away
         time.sleep(_PAUSE)
 
-    def over(self) -> None:
+    def answered(self) -> None:
         """Record that the server answers: the next wait starts anew."""
         self._since = None

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from campaign.model import Status
 
-HAD = (Status.ACCEPTED, Status.IN_DOUBT, Status.IN_FLIGHT)
+MAILED = (Status.ACCEPTED, Status.IN_DOUBT, Status.IN_FLIGHT)
 """The statuses of rows whose message was sent, or may have been."""
 
 

@@ -52,7 +52,7 @@ class Campaigns(Protocol):
     def has_rows(self, campaign_id: int) -> bool:
         """Whether a list was enrolled for this campaign."""
 
-    def knows_nobody(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether no campaign of the ledger has a row."""
 
     def mailed_digest(self, campaign_id: int) -> str | None:
@@ -76,8 +76,8 @@ class Storage(Protocol):
     def secret(self) -> bytes:
         """Return this ledger's HMAC key."""
 
-    def tell(self, tell: TellWait) -> None:
-        """Set a function to call when a run waits for the server; see `Ledger.tell`."""
+    def report_waits_to(self, report: TellWait) -> None:
+        """Set a function to call when a run waits for the server; see `Ledger.report_waits_to`."""
 
     def close(self) -> None:
         """Close the ledger."""
@@ -112,8 +112,8 @@ class Storage(Protocol):
     def return_statements(self) -> ReturnStatements:
         """Return the statements about bounces, complaints and unsubscribes."""
 
-    def ages(self, scope: Scope, now: Moment, period: int, places: int) -> list[tuple[int, int]]:
-        """Return (age in ns, addresses) of the latest starts in `scope`, the oldest first; see `Run.ages`."""
+    def start_ages(self, scope: Scope, now: Moment, period: int, places: int) -> list[tuple[int, int]]:
+        """Return (age in ns, addresses) of the latest starts in `scope`; see `Run.start_ages`."""
 
     def is_suppressed(self, campaign_id: int, address: str) -> bool:
         """Whether an address is suppressed in a campaign."""
@@ -124,11 +124,11 @@ class Storage(Protocol):
     def log_note(self, campaign_id: int) -> LogNote | None:
         """Return the log note of the campaign's last run that wrote one, unless it was removed."""
 
-    def log_is_complete(self, campaign_id: int) -> None:
+    def remove_log_note(self, campaign_id: int) -> None:
         """Remove the current run's log note, unless messages are still in flight."""
 
-    def recorded(self, campaign_id: int, note: LogNote) -> Iterator[Attempted]:
-        """Iterate over the attempts of the run that wrote a note; see `Ledger.recorded`."""
+    def recorded_attempts(self, campaign_id: int, note: LogNote) -> Iterator[Attempted]:
+        """Iterate over the attempts of the run that wrote a note; see `Ledger.recorded_attempts`."""
 
     def settle_doubt(
         self,
@@ -147,8 +147,8 @@ class Storage(Protocol):
     def forget(self, text: str, now: int) -> Forgotten:
         """Erase a person's data from every campaign; see `Ledger.forget`."""
 
-    def scrubbed(self, now: int) -> bool:
-        """Erase what remains of forgotten people in the storage; see `Ledger.scrubbed`."""
+    def scrub(self, now: int) -> bool:
+        """Erase what remains of forgotten people in the storage; see `Ledger.scrub`."""
 
     def incomplete(self, campaign: str, now: int) -> str:
         """Return why the ledger may not know of all messages of a campaign; "" if it does."""
@@ -159,7 +159,7 @@ class Storage(Protocol):
     def is_copy_of(self, path: Path) -> bool:
         """Whether there is another ledger at `path` with the same secret."""
 
-    def complete(self, campaign: str | None) -> None:
+    def mark_complete(self, campaign: str | None) -> None:
         """Record that the ledger knows of every message of a campaign; None: of all campaigns."""
 
     def back_up(self, path: Path, now: int) -> None:

@@ -68,7 +68,7 @@ class Found:
         )
 
 
-def searched_for(text: str, bad_rows: Callable[[], Iterable[tuple[int, str]]]) -> tuple[str, set[int]]:
+def search_target(text: str, bad_rows: Callable[[], Iterable[tuple[int, str]]]) -> tuple[str, set[int]]:
     """Return the address in `text`; or, if it is the cell of a bad row, that cell and the ids of such rows.
 
     `bad_rows` returns (id, cells as JSON) of every bad row. Raises UserError if `text` is neither.
@@ -87,7 +87,7 @@ def searched_for(text: str, bad_rows: Callable[[], Iterable[tuple[int, str]]]) -
         return cell, rows
 
 
-def parts_of(address: str) -> list[str]:
+def search_terms(address: str) -> list[str]:
     """Return texts one of which is in every text that names the address, ignoring ASCII case.
 
     That is the address itself if ASCII case folding is enough for it. Otherwise it is its domain, in both
@@ -99,7 +99,7 @@ def parts_of(address: str) -> list[str]:
     return list(dict.fromkeys([f"@{domain}", f"@{display_domain(domain)}"]))
 
 
-def like(text: str) -> str:
+def like_pattern(text: str) -> str:
     """Return the LIKE pattern for texts that contain `text` as stored JSON; ^ is the escape character."""
     escaped = re.sub("[%_^]", r"^\g<0>", json.dumps(text, ensure_ascii=False)[1:-1])
     return f"%{escaped}%"

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from campaign.ledger import CopyEntry
-from campaign.ledger.history import SomeCells
+from campaign.ledger.history import CellBatch
 from campaign.model import Status
 from campaign.outfile import Kind
 
@@ -47,7 +47,7 @@ def copies_by_key(copies: Iterable[CopyEntry]) -> dict[str, str]:
 def write(
     out: Writable,
     columns: Sequence[str],
-    rows: Iterable[SomeCells],
+    rows: Iterable[CellBatch],
     copies: Mapping[str, str],
     returned: Mapping[str, str] | None = None,
 ) -> int:

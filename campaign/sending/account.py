@@ -66,8 +66,8 @@ class _Loaded(Protocol):
 class Started(Protocol):
     """Knows the earlier starts in an account: a ledger, or a run of it."""
 
-    def ages(self, scope: Scope, now: clock.Moment, period: int, places: int) -> list[tuple[int, int]]:
-        """Return (age in ns, addresses) of the last starts in `scope`, the oldest first; see `Run.ages`."""
+    def start_ages(self, scope: Scope, now: clock.Moment, period: int, places: int) -> list[tuple[int, int]]:
+        """Return (age in ns, addresses) of the latest starts in `scope`; see `Run.start_ages`."""
 
 
 def load_pace(
@@ -80,7 +80,7 @@ def load_pace(
     """
     longest = max((window.period for window in windows), default=0)
     most = max((window.count for window in windows), default=0)
-    ages = ledger.ages(scope, now, longest + TARDY, most)
+    ages = ledger.start_ages(scope, now, longest + TARDY, most)
     pace.load([(age - TARDY, addresses) for age, addresses in ages], now.steady)
 
 

@@ -114,7 +114,7 @@ class Dispatch:
                 return None
             if not self._claims:
                 # While throttled, greylisted rows go first once due: the server would defer new rows too.
-                self._claims.extend(self._run.claim(utc, self._size(now), again_first=self._throttles > 0))
+                self._claims.extend(self._run.claim(utc, self._size(now), retries_first=self._throttles > 0))
             if not self._claims:
                 return self._nothing_due(utc)
             self._out += 1

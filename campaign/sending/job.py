@@ -128,7 +128,7 @@ def _send(
     copies = summary.copies_not_started + summary.copies[Status.IN_FLIGHT]
     left = plan.addresses_of(summary.waiting - copies) + copies
     ahead = sender.outlook(left, summary.next_due, summary.last_due) if left else None
-    return Finished(stop, summary, replies, (), took, run.suppressed_by_it(), ahead)
+    return Finished(stop, summary, replies, (), took, run.addresses_suppressed(), ahead)
 
 
 def _with_lost_replies(finished: Finished, ledger: Ledger) -> Finished:
@@ -185,7 +185,7 @@ def _plan(
     wait = pace.finish(now.steady, preparation.survey.addresses + preparation.plan.copies)
     differences = changes(campaign, ledger, preparation)
     unaccepted = tuple(change for change in differences if change[0] not in options.accept)
-    new = options.mode is not Mode.REHEARSAL and ledger.knows_nobody
+    new = options.mode is not Mode.REHEARSAL and ledger.is_empty
     findings = (*checks.report(), *warnings(campaign, ledger)) if checks is not None else ()
     return Plan(preparation, unaccepted, wait, now.utc, options.limit, new, findings)
 

@@ -43,7 +43,7 @@ def leased(
     `wait` is what `--wait` said, None where the command has no such option.
     Raises LeaseHeld, LedgerFull. A UserError inside becomes BrokenOff once a message may have left.
     """
-    ledger.tell(waiting)
+    ledger.report_waits_to(waiting)
     lease = _take_lease(campaign, ledger, wait, waiting, shared)
     try:
         with _beating(lease):

@@ -20,7 +20,7 @@ from campaign.address import fold
 from campaign.campaignfile.models import CampaignFile
 from campaign.feedback.maillog import Delivery
 from campaign.ledger import Ledger
-from campaign.ledger.doubt import row_of, sent
+from campaign.ledger.doubt import entries_sent, row_of
 from campaign.ledger.history import Entry
 from campaign.message.tokens import Secrets, Tokens
 from campaign.model import Recipient, Status
@@ -50,7 +50,7 @@ def settle_waiting(ledger: Ledger, mails: Mapping[str, Collection[str]], words: 
     tokens = Tokens(ledger.name, Secrets(ledger.secret))
 
     def settle(waiting: Iterable[Entry]) -> int:
-        keys = [entry.key for entry in sent(waiting, mails, tokens)]
+        keys = [entry.key for entry in entries_sent(waiting, mails, tokens)]
         return ledger.settle_doubt(Status.ACCEPTED, keys, words, now, waiting=True) if keys else 0
 
     now, history = time.time_ns(), ledger.history
@@ -97,7 +97,7 @@ def settle_matches(campaign: CampaignFile, ledger: Ledger, found: Iterable[Match
     enrol(campaign, ledger)
     keys = [match.recipient.key for match in found]
     count = ledger.settle_doubt(Status.ACCEPTED, keys, words, time.time_ns(), waiting=True)
-    ledger.complete()
+    ledger.mark_complete()
     return count
 
 

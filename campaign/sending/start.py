@@ -36,7 +36,7 @@ def start(
         if now.steady > planned + TARDY:  # a slow disk, or other connections were faster
             later = max(delay, took)  # recording the new time takes time too
             planned = now.steady + later
-            run.put_off(replace(intent, started_at=now.utc + later, steady=planned))
+            run.postpone(replace(intent, started_at=now.utc + later, steady=planned))
             took = clock.steady() - now.steady
         elif delay := booking.start(now.steady):
             if delay > SECOND and dispatch.stopped is not None:

@@ -35,7 +35,7 @@ class Trial:
         self.results: dict[str, Result] = {}
         """The result of each message, by its key, in the order in which they arrived."""
 
-    def claim(self, now: int, count: int, *, again_first: bool = False) -> list[Claim]:
+    def claim(self, now: int, count: int, *, retries_first: bool = False) -> list[Claim]:
         """See `Run`."""
         with self._lock:
             taken, self._waiting = self._waiting[:count], self._waiting[count:]
@@ -84,7 +84,7 @@ class Trial:
     def release_held(self) -> None:
         """See `Run`."""
 
-    def suppressed_by_it(self) -> int:
+    def addresses_suppressed(self) -> int:
         """See `Run`."""
         return 0
 
@@ -92,9 +92,9 @@ class Trial:
         """See `Run`."""
         return self._run.is_suppressed(address)
 
-    def ages(self, scope: Scope, now: Moment, period: int, places: int) -> list[tuple[int, int]]:
+    def start_ages(self, scope: Scope, now: Moment, period: int, places: int) -> list[tuple[int, int]]:
         """See `Run`."""
-        return self._run.ages(scope, now, period, places)
+        return self._run.start_ages(scope, now, period, places)
 
     def slots(self, windows: Sequence[Window]) -> Slots | None:
         """See `Run`."""
@@ -104,7 +104,7 @@ class Trial:
         """See `Run`."""
         self._run.note_start(started_at, addresses, steady)
 
-    def put_off(self, intent: Intent) -> None:
+    def postpone(self, intent: Intent) -> None:
         """See `Run`. The start is counted again: no row has the first one to correct."""
         self._run.note_start(intent.started_at, len(intent.addresses), intent.steady)
 

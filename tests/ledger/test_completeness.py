@@ -157,12 +157,12 @@ def test_without_its_wal_it_is_said_until_it_is_settled(path: Path) -> None:
     assert "its -wal file is missing" in why(path)
     assert "its -wal file is missing" in why(path)
     ledger = Ledger.open(path, "spring", create=False)
-    ledger.complete()
+    ledger.mark_complete()
     assert ledger.incomplete == ""
     ledger.close()
     assert "its -wal file is missing" in why(path, "another campaign")  # of which nothing was settled
     ledger = Ledger.open(path, "spring", create=False)
-    ledger.complete(for_all=True)
+    ledger.mark_complete(for_all=True)
     ledger.close()
     assert why(path, "another campaign") == ""
 
@@ -187,7 +187,7 @@ def test_a_file_that_another_program_wrote_is_a_copy(path: Path) -> None:
     assert "copied or restored since it was used last" in why(path)
     assert "copied or restored since it was used last" in why(path)  # until a person has settled it
     ledger = Ledger.open(path, "spring", create=False)
-    ledger.complete(for_all=True)
+    ledger.mark_complete(for_all=True)
     assert ledger.incomplete == ""
     ledger.close()
     assert why(path) == ""

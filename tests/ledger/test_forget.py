@@ -66,7 +66,7 @@ def test_no_byte_of_those_who_are_forgotten_stays(location: Location) -> None:
     ledger = Ledger.open(location, "news")
     gone = chance.sample(addresses, 200)
     assert sum(ledger.forget(address, NOW).rows for address in gone) == 200
-    assert ledger.scrubbed(NOW)
+    assert ledger.scrub(NOW)
 
     left = files(location)
     assert [address for address in gone if address.encode() in left] == []
@@ -85,16 +85,16 @@ def test_forgetting_during_a_send_cleans_the_files_when_its_run_has_ended(
     other = Ledger.open(location, "", create=False)
     assert other.forget(ANNA, NOW).rows == 1
     with pytest.raises(LeaseHeld):
-        other.scrubbed(NOW)
+        other.scrub(NOW)
     assert isinstance(location, Path)
     size = location.stat().st_size
     sending.heartbeat(NOW)
     assert location.stat().st_size == size  # which a rewriting would change, and messages would wait for it
     with pytest.raises(LeaseHeld):
-        other.scrubbed(NOW)
+        other.scrub(NOW)
     assert send(ledger, sending, "ben@example.test")
     sending.end(NOW)
-    assert other.scrubbed(NOW)
+    assert other.scrub(NOW)
 
     assert b"anna" not in files(location).lower()
     other.close()
@@ -110,10 +110,10 @@ def test_a_reader_delays_it_until_the_end_of_the_next_run(location: Location, le
     next(entries)
     ledger.forget(ANNA, NOW)
     sending.end(NOW)
-    assert not ledger.scrubbed(NOW)
+    assert not ledger.scrub(NOW)
     assert len(list(entries)) == 2000
     start(ledger).end(NOW)
-    assert ledger.scrubbed(NOW)
+    assert ledger.scrub(NOW)
     assert b"anna" not in files(location).lower()
     reader.close()
     ledger.close()
@@ -222,7 +222,7 @@ def test_a_bad_row_in_which_the_address_stands_is_hash(location: Location, ledge
     assert ledger.forget(ANNA, NOW).rows == 1
     assert enrol(ledger, rows).invalid == 1  # the list names them still, and nothing of it is kept
     assert list(statuses(ledger).values()) == ["pending"]
-    assert ledger.scrubbed(NOW)
+    assert ledger.scrub(NOW)
     ledger.close()
     assert b"anna" not in files(location).lower()
 
@@ -256,7 +256,7 @@ def test_readers_take_what_is_left(ledger: Ledger) -> None:
 def test_cleaning_the_files_invents_no_run(location: Location, ledger: Ledger) -> None:
     enrol(ledger, people(ANNA))
     assert ledger.forget(ANNA, NOW).rows == 1
-    assert ledger.scrubbed(NOW)
+    assert ledger.scrub(NOW)
     assert database(ledger).rows("SELECT * FROM runs") == []
     assert b"anna" not in files(location).lower()
     start(ledger).end(NOW)
@@ -271,9 +271,9 @@ def test_nobody_sends_while_another_process_cleans_the_files(location: Location,
     with pytest.raises(LeaseHeld, match="is removing forgotten data from this ledger"):
         start(other)
     assert other.forget(ANNA, NOW).rows == 1
-    assert not other.scrubbed(NOW)
+    assert not other.scrub(NOW)
     release_from_scrubbing(sqlite(ledger))
-    assert other.scrubbed(NOW)
+    assert other.scrub(NOW)
     # A process that died on the way holds nobody up.
     sqlite(ledger).set_setting("scrubber", json.dumps(["elsewhere", 1, "boot 1", NOW]))
     start(other, NOW + LEASE).end(NOW + LEASE)
@@ -321,7 +321,7 @@ def test_a_bad_row_is_forgotten_by_its_exact_cell(location: Location, ledger: Le
     assert sorted(statuses(ledger).values()) == ["invalid", "pending"]
     assert enrol(ledger, rows).invalid == 3  # the list holds them still, and nothing of them is kept
     assert sorted(statuses(ledger).values()) == ["invalid", "pending"]
-    assert ledger.scrubbed(NOW)
+    assert ledger.scrub(NOW)
     ledger.close()
     assert b"person(at)" not in files(location).lower()
 
@@ -349,7 +349,7 @@ def test_who_is_on_the_suppression_list_alone_stays_on_it_as_a_hash(
     assert ledger.forget(ANNA, NOW) == Forgotten(0, 0, found=True, earlier=False)
     assert [is_hash(entry.pattern) for entry in ledger.suppressions] == [True]
     assert ledger.is_suppressed(ANNA)
-    assert ledger.scrubbed(NOW)
+    assert ledger.scrub(NOW)
     ledger.close()
     assert b"anna" not in files(location).lower()
 

@@ -87,7 +87,7 @@ def test_a_trip_takes_back_the_window_and_nothing_before(ledger: Ledger) -> None
     run.trip(NOW, take_back=True)
     assert held(ledger) == set()
     assert released(ledger) == set(true)
-    assert run.suppressed_by_it() == 1
+    assert run.addresses_suppressed() == 1
     assert run.recent_verdicts(WINDOW) == []
     run.end(NOW)
 

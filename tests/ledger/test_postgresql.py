@@ -244,8 +244,8 @@ def test_deferred_rows_come_first_if_asked_but_not_before_they_are_due(ledger: L
     for key, delay in ((ANNA, HOUR), (BEN, MINUTE)):
         run.record((), (intent(key),))
         run.record((result(key, Status.DEFERRED, due_at=NOW + delay),), ())
-    assert [claim.key for claim in run.claim(NOW + MINUTE, 1, again_first=True)] == [BEN]
-    assert [claim.key for claim in run.claim(NOW + MINUTE, 5, again_first=True)] == [CLEO]
+    assert [claim.key for claim in run.claim(NOW + MINUTE, 1, retries_first=True)] == [BEN]
+    assert [claim.key for claim in run.claim(NOW + MINUTE, 5, retries_first=True)] == [CLEO]
     assert run.next_due(NOW) == NOW + HOUR
 
 
@@ -487,9 +487,9 @@ def test_what_is_done_together_is_done_or_not(ledger: Ledger) -> None:
     connection = connection_of(ledger)
     insert = ("INSERT INTO settings VALUES (%s, '')", ("one",))
     with pytest.raises(psycopg.errors.UniqueViolation):
-        connection.together([insert, insert])
+        connection.pipelined([insert, insert])
     assert connection.setting("one") is None
-    connection.together([insert, ("SELECT 1", ())], durable=False)
+    connection.pipelined([insert, ("SELECT 1", ())], durable=False)
     assert connection.setting("one") == ""
     assert connection.row("SHOW synchronous_commit") == ("on",)  # it was off for that alone
 
@@ -602,13 +602,13 @@ def test_what_interrupts_a_statement_is_heard(location: PostgresLocation) -> Non
             try:
                 signal.setitimer(signal.ITIMER_REAL, 0.001 + 0.0025 * ends.random())
                 while time.monotonic() < late:
-                    database.together([("SELECT pg_sleep(0.002)", ()), ("SELECT 1", ())])
+                    database.pipelined([("SELECT pg_sleep(0.002)", ()), ("SELECT 1", ())])
             except Interrupt:
                 interrupted = True
             assert interrupted
             if database.is_closed:
                 database.reconnect()
-            assert database.together([("SELECT 2", ())]) == [[(2,)]]
+            assert database.pipelined([("SELECT 2", ())]) == [[(2,)]]
     finally:
         gc.enable()
         gc.unfreeze()

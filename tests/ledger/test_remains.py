@@ -93,7 +93,7 @@ def test_a_connection_that_has_read_the_old_pages_does_not_write_them_again(tmp_
     for address in gone:
         assert ledger.forget(address, NOW).found
         database(other).rows("SELECT * FROM messages ORDER BY id")
-    assert ledger.scrubbed(NOW)
+    assert ledger.scrub(NOW)
     for writer in (other, ledger):
         database(writer).change("UPDATE messages SET line = line + 1, reply = ?", (str(writer),))
         assert [address for address in gone if address.encode() in files(path)] == []

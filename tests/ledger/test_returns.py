@@ -9,7 +9,7 @@ import pytest
 from campaign.campaignfile.location import Location
 from campaign.ledger import Ledger
 from campaign.ledger.protocols import Intent
-from campaign.ledger.returns import DAY, EVENTS_OF_ONE, Fate, Kind, Mailed, Recorded, Rules, Said, apportioned
+from campaign.ledger.returns import DAY, EVENTS_OF_ONE, Fate, Kind, Mailed, Recorded, Rules, Said, by_address
 from campaign.model import Status
 from tests.ledger.book import NOW, database, enrol, message_id, outcome, people, result, start
 
@@ -142,22 +142,22 @@ def test_each_address_of_a_report_has_its_own_word() -> None:
         Said(Kind.BOUNCED, ("", ANNA.upper()), "5.1.1"),
         Said(Kind.BOUNCED, ("else@where.example",), "5.1.1"),
     ]
-    assert list(apportioned(mailed, said)) == [(BOSS, said[0]), (ANNA, said[1]), ("", said[2])]
+    assert list(by_address(mailed, said)) == [(BOSS, said[0]), (ANNA, said[1]), ("", said[2])]
 
 
 def test_of_what_a_forwarder_says_the_mildest_holds() -> None:
     mailed = Mailed(1, ANNA, ANNA, frozenset({ANNA}), alone=True)
     said = [Said(Kind.BOUNCED, ("a@x.example",), "5.1.1"), Said(Kind.BOUNCED_FOR_NOW, ("b@x.example",), "4")]
-    assert list(apportioned(mailed, said)) == [(ANNA, said[1])]
+    assert list(by_address(mailed, said)) == [(ANNA, said[1])]
     named = Said(Kind.BOUNCED, (ANNA,), "5.1.1")
-    assert list(apportioned(mailed, [*said, named])) == [(ANNA, named)]
+    assert list(by_address(mailed, [*said, named])) == [(ANNA, named)]
 
 
 @pytest.mark.parametrize("name", ["a+b@köln.example", "A+2Bb@KÖLN.example", " <a+b@xn--kln-sna.example> "])
 def test_an_address_in_any_spelling_is_recognised(name: str) -> None:
     own = "a+b@xn--kln-sna.example"
     mailed = Mailed(1, "k", own, frozenset({own, BOSS}), alone=False)
-    [(address, _)] = apportioned(mailed, [Said(Kind.BOUNCED, (name,), "")])
+    [(address, _)] = by_address(mailed, [Said(Kind.BOUNCED, (name,), "")])
     assert address == own
 
 

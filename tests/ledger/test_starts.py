@@ -51,7 +51,7 @@ def boot_anew(ledger: Ledger) -> None:
 
 
 def ages(ledger: Ledger, at: Moment, period: int = DAY) -> list[tuple[int, int]]:
-    return ledger.ages(SCOPE, at, period, 1000)
+    return ledger.start_ages(SCOPE, at, period, 1000)
 
 
 @pytest.mark.parametrize("jump", [YEAR, -YEAR, 20 * SECOND, -20 * SECOND])
@@ -110,13 +110,13 @@ def test_the_scope_is_the_account_over_all_campaigns(ledger: Ledger) -> None:
     end(ledger, sending, Moment(2, NOW))
     other = Ledger(ledger.storage, "letters", None)
     assert ages(other, Moment(10, NOW + 10)) == [(10, 2), (9, 1)]
-    assert other.ages(SCOPE, Moment(10, NOW + 10), DAY, 1) == [(9, 1)]
+    assert other.start_ages(SCOPE, Moment(10, NOW + 10), DAY, 1) == [(9, 1)]
     for another in (
         Scope(SCOPE.host, "another"),
         Scope("mail.example.org", "news"),
         Scope.of("x", "news", "y"),
     ):
-        assert other.ages(another, Moment(10, NOW + 10), DAY, 10) == []
+        assert other.start_ages(another, Moment(10, NOW + 10), DAY, 10) == []
 
 
 def test_case_and_a_final_dot_name_no_other_host(ledger: Ledger) -> None:
@@ -131,7 +131,7 @@ def test_an_account_is_one_scope_under_any_host(ledger: Ledger) -> None:
     assert one == two
     sending = begin(ledger, Moment(0, NOW), one)
     sending.note_start(NOW, 1, 0)
-    assert ledger.ages(two, Moment(5, NOW + 5), DAY, 10) == [(5, 1)]
+    assert ledger.start_ages(two, Moment(5, NOW + 5), DAY, 10) == [(5, 1)]
 
 
 def test_a_later_start_is_recorded_before_it_is_made(ledger: Ledger) -> None:
@@ -139,7 +139,7 @@ def test_a_later_start_is_recorded_before_it_is_made(ledger: Ledger) -> None:
     sending.claim(NOW, 10)
     intent = Intent(ANNA, NOW, (ANNA,), message_id(ANNA), "", 0)
     sending.record((), (intent,))
-    sending.put_off(Intent(ANNA, NOW + MINUTE, (ANNA,), message_id(ANNA), "", MINUTE))
+    sending.postpone(Intent(ANNA, NOW + MINUTE, (ANNA,), message_id(ANNA), "", MINUTE))
     assert ages(ledger, Moment(HOUR, NOW + HOUR)) == [(HOUR - MINUTE, 1)]
 
 

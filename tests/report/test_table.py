@@ -9,7 +9,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaign.ledger.history import SomeCells
+from campaign.ledger.history import CellBatch
 from campaign.model import Status
 from campaign.report.table import write
 
@@ -37,7 +37,7 @@ def test_rows_are_written_as_the_csv_module_does(
         out,
         _COLUMNS,
         [
-            SomeCells(
+            CellBatch(
                 [""] * len(rows),
                 [json.dumps(cells, ensure_ascii=False, separators=(",", ":")) for cells, _, _ in rows],
                 [status for _, status, _ in rows],

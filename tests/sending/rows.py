@@ -29,14 +29,14 @@ class Rows:
         self.beats: list[int] = []
         self._claimed: set[str] = set()
 
-    def claim(self, now: int, count: int, *, again_first: bool = False) -> list[Claim]:
+    def claim(self, now: int, count: int, *, retries_first: bool = False) -> list[Claim]:
         free = [
             key for key in self.rows if self.is_due(key) and key not in self._claimed and self.due[key] <= now
         ]
         taken = sorted(
             free,
             key=lambda key: (
-                again_first and not self.charged[key] + self.spared[key],
+                retries_first and not self.charged[key] + self.spared[key],
                 self.due[key],
                 self.rows[key].number,
             ),
@@ -80,7 +80,7 @@ class Rows:
     def release_held(self) -> None:
         pass
 
-    def suppressed_by_it(self) -> int:
+    def addresses_suppressed(self) -> int:
         return 0
 
     @property
@@ -90,7 +90,7 @@ class Rows:
     def is_suppressed(self, address: str) -> bool:
         return address in self.suppressed
 
-    def ages(self, scope: Scope, now: Moment, period: int, places: int) -> list[tuple[int, int]]:
+    def start_ages(self, scope: Scope, now: Moment, period: int, places: int) -> list[tuple[int, int]]:
         ages = [(now.utc - intent.started_at, len(intent.addresses)) for intent in self.intended]
         return [(age, addresses) for age, addresses in ages if age < period]
 
@@ -100,7 +100,7 @@ class Rows:
     def note_start(self, started_at: int, addresses: int, steady: int | None = None) -> None:
         self.intended.append(Intent("", started_at, ("",) * addresses, ""))
 
-    def put_off(self, intent: Intent) -> None:
+    def postpone(self, intent: Intent) -> None:
         self.intended = [intent if one.key == intent.key else one for one in self.intended]
 
     def heartbeat(self, now: int, steady: int | None = None) -> None:

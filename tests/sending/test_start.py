@@ -20,9 +20,9 @@ from tests.sending.rows import Rows
 class SlowRows(Rows):
     """Takes longer to write than a start may be late."""
 
-    def put_off(self, intent: Intent) -> None:
+    def postpone(self, intent: Intent) -> None:
         time.sleep(1.5 * TARDY / SECOND)
-        super().put_off(intent)
+        super().postpone(intent)
 
 
 def test_a_disk_that_takes_longer_than_a_start_may_be_late_holds_nothing_up_for_ever() -> None:

@@ -40,7 +40,7 @@ def command(address: str, file: Path | None, ledger: Location | None) -> int:
             echo(line)
         until = time.monotonic() + _PATIENCE
         try:
-            while not (clean := book.scrubbed(time.time_ns())) and time.monotonic() < until:
+            while not (clean := book.scrub(time.time_ns())) and time.monotonic() < until:
                 time.sleep(0.2)
         except LeaseHeld as held:
             sender = held.problems[0].message.partition(";")[0]

@@ -68,7 +68,7 @@ def command(
     """
     from campaign.campaignfile.identity import identify
     from campaign.ledger import Ledger
-    from campaign.ledger.doubt import doubtful, named
+    from campaign.ledger.doubt import entries_in_doubt, entries_named
 
     if accepted + pending + (from_log is not None) + nothing_missing > 1:
         raise UserError("give only one of --accepted, --pending, --from-log and --nothing-missing")
@@ -86,14 +86,14 @@ def command(
     ledger = Ledger.open(campaign.ledger, campaign.name, create=False)
     try:
         if nothing_missing:
-            ledger.complete(for_all=True)
+            ledger.mark_complete(for_all=True)
             echo("the ledger counts as complete")
         elif from_log is not None:
             _from_log(ledger, file, from_log)
         else:
-            rows = doubtful(ledger.history, time.time_ns())
+            rows = entries_in_doubt(ledger.history, time.time_ns())
             if accepted or pending:
-                _settle(ledger, named(rows, addresses) if addresses else rows, accepted=accepted)
+                _settle(ledger, entries_named(rows, addresses) if addresses else rows, accepted=accepted)
             else:
                 _list(rows, file)
     finally:
@@ -101,31 +101,31 @@ def command(
     return OK
 
 
-def _list(doubtful: list[Entry], file: Path) -> None:
+def _list(entries: list[Entry], file: Path) -> None:
     from campaign.report.words import clock
 
-    if not doubtful:
+    if not entries:
         echo("nothing is in doubt")
         return
-    for entry in doubtful:
+    for entry in entries:
         began = clock(entry.started_at) if entry.started_at is not None else "?"
         echo(f"{entry.email or '(forgotten)'}  {began}  {entry.message_id}  {entry.reply}")
-    which = "its Message-ID" if len(doubtful) == 1 else "their Message-IDs"
-    echo(f"\n{len(doubtful):,} may have arrived. Look for {which} at the server, then:")
+    which = "its Message-ID" if len(entries) == 1 else "their Message-IDs"
+    echo(f"\n{len(entries):,} may have arrived. Look for {which} at the server, then:")
     echo(f"  campaign resolve {file} --accepted ADDRESS...   they arrived")
     echo(f"  campaign resolve {file} --pending ADDRESS...    they did not; the next send mails them")
     echo(f"  campaign resolve {file} --from-log MAIL.LOG     let the server's log decide")
 
 
 def _settle(ledger: Ledger, chosen: list[Entry], *, accepted: bool) -> None:
-    from campaign.ledger.doubt import suppressed
+    from campaign.ledger.doubt import count_suppressed
     from campaign.model import Status
 
     status = Status.ACCEPTED if accepted else Status.PENDING
     words = "settled by hand: " + ("it arrived" if accepted else "it did not arrive")
     keys, now = [entry.key for entry in chosen], time.time_ns()
     count = ledger.settle_doubt(status, keys, words, now)
-    mute = 0 if accepted else suppressed(ledger.history, keys, now)
+    mute = 0 if accepted else count_suppressed(ledger.history, keys, now)
     if count > mute or not mute:
         echo(f"{count - mute:,} settled as {status}")
     if mute:
@@ -135,7 +135,7 @@ def _settle(ledger: Ledger, chosen: list[Entry], *, accepted: bool) -> None:
 def _from_log(ledger: Ledger, file: Path, log: Path) -> None:
     from campaign.campaignfile.load import load
     from campaign.feedback.maillog import delivered
-    from campaign.ledger.doubt import doubtful, sent
+    from campaign.ledger.doubt import entries_in_doubt, entries_sent
     from campaign.message.tokens import MESSAGE_ID, Secrets, Tokens
     from campaign.model import Status
     from campaign.sending.recovery import enrol, settle_waiting
@@ -144,16 +144,16 @@ def _from_log(ledger: Ledger, file: Path, log: Path) -> None:
         found = delivered(lines, MESSAGE_ID)
     if ledger.incomplete:  # the list may have rows that were sent, but are not in the ledger
         enrol(load(file), ledger)
-    doubt = doubtful(ledger.history, time.time_ns())
+    doubt = entries_in_doubt(ledger.history, time.time_ns())
     tokens = Tokens(ledger.name, Secrets(ledger.secret))
     words = f"settled by the server's log {log.name}: it was sent"
-    keys = [entry.key for entry in sent(doubt, found, tokens)]
+    keys = [entry.key for entry in entries_sent(doubt, found, tokens)]
     count = ledger.settle_doubt(Status.ACCEPTED, keys, words, time.time_ns())
     more = settle_waiting(ledger, found, words)
     if more:
         echo(f"{counted(more, 'message')} that waited had been sent before: settled as accepted")
     if ledger.incomplete:
-        ledger.complete()
+        ledger.mark_complete()
         echo("the ledger counts as complete for this campaign")
     left = counted(len(doubt) - count, "is", "are")
     stay = "stays" if len(doubt) - count == 1 else "stay"

@@ -31,7 +31,7 @@ def command(file: Path) -> int:
         machines = machines_of(ledger)
         if machines.end(State.STOPPED, "somebody stopped it"):
             echo(f"{campaign.name} is stopped; `campaign send {shown(campaign.file)}` resumes it")
-        elif (run := machines.alone()) is not None:
+        elif (run := machines.unshared_run()) is not None:
             what = f"process {run.pid} on {run.host} is still preparing {campaign.name}, or sends it alone"
             raise LeaseHeld(f"{what}, and continues: end it there with Ctrl-C or SIGTERM")
         else:

@@ -25,7 +25,7 @@ def command(file: Path, as_json: bool) -> int:
     ledger = Ledger.open(campaign.ledger, campaign.name, create=False)
     try:
         machines = machines_of(ledger)
-        standing, runs, alone = machines.standing(), machines.runs(), machines.alone()
+        standing, runs, alone = machines.standing(), machines.runs(), machines.unshared_run()
     finally:
         ledger.close()
     if as_json:

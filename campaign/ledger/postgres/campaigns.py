@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from campaign.ledger.postgres.database import Database
-from campaign.ledger.statuses import HAD, listed
+from campaign.ledger.statuses import MAILED, listed
 from campaign.model import KeyColumn
 
-_ANY_HAD = f"EXISTS (SELECT 1 FROM messages WHERE campaign = c.id AND status IN {listed(HAD)})"
+_ANY_HAD = f"EXISTS (SELECT 1 FROM messages WHERE campaign = c.id AND status IN {listed(MAILED)})"
 
 
 class PostgresCampaigns:
@@ -62,7 +62,7 @@ class PostgresCampaigns:
         """Return (name, file, rows sent) of each other campaign that sent any, the newest first."""
         rows = self._database.rows(
             "SELECT name, file, had FROM (SELECT id, name, file,"
-            f" (SELECT count(*) FROM messages WHERE campaign = c.id AND status IN {listed(HAD)}) AS had"
+            f" (SELECT count(*) FROM messages WHERE campaign = c.id AND status IN {listed(MAILED)}) AS had"
             " FROM campaigns c WHERE id != %s AND file != '') o WHERE had > 0 ORDER BY id DESC",
             (campaign_id,),
         )
@@ -73,7 +73,7 @@ class PostgresCampaigns:
         found = self._database.row("SELECT 1 FROM messages WHERE campaign = %s LIMIT 1", (campaign_id,))
         return found is not None
 
-    def knows_nobody(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether no campaign of the ledger has a row."""
         return self._database.row("SELECT 1 FROM messages LIMIT 1") is None
 

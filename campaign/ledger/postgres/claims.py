@@ -42,12 +42,12 @@ class Claims:
         self._looked_at = 0  # time of that check, on `clock.steady`; 0 if there was a claim since
         self._layouts: dict[int, tuple[str, ...]] = {}
 
-    def claim(self, now: int, count: int, *, again_first: bool = False) -> list[Claim]:
+    def claim(self, now: int, count: int, *, retries_first: bool = False) -> list[Claim]:
         """Return up to `count` copies and rows that are due, and hold them. Raises LeaseLost."""
         claims = self._claim_copies(now, count)
         # First the due rows, by the index; then rows that seem due very late because a clock was set back.
         wanted = [("due_at <= %(moment)s", now), ("due_at > %(moment)s", now + self._longest_delay)]
-        if again_first:
+        if retries_first:
             wanted.insert(0, ("status = 'deferred' AND due_at <= %(moment)s", now))
         for due, moment in wanted:
             if len(claims) == count:
@@ -80,9 +80,9 @@ class Claims:
             if self._connected != self._database.connected:
                 self._connected = self._database.connected
                 self._forget_lost_claims()
-            return self._database.together([(_ALIVE, self._of), (statement, parameters)], durable=False)
+            return self._database.pipelined([(_ALIVE, self._of), (statement, parameters)], durable=False)
 
-        alive, rows = self._database.patiently(act)
+        alive, rows = self._database.retried_while_away(act)
         if not alive:
             raise lease_lost()
         return rows
@@ -111,7 +111,7 @@ class Claims:
         settled: dict[int, set[str]] = {}
         if row_ids:
             statement = f"SELECT message, folded FROM copies WHERE message = ANY(%s) AND NOT {_WAITS}"
-            for message, folded in self._database.patiently(
+            for message, folded in self._database.retried_while_away(
                 lambda: self._database.rows(statement, (row_ids,))
             ):
                 settled.setdefault(message, set()).add(str(folded))
@@ -125,7 +125,7 @@ class Claims:
         now = clock.steady()
         if now - self._looked_at > SECOND:
             self._looked_at = now
-            found = self._database.patiently(lambda: self._database.rows(_DUE, self._of))
+            found = self._database.retried_while_away(lambda: self._database.rows(_DUE, self._of))
             self._due = {copy_key(row, copy) if copy else row for row, copy in found}
         return key in self._due
 
@@ -142,7 +142,7 @@ class Claims:
             parameters = {"rows": [row for row, _ in copies], "folded": [copy for _, copy in copies]}
             statements.append((_RELEASE_COPIES, {**self._of, **parameters}))
         if statements:
-            self._database.patiently(lambda: self._database.together(statements, durable=False))
+            self._database.retried_while_away(lambda: self._database.pipelined(statements, durable=False))
 
     def holds(self, key: str) -> bool:
         """Whether what this run holds for a row or copy is still up to date."""
@@ -155,12 +155,12 @@ class Claims:
 
     def next_due(self) -> int | None:
         """Return when the next unclaimed row or copy is due, UTC ns; None if there is none."""
-        found = self._database.patiently(lambda: self._database.row(_NEXT_DUE, self._of))
+        found = self._database.retried_while_away(lambda: self._database.row(_NEXT_DUE, self._of))
         return found[0] if found else None
 
     def _layout(self, layout: int) -> tuple[str, ...]:
         if layout not in self._layouts:
-            found = self._database.patiently(
+            found = self._database.retried_while_away(
                 lambda: self._database.row("SELECT columns FROM layouts WHERE id = %s", (layout,))
             )
             self._layouts[layout] = tuple(json.loads(str(found[0]))) if found else ()

@@ -114,7 +114,7 @@ class Database:
             self._connection.close()
             self._connection = self._connect()
 
-    def beside(self) -> Database:
+    def second_connection(self) -> Database:
         """Open another connection to the same ledger. It is closed with this one, if not before."""
         other = Database(self.location, self.hurry)
         self._beside.append(other)
@@ -209,7 +209,7 @@ class Database:
             cursor.executemany(statement, parameters)
             return max(0, cursor.rowcount)
 
-    def together(
+    def pipelined(
         self, statements: Sequence[tuple[str, Parameters]], *, durable: bool = True
     ) -> list[list[Row]]:
         """Execute statements in one transaction and one round trip; return each one's rows.
@@ -250,7 +250,7 @@ class Database:
                 self._execute("SET LOCAL idle_in_transaction_session_timeout = 0", ())
             yield
 
-    def repeated(self, act: Callable[[], Result]) -> Result:
+    def retried_after_deadlock(self, act: Callable[[], Result]) -> Result:
         """Call `act`, which is a transaction; again if PostgreSQL aborted it because of a deadlock."""
         for _ in range(_AGAIN):
             try:
@@ -259,7 +259,7 @@ class Database:
                 continue
         return act()
 
-    def patiently(self, act: Callable[[], Result]) -> Result:
+    def retried_while_away(self, act: Callable[[], Result]) -> Result:
         """Call `act`, and again while the server cannot be reached. Raises LedgerAway if it takes too long.
 
         `act` must be safe to repeat. After it has raised, another call does not wait for the full time again.
@@ -269,11 +269,11 @@ class Database:
                 with self.lock:
                     if self.is_closed:
                         self.reconnect()
-                done = self.repeated(act)
+                done = self.retried_after_deadlock(act)
             except LedgerAway as away:
-                self.server_wait.again(away)
+                self.server_wait.wait_or_raise(away)
             else:
-                self.server_wait.over()
+                self.server_wait.answered()
                 return done
 
     def _execute(self, statement: str, parameters: Parameters) -> psycopg.Cursor[Row]:

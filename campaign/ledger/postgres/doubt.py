@@ -35,7 +35,7 @@ def settle_doubt(
             reap(database)
             return sum(_settle(database, campaign_id, status, key, words, now, of) for key in chosen)
 
-    return database.repeated(settle)
+    return database.retried_after_deadlock(settle)
 
 
 def _settle(

@@ -23,7 +23,7 @@ from campaign.ledger.postgres.staging import Staging
 from campaign.ledger.postgres.suppression import suppressed_among
 from campaign.ledger.processes import refuse_while_others_are_seen
 from campaign.ledger.protocols import Choices, Plan
-from campaign.ledger.statuses import HAD, listed
+from campaign.ledger.statuses import MAILED, listed
 from campaign.model import BadRow, Recipient
 
 _ENROLLING = 0x454E524F  # with the campaign's id: the advisory lock of its enrolment
@@ -96,7 +96,7 @@ class PostgresEnrolment:
             f" (SELECT s.email {_SENDABLE} ORDER BY s.number DESC LIMIT 1)",
             self._parameters,
         ) or ("", "")
-        had = self._count(f"messages WHERE campaign = %(campaign)s AND status IN {listed(HAD)}")
+        had = self._count(f"messages WHERE campaign = %(campaign)s AND status IN {listed(MAILED)}")
         return tally.plan(
             copies=self._count(_OWED),
             withdrawn=self._count(f"messages m WHERE {_LEAVES}"),
@@ -136,7 +136,7 @@ class PostgresEnrolment:
         """Write the plan, all of it or nothing. `now` is UTC ns. The campaign must be registered."""
         assert self._campaign_id > 0  # noqa: S101
         self._staging.refuse_lost()
-        self._database.repeated(lambda: self._apply(now))
+        self._database.retried_after_deadlock(lambda: self._apply(now))
         # Without new statistics the server does not know that most rows wait, and plans claims badly. In
         # vacuumed pages, rows can be counted by the index alone.
         self._database.change("VACUUM (ANALYZE) messages")
@@ -206,9 +206,9 @@ ON CONFLICT (campaign, key) DO NOTHING
 # Rows that may have been sent keep their status when they leave the list; `left_as` marks them.
 _LISTED = "EXISTS (SELECT 1 FROM staged l WHERE l.key = o.key)"
 _LEFT = (
-    f"UPDATE messages o SET left_as = NULL WHERE campaign = %(campaign)s AND status IN {listed(HAD)}"
+    f"UPDATE messages o SET left_as = NULL WHERE campaign = %(campaign)s AND status IN {listed(MAILED)}"
     f" AND left_as IS NOT NULL AND {_LISTED}",
-    f"UPDATE messages o SET left_as = status WHERE campaign = %(campaign)s AND status IN {listed(HAD)}"
+    f"UPDATE messages o SET left_as = status WHERE campaign = %(campaign)s AND status IN {listed(MAILED)}"
     f" AND left_as IS NULL AND NOT {_LISTED}",
 )
 
@@ -218,7 +218,7 @@ _BY_ANOTHER_KEY = f"""
 SELECT leaves, stays, count(*) FROM (
     SELECT bool_or(o.left_as IS NULL AND NOT {_LISTED}) AS leaves, bool_or({_LISTED}) AS stays
     FROM staged s JOIN messages o
-    ON o.folded = s.folded AND o.campaign = %(campaign)s AND o.status IN {listed(HAD)}
+    ON o.folded = s.folded AND o.campaign = %(campaign)s AND o.status IN {listed(MAILED)}
     WHERE s.bad IS NULL AND s.suppressed = 0
         AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.campaign = %(campaign)s AND m.key = s.key)
     GROUP BY s.number

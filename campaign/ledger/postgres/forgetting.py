@@ -3,7 +3,7 @@
 What stays is a keyed hash: on the suppression list, so that a list that still names the person does not
 get them mailed, and as the key of rows that were sent. The hash is committed first: from then on nobody
 sends to the person, and no enrolment stores their data again. Deleted data leaves the tables with the
-next VACUUM (`scrubbed`). What the server keeps in its WAL, archives and backups is up to its
+next VACUUM (`scrub`). What the server keeps in its WAL, archives and backups is up to its
 administrator.
 """
 
@@ -12,8 +12,8 @@ from __future__ import annotations
 from campaign.address import fold
 from campaign.ledger.patterns import Forgotten, hashed
 from campaign.ledger.postgres.database import Database
-from campaign.ledger.statuses import HAD
-from campaign.ledger.traces import Found, like, parts_of, searched_for
+from campaign.ledger.statuses import MAILED
+from campaign.ledger.traces import Found, like_pattern, search_target, search_terms
 
 _STEP = "forgotten"  # setting: present while something is to be cleaned
 
@@ -25,7 +25,7 @@ def forget(database: Database, text: str, now: int) -> Forgotten:
     anything else. If nothing is found, nothing is changed, and nobody is suppressed.
     """
     every = "SELECT id, fields FROM messages WHERE status = 'invalid'"
-    whom, bad_rows = searched_for(text, lambda: database.each(every))
+    whom, bad_rows = search_target(text, lambda: database.each(every))
     pattern = hashed(database.secret(), whom)
     known = database.row("SELECT 1 FROM suppressions WHERE pattern = %s", (pattern,)) is not None
     found = _find(database, whom, bad_rows)
@@ -40,7 +40,7 @@ def forget(database: Database, text: str, now: int) -> Forgotten:
         database.set_setting(_STEP, "vacuum")
     rows, others = 0, found.others
     while not found.nothing:
-        rows += database.repeated(lambda removed=found: _remove_all(database, whom, removed))  # type: ignore[misc]
+        rows += database.retried_after_deadlock(lambda removed=found: _remove_all(database, whom, removed))  # type: ignore[misc]
         if bad_rows:
             break
         found = _find(database, whom, set())  # what was written in the meantime
@@ -80,7 +80,7 @@ def _find(database: Database, whom: str, bad_rows: set[int]) -> Found:
     )
     found = Found(whom, rows)
     if not bad_rows:  # a cell that is not an address stands for its own rows only
-        written = {"parts": [like(part) for part in parts_of(whom)]}
+        written = {"parts": [like_pattern(part) for part in search_terms(whom)]}
         for row_id, status, fields, reply in database.each(
             f"SELECT id, status, fields, reply FROM messages WHERE {_mentioned('fields', 'reply')}", written
         ):
@@ -106,7 +106,7 @@ def _find(database: Database, whom: str, bad_rows: set[int]) -> Found:
 
 def _mentioned(*columns: str) -> str:
     """Return the SQL condition that one of the columns may name the person."""
-    # `like` escapes with ^, but LIKE ANY knows only \.
+    # `like_pattern` escapes with ^, but LIKE ANY knows only \.
     part = "(SELECT 1 FROM unnest(%(parts)s::text[]) AS p(part) WHERE {} ILIKE p.part ESCAPE '^')"
     return " OR ".join(f"EXISTS {part.format(column)}" for column in columns)
 
@@ -118,7 +118,7 @@ def _remove(database: Database, row_id: int) -> bool:
         return False
     campaign_id, key, status = found
     database.change("DELETE FROM events WHERE campaign = %s AND key = %s", (campaign_id, key))
-    if status in HAD:
+    if status in MAILED:
         # The Message-ID is a hash too. It stays for a row in doubt, so that a server's log can settle it.
         database.change(
             "UPDATE messages SET key = %s, identity = NULL, email = '', folded = '',"
@@ -133,7 +133,7 @@ def _remove(database: Database, row_id: int) -> bool:
     return True
 
 
-def scrubbed(database: Database) -> bool:
+def scrub(database: Database) -> bool:
     """Vacuum deleted rows out of the tables, also while others send; return True, as it is done then."""
     if database.setting(_STEP) is not None:
         database.change("VACUUM messages, copies, events, attempts, suppressions")

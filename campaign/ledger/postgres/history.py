@@ -11,14 +11,14 @@ from itertools import islice, pairwise
 
 from campaign.ledger.history import (
     ANYBODY,
+    CellBatch,
     CopyEntry,
     Entry,
     Layouts,
-    SomeCells,
     Summary,
-    broke_off,
     copy_entry,
     entry,
+    move_to_doubt,
 )
 from campaign.ledger.patterns import HASH_LENGTH
 from campaign.ledger.postgres.database import Database
@@ -134,7 +134,7 @@ class PostgresHistory:
         for *row, layout, fields in self._database.each(statement, self._of):
             yield entry((*row, fields), self._layouts.columns(layout))
 
-    def cells(self, now: int, statuses: Collection[Status], columns: Sequence[str]) -> Iterator[SomeCells]:
+    def cells(self, now: int, statuses: Collection[Status], columns: Sequence[str]) -> Iterator[CellBatch]:
         """Iterate over rows and their cells of these columns, in batches; see `History`."""
         statement = f"""
             SELECT key, layout, fields, now_status, words FROM ({self._as_of(now, statuses)}) n
@@ -142,7 +142,7 @@ class PostgresHistory:
         """
         rows = self._database.each(statement, self._of)
         while batch := list(islice(rows, 500)):
-            yield self._layouts.some_cells(batch, tuple(columns))
+            yield self._layouts.cell_batch(batch, tuple(columns))
 
     def _columns(self, layout: int) -> str | None:
         found = self._database.row("SELECT columns FROM layouts WHERE id = %s", (layout,))
@@ -170,7 +170,7 @@ class PostgresHistory:
             f" AND status = 'in_flight' AND {self._dead(now)} GROUP BY domain",
             self._of,
         ):
-            broke_off(counts.setdefault(str(domain)[1:], {}), count)
+            move_to_doubt(counts.setdefault(str(domain)[1:], {}), count)
         return sorted(counts.items(), key=lambda item: (-sum(item[1].values()), item[0]))
 
     def replies(self, now: int) -> Iterator[tuple[Status, str, int]]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from campaign.ledger.machines import Standing, State, WorkerRun
 from campaign.ledger.postgres.database import Database
-from campaign.ledger.postgres.runs import LEASE, reap, run_alone
+from campaign.ledger.postgres.runs import LEASE, reap, unshared_run
 from campaign.ledger.postgres.schema import NOW, UP_SINCE
 from campaign.ledger.processes import LiveRun
 from campaign.model import SECOND
@@ -117,13 +117,13 @@ class PostgresMachines:
         )
         return [WorkerRun(str(host), *numbers) for host, *numbers in found]
 
-    def alone(self) -> LiveRun | None:
+    def unshared_run(self) -> LiveRun | None:
         """Return the live run that keeps workers out."""
-        return run_alone(self._database, self._id)
+        return unshared_run(self._database, self._id)
 
     def sending(self) -> list[str]:
         """Return the names of all campaigns of this ledger that are sending and have something due."""
-        self._database.repeated(self._tidy)
+        self._database.retried_after_deadlock(self._tidy)
         found = self._database.rows(
             f"SELECT name FROM campaigns c WHERE state = 'sending' AND ({_DUE}) ORDER BY id"
         )

@@ -60,20 +60,20 @@ class Recorder:
         self._since_release = 0
         self._number = 0  # number of the last transaction
         self._queue: list[_Ticket] = []
-        self._came = threading.Condition()  # a ticket was put into the queue
+        self._arrived = threading.Condition()  # a ticket was put into the queue
         self._turn = threading.Lock()
-        self._flying: dict[int, int] = {}  # number of messages in flight, by thread
+        self._in_flight: dict[int, int] = {}  # number of messages in flight, by thread
         self.gathering = Gathering()
 
     def record(self, results: Sequence[Result], intents: Sequence[Intent]) -> set[str]:
         """Commit results and intents, together with those of waiting threads; see `protocols.Run`."""
         ticket = _Ticket(results, intents, threading.get_ident())
-        with self._came:
+        with self._arrived:
             self._queue.append(ticket)
-            self._came.notify()
+            self._arrived.notify()
         with self._turn:
             if not ticket.done:
-                batch = self._gathered()
+                batch = self._gather()
                 began = clock.steady()
                 with self._database.lock:
                     self._commit(batch)
@@ -85,25 +85,25 @@ class Recorder:
             raise ticket.failure
         return ticket.granted
 
-    def _gathered(self) -> list[_Ticket]:
+    def _gather(self) -> list[_Ticket]:
         """Take the tickets that wait, and those that come within a moment."""
-        with self._came:
+        with self._arrived:
             there = len(self._queue)
             durable = any(ticket.intents for ticket in self._queue)
             if durable and self._is_awaiting() and (wait := self.gathering.wait()):
-                self._came.wait_for(lambda: not self._is_awaiting(), wait)
+                self._arrived.wait_for(lambda: not self._is_awaiting(), wait)
                 self.gathering.waited(came=len(self._queue) > there)
             batch, self._queue = self._queue, []
             return batch
 
     def _is_awaiting(self) -> bool:
         """Whether a thread that has messages in flight has not come yet."""
-        return not self._flying.keys() <= {ticket.thread for ticket in self._queue}
+        return not self._in_flight.keys() <= {ticket.thread for ticket in self._queue}
 
     def _count(self, ticket: _Ticket) -> None:
-        flying = self._flying.pop(ticket.thread, 0) + len(ticket.granted) - len(ticket.results)
-        if flying > 0:
-            self._flying[ticket.thread] = flying
+        in_flight = self._in_flight.pop(ticket.thread, 0) + len(ticket.granted) - len(ticket.results)
+        if in_flight > 0:
+            self._in_flight[ticket.thread] = in_flight
 
     def _commit(self, batch: list[_Ticket]) -> None:
         """Commit a batch, and set each ticket's outcome."""
@@ -142,18 +142,18 @@ class Recorder:
             if tried:
                 found = self._database.row(_LOOK, (self._run_id,))
                 if found is not None and found[0] >= self._number:
-                    return self._standing(intents), True
+                    return self._holding(intents), True
             tried = True
             return self._try(results, intents)
 
-        return self._database.patiently(act)
+        return self._database.retried_while_away(act)
 
-    def _standing(self, intents: Sequence[Intent]) -> set[str]:
-        found = self._database.together(list(self._writes.stand(intents)))
+    def _holding(self, intents: Sequence[Intent]) -> set[str]:
+        found = self._database.pipelined(list(self._writes.holding_intents(intents)))
         return {intents[place].key for rows in found for (place,) in rows}
 
     def _try(self, results: Sequence[Result], intents: Sequence[Intent]) -> tuple[set[str], bool]:
-        release = self._is_aged(results)
+        release = self._is_release_due(results)
         found = self._database.row(*self._writes.record(self._number, results, intents, release=release))
         alive, missing, held, places = found or (None, None, 0, None)
         if release:
@@ -163,7 +163,7 @@ class Recorder:
         self._follow_up(results, missing or [], intents, granted)
         return granted, bool(alive)
 
-    def _is_aged(self, results: Sequence[Result]) -> bool:
+    def _is_release_due(self, results: Sequence[Result]) -> bool:
         """Whether to check for suppressions that can be released."""
         self._since_release += sum(result.verdict in JUDGED for result in results)
         return self._held > 0 and self._since_release >= _RELEASE_EVERY
@@ -176,11 +176,11 @@ class Recorder:
         statements = list(self._writes.settle_forgotten(forgotten)) if forgotten else []
         statements += [self._writes.suppress(intent.key) for intent in intents if intent.key not in granted]
         if statements:
-            self._database.together(statements, durable=False)
+            self._database.pipelined(statements, durable=False)
 
     def suppress(self, key: str) -> None:
         """Set a waiting row or copy to `suppressed` if it is covered by the suppression list now."""
-        self._database.together([self._writes.suppress(key)], durable=False)
+        self._database.pipelined([self._writes.suppress(key)], durable=False)
 
 
 def _fail(tickets: list[_Ticket], failure: BaseException) -> None:

@@ -25,7 +25,7 @@ from campaign.ledger.postgres.recording import Recorder, lease_lost
 from campaign.ledger.postgres.runs import LEASE, reap, refuse_held
 from campaign.ledger.postgres.schema import NOW, suppressed
 from campaign.ledger.postgres.slots import PostgresSlots
-from campaign.ledger.postgres.starts import ages
+from campaign.ledger.postgres.starts import start_ages
 from campaign.ledger.postgres.suppression import is_suppressed
 from campaign.ledger.postgres.writes import Writes
 from campaign.ledger.processes import this_process
@@ -40,13 +40,13 @@ Returned = TypeVar("Returned")
 _WAITS = "status IN ('pending', 'deferred')"
 
 
-def _patiently(
+def _retried_while_away(
     method: Callable[Concatenate[PostgresRun, Arguments], Returned],
 ) -> Callable[Concatenate[PostgresRun, Arguments], Returned]:
     """Let a method of a run wait while the server cannot be reached."""
 
     def patient(run: PostgresRun, /, *arguments: Arguments.args, **named: Arguments.kwargs) -> Returned:
-        return run.database.patiently(lambda: method(run, *arguments, **named))
+        return run.database.retried_while_away(lambda: method(run, *arguments, **named))
 
     return patient
 
@@ -91,7 +91,7 @@ class PostgresRun:
         shared: bool,
     ) -> PostgresRun:
         """Take the lease; see `Ledger.start`. Rows that dead runs left in flight become `in_doubt`."""
-        beating = database.beside()
+        beating = database.second_connection()
         try:
             refuse_shared(database, beating)
             with database.transaction():
@@ -167,7 +167,7 @@ class PostgresRun:
         with suppress(UserError):
             if self.database.is_closed:
                 self.database.reconnect()
-            self.database.together(
+            self.database.pipelined(
                 [
                     ("UPDATE messages SET claim = NULL WHERE claim = %(run)s", self._of),
                     ("UPDATE copies SET claim = NULL WHERE claim = %(run)s", self._of),
@@ -180,9 +180,9 @@ class PostgresRun:
             )
         self._beating.close()
 
-    def claim(self, now: int, count: int, *, again_first: bool = False) -> list[Claim]:
+    def claim(self, now: int, count: int, *, retries_first: bool = False) -> list[Claim]:
         """Return up to `count` copies and rows that are due, and hold them. Raises LeaseLost."""
-        return self._claims.claim(now + self._writes.skew, count, again_first=again_first)
+        return self._claims.claim(now + self._writes.skew, count, retries_first=retries_first)
 
     def unclaim(self, keys: Sequence[str]) -> None:
         """Release rows that were claimed and not sent."""
@@ -192,7 +192,7 @@ class PostgresRun:
         """Whether a claimed row or copy is still to be sent. Only an intent that holds makes that certain."""
         return self._claims.holds(key) and (self._claims.is_due(key) or self._waits(key))
 
-    @_patiently
+    @_retried_while_away
     def _waits(self, key: str) -> bool:
         """Whether a row or copy waits and is not suppressed. If it is suppressed by now, record that."""
         row, copy = row_and_copy(key)
@@ -208,7 +208,7 @@ class PostgresRun:
         due = self._claims.next_due()
         return None if due is None else min(due - self._writes.skew, now + self._longest_delay)
 
-    @_patiently
+    @_retried_while_away
     def recent_verdicts(self, count: int) -> list[Verdict]:
         """Return the verdicts on the campaign's last results since the breaker tripped, oldest first."""
         rows = self.database.rows(
@@ -219,7 +219,7 @@ class PostgresRun:
         recent = list(takewhile(lambda verdict: verdict != TRIPPED, (str(verdict) for (verdict,) in rows)))
         return [Verdict(verdict) for verdict in reversed(recent)]
 
-    @_patiently
+    @_retried_while_away
     def trip(self, now: int, *, take_back: bool) -> None:
         """Start a new window of results. `take_back`: remove the suppressions that the old window holds."""
         parameters = {**self._of, "window": WINDOW, "kind": TRIPPED, "now": now + self._writes.skew}
@@ -228,7 +228,7 @@ class PostgresRun:
                 self.database.change(_TAKE_BACK, parameters)
             self.database.change(_TRIP, parameters)
 
-    @_patiently
+    @_retried_while_away
     def release_held(self) -> None:
         """Make the suppressions held for this campaign hold for every campaign."""
         self.database.change(
@@ -236,23 +236,23 @@ class PostgresRun:
             (self._campaign_id,),
         )
 
-    @_patiently
-    def suppressed_by_it(self) -> int:
+    @_retried_while_away
+    def addresses_suppressed(self) -> int:
         """Return how many addresses this run has suppressed."""
         found = self.database.row("SELECT count(*) FROM suppressions WHERE run = %s", (self._run_id,))
         return found[0] if found else 0
 
-    @_patiently
-    def ages(self, scope: Scope, now: clock.Moment, period: int, places: int) -> list[tuple[int, int]]:
-        """Return (age in ns, addresses) of the latest starts in `scope`; see `starts.ages`."""
-        return ages(self.database, scope, now, period, places)
+    @_retried_while_away
+    def start_ages(self, scope: Scope, now: clock.Moment, period: int, places: int) -> list[tuple[int, int]]:
+        """Return (age in ns, addresses) of the latest starts in `scope`; see `starts.start_ages`."""
+        return start_ages(self.database, scope, now, period, places)
 
     def slots(self, windows: Sequence[Window]) -> PostgresSlots:
         """Return where slots in these rate windows are booked, which all machines share."""
         self._recorder.gathering.worthwhile = False  # a slot is short, so commits must not be delayed
         return PostgresSlots(self.database.location, self._scope, windows, self.database.hurry)
 
-    @_patiently
+    @_retried_while_away
     def note_start(self, started_at: int, addresses: int, steady: int | None = None) -> None:
         """Count a test message, which belongs to no row, in the rate."""
         self.has_sent = True
@@ -261,15 +261,15 @@ class PostgresRun:
             (self._run_id, started_at + self._writes.skew, addresses),
         )
 
-    @_patiently
-    def put_off(self, intent: Intent) -> None:
+    @_retried_while_away
+    def postpone(self, intent: Intent) -> None:
         """Record that a content, whose intent holds, starts later: when `intent` now says."""
         key, _ = row_and_copy(intent.key)
         self.database.change(
             _PUT_OFF, {**self._of, "row": key, "started": intent.started_at + self._writes.skew}
         )
 
-    @_patiently
+    @_retried_while_away
     def is_suppressed(self, address: str) -> bool:
         """Whether an address is suppressed in this campaign."""
         return is_suppressed(self.database, self._campaign_id, address)

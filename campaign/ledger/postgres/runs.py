@@ -60,12 +60,14 @@ def refuse_held(database: Database, campaign_id: int, *, shared: bool) -> None:
 
     Call within a transaction in which no other run can begin.
     """
-    run = run_alone(database, campaign_id) if shared else next(iter(live_runs(database, campaign_id)), None)
+    run = (
+        unshared_run(database, campaign_id) if shared else next(iter(live_runs(database, campaign_id)), None)
+    )
     if run is not None:
         raise LeaseHeld(database.problem(str(run)))
 
 
-def run_alone(database: Database, campaign_id: int) -> LiveRun | None:
+def unshared_run(database: Database, campaign_id: int) -> LiveRun | None:
     """Return the live run of this campaign that does not share the lease, if there is one."""
     shared = {run_id for (run_id,) in database.rows("SELECT id FROM runs WHERE ended_at IS NULL AND shared")}
     return next((run for run in live_runs(database, campaign_id) if run.run_id not in shared), None)

@@ -14,7 +14,7 @@ from itertools import islice
 
 from campaign.errors import UserError
 from campaign.ledger.patterns import addresses_in, forms, hashed
-from campaign.ledger.planning import bad_cells, bad_words, encoded, looks
+from campaign.ledger.planning import bad_cells, bad_reasons, content_hash, encoded
 from campaign.ledger.postgres.database import Database
 from campaign.model import BadRow, Double, Recipient
 
@@ -81,14 +81,14 @@ class Staging:
         key_hash = one.hash if row.key == one.folded else hashed(self._secret, row.key)
         return (
             row.number, row.line, row.key, row.email, row.name, encoded(list(row.row.values())), None, 0,
-            one.folded, one.domain, one.hash, key_hash, looks(row, self._shown),
+            one.folded, one.domain, one.hash, key_hash, content_hash(row, self._shown),
         )  # fmt: skip
 
     def _bad(self, row: BadRow) -> tuple[object, ...]:
         key = row.key[: _LONGEST_KEY // 4]
         cells, key_hash = bad_cells(row, self._columns), hashed(self._secret, key)
         return (
-            row.number, row.line, key, "", "", cells, bad_words(row), 0, "", "", "", key_hash, 0,
+            row.number, row.line, key, "", "", cells, bad_reasons(row), 0, "", "", "", key_hash, 0,
         )  # fmt: skip
 
     def drop_duplicates(self) -> Iterator[Double]:

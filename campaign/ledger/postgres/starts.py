@@ -16,7 +16,7 @@ WHERE r.server = %(server)s AND r.username = %(username)s AND r.heartbeat >= {NO
 """
 
 
-def ages(
+def start_ages(
     database: Database, scope: Scope, now: clock.Moment, period: int, places: int
 ) -> list[tuple[int, int]]:
     """Return (age in ns, addresses) of the latest starts in `scope` that are younger than `period` ns.

@@ -12,7 +12,7 @@ from campaign.clock import Moment, TellWait
 from campaign.errors import UserError
 from campaign.ledger.attempted import Attempted, LogNote
 from campaign.ledger.patterns import Forgotten
-from campaign.ledger.postgres import doubt, forgetting, noted
+from campaign.ledger.postgres import doubt, forgetting, lognotes
 from campaign.ledger.postgres.campaigns import PostgresCampaigns
 from campaign.ledger.postgres.database import Database
 from campaign.ledger.postgres.enrolment import PostgresEnrolment
@@ -21,7 +21,7 @@ from campaign.ledger.postgres.machines import PostgresMachines
 from campaign.ledger.postgres.questions import PostgresQuestions
 from campaign.ledger.postgres.returning import PostgresReturnStatements
 from campaign.ledger.postgres.run import PostgresRun
-from campaign.ledger.postgres.starts import ages
+from campaign.ledger.postgres.starts import start_ages
 from campaign.ledger.postgres.suppression import PostgresSuppressions, is_suppressed
 from campaign.ledger.protocols import Choices
 from campaign.ledger.scope import Scope
@@ -51,9 +51,9 @@ class PostgresStorage:
         """Whether the database has a ledger. Raises UserError if its server cannot be reached."""
         return Database.exists(location)
 
-    def tell(self, tell: TellWait) -> None:
-        """Set a function to call when a run waits for the server; see `Ledger.tell`."""
-        self.database.server_wait.tell = tell
+    def report_waits_to(self, report: TellWait) -> None:
+        """Set a function to call when a run waits for the server; see `Ledger.report_waits_to`."""
+        self.database.server_wait.report = report
 
     def at_one_moment(self) -> AbstractContextManager[None]:
         """Within this context, all reads see the ledger as it was at one moment."""
@@ -94,9 +94,9 @@ class PostgresStorage:
         """Return the statements about bounces, complaints and unsubscribes."""
         return PostgresReturnStatements(self.database)
 
-    def ages(self, scope: Scope, now: Moment, period: int, places: int) -> list[tuple[int, int]]:
-        """Return (age in ns, addresses) of the latest starts in `scope`, the oldest first; see `Run.ages`."""
-        return ages(self.database, scope, now, period, places)
+    def start_ages(self, scope: Scope, now: Moment, period: int, places: int) -> list[tuple[int, int]]:
+        """Return (age in ns, addresses) of the latest starts in `scope`; see `Run.start_ages`."""
+        return start_ages(self.database, scope, now, period, places)
 
     def is_suppressed(self, campaign_id: int, address: str) -> bool:
         """Whether an address is suppressed in a campaign."""
@@ -104,19 +104,19 @@ class PostgresStorage:
 
     def note_log(self, campaign_id: int, path: str, size: int) -> None:
         """Record the attempt log that a run appends to; see `Ledger.note_log`."""
-        noted.note(self.database, campaign_id, path, size)
+        lognotes.note(self.database, campaign_id, path, size)
 
     def log_note(self, campaign_id: int) -> LogNote | None:
         """Return the log note of the campaign's last run that wrote one, unless it was removed."""
-        return noted.noted(self.database, campaign_id)
+        return lognotes.find(self.database, campaign_id)
 
-    def log_is_complete(self, campaign_id: int) -> None:
+    def remove_log_note(self, campaign_id: int) -> None:
         """Remove the current run's log note, unless messages are still in flight."""
-        noted.complete(self.database, campaign_id)
+        lognotes.remove(self.database, campaign_id)
 
-    def recorded(self, campaign_id: int, note: LogNote) -> Iterator[Attempted]:
-        """Iterate over the attempts of the run that wrote a note; see `Ledger.recorded`."""
-        return noted.recorded(self.database, campaign_id, note)
+    def recorded_attempts(self, campaign_id: int, note: LogNote) -> Iterator[Attempted]:
+        """Iterate over the attempts of the run that wrote a note; see `Ledger.recorded_attempts`."""
+        return lognotes.recorded_attempts(self.database, campaign_id, note)
 
     def settle_doubt(
         self,
@@ -134,9 +134,9 @@ class PostgresStorage:
         """Erase a person's data from every campaign; see `Ledger.forget`."""
         return forgetting.forget(self.database, text, now)
 
-    def scrubbed(self, now: int) -> bool:
+    def scrub(self, now: int) -> bool:
         """Vacuum the data of forgotten people out of the tables."""
-        return forgetting.scrubbed(self.database)
+        return forgetting.scrub(self.database)
 
     def incomplete(self, campaign: str, now: int) -> str:
         """Return why the ledger may not know of all messages of a campaign; "" if it does."""
@@ -153,7 +153,7 @@ class PostgresStorage:
         """Return False: a database is not a copy of a file."""
         return False
 
-    def complete(self, campaign: str | None) -> None:
+    def mark_complete(self, campaign: str | None) -> None:
         """Record that the ledger knows of every message of a campaign; None: of all campaigns."""
         with self.database.transaction():
             complete = json.loads(self.database.setting(_COMPLETE) or "[]")

@@ -25,7 +25,7 @@ class PostgresSuppressions:
     def add(self, entries: Iterable[Suppression]) -> tuple[list[str], int]:
         """Add entries; return the patterns that are new, and how many waiting rows they suppressed."""
         listed = list(entries)
-        return self._database.repeated(lambda: self._add(listed))
+        return self._database.retried_after_deadlock(lambda: self._add(listed))
 
     def _add(self, entries: list[Suppression]) -> tuple[list[str], int]:
         secret = self._database.secret()

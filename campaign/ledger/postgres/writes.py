@@ -49,10 +49,10 @@ class Writes:
         """
         split = [(*row_and_copy(result.key), result) for result in results]
         rows, beside, further = self._intended(intents)
-        told = (self._told(split), self._copies(split), self._dead(results), rows, beside, further)
+        told = (self._row_outcomes(split), self._copies(split), self._dead(results), rows, beside, further)
         return _RECORD, (*self._of.values(), number, *map(_json, told), WINDOW - 1 if release else None)
 
-    def _told(self, split: Sequence[tuple[str, str, Result]]) -> list[dict[str, object]]:
+    def _row_outcomes(self, split: Sequence[tuple[str, str, Result]]) -> list[dict[str, object]]:
         """Return each address's outcome: the change to its row, and its event."""
         # If no address got a reply, there is no event.
         return [
@@ -147,7 +147,7 @@ class Writes:
     def _hashed(self, results: Sequence[Result]) -> list[str]:
         return [hashed(self._secret, row_and_copy(result.key)[0]) for result in results]
 
-    def stand(self, intents: Sequence[Intent]) -> Iterable[Statement]:
+    def holding_intents(self, intents: Sequence[Intent]) -> Iterable[Statement]:
         """Yield statements that return the places of intents which hold for this run."""
         split = [row_and_copy(intent.key) for intent in intents]
         parameters = {

@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from campaign.ledger.sqlite.database import Database
-from campaign.ledger.statuses import HAD, listed
+from campaign.ledger.statuses import MAILED, listed
 from campaign.model import KeyColumn
 
 ADDRESS = "the address"  # what schema 1 calls the address column
 
-_ANY_HAD = f"EXISTS (SELECT 1 FROM messages WHERE campaign = ?1 AND status IN {listed(HAD)})"
+_ANY_HAD = f"EXISTS (SELECT 1 FROM messages WHERE campaign = ?1 AND status IN {listed(MAILED)})"
 
 
 class SqliteCampaigns:
@@ -52,7 +52,7 @@ class SqliteCampaigns:
             (str(file or ""), words, campaign_id),
         )
 
-    def knows_nobody(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether no campaign has a row."""
         return self._database.row("SELECT 1 FROM messages LIMIT 1") is None
 
@@ -70,7 +70,7 @@ class SqliteCampaigns:
         """Return (name, file, rows sent) of each other campaign that sent any, the newest first."""
         rows = self._database.rows(
             "SELECT name, file, had FROM (SELECT id, name, file,"
-            f" (SELECT count(*) FROM messages WHERE campaign = c.id AND status IN {listed(HAD)}) AS had"
+            f" (SELECT count(*) FROM messages WHERE campaign = c.id AND status IN {listed(MAILED)}) AS had"
             " FROM campaigns c WHERE id != ? AND file != '') WHERE had ORDER BY id DESC",
             (campaign_id,),
         )

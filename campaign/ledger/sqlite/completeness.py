@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from campaign.errors import Problem, UserError
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.opening import leave_setting
-from campaign.ledger.sqlite.runs import WRITTEN, live_runs, reap, unended
+from campaign.ledger.sqlite.runs import WRITTEN, live_runs, reap, unended_runs
 from campaign.model import SECOND
 from campaign.wording import shown
 
@@ -48,11 +48,11 @@ def incomplete(database: Database, campaign: str, now: int) -> str:
     """Return why the ledger may not know of all messages of a campaign; "" if it does."""
     why = database.setting(_INCOMPLETE)
     if why is None:
-        return _seen(database, now)
+        return _fault_found(database, now)
     return "" if campaign in json.loads(str(database.setting(_SETTLED) or "[]")) else str(why)
 
 
-def complete(database: Database, campaign: str | None = None) -> None:
+def mark_complete(database: Database, campaign: str | None = None) -> None:
     """Record that no message of a campaign is missing; None: of any campaign."""
     with database.transaction():
         note_file(database)
@@ -69,8 +69,8 @@ def end_dead_runs(database: Database, now: int) -> None:
 
     Raises UserError if the file is damaged.
     """
-    why = _seen(database, now)
-    if not why and not unended(database):
+    why = _fault_found(database, now)
+    if not why and not unended_runs(database):
         return
     if why == REPLACED and (found := database.row("PRAGMA quick_check(1)")) != ("ok",):
         place = shown(database.path) if database.path else None
@@ -83,15 +83,15 @@ def end_dead_runs(database: Database, now: int) -> None:
         reap(database, now)
 
 
-def is_as_left(database: Database) -> bool:
+def is_wal_untouched(database: Database) -> bool:
     """Whether, when it was opened, the WAL of unended runs was last changed by this program."""
     place = database.place
-    if place is None or place.wal_changed_at is None or not unended(database):
+    if place is None or place.wal_changed_at is None or not unended_runs(database):
         return True
-    return place.wal_changed_at - _last_sign(database) <= SILENCE
+    return place.wal_changed_at - _last_write(database) <= SILENCE
 
 
-def leave_sign(database: Database, now: int) -> None:
+def record_visit(database: Database, now: int) -> None:
     """Record a read-only connection's visit to an untouched WAL.
 
     If opened by root, SQLite calls fchown on the WAL, which changes its ctime.
@@ -99,7 +99,7 @@ def leave_sign(database: Database, now: int) -> None:
     place = database.place
     if place is None or place.wal_changed_at is None or not (hasattr(os, "geteuid") and os.geteuid() == 0):
         return
-    if unended(database) and is_as_left(database) and now - _last_sign(database) > SILENCE // 2:
+    if unended_runs(database) and is_wal_untouched(database) and now - _last_write(database) > SILENCE // 2:
         leave_setting(place.path, WRITTEN, now)
 
 
@@ -123,19 +123,19 @@ def _mark(database: Database, why: str) -> None:
     database.set_setting(_SETTLED, None)
 
 
-def _seen(database: Database, now: int) -> str:
+def _fault_found(database: Database, now: int) -> str:
     """Return what was wrong with the files when this connection opened them; "" for nothing."""
     place = database.place
     if place is None:
         return ""
-    died = len(live_runs(database, now)) < unended(database)
+    died = len(live_runs(database, now)) < unended_runs(database)
     if place.wal_changed_at is None:
         if died:
             return WAL_LOST
         return RESTORED if _is_put_there(database, place.written_at) else ""
     if database.setting(_FILE) not in (None, place.file[1]):
         return COPIED if died else REPLACED
-    return COPIED if died and not is_as_left(database) else ""
+    return COPIED if died and not is_wal_untouched(database) else ""
 
 
 def _is_put_there(database: Database, written_at: int) -> bool:
@@ -148,7 +148,7 @@ def _is_put_there(database: Database, written_at: int) -> bool:
     return written_at - max(int(str(noted)), last_beat) > _FOLDING
 
 
-def _last_sign(database: Database) -> int:
+def _last_write(database: Database) -> int:
     """Return when an unended run, or a process that used the ledger beside it, last wrote, UTC ns."""
     found = database.row(
         "SELECT max((SELECT max(heartbeat) FROM runs WHERE ended_at IS NULL),"

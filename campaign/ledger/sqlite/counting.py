@@ -29,7 +29,7 @@ class _Sampled:
     settled_at: int | None
 
 
-def is_alone(database: Database, campaign_id: int) -> bool:
+def is_only_campaign(database: Database, campaign_id: int) -> bool:
     """Whether the ledger has no other campaign."""
     return database.row("SELECT 1 FROM campaigns WHERE id != ?", (campaign_id,)) is None
 
@@ -37,7 +37,7 @@ def is_alone(database: Database, campaign_id: int) -> bool:
 def by_status(database: Database, campaign_id: int) -> dict[Status, int]:
     """Return how many rows have each status, as stored."""
     largest = None
-    if is_alone(database, campaign_id):  # only a whole table can be counted by its pages
+    if is_only_campaign(database, campaign_id):  # only a whole table can be counted by its pages
         largest = _largest(row.status for row in _sample(database, campaign_id))
     counts = {
         # Counting a range of an index takes half the time of grouping.

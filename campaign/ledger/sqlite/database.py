@@ -45,9 +45,9 @@ class Database:
         self.run: int | None = None
         """The run that was started on this connection."""
         self._connection = connection
-        self.within = connection.execute
+        self.execute_within = connection.execute
         """Execute a statement inside a `transaction`, which holds the lock and translates errors."""
-        self.translated = opening.Translated(path)
+        self.translated = opening.TranslatedErrors(path)
         self._reserve = Reserve(path) if path is not None else None
         self._full = True
         self._checkpoints = False
@@ -144,7 +144,7 @@ class Database:
         """Execute a statement and return how many rows it changed."""
         with self.lock, self.translated:
             if not self._connection.in_transaction:
-                self._be_patient(opening.BUSY_TIMEOUT)
+                self._set_patience(opening.BUSY_TIMEOUT)
             return self._execute(statement, parameters).rowcount
 
     @property
@@ -195,7 +195,7 @@ class Database:
     def begin(self, full: bool, patience: float) -> None:
         """Begin a transaction that writes; see `transaction`."""
         if patience != self._patience:
-            self._be_patient(patience)
+            self._set_patience(patience)
         if full is not self._full:
             # The setting cannot be changed inside a transaction.
             self._connection.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
@@ -236,13 +236,13 @@ class Database:
         """
         return time.monotonic() - self._held_up_at < seconds
 
-    def _be_patient(self, seconds: float) -> None:
+    def _set_patience(self, seconds: float) -> None:
         if seconds != self._patience:
-            opening.be_patient(self._connection, seconds)
+            opening.set_busy_timeout(self._connection, seconds)
             self._patience = seconds
 
     def _execute(self, statement: str, parameters: Parameters) -> sqlite3.Cursor:
-        return opening.patiently(self._connection, statement, parameters, self._patience)
+        return opening.execute_waiting(self._connection, statement, parameters, self._patience)
 
     def refuse_moved(self) -> None:
         """Raise LedgerMoved if the path no longer leads to the file that was opened."""
@@ -297,13 +297,13 @@ class Database:
     def _at_once(self, statement: str) -> list[Row] | None:
         """Execute a statement, waiting at most a second for locks; return None if it failed."""
         with self.lock, self.translated:
-            self._be_patient(1.0)
+            self._set_patience(1.0)
             try:
                 return self._connection.execute(statement).fetchall()
             except sqlite3.OperationalError:
                 return None
             finally:
-                self._be_patient(opening.BUSY_TIMEOUT)
+                self._set_patience(opening.BUSY_TIMEOUT)
 
     def copy_to(self, path: Path) -> None:
         """Write a consistent copy of the file to `path`, also while other processes write."""

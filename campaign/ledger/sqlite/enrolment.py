@@ -17,7 +17,7 @@ from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.runs import owners_of_doubt
 from campaign.ledger.sqlite.staging import Staging
 from campaign.ledger.sqlite.suppression import is_suppressed
-from campaign.ledger.statuses import HAD, listed
+from campaign.ledger.statuses import MAILED, listed
 from campaign.model import BadRow, Recipient
 
 _BECOMES = """
@@ -80,7 +80,7 @@ class SqliteEnrolment:
             self._parameters,
         ) or ("", "")
         owed = self._database.row(_OWED, self._parameters)
-        had = self._count(f"messages WHERE campaign = :campaign AND status IN {listed(HAD)}")
+        had = self._count(f"messages WHERE campaign = :campaign AND status IN {listed(MAILED)}")
         return tally.plan(
             copies=owed[0] if owed else 0,
             withdrawn=self._count(f"messages m WHERE {_LEAVES}"),
@@ -194,7 +194,7 @@ _LISTED = (
 )
 _LEFT = f"""
 UPDATE messages AS o SET left_as = CASE WHEN {_LISTED} THEN NULL ELSE status END
-WHERE campaign = :campaign AND status IN {listed(HAD)} AND (left_as IS NULL) = (NOT {_LISTED})
+WHERE campaign = :campaign AND status IN {listed(MAILED)} AND (left_as IS NULL) = (NOT {_LISTED})
 """
 
 # New rows whose address was sent this campaign through other rows: by whether such a row leaves the list
@@ -203,7 +203,7 @@ _BY_ANOTHER_KEY = f"""
 SELECT leaves, stays, count(*) FROM (
     SELECT max(o.left_as IS NULL AND NOT {_LISTED}) AS leaves, max({_LISTED}) AS stays
     FROM temp.staged s CROSS JOIN messages o
-    ON o.folded = s.folded AND o.campaign = :campaign AND o.status IN {listed(HAD)}
+    ON o.folded = s.folded AND o.campaign = :campaign AND o.status IN {listed(MAILED)}
     WHERE s.bad IS NULL AND s.suppressed = 0
         AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.campaign = :campaign AND m.key = s.key)
     GROUP BY s.number

@@ -21,8 +21,8 @@ from campaign.ledger.patterns import Forgotten
 from campaign.ledger.sqlite.batches import batches
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.runs import hold_for_scrubbing, live_runs, release_from_scrubbing
-from campaign.ledger.statuses import HAD
-from campaign.ledger.traces import Found, like, parts_of, searched_for
+from campaign.ledger.statuses import MAILED
+from campaign.ledger.traces import Found, like_pattern, search_target, search_terms
 
 _UNCLEAN = "forgotten"  # setting: present while the files are to be cleaned
 _IN_ANY_CAMPAIGN = "campaign IN (SELECT id FROM campaigns)"  # the indexes begin with the campaign
@@ -34,13 +34,13 @@ _REMOVE_EVENTS = (
 
 
 def forget(database: Database, text: str, now: int) -> Forgotten:
-    """Erase a person's data; `scrubbed` then cleans the files.
+    """Erase a person's data; `scrub` then cleans the files.
 
     `text` is an address, or the exact cell of a bad row, which may contain anything. Raises UserError for
     anything else. If nothing is found, nothing is changed, and nobody is suppressed.
     """
     every = f"SELECT id, fields FROM messages WHERE {_IN_ANY_CAMPAIGN} AND status = 'invalid'"
-    whom, bad_rows = searched_for(text, lambda: database.each(every))
+    whom, bad_rows = search_target(text, lambda: database.each(every))
     known = database.row("SELECT 1 FROM suppressions WHERE pattern = hashed(?)", (whom,)) is not None
     read = _Read.of(database)
     found = _find(database, whom, bad_rows, _NOTHING_READ)
@@ -126,7 +126,7 @@ def _find(database: Database, whom: str, bad_rows: set[int], read: _Read) -> Fou
     found = Found(whom, rows)
     if not bad_rows:  # a cell that is not an address stands for its own rows only
         # Compared as JSON, as cells are stored. LIKE reads 100 MB in half the time that lower() takes.
-        written = [like(part) for part in parts_of(whom)]
+        written = [like_pattern(part) for part in search_terms(whom)]
         mentioned = " OR ".join(f"{{0}} LIKE ?{n} ESCAPE '^'" for n in range(1, len(written) + 1))
         for row_id, status, fields, reply in database.each(
             "SELECT id, status, fields, reply FROM messages"
@@ -174,7 +174,7 @@ def _remove(database: Database, row_id: int) -> bool:
     found = database.row("SELECT status FROM messages WHERE id = ?", (row_id,))
     if found is None:
         return False
-    if found[0] in HAD:
+    if found[0] in MAILED:
         # The Message-ID is a hash too. It stays for a row in doubt, so that a server's log can settle it.
         database.change(
             "UPDATE messages SET key = hashed(key), identity = NULL, email = '', folded = '',"
@@ -189,7 +189,7 @@ def _remove(database: Database, row_id: int) -> bool:
     return True
 
 
-def scrubbed(database: Database, now: int) -> bool:
+def scrub(database: Database, now: int) -> bool:
     """Clean the files; return whether they are clean. Raises LeaseHeld while a run is live.
 
     During that nobody can take the lease: cleaning checkpoints the WAL, which only one connection at a time

@@ -11,14 +11,14 @@ from itertools import pairwise
 
 from campaign.ledger.history import (
     ANYBODY,
+    CellBatch,
     CopyEntry,
     Entry,
     Layouts,
-    SomeCells,
     Summary,
-    broke_off,
     copy_entry,
     entry,
+    move_to_doubt,
 )
 from campaign.ledger.patterns import HASH_LENGTH
 from campaign.ledger.processes import BROKE_OFF
@@ -120,11 +120,11 @@ class SqliteHistory:
         for *row, layout, fields in self._database.each(statement, (self._campaign_id,)):
             yield entry((*row, fields), self._layouts.columns(layout))
 
-    def cells(self, now: int, statuses: Collection[Status], columns: Sequence[str]) -> Iterator[SomeCells]:
+    def cells(self, now: int, statuses: Collection[Status], columns: Sequence[str]) -> Iterator[CellBatch]:
         """Iterate over rows and their cells of these columns, in batches; see `History`."""
         # Only ids are sorted: sorting whole rows takes longer than looking them up. In table order they are
         # nearly sorted; using an index pays only if it leaves rows out.
-        whole = set(statuses) == set(Status) and counting.is_alone(self._database, self._campaign_id)
+        whole = set(statuses) == set(Status) and counting.is_only_campaign(self._database, self._campaign_id)
         table = "messages m NOT INDEXED" if whole else "messages m"
         statement = f"""
             SELECT n.key, n.layout, n.fields, n.now_status, n.words
@@ -134,7 +134,7 @@ class SqliteHistory:
             WHERE length(n.key) != {HASH_LENGTH} OR n.key NOT GLOB '#*'
         """
         for some in self._database.chunks(statement, (self._campaign_id,)):
-            yield self._layouts.some_cells(some, tuple(columns))
+            yield self._layouts.cell_batch(some, tuple(columns))
 
     def _columns(self, layout: int) -> str | None:
         found = self._database.row("SELECT columns FROM layouts WHERE id = ?", (layout,))
@@ -165,7 +165,7 @@ class SqliteHistory:
             (self._campaign_id,),
         ):
             if domain:
-                broke_off(counts.setdefault(domain[1:], {}), count)
+                move_to_doubt(counts.setdefault(domain[1:], {}), count)
         return sorted(counts.items(), key=lambda item: (-sum(item[1].values()), item[0]))
 
     def replies(self, now: int) -> Iterator[tuple[Status, str, int]]:

@@ -152,8 +152,8 @@ def add_function(
 ) -> None:
     """Let SQL statements call a Python function, which must be deterministic.
 
-    If an interrupt comes while the function runs, SQLite only reports that it failed; `Translated` raises
-    the interrupt.
+    If an interrupt comes while the function runs, SQLite only reports that it failed; `TranslatedErrors`
+    raises the interrupt.
     """
 
     def call(*values: str) -> str:
@@ -166,12 +166,12 @@ def add_function(
     connection.create_function(name, arguments, call, deterministic=True)
 
 
-def be_patient(connection: sqlite3.Connection, seconds: float) -> None:
+def set_busy_timeout(connection: sqlite3.Connection, seconds: float) -> None:
     """Set how long SQLite itself waits in one try of `patiently`."""
     connection.execute(f"PRAGMA busy_timeout = {min(seconds, _SLICE) * 1000:.0f}")
 
 
-def patiently(
+def execute_waiting(
     connection: sqlite3.Connection,
     statement: str,
     parameters: Sequence[Any] | Mapping[str, Any],
@@ -192,13 +192,13 @@ def patiently(
 
 def prepare_to_write(connection: sqlite3.Connection) -> None:
     try:
-        be_patient(connection, BUSY_TIMEOUT)
+        set_busy_timeout(connection, BUSY_TIMEOUT)
         set_up(connection)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         # Fails now if the file is not writable.
-        patiently(connection, "BEGIN IMMEDIATE", (), BUSY_TIMEOUT)
+        execute_waiting(connection, "BEGIN IMMEDIATE", (), BUSY_TIMEOUT)
         connection.execute("ROLLBACK")
     except BaseException:
         connection.close()
@@ -247,7 +247,7 @@ def _code(error: Exception) -> str:
     return "_".join(name.split("_")[:2])
 
 
-class Translated:
+class TranslatedErrors:
     """A context in which SQLite's errors become UserError, LedgerBusy or LedgerFull. It is reentrant."""
 
     def __init__(self, path: Path | None) -> None:
@@ -260,9 +260,9 @@ class Translated:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is not None:
-            self.tell(error)
+            self.raise_for(error)
 
-    def tell(self, error: BaseException) -> None:
+    def raise_for(self, error: BaseException) -> None:
         """Raise the translation of an SQLite error; return for any other error."""
         if isinstance(error, sqlite3.DatabaseError):
             if _interrupts:

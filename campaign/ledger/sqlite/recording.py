@@ -87,7 +87,7 @@ class Recorder:
         return len(self._kept)
 
     @property
-    def behind(self) -> bool:
+    def has_kept(self) -> bool:
         """Whether anything is kept."""
         return bool(self._kept)
 

@@ -14,7 +14,7 @@ from campaign.ledger.returning import State
 from campaign.ledger.returns import BOUNCES, Kind
 from campaign.ledger.sqlite.database import Database, Parameters
 from campaign.ledger.sqlite.suppression import SqliteSuppressions
-from campaign.ledger.statuses import HAD, listed
+from campaign.ledger.statuses import MAILED, listed
 
 
 class SqliteReturnStatements:
@@ -41,7 +41,7 @@ class SqliteReturnStatements:
     ) -> tuple[int, int, str, str, bool] | None:
         """Return (id, campaign, key, address, had) of the row with this value."""
         found = self._database.row(
-            f"SELECT id, campaign, key, folded, status IN {listed(HAD)} FROM messages"
+            f"SELECT id, campaign, key, folded, status IN {listed(MAILED)} FROM messages"
             f" WHERE {column} = ?1 AND {column} IS NOT NULL AND (?2 IS NULL OR campaign = ?2)",
             (value, campaign),
         )
@@ -50,7 +50,7 @@ class SqliteReturnStatements:
     def copies_had(self, row: int) -> list[str]:
         """Return the addresses of the row's copies that were accepted, or may have been."""
         found = self._database.rows(
-            f"SELECT folded FROM copies WHERE message = ? AND status IN {listed(HAD)}", (row,)
+            f"SELECT folded FROM copies WHERE message = ? AND status IN {listed(MAILED)}", (row,)
         )
         return [str(folded) for (folded,) in found]
 
@@ -69,12 +69,12 @@ class SqliteReturnStatements:
         columns, cells = map(json.loads, found) if found is not None else ([], [])
         return dict(zip(columns, cells, strict=False))
 
-    def knows(self, campaign: int, key: str, source: str) -> bool:
+    def has_event(self, campaign: int, key: str, source: str) -> bool:
         """Whether a row has an event from this source."""
         known = "SELECT 1 FROM events WHERE campaign = ? AND key = ? AND source = ?"
         return self._database.row(known, (campaign, key, source)) is not None
 
-    def kept(self, campaign: int, key: str, kind: Kind, address: str) -> int:
+    def events_kept(self, campaign: int, key: str, kind: Kind, address: str) -> int:
         """Return how many events of this kind are kept for an address of a row."""
         return self._count(
             "SELECT count(*) FROM events WHERE campaign = ? AND key = ? AND source IS NOT NULL"

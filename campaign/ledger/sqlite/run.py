@@ -24,11 +24,11 @@ from campaign.ledger.protocols import WINDOW, Claim, Intent, copy_key, row_and_c
 from campaign.ledger.scope import Scope
 from campaign.ledger.sqlite.completeness import note_file
 from campaign.ledger.sqlite.database import Database
-from campaign.ledger.sqlite.forgetting import scrubbed
+from campaign.ledger.sqlite.forgetting import scrub
 from campaign.ledger.sqlite.functions import SUPPRESSED, suppressed
 from campaign.ledger.sqlite.recording import A_TRY, Recorder, lease_lost
 from campaign.ledger.sqlite.runs import LEASE, reap, refuse_held
-from campaign.ledger.sqlite.starts import ages
+from campaign.ledger.sqlite.starts import start_ages
 from campaign.ledger.sqlite.suppression import is_suppressed
 from campaign.ledger.sqlite.watch import Watch
 from campaign.ledger.sqlite.writes import Writes
@@ -130,14 +130,14 @@ class SqliteRun:
                 (now, now, clock.steady(), self._run_id),
             )
             with suppress(LeaseHeld):  # another process has taken the lease already
-                scrubbed(self._database, now)  # a person may have been forgotten during the run
+                scrub(self._database, now)  # a person may have been forgotten during the run
         except LedgerFull:
             pass  # a dead process holds no lease
         finally:
             self._database.may_checkpoint(False)
             self._database.use_reserve()
 
-    def claim(self, now: int, count: int, *, again_first: bool = False) -> list[Claim]:
+    def claim(self, now: int, count: int, *, retries_first: bool = False) -> list[Claim]:
         """Return up to `count` copies and rows that are due, and hold them."""
         with self._database.lock, self._database.translated:
             self._watch.look()
@@ -145,7 +145,7 @@ class SqliteRun:
         claims = self._claim_copies(now, count)
         # First the due rows, by the index; then rows that seem due very late because the clock was set back.
         wanted = [("due_at <= ?", now), ("due_at > ?", now + self._longest_delay)]
-        if again_first:
+        if retries_first:
             wanted.insert(0, ("status = 'deferred' AND due_at <= ?", now))
         for due, moment in wanted:
             if len(claims) == count:
@@ -244,7 +244,7 @@ class SqliteRun:
             (self._campaign_id, 1 + len(self._claimed)),
         )
         free += [due for key, address, due in copies if copy_key(key, address) not in self._claimed]
-        if self._recorder.behind:  # a deferred one may be among the results that are kept
+        if self._recorder.has_kept:  # a deferred one may be among the results that are kept
             free.append(now + SECOND)
         return min([*free, now + self._longest_delay]) if free else None
 
@@ -281,14 +281,14 @@ class SqliteRun:
         release = "UPDATE suppressions SET state = 'released' WHERE campaign = ? AND state = 'held'"
         self._recorder.put(lambda: self._database.change(release, (self._campaign_id,)))
 
-    def suppressed_by_it(self) -> int:
+    def addresses_suppressed(self) -> int:
         """Return how many addresses this run has suppressed."""
         found = self._database.row("SELECT count(*) FROM suppressions WHERE run = ?", (self._run_id,))
         return found[0] if found else 0
 
-    def ages(self, scope: Scope, now: clock.Moment, period: int, places: int) -> list[tuple[int, int]]:
-        """Return (age in ns, addresses) of the latest starts in `scope`; see `starts.ages`."""
-        return ages(self._database, scope, now, period, places)
+    def start_ages(self, scope: Scope, now: clock.Moment, period: int, places: int) -> list[tuple[int, int]]:
+        """Return (age in ns, addresses) of the latest starts in `scope`; see `starts.start_ages`."""
+        return start_ages(self._database, scope, now, period, places)
 
     def slots(self, windows: Sequence[Window]) -> None:
         """Return None: no other machine can send from a file, so slots need not be booked."""
@@ -301,7 +301,7 @@ class SqliteRun:
             (self._run_id, started_at, steady, addresses),
         )
 
-    def put_off(self, intent: Intent) -> None:
+    def postpone(self, intent: Intent) -> None:
         """Record that a content, whose intent holds, starts later: when `intent` now says."""
         key, _ = row_and_copy(intent.key)
         with self._database.transaction():

@@ -122,19 +122,19 @@ def owners_of_doubt(database: Database, campaign_id: int) -> list[Row]:
     )
 
 
-def close(database: Database, now: int, *, as_left: bool) -> None:
+def close(database: Database, now: int, *, wal_untouched: bool) -> None:
     """Close a ledger, keeping what a copy is recognised by; if a run has not ended, the WAL stays.
 
-    `as_left`: the WAL was as this program had left it when the ledger was opened.
+    `wal_untouched`: the WAL was as this program had left it when the ledger was opened.
     """
     left = 0
     try:
         with suppress(UserError):  # no room, or locked: as if the process had died
-            left = unended(database)
+            left = unended_runs(database)
             _end_own_run(database, now)
-            if as_left:
+            if wal_untouched:
                 _note_written(database, now)
-            left = unended(database)
+            left = unended_runs(database)
     finally:
         database.close(keep_wal=left > 0)
 
@@ -162,7 +162,7 @@ def _note_written(database: Database, now: int) -> None:
             database.set_setting(WRITTEN, now)
 
 
-def unended(database: Database) -> int:
+def unended_runs(database: Database) -> int:
     """Return how many runs have not ended: live ones, and dead ones that nobody has ended yet."""
     found = database.row("SELECT count(*) FROM runs WHERE ended_at IS NULL")
     return found[0] if found else 0

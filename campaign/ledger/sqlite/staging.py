@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 
 from campaign.ledger.patterns import addresses_in, forms, forms_of_version_1
-from campaign.ledger.planning import bad_cells, bad_words, encoded, looks
+from campaign.ledger.planning import bad_cells, bad_reasons, content_hash, encoded
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.upgrade import REFOLDED_AT
 from campaign.model import BadRow, Double, Recipient
@@ -100,7 +100,7 @@ class Staging:
         cells = encoded(list(row.row.values()))
         return (
             row.number, row.line, row.key, row.email, row.name, cells, None, one.folded, one.domain, one.hash,
-            looks(row, self._shown),
+            content_hash(row, self._shown),
         )  # fmt: skip
 
     def _bad(self, row: BadRow) -> tuple[object, ...]:
@@ -111,7 +111,7 @@ class Staging:
             "",
             "",
             bad_cells(row, self._columns),
-            bad_words(row),
+            bad_reasons(row),
             "",
             "",
             "",
@@ -125,7 +125,7 @@ class Staging:
         """
         found = self._accepted.find([row.key if isinstance(row, Recipient) else "" for row in batch])
         met = [
-            (row_id, row.line, looks(row, self._shown))
+            (row_id, row.line, content_hash(row, self._shown))
             for row, row_id in ((batch[place], row_id) for place, row_id in found)
             if isinstance(row, Recipient)
         ]
@@ -135,7 +135,7 @@ class Staging:
                 "INSERT INTO temp.later SELECT ?1, ?2, ?3, ?4, line, looks != ?5 FROM temp.met"
                 " WHERE row_id = ?6 AND line != ?2",
                 (
-                    (row.number, row.line, row.key, row.email, looks(row, self._shown), row_id)
+                    (row.number, row.line, row.key, row.email, content_hash(row, self._shown), row_id)
                     for row, row_id in ((batch[place], row_id) for place, row_id in found)
                     if isinstance(row, Recipient)
                 ),

@@ -26,7 +26,9 @@ WHERE {_OF_THE_SCOPE} AND {_RECENT} ORDER BY r.id DESC, a.id DESC LIMIT :places
 """
 
 
-def ages(database: Database, scope: Scope, now: Moment, period: int, places: int) -> list[tuple[int, int]]:
+def start_ages(
+    database: Database, scope: Scope, now: Moment, period: int, places: int
+) -> list[tuple[int, int]]:
     """Return (age in ns, addresses) of the latest starts in `scope` that are younger than `period` ns.
 
     The oldest comes first; at most the latest `places` are returned.

@@ -22,7 +22,7 @@ from campaign.ledger.sqlite.file import check_header
 from campaign.ledger.sqlite.history import SqliteHistory
 from campaign.ledger.sqlite.runs import close
 from campaign.ledger.sqlite.schema import VERSION
-from campaign.ledger.sqlite.starts import ages
+from campaign.ledger.sqlite.starts import start_ages
 from campaign.model import Status
 from campaign.wording import shown
 
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 class SqliteStorage:
     """A ledger in a file, or a temporary one; see `storage.Storage`."""
 
-    def __init__(self, database: Database, *, as_left: bool = True) -> None:
+    def __init__(self, database: Database, *, wal_untouched: bool = True) -> None:
         self.database = database
-        self._as_left = as_left
+        self._wal_untouched = wal_untouched
         self._is_closed = False
         self.campaigns = SqliteCampaigns(database)
         self.secret = database.secret
@@ -55,10 +55,10 @@ class SqliteStorage:
             from campaign.ledger.sqlite import completeness
 
             if read_only:
-                completeness.leave_sign(database, time.time_ns())
+                completeness.record_visit(database, time.time_ns())
                 return cls(database)
             completeness.end_dead_runs(database, time.time_ns())
-            return cls(database, as_left=completeness.is_as_left(database))
+            return cls(database, wal_untouched=completeness.is_wal_untouched(database))
         except BaseException:
             database.close()
             raise
@@ -68,7 +68,7 @@ class SqliteStorage:
         """Make a ledger that is deleted when it is closed."""
         return cls(Database.temporary())
 
-    def tell(self, tell: TellWait) -> None:
+    def report_waits_to(self, report: TellWait) -> None:
         """Do nothing: a file has no server to wait for."""
 
     def close(self) -> None:
@@ -78,7 +78,7 @@ class SqliteStorage:
         """
         if not self._is_closed:
             self._is_closed = True
-            close(self.database, time.time_ns(), as_left=self._as_left)
+            close(self.database, time.time_ns(), wal_untouched=self._wal_untouched)
 
     @cached_property
     def suppressions(self) -> Suppressions:
@@ -129,9 +129,9 @@ class SqliteStorage:
 
         return SqliteReturnStatements(self.database)
 
-    def ages(self, scope: Scope, now: Moment, period: int, places: int) -> list[tuple[int, int]]:
-        """Return (age in ns, addresses) of the latest starts in `scope`, the oldest first; see `Run.ages`."""
-        return ages(self.database, scope, now, period, places)
+    def start_ages(self, scope: Scope, now: Moment, period: int, places: int) -> list[tuple[int, int]]:
+        """Return (age in ns, addresses) of the latest starts in `scope`; see `Run.start_ages`."""
+        return start_ages(self.database, scope, now, period, places)
 
     def is_suppressed(self, campaign_id: int, address: str) -> bool:
         """Whether an address is suppressed in a campaign."""
@@ -141,27 +141,27 @@ class SqliteStorage:
 
     def note_log(self, campaign_id: int, path: str, size: int) -> None:
         """Record the attempt log that a run appends to; see `Ledger.note_log`."""
-        from campaign.ledger.sqlite import noted
+        from campaign.ledger.sqlite import lognotes
 
-        noted.note(self.database, campaign_id, path, size)
+        lognotes.note(self.database, campaign_id, path, size)
 
     def log_note(self, campaign_id: int) -> LogNote | None:
         """Return the log note of the campaign's last run that wrote one, unless it was removed."""
-        from campaign.ledger.sqlite import noted
+        from campaign.ledger.sqlite import lognotes
 
-        return noted.noted(self.database, campaign_id)
+        return lognotes.find(self.database, campaign_id)
 
-    def log_is_complete(self, campaign_id: int) -> None:
+    def remove_log_note(self, campaign_id: int) -> None:
         """Remove the current run's log note, unless messages are still in flight."""
-        from campaign.ledger.sqlite import noted
+        from campaign.ledger.sqlite import lognotes
 
-        noted.complete(self.database, campaign_id)
+        lognotes.remove(self.database, campaign_id)
 
-    def recorded(self, campaign_id: int, note: LogNote) -> Iterator[Attempted]:
-        """Iterate over the attempts of the run that wrote a note; see `Ledger.recorded`."""
-        from campaign.ledger.sqlite import noted
+    def recorded_attempts(self, campaign_id: int, note: LogNote) -> Iterator[Attempted]:
+        """Iterate over the attempts of the run that wrote a note; see `Ledger.recorded_attempts`."""
+        from campaign.ledger.sqlite import lognotes
 
-        return noted.recorded(self.database, campaign_id, note)
+        return lognotes.recorded_attempts(self.database, campaign_id, note)
 
     def settle_doubt(
         self,
@@ -183,11 +183,11 @@ class SqliteStorage:
 
         return forgetting.forget(self.database, text, now)
 
-    def scrubbed(self, now: int) -> bool:
-        """Erase what remains of forgotten people in the file; see `Ledger.scrubbed`."""
+    def scrub(self, now: int) -> bool:
+        """Erase what remains of forgotten people in the file; see `Ledger.scrub`."""
         from campaign.ledger.sqlite import forgetting
 
-        return forgetting.scrubbed(self.database, now)
+        return forgetting.scrub(self.database, now)
 
     def incomplete(self, campaign: str, now: int) -> str:
         """Return why the ledger may not know of all messages of a campaign; "" if it does."""
@@ -201,11 +201,11 @@ class SqliteStorage:
 
         completeness.mark_incomplete(self.database, why)
 
-    def complete(self, campaign: str | None) -> None:
+    def mark_complete(self, campaign: str | None) -> None:
         """Record that no message of a campaign is missing; None: of any campaign."""
         from campaign.ledger.sqlite import completeness
 
-        completeness.complete(self.database, campaign)
+        completeness.mark_complete(self.database, campaign)
 
     def is_copy_of(self, path: Path) -> bool:
         """Whether there is another ledger at `path` with the same secret."""
@@ -218,7 +218,7 @@ class SqliteStorage:
         except UserError:
             return False
         with closing(other):
-            completeness.leave_sign(other, time.time_ns())
+            completeness.record_visit(other, time.time_ns())
             return other.secret() == self.database.secret()
 
     def back_up(self, path: Path, now: int) -> None:

@@ -9,14 +9,14 @@ import threading
 from types import TracebackType
 from typing import Protocol
 
-from campaign.ledger.sqlite.opening import Translated
+from campaign.ledger.sqlite.opening import TranslatedErrors
 
 
 class Transactional(Protocol):
     """What a transaction needs from its `Database`."""
 
     lock: threading.RLock
-    translated: Translated
+    translated: TranslatedErrors
 
     def begin(self, full: bool, patience: float) -> None: ...
     def commit(self) -> None: ...
@@ -39,7 +39,7 @@ class Transaction:
             database.begin(self._full, self._patience)
         except BaseException as failure:
             database.lock.release()
-            database.translated.tell(failure)
+            database.translated.raise_for(failure)
             raise
 
     def __exit__(
@@ -51,9 +51,9 @@ class Transaction:
                 database.commit()
             else:
                 database.roll_back()
-                database.translated.tell(error)  # from a statement executed with `within`
+                database.translated.raise_for(error)  # from a statement executed with `execute_within`
         except BaseException as failure:
-            database.translated.tell(failure)
+            database.translated.raise_for(failure)
             raise
         finally:
             database.lock.release()

@@ -22,7 +22,7 @@ from pathlib import Path
 from campaign.address import fold, fold_of_version_1
 from campaign.ledger.patterns import forms, is_hash
 from campaign.ledger.sqlite.campaigns import ADDRESS
-from campaign.ledger.sqlite.completeness import end_dead_runs, is_as_left
+from campaign.ledger.sqlite.completeness import end_dead_runs, is_wal_untouched
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.file import check_header
 from campaign.ledger.sqlite.runs import close, refuse_held
@@ -42,7 +42,7 @@ def bring_up_to_date(path: Path) -> None:
     if check_header(path) == VERSION:
         return
     database = Database.open(path)
-    as_left = is_as_left(database)
+    wal_untouched = is_wal_untouched(database)
     try:
         with database.transaction():
             while (version := database.version()) < VERSION:
@@ -50,7 +50,7 @@ def bring_up_to_date(path: Path) -> None:
                 _STEPS[version](database, time.time_ns())
         end_dead_runs(database, time.time_ns())
     finally:
-        close(database, time.time_ns(), as_left=as_left)
+        close(database, time.time_ns(), wal_untouched=wal_untouched)
 
 
 def from_version_1(database: Database, now: int) -> None:

@@ -26,7 +26,7 @@ class Watch:
 
     def look(self) -> None:
         """Forget all keys if anything changed that was not `accept`ed."""
-        others, own = self._database.within(OTHERS_CHANGES).fetchone()[0], self._database.own_changes
+        others, own = self._database.execute_within(OTHERS_CHANGES).fetchone()[0], self._database.own_changes
         if (others, own) != (self._others, self._own):
             self._keys.clear()
         self._others, self._own = others, own

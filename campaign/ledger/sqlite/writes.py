@@ -49,7 +49,7 @@ class Writes:
         suppress: bool,
     ) -> None:
         self._database = database
-        self._within = database.within
+        self._execute_within = database.execute_within
         self._ids = ids
         self._watch = watch
         self._campaign_id = campaign_id
@@ -75,7 +75,7 @@ class Writes:
         message = self._intend_copy(key, copy) if copy else self._intend_row(key, intent)
         if message is None:
             return False
-        self._within(
+        self._execute_within(
             "INSERT INTO attempts (run, message, started_at, steady, addresses) VALUES (?, ?, ?, ?, ?)",
             (self._run_id, message, intent.started_at, intent.steady, len(intent.addresses)),
         )
@@ -84,7 +84,7 @@ class Writes:
     def _intend_row(self, key: str, intent: Intent) -> int | None:
         """Set a row and the copies in its envelope in flight; return its id, None if it must not be sent."""
         row_id = self._message_of(key)
-        held = self._within(
+        held = self._execute_within(
             _INTEND,
             (self._run_id, intent.message_id, intent.bounce_token or None, self._campaign_id, key, row_id),
         )
@@ -154,9 +154,9 @@ class Writes:
                 self._settle_copy(message, outcome, result.settled_at)
         if own.status is Status.PENDING and not own.reply:
             return  # no address got a reply
-        event = self._tell(key, own, result, result.verdict if result.verdict in _JUDGED else None)
+        event = self._append_event(key, own, result, result.verdict if result.verdict in _JUDGED else None)
         for outcome in copies:
-            self._tell(key, outcome, result, None)
+            self._append_event(key, outcome, result, None)
         if result.suppress and self._suppress:
             self._hold(own, result, event)
         if result.verdict in _JUDGED:
@@ -167,7 +167,7 @@ class Writes:
         own = result.outcomes[0]
         # A decision that a person made meanwhile stands, unless the server has accepted the message.
         row_id = self._message_of(key)
-        changed = self._within(
+        changed = self._execute_within(
             _SETTLE,
             (
                 own.status,
@@ -204,9 +204,9 @@ class Writes:
                 (*settled, one.folded, settled_at, outcome.address, one.domain, one.hash),
             )
 
-    def _tell(self, key: str, outcome: Outcome, result: Result, verdict: Verdict | None) -> int:
+    def _append_event(self, key: str, outcome: Outcome, result: Result, verdict: Verdict | None) -> int:
         """Append an event, and return its id."""
-        told = self._within(
+        told = self._execute_within(
             "INSERT INTO events (campaign, key, address, kind, time, text, run, verdict)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (

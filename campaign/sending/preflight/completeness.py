@@ -19,7 +19,7 @@ def would_be_new(campaign: CampaignFile) -> bool:
         return True
     ledger = Ledger.open(campaign.ledger, campaign.name, create=False, read_only=True)
     try:
-        return ledger.knows_nobody
+        return ledger.is_empty
     finally:
         ledger.close()
 
@@ -40,7 +40,7 @@ def refuse_incomplete(campaign: CampaignFile, ledger: Ledger, *, may_be_new: boo
             f" sent since: {resolve} --nothing-missing"
         )
         raise UserError(ledger.problem(what))
-    if not may_be_new and ledger.knows_nobody:
+    if not may_be_new and ledger.is_empty:
         raise _new(campaign)
 
 

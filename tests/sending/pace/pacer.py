@@ -66,7 +66,7 @@ def main() -> None:
                 began = clock.moment()
                 intent = (run, began.utc + delay, size)
                 with committing:
-                    database.patiently(partial(database.change, _INTEND, intent))
+                    database.retried_while_away(partial(database.change, _INTEND, intent))
                 gate.committed(clock.steady() - began.steady)
                 while delay := booking.start(clock.steady()):
                     if clock.steady() > end and delay > SECOND:
