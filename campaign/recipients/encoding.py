@@ -17,6 +17,9 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
     codecs.BOM_UTF8: "utf-8",
 }
+# Without a byte order mark: octets for a character, and which of them holds an ASCII letter.
+_UNMARKED = {"utf-16-le": (2, 0), "utf-16-be": (2, 1), "utf-32-le": (4, 0), "utf-32-be": (4, 3)}
+_BEGINNING = 200  # octets
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # the first octets of .xlsx and .ods, and of .xls
 _GZIP = b"\x1f\x8b"
 _UNDECODABLE = "\udcff"  # a lone surrogate, which no text has, replaces octets that cannot be decoded
@@ -33,13 +36,17 @@ codecs.register_error(_MARKING, _mark)
 
 
 def marked_encoding(path: Path) -> str:
-    """Return the encoding of a file by its byte order mark; UTF-8 without one. Raises UserError."""
+    """Return the encoding of a file by its byte order mark, or by its NUL octets; else UTF-8.
+
+    Raises UserError.
+    """
     try:
         with open_file(path, MOST_OF_A_LIST) as file:
-            beginning = file.read(4)
+            beginning = file.read(_BEGINNING)
     except OSError as error:
         raise UserError(Problem(f"the file cannot be read: {error.strerror}", shown(path))) from None
-    return next((name for octets, name in _MARKS.items() if beginning.startswith(octets)), "utf-8")
+    mark = next((name for octets, name in _MARKS.items() if beginning.startswith(octets)), "")
+    return mark or _unmarked(beginning) or "utf-8"
 
 
 class Encoding:
@@ -72,7 +79,7 @@ class Encoding:
         raises UnicodeError if the encoding requires a byte order mark that the list does not have.
         """
         file = open_file(path, MOST_OF_A_LIST)
-        beginning = file.read(4)
+        beginning = file.read(_BEGINNING)
         file.seek(0)
         mark = next((name for octets, name in _MARKS.items() if beginning.startswith(octets)), "")
         wrong = ""
@@ -82,6 +89,9 @@ class Encoding:
             wrong = "the list is compressed (gzip); unpack it"
         elif not self._codec.startswith(mark):
             wrong = f"the list is {mark.upper()}; write `encoding: {mark}`, or save it as UTF-8"
+        elif not mark and (unmarked := _unmarked(beginning)) not in ("", self._codec):
+            without = f"the list is {unmarked.upper()} without a byte order mark"
+            wrong = f"{without}; write `encoding: {unmarked}`, or save it as UTF-8"
         if wrong:
             file.close()
             raise UserError(Problem(wrong, shown(path)))
@@ -100,6 +110,19 @@ class Encoding:
             return text.encode(self._codec).decode()
         except UnicodeError:
             return ""
+
+
+def _unmarked(beginning: bytes) -> str:
+    """Return which of UTF-16 and UTF-32 a text begins in, by its NUL octets; "" for neither.
+
+    At least half of its characters must be in ASCII or Latin-1, as in the header of a list.
+    """
+    for name, (width, place) in _UNMARKED.items():
+        whole = beginning[: len(beginning) // width * width]
+        others = [octet for index, octet in enumerate(whole) if index % width != place]
+        if others and 0 not in whole[place::width] and others.count(0) * 2 >= len(others):
+            return name
+    return ""
 
 
 def is_text(text: str) -> bool:

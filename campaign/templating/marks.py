@@ -6,9 +6,10 @@ two, so that only the template's marks are Markdown, however a value was filtere
 conversion of the Markdown, `as_html` restores the values' marks. Backslash escapes would not work: in code
 and in raw HTML they are visible.
 
-The marks around a value must not change with the value either: `**{{ x }}**` with a blank cell is
-`****`, a rule. So `guarded` puts BLANK beside it; `markup` makes letters of BLANK, and `as_html` removes
-them. A text that the template made, as with a macro, is `Own` and stays as it is.
+The marks around a value must not change with the value either: `**{{ x }}**` with a blank cell is `****`, a
+rule, and `{{ year }}. It was …` would be a numbered list. So `guarded` puts BLANK beside it; `markup` makes
+letters of BLANK, and `as_html` removes them. A text that the template made, as with a macro, is `Own` and
+stays as it is.
 """
 
 from __future__ import annotations
@@ -33,6 +34,10 @@ BLANK = "\ufffe"
 _LETTERS = "\U00010677\U00010603"
 _BLANK_PARAGRAPH = re.compile(rf"<p>(?:\s|{_LETTERS})*</p>\n?")
 
+# With the template's own dot behind it, such a line would begin a numbered list. A number that is no text,
+# such as `loop.index`, may begin one.
+_NUMBER = re.compile(r"^\d+\Z", re.MULTILINE)
+
 SIGNS = re.compile(f"[\ufdd0-\ufdef{BLANK}]")
 """Characters that a cell must not contain if it is rendered into Markdown or a calendar."""
 
@@ -51,6 +56,11 @@ def guarded(value: str) -> str:
     front = "" if _is_like_a_letter(value[:1]) else BLANK
     back = "" if _is_like_a_letter(value[-1:]) else BLANK
     return f"{front}{value}{back}"
+
+
+def unnumbered(value: str) -> str:
+    """Return a text with BLANK before a number that is its last line."""
+    return _NUMBER.sub(f"{BLANK}\\g<0>", value) if value[-1:].isdigit() else value
 
 
 def _is_like_a_letter(edge: str) -> bool:
@@ -74,6 +84,11 @@ def as_html(page: str) -> str:
     page = _BLANK_PARAGRAPH.sub("", page).replace(_LETTERS, "").replace(quote(_LETTERS), "")
     page = _SIGN_IN_URL.sub(lambda found: chr(_FIRST_SIGN - 0x90 + int(found[1], 16)), page)
     return page.translate(_SIGN_TO_HTML)
+
+
+def as_marks(text: str) -> str:
+    """Return text from `as_sign` as it was."""
+    return text.translate(_SIGN_TO_MARK)
 
 
 def as_sign(text: str) -> str:

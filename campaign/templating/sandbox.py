@@ -24,8 +24,9 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from campaign.templating import dates, ical, numbers
+from campaign.templating.links import IN_ADDRESS, guard_addresses, in_address
 from campaign.templating.loader import FolderLoader
-from campaign.templating.marks import LINE_END, Own, as_sign, guarded, joined
+from campaign.templating.marks import LINE_END, Own, as_sign, guarded, joined, unnumbered
 from campaign.templating.names import ROW
 from campaign.templating.printing import (
     PrintingCode,
@@ -76,6 +77,7 @@ class Environment(ImmutableSandboxedEnvironment):
         if markdown:
             # Values are text here: `e` has nothing to do, and `safe` marks a value as Markdown.
             self.filters.update(e=str, escape=str, forceescape=str)
+            self.filters[IN_ADDRESS] = in_address
             self.filters.update(safe=lambda value: Own(as_sign(str(value))))
             self.concat = joined  # type: ignore[method-assign]  # Jinja2 asks the environment for it
         guard_filters(self.filters)
@@ -120,6 +122,8 @@ class Environment(ImmutableSandboxedEnvironment):
 
     def _generate(self, source: nodes.Template, *arguments: Any, **named: Any) -> str:
         guard_joined(source, self)
+        if self.markdown:
+            guard_addresses(source, self)
         return super()._generate(source, *arguments, **named)
 
     def call_binop(self, context: Context, operator: str, left: object, right: object) -> object:
@@ -144,7 +148,9 @@ def _product(value: object, times: object) -> int:
 def _printed_in_markdown(value: object) -> object:
     """As `printed`; no value changes the meaning of the marks around it."""
     printed(value)
-    return value if isinstance(value, Own | Undefined) else guarded(str(value))
+    if isinstance(value, Own | Undefined):
+        return value
+    return guarded(unnumbered(value) if isinstance(value, str) else str(value))
 
 
 class _Composed(Extension):

@@ -7,6 +7,7 @@ import gzip
 
 import pytest
 
+from campaign.errors import UserError
 from tests.recipients.lists import Open, good, lines, refusal
 
 
@@ -55,6 +56,28 @@ class TestEncoding:
     ) -> None:
         what = refusal(lambda: listed(octets, **({"encoding": named} if named else {})))
         assert what == f"list.csv: the list is {mark.upper()}; write `encoding: {mark}`, or save it as UTF-8"
+
+    @pytest.mark.parametrize("text", [TEXT, "email;имя\r\nann@x.test;Анна\r\n", "email\na@x.test\n"])
+    @pytest.mark.parametrize("named", [None, "cp1252", "utf-16", "utf-8", "utf-16-be", "utf-16-le"])
+    @pytest.mark.parametrize("real", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+    def test_utf_16_without_a_mark(self, listed: Open, real: str, named: str | None, text: str) -> None:
+        octets = text.encode(real)
+        if real == named:
+            assert len(good(listed(octets, encoding=named))) == 1
+            return
+        what = refusal(lambda: listed(octets, **({"encoding": named} if named else {})))
+        assert what == (
+            f"list.csv: the list is {real.upper()} without a byte order mark;"
+            f" write `encoding: {real}`, or save it as UTF-8"
+        )
+
+    @pytest.mark.parametrize("octets", [b"", b"e", b"\0", b"\0\0\0\0", b"email\0\na@x.test\0\n", b"\0e\0"])
+    def test_other_files_with_nul_octets(self, listed: Open, octets: bytes) -> None:
+        try:
+            what = str(lines(listed(octets)))
+        except UserError as error:
+            what = str(error)
+        assert "without a byte order mark" not in what
 
     def test_a_compressed_list_is_named(self, listed: Open) -> None:
         what = refusal(lambda: listed(gzip.compress(self.TEXT.encode())))

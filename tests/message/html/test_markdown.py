@@ -136,12 +136,58 @@ def test_a_link_with_a_blank_address_is_a_link(source: str) -> None:
     assert body(source, v="") == '<p><a href="">b</a></p>\n'
 
 
+@pytest.mark.parametrize(
+    ("source", "address"),
+    [
+        ("[b]({{ v }})", "a%20b"),
+        ("[b](https://x.test/{{ v }}/c)", "https://x.test/a%20b/c"),
+        ("[b](\n  x(y){{ v }}{{ v }}?q=(z) 'title')", "x(y)a%20ba%20b?q=(z)"),
+        ("[b]({% if v %}{{ v }}{% else %}x{% endif %})", "a%20b"),
+        ("[{{ v }}]({{ v|upper }} '{{ v }}')", "A%20B"),
+        ("![b]({{ v }})", "a%20b"),
+        ("[b](<{{ v }}>)", "a%20b"),
+        ("[b][l]\n\n  [l]: {{ v }} '{{ v }}'", "a%20b"),
+        ("{% macro m(x) %}[b]({{ x }}){% endmacro %}{{ m(v) }}", "a%20b"),
+        ("- [a](x)\n- [b](y{{ v ~ '&' }})", "ya%20b&"),
+    ],
+)
+def test_a_blank_in_an_address_does_not_end_the_link(source: str, address: str) -> None:
+    html = body(source, v="a b")
+    assert address in [unescape(one) for one in re.findall(r'(?:href|src)="([^"]*)"', html)], html
+    assert "a%20b" not in re.sub(r'(?:href|src)="[^"]*"', "", html)
+
+
+def test_blanks_elsewhere_stay() -> None:
+    assert body("[{{ v }}](u) ({{ v }}) a]({{ v }}", v="a b").startswith('<p><a href="u">a b</a> (a b) a]')
+    assert body("`x` (b) [c](d 'e') {{ v }}", v="a b").endswith("a b</p>\n")
+    assert 'href="a%0Ab%20"' in body("[b]({{ v ~ x }})", v=" a\nb", x="%20")
+
+
+@pytest.mark.parametrize("value", ["2026", "1", "123456789", "1\n2", "٣"])
+@pytest.mark.parametrize(
+    "source",
+    ["{{ v }}. That", "{{ v }}) That", "a\n{{ v }}. b", "> {{ v }}. b", "- {{ v }}. b", "1{{ v }}. b"],
+)
+def test_a_number_before_the_template_s_dot_is_no_list(source: str, value: str) -> None:
+    html = body(source, v=value)
+    assert "<ol" not in html
+    assert unescape(re.sub(r"<[^>]*>|\s", "", html)) == re.sub(
+        r"\s", "", source.replace("{{ v }}", value).lstrip("->")
+    )
+
+
+def test_a_template_s_own_count_is_a_list() -> None:
+    html = body("{% for x in ('a', 'b') %}{{ loop.index }}. {{ x }}{{ '\n' }}{% endfor %}", v="")
+    assert html == "<ol>\n<li>a</li>\n<li>b</li>\n</ol>\n"
+
+
 _PIECES = ["**", "*", "_", "~~", "`", "[", "](u)", "> ", "- ", "# ", "|", "|-|", "=", "\n", "\n\n", "a", " "]
+_PIECES += ["](", ")", ". ", ") ", "1", "[a]: ", "<"]
 
 
 @given(
     st.lists(st.sampled_from([*_PIECES, *["{{ v }}"] * 4]), max_size=12).map("".join),
-    st.sampled_from(["", "*", "«»", "🎉", "x"]),
+    st.sampled_from(["", "*", "«»", "🎉", "x", "a b", "a  b c", "2026", "7"]),
 )
 def test_a_blank_value_leaves_an_empty_place_and_nothing_else(source: str, value: str) -> None:
     def around(value: str) -> list[str]:
