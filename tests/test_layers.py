@@ -197,6 +197,18 @@ PRINTS = re.compile(
 )
 
 
+def test_no_group_is_repeated_possessively() -> None:
+    """Python 3.11.0 to 3.11.4 (Debian 12 has 3.11.2) match `(?:a|b)*+` wrongly, `(?>(?:a|b)*)` rightly."""
+    group = re.compile(r"\)(?:[*+?]|\{[0-9,]+\})\+")
+    wrong = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path, _ in modules()
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if group.search(line)
+    ]
+    assert wrong == []
+
+
 def test_files_are_of_a_size_to_read() -> None:
     # A file over 350 lines needs a reason, and this is where it is given.
     reasons = {

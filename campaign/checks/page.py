@@ -34,9 +34,9 @@ _ENDS = tuple(
     )
 )
 _STYLE = 1  # of these
-_TAG = re.compile(r"""<[a-zA-Z](?:[^<>"']++|"[^"]*+"|'[^']*+')*+>""")
-_ANY_TAG = re.compile(r"""</?[a-zA-Z](?:[^<>"']++|"[^"]*+"|'[^']*+')*+>""")
-_ANCHOR = re.compile(r"""<[aA]\s(?:[^<>"']++|"[^"]*+"|'[^']*+')*+>""")
+_TAG = re.compile(r"""<[a-zA-Z](?>(?:[^<>"']++|"[^"]*+"|'[^']*+')*)>""")
+_ANY_TAG = re.compile(r"""</?[a-zA-Z](?>(?:[^<>"']++|"[^"]*+"|'[^']*+')*)>""")
+_ANCHOR = re.compile(r"""<[aA]\s(?>(?:[^<>"']++|"[^"]*+"|'[^']*+')*)>""")
 _ENDS_A = re.compile(r"/[aA]\s*>")  # after a `<`
 _ENDS_ANCHOR = re.compile(r"</[aA]\s*>")
 _NAME = re.compile(r"<([a-zA-Z][^\s/>]*)")

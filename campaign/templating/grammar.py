@@ -16,7 +16,8 @@ _CLOSING = {"{{": "}}", "{%": "%}", "{#": "#}"}
 # Text in quotes may hold anything; what opens another tag cannot stand in one.
 _INSIDE = {
     opening: re.compile(
-        rf"""((?:"[^"]*+"|'[^']*+'|(?!{re.escape(closing)}|\{{[{{%]).)*+)({re.escape(closing)})?""", re.DOTALL
+        rf"""((?>(?:"[^"]*+"|'[^']*+'|(?!{re.escape(closing)}|\{{[{{%]).)*))({re.escape(closing)})?""",
+        re.DOTALL,
     )
     for opening, closing in _CLOSING.items()
 }

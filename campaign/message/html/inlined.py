@@ -21,7 +21,7 @@ _MOST_MISSES = 8  # after this many misses in a row, a new document replaces the
 
 # A tag that is complete whatever follows: it leaves no open quotation mark.
 _WHOLE = re.compile(
-    r"""<(?!link[\s/>])[a-z][^\s/>]*+(?:[\s/]++|[^\s/>="']++(?:\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s>"']++))?+)*+>"""
+    r"""<(?!link[\s/>])[a-z][^\s/>]*+(?>(?:[\s/]++|[^\s/>="']++(?>(?:\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s>"']++))?))*)>"""
     r"""|</[a-z][^>]*>""",
     re.IGNORECASE,
 )

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from html import unescape
 from html.entities import html5
 
+# Groups are atomic, not possessive, which Python 3.11.0 to 3.11.4 match wrongly (gh-106052).
 _VALUE = r"""\s*+=\s*+(?:"[^"]*+"|'[^']*+'|(?!["'])[^\s>]*+)"""
-_ATTRIBUTES = rf"(?:[\s/]++|=?[^\s/>=]++(?:{_VALUE})?+)*+"
+_ATTRIBUTES = rf"(?>(?:[\s/]++|=?[^\s/>=]++(?>(?:{_VALUE})?))*)"
 
 RAW = ("script", "style", "title", "textarea", "xmp", "iframe", "noembed", "noframes")
 """Elements that contain only text, even if it looks like tags."""
 
 _RAW_ELEMENTS = "|".join(
-    rf"<{name}(?=[\s/>]){_ATTRIBUTES}>[^<]*+(?:<(?!/{name}[\s/>])[^<]*+)*+(?:</{name}[^>]*(?:>|\Z)|\Z)"
+    rf"<{name}(?=[\s/>]){_ATTRIBUTES}>[^<]*+(?>(?:<(?!/{name}[\s/>])[^<]*+)*)(?:</{name}[^>]*(?:>|\Z)|\Z)"
     for name in RAW
 )
 
@@ -38,7 +39,7 @@ VOID = frozenset(
 )
 """Elements without an end tag (HTML 13.1.2)."""
 
-_ATTRIBUTE = re.compile(rf"[\s/]*+(=?[^\s/>=]++)({_VALUE})?+")
+_ATTRIBUTE = re.compile(rf"[\s/]*+(=?[^\s/>=]++)(?>({_VALUE})?)")
 # HTML 13.2.5.73: in an attribute, `&reg` is not a reference if `=`, a letter or a digit follows.
 _REFERENCE = re.compile(r"&(?:#(?:[0-9]++|[xX][0-9a-fA-F]++);?|([a-zA-Z][a-zA-Z0-9]*+(?:;|(?!=))))")
 _ASSIGNED = re.compile(r"\s*=\s*")
