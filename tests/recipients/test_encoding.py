@@ -71,7 +71,7 @@ class TestEncoding:
             f" write `encoding: {real}`, or save it as UTF-8"
         )
 
-    @pytest.mark.parametrize("octets", [b"", b"e", b"\0", b"\0\0\0\0", b"email\0\na@x.test\0\n", b"\0e\0"])
+    @pytest.mark.parametrize("octets", [b"", b"e", b"\0", b"\0\0\0\0", b"email\0\na@x.test\0\n", b"\0\0e"])
     def test_other_files_with_nul_octets(self, listed: Open, octets: bytes) -> None:
         try:
             what = str(lines(listed(octets)))
