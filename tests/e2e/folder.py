@@ -1,4 +1,4 @@
-"""A campaign folder for a private server, and the command that runs in it."""
+"""A campaign folder for a private server, and the command run in it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class CampaignFolder:
         (self.folder / "list.csv").write_text("\n".join([header, *rows]) + "\n", "utf-8")
 
     def people(self, count: int, domain: str = "example.test") -> Strings:
-        """Write a list of so many people, and return their addresses."""
+        """Write a list of this many people, and return their addresses."""
         addresses = [f"user{number}@{domain}" for number in range(1, count + 1)]
         self.list(f"{address},Person {number}" for number, address in enumerate(addresses, 1))
         return addresses
@@ -117,7 +117,7 @@ class CampaignFolder:
         return {name: count for name, count in counts.items() if count}
 
     def rows(self, query: str, *parameters: object) -> Rows:
-        """Ask the ledger's file; [] where there is none yet."""
+        """Query the ledger's file; [] if there is none yet."""
         if not (self.folder / "ledger.db").exists():
             return []
         # Read-only: the last writer to close would remove the WAL of a process that was killed.
@@ -128,7 +128,7 @@ class CampaignFolder:
             connection.close()
 
     def addresses(self, *statuses: Status) -> set[str]:
-        """Return the addresses of rows in these statuses, straight from the file."""
+        """Return the addresses of rows with these statuses, read from the file."""
         marks = ",".join("?" * len(statuses))
         return {
             email
@@ -136,7 +136,7 @@ class CampaignFolder:
         }
 
     def reply(self, address: str) -> str:
-        """Return the words that the ledger keeps for an address."""
+        """Return the reply stored for an address."""
         [(reply,)] = self.rows("SELECT reply FROM messages WHERE email = ?", address)
         return str(reply)
 
@@ -145,12 +145,12 @@ class CampaignFolder:
         return {pattern for (pattern,) in self.rows("SELECT pattern FROM suppressions")}
 
     def wait_for(self, status: Status, count: int = 1) -> None:
-        """Wait until at least so many rows have this status."""
+        """Wait until at least this many rows have this status."""
         until(lambda: len(self.addresses(status)) >= count)
 
     @contextmanager
     def held(self, process: subprocess.Popen[str]) -> Iterator[None]:
-        """Hold a run up, outside of any transaction, however slow this machine is meanwhile."""
+        """Suspend a run outside of any transaction, however slow this machine is."""
         while True:
             process.send_signal(signal.SIGSTOP)
             until(lambda: _stopped(process.pid))
@@ -167,7 +167,7 @@ class CampaignFolder:
         process.send_signal(signal.SIGCONT)
 
     def _agreed(self, arguments: tuple[str, ...]) -> tuple[str, ...]:
-        """Let `send --yes` make a ledger where none knows anybody yet."""
+        """Let `send --yes` create a ledger if none has rows yet."""
         new = not self.rows("SELECT 1 FROM messages LIMIT 1")
         return (*arguments, "--new-ledger") if new and {"send", "--yes"} <= {*arguments} else arguments
 
@@ -192,13 +192,13 @@ raise SystemExit(main())
 
 
 def _stopped(pid: int) -> bool:
-    """Whether every thread of a process is stopped; proc(5): the state stands behind the name."""
+    """Whether every thread of a process is stopped (proc(5): the state follows the name)."""
     threads = Path(f"/proc/{pid}/task").glob("*/stat")
     return all(stat.read_text().rpartition(")")[2].split()[0] in "TZ" for stat in threads)
 
 
 def until(condition: Callable[[], object], timeout: float = 60) -> None:
-    """Wait until something is true."""
+    """Wait until a condition is true."""
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, "it did not come to pass"
@@ -206,7 +206,7 @@ def until(condition: Callable[[], object], timeout: float = 60) -> None:
 
 
 def kill(process: subprocess.Popen[str]) -> None:
-    """kill -9, and wait until it is gone."""
+    """Kill a process with SIGKILL, and wait until it has ended."""
     process.send_signal(signal.SIGKILL)
     process.communicate()
 
@@ -215,12 +215,12 @@ Folders = Callable[..., CampaignFolder]
 
 
 def mails(server: Postfix | Exim) -> Counter[str]:
-    """Count what was delivered to each recipient."""
+    """Return how many mails were delivered to each recipient."""
     return Counter(mail.recipient for mail in server.wait_delivered())
 
 
 def message_ids(server: Postfix) -> list[str]:
-    """Return the Message-IDs of what was delivered, in order."""
+    """Return the Message-IDs of the delivered mails, in order."""
     found = (
         re.search(rb"^Message-ID: (<.*>)", mail.content, re.MULTILINE) for mail in server.wait_delivered()
     )

@@ -1,4 +1,4 @@
-"""A campaign folder whose ledger is in PostgreSQL, and workers that send it."""
+"""A campaign folder with a ledger in PostgreSQL, and workers that send the campaign."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.servers.postfix import Postfix
 
 
 class Machines(CampaignFolder):
-    """A campaign that is begun with `send`, and sent with `work`, each machine with its accounts."""
+    """A campaign that `send` begins and `work` sends; each machine has its own accounts."""
 
     def __init__(self, folder: Path, server: Postfix, place: PostgresLocation, **changes: Any) -> None:
         self.place = place
@@ -26,7 +26,7 @@ class Machines(CampaignFolder):
 
     @property
     def campaign(self) -> dict[str, Any]:
-        """What the campaign file says."""
+        """The content of the campaign file."""
         values: dict[str, Any] = yaml.safe_load((self.folder / "campaign.yaml").read_text())
         return values
 
@@ -37,7 +37,7 @@ class Machines(CampaignFolder):
         self.env["CAMPAIGN_ACCOUNTS"] = str(file)
 
     def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
-        """Ask the database."""
+        """Query the database."""
         with psycopg.connect(self.place.address, options="-c search_path=campaign") as connection:
             return connection.execute(query.replace("?", "%s").encode(), parameters).fetchall()
 
@@ -47,7 +47,7 @@ class Machines(CampaignFolder):
             connection.execute(statement.encode(), parameters)
 
     def begin(self, *arguments: str) -> None:
-        """Begin the campaign, and leave it to workers: what watches it is ended at once."""
+        """Begin the campaign and leave it to workers; the process that watches it is ended."""
         watching = self.start("send", "campaign.yaml", "--yes", *arguments)
         self.wait_until_sending(watching)
         watching.terminate()
@@ -75,7 +75,7 @@ class Machines(CampaignFolder):
         return str(why)
 
     def workers(self, count: int, *arguments: str) -> list[subprocess.Popen[str]]:
-        """Start so many workers."""
+        """Start this many workers."""
         return [self.start("work", "campaign.yaml", *arguments) for _ in range(count)]
 
 

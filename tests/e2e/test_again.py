@@ -1,4 +1,4 @@
-"""The same campaign again, with the same list and with another."""
+"""Sending a campaign again, with the same list or another."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.e2e.folder import Folders, mails, message_ids
 from tests.servers.postfix import Postfix
 
 
-def test_a_limit_is_of_attempts(postfix: Postfix, campaign_for: Folders) -> None:
+def test_a_limit_counts_attempts(postfix: Postfix, campaign_for: Folders) -> None:
     folder = campaign_for(postfix)
     everybody = folder.people(25)
     for so_far in (10, 20):
@@ -26,7 +26,7 @@ def test_a_limit_is_of_attempts(postfix: Postfix, campaign_for: Folders) -> None
     assert folder.rows("SELECT attempts FROM messages WHERE email = 'defer@example.test'") == [(4,)]
 
 
-def test_a_corrected_list(postfix: Postfix, campaign_for: Folders) -> None:
+def test_a_corrected_list_sends_only_the_missing_rows(postfix: Postfix, campaign_for: Folders) -> None:
     folder = campaign_for(postfix, recipients={"csv": "list.csv", "key": "id", "name": "{{ name }}"})
     header = "id,email,name"
     folder.list(
@@ -86,7 +86,7 @@ def test_rows_with_one_key_are_one_message(postfix: Postfix, campaign_for: Folde
     assert mails(postfix) == {"anna@example.test": 1, "ben@example.test": 1}
 
 
-def test_two_letters_for_one_person_are_not_one(postfix: Postfix, campaign_for: Folders) -> None:
+def test_two_messages_for_one_person_need_another_key(postfix: Postfix, campaign_for: Folders) -> None:
     folder = campaign_for(postfix)
     folder.list(["anna@example.test,Anna", "ben@example.test,Ben", "ANNA@EXAMPLE.test,Anna again"])
     stopped = folder.send()
@@ -99,7 +99,7 @@ def test_two_letters_for_one_person_are_not_one(postfix: Postfix, campaign_for: 
     assert mails(postfix) == {"anna@example.test": 1, "ANNA@example.test": 1, "ben@example.test": 1}
 
 
-def test_bad_rows_stop_everything_or_are_skipped(postfix: Postfix, campaign_for: Folders) -> None:
+def test_bad_rows_stop_the_send_or_are_skipped(postfix: Postfix, campaign_for: Folders) -> None:
     folder = campaign_for(postfix)
     folder.list(["anna@example.test,Anna", "not an address,Ben", "carl@example.test,Carl", "d@example.test"])
     stopped = folder.send()
@@ -130,7 +130,7 @@ def test_bad_rows_stop_everything_or_are_skipped(postfix: Postfix, campaign_for:
     assert folder.counts()["accepted"] == 4
 
 
-def test_changed_content_is_not_sent_unasked(postfix: Postfix, campaign_for: Folders) -> None:
+def test_changed_content_must_be_accepted(postfix: Postfix, campaign_for: Folders) -> None:
     folder = campaign_for(postfix)
     folder.people(4)
     assert folder.send("--limit", "2").returncode == 5
@@ -147,7 +147,7 @@ def test_changed_content_is_not_sent_unasked(postfix: Postfix, campaign_for: Fol
     assert folder.send().returncode == 0  # nobody is left to have it
 
 
-def test_what_is_no_content_may_change(postfix: Postfix, campaign_for: Folders) -> None:
+def test_other_settings_may_change(postfix: Postfix, campaign_for: Folders) -> None:
     folder = campaign_for(postfix)
     folder.people(2)
     assert folder.send("--limit", "1").returncode == 5
@@ -155,7 +155,7 @@ def test_what_is_no_content_may_change(postfix: Postfix, campaign_for: Folders) 
     assert folder.send().returncode == 0
 
 
-def test_refused_earlier_are_tried_again_when_asked(
+def test_refused_rows_are_sent_again_on_request(
     make_postfix: Callable[..., Postfix], campaign_for: Folders
 ) -> None:
     server = make_postfix(recipient_faults={"b@example.test": "554 5.7.1 no"}, service_throttle_time="1s")
@@ -170,7 +170,7 @@ def test_refused_earlier_are_tried_again_when_asked(
     assert mails(server) == {"a@example.test": 1, "b@example.test": 1}
 
 
-def test_who_is_suppressed_gets_nothing_by_any_way(postfix: Postfix, campaign_for: Folders) -> None:
+def test_no_command_mails_a_suppressed_address(postfix: Postfix, campaign_for: Folders) -> None:
     folder = campaign_for(postfix, cc=["gone@example.test", "boss@example.test"], bcc=["x@gone.test"])
     folder.list(["anna@example.test,Anna", "gone@example.test,Gone", "ben@example.test,Ben", "y@gone.test,Y"])
     folder.run("suppress", "add", "GONE@example.test", "gone.test", "--campaign", "campaign.yaml")
@@ -188,7 +188,7 @@ def test_who_is_suppressed_gets_nothing_by_any_way(postfix: Postfix, campaign_fo
     assert mails(postfix)["gone@example.test"] == 1
 
 
-def test_a_test_message_is_no_part_of_the_campaign(postfix: Postfix, campaign_for: Folders) -> None:
+def test_a_test_message_is_not_recorded_in_the_campaign(postfix: Postfix, campaign_for: Folders) -> None:
     folder = campaign_for(postfix, cc=["boss@example.test"])
     folder.people(2)
     tested = folder.run("test", "campaign.yaml", "me@example.test", "you@example.test", "--as", "2")

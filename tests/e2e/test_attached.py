@@ -1,4 +1,4 @@
-"""What people attach, by the command: several files and copies from a cell, and an invitation for a row."""
+"""Attachments, through the commands: several files, copies named by a cell, and an invitation per row."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def write(folder: Path, recipients: str, **values: Any) -> None:
     write_campaign(folder, {"list.csv": recipients, "invite.ics.j2": INVITE}, **given)
 
 
-def test_it_is_rehearsed(folder: Path) -> None:
+def test_a_campaign_with_attachments_is_rehearsed(folder: Path) -> None:
     done = run(folder, "rehearse", "spring.yaml")
     assert done.returncode == 0, done.stderr
     assert "2 accepted" in done.stdout
 
 
-def test_it_is_what_a_mail_program_reads(folder: Path) -> None:
+def test_a_mail_program_reads_the_attachments(folder: Path) -> None:
     done = run(folder, "preview", "spring.yaml", "--row", "1", "--eml", "out")
     assert done.returncode == 0, done.stderr
     (file,) = (folder / "out").glob("*.eml")
@@ -73,7 +73,7 @@ def test_it_is_what_a_mail_program_reads(folder: Path) -> None:
     assert shown.count("attachment") == 3
 
 
-def test_what_is_wrong_with_a_row_is_told_before_anything_leaves(tmp_path: Path) -> None:
+def test_a_wrong_attachment_of_a_row_is_reported_before_anything_is_sent(tmp_path: Path) -> None:
     write(tmp_path, LIST.replace("a.pdf;", "a.pdf;no.pdf;"))
     done = run(tmp_path, "rehearse", "spring.yaml")
     assert done.returncode == 2

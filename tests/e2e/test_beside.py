@@ -1,4 +1,4 @@
-"""Other commands while a send runs, and a second one."""
+"""Other commands during a send, and a second send."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.e2e.folder import Folders, kill, mails
 from tests.servers.postfix import Postfix
 
 
-def test_a_second_sender_is_refused_and_readers_are_not(postfix: Postfix, campaign_for: Folders) -> None:
+def test_a_second_sender_is_refused_and_readers_work(postfix: Postfix, campaign_for: Folders) -> None:
     folder = campaign_for(postfix, rate="1/second")
     folder.people(40)
     process = folder.start("send", "campaign.yaml", "--yes")
@@ -33,7 +33,7 @@ def test_a_second_sender_is_refused_and_readers_are_not(postfix: Postfix, campai
     process.communicate(timeout=60)
 
 
-def test_what_a_person_decides_while_a_send_is_running(postfix: Postfix, campaign_for: Folders) -> None:
+def test_decisions_during_a_send_take_effect(postfix: Postfix, campaign_for: Folders) -> None:
     folder = campaign_for(postfix, rate="20/second")
     folder.people(100)
     process = folder.start("send", "campaign.yaml", "--yes")
@@ -55,9 +55,7 @@ def test_what_a_person_decides_while_a_send_is_running(postfix: Postfix, campaig
     assert "error" not in stderr
 
 
-def test_somebody_in_doubt_is_settled_while_a_send_is_running(
-    slow_server: Postfix, campaign_for: Folders
-) -> None:
+def test_a_row_in_doubt_can_be_settled_during_a_send(slow_server: Postfix, campaign_for: Folders) -> None:
     folder = campaign_for(slow_server)
     folder.people(4)
     process = folder.start("send", "campaign.yaml", "--yes")
@@ -73,9 +71,7 @@ def test_somebody_in_doubt_is_settled_while_a_send_is_running(
     assert folder.counts() == {"accepted": 4}
 
 
-def test_who_is_forgotten_while_on_their_way_leaves_no_trace(
-    slow_server: Postfix, campaign_for: Folders
-) -> None:
+def test_a_person_forgotten_in_flight_leaves_no_trace(slow_server: Postfix, campaign_for: Folders) -> None:
     slow_server.empty()
     folder = campaign_for(slow_server)
     folder.people(2)

@@ -1,7 +1,7 @@
-"""A session of three messages, cut at every byte in both directions: the ledger is held against the mailbox.
+"""A session of three messages, cut at every octet in both directions; the ledger must match the mailbox.
 
-The sender goes on after each cut with a new session. Then a row that is accepted has arrived exactly
-once, and one that is in doubt at most once; nothing is lost, and nobody gets two.
+After each cut the sender goes on with a new session. Then an accepted row has arrived exactly once, and one
+in doubt at most once; nothing is lost, and nobody gets two.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ def campaign(request: pytest.FixtureRequest, postfix: Postfix, tmp_path: Path) -
 
 
 def through(campaign: CampaignFile, port: int) -> CampaignFile:
-    """The campaign, its server reached through a proxy."""
+    """Return the campaign, with its server behind a proxy."""
     return campaign.model_copy(update={"smtp": campaign.smtp.model_copy(update={"port": port})})
 
 
 def run(campaign: CampaignFile, label: str) -> tuple[Ending, dict[str, Status]]:
-    """Send three messages to addresses that carry `label`; return how it ended, and who stands where."""
+    """Send three messages to addresses with `label`; return how it ended, and each row's status."""
     ledger = Ledger.temporary(campaign.name)
     try:
         enrolment = ledger.enrolment()
@@ -71,7 +71,7 @@ def run(campaign: CampaignFile, label: str) -> tuple[Ending, dict[str, Status]]:
 
 
 def lengths(campaign: CampaignFile, server: Postfix) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return the octets of a whole session, and those of its opening, up and down."""
+    """Return the octets of a whole session, and of its opening, sent and received."""
     with Proxy(server.port) as proxy:
         connection = Connection.open(through(campaign, proxy.port).smtp, None, window=campaign.smtp.window)
         opening = (proxy.traffic[0].upstream, proxy.traffic[0].downstream)
@@ -81,7 +81,7 @@ def lengths(campaign: CampaignFile, server: Postfix) -> tuple[tuple[int, int], t
 
 
 def positions(whole: int, opening: int, opening_step: int, step: int) -> Iterator[int]:
-    """Yield where to cut: the opening is cut more coarsely, as a failure there costs seconds."""
+    """Yield where to cut. The opening is cut at fewer places, because a failure there costs seconds."""
     yield from range(0, opening, opening_step)
     yield from range(opening, whole + 1, step)
 

@@ -1,4 +1,4 @@
-"""Celery starts the drains: whatever becomes of it or of its broker, nobody is mailed twice or lost."""
+"""Celery starts the drains: whatever happens to it or its broker, nobody is mailed twice or lost."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def broker(request: pytest.FixtureRequest) -> Iterator[Redis | RabbitMQ]:
 def folder(
     postgresql: PostgreSQL, postfix: Postfix, tmp_path: Path, broker: Redis | RabbitMQ
 ) -> Iterator[Machines]:
-    """A campaign whose workers Celery starts, and a broker that holds nothing of the test before."""
+    """A campaign whose workers Celery starts, and a broker without tasks of earlier tests."""
     broker.purge()
     workers = {"count": 2, "drain": "10s", "broker_env": "CAMPAIGN_BROKER"}
     made = Machines(tmp_path, postfix, postgresql.ledger(), workers=workers, rate="40/second")
@@ -47,7 +47,7 @@ def folder(
 
 @pytest.fixture
 def celery() -> Iterator[Workers]:
-    """Starts `celery -A campaign.celery`, by default a worker, a process group each."""
+    """Starts `celery -A campaign.celery`, by default a worker, each in its own process group."""
     started: list[subprocess.Popen[str]] = []
 
     def start(folder: Machines, *command: str) -> subprocess.Popen[str]:
@@ -73,9 +73,7 @@ def celery() -> Iterator[Workers]:
         process.wait()
 
 
-def test_workers_of_a_broker_are_asked_whether_they_have_what_it_needs(
-    folder: Machines, celery: Workers
-) -> None:
+def test_celery_workers_are_asked_what_they_lack(folder: Machines, celery: Workers) -> None:
     folder.people(1)
     worker = celery(folder)
     log = folder.folder / "celery.log"
@@ -87,7 +85,7 @@ def test_workers_of_a_broker_are_asked_whether_they_have_what_it_needs(
     assert (answer["pid"], answer["missing"]) == (worker.pid, ["there is no account 'localhost'"])
 
 
-def test_drains_are_started_killed_and_started_again(
+def test_killed_drains_are_started_again(
     folder: Machines, celery: Workers, broker: Redis | RabbitMQ, postfix: Postfix
 ) -> None:
     everybody = folder.people(160)
@@ -111,7 +109,7 @@ def test_drains_are_started_killed_and_started_again(
     until(lambda: second.poll() is not None)
 
 
-def test_a_broker_that_forgets_everything_stops_nothing_and_a_drain_may_come_twice(
+def test_a_broker_may_lose_or_repeat_drains(
     folder: Machines, celery: Workers, broker: Redis | RabbitMQ, postfix: Postfix
 ) -> None:
     everybody = folder.people(80)
@@ -132,7 +130,7 @@ def test_a_broker_that_forgets_everything_stops_nothing_and_a_drain_may_come_twi
 
 
 @pytest.mark.parametrize("broker", [Redis], indirect=True)
-def test_beat_asks_for_drains_where_whoever_began_the_campaign_is_dead(
+def test_beat_starts_drains_after_the_process_that_began_the_campaign_died(
     folder: Machines, celery: Workers, broker: Redis, postfix: Postfix
 ) -> None:
     everybody = folder.people(40)
@@ -147,7 +145,7 @@ def test_beat_asks_for_drains_where_whoever_began_the_campaign_is_dead(
     assert sorted(mail.recipient for mail in postfix.wait_delivered(40)) == sorted(everybody)
 
 
-def test_a_campaign_that_cannot_be_sent_is_logged_in_words_and_holds_up_no_other(
+def test_a_campaign_that_cannot_be_sent_is_logged_and_blocks_no_other(
     folder: Machines, broker: Redis | RabbitMQ
 ) -> None:
     folder.people(1)
@@ -171,7 +169,7 @@ def test_a_campaign_that_cannot_be_sent_is_logged_in_words_and_holds_up_no_other
 
 
 def task(folder: Machines, call: str) -> str:
-    """Do a task as a worker would, and return what it logs."""
+    """Run a task as a worker would, and return what it logs."""
     program = f"import logging, campaign.celery; logging.basicConfig(); campaign.celery.{call}"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=folder.folder, env=folder.env, capture_output=True, text=True

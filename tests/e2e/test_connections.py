@@ -20,7 +20,7 @@ SECOND = 1_000_000_000
 
 
 def sessions(server: Postfix) -> list[int]:
-    """How many messages each session that got as far as TLS has carried, in the order of their ends."""
+    """Return how many messages each session with TLS has carried, in the order in which they ended."""
     ended = re.findall(r" disconnect from .* starttls=1 .*", server.log())
     return [int(found[1]) if (found := re.search(r"\bmail=(\d+)", line)) else 0 for line in ended]
 
@@ -40,7 +40,7 @@ def test_four_connections_deliver_everything_once(postfix: Postfix, campaign_for
     assert max(sessions(postfix)[before:]) <= 100
 
 
-def test_killed_with_four_messages_on_their_way(
+def test_a_run_killed_with_four_messages_in_flight_leaves_four_in_doubt(
     make_postfix: Callable[..., Postfix], campaign_for: Folders
 ) -> None:
     server = make_postfix(smtpd_end_of_data_restrictions=f"{TELL_CONTENTS}, sleep 2")
@@ -55,7 +55,7 @@ def test_killed_with_four_messages_on_their_way(
     assert mails(server) == dict.fromkeys(everybody, 1)
 
 
-def test_a_server_that_refuses_more_connections(
+def test_a_server_that_refuses_further_connections(
     make_postfix: Callable[..., Postfix], campaign_for: Folders
 ) -> None:
     server = make_postfix(smtpd_client_connection_count_limit=2, smtpd_client_event_limit_exceptions="")
@@ -105,7 +105,7 @@ def test_a_rate_holds_over_all_connections(postfix: Postfix, campaign_for: Folde
     assert all(later - start >= SECOND - TARDY for start, later in zip(starts, starts[20:], strict=False))
 
 
-def test_a_long_window_outlives_the_process(postfix: Postfix, campaign_for: Folders) -> None:
+def test_a_long_rate_window_spans_processes(postfix: Postfix, campaign_for: Folders) -> None:
     folder = campaign_for(postfix, rate="10/hour", smtp={"connections": 3})
     folder.people(30)
     process = folder.start("send", "campaign.yaml", "--yes")
@@ -128,10 +128,10 @@ def test_a_long_window_outlives_the_process(postfix: Postfix, campaign_for: Fold
     assert mails(postfix).total() == 10
 
 
-def test_nobody_waits_long_for_a_content_that_was_announced(
+def test_envelopes_are_not_sent_long_before_their_content(
     make_postfix: Callable[..., Postfix], campaign_for: Folders
 ) -> None:
-    """Eight connections and one message a second: the eighth envelope does not go out with the first."""
+    """With eight connections and one message a second, the eighth envelope is not sent with the first."""
     server = make_postfix(smtpd_timeout="6s")
     folder = campaign_for(server, rate="1/second", smtp={"connections": 8})
     everybody = folder.people(8)
@@ -141,7 +141,7 @@ def test_nobody_waits_long_for_a_content_that_was_announced(
     assert "timeout after DATA" not in server.log()
 
 
-def test_a_rate_that_no_message_fits_into(postfix: Postfix, campaign_for: Folders) -> None:
+def test_a_rate_too_small_for_a_message_is_refused(postfix: Postfix, campaign_for: Folders) -> None:
     folder = campaign_for(postfix, rate="2/second", cc=["a@example.test"], bcc=["b@example.test"])
     folder.people(2)
     for command in ("check", "send"):
@@ -179,7 +179,7 @@ def test_a_server_that_ends_idle_sessions(
 
 
 class LimitedServer:
-    """It announces limits (RFC 9422), and does not forgive who passes them."""
+    """A server that announces limits (RFC 9422), and disconnects clients that exceed them."""
 
     def __init__(self) -> None:
         self.passed: list[str] = []
@@ -223,7 +223,7 @@ def limited_server() -> Iterator[tuple[LimitedServer, int]]:
     controller.stop()
 
 
-def test_announced_limits_are_kept(
+def test_announced_limits_are_respected(
     postfix: Postfix, campaign_for: Folders, limited_server: tuple[LimitedServer, int]
 ) -> None:
     server, port = limited_server
@@ -257,9 +257,7 @@ def test_copies_of_a_refused_recipient_go_to_nobody(postfix: Postfix, campaign_f
     assert folder.rows("SELECT count(*) FROM attempts") == [(0,)]  # nothing left, and the rate is unused
 
 
-def test_a_copy_that_is_refused_keeps_nobody_from_getting_theirs(
-    postfix: Postfix, campaign_for: Folders
-) -> None:
+def test_a_refused_copy_does_not_stop_the_others(postfix: Postfix, campaign_for: Folders) -> None:
     copies = ["bad@example.test", "Boss <boss@example.test>", "anna@example.test"]
     folder = campaign_for(postfix, cc=copies, bcc=["archive@example.test"])
     folder.list(["anna@example.test,Anna", "ben@example.test,Ben"])

@@ -1,4 +1,4 @@
-"""What goes wrong with servers and recipients: the right status, the right exit code, plain words."""
+"""Failures of servers and recipients: the right status, the right exit code, plain words."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def login_server(make_postfix: Callable[..., Postfix]) -> Postfix:
 
 @pytest.fixture(scope="module")
 def changing_server(make_postfix: Callable[..., Postfix]) -> Postfix:
-    """A server for tests that change it; each begins by saying what it needs."""
+    """A server for tests that change its settings; each begins by setting what it needs."""
     # Else the master starts no smtpd for a minute after one was killed, which `reload` does.
     return make_postfix(service_throttle_time="1s")
 
 
 def received(server: Postfix, *addresses: str) -> Counter[str]:
-    """How many messages each of these addresses has got."""
+    """Return how many messages each of these addresses has received."""
     counts = Counter(mail.recipient for mail in server.wait_delivered())
     return Counter({address: counts[address] for address in addresses if counts[address]})
 
@@ -91,7 +91,7 @@ def test_a_wrong_password_is_tried_once(
     assert folder.counts() == {"accepted": 10}
 
 
-def test_a_password_that_is_not_there_stops_everything_before_the_server_is_asked(
+def test_a_missing_password_stops_the_send_before_connecting(
     login_server: Postfix, campaign_for: Folders
 ) -> None:
     folder = campaign_for(login_server, smtp=LOGIN)
@@ -119,7 +119,7 @@ def test_a_password_that_is_not_there_stops_everything_before_the_server_is_aske
         (Kind.SELF_SIGNED, "is self-signed"),
     ],
 )
-def test_a_certificate_that_is_wrong(
+def test_a_wrong_certificate_ends_the_send(
     make_postfix: Callable[..., Postfix], campaign_for: Folders, kind: Kind, words: str
 ) -> None:
     server = make_postfix(kind=kind)
@@ -134,7 +134,7 @@ def test_a_certificate_that_is_wrong(
         assert folder.counts() == {"pending": 2}
 
 
-def test_a_certificate_of_an_authority_that_nobody_named(server: Postfix, campaign_for: Folders) -> None:
+def test_a_certificate_of_an_unknown_authority_ends_the_send(server: Postfix, campaign_for: Folders) -> None:
     folder = campaign_for(server, smtp={"ca_file": None})
     folder.people(2)
     sent = folder.send()
@@ -148,7 +148,7 @@ def test_a_certificate_of_an_authority_that_nobody_named(server: Postfix, campai
     assert "smtp.ca_file" in checked.stderr
 
 
-def test_starttls_that_is_not_offered_is_no_reason_to_go_without(
+def test_without_starttls_nothing_is_sent_in_the_clear(
     changing_server: Postfix, campaign_for: Folders
 ) -> None:
     changing_server.reload(smtpd_discard_ehlo_keywords="starttls")
@@ -165,7 +165,7 @@ def test_starttls_that_is_not_offered_is_no_reason_to_go_without(
     assert "auth=" not in disconnect
 
 
-def test_a_server_that_is_not_there(server: Postfix, campaign_for: Folders) -> None:
+def test_a_server_that_cannot_be_reached_ends_the_send(server: Postfix, campaign_for: Folders) -> None:
     folder = campaign_for(server, smtp={"port": 1, "connections": 3})
     folder.people(3)
     folder.hasty = True
@@ -238,8 +238,8 @@ def test_deferred_and_accepted_later(changing_server: Postfix, campaign_for: Fol
     }
 
 
-def test_421_is_about_the_session(server: Postfix, campaign_for: Folders) -> None:
-    """The others get their mail, and the one who causes it again and again is charged for it."""
+def test_421_ends_the_session_and_others_get_their_mail(server: Postfix, campaign_for: Folders) -> None:
+    """The row that causes it every time is charged for it in the end."""
     folder = campaign_for(server)
     folder.hasty = True
     folder.list(["a@example.test,A", "bye@example.test,Bye", "b@example.test,B", "c@example.test,C"])
@@ -304,9 +304,7 @@ def test_a_full_server_slows_us_down_and_nobody_is_charged(
     )
 
 
-def test_a_server_that_limits_the_rate_gets_what_it_wants(
-    changing_server: Postfix, campaign_for: Folders
-) -> None:
+def test_a_server_that_limits_the_rate_is_obeyed(changing_server: Postfix, campaign_for: Folders) -> None:
     changing_server.reload(
         recipient_faults={},
         smtpd_client_message_rate_limit=3,
@@ -325,7 +323,7 @@ def test_a_server_that_limits_the_rate_gets_what_it_wants(
     )
 
 
-def test_a_message_that_is_too_large(server: Postfix, campaign_for: Folders) -> None:
+def test_a_message_that_is_too_large_is_refused(server: Postfix, campaign_for: Folders) -> None:
     folder = campaign_for(server)
     folder.list(["a@example.test,A", "large@example.test,Large", "c@example.test,C"])
     (folder.folder / "body.txt.j2").write_text(

@@ -1,4 +1,4 @@
-"""Signals in a send: once, twice, before it begins, while the server is silent, and a lease that is lost."""
+"""Signals during a send: one, two, before it begins, while the server is silent; and a lost lease."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from tests.servers.scripted import GENEROUS, Peer, Script, Serve, to_data, to_ma
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_interrupted_once(postfix: Postfix, campaign_for: Folders, number: signal.Signals) -> None:
+def test_one_signal_ends_the_run_after_the_current_message(
+    postfix: Postfix, campaign_for: Folders, number: signal.Signals
+) -> None:
     folder = campaign_for(postfix, rate="100/second", smtp={"connections": 2})
     everybody = folder.people(150)
     process = folder.start("send", "campaign.yaml", "--yes")
@@ -36,7 +38,7 @@ def test_interrupted_once(postfix: Postfix, campaign_for: Folders, number: signa
     assert mails(postfix) == dict.fromkeys(everybody, 1)
 
 
-def test_interrupted_once_waits_for_the_answer(slow_server: Postfix, campaign_for: Folders) -> None:
+def test_one_signal_waits_for_the_reply(slow_server: Postfix, campaign_for: Folders) -> None:
     folder = campaign_for(slow_server)
     folder.people(3)
     process = folder.start("send", "campaign.yaml", "--yes")
@@ -47,7 +49,7 @@ def test_interrupted_once_waits_for_the_answer(slow_server: Postfix, campaign_fo
     assert folder.counts() == {"accepted": 1, "pending": 2}
 
 
-def test_whose_lease_is_taken_stops(postfix: Postfix, campaign_for: Folders) -> None:
+def test_a_run_that_loses_its_lease_stops(postfix: Postfix, campaign_for: Folders) -> None:
     folder = campaign_for(postfix, rate="10/second")
     everybody = folder.people(60)
     process = folder.start("send", "campaign.yaml", "--yes")
@@ -63,7 +65,7 @@ def test_whose_lease_is_taken_stops(postfix: Postfix, campaign_for: Folders) -> 
     assert set(mails(postfix)) == set(everybody)
 
 
-def test_interrupted_twice_does_not_wait(silent_server: Postfix, campaign_for: Folders) -> None:
+def test_two_signals_do_not_wait(silent_server: Postfix, campaign_for: Folders) -> None:
     folder = campaign_for(silent_server)
     folder.people(3)
     before = silent_server.contents()
@@ -80,7 +82,7 @@ def test_interrupted_twice_does_not_wait(silent_server: Postfix, campaign_for: F
     assert folder.counts() == {"in_doubt": 1, "pending": 2}
 
 
-def test_a_test_message_without_an_answer_may_have_arrived(
+def test_a_test_message_without_a_reply_is_reported_as_possibly_sent(
     silent_server: Postfix, campaign_for: Folders
 ) -> None:
     folder = campaign_for(silent_server)
@@ -99,12 +101,12 @@ def test_a_test_message_without_an_answer_may_have_arrived(
 
 @pytest.fixture
 def mute_port() -> Iterator[int]:
-    """A port that takes connections and never says a word."""
+    """A port that accepts connections and never sends anything."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         yield listener.getsockname()[1]
 
 
-def test_interrupted_while_the_server_says_nothing(
+def test_a_signal_ends_the_wait_for_a_silent_server(
     postfix: Postfix, campaign_for: Folders, mute_port: int
 ) -> None:
     folder = campaign_for(postfix, smtp={"port": mute_port})
@@ -122,7 +124,7 @@ def test_interrupted_while_the_server_says_nothing(
 
 @pytest.fixture
 def full_port() -> Iterator[int]:
-    """A port where connect() waits: nobody takes the connections that are there already."""
+    """A port where connect() blocks, because its backlog is full."""
     with closing(socket.socket()) as full, ExitStack() as waiting:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -133,20 +135,20 @@ def full_port() -> Iterator[int]:
         yield full.getsockname()[1]
 
 
-def test_interrupted_while_nothing_can_connect(
+def test_a_signal_ends_the_wait_for_a_connection(
     postfix: Postfix, campaign_for: Folders, full_port: int
 ) -> None:
     _interrupted_while_opening(campaign_for(postfix, smtp={"port": full_port, "host": "127.0.0.1"}))
 
 
-def test_interrupted_in_a_handshake_that_is_not_answered(
+def test_a_signal_ends_an_unanswered_handshake(
     postfix: Postfix, campaign_for: Folders, mute_port: int
 ) -> None:
     _interrupted_while_opening(campaign_for(postfix, smtp={"port": mute_port, "security": "tls"}))
 
 
 def _interrupted_while_opening(folder: CampaignFolder) -> None:
-    """One signal ends it long before a timeout would: connecting has 30 seconds, a handshake 60."""
+    """One signal ends it long before the timeouts: 30 seconds to connect, 60 for a handshake."""
     folder.people(3)
     process = folder.start("send", "campaign.yaml", "--yes")
     until(lambda: folder.counts() == {"pending": 3})  # what follows is to open a session
@@ -158,10 +160,10 @@ def _interrupted_while_opening(folder: CampaignFolder) -> None:
 
 
 @pytest.mark.parametrize("script", [to_mail, to_data], ids=["MAIL", "DATA"])
-def test_interrupted_while_an_envelope_is_not_answered(
+def test_a_signal_ends_the_wait_for_a_reply_to_an_envelope(
     postfix: Postfix, campaign_for: Folders, serve: Serve, script: Script
 ) -> None:
-    """One signal ends it long before a timeout would, of 300 and 120 seconds: no content has left."""
+    """One signal ends it long before the timeouts of 300 and 120 s: no content has left."""
     heard = threading.Event()
 
     def mute(peer: Peer) -> None:
@@ -181,11 +183,13 @@ def test_interrupted_while_an_envelope_is_not_answered(
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_interrupted_in_the_middle_of_a_content(
+def test_a_signal_during_a_content_leaves_no_doubt(
     postfix: Postfix, campaign_for: Folders, serve: Serve, times: int
 ) -> None:
-    """What has not left whole is in no doubt: one signal does not wait the 180 seconds of a server that
-    reads nothing."""
+    """A content that has not left completely cannot be in doubt.
+
+    So one signal does not wait the 180 seconds of a server that reads nothing.
+    """
     heard = threading.Event()
 
     def script(peer: Peer) -> None:
@@ -213,7 +217,7 @@ def test_interrupted_in_the_middle_of_a_content(
     assert folder.counts() == {"pending": 3}
 
 
-def test_stopped_before_anything_is_sent(postfix: Postfix, campaign_for: Folders) -> None:
+def test_a_signal_before_anything_is_sent_ends_the_run(postfix: Postfix, campaign_for: Folders) -> None:
     folder = campaign_for(postfix, smtp={"username": "news", "password_command": ["sleep", "20"]})
     folder.people(3)
     process = folder.start("send", "campaign.yaml", "--yes")

@@ -1,7 +1,7 @@
-"""Killed at any moment, over and over; then the ledger is held against the mailbox.
+"""Runs are killed at random moments, over and over; then the ledger must match the mailbox.
 
-Promise 2 in numbers, against a real Postfix over TLS: nobody twice, nobody missing, nobody accepted
-who got nothing, and at most one in doubt for each connection of each run that was killed.
+Promise 2 in numbers, with a real Postfix over TLS: nobody is mailed twice, nobody is missing, nobody is
+accepted who got nothing, and at most one is in doubt for each connection of each run that was killed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.servers.postfix import Postfix
 
 
 class Harness:
-    """Runs one campaign, ending each of its runs before it is through."""
+    """Runs one campaign, ending each of its runs before it is finished."""
 
     def __init__(self, folder: CampaignFolder, people: int, endings: int, seed: int) -> None:
         self.folder = folder
@@ -35,7 +35,7 @@ class Harness:
         self._log = folder.folder / "attempts.jsonl"
 
     def end_runs(self, *signals: signal.Signals) -> None:
-        """Start run after run and end each by one of these signals at a random moment."""
+        """Start run after run, and end each with one of these signals at a random moment."""
         while self.ended < self.endings:
             process = self.folder.start("send", "campaign.yaml", "--yes", "--quiet", "--log", str(self._log))
             if self._at_some_moment(process):
@@ -50,7 +50,7 @@ class Harness:
                 break
 
     def _at_some_moment(self, process: subprocess.Popen[str]) -> bool:
-        """Wait until some messages more were answered, or a while from the start; False where it ended."""
+        """Wait for some more results, or some time after the start; False if the run ended before."""
         if self._random.random() < 0.1:
             time.sleep(self._random.uniform(0, 0.6))
             return process.poll() is None
@@ -66,7 +66,7 @@ class Harness:
         return self._log.stat().st_size if self._log.exists() else 0
 
     def hold_against(self, server: Postfix) -> str:
-        """Finish the campaign, compare, settle what is in doubt, and compare again."""
+        """Finish the campaign, compare, settle the rows in doubt, and compare again."""
         folder = self.folder
         last = folder.send("--quiet", timeout=300)
         in_doubt = folder.addresses(Status.IN_DOUBT)
@@ -96,7 +96,7 @@ class Harness:
         )
 
     def most_in_doubt(self) -> int:
-        """Return how many rows one run has left in doubt at most."""
+        """Return the greatest number of rows that one run has left in doubt."""
         runs = self.folder.rows("SELECT count(*) FROM messages WHERE status = 'in_doubt' GROUP BY run")
         return max((count for (count,) in runs), default=0)
 

@@ -1,4 +1,4 @@
-"""Who holds the sender's lease, and what a run that has it comes to. On a real Postfix."""
+"""Who holds the sender's lease, and how a run with it ends. With a real Postfix."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.sending.test_job import Person
 from tests.servers.postfix import Postfix
 
 
-def test_who_waits_goes_on_when_the_other_has_ended(postfix: Postfix, campaign_for: Folders) -> None:
+def test_a_waiting_send_starts_when_the_other_has_ended(postfix: Postfix, campaign_for: Folders) -> None:
     folder = campaign_for(postfix, rate="5/second")
     folder.people(100)
     first = folder.start("send", "campaign.yaml", "--yes")
@@ -37,7 +37,7 @@ def test_who_waits_goes_on_when_the_other_has_ended(postfix: Postfix, campaign_f
     assert set(Counter(mail.recipient for mail in postfix.wait_delivered(100)).values()) == {1}
 
 
-def test_who_waits_in_vain_gives_up(postfix: Postfix, campaign_for: Folders) -> None:
+def test_a_send_that_waits_too_long_gives_up(postfix: Postfix, campaign_for: Folders) -> None:
     folder = campaign_for(postfix, rate="1/second")
     folder.people(40)
     folder.start("send", "campaign.yaml", "--yes")
@@ -49,8 +49,8 @@ def test_who_waits_in_vain_gives_up(postfix: Postfix, campaign_for: Folders) -> 
     assert "expected a duration such as 60s, 5m" in wrong.stderr
 
 
-def test_what_has_sent_something_never_ends_with_2(postfix: Postfix, campaign_for: Folders) -> None:
-    """Another program keeps the ledger locked for longer than intents wait: no mistake in the command."""
+def test_a_run_that_has_sent_something_never_ends_with_2(postfix: Postfix, campaign_for: Folders) -> None:
+    """Another program locks the ledger for longer than intents wait: that is no error in the command."""
     folder = campaign_for(postfix, rate="5/second")
     folder.people(100)
     process = folder.start("send", "campaign.yaml", "--yes")
@@ -69,7 +69,7 @@ def test_what_has_sent_something_never_ends_with_2(postfix: Postfix, campaign_fo
 
 @dataclass
 class Slow(Person):
-    """Who looks at the plan until the lease has been renewed."""
+    """An audience that reads the plan until the lease has been renewed."""
 
     folder: CampaignFolder | None = None
 
@@ -81,9 +81,7 @@ class Slow(Person):
         return False
 
 
-def test_the_lease_is_renewed_while_a_person_looks_at_the_plan(
-    postfix: Postfix, campaign_for: Folders
-) -> None:
+def test_the_lease_is_renewed_while_the_user_reads_the_plan(postfix: Postfix, campaign_for: Folders) -> None:
     folder = campaign_for(postfix)
     folder.people(3)
     person = Slow(folder=folder)

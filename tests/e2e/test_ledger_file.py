@@ -1,4 +1,4 @@
-"""The ledger is a file, and files get lost, moved, copied and restored: nobody is mailed twice for it."""
+"""The ledger's file is lost, moved, copied or restored: nobody is mailed twice because of it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def folder(postfix: Postfix, campaign_for: Folders) -> CampaignFolder:
 
 
 def killed(folder: CampaignFolder) -> None:
-    """Send some, and die."""
+    """Send some messages, and be killed."""
     process = folder.start("send", "campaign.yaml", "--yes")
     folder.wait_for(Status.ACCEPTED, 3)
     kill(process)
@@ -42,7 +42,7 @@ def mailed(folder: CampaignFolder, count: int) -> Counter[str]:
 def plainly(
     folder: CampaignFolder, *arguments: str, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command as it stands: without --new-ledger."""
+    """Run a command exactly as given, without --new-ledger."""
     command = [sys.executable, "-m", "campaign", *arguments]
     return subprocess.run(
         command,
@@ -55,7 +55,7 @@ def plainly(
 
 
 def sender(folder: CampaignFolder) -> str:
-    """Return a sender of this test's own: the server's log has the same addresses from other tests."""
+    """Return a sender address of this test only: other tests mail the same recipients through the server."""
     return f"{folder.folder.stat().st_ino}@example.com"
 
 
@@ -67,7 +67,7 @@ def write_log(folder: CampaignFolder) -> None:
 SEND = ("send", "campaign.yaml", "--yes")
 
 
-def test_a_lost_ledger_does_not_mail_everybody_again(folder: CampaignFolder) -> None:
+def test_after_losing_the_ledger_nobody_is_mailed_again_without_being_asked(folder: CampaignFolder) -> None:
     first = plainly(folder, *SEND)
     assert first.returncode == 2
     assert "add --new-ledger" in first.stderr
@@ -112,7 +112,7 @@ def test_a_ledger_that_is_lost_during_a_run_ends_it(folder: CampaignFolder, to: 
 
 
 def recovered_by_address(folder: CampaignFolder) -> None:
-    """Begin with a new ledger, tell it what the server's log says, and send to the others."""
+    """Begin with a new ledger, settle it from the server's log, and send to the others."""
     for file in folder.folder.glob("ledger.db*"):
         file.unlink()
     folder.write(envelope_from=sender(folder))
@@ -138,7 +138,7 @@ def test_a_ledger_that_was_deleted_is_rebuilt_from_the_server_s_log(folder: Camp
     assert set(mailed(folder, 20).values()) == {1}
 
 
-def test_what_the_log_says_of_other_times_and_senders_settles_nothing(folder: CampaignFolder) -> None:
+def test_log_lines_of_other_times_and_senders_settle_nothing(folder: CampaignFolder) -> None:
     assert folder.send("--limit", "2").returncode == 5
     (folder.folder / "ledger.db").unlink()
     write_log(folder)
@@ -167,7 +167,7 @@ def test_a_copied_folder_is_asked_about(folder: CampaignFolder) -> None:
     assert "copy" not in plainly(folder, *SEND, "--limit", "1", cwd=copy).stderr  # asked once
 
 
-def test_a_folder_that_was_moved_goes_on(folder: CampaignFolder) -> None:
+def test_a_moved_folder_continues(folder: CampaignFolder) -> None:
     assert folder.send("--limit", "3").returncode == 5
     moved = folder.folder.with_name("moved")
     folder.folder.rename(moved)
@@ -175,7 +175,7 @@ def test_a_folder_that_was_moved_goes_on(folder: CampaignFolder) -> None:
     assert set(mailed(folder, 20).values()) == {1}
 
 
-def test_a_whole_file_that_was_copied_and_put_back_later_is_refused(folder: CampaignFolder) -> None:
+def test_a_copy_of_a_complete_file_that_is_put_back_later_is_refused(folder: CampaignFolder) -> None:
     assert folder.send("--limit", "3").returncode == 5
     ledger = folder.folder / "ledger.db"
     kept = ledger.read_bytes()
@@ -190,9 +190,7 @@ def test_a_whole_file_that_was_copied_and_put_back_later_is_refused(folder: Camp
 
 
 @pytest.mark.parametrize("how", ["in its place", "as another file", "as the folder"])
-def test_what_was_copied_during_a_send_and_restored_later_is_refused(
-    folder: CampaignFolder, how: str
-) -> None:
+def test_a_copy_made_during_a_send_and_restored_later_is_refused(folder: CampaignFolder, how: str) -> None:
     """With its WAL, it looks as if the run had been killed at that moment."""
     folder.write(rate="5/second")
     process = folder.start(*SEND)
@@ -235,7 +233,7 @@ def test_a_ledger_with_two_names_is_refused(folder: CampaignFolder) -> None:
     assert not (folder.folder / ".ledger.db.0123abcd").exists()
 
 
-def test_a_ledger_that_is_mounted_by_itself_is_refused(folder: CampaignFolder) -> None:
+def test_a_ledger_file_that_is_a_mount_point_is_refused(folder: CampaignFolder) -> None:
     need("unshare")
     folder.send("--limit", "1")
     (folder.folder / "mounted here.db").touch()
@@ -276,7 +274,7 @@ def test_a_ledger_that_is_mounted_by_itself_is_refused(folder: CampaignFolder) -
     ],
     ids=lambda command: " ".join(command[:2] if command[0] == "suppress" else [command[0], *command[2:3]]),
 )
-def test_after_kill_9_each_command_leaves_a_ledger_that_send_goes_on_with(
+def test_after_kill_9_every_command_leaves_a_ledger_that_send_accepts(
     folder: CampaignFolder, command: list[str]
 ) -> None:
     killed(folder)
@@ -288,7 +286,7 @@ def test_after_kill_9_each_command_leaves_a_ledger_that_send_goes_on_with(
         assert max(mailed(folder, 18).values()) == 1
 
 
-def test_a_ledger_without_its_wal_is_refused_until_the_server_s_log_has_spoken(
+def test_a_ledger_without_its_wal_is_refused_until_it_is_settled_from_a_log(
     folder: CampaignFolder,
 ) -> None:
     killed(folder)
@@ -305,7 +303,7 @@ def test_a_ledger_without_its_wal_is_refused_until_the_server_s_log_has_spoken(
     assert set(mailed(folder, 20).values()) == {1}
 
 
-def test_a_backup_that_is_restored_knows_that_it_is_old(folder: CampaignFolder) -> None:
+def test_a_restored_backup_is_refused_as_outdated(folder: CampaignFolder) -> None:
     process = folder.start(*SEND)
     folder.wait_for(Status.ACCEPTED, 3)
     made = plainly(folder, "backup", "campaign.yaml", "copy.db")
@@ -329,7 +327,7 @@ def test_a_backup_that_is_restored_knows_that_it_is_old(folder: CampaignFolder) 
     assert set(mailed(folder, 20).values()) == {1}
 
 
-def test_a_backup_that_nothing_was_sent_after_goes_on(folder: CampaignFolder) -> None:
+def test_a_backup_after_which_nothing_was_sent_continues(folder: CampaignFolder) -> None:
     folder.send("--limit", "2")
     assert plainly(folder, "backup", "campaign.yaml", "copy.db").returncode == 0
     Path(folder.folder / "copy.db").replace(folder.folder / "ledger.db")

@@ -1,4 +1,4 @@
-"""Lists as people have them, checked and rehearsed by the command: a workbook, and contacts from Google."""
+"""Lists as people have them, checked and rehearsed: a workbook, and contacts exported from Google."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def invoices(folder: Path, **settings: Any) -> None:
     )
 
 
-def test_a_workbook(tmp_path: Path) -> None:
+def test_a_workbook_is_checked_and_rehearsed(tmp_path: Path) -> None:
     invoices(tmp_path)
     checked = run(tmp_path, "check", "spring.yaml")
     assert checked.returncode == 0, checked.stderr
@@ -74,7 +74,7 @@ def test_a_workbook(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_is_wrong_with_one(tmp_path: Path, settings: dict[str, Any], what: str) -> None:
+def test_errors_in_a_workbook_are_reported(tmp_path: Path, settings: dict[str, Any], what: str) -> None:
     invoices(tmp_path, **settings)
     checked = run(tmp_path, "check", "spring.yaml")
     assert checked.returncode == 2
@@ -82,7 +82,7 @@ def test_what_is_wrong_with_one(tmp_path: Path, settings: dict[str, Any], what: 
     assert run(tmp_path, "rehearse", "spring.yaml").returncode == 2
 
 
-def test_a_broken_one(tmp_path: Path) -> None:
+def test_a_damaged_workbook_is_reported(tmp_path: Path) -> None:
     invoices(tmp_path)
     octets = (tmp_path / "people.xlsx").read_bytes()
     (tmp_path / "people.xlsx").write_bytes(octets[: len(octets) // 2])
@@ -92,7 +92,7 @@ def test_a_broken_one(tmp_path: Path) -> None:
     assert "Traceback" not in checked.stderr
 
 
-def test_contacts_from_google(tmp_path: Path) -> None:
+def test_exported_google_contacts_are_read(tmp_path: Path) -> None:
     people = (
         "First Name,Last Name,E-mail 1 - Label,E-mail 1 - Value,,\n"
         "Ann,Lee,* ,Ann@example.test ::: ann@example.org,,\n"

@@ -1,4 +1,4 @@
-"""Another process keeps the ledger locked while messages leave. On a real Postfix."""
+"""Another process keeps the ledger locked during a send. With a real Postfix."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ raise SystemExit(main())
 def sending(
     folder: CampaignFolder, until: Status = Status.ACCEPTED, patience: float = 1
 ) -> subprocess.Popen[str]:
-    """Start an impatient run and wait for a row of some status; its log is attempts.jsonl."""
+    """Start a run with short waits, and wait for a row of some status; its log is attempts.jsonl."""
     folder.program = _IMPATIENT.format(patience=patience)
     process = folder.start("send", "campaign.yaml", "--yes", "--log", "attempts.jsonl")
     folder.wait_for(until)
@@ -43,7 +43,7 @@ def everybody_once(server: Postfix, people: list[str]) -> bool:
     return Counter(mail.recipient for mail in server.wait_delivered(len(people))) == dict.fromkeys(people, 1)
 
 
-def test_intents_give_up_and_the_answers_are_written_when_it_is_free(
+def test_intents_are_given_up_and_results_are_written_after_the_lock(
     postfix: Postfix, campaign_for: Folders
 ) -> None:
     folder = campaign_for(postfix, rate="10/second", smtp={"connections": 2})
@@ -62,10 +62,8 @@ def test_intents_give_up_and_the_answers_are_written_when_it_is_free(
     assert everybody_once(postfix, people)
 
 
-def test_a_run_that_waits_lives_through_a_lock(
-    make_postfix: Callable[..., Postfix], campaign_for: Folders
-) -> None:
-    """It has nothing to write but heartbeats, which can wait."""
+def test_a_waiting_run_survives_a_lock(make_postfix: Callable[..., Postfix], campaign_for: Folders) -> None:
+    """It only has heartbeats to write, which can wait."""
     server = make_postfix(smtpd_recipient_restrictions="check_recipient_access static:{450 4.2.0 later}")
     folder = campaign_for(server, retry={"attempts": 2, "first_delay": "4s", "max_delay": "4s"})
     folder.people(1)
@@ -76,8 +74,8 @@ def test_a_run_that_waits_lives_through_a_lock(
     assert "gave up after 2 attempts" in said
 
 
-def test_killed_while_answers_are_held_back(postfix: Postfix, campaign_for: Folders) -> None:
-    """They are in doubt, by name, and nobody gets it twice."""
+def test_results_kept_by_a_killed_run_are_in_doubt(postfix: Postfix, campaign_for: Folders) -> None:
+    """They are listed as in doubt, and nobody is mailed twice."""
     with delayed(postfix.port, 0.15) as port:
         folder = campaign_for(postfix, rate="2/second", smtp={"port": port})
         people = folder.people(30)
@@ -99,7 +97,7 @@ def test_killed_while_answers_are_held_back(postfix: Postfix, campaign_for: Fold
 
 
 def held_back(folder: CampaignFolder, process: subprocess.Popen[str]) -> bool:
-    """Lock the ledger and kill the run if it holds an answer back then; else let it go on."""
+    """Lock the ledger, and kill the run if it then keeps a result; else let it continue."""
     with locked(folder.folder / "ledger.db"):
         for _ in range(20):
             if logged(folder) > len(folder.addresses(Status.ACCEPTED)):

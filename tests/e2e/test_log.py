@@ -1,4 +1,4 @@
-"""`send --log` has each result once, also where a run was killed or the file was cut."""
+"""`send --log` has each result once, also if a run was killed or the file was truncated."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def told(log: Path) -> list[dict[str, Any]]:
 
 
 def recorded(folder: CampaignFolder) -> Counter[tuple[str, str, str]]:
-    """What the ledger knows of the attempts at rows, the copies apart."""
+    """Return the attempts at rows that the ledger has, without copies."""
     return Counter(
         folder.rows(
             "SELECT key, address, kind FROM events WHERE address != 'boss@example.test' AND source IS NULL"
@@ -38,7 +38,7 @@ def recorded(folder: CampaignFolder) -> Counter[tuple[str, str, str]]:
     )
 
 
-def test_what_a_killed_run_did_not_write_is_written_by_the_next_one(folder: CampaignFolder) -> None:
+def test_results_that_a_killed_run_did_not_log_are_logged_by_the_next(folder: CampaignFolder) -> None:
     log = folder.folder / "attempts.log"
     chosen = random.Random(7)
     for _ in range(4):
@@ -59,8 +59,8 @@ def test_what_a_killed_run_did_not_write_is_written_by_the_next_one(folder: Camp
 
 
 @pytest.mark.parametrize("cut", [1, 60, 300])
-def test_a_log_that_lost_its_end_gets_it_again(folder: CampaignFolder, cut: int) -> None:
-    """As by a power failure: the ledger has what was answered, the file has not."""
+def test_a_truncated_log_is_completed(folder: CampaignFolder, cut: int) -> None:
+    """As after a power failure: the ledger has the results, the file has not."""
     log = folder.folder / "attempts.log"
     log.write_text("another's, without a line end")
     process = folder.start("send", "campaign.yaml", "--yes", "--log", "attempts.log")
@@ -77,7 +77,7 @@ def test_a_log_that_lost_its_end_gets_it_again(folder: CampaignFolder, cut: int)
     assert counted == recorded(folder)
 
 
-def test_another_log_gets_its_own_run_only(folder: CampaignFolder) -> None:
+def test_a_new_log_gets_only_the_results_of_its_run(folder: CampaignFolder) -> None:
     process = folder.start("send", "campaign.yaml", "--yes", "--log", "first.log")
     folder.wait_for(Status.ACCEPTED, 3)
     kill(process)

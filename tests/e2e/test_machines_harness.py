@@ -1,8 +1,8 @@
-"""Workers are killed and suspended, PostgreSQL crashes; then the ledger is held against the mailbox.
+"""Workers are killed and suspended, PostgreSQL crashes; then the ledger must match the mailbox.
 
-Promise 2 in numbers, for several machines: nobody twice, nobody missing, nobody accepted who got nothing,
-and at most one in doubt for each connection of each worker that was killed or held up, and for each
-message whose result a crash of PostgreSQL forgot.
+Promise 2 in numbers, for several machines: nobody is mailed twice, nobody is missing, nobody is accepted
+who got nothing. At most one is in doubt for each connection of each worker that was killed or suspended,
+and one for each message whose result a crash of PostgreSQL lost.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ CONNECTIONS = 2
 
 @pytest.fixture
 def server() -> Iterator[PostgreSQL]:
-    """A PostgreSQL that waits for the disk, and may be crashed."""
+    """A PostgreSQL with durable commits, which may be crashed."""
     started = PostgreSQL(need("postgres").resolve().parent)
     yield started
     started.remove()
 
 
 class Fleet:
-    """Workers of one campaign, of which there are always so many."""
+    """A constant number of workers of one campaign."""
 
     def __init__(self, folder: Machines, count: int, seed: int) -> None:
         self.folder = folder
@@ -47,7 +47,7 @@ class Fleet:
         self.hurt = 0
 
     def keep_up(self) -> None:
-        """Start those that are missing."""
+        """Start the missing ones."""
         for worker in [worker for worker in self._workers if worker.poll() is not None]:
             self._workers.remove(worker)
             self._ended(worker)
@@ -55,14 +55,14 @@ class Fleet:
             self._workers += self.folder.workers(1, "--quiet")
 
     def kill_one(self) -> None:
-        """kill -9."""
+        """Kill one with SIGKILL."""
         worker = self._random.choice(self._workers)
         self._workers.remove(worker)
         kill(worker)
         self.hurt += 1
 
     def hold_one(self) -> None:
-        """Suspend one; `release` lets it go on, after its lease."""
+        """Suspend one, until `release` resumes it after its lease."""
         worker = self._random.choice(self._workers)
         self._workers.remove(worker)
         worker.send_signal(signal.SIGSTOP)
@@ -70,7 +70,7 @@ class Fleet:
         self.hurt += 1
 
     def release(self) -> None:
-        """Let those go on that were held."""
+        """Resume the suspended ones."""
         for worker in self._held:
             worker.send_signal(signal.SIGCONT)
         self._workers += self._held
@@ -95,7 +95,7 @@ class Fleet:
         pytest.param(100_000, 60, 6, marks=pytest.mark.long, id="100000"),
     ],
 )
-def test_whoever_dies_nobody_is_mailed_twice_or_lost(
+def test_nobody_is_mailed_twice_or_lost_when_workers_or_postgresql_die(
     server: PostgreSQL, postfix: Postfix, tmp_path: Path, people: int, kills: int, crashes: int
 ) -> None:
     smtp = {"connections": CONNECTIONS}

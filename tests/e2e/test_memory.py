@@ -1,4 +1,4 @@
-"""Memory stays flat: two hundred thousand rows take hardly more of it than two thousand."""
+"""Memory use does not grow with the list: 200,000 rows take hardly more than 2,000."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def peak(process: subprocess.Popen[str], command: str) -> int:
 
 
 def test_memory_stays_flat(make_postfix: Callable[..., Postfix], tmp_path: Path) -> None:
-    """How many times as much memory each command takes for many rows as for few."""
+    """Compares each command's memory use for many rows with that for few."""
     server = make_postfix()
     sizes: dict[tuple[str, int], int] = {}
     for rows in (FEW, MANY):

@@ -1,4 +1,4 @@
-"""The newsletter through a real Postfix: everybody gets it, once, and it is theirs."""
+"""A newsletter through a real Postfix: everybody gets their own, once."""
 
 from __future__ import annotations
 

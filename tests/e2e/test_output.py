@@ -1,4 +1,4 @@
-"""What cannot be said any more: the mail goes on, and a command whose product it was fails in words."""
+"""Output that cannot be written: a send goes on, and a command whose purpose is the output fails."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def shell(folder: CampaignFolder, command: str) -> subprocess.CompletedProcess[s
 @pytest.mark.parametrize(
     "where", ["-v 2>&1 | head -1", "2>&1 | true", "-v >/dev/full 2>&1", ">&-", "--log /dev/full 2>/dev/full"]
 )
-def test_a_send_that_nobody_hears_goes_on(folder: CampaignFolder, where: str) -> None:
+def test_a_send_whose_output_is_closed_continues(folder: CampaignFolder, where: str) -> None:
     sent = shell(folder, f"campaign {SEND} {where}")
     assert sent.returncode == 0, sent.stderr
     assert folder.counts() == {"accepted": 30}
 
 
-def test_a_log_that_cannot_be_written_is_said_once(folder: CampaignFolder) -> None:
+def test_a_log_that_cannot_be_written_is_reported_once(folder: CampaignFolder) -> None:
     sent = folder.send("--log", "/dev/full")
     assert sent.returncode == 0
     wanted = "warning: /dev/full cannot be written any more: No space left on device; the ledger has it all"
@@ -65,7 +65,7 @@ def test_a_log_that_cannot_be_written_is_said_once(folder: CampaignFolder) -> No
         "send campaign.yaml --dry-run",
     ],
 )
-def test_a_full_disk_under_what_a_command_is_for(folder: CampaignFolder, command: str) -> None:
+def test_a_command_whose_output_cannot_be_written_fails(folder: CampaignFolder, command: str) -> None:
     assert folder.send().returncode == 0
     written = shell(folder, f"campaign {command} >/dev/full")
     assert written.returncode == 2
@@ -74,14 +74,14 @@ def test_a_full_disk_under_what_a_command_is_for(folder: CampaignFolder, command
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
-def test_no_room_for_temporary_files_is_a_sentence(folder: CampaignFolder) -> None:
+def test_no_room_for_temporary_files_is_reported_without_a_traceback(folder: CampaignFolder) -> None:
     rehearsed = shell(folder, "ulimit -f 0; campaign rehearse campaign.yaml")
     assert rehearsed.returncode == 2
     assert rehearsed.stderr.startswith("error: No usable temporary directory found in [")
     assert rehearsed.stderr.endswith("]: make room there, or name another folder in TMPDIR\n")
 
 
-def test_quiet_says_errors_alone(folder: CampaignFolder, tmp_path: Path) -> None:
+def test_quiet_shows_only_errors(folder: CampaignFolder, tmp_path: Path) -> None:
     folder.list(["user1@example.test,One", "user1@example.test,One", "user2@example.test,"])
     sent = folder.send("-q")
     assert (sent.returncode, sent.stdout, sent.stderr) == (0, "", "")
@@ -89,7 +89,7 @@ def test_quiet_says_errors_alone(folder: CampaignFolder, tmp_path: Path) -> None
     assert folder.send("-q").stderr.startswith("error: list.csv:2: ")
 
 
-def test_a_terminal_that_goes_away_ends_the_run_in_order(folder: CampaignFolder) -> None:
+def test_closing_the_terminal_ends_the_run_in_order(folder: CampaignFolder) -> None:
     folder.people(60)
     folder.write(rate="10/second")
     ours, theirs = pty.openpty()
@@ -114,7 +114,7 @@ def test_a_terminal_that_goes_away_ends_the_run_in_order(folder: CampaignFolder)
     assert len(folder.server.wait_delivered()) == 60
 
 
-def test_nohup_means_what_it_says(folder: CampaignFolder) -> None:
+def test_a_run_under_nohup_survives_the_terminal(folder: CampaignFolder) -> None:
     folder.write(rate="10/second")
     run = f"(trap '' HUP; exec '{sys.executable}' -m campaign {SEND})"
     sent = shell(folder, f"{run} & sleep 1; kill -HUP $! && wait $!")

@@ -1,4 +1,4 @@
-"""Every command with a ledger in PostgreSQL: the same promises, whoever is killed or restarted."""
+"""Every command with a ledger in PostgreSQL: the same promises, whatever is killed or restarted."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def place(postgresql: PostgreSQL) -> Iterator[PostgresLocation]:
 
 
 def said(folder: CampaignFolder, *arguments: str, code: int = 0) -> str:
-    """Run a command that is to end with this code; return what it prints."""
+    """Run a command that must end with this code; return its output."""
     run = folder.run(*arguments)
     assert run.returncode == code, run.stdout + run.stderr
     return run.stdout
 
 
 def statuses(folder: CampaignFolder) -> dict[str, str]:
-    """Return the status of each address, as `export` has it."""
+    """Return the status of each address, from `export`."""
     table = csv.DictReader(io.StringIO(said(folder, "export", "campaign.yaml")))
     return {row["email"]: row["campaign_status"] for row in table}
 
@@ -74,7 +74,9 @@ def test_every_command(
     assert "pg_dump" in folder.run("backup", file, "copy.db").stderr
 
 
-def test_a_server_that_is_not_there(postfix: Postfix, campaign_for: Folders, tmp_path: Path) -> None:
+def test_an_unreachable_database_server_is_reported(
+    postfix: Postfix, campaign_for: Folders, tmp_path: Path
+) -> None:
     url = f"postgresql:///none?host={tmp_path}&user=news"
     folder = campaign_for(postfix, ledger=url)
     folder.people(1)
@@ -85,7 +87,7 @@ def test_a_server_that_is_not_there(postfix: Postfix, campaign_for: Folders, tmp
         assert "Traceback" not in run.stderr
 
 
-def test_killed_in_mid_run_and_sent_again(
+def test_after_a_killed_run_nobody_is_mailed_twice(
     postfix: Postfix, campaign_for: Folders, place: PostgresLocation
 ) -> None:
     folder = campaign_for(postfix, rate="100/second", ledger=place.url)
@@ -109,8 +111,8 @@ def test_killed_in_mid_run_and_sent_again(
     assert all(address in listed for address in in_doubt)
 
 
-def test_the_server_is_restarted_while_it_sends(postfix: Postfix, campaign_for: Folders) -> None:
-    """As after a crash. Answers that it had not on its disk yet leave doubt, and nobody is mailed twice."""
+def test_a_run_survives_a_restart_of_the_database_server(postfix: Postfix, campaign_for: Folders) -> None:
+    """As after a crash: results not yet on disk leave their rows in doubt, and nobody is mailed twice."""
     server = PostgreSQL(need("postgres").resolve().parent)
     try:
         folder = campaign_for(postfix, rate="100/second", ledger=server.empty().url)

@@ -1,4 +1,4 @@
-"""README's commands are run as they stand there, in order, as a new user would."""
+"""The commands in the README are run as written, in order, like a new user would."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.markdown import README, blocks, commands
 from tests.servers.postfix import Postfix
 
 
-def test_the_five_steps(postfix: Postfix, tmp_path: Path) -> None:
+def test_the_five_steps_work(postfix: Postfix, tmp_path: Path) -> None:
     steps = commands(README)
     assert [command.split()[1] for command in steps] == [
         "init", "check", "preview", "rehearse", "check", "test", "send", "status",
@@ -47,7 +47,7 @@ def test_the_five_steps(postfix: Postfix, tmp_path: Path) -> None:
 
 
 def _edit(file: Path, server: Postfix) -> None:
-    """What step 2 tells a user to do: name their own server."""
+    """Do what step 2 tells a user to do: name their own server."""
     text = file.read_text("utf-8")
     smtp = {"host": "localhost", "port": server.port, "ca_file": str(server.ca_file)}
     file.write_text(text[: text.index("\nsmtp:")] + "\n" + yaml.safe_dump({"smtp": smtp}), "utf-8")
@@ -73,13 +73,13 @@ def _run(
         os.close(theirs)
 
 
-def test_the_table_of_commands_is_whole() -> None:
+def test_the_table_of_commands_is_complete() -> None:
     table = README[README.index("## Commands") : README.index("## What it guarantees")]
     assert set(re.findall(r"^\| `campaign ([\w-]+)", table, re.MULTILINE)) == set(COMMANDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_options_that_the_readme_names_are_there(name: str) -> None:
+def test_options_named_in_the_readme_exist(name: str) -> None:
     shown = CliRunner().invoke(cli, [name, "--help"], prog_name="campaign")
     assert shown.exit_code == 0, shown.output
     row = next(line for line in README.splitlines() if line.startswith(f"| `campaign {name}"))
@@ -87,7 +87,7 @@ def test_options_that_the_readme_names_are_there(name: str) -> None:
         assert option in shown.output
 
 
-def test_the_campaign_file_of_the_readme_is_one(tmp_path: Path) -> None:
+def test_the_campaign_file_in_the_readme_is_valid(tmp_path: Path) -> None:
     (text,) = blocks(README, "yaml")
     for name in ("subscribers.csv", "body.txt.j2", "body.html.j2", "assets/terms.pdf"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -96,12 +96,12 @@ def test_the_campaign_file_of_the_readme_is_one(tmp_path: Path) -> None:
     assert load(tmp_path / "campaign.yaml").name == "spring-newsletter"
 
 
-def test_the_two_commands_stand_on_a_line_each() -> None:
+def test_the_two_commands_are_on_a_line_each() -> None:
     lines = [line for line in README.splitlines() if line.startswith("python3 -m venv .venv && ")]
     assert len([line for line in lines if "rehearse" in line]) == 1
     assert len([line for line in lines if "pytest" in line]) == 1
 
 
-def test_it_is_short_enough_to_be_read() -> None:
-    """What is longer stands in the guide."""
+def test_the_readme_is_short_enough() -> None:
+    """Longer explanations are in the guide."""
     assert len(README.splitlines()) <= 250

@@ -1,4 +1,4 @@
-"""Going on after a death: nobody twice, nobody missing, and what is unknown is named."""
+"""Continuing after a crash: nobody is mailed twice, nobody is missing, and what is unknown is listed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.e2e.folder import Folders, kill, mails, message_ids, until
 from tests.servers.postfix import Postfix
 
 
-def test_killed_in_mid_run_and_sent_again(postfix: Postfix, campaign_for: Folders) -> None:
+def test_after_a_killed_run_nobody_is_mailed_twice_or_lost(postfix: Postfix, campaign_for: Folders) -> None:
     folder = campaign_for(postfix, rate="150/second")
     everybody = set(folder.people(240))
     for so_far in (40, 120):
@@ -34,7 +34,7 @@ def test_killed_in_mid_run_and_sent_again(postfix: Postfix, campaign_for: Folder
     assert all(address in listed for address in in_doubt)
 
 
-def test_what_was_on_its_way_is_in_doubt_until_somebody_decides(
+def test_a_message_in_flight_is_in_doubt_until_a_person_decides(
     slow_server: Postfix, campaign_for: Folders
 ) -> None:
     slow_server.empty()
@@ -66,7 +66,7 @@ def test_what_was_on_its_way_is_in_doubt_until_somebody_decides(
 
 
 @pytest.mark.parametrize("decision", ["--resend-doubt", "resolve --pending"])
-def test_a_resend_carries_the_same_message_id(
+def test_a_message_sent_again_has_the_same_message_id(
     slow_server: Postfix, campaign_for: Folders, decision: str
 ) -> None:
     slow_server.empty()

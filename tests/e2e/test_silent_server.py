@@ -1,4 +1,4 @@
-"""A PostgreSQL that takes everything and answers nothing, as where its disk hangs: signals end what waits."""
+"""A PostgreSQL that accepts everything and does not answer, as if its disk hung: signals end the wait."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SOON = 9  # seconds: to connect, or to have psycopg take a statement back, woul
 
 @pytest.fixture
 def folder(postgresql: PostgreSQL, postfix: Postfix, tmp_path: Path) -> Iterator[Machines]:
-    """A campaign for workers, whose mail server is some way off: messages are on their way for long."""
+    """A campaign for workers, with a distant mail server: messages are in flight for long."""
     with Proxy(postfix.port, delay=0.05) as proxy:
         made = Machines(tmp_path, postfix, postgresql.ledger(), smtp={"port": proxy.port})
         yield made
@@ -47,7 +47,7 @@ def test_two_signals_end_a_worker(folder: Machines, postgresql: PostgreSQL) -> N
     ("arguments", "code"),
     [(["status", "campaign.yaml", "--watch"], 130), (["send", "campaign.yaml", "--yes"], 5)],
 )
-def test_one_signal_ends_what_watches(
+def test_one_signal_ends_a_watching_send(
     folder: Machines, postgresql: PostgreSQL, arguments: list[str], code: int
 ) -> None:
     folder.people(2)

@@ -1,7 +1,7 @@
-"""A process that is suspended while a message leaves, for longer than its lease, while another one sends.
+"""A run is suspended for longer than its lease while a message leaves, and another run sends meanwhile.
 
-It is stopped (SIGSTOP) at a chosen place: before the look at the lease that precedes each write, where
-nobody may be mailed twice, or behind it, in the gap that no program can close. The gap is counted apart.
+It is stopped (SIGSTOP) at a chosen place: before the check of the lease that precedes each write, where
+nobody may be mailed twice, or after it, in the gap that no program can close. The gap is tested apart.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ raise SystemExit(main())
 
 
 def taken_over(folder: CampaignFolder, where: str, look: int) -> subprocess.CompletedProcess[str]:
-    """Stop a run at a look, let another one send everything, and go on; return how the first one ended."""
+    """Stop a run at a check, let another one send everything, and resume; return how the first one ended."""
     arguments = [
         sys.executable,
         "-c",
@@ -90,7 +90,7 @@ def taken_over(folder: CampaignFolder, where: str, look: int) -> subprocess.Comp
 
 
 def sent_twice(server: Postfix, people: int) -> int:
-    """Return how many messages there are too many."""
+    """Return how many messages were sent too many."""
     time.sleep(1)  # what is on its way arrives
     got = Counter(mail.recipient for mail in server.wait_delivered(people))
     assert len(got) == people
@@ -98,10 +98,10 @@ def sent_twice(server: Postfix, people: int) -> int:
 
 
 @pytest.mark.parametrize(("look", "window"), [(1, 1), (2, 1), (4, 1), (2, 8)])
-def test_nobody_gets_it_twice(
+def test_a_run_suspended_before_it_checks_the_lease_sends_nothing_twice(
     make_postfix: Callable[..., Postfix], campaign_for: Folders, look: int, window: int
 ) -> None:
-    """Also where some of the content has left: only the rest of it would make it a message."""
+    """Also if part of the content has left: only the rest would make it a message."""
     server = make_postfix(message_size_limit=64 << 20, virtual_mailbox_limit=0)
     folder = campaign_for(server, attachments=["large.bin"], smtp={"window": window})
     (folder.folder / "large.bin").write_bytes(bytes(16 << 20))  # more than a kernel takes at once
@@ -113,8 +113,10 @@ def test_nobody_gets_it_twice(
     assert folder.counts() == {"accepted": 2}
 
 
-def test_in_the_gap_somebody_may(postfix: Postfix, campaign_for: Folders) -> None:
-    """Between the look and the write; README says so."""
+def test_a_run_suspended_between_check_and_write_may_send_one_message_twice(
+    postfix: Postfix, campaign_for: Folders
+) -> None:
+    """The README says so."""
     folder = campaign_for(postfix)
     folder.people(2)
     ended = taken_over(folder, "in the gap", 1)

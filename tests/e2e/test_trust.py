@@ -1,4 +1,4 @@
-"""One bad answer does not speak for everybody; and copies have a fate of their own. On a real Postfix."""
+"""One wrong reply does not suppress everybody, and copies have their own status. With a real Postfix."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ def status(folder: CampaignFolder) -> dict[str, dict[str, int]]:
 
 
 class TestAServerThatRefusesEverybody:
-    """A wrong relay map says 5.1.1 to each recipient: nobody's address is dead."""
+    """A wrong relay map replies 5.1.1 to each recipient: no address is dead."""
 
-    def test_it_silences_nobody(self, make_postfix: Callable[..., Postfix], campaign_for: Folders) -> None:
+    def test_a_server_that_refuses_everybody_suppresses_nobody(
+        self, make_postfix: Callable[..., Postfix], campaign_for: Folders
+    ) -> None:
         people = [f"user{n}@example.test" for n in range(1, 121)]
         wrong = make_postfix(recipient_faults=dict.fromkeys(people, "550 5.1.1 no such user"))
         folder = campaign_for(wrong, stop_when={"refused": "20%"}, smtp={"messages_per_session": 1000})
@@ -46,7 +48,7 @@ class TestAServerThatRefusesEverybody:
         assert folder.counts() == {"accepted": 120}
         assert set(Counter(m.recipient for m in right.wait_delivered(120)).values()) == {1}
 
-    def test_a_dead_address_among_others_is_suppressed_for_all(
+    def test_a_dead_address_among_others_is_suppressed_for_all_campaigns(
         self, postfix: Postfix, campaign_for: Folders
     ) -> None:
         folder = campaign_for(postfix)
@@ -74,7 +76,7 @@ def test_a_refused_sender_leaves_the_rows_as_they_were(
     assert folder.suppressed() == set()
 
 
-def test_doubt_after_doubt_stops_the_run(campaign_for: Folders, postfix: Postfix) -> None:
+def test_too_many_messages_in_doubt_stop_the_run(campaign_for: Folders, postfix: Postfix) -> None:
     folder = campaign_for(postfix)
     folder.people(60)
     done = folder.run("rehearse", "campaign.yaml", "--faults", "doubt:100%")
@@ -85,7 +87,7 @@ def test_doubt_after_doubt_stops_the_run(campaign_for: Folders, postfix: Postfix
 
 
 class TestCopies:
-    def test_a_copy_that_is_put_off_is_tried_again_alone(
+    def test_a_deferred_copy_is_tried_again_without_its_row(
         self, make_postfix: Callable[..., Postfix], campaign_for: Folders
     ) -> None:
         server = make_postfix(recipient_faults={"later@example.test": "450 4.2.1 busy"})
@@ -108,7 +110,7 @@ class TestCopies:
         got = Counter(mail.recipient for mail in server.wait_delivered(6))
         assert got == {"later@example.test": 3, **{f"user{n}@example.test": 1 for n in (1, 2, 3)}}
 
-    def test_a_copy_that_is_refused_is_not_silent(self, postfix: Postfix, campaign_for: Folders) -> None:
+    def test_a_refused_copy_is_reported(self, postfix: Postfix, campaign_for: Folders) -> None:
         folder = campaign_for(postfix, bcc=["bad@example.test"])
         folder.people(2)
         sent = folder.send()
@@ -120,7 +122,7 @@ class TestCopies:
         assert exported.splitlines()[0].endswith("campaign_status,campaign_reply,campaign_copies")
         assert "bad@example.test: refused: 550 5.1.1" in exported
 
-    def test_a_copy_is_given_up_by_itself(
+    def test_a_copy_is_given_up_without_its_row(
         self, make_postfix: Callable[..., Postfix], campaign_for: Folders
     ) -> None:
         server = make_postfix(recipient_faults={"later@example.test": "450 4.2.1 busy"})
@@ -137,10 +139,10 @@ class TestCopies:
 
 
 class TestAnAttachmentThatGoesAwayOnTheWay:
-    """The plan was made of all files; one of them vanishes, or is written anew, before its message."""
+    """The plan was made with all files; one disappears, or changes, before its message is made."""
 
     @pytest.mark.parametrize("vanishes", [True, False])
-    def test_its_row_is_put_aside_and_tried_again_by_the_next_run(
+    def test_a_row_whose_attachment_disappears_is_sent_by_the_next_run(
         self, postfix: Postfix, campaign_for: Folders, vanishes: bool
     ) -> None:
         folder = campaign_for(
@@ -171,7 +173,7 @@ class TestAnAttachmentThatGoesAwayOnTheWay:
         assert set(Counter(mail.recipient for mail in postfix.wait_delivered(6)).values()) == {1}
 
 
-def test_a_rate_of_a_second_holds_over_runs_of_one_message(postfix: Postfix, campaign_for: Folders) -> None:
+def test_a_rate_per_second_holds_over_several_short_runs(postfix: Postfix, campaign_for: Folders) -> None:
     folder = campaign_for(postfix, smtp={"rate": "1/second"})
     folder.people(4)
     for left in (3, 2, 1, 0):

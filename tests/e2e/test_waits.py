@@ -1,4 +1,4 @@
-"""What a person is told while nothing leaves, and before anything does."""
+"""What the user is told while a run waits, and before anything is sent."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def folder(postfix: Postfix, campaign_for: Folders) -> CampaignFolder:
     return campaign_for(postfix)
 
 
-def test_a_full_window_says_why_until_when_and_when_all_is_done(folder: CampaignFolder) -> None:
+def test_a_full_window_shows_the_reason_the_end_and_the_finish(folder: CampaignFolder) -> None:
     folder.people(10)
     folder.write(rate="3/hour")
     sending = folder.start("send", "campaign.yaml", "--yes")
@@ -47,7 +47,7 @@ def test_a_full_window_says_why_until_when_and_when_all_is_done(folder: Campaign
     assert "end about" in err
 
 
-def test_messages_on_their_way_are_not_waited_for_too(folder: CampaignFolder) -> None:
+def test_messages_in_flight_are_counted_once_in_the_finish(folder: CampaignFolder) -> None:
     """Their places in the window are taken: the fourth of 3/hour leaves in an hour, not in two."""
     folder.people(4)
     folder.write(rate="3/hour")
@@ -66,7 +66,7 @@ def test_messages_on_their_way_are_not_waited_for_too(folder: CampaignFolder) ->
     assert status["next_message_at"] == status["ends_at"]
 
 
-def test_averages_leave_pauses_out(folder: CampaignFolder) -> None:
+def test_averages_do_not_include_pauses(folder: CampaignFolder) -> None:
     folder.people(60)
     folder.write(rate="10/second")
     assert folder.send("--limit", "30").returncode == 5
@@ -87,7 +87,7 @@ def test_averages_leave_pauses_out(folder: CampaignFolder) -> None:
     assert words.search((folder.folder / "page.html").read_text())
 
 
-def test_the_end_counts_copies_and_those_that_were_put_off(folder: CampaignFolder) -> None:
+def test_the_last_line_counts_copies_and_deferred_rows(folder: CampaignFolder) -> None:
     folder.people(9)
     folder.write(rate="4/hour", cc=["boss@example.test"])
     assert folder.send("--limit", "2").returncode == 5
@@ -107,7 +107,7 @@ def test_the_end_counts_copies_and_those_that_were_put_off(folder: CampaignFolde
     )
 
 
-def test_those_that_were_put_off_say_so(folder: CampaignFolder) -> None:
+def test_a_wait_for_deferred_rows_is_explained(folder: CampaignFolder) -> None:
     folder.list(["defer@example.test,One"])
     folder.write(retry={"attempts": 3, "first_delay": "10m", "max_delay": "1h"})
     sending = folder.start("send", "campaign.yaml", "--yes")
@@ -139,7 +139,7 @@ def test_the_plan_shows_the_first_message(folder: CampaignFolder) -> None:
     assert "  size:        " in plan
 
 
-def test_the_plan_says_who_may_get_it_twice(folder: CampaignFolder) -> None:
+def test_the_plan_shows_who_may_get_a_message_twice(folder: CampaignFolder) -> None:
     folder.people(3)
     assert folder.send().returncode == 0
     ledger = sqlite3.connect(folder.folder / "ledger.db")

@@ -1,4 +1,4 @@
-"""Messages in a window (`smtp.window`): everybody once, and never more in doubt than the window holds."""
+"""Messages in a window (`smtp.window`): everybody gets one, and at most a window of them is in doubt."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.servers.postfix import Postfix
 
 @pytest.fixture(params=["postfix", "exim"])
 def server(request: pytest.FixtureRequest) -> Postfix | Exim:
-    """A real server that knows CHUNKING."""
+    """A real server with CHUNKING."""
     found: Postfix | Exim = request.getfixturevalue(request.param)
     return found
 
 
-def test_everybody_gets_it_once(server: Postfix | Exim, campaign_for: Folders) -> None:
+def test_everybody_gets_one_message(server: Postfix | Exim, campaign_for: Folders) -> None:
     folder = campaign_for(server, smtp={"window": 8})
     everybody = folder.people(150)
     sent = folder.send()
@@ -34,7 +34,7 @@ def test_everybody_gets_it_once(server: Postfix | Exim, campaign_for: Folders) -
     assert server.log().count("bdat") if isinstance(server, Postfix) else True
 
 
-def test_refusals_are_of_their_own_rows(server: Postfix | Exim, campaign_for: Folders) -> None:
+def test_refusals_are_recorded_for_the_right_rows(server: Postfix | Exim, campaign_for: Folders) -> None:
     folder = campaign_for(server, smtp={"window": 8})
     rows = [f"user{n}@example.test,Person {n}" for n in range(1, 61)]
     rows[10:10] = ["bad@example.test,Nobody"]
@@ -68,7 +68,7 @@ def test_killed_a_hundred_times(
     record_property("result", killed(postfix, campaign_for, 2000, 100, connections))
 
 
-def test_interrupted_nothing_is_in_doubt(postfix: Postfix, campaign_for: Folders) -> None:
+def test_after_an_interrupt_nothing_is_in_doubt(postfix: Postfix, campaign_for: Folders) -> None:
     folder = campaign_for(postfix, smtp={"window": 8, "messages_per_session": 40})
     harness = Harness(folder, 100, 5, random.randrange(10**6))
     harness.end_runs(signal.SIGTERM, signal.SIGINT)
@@ -99,7 +99,9 @@ def test_a_rate_holds_in_a_window(postfix: Postfix, campaign_for: Folders) -> No
     assert all(later - earlier >= SECOND - TARDY for earlier, later in zip(starts, starts[20:], strict=False))
 
 
-def test_copies_and_lines_like_commands_go_alone(postfix: Postfix, campaign_for: Folders) -> None:
+def test_messages_with_copies_or_command_like_lines_are_sent_alone(
+    postfix: Postfix, campaign_for: Folders
+) -> None:
     folder = campaign_for(postfix, smtp={"window": 8}, cc="{{ copy }}", headers={"Data": "{{ odd }}"})
     people = [f"user{n}@example.test" for n in range(1, 41)]
     copies = [f"copy{n}@example.test" if n % 5 == 0 else "" for n in range(1, 41)]

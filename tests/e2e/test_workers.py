@@ -1,4 +1,4 @@
-"""Several workers send one campaign: each person once, by whichever of them."""
+"""Several workers send one campaign: each person gets one message, from any of them."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_a_worker_that_is_killed_leaves_doubt_and_the_others_send_the_rest(
     assert list(unpacked.iterdir()) == []  # the killed one's is gone too
 
 
-def test_what_the_last_worker_had_is_left_for_one_of_all_campaigns(
+def test_rows_of_the_last_worker_are_sent_by_a_worker_for_all_campaigns(
     silent_server: Postfix, machines_for: MachinesFor
 ) -> None:
     # Nothing else is due: rows are claimed, or on their way, by a worker that is gone.
@@ -183,7 +183,7 @@ raise SystemExit(main())
         ("room", "temporary files cannot be written: File too large. Make room", 5, True),
     ],
 )
-def test_a_campaign_that_a_worker_cannot_send_does_not_hold_up_others(
+def test_a_campaign_that_a_worker_cannot_send_does_not_block_others(
     postfix: Postfix, machines_for: MachinesFor, lacks: str, words: str, code: int, every: bool
 ) -> None:
     one = machines_for(postfix, smtp={"account": "elsewhere"}, attachments=["large.pdf"])
@@ -224,7 +224,7 @@ def test_a_campaign_that_a_worker_cannot_send_does_not_hold_up_others(
         ),
     ],
 )
-def test_what_cannot_be_made_on_a_worker_is_told_by_the_names_that_its_owner_knows(
+def test_messages_that_cannot_be_made_are_reported_with_the_names_of_the_sender(
     postfix: Postfix,
     machines_for: MachinesFor,
     changes: dict[str, Any],
@@ -256,7 +256,7 @@ raise SystemExit(main())
 
 
 @pytest.mark.parametrize("emptied", [False, True])
-def test_a_shared_folder_that_goes_while_a_worker_runs_costs_no_row_anything(
+def test_losing_the_shared_folder_charges_no_row(
     postfix: Postfix, machines_for: MachinesFor, emptied: bool
 ) -> None:
     folder = machines_for(postfix, attachments=["letters/{{ name }}.txt"], rate="10/second")
@@ -290,7 +290,7 @@ BEGIN RAISE EXCEPTION USING ERRCODE = 'disk_full', MESSAGE = 'No space left on d
 _WRITTEN = ("attempts", "events", "messages", "campaigns", "runs")
 
 
-def test_where_the_disk_of_the_ledger_is_full_a_worker_ends_with_5_and_goes_on_later(
+def test_a_worker_ends_with_5_if_the_disk_of_the_ledger_is_full(
     postfix: Postfix, machines_for: MachinesFor
 ) -> None:
     folder = machines_for(postfix, rate="20/second")
@@ -312,7 +312,7 @@ def test_where_the_disk_of_the_ledger_is_full_a_worker_ends_with_5_and_goes_on_l
     assert set(got) <= set(people)
 
 
-def test_what_trips_on_one_worker_stops_all(postfix: Postfix, machines_for: MachinesFor) -> None:
+def test_a_breaker_that_trips_on_one_worker_stops_all(postfix: Postfix, machines_for: MachinesFor) -> None:
     folder = machines_for(
         postfix, stop_when={"refused": "10%"}, rate="10/second", envelope_from="{{ name }}@x.test"
     )
@@ -327,7 +327,7 @@ def test_what_trips_on_one_worker_stops_all(postfix: Postfix, machines_for: Mach
     assert 50 <= attempts < 100  # either of them alone would have seen fewer than the 50 that are judged
 
 
-def test_a_refused_login_is_tried_once_by_all(
+def test_a_refused_login_is_tried_only_once_by_all_workers(
     make_postfix: Callable[..., Postfix], machines_for: MachinesFor
 ) -> None:
     server = make_postfix(auth=True)
@@ -347,7 +347,7 @@ def test_a_refused_login_is_tried_once_by_all(
     assert ended(folder.workers(1)) == [0]
 
 
-def test_a_worker_sends_only_with_accounts_of_its_own(postfix: Postfix, machines_for: MachinesFor) -> None:
+def test_a_worker_uses_only_its_own_accounts(postfix: Postfix, machines_for: MachinesFor) -> None:
     folder = machines_for(postfix)
     folder.people(2)
     folder.begin()
@@ -362,9 +362,7 @@ def test_a_worker_sends_only_with_accounts_of_its_own(postfix: Postfix, machines
     assert (refused.returncode, "no such file of accounts" in refused.stderr) == (2, True)
 
 
-def test_workers_are_asked_whether_they_have_what_it_needs(
-    postfix: Postfix, machines_for: MachinesFor
-) -> None:
+def test_workers_are_asked_what_they_lack(postfix: Postfix, machines_for: MachinesFor) -> None:
     folder = machines_for(postfix, rate="2/second")
     folder.people(200)
     folder.begin()
@@ -386,7 +384,9 @@ def test_workers_are_asked_whether_they_have_what_it_needs(
     assert equipped.poll() is None
 
 
-def test_another_campaign_of_this_name_is_not_watched(postfix: Postfix, machines_for: MachinesFor) -> None:
+def test_another_campaign_with_the_same_name_is_not_watched(
+    postfix: Postfix, machines_for: MachinesFor
+) -> None:
     one = machines_for(postfix)
     one.people(2)
     one.begin()
@@ -399,7 +399,7 @@ def test_another_campaign_of_this_name_is_not_watched(postfix: Postfix, machines
 
 
 @pytest.mark.parametrize("option", [("--limit", "3"), ("--log", "attempts.jsonl")])
-def test_what_is_for_one_process_is_refused(
+def test_options_for_a_single_process_are_refused(
     postfix: Postfix, machines_for: MachinesFor, option: tuple[str, str]
 ) -> None:
     folder = machines_for(postfix)
@@ -414,7 +414,7 @@ def test_what_is_for_one_process_is_refused(
 
 
 @pytest.mark.parametrize("option", ["--retry-refused", "--resend-doubt"])
-def test_a_choice_that_counts_when_sending_begins_is_refused_while_workers_send(
+def test_options_for_the_beginning_are_refused_while_workers_send(
     postfix: Postfix, machines_for: MachinesFor, option: str
 ) -> None:
     folder = machines_for(postfix)
@@ -428,7 +428,7 @@ def test_a_choice_that_counts_when_sending_begins_is_refused_while_workers_send(
     folder.begin(option)
 
 
-def test_stop_names_the_process_that_it_does_not_end(postfix: Postfix, machines_for: MachinesFor) -> None:
+def test_stop_names_a_process_that_it_cannot_end(postfix: Postfix, machines_for: MachinesFor) -> None:
     folder = machines_for(postfix, workers=None, rate="2/second")
     folder.people(100)
     alone = folder.start("send", "campaign.yaml", "--yes", "--new-ledger")
@@ -446,7 +446,7 @@ def test_stop_names_the_process_that_it_does_not_end(postfix: Postfix, machines_
     assert (stopped.returncode, "is not being sent" in stopped.stdout) == (0, True)
 
 
-def test_a_broker_needs_its_variable_and_workers_a_shared_ledger(
+def test_workers_need_a_shared_ledger_and_a_broker_its_variable(
     postfix: Postfix, machines_for: MachinesFor
 ) -> None:
     folder = machines_for(postfix, workers={"broker_env": "NO_SUCH_BROKER"})
@@ -459,9 +459,7 @@ def test_a_broker_needs_its_variable_and_workers_a_shared_ledger(
     assert (refused.returncode, "and this one is a file" in refused.stderr) == (2, True)
 
 
-def test_ctrl_c_ends_a_worker_after_the_answers_that_are_due(
-    postfix: Postfix, machines_for: MachinesFor
-) -> None:
+def test_ctrl_c_ends_a_worker_after_the_pending_replies(postfix: Postfix, machines_for: MachinesFor) -> None:
     folder = machines_for(postfix, rate="5/second")
     folder.people(200)
     folder.begin()

@@ -1,4 +1,4 @@
-"""Workers that are suspended beyond their lease, and a PostgreSQL that is away for longer than one."""
+"""Workers that are suspended for longer than their lease, and a PostgreSQL that is away for that long."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ raise SystemExit(main())
 
 @pytest.fixture
 def folder(postgresql: PostgreSQL, postfix: Postfix, tmp_path: Path) -> Iterator[Machines]:
-    """A campaign for workers, whose server is some way off: messages are on their way for long."""
+    """A campaign for workers, with a distant server: messages are in flight for long."""
     with Proxy(postfix.port, delay=0.05) as proxy:
         made = Machines(tmp_path, postfix, postgresql.ledger(), smtp={"port": proxy.port})
         yield made
@@ -82,15 +82,13 @@ def folder(postgresql: PostgreSQL, postfix: Postfix, tmp_path: Path) -> Iterator
 
 
 def once(postfix: Postfix, everybody: list[str]) -> None:
-    """Assert that each has got one message."""
+    """Assert that each has received one message."""
     time.sleep(1)  # what is on its way arrives
     got = Counter(mail.recipient for mail in postfix.wait_delivered(len(everybody)))
     assert got == Counter(everybody), got.most_common(3)
 
 
-def test_doubt_is_not_sent_again_while_its_worker_can_be_seen_and_may_not_finish_it_elsewhere(
-    folder: Machines, postfix: Postfix
-) -> None:
+def test_a_row_in_doubt_is_not_sent_again_while_its_worker_exists(folder: Machines, postfix: Postfix) -> None:
     everybody = folder.people(12)
     folder.begin()
     folder.program = _STOPS
@@ -119,7 +117,7 @@ def test_doubt_is_not_sent_again_while_its_worker_can_be_seen_and_may_not_finish
     assert folder.counts() == {"accepted": 12}
 
 
-def test_a_server_that_is_away_for_longer_than_a_lease_costs_nobody_anything(
+def test_an_outage_of_the_database_longer_than_a_lease_loses_nothing(
     folder: Machines, postfix: Postfix, postgresql: PostgreSQL
 ) -> None:
     everybody = folder.people(70)
@@ -143,7 +141,7 @@ def test_a_server_that_is_away_for_longer_than_a_lease_costs_nobody_anything(
 
 
 @pytest.mark.parametrize("before", [True, False])
-def test_a_worker_that_is_held_up_while_a_campaign_is_begun_anew_sends_it_as_it_is_now(
+def test_a_suspended_worker_sends_the_new_content_of_a_restarted_campaign(
     folder: Machines, postfix: Postfix, before: bool
 ) -> None:
     postfix.empty()
@@ -162,7 +160,7 @@ def test_a_worker_that_is_held_up_while_a_campaign_is_begun_anew_sends_it_as_it_
     assert all(b"It is tomorrow." in mail.content for mail in postfix.mailbox())
 
 
-def test_a_worker_that_can_look_no_more_whether_it_is_to_stop_ends(folder: Machines) -> None:
+def test_a_worker_that_cannot_check_for_a_stop_ends(folder: Machines) -> None:
     folder.people(500)
     folder.begin()
     folder.program = _FORGETS_TO_LOOK

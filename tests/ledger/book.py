@@ -1,4 +1,4 @@
-"""Ledgers, rows and results for the tests of this folder."""
+"""Helpers for the tests of this folder: ledgers, rows and results."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ TABLES = ("messages", "copies", "events", "attempts", "suppressions", "settings"
 
 
 def row(number: int, email: str, *, key: str = "", name: str = "", city: str = "Oslo") -> Recipient:
-    """Return the Nth row of a list; its key is its address, without one."""
+    """Return row N of a list; its key is its address unless one is given."""
     return Recipient(number, number + 1, key or fold(email), email, name, {"email": email, "city": city})
 
 
 def bad(number: int, key: str = "", words: str = "the address is blank", **cells: str) -> BadRow:
-    """Return a row that cannot be mailed."""
+    """Return a row that cannot be sent."""
     return BadRow(number, number + 1, key, (Problem(words),), cells)
 
 
@@ -42,7 +42,7 @@ def people(*addresses: str) -> list[Recipient | BadRow]:
 
 
 class Sql(Protocol):
-    """Statements of a ledger of either kind, for what only SQL can say or do; their parameters are `?`."""
+    """SQL statements on a ledger of either kind, for what no method reads or changes; parameters are `?`."""
 
     def rows(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]: ...
 
@@ -66,7 +66,7 @@ class _PostgresSql:
 
 
 def database(ledger: Ledger) -> Sql:
-    """Return the statements of a ledger."""
+    """Return the SQL access to a ledger."""
     if isinstance(ledger.storage, PostgresStorage):
         return _PostgresSql(ledger.storage.database)
     return sqlite(ledger)
@@ -93,7 +93,7 @@ def enrol(
     columns: tuple[str, ...] = COLUMNS,
     now: int = NOW,
 ) -> Plan:
-    """Enrol a list, and return what the plan said before."""
+    """Enrol a list, and return the plan made before."""
     ledger.register()
     enrolment = ledger.enrolment(choices)
     enrolment.stage(columns, rows)
@@ -130,7 +130,7 @@ _VERDICTS = {
 def outcome(
     address: str, status: Status = Status.ACCEPTED, reply: str = "250 2.0.0 Ok", *, due_at: int = NOW
 ) -> Outcome:
-    """Return what became of one address."""
+    """Return the outcome for one address."""
     charged = status in (Status.ACCEPTED, Status.REFUSED, Status.DEFERRED)
     return Outcome(address, status, reply, charged, due_at)
 
@@ -147,14 +147,14 @@ def result(
     copies: tuple[Outcome, ...] = (),
     spared: bool = False,
 ) -> Result:
-    """Return what became of one row."""
+    """Return the result for one row."""
     own = outcome(address or key, status, reply, due_at=now if due_at is None else due_at)
     verdict = _VERDICTS.get(status, Verdict.UNSENT)
     return Result(key, verdict, (own, *copies), now, spared, suppress)
 
 
 def send(ledger: Ledger, sending: Run, key: str, status: Status = Status.ACCEPTED) -> bool:
-    """Intend and settle one row, and return whether the intent held."""
+    """Record an intent and a result for one row; return whether the intent held."""
     sending.claim(NOW, 1000)
     held = key in sending.record((), (intent(key),))
     if held:
@@ -170,9 +170,9 @@ def statuses(ledger: Ledger) -> dict[str, str]:
 
 
 def files(location: Location) -> bytes:
-    """Return the bytes of a ledger's files, one after another, without the reserve's random ones.
+    """Return the octets of a ledger's files, one after another, except for the reserve, which is random.
 
-    Of a database, return all that its tables hold.
+    For a database, return the contents of all its tables.
     """
     if not isinstance(location, Path):
         ledger = Ledger.open(location, "")

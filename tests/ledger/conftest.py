@@ -1,4 +1,4 @@
-"""Both kinds of ledger, for tests of what each must do."""
+"""Fixtures that run a test with both kinds of ledger."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KINDS = ("sqlite", "postgres")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that asks for a `location` with each kind of ledger, or with those that it is marked by."""
+    """Run a test that uses `location` with each kind of ledger, or with those that it is marked with."""
     if "kind" in metafunc.fixturenames:
         marked = metafunc.definition.get_closest_marker("kinds")
         metafunc.parametrize("kind", marked.args if marked else KINDS)
@@ -24,7 +24,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def location(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Location]:
-    """Where an empty ledger is, or will be made. Its server is taken to have been up for long."""
+    """The location of an empty ledger, existing or not. Its server counts as started long ago."""
     if kind == "sqlite":
         yield tmp_path / "ledger.db"
         return

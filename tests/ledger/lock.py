@@ -1,4 +1,4 @@
-"""Another process that has a ledger's file locked, as a backup program or a long transaction does."""
+"""Another process that keeps a ledger's file locked, like a backup program or a long transaction."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 @contextmanager
 def locked(path: Path, seconds: float = 600) -> Iterator[subprocess.Popen[str]]:
-    """Hold the lock that every writer needs, until the context ends or so many seconds have passed.
+    """Hold the write lock until the context ends, or for this many seconds.
 
-    The process is killed: the last connection that closes properly would remove the WAL.
+    The process is killed at the end: if it closed the last connection, SQLite would remove the WAL.
     """
     command = [sys.executable, "-c", _LOCKS, str(path), str(seconds)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

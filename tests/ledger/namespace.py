@@ -1,4 +1,4 @@
-"""Programs with a file system of their own: small, or one that can be made read-only."""
+"""Runs programs with a file system of their own, which is small or can be made read-only."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ _MOUNT = 'mount -t tmpfs -o "size=$1" tmpfs "$2" && shift 2 && exec "$@"'
 
 
 def run_on_disk(folder: Path, size: str, program: str, *arguments: str) -> Any:
-    """Run a Python program with a disk of `size` mounted on `folder`; return what it prints as JSON.
+    """Run a Python program with a disk of `size` mounted on `folder`; return its output, which is JSON.
 
-    The program's `sys.argv[1]` is the folder, and the arguments follow. Skips where that is not allowed.
+    The program's `sys.argv[1]` is the folder; the arguments follow. Skips the test if mounting is not
+    allowed.
     """
     if not _may_mount():
         pytest.skip("needs root, or user namespaces to mount in: apt-get install util-linux")

@@ -1,4 +1,4 @@
-"""A ledger that was copied, restored, or moved without its WAL says that messages may be missing."""
+"""A ledger that was copied, restored, or moved without its WAL reports that messages may be missing."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def path(tmp_path: Path) -> Path:
 
 
 def died(path: Path, silent: int = 0) -> None:
-    """Leave the ledger of a process that was killed, so many seconds after its last heartbeat."""
+    """Leave the ledger of a process that was killed, this many seconds after its last heartbeat."""
     subprocess.run([sys.executable, "-c", _DIES, str(path), str(silent)], check=False)
     assert path.with_name("ledger.db-wal").stat().st_size
 
 
 def move_run(path: Path, host: str) -> None:
-    """Say that the run that died is of this host; the WAL stays."""
+    """Make the dead run one of this host; the WAL is not changed."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as reader:
         reader.execute("SELECT 1 FROM runs").fetchone()
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
@@ -66,7 +66,7 @@ def move_run(path: Path, host: str) -> None:
 
 @pytest.fixture
 def fall_silent(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Wait for longer than a run that lives is silent."""
+    """Wait for longer than a live run is silent."""
     monkeypatch.setattr(completeness, "SILENCE", 2 * SECOND)
     return partial(time.sleep, 2.5)
 
@@ -79,14 +79,14 @@ def why(path: Path, name: str = "spring") -> str:
         ledger.close()
 
 
-def test_a_crash_leaves_all_there_is(path: Path) -> None:
+def test_a_ledger_is_complete_after_a_crash(path: Path) -> None:
     died(path)
     assert why(path) == ""
     assert not path.with_name("ledger.db-wal").exists()
     assert why(path) == ""
 
 
-def test_who_was_at_it_while_a_run_died_leaves_all_there_is(path: Path) -> None:
+def test_a_process_that_had_the_ledger_open_while_a_run_died_leaves_it_complete(path: Path) -> None:
     Ledger.open(path, "spring").close()
     server = Ledger.open(path, "spring", create=False)  # such as the page that unsubscribes
     died(path)
@@ -95,7 +95,7 @@ def test_who_was_at_it_while_a_run_died_leaves_all_there_is(path: Path) -> None:
     assert not path.with_name("ledger.db-wal").exists()
 
 
-def test_who_came_before_an_unseen_run_counted_as_dead_leaves_all_there_is(
+def test_opening_before_an_invisible_run_counts_as_dead_leaves_the_ledger_complete(
     path: Path, fall_silent: Callable[[], None]
 ) -> None:
     died(path)
@@ -109,7 +109,7 @@ def test_who_came_before_an_unseen_run_counted_as_dead_leaves_all_there_is(
     assert not path.with_name("ledger.db-wal").exists()
 
 
-def test_who_comes_to_a_copy_before_an_unseen_run_counted_as_dead_hides_nothing(
+def test_opening_a_copy_before_an_invisible_run_counts_as_dead_does_not_hide_the_copy(
     path: Path, fall_silent: Callable[[], None]
 ) -> None:
     died(path)
@@ -124,7 +124,7 @@ def test_who_comes_to_a_copy_before_an_unseen_run_counted_as_dead_hides_nothing(
 @pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root's reading leaves marks"
 )
-def test_root_may_look_at_what_a_crash_left(path: Path, fall_silent: Callable[[], None]) -> None:
+def test_root_can_read_a_ledger_after_a_crash(path: Path, fall_silent: Callable[[], None]) -> None:
     died(path)
     for _ in range(2):
         fall_silent()
@@ -137,7 +137,7 @@ def test_root_may_look_at_what_a_crash_left(path: Path, fall_silent: Callable[[]
 @pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root's reading leaves marks"
 )
-def test_root_who_looks_at_a_copy_hides_nothing(path: Path, fall_silent: Callable[[], None]) -> None:
+def test_reading_a_copy_as_root_does_not_hide_the_copy(path: Path, fall_silent: Callable[[], None]) -> None:
     died(path)
     fall_silent()
     path.with_name("ledger.db-wal").touch()
@@ -148,7 +148,7 @@ def test_root_who_looks_at_a_copy_hides_nothing(path: Path, fall_silent: Callabl
     assert "it was copied or restored while a run had not ended" in why(path)
 
 
-def test_without_its_wal_it_is_said_until_it_is_settled(path: Path) -> None:
+def test_a_ledger_without_its_wal_is_incomplete_until_that_is_settled(path: Path) -> None:
     died(path)
     path.with_name("ledger.db-wal").unlink()
     reading = Ledger.open(path, "spring", create=False, read_only=True)
@@ -167,7 +167,7 @@ def test_without_its_wal_it_is_said_until_it_is_settled(path: Path) -> None:
     assert why(path, "another campaign") == ""
 
 
-def test_a_file_that_another_program_wrote_is_a_copy(path: Path) -> None:
+def test_a_file_written_by_another_program_is_reported_as_a_copy(path: Path) -> None:
     began = time.time_ns()
     ledger = Ledger.open(path, "spring")
     enrol(ledger, [row(1, "anna@example.com")])
@@ -193,7 +193,9 @@ def test_a_file_that_another_program_wrote_is_a_copy(path: Path) -> None:
     assert why(path) == ""
 
 
-def test_another_file_than_the_run_wrote_to_is_a_copy(path: Path, tmp_path: Path) -> None:
+def test_a_file_with_another_inode_than_the_run_recorded_is_reported_as_a_copy(
+    path: Path, tmp_path: Path
+) -> None:
     died(path)
     (tmp_path / "copy").mkdir()
     for name in ("ledger.db", "ledger.db-wal"):
@@ -202,7 +204,7 @@ def test_another_file_than_the_run_wrote_to_is_a_copy(path: Path, tmp_path: Path
     assert why(path) == ""
 
 
-def test_a_file_that_was_written_long_after_the_run_fell_silent_is_a_copy(path: Path) -> None:
+def test_a_wal_written_long_after_the_last_heartbeat_is_reported_as_a_copy(path: Path) -> None:
     died(path, silent=30)
     # Of the attempt, whose time the helpers make up, and of its start nothing is recent either.
     connection = sqlite3.connect(path, isolation_level=None)
@@ -216,7 +218,7 @@ def test_a_file_that_was_written_long_after_the_run_fell_silent_is_a_copy(path: 
     reader.close()
 
 
-def test_a_file_that_was_put_beside_a_wal_is_not_trusted(path: Path, tmp_path: Path) -> None:
+def test_a_file_put_beside_the_wal_of_another_is_not_trusted(path: Path, tmp_path: Path) -> None:
     died(path)
     assert why(path) == ""  # which ends the run
     connection = sqlite3.connect(path, isolation_level=None)
@@ -227,7 +229,7 @@ def test_a_file_that_was_put_beside_a_wal_is_not_trusted(path: Path, tmp_path: P
     connection.close()
 
 
-def test_a_wal_without_its_ledger_is_not_put_into_a_new_one(path: Path) -> None:
+def test_a_wal_without_its_ledger_is_not_read_into_a_new_one(path: Path) -> None:
     died(path)
     path.rename(path.with_name("elsewhere.db"))
     with pytest.raises(UserError, match=r"there is no ledger here, but its ledger.db-wal is"):
@@ -237,7 +239,7 @@ def test_a_wal_without_its_ledger_is_not_put_into_a_new_one(path: Path) -> None:
     assert why(path) == ""
 
 
-def test_nothing_is_committed_to_a_file_that_is_gone(path: Path, tmp_path: Path) -> None:
+def test_nothing_is_committed_to_a_file_that_was_removed(path: Path, tmp_path: Path) -> None:
     ledger = Ledger.open(path, "spring")
     enrol(ledger, [row(1, "anna@example.com")])
     run = start(ledger, time.time_ns())
@@ -257,8 +259,8 @@ def test_nothing_is_committed_to_a_file_that_is_gone(path: Path, tmp_path: Path)
     assert why(path) == ""
 
 
-def test_a_link_in_its_place_leads_to_the_wal_of_the_file(path: Path, tmp_path: Path) -> None:
-    """SQLite looks for the WAL beside the file that a link names, and not beside the link."""
+def test_a_link_in_place_of_the_ledger_uses_the_wal_of_its_target(path: Path, tmp_path: Path) -> None:
+    """SQLite looks for the WAL beside the file that the link leads to."""
     ledger = Ledger.open(path, "spring")
     enrol(ledger, [row(1, "anna@example.com")])
     run = start(ledger, time.time_ns())
@@ -288,8 +290,8 @@ def test_nothing_is_committed_without_the_wal(path: Path) -> None:
     ledger.close()
 
 
-def test_a_file_that_is_mounted_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As proc(5) shows a mount; a real one needs root, or user namespaces."""
+def test_a_ledger_file_that_is_a_mount_point_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a mount as proc(5) shows it; a real one needs root or user namespaces."""
     Database.open(path).close()
     line = f"36 35 98:0 /ledger.db {str(path).replace(' ', chr(92) + '040')} rw,noatime - ext3 /dev/root rw\n"
     read_text = Path.read_text
@@ -302,7 +304,7 @@ def test_a_file_that_is_mounted_is_refused(path: Path, monkeypatch: pytest.Monke
         Place.of(path)
 
 
-def test_a_second_name_is_refused(path: Path) -> None:
+def test_a_ledger_with_a_second_name_is_refused(path: Path) -> None:
     Database.open(path).close()
     os.link(path, path.with_name("second.db"))
     with pytest.raises(UserError, match=r"has a second name \(a hard link\)"):

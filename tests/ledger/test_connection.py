@@ -1,4 +1,4 @@
-"""A ledger's connection to PostgreSQL: set up whatever an administrator has set, and what it cannot use."""
+"""The connection to PostgreSQL: settings that do not depend on the administrator, and servers it refuses."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def database(location: Location) -> Iterator[Database]:
         ("synchronous_commit", "off"),
     ],
 )
-def test_what_an_administrator_set_for_other_programs_does_not_hold(
+def test_settings_of_the_server_or_role_are_overridden(
     location: Location, database: Database, setting: str, value: str
 ) -> None:
     known = "SELECT 1 FROM pg_settings WHERE name = %s"
@@ -65,7 +65,7 @@ def test_what_an_administrator_set_for_other_programs_does_not_hold(
     book.close()
 
 
-def test_who_is_suspended_within_a_transaction_holds_up_others_for_seconds_only(
+def test_a_process_suspended_in_a_transaction_blocks_others_for_seconds_only(
     location: Location, database: Database
 ) -> None:
     assert isinstance(location, PostgresLocation)
@@ -86,7 +86,7 @@ def test_who_is_suspended_within_a_transaction_holds_up_others_for_seconds_only(
         other.close()
 
 
-def test_commits_that_wait_for_more_than_the_disk_still_do(location: Location, database: Database) -> None:
+def test_a_stronger_synchronous_commit_is_kept(location: Location, database: Database) -> None:
     found = database.row("SELECT current_database()")
     assert found is not None
     database.change(f"ALTER DATABASE {found[0]} SET synchronous_commit = 'remote_apply'")
@@ -109,7 +109,7 @@ def test_a_pooler_that_shares_connections_between_transactions_is_refused(databa
 
 
 @pytest.mark.parametrize("size", [1, 5])
-def test_a_run_does_not_begin_where_a_pooler_shares_connections(
+def test_a_run_does_not_start_behind_a_pooler_that_shares_connections(
     location: Location, size: int, tmp_path: Path
 ) -> None:
     assert isinstance(location, PostgresLocation)
@@ -125,7 +125,7 @@ def test_a_run_does_not_begin_where_a_pooler_shares_connections(
         book.close()
 
 
-def test_a_pooler_that_shares_connections_between_statements_is_told_as_one(
+def test_a_pooler_that_shares_connections_between_statements_is_reported(
     location: Location, postgresql: PostgreSQL, tmp_path: Path
 ) -> None:
     assert isinstance(location, PostgresLocation)
@@ -142,7 +142,7 @@ def test_a_pooler_that_shares_connections_between_statements_is_told_as_one(
     postgresql.drop(empty)
 
 
-def test_a_ledger_that_lacks_a_table_is_told(location: Location, database: Database) -> None:
+def test_a_missing_table_is_reported_as_damage(location: Location, database: Database) -> None:
     database.change("DROP TABLE runs CASCADE")
     book = Ledger.open(location, "spring", create=False)
     try:
@@ -160,7 +160,7 @@ def test_a_database_of_another_encoding_is_refused(postgresql: PostgreSQL, encod
     postgresql.drop(place)
 
 
-def test_a_letter_that_the_database_cannot_keep_is_told(postgresql: PostgreSQL) -> None:
+def test_a_character_that_the_database_cannot_store_is_reported(postgresql: PostgreSQL) -> None:
     place = postgresql.empty("LATIN1")
     other = Database(place)
     with pytest.raises(UserError, match="the database's encoding is not UTF8"):
@@ -169,13 +169,13 @@ def test_a_letter_that_the_database_cannot_keep_is_told(postgresql: PostgreSQL) 
     postgresql.drop(place)
 
 
-def test_a_limit_of_the_server_s_is_no_server_that_is_away(database: Database) -> None:
+def test_a_limit_of_the_server_is_not_reported_as_an_unreachable_server(database: Database) -> None:
     database.change("SET temp_file_limit = 64; SET work_mem = 64")
     with pytest.raises(LedgerFull, match="exceeds temp_file_limit"):
         database.row("SELECT count(*) FROM (SELECT n FROM generate_series(1, 100000) n ORDER BY -n) o")
 
 
-def test_who_may_not_read_it_is_told_so(location: Location, database: Database) -> None:
+def test_missing_privileges_are_reported(location: Location, database: Database) -> None:
     database.change("SET ROLE pg_monitor")
     with pytest.raises(UserError, match="the role may not use the ledger: permission denied"):
         database.rows("SELECT * FROM campaign.messages")

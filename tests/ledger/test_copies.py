@@ -42,7 +42,7 @@ def standing(ledger: Ledger) -> dict[str, str]:
     return {str(address): str(status) for address, status in rows}
 
 
-def test_a_copy_that_is_deferred_is_owed_alone(ledger: Ledger) -> None:
+def test_a_deferred_copy_is_sent_again_without_its_row(ledger: Ledger) -> None:
     run = start(ledger)
     send(run, Status.ACCEPTED, boss=Status.DEFERRED, audit=Status.ACCEPTED)
     assert standing(ledger) == {BOSS: "deferred", AUDIT: "accepted"}
@@ -59,7 +59,7 @@ def test_a_copy_that_is_deferred_is_owed_alone(ledger: Ledger) -> None:
     run.end(NOW)
 
 
-def test_an_answer_about_a_copy_alone_changes_nothing_of_its_row(ledger: Ledger) -> None:
+def test_a_result_for_a_copy_does_not_change_its_row(ledger: Ledger) -> None:
     run = start(ledger)
     send(run, Status.ACCEPTED, boss=Status.DEFERRED, audit=Status.ACCEPTED)
     of_the_row = "SELECT status, reply, attempts, due_at, settled_at FROM messages"
@@ -73,7 +73,7 @@ def test_an_answer_about_a_copy_alone_changes_nothing_of_its_row(ledger: Ledger)
     ]
 
 
-def test_a_copy_that_is_let_go_is_claimed_again(ledger: Ledger) -> None:
+def test_a_copy_that_was_unclaimed_can_be_claimed_again(ledger: Ledger) -> None:
     run = start(ledger)
     send(run, Status.ACCEPTED, boss=Status.DEFERRED, audit=Status.ACCEPTED)
     (claim,) = run.claim(NOW + 60 * SECOND, 10)
@@ -94,7 +94,7 @@ def test_a_claimed_copy_is_due_until_its_address_is_suppressed(ledger: Ledger) -
     assert not run.is_due(claim.key)
 
 
-def test_the_row_s_status_stays_its_own_address_s(ledger: Ledger) -> None:
+def test_the_status_of_a_row_is_that_of_its_own_address(ledger: Ledger) -> None:
     run = start(ledger)
     send(run, Status.ACCEPTED, boss=Status.REFUSED, audit=Status.ACCEPTED)
     run.end(NOW)
@@ -114,8 +114,8 @@ def test_copies_of_a_row_that_is_not_accepted_wait_for_it(ledger: Ledger) -> Non
     run.end(NOW)
 
 
-def test_what_nothing_was_said_of_is_not_lost(ledger: Ledger) -> None:
-    """The session ended between two replies: nobody has it."""
+def test_an_address_without_a_reply_is_not_lost(ledger: Ledger) -> None:
+    """The session ended between two replies: nobody got the message."""
     run = start(ledger)
     run.claim(NOW, 1)
     run.record((), (intent(ANNA, copies=(BOSS,)),))
@@ -129,7 +129,7 @@ def test_what_nothing_was_said_of_is_not_lost(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("status", [Status.ACCEPTED, Status.PENDING])
-def test_one_dot_one_doubt(ledger: Ledger, status: Status) -> None:
+def test_a_row_and_its_copies_are_in_doubt_together(ledger: Ledger, status: Status) -> None:
     run = start(ledger)
     send(run, Status.IN_DOUBT, boss=Status.IN_DOUBT, audit=Status.IN_DOUBT)
     run.end(NOW)
@@ -142,7 +142,7 @@ def test_one_dot_one_doubt(ledger: Ledger, status: Status) -> None:
         run.end(NOW)
 
 
-def test_a_copy_in_doubt_is_named_and_settled(ledger: Ledger) -> None:
+def test_a_copy_in_doubt_is_listed_and_can_be_settled(ledger: Ledger) -> None:
     run = start(ledger)
     send(run, Status.ACCEPTED, boss=Status.DEFERRED, audit=Status.ACCEPTED)
     (claim,) = run.claim(NOW + 60 * SECOND, 10)
@@ -156,7 +156,7 @@ def test_a_copy_in_doubt_is_named_and_settled(ledger: Ledger) -> None:
     assert ledger.settle_doubt(Status.PENDING, [copy_key(ANNA, BOSS)], "by hand", NOW) == 0
 
 
-def test_what_a_dead_run_had_in_flight_is_in_doubt(ledger: Ledger) -> None:
+def test_copies_that_a_dead_run_left_in_flight_are_in_doubt(ledger: Ledger) -> None:
     run = start(ledger)
     send(run, Status.ACCEPTED, boss=Status.DEFERRED, audit=Status.ACCEPTED)
     (claim,) = run.claim(NOW + 60 * SECOND, 10)
@@ -167,7 +167,7 @@ def test_what_a_dead_run_had_in_flight_is_in_doubt(ledger: Ledger) -> None:
     assert standing(ledger) == {BOSS: "in_doubt", AUDIT: "accepted"}
 
 
-def test_a_copy_that_a_dead_run_held_is_claimed_by_the_next(ledger: Ledger) -> None:
+def test_a_copy_claimed_by_a_dead_run_is_claimed_by_the_next_one(ledger: Ledger) -> None:
     run = start(ledger)
     send(run, Status.ACCEPTED, boss=Status.DEFERRED, audit=Status.ACCEPTED)
     held = run.claim(NOW + 60 * SECOND, 10)
@@ -177,7 +177,7 @@ def test_a_copy_that_a_dead_run_held_is_claimed_by_the_next(ledger: Ledger) -> N
     again.end(NOW)
 
 
-def test_a_copy_is_not_pending_again_while_who_had_it_on_its_way_can_be_seen(ledger: Ledger) -> None:
+def test_a_copy_in_doubt_cannot_become_pending_while_its_sender_still_exists(ledger: Ledger) -> None:
     run = start(ledger)
     send(run, Status.ACCEPTED, boss=Status.DEFERRED, audit=Status.ACCEPTED)
     (claim,) = run.claim(NOW + 60 * SECOND, 10)
@@ -192,7 +192,7 @@ def test_a_copy_is_not_pending_again_while_who_had_it_on_its_way_can_be_seen(led
     assert ledger.settle_doubt(Status.ACCEPTED, [copy_key(ANNA, BOSS)], "by hand", NOW) == 1
 
 
-def test_whose_lease_was_taken_sends_no_copy(ledger: Ledger) -> None:
+def test_a_run_that_lost_its_lease_sends_no_copy(ledger: Ledger) -> None:
     run = start(ledger)
     send(run, Status.ACCEPTED, boss=Status.DEFERRED, audit=Status.ACCEPTED)
     (claim,) = run.claim(NOW + 60 * SECOND, 10)
@@ -202,7 +202,7 @@ def test_whose_lease_was_taken_sends_no_copy(ledger: Ledger) -> None:
     assert standing(ledger)[BOSS] == "deferred"
 
 
-def test_who_is_suppressed_gets_no_copy(ledger: Ledger) -> None:
+def test_a_suppressed_address_gets_no_copy(ledger: Ledger) -> None:
     run = start(ledger)
     send(run, Status.ACCEPTED, boss=Status.DEFERRED, audit=Status.ACCEPTED)
     (claim,) = run.claim(NOW + 60 * SECOND, 10)
@@ -213,7 +213,7 @@ def test_who_is_suppressed_gets_no_copy(ledger: Ledger) -> None:
     run.end(NOW)
 
 
-def test_a_dead_copy_suppresses_the_copy_and_nobody_else(ledger: Ledger) -> None:
+def test_a_dead_copy_address_suppresses_only_itself(ledger: Ledger) -> None:
     run = start(ledger)
     send(run, Status.ACCEPTED, boss=Status.DEFERRED, audit=Status.ACCEPTED)
     (claim,) = run.claim(NOW + 60 * SECOND, 10)
@@ -231,7 +231,7 @@ def test_a_dead_copy_suppresses_the_copy_and_nobody_else(ledger: Ledger) -> None
         (Status.IN_DOUBT, Choices(resend_doubt=True)),
     ],
 )
-def test_what_a_person_decides_holds_for_copies_too(ledger: Ledger, status: Status, choices: Choices) -> None:
+def test_choices_for_rows_apply_to_copies_too(ledger: Ledger, status: Status, choices: Choices) -> None:
     run = start(ledger)
     send(run, Status.ACCEPTED, boss=status, audit=Status.ACCEPTED)
     run.end(NOW)
@@ -251,10 +251,10 @@ def test_what_a_person_decides_holds_for_copies_too(ledger: Ledger, status: Stat
         (Status.IN_DOUBT, Choices(resend_doubt=True), ANNA),
     ],
 )
-def test_copies_go_with_a_row_that_is_tried_again(
+def test_copies_are_sent_again_with_their_row(
     ledger: Ledger, status: Status, choices: Choices, address: str
 ) -> None:
-    """One dot answers for all of an envelope: what was said of the row was said of its copies."""
+    """There is one reply for the whole envelope: what the server said about the row holds for its copies."""
     run = start(ledger)
     send(run, status, boss=status, audit=status)
     run.end(NOW)
@@ -266,7 +266,7 @@ def test_copies_go_with_a_row_that_is_tried_again(
     run.end(NOW)
 
 
-def test_a_copy_that_was_refused_stays_so_while_its_row_waits(ledger: Ledger) -> None:
+def test_a_refused_copy_stays_refused_while_its_row_waits(ledger: Ledger) -> None:
     run = start(ledger)
     send(run, Status.DEFERRED, boss=Status.REFUSED, audit=Status.PENDING)
     run.end(NOW)
@@ -284,7 +284,7 @@ def test_copies_leave_the_list_with_their_row(ledger: Ledger) -> None:
     assert standing(ledger)[BOSS] == "pending"
 
 
-def test_who_is_forgotten_is_forgotten_as_a_copy(ledger: Ledger) -> None:
+def test_a_forgotten_person_is_also_erased_as_a_copy(ledger: Ledger) -> None:
     run = start(ledger)
     send(run, Status.ACCEPTED, boss=Status.DEFERRED, audit=Status.ACCEPTED)
     run.end(NOW)

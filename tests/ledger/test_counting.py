@@ -1,4 +1,4 @@
-"""Counts by status, by domain and over time are those of the rows, however those are spread."""
+"""Counts by status, by domain and over time are right however the rows are distributed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ROWS = st.lists(
 
 
 @given(rows=_ROWS, others=st.integers(0, 3), places=st.integers(1, 8))
-def test_each_row_is_counted_once(
+def test_every_row_is_counted_once(
     rows: list[tuple[Status, str, int | None]], others: int, places: int
 ) -> None:
     ledger = Ledger.temporary("news")

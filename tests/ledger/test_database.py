@@ -1,4 +1,4 @@
-"""The file: who may read it, what is none of ours, what is damaged, and folders that cannot be written."""
+"""The ledger's file: permissions, foreign and damaged files, folders that cannot be written."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def error(path: Path, *, read_only: bool = False) -> str:
-    """Return what is said of a ledger that cannot be opened, which changes nothing."""
+    """Return the error for a ledger that cannot be opened; assert that no file changed."""
     before = {file: file.read_bytes() for file in path.parent.iterdir()}
     with pytest.raises(UserError) as failed:
         Ledger.open(path, "news", read_only=read_only)
@@ -38,7 +38,7 @@ def error(path: Path, *, read_only: bool = False) -> str:
     return str(failed.value)
 
 
-def test_only_its_owner_reads_it(path: Path) -> None:
+def test_only_the_owner_can_read_the_file(path: Path) -> None:
     ledger = Ledger.open(path, "news")
     sending = start(ledger)
     enrol(ledger, people("anna@example.com"))
@@ -51,13 +51,13 @@ def test_only_its_owner_reads_it(path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"email,name\n", b"SQLite format 3\0" + bytes(2000)])
-def test_a_file_that_is_no_ledger_is_left_alone(path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_ledger_is_not_changed(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     assert "is not a ledger of campaign" in error(path)
 
 
-def test_another_program_s_database_is_left_alone(path: Path) -> None:
-    """Its WAL too, which the last one to close would fold into the file."""
+def test_the_database_of_another_program_is_not_changed(path: Path) -> None:
+    """Nor its WAL, which closing the last connection would copy into the file."""
     other = sqlite3.connect(path)
     other.execute("PRAGMA journal_mode = WAL")
     other.execute("CREATE TABLE campaigns (name)")
@@ -69,7 +69,7 @@ def test_another_program_s_database_is_left_alone(path: Path) -> None:
     other.close()
 
 
-def test_a_newer_ledger_is_left_alone(path: Path) -> None:
+def test_a_ledger_of_a_newer_release_is_not_changed(path: Path) -> None:
     Ledger.open(path, "news").close()
     newer = sqlite3.connect(path)
     newer.execute(f"PRAGMA user_version = {VERSION + 1}")
@@ -79,7 +79,7 @@ def test_a_newer_ledger_is_left_alone(path: Path) -> None:
 
 @pytest.mark.parametrize("page", [1, 2, 3, 5])
 @pytest.mark.parametrize("read_only", [True, False])
-def test_a_damaged_ledger_is_left_alone(path: Path, page: int, read_only: bool) -> None:
+def test_a_damaged_ledger_is_not_changed(path: Path, page: int, read_only: bool) -> None:
     ledger = Ledger.open(path, "news")
     enrol(ledger, people(*(f"user{n}@example.com" for n in range(500))))
     ledger.close()
@@ -92,7 +92,7 @@ def test_a_damaged_ledger_is_left_alone(path: Path, page: int, read_only: bool) 
 
 
 def said_of(path: Path, *, read_only: bool) -> str:
-    """Return what is said where the damage is met, on opening or later."""
+    """Return the error for a damaged ledger, whether it is found on opening or later."""
     try:
         with closing(Ledger.open(path, "news", read_only=read_only)) as ledger:
             for table in ("settings", "campaigns", "layouts", "runs", "messages", "attempts", "events"):
@@ -103,7 +103,7 @@ def said_of(path: Path, *, read_only: bool) -> str:
     return "nothing"
 
 
-def test_a_ledger_cut_short_is_left_alone(path: Path) -> None:
+def test_a_truncated_ledger_is_not_changed(path: Path) -> None:
     ledger = Ledger.open(path, "news")
     enrol(ledger, people(*(f"user{n}@example.com" for n in range(500))))
     ledger.close()
@@ -126,7 +126,7 @@ def test_a_ledger_without_its_secret_is_damaged(path: Path, damage: str) -> None
     assert "the ledger is damaged" in error(path)
 
 
-def test_a_damaged_ledger_with_a_wal_is_left_alone(path: Path) -> None:
+def test_a_damaged_ledger_with_a_wal_is_not_changed(path: Path) -> None:
     ledger = Ledger.open(path, "news")
     enrol(ledger, people("anna@example.com"))
     copy = path.parent / "copy" / "ledger.db"
@@ -138,7 +138,7 @@ def test_a_damaged_ledger_with_a_wal_is_left_alone(path: Path) -> None:
 
 
 @pytest.mark.parametrize("create", [True, False])
-def test_no_folder(path: Path, create: bool) -> None:
+def test_a_missing_folder_is_reported(path: Path, create: bool) -> None:
     with pytest.raises(UserError) as failed:
         Ledger.open(path.parent / "none" / "ledger.db", "news", create=create)
     expected = (
@@ -149,14 +149,14 @@ def test_no_folder(path: Path, create: bool) -> None:
     assert expected in str(failed.value)
 
 
-def test_a_pipe_is_not_waited_for(path: Path) -> None:
+def test_opening_a_pipe_does_not_block(path: Path) -> None:
     os.mkfifo(path)
     for read_only in (False, True):
         with pytest.raises(UserError, match="this is not a regular file, so not a ledger"):
             Ledger.open(path, "news", read_only=read_only)
 
 
-def test_a_link_that_leads_nowhere_is_a_lost_ledger(path: Path) -> None:
+def test_a_dangling_link_is_reported_as_a_lost_ledger(path: Path) -> None:
     path.symlink_to(path.with_name("elsewhere.db"))
     with pytest.raises(UserError, match=r"is a link to .*elsewhere\.db, and nothing is there"):
         Ledger.open(path, "news")
@@ -182,7 +182,7 @@ Ledger.open(Path(sys.argv[1]), "news")
 
 
 @pytest.mark.parametrize("statement", ["CREATE TABLE", "COMMIT", "INSERT INTO settings", "PRAGMA journal"])
-def test_what_is_left_of_a_ledger_that_was_not_finished_is_removed(path: Path, statement: str) -> None:
+def test_leftovers_of_an_interrupted_creation_are_removed(path: Path, statement: str) -> None:
     killed = subprocess.run([sys.executable, "-c", KILLED, path, statement])
     assert killed.returncode == -signal.SIGKILL
     assert not path.exists()
@@ -191,7 +191,7 @@ def test_what_is_left_of_a_ledger_that_was_not_finished_is_removed(path: Path, s
     assert [file.name for file in path.parent.iterdir()] == ["ledger.db"]
 
 
-def test_a_folder_in_the_place_of_the_file(path: Path) -> None:
+def test_a_folder_at_the_path_of_the_ledger_is_refused(path: Path) -> None:
     path.mkdir()
     with pytest.raises(UserError, match="the ledger cannot be read: Is a directory"):
         Ledger.open(path, "news")
@@ -233,7 +233,7 @@ print(json.dumps(said))
 """
 
 
-def test_a_read_only_folder_is_read(tmp_path: Path) -> None:
+def test_a_ledger_in_a_read_only_folder_can_be_read(tmp_path: Path) -> None:
     said = run_on_disk(tmp_path / "disk", "8m", READ_ONLY, "clean")
     assert said["read"] == ["anna@example.com"]
     assert said["plan"] == 1
@@ -243,16 +243,16 @@ def test_a_read_only_folder_is_read(tmp_path: Path) -> None:
     assert "name another place with `ledger:`" in said["new.db"]
 
 
-def test_a_ledger_that_was_left_open_says_so_in_a_read_only_folder(tmp_path: Path) -> None:
+def test_a_ledger_with_a_wal_in_a_read_only_folder_is_refused(tmp_path: Path) -> None:
     said = run_on_disk(tmp_path / "disk", "8m", READ_ONLY, "left open")
     assert "ledger.db-wal" in said["read"]
     assert "copy both" in said["read"]
 
 
-def test_a_name_that_is_taken_meanwhile_is_not_overwritten(
+def test_a_ledger_created_meanwhile_by_another_process_is_not_overwritten(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two processes that make the ledger at once have one, and its secret."""
+    """If two processes create the ledger at the same time, both use one, with one secret."""
     first = Ledger.open(path, "news")
     secret = first.secret
     first.close()
@@ -264,7 +264,9 @@ def test_a_name_that_is_taken_meanwhile_is_not_overwritten(
     assert [file.name for file in path.parent.iterdir()] == ["ledger.db"]
 
 
-def test_what_another_process_keeps_locked(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ledger_kept_locked_by_another_process_is_reported(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Ledger.open(path, "news").close()
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -276,7 +278,7 @@ def test_what_another_process_keeps_locked(path: Path, monkeypatch: pytest.Monke
     other.close()
 
 
-def test_a_full_disk_is_no_bug(path: Path) -> None:
+def test_a_full_disk_is_reported_as_such(path: Path) -> None:
     ledger = Ledger.open(path, "news")
     pages = database(ledger).rows("PRAGMA page_count")[0][0]
     database(ledger).rows(f"PRAGMA max_page_count = {pages}")
@@ -288,7 +290,7 @@ def test_a_full_disk_is_no_bug(path: Path) -> None:
     ledger.close()
 
 
-def test_readers_and_writers_beside_a_sender_leave_the_checkpoint_to_it(path: Path) -> None:
+def test_only_the_sender_checkpoints(path: Path) -> None:
     """The WAL-reset bug of SQLite before 3.51.3 needs two connections that checkpoint."""
     ledger = Ledger.open(path, "news")
     enrol(ledger, people(*(f"user{n}@example.com" for n in range(10))))
@@ -311,7 +313,7 @@ def test_readers_and_writers_beside_a_sender_leave_the_checkpoint_to_it(path: Pa
     ledger.close()
 
 
-def test_the_secret_is_the_ledger_s_own(tmp_path: Path) -> None:
+def test_each_ledger_has_its_own_secret(tmp_path: Path) -> None:
     secrets = set()
     for name in ("a.db", "b.db"):
         ledger = Ledger.open(tmp_path / name, "news")
@@ -321,7 +323,7 @@ def test_the_secret_is_the_ledger_s_own(tmp_path: Path) -> None:
     assert len(secrets) == 2
 
 
-def test_opening_registers_nothing(path: Path) -> None:
+def test_opening_does_not_register_the_campaign(path: Path) -> None:
     ledger = Ledger.open(path, "news")
     assert database(ledger).rows("SELECT * FROM campaigns") == []
     assert not any(ledger.history.summary(NOW).counts.values())
@@ -332,15 +334,17 @@ def test_opening_registers_nothing(path: Path) -> None:
     ledger.close()
 
 
-def test_importing_the_ledger_loads_nothing_that_only_sending_needs() -> None:
+def test_importing_the_ledger_does_not_import_what_only_sending_needs() -> None:
     program = "import sys, campaign.ledger; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert {"pydantic", "jinja2", "tenacity", "yaml"} & set(run.stdout.split()) == set()
 
 
 def test_a_ledger_of_version_1_opens(path: Path) -> None:
-    """`version1.sql` was written by the program that made version 1: every status, copies, people who
-    were forgotten, folded and hashed suppressions, two campaigns, a run that died.
+    """`version1.sql` was written by the program that made version 1.
+
+    It has every status, copies, people who were forgotten, folded and hashed suppressions, two campaigns,
+    and a run that died.
     """
     connection = sqlite3.connect(path)
     connection.executescript(VERSION_1.read_text("utf-8"))
@@ -368,8 +372,8 @@ def test_a_ledger_of_version_1_opens(path: Path) -> None:
     ledger.close()
 
 
-def test_what_interrupts_a_function_that_sql_has_called_is_heard(path: Path) -> None:
-    """Of a function that failed, SQLite tells no more than that."""
+def test_an_interrupt_in_a_function_called_by_sql_is_raised(path: Path) -> None:
+    """SQLite itself only reports that the function failed."""
 
     def interrupted(address: str) -> str:
         signal.raise_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""A disk that fills up while messages leave, against a real server: nobody twice, nobody in doubt."""
+"""A disk that fills up during a send to a real server: nobody is mailed twice, nobody is in doubt."""
 
 from __future__ import annotations
 
@@ -107,8 +107,8 @@ print(json.dumps(said))
 """
 
 
-def test_a_disk_that_is_full_already_is_no_damage(tmp_path: Path) -> None:
-    """Nothing is beside the ledger, and SQLite has no room for that: a backup would mail people twice."""
+def test_a_disk_that_is_already_full_is_not_reported_as_damage(tmp_path: Path) -> None:
+    """SQLite has no room for a WAL. Called damage, it would lead to a restored backup and duplicate mail."""
     disk = tmp_path / "disk"
     (tmp_path / "list.csv").write_text("email\nuser1@example.test\n")
     write_campaign(tmp_path, name="news", ledger=str(disk / "ledger.db"), file="campaign.yaml")

@@ -1,4 +1,4 @@
-"""Settling what is in doubt, and what waits although a server's log says that it was sent."""
+"""Settling rows in doubt, and rows that wait although a server's log shows that they were sent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ANNA, BEN, CLEO, DORA = (f"{name}@example.com" for name in ("anna", "ben", "cleo
 
 @pytest.fixture
 def ledger(location: Location) -> Iterator[Ledger]:
-    """Anna was accepted, Ben is refused, Cleo deferred, and Dora waits."""
+    """Anna is accepted, Ben refused, Cleo deferred, and Dora pending."""
     ledger = Ledger.open(location, "news")
     enrol(ledger, people(ANNA, BEN, CLEO, DORA))
     run = start(ledger)
@@ -27,7 +27,7 @@ def ledger(location: Location) -> Iterator[Ledger]:
     ledger.close()
 
 
-def test_what_a_log_says_was_sent_is_accepted_if_it_waits_or_was_refused(ledger: Ledger) -> None:
+def test_rows_sent_according_to_a_log_become_accepted_even_if_waiting_or_refused(ledger: Ledger) -> None:
     everybody = [ANNA, BEN, CLEO, DORA]
     assert ledger.settle_doubt(Status.ACCEPTED, everybody, "by a log", NOW) == 0
     assert ledger.settle_doubt(Status.ACCEPTED, everybody, "by a log", NOW, waiting=True) == 3
@@ -36,7 +36,7 @@ def test_what_a_log_says_was_sent_is_accepted_if_it_waits_or_was_refused(ledger:
     assert told == [(BEN,), (CLEO,), (DORA,)]
 
 
-def test_nobody_waits_again_who_is_suppressed_or_was_forgotten(ledger: Ledger) -> None:
+def test_suppressed_and_forgotten_rows_do_not_become_pending(ledger: Ledger) -> None:
     again = [CLEO, DORA]
     run = start(ledger)
     assert send(ledger, run, DORA, Status.IN_DOUBT)
@@ -55,7 +55,7 @@ def test_nobody_waits_again_who_is_suppressed_or_was_forgotten(ledger: Ledger) -
     }
 
 
-def test_who_is_suppressed_may_have_been_accepted(ledger: Ledger) -> None:
+def test_a_suppressed_row_in_doubt_can_be_settled_as_accepted(ledger: Ledger) -> None:
     run = start(ledger)
     assert send(ledger, run, DORA, Status.IN_DOUBT)
     run.end(NOW)

@@ -1,4 +1,4 @@
-"""Random lists, results and decisions, against a dict: the rules of enrolment hold whatever happens."""
+"""Random lists, results and choices, compared with a model in a dict: the rules of enrolment always hold."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Known:
 
 @dataclass
 class Expected:
-    """What the plan should say."""
+    """The plan that is expected."""
 
     counts: dict[str, int] = field(default_factory=dict)
     addresses: list[str] = field(default_factory=list)
@@ -115,7 +115,7 @@ class EnrolmentAgainstADict(RuleBasedStateMachine):
 
     @staticmethod
     def kept(rows: list[Recipient | BadRow]) -> tuple[list[Recipient | BadRow], list[int]]:
-        """Return the rows that count, and the lines of those whose key stands earlier already."""
+        """Return the rows that count, and the lines of duplicates of earlier rows."""
         good: dict[str, Recipient] = {}
         doubles = []
         for one in rows:
@@ -132,9 +132,7 @@ class EnrolmentAgainstADict(RuleBasedStateMachine):
         return sorted(kept, key=lambda one: one.number), doubles
 
     def again_by_another_key(self, rows: list[Recipient | BadRow], choices: Choices) -> tuple[int, int, int]:
-        """Return how many new rows' people have had it by a row that left, by one that is listed, and
-        how many rows that have had it are not listed.
-        """
+        """Return the plan's counts `rekeyed`, `further` and `gone`."""
         listed = {one.key for one in rows}
         had = {key: was for key, was in self.known.items() if was.status in HAD}
         rekeyed = further = 0
@@ -150,7 +148,7 @@ class EnrolmentAgainstADict(RuleBasedStateMachine):
         return rekeyed, further, sum(key not in listed for key in had)
 
     def expect(self, rows: list[Recipient | BadRow], choices: Choices) -> Expected:
-        """Do to `known` what the rules of enrolment say, and return what the plan should say of it."""
+        """Apply the rules of enrolment to `known`, and return the plan that is expected."""
         expected = Expected()
         listed = {one.key for one in rows}
         for key, was in self.known.items():
@@ -290,7 +288,7 @@ class EnrolmentAgainstADict(RuleBasedStateMachine):
         self.patterns.discard(folded)
 
     def stored(self, key: str) -> str:
-        """Return a key as the ledger has it."""
+        """Return a key as the ledger stores it."""
         secret = hashed(self.ledger.secret, key)
         return secret if database(self.ledger).row("SELECT 1 FROM messages WHERE key = ?", (secret,)) else key
 
@@ -326,6 +324,6 @@ class InADatabase(EnrolmentAgainstADict):
         self.server.drop(self.location)
 
 
-def test_the_same_in_a_database(postgresql: PostgreSQL) -> None:
+def test_enrolment_in_postgresql_follows_the_same_rules(postgresql: PostgreSQL) -> None:
     InADatabase.server = postgresql
     run_state_machine_as_test(InADatabase, settings=settings(max_examples=25, stateful_step_count=30))

@@ -1,4 +1,4 @@
-"""Forgetting: no byte of a person stays in the ledger's files, and nobody is mailed for it."""
+"""Forgetting: no octet of a person stays in the ledger's files, and nobody is mailed because of it."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def ledger(location: Location) -> Ledger:
     return registered(location)
 
 
-def test_no_byte_of_those_who_are_forgotten_stays(location: Location) -> None:
-    """Among thousands of rows that were written, moved, changed and deleted in every way there is."""
+def test_no_octet_of_a_forgotten_person_stays_in_the_files(location: Location) -> None:
+    """Among thousands of rows that were inserted, moved, changed and deleted in every way."""
     chance = random.Random(1)
     ledger = Ledger.open(location, "news")
     addresses = [f"{chance.randrange(16**6):06x}.person{n}@example.test" for n in range(2000)]
@@ -75,9 +75,7 @@ def test_no_byte_of_those_who_are_forgotten_stays(location: Location) -> None:
 
 
 @pytest.mark.kinds("sqlite")
-def test_forgetting_during_a_send_cleans_the_files_when_its_run_has_ended(
-    location: Location, ledger: Ledger
-) -> None:
+def test_forgetting_during_a_send_cleans_the_files_after_the_run(location: Location, ledger: Ledger) -> None:
     enrol(ledger, people(ANNA, "ben@example.test"))
     sending = start(ledger)
     assert send(ledger, sending, ANNA.casefold())
@@ -102,7 +100,9 @@ def test_forgetting_during_a_send_cleans_the_files_when_its_run_has_ended(
 
 
 @pytest.mark.kinds("sqlite")
-def test_a_reader_delays_it_until_the_end_of_the_next_run(location: Location, ledger: Ledger) -> None:
+def test_an_open_reader_delays_cleaning_until_the_end_of_the_next_run(
+    location: Location, ledger: Ledger
+) -> None:
     enrol(ledger, people(ANNA, *(f"user{n}@example.test" for n in range(2000))))
     sending = start(ledger)
     reader = Ledger.open(location, "news", create=False, read_only=True)
@@ -129,7 +129,7 @@ def test_a_reader_delays_it_until_the_end_of_the_next_run(location: Location, le
         (None, False),
     ],
 )
-def test_a_hash_stays_of_what_was_sent(ledger: Ledger, status: Status | None, stays: bool) -> None:
+def test_a_sent_row_keeps_only_a_hash(ledger: Ledger, status: Status | None, stays: bool) -> None:
     enrol(ledger, people(ANNA))
     sending = start(ledger)
     if status is not None:
@@ -143,7 +143,9 @@ def test_a_hash_stays_of_what_was_sent(ledger: Ledger, status: Status | None, st
 
 
 @pytest.mark.parametrize("status", [Status.ACCEPTED, Status.IN_DOUBT, Status.DEFERRED, None])
-def test_who_was_forgotten_and_is_still_listed_is_not_mailed(ledger: Ledger, status: Status | None) -> None:
+def test_a_forgotten_person_who_is_still_on_the_list_is_not_mailed(
+    ledger: Ledger, status: Status | None
+) -> None:
     enrol(ledger, people(ANNA))
     sending = start(ledger)
     if status is not None:
@@ -169,7 +171,7 @@ def test_a_forgotten_address_can_be_mailed_again_on_demand(ledger: Ledger) -> No
     ledger.close()
 
 
-def test_who_is_forgotten_after_the_list_was_read_is_not_enrolled(ledger: Ledger) -> None:
+def test_a_person_forgotten_after_the_list_was_read_is_not_enrolled(ledger: Ledger) -> None:
     enrol(Ledger(ledger.storage, "earlier", None), people(ANNA))
     enrolment = ledger.enrolment()
     enrolment.stage(("email", "city"), people(ANNA, "ben@example.test"))
@@ -182,7 +184,9 @@ def test_who_is_forgotten_after_the_list_was_read_is_not_enrolled(ledger: Ledger
     ledger.close()
 
 
-def test_a_row_on_its_way_keeps_its_answer_and_no_address(location: Location, ledger: Ledger) -> None:
+def test_a_row_forgotten_in_flight_keeps_its_result_but_no_address(
+    location: Location, ledger: Ledger
+) -> None:
     enrol(ledger, people(ANNA, "ben@example.test", "cleo@example.test"))
     sending = start(ledger)
     sending.claim(NOW, 10)
@@ -199,9 +203,7 @@ def test_a_row_on_its_way_keeps_its_answer_and_no_address(location: Location, le
     assert b"ben@" not in files(location).lower()
 
 
-def test_the_address_is_forgotten_as_a_copy_and_in_what_servers_say(
-    location: Location, ledger: Ledger
-) -> None:
+def test_the_address_is_erased_from_copies_and_replies(location: Location, ledger: Ledger) -> None:
     enrol(ledger, [*people("ben@example.test"), bad(2, words=f"{ANNA} has a bad cell")])
     sending = start(ledger)
     sending.claim(NOW, 10)
@@ -215,7 +217,7 @@ def test_the_address_is_forgotten_as_a_copy_and_in_what_servers_say(
     assert b"ben@example.test" in files(location)
 
 
-def test_a_bad_row_in_which_the_address_stands_is_hash(location: Location, ledger: Ledger) -> None:
+def test_a_bad_row_that_contains_the_address_is_erased(location: Location, ledger: Ledger) -> None:
     rows = [*people("ben@example.test"), bad(2, words="two addresses", email=f"x@example.test; {ANNA}.")]
     enrol(ledger, rows)
     assert list(statuses(ledger).values()) == ["pending", "invalid"]
@@ -227,7 +229,7 @@ def test_a_bad_row_in_which_the_address_stands_is_hash(location: Location, ledge
     assert b"anna" not in files(location).lower()
 
 
-def test_a_bad_row_of_somebody_forgotten_is_not_recorded_again(ledger: Ledger) -> None:
+def test_a_bad_row_of_a_forgotten_person_is_not_recorded_again(ledger: Ledger) -> None:
     enrol(ledger, people(ANNA))
     ledger.forget(ANNA, NOW)
     plan = enrol(ledger, [bad(1, ANNA.casefold(), "the row has a NUL character in it")])
@@ -236,7 +238,7 @@ def test_a_bad_row_of_somebody_forgotten_is_not_recorded_again(ledger: Ledger) -
     ledger.close()
 
 
-def test_readers_take_what_is_left(ledger: Ledger) -> None:
+def test_the_history_shows_no_personal_data_of_forgotten_people(ledger: Ledger) -> None:
     enrol(ledger, people(ANNA, "ben@example.test"))
     sending = start(ledger)
     send(ledger, sending, ANNA.casefold())
@@ -253,7 +255,7 @@ def test_readers_take_what_is_left(ledger: Ledger) -> None:
     ledger.close()
 
 
-def test_cleaning_the_files_invents_no_run(location: Location, ledger: Ledger) -> None:
+def test_cleaning_the_files_does_not_add_a_run(location: Location, ledger: Ledger) -> None:
     enrol(ledger, people(ANNA))
     assert ledger.forget(ANNA, NOW).rows == 1
     assert ledger.scrub(NOW)
@@ -264,7 +266,9 @@ def test_cleaning_the_files_invents_no_run(location: Location, ledger: Ledger) -
 
 
 @pytest.mark.kinds("sqlite")
-def test_nobody_sends_while_another_process_cleans_the_files(location: Location, ledger: Ledger) -> None:
+def test_a_run_cannot_start_while_another_process_cleans_the_files(
+    location: Location, ledger: Ledger
+) -> None:
     enrol(ledger, people(ANNA))
     hold_for_scrubbing(sqlite(ledger), NOW)
     other = Ledger.open(location, "news")
@@ -289,8 +293,10 @@ def everything(ledger: Ledger) -> list[object]:
 
 
 @pytest.mark.parametrize("text", ["", "  ", "\t\n", "anna", "@example.test", "example.test", "[]"])
-def test_what_is_neither_an_address_nor_a_cell_of_a_bad_row_is_refused(ledger: Ledger, text: str) -> None:
-    """An unset variable in a script, above all: who was forgotten has no address, nor has a bad row."""
+def test_a_text_that_is_neither_an_address_nor_a_cell_of_a_bad_row_is_refused(
+    ledger: Ledger, text: str
+) -> None:
+    """For example an empty variable in a script: rows of forgotten people and bad rows have no address."""
     rows = [*people(ANNA, "ben@example.test", "cleo@example.test"), bad(4, email="", city="Oslo")]
     enrol(ledger, rows)
     sending = start(ledger)
@@ -326,7 +332,7 @@ def test_a_bad_row_is_forgotten_by_its_exact_cell(location: Location, ledger: Le
     assert b"person(at)" not in files(location).lower()
 
 
-def test_where_nothing_matches_nothing_is_changed_and_nobody_suppressed(ledger: Ledger) -> None:
+def test_without_a_match_nothing_is_changed_and_nobody_is_suppressed(ledger: Ledger) -> None:
     enrol(ledger, people(ANNA))
     before = everything(ledger)
     for address in (
@@ -342,7 +348,7 @@ def test_where_nothing_matches_nothing_is_changed_and_nobody_suppressed(ledger: 
     ledger.close()
 
 
-def test_who_is_on_the_suppression_list_alone_stays_on_it_as_a_hash(
+def test_a_person_who_is_only_on_the_suppression_list_stays_there_as_a_hash(
     location: Location, ledger: Ledger
 ) -> None:
     ledger.suppressions.add([Suppression(ANNA.casefold(), "asked", NOW)])
@@ -357,7 +363,7 @@ def test_who_is_on_the_suppression_list_alone_stays_on_it_as_a_hash(
 @pytest.mark.parametrize(
     "cell", [ANNA, ANNA.upper(), f"Anna <{ANNA}>, x@example.test", f'"{ANNA}"', f"x@example.test;{ANNA}."]
 )
-def test_a_cell_of_another_row_that_names_them_is_counted_and_stays(ledger: Ledger, cell: str) -> None:
+def test_a_cell_of_another_row_that_names_the_person_is_counted_and_stays(ledger: Ledger, cell: str) -> None:
     listed = [row(1, "ben@example.test", city=cell), row(2, "cleo@example.test", city=f"jo{ANNA}")]
     enrol(ledger, listed)
     assert ledger.forget(ANNA, NOW) == Forgotten(0, 1, found=True, earlier=False)
@@ -370,13 +376,13 @@ def test_a_cell_of_another_row_that_names_them_is_counted_and_stays(ledger: Ledg
 @pytest.mark.parametrize(
     "written", ["Zoë@bücher.example", "zoe\u0308@B\u00fccher.example", "ZOË@xn--bcher-kva.example"]
 )
-def test_other_scripts_are_found_in_whatever_form_they_are_written(ledger: Ledger, written: str) -> None:
+def test_addresses_in_other_scripts_are_found_in_every_form(ledger: Ledger, written: str) -> None:
     enrol(ledger, [row(1, "ben@example.test", city=written), bad(2, email=f"{written}; x@example.test")])
     assert ledger.forget("zoë@bücher.example", NOW) == Forgotten(1, 1, found=True, earlier=False)
     ledger.close()
 
 
-def test_a_bad_row_that_names_another_whose_address_ends_alike_stays(ledger: Ledger) -> None:
+def test_a_bad_row_with_an_address_that_ends_alike_stays(ledger: Ledger) -> None:
     enrol(ledger, [*people(ANNA), bad(2, email=f"jo{ANNA}; x@example.test"), bad(3, email=f"{ANNA}.au;")])
     assert ledger.forget(ANNA, NOW).rows == 1
     assert list(statuses(ledger).values()) == ["invalid", "invalid"]

@@ -1,4 +1,4 @@
-"""How long a commit is put off for others to share it."""
+"""How long a commit is delayed so that other threads can share it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from campaign.model import SECOND
 
 
 def learnt(took: int) -> Gathering:
-    """Return one that has seen many commits that took so many ns."""
+    """Return a `Gathering` after many commits that took this many ns each."""
     gathering = Gathering()
     for _ in range(50):
         gathering.committed(took)
@@ -17,11 +17,11 @@ def learnt(took: int) -> Gathering:
 
 
 @pytest.mark.parametrize(("took", "most"), [(0, 0), (SECOND // 1000, 0.001), (SECOND, 0.005)])
-def test_nobody_is_waited_for_longer_than_a_commit_takes(took: int, most: float) -> None:
+def test_the_wait_is_never_longer_than_a_commit_takes(took: int, most: float) -> None:
     assert learnt(took).wait() == pytest.approx(most, rel=0.01)
 
 
-def test_where_nobody_comes_it_is_hardly_waited_and_tried_again_after_a_while() -> None:
+def test_waits_get_short_if_nobody_comes_and_are_tried_again_later() -> None:
     gathering = learnt(SECOND // 100)
     waits = [gathering.wait()]
     while waits[-1]:
@@ -33,14 +33,14 @@ def test_where_nobody_comes_it_is_hardly_waited_and_tried_again_after_a_while() 
     assert any(waits)
 
 
-def test_who_comes_every_other_time_is_waited_for() -> None:
+def test_waits_go_on_if_every_other_one_succeeds() -> None:
     gathering = learnt(SECOND // 100)
     for number in range(100):
         assert gathering.wait() >= 0.003
         gathering.waited(came=number % 2 == 1)
 
 
-def test_it_can_be_switched_off() -> None:
+def test_waiting_can_be_switched_off() -> None:
     gathering = learnt(SECOND // 100)
     gathering.worthwhile = False
     assert not any(gathering.wait() for _ in range(100))

@@ -1,4 +1,4 @@
-"""What readers see: counts, rows, domains, replies, the course of time; also of an empty ledger."""
+"""What a reader of a ledger gets: counts, rows, domains, replies, progress; also from an empty ledger."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def ledger(location: Location) -> Iterator[Ledger]:
     book.close()
 
 
-def test_an_empty_ledger(ledger: Ledger) -> None:
+def test_the_history_of_an_empty_ledger_is_empty(ledger: Ledger) -> None:
     summary = ledger.history.summary(NOW)
     assert set(summary.counts) == set(Status)
     assert not any(summary.counts.values())
@@ -40,7 +40,7 @@ def test_an_empty_ledger(ledger: Ledger) -> None:
     assert ledger.digest is None
 
 
-def test_a_campaign_that_the_ledger_does_not_know(ledger: Ledger, location: Location) -> None:
+def test_an_unknown_campaign_has_an_empty_history(ledger: Ledger, location: Location) -> None:
     enrol(ledger, people(ANNA))
     reader = Ledger.open(location, "another", create=False, read_only=True)
     assert not any(reader.history.summary(NOW).counts.values())
@@ -49,7 +49,7 @@ def test_a_campaign_that_the_ledger_does_not_know(ledger: Ledger, location: Loca
     reader.close()
 
 
-def test_counts_times_and_what_is_due(ledger: Ledger) -> None:
+def test_the_summary_has_counts_times_and_due_times(ledger: Ledger) -> None:
     enrol(ledger, [*people(ANNA, BEN, CLEO), bad(4)])
     sending = start(ledger)
     sending.claim(NOW, 10)
@@ -74,7 +74,7 @@ def test_counts_times_and_what_is_due(ledger: Ledger) -> None:
     assert ledger.history.accepted_by_time(summary, 10) == [(NOW, 1), (NOW + SECOND, 2)]
 
 
-def test_what_a_dead_run_left_in_flight_is_in_doubt_by_domain_too(ledger: Ledger) -> None:
+def test_rows_that_a_dead_run_left_in_flight_count_as_in_doubt_by_domain_too(ledger: Ledger) -> None:
     enrol(ledger, people(ANNA, BEN))
     sending = start(ledger)
     sending.claim(NOW, 2)
@@ -87,7 +87,7 @@ def test_what_a_dead_run_left_in_flight_is_in_doubt_by_domain_too(ledger: Ledger
     }
 
 
-def test_entries_come_in_the_order_of_the_list_with_their_columns(ledger: Ledger) -> None:
+def test_entries_come_in_list_order_with_their_columns(ledger: Ledger) -> None:
     enrol(ledger, [row(1, BEN, name="Ben", city="Bergen"), row(2, ANNA)])
     sending = start(ledger)
     send(ledger, sending, BEN)
@@ -110,7 +110,7 @@ def test_entries_come_in_the_order_of_the_list_with_their_columns(ledger: Ledger
     assert list(ledger.history.entries(NOW, [Status.REFUSED])) == []
 
 
-def test_a_reader_works_beside_a_sender_and_sees_each_commit(ledger: Ledger, location: Location) -> None:
+def test_a_reader_sees_each_commit_of_a_running_send(ledger: Ledger, location: Location) -> None:
     enrol(ledger, people(ANNA, BEN))
     sending = start(ledger)
     reader = Ledger.open(location, "news", create=False, read_only=True)
@@ -125,7 +125,7 @@ def test_a_reader_works_beside_a_sender_and_sees_each_commit(ledger: Ledger, loc
     reader.close()
 
 
-def test_a_content_s_digest_counts_once_somebody_has_had_it(ledger: Ledger) -> None:
+def test_a_digest_counts_only_after_a_message_was_sent(ledger: Ledger) -> None:
     enrol(ledger, people(ANNA, BEN))
     ledger.set_digest("one")
     assert ledger.digest is None
@@ -137,8 +137,8 @@ def test_a_content_s_digest_counts_once_somebody_has_had_it(ledger: Ledger) -> N
     gaps=st.lists(st.sampled_from([0, 1, SECOND, 29 * SECOND, 30 * SECOND, 31 * SECOND, 3600 * SECOND])),
     starts=st.sets(st.integers(0, 12), max_size=3),
 )
-def test_pauses_are_no_time_of_sending(gaps: list[int], starts: set[int]) -> None:
-    """A pause is half a minute without an acceptance, or lies before a run."""
+def test_pauses_do_not_count_as_sending_time(gaps: list[int], starts: set[int]) -> None:
+    """A pause is half a minute without an acceptance, or the time before a run."""
     times = list(accumulate([NOW, *gaps]))
     ledger = Ledger.temporary("news")
     try:
@@ -163,7 +163,7 @@ def test_pauses_are_no_time_of_sending(gaps: list[int], starts: set[int]) -> Non
     assert summary.stretches == 1 + len(stops)
 
 
-def test_what_was_put_off_last_is_due_last(ledger: Ledger) -> None:
+def test_last_due_is_the_latest_due_time(ledger: Ledger) -> None:
     enrol(ledger, people(ANNA, BEN, CLEO))
     sending = start(ledger)
     sending.claim(NOW, 10)

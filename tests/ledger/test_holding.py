@@ -1,4 +1,7 @@
-"""A suppression by an answer is held until its neighbours are judged: one bad server silences nobody."""
+"""A suppression caused by a reply is held until the results around it are judged.
+
+So one misconfigured server cannot suppress addresses for other campaigns.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ def ledger(location: Location) -> Iterator[Ledger]:
 
 
 def send(run: Run, count: int, status: Status = Status.ACCEPTED) -> list[str]:
-    """Send to so many, and return their keys; refused ones are dead."""
+    """Send to this many rows, and return their keys; refused ones are dead addresses."""
     claims = run.claim(NOW, count)
     assert len(claims) == count
     keys = [claim.recipient.key for claim in claims]
@@ -51,7 +54,7 @@ def other(ledger: Ledger) -> Ledger:
     return autumn
 
 
-def test_what_is_held_holds_for_its_campaign_alone(ledger: Ledger) -> None:
+def test_a_held_suppression_holds_for_its_campaign_only(ledger: Ledger) -> None:
     run = start(ledger)
     (dead,) = send(run, 1, Status.REFUSED)
     assert held(ledger) == {dead}
@@ -77,7 +80,7 @@ def test_a_second_row_of_a_dead_address_is_not_sent(ledger: Ledger) -> None:
     run.end(NOW)
 
 
-def test_a_trip_takes_back_the_window_and_nothing_before(ledger: Ledger) -> None:
+def test_a_trip_removes_only_the_suppressions_of_its_window(ledger: Ledger) -> None:
     run = start(ledger)
     true = send(run, 1, Status.REFUSED)
     send(run, WINDOW + 50)
@@ -92,7 +95,7 @@ def test_a_trip_takes_back_the_window_and_nothing_before(ledger: Ledger) -> None
     run.end(NOW)
 
 
-def test_a_trip_for_another_reason_takes_nothing_back(ledger: Ledger) -> None:
+def test_a_trip_for_another_reason_removes_no_suppression(ledger: Ledger) -> None:
     run = start(ledger)
     dead = send(run, 1, Status.REFUSED)
     run.trip(NOW, take_back=False)
@@ -100,7 +103,7 @@ def test_a_trip_for_another_reason_takes_nothing_back(ledger: Ledger) -> None:
     run.end(NOW)
 
 
-def test_the_window_is_over_all_runs(ledger: Ledger) -> None:
+def test_the_window_spans_all_runs_of_the_campaign(ledger: Ledger) -> None:
     for status in (Status.ACCEPTED, Status.REFUSED, Status.IN_DOUBT):
         run = start(ledger)
         send(run, 3, status)
@@ -112,7 +115,7 @@ def test_the_window_is_over_all_runs(ledger: Ledger) -> None:
     run.end(NOW)
 
 
-def test_what_no_window_contains_any_more_is_released_by_a_later_run_too(ledger: Ledger) -> None:
+def test_suppressions_outside_every_window_are_released_by_a_later_run_too(ledger: Ledger) -> None:
     enrol(other(ledger), people("anna@example.com", "ben@example.com"))
     run = start(ledger)
     (dead,) = send(run, 1, Status.REFUSED)
@@ -129,15 +132,15 @@ def test_what_no_window_contains_any_more_is_released_by_a_later_run_too(ledger:
     run.end(NOW)
 
 
-def test_another_campaign_has_a_window_of_its_own(ledger: Ledger) -> None:
+def test_each_campaign_has_its_own_window(ledger: Ledger) -> None:
     run = start(ledger)
     send(run, 3)
     run.end(NOW)
     assert start(other(ledger)).recent_verdicts(WINDOW) == []
 
 
-def test_what_a_dead_run_left_is_no_result(location: Location, ledger: Ledger) -> None:
-    """Doubt of our own death says nothing of the server."""
+def test_rows_left_in_flight_by_a_dead_run_are_not_results(location: Location, ledger: Ledger) -> None:
+    """That our process died says nothing about the server."""
     run = start(ledger)
     (claim,) = run.claim(NOW, 1)
     run.record((), (intent(claim.recipient.key),))
@@ -145,7 +148,7 @@ def test_what_a_dead_run_left_is_no_result(location: Location, ledger: Ledger) -
     assert start(ledger).recent_verdicts(WINDOW) == []
 
 
-def test_a_person_s_decision_stays(ledger: Ledger) -> None:
+def test_a_suppression_added_by_a_person_stays(ledger: Ledger) -> None:
     from campaign.ledger import Suppression
 
     run = start(ledger)
@@ -156,7 +159,7 @@ def test_a_person_s_decision_stays(ledger: Ledger) -> None:
     run.end(NOW)
 
 
-def test_they_are_undone_by_run_or_reason(ledger: Ledger) -> None:
+def test_suppressions_can_be_removed_by_run_or_reason(ledger: Ledger) -> None:
     run = start(ledger)
     first = send(run, 2, Status.REFUSED)
     run.release_held()

@@ -1,4 +1,4 @@
-"""Lists of who gets nothing, as other tools export them."""
+"""Importing suppression lists that other tools export."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ def refused(folder: Path, content: str | bytes, column: str | None = None) -> li
         "mac",
     ],
 )
-def test_what_other_tools_export_is_read(content: str | bytes, tmp_path: Path) -> None:
+def test_exports_of_other_tools_are_read(content: str | bytes, tmp_path: Path) -> None:
     assert read(tmp_path, content) == [(ANNA, "imported"), (BEN, "imported")]
 
 
-def test_domains_reasons_and_what_stands_for_everybody(tmp_path: Path) -> None:
+def test_domains_reasons_and_wildcards_are_read(tmp_path: Path) -> None:
     assert read(tmp_path, f"Email,Reason\n*@example.net,gone\nexample.org,\n{ANNA}, asked \n") == [
         ("@example.net", "gone"),
         ("@example.org", "imported"),
@@ -82,7 +82,7 @@ def test_domains_reasons_and_what_stands_for_everybody(tmp_path: Path) -> None:
     ]
 
 
-def test_a_column_can_be_named(tmp_path: Path) -> None:
+def test_the_address_column_can_be_named(tmp_path: Path) -> None:
     content = f"email,second\n{ANNA},{BEN}\n"
     assert read(tmp_path, content, "SECOND ") == [(BEN, "imported")]
     assert refused(tmp_path, content, "third") == [
@@ -90,15 +90,15 @@ def test_a_column_can_be_named(tmp_path: Path) -> None:
     ]
 
 
-def test_what_cannot_be_understood_is_said_with_its_line_all_together(tmp_path: Path) -> None:
+def test_all_unreadable_lines_are_reported_together(tmp_path: Path) -> None:
     said = refused(tmp_path, f'email,n\n{ANNA},1\n,2\nanna,3\nnews*@x.test,4\n{BEN},"5\n')
     assert [words.partition(" ")[0] for words in said] == ["3:", "4:", "5:", "6:"]
     assert said[0] == "3: the address is blank"
     assert "a * stands for all before the @" in said[2]
 
 
-def test_without_a_header_a_record_names_one(tmp_path: Path) -> None:
-    """As where a line of a mail program was pasted: nobody in it is left out without a word."""
+def test_without_a_header_a_line_with_two_addresses_is_refused(tmp_path: Path) -> None:
+    """As in a line pasted from a mail program: otherwise all but one would be left out silently."""
     said = refused(tmp_path, f"{ANNA}; {BEN}\n{BEN}\n")
     assert said == ["1: holds two addresses; write one a line, or a header that names the columns"]
     assert refused(tmp_path, f"1,{ANNA},{BEN}\n2,{BEN}\n")[0].startswith("1: holds two addresses")
@@ -107,7 +107,7 @@ def test_without_a_header_a_record_names_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("time", ["0001-01-01", "1600-01-01T00:00:00Z", "2400-01-01", "9999-12-31T23:59:59"])
-def test_a_time_that_no_ledger_can_hold(time: str, tmp_path: Path) -> None:
+def test_times_that_cannot_be_stored_are_refused(time: str, tmp_path: Path) -> None:
     said = refused(tmp_path, f"email,added_at\n{ANNA},{time}\n")
     assert said == [f"2: added_at: {time!r} is no time between 1970 and 2200"]
 
@@ -128,12 +128,12 @@ def test_a_time_that_no_ledger_can_hold(time: str, tmp_path: Path) -> None:
         (b"", "None: the file is empty"),
     ],
 )
-def test_what_is_no_such_list(content: bytes, words: str, tmp_path: Path) -> None:
+def test_files_that_are_not_such_a_list_are_refused(content: bytes, words: str, tmp_path: Path) -> None:
     (said,) = refused(tmp_path, content)
     assert said.startswith(words)
 
 
-def test_a_workbook_and_another_encoding(tmp_path: Path) -> None:
+def test_workbooks_and_other_encodings_are_read(tmp_path: Path) -> None:
     rows = inline(("Name", "E-Mail"), ("Jö", ANNA), ("", ""), ("Ben", BEN))
     (tmp_path / "list.xlsx").write_bytes(workbook({SHEET: sheet(rows)}))
     entries = read_suppressions(tmp_path / "list.xlsx", NOW, "E-Mail")
@@ -154,7 +154,7 @@ _CELL = st.text(st.characters(codec="utf-8", exclude_characters="\0\r@"), max_si
     st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_a_spreadsheet_writes_is_read(
+def test_every_csv_format_of_spreadsheets_is_read(
     tmp_path: Path, rows: list[tuple[int, str]], delimiter: str, encoding: str
 ) -> None:
     out = io.StringIO()
@@ -167,7 +167,7 @@ def test_whatever_a_spreadsheet_writes_is_read(
     )
 
 
-def test_an_import_says_what_it_added(
+def test_an_import_reports_what_it_added(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

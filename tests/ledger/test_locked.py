@@ -55,7 +55,7 @@ def test_results_are_kept_until_the_ledger_is_free(path: Path, ledger: Ledger) -
     ]  # fmt: skip
 
 
-def test_an_intent_gives_up_and_keeps_the_result_beside_it(
+def test_an_intent_is_given_up_and_the_result_with_it_is_kept(
     path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sending = start(ledger)
@@ -78,7 +78,7 @@ def test_an_intent_waits_for_a_lock_that_ends(path: Path, ledger: Ledger) -> Non
     assert statuses(ledger) == {ANNA: "accepted", BEN: "in_flight", CLEO: "pending"}
 
 
-def test_a_run_that_ends_writes_what_was_kept(path: Path, ledger: Ledger) -> None:
+def test_a_run_writes_kept_results_when_it_ends(path: Path, ledger: Ledger) -> None:
     sending = start(ledger)
     sending.claim(NOW, 10)
     sending.record((), (intent(ANNA),))
@@ -88,8 +88,8 @@ def test_a_run_that_ends_writes_what_was_kept(path: Path, ledger: Ledger) -> Non
     assert statuses(ledger)[ANNA] == "accepted"
 
 
-def test_a_lock_takes_no_lease_from_who_holds_it(path: Path, ledger: Ledger) -> None:
-    """Its heartbeats were held up, and so was whoever waits for the lease: one heartbeat passes first."""
+def test_a_lock_does_not_cost_a_run_its_lease(path: Path, ledger: Ledger) -> None:
+    """The lock blocked its heartbeats too, so whoever waits for the lease waits for one more heartbeat."""
     first = start(ledger)
     other = Ledger.open(path, "news")
     database(ledger).change("UPDATE runs SET host = 'elsewhere'")
@@ -107,7 +107,7 @@ def test_a_lock_takes_no_lease_from_who_holds_it(path: Path, ledger: Ledger) -> 
     other.close()
 
 
-def test_who_is_dead_is_dead_when_a_heartbeat_has_passed(
+def test_a_dead_run_counts_as_dead_one_heartbeat_after_a_lock(
     path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start(ledger)
@@ -120,7 +120,7 @@ def test_who_is_dead_is_dead_when_a_heartbeat_has_passed(
     other.close()
 
 
-def test_who_opens_a_ledger_after_a_long_lock_calls_nobody_dead(path: Path, ledger: Ledger) -> None:
+def test_opening_a_ledger_after_a_long_lock_ends_no_live_run(path: Path, ledger: Ledger) -> None:
     first = start(ledger)
     database(ledger).change("UPDATE runs SET host = 'elsewhere'")
     first.heartbeat(NOW - 2 * LEASE)
@@ -131,7 +131,7 @@ def test_who_opens_a_ledger_after_a_long_lock_calls_nobody_dead(path: Path, ledg
 
 
 class Watched:
-    """How many statements each transaction has changed something by."""
+    """Counts how many statements of each transaction have changed something."""
 
     def __init__(self, ledger: Ledger) -> None:
         self.sizes: list[int] = []
@@ -150,7 +150,7 @@ BATCH = 3 * 2000  # statements: three for each row at most
 
 @pytest.fixture
 def crowd(path: Path) -> Iterator[tuple[Ledger, list[str]]]:
-    """A ledger of some thousand people in doubt, each of whom a reply names that Anna's server gave."""
+    """A ledger with some thousand rows in doubt; each has a reply that contains Anna's address."""
     book = Ledger.open(path, "news")
     addresses = [f"user{n}@example.com" for n in range(PEOPLE)]
     enrol(book, people(*addresses))
@@ -170,7 +170,9 @@ def test_long_writes_are_in_batches(crowd: tuple[Ledger, list[str]]) -> None:
     assert max(watched.sizes) <= BATCH
 
 
-def test_who_is_forgotten_is_looked_for_outside_of_transactions(crowd: tuple[Ledger, list[str]]) -> None:
+def test_the_search_for_a_forgotten_person_is_outside_of_transactions(
+    crowd: tuple[Ledger, list[str]],
+) -> None:
     ledger, _ = crowd
     within: list[bool] = []
     connection = sqlite(ledger)._connection
@@ -201,7 +203,7 @@ def test_a_domain_of_thousands_is_suppressed_in_batches(crowd: tuple[Ledger, lis
     ],
     ids=["to open it", "to begin a transaction", "to change something"],
 )
-def test_ctrl_c_is_heard_while_a_lock_is_waited_for(
+def test_ctrl_c_interrupts_the_wait_for_a_lock(
     path: Path, ledger: Ledger, waiting: Callable[[Path, Ledger], object]
 ) -> None:
     main = threading.main_thread().ident or 0

@@ -1,7 +1,7 @@
-"""A ledger in PostgreSQL that an earlier release wrote opens in this one, and nothing is lost.
+"""A ledger in PostgreSQL that an earlier release wrote is upgraded, and nothing is lost.
 
-`postgres_version1.sql` is what pg_dump wrote of a ledger of schema 1: a run that died with one message on
-its way, and rows of most statuses.
+`postgres_version1.sql` is a pg_dump of a ledger of schema 1: a run that died with one message in flight,
+and rows of most statuses.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def open_and_close(location: PostgresLocation) -> None:
 
 
 @pytest.mark.parametrize("table", ["messages", "attempts", "events", "runs", "layouts", "suppressions"])
-def test_nothing_is_lost(location: PostgresLocation, table: str) -> None:
+def test_the_upgrade_loses_nothing(location: PostgresLocation, table: str) -> None:
     everything = f"SELECT * FROM campaign.{table} ORDER BY 1"
     before = rows(location, everything)
     for _ in range(2):
@@ -61,7 +61,7 @@ def test_nothing_is_lost(location: PostgresLocation, table: str) -> None:
         assert rows(location, everything) == before
 
 
-def test_sending_goes_on(location: PostgresLocation) -> None:
+def test_sending_continues_after_the_upgrade(location: PostgresLocation) -> None:
     ledger = Ledger.open(location, "spring", create=False)
     ledger.register()
     run = start(ledger, NOW)
@@ -84,7 +84,7 @@ def test_sending_goes_on(location: PostgresLocation) -> None:
     ledger.close()
 
 
-def test_a_worker_of_the_earlier_release_goes_on_beside(location: PostgresLocation) -> None:
+def test_a_worker_of_the_earlier_release_continues_during_the_upgrade(location: PostgresLocation) -> None:
     open_and_close(location)
     with psycopg.connect(location.address) as old:
         old.execute("SET search_path TO campaign")
@@ -97,7 +97,7 @@ def test_a_worker_of_the_earlier_release_goes_on_beside(location: PostgresLocati
         old.execute("INSERT INTO attempts (run, message, started_at, addresses) VALUES (1, 5, 1, 1)")
 
 
-def test_the_pace_of_version_2_is_replaced(location: PostgresLocation) -> None:
+def test_the_booking_function_of_version_2_is_replaced(location: PostgresLocation) -> None:
     open_and_close(location)
     source = "SELECT prosrc FROM pg_proc WHERE proname = 'pace_book'"
     with psycopg.connect(location.address) as old:
@@ -115,7 +115,7 @@ def test_the_pace_of_version_2_is_replaced(location: PostgresLocation) -> None:
         assert brought.execute(source).fetchall() == [(now,)]
 
 
-def test_two_processes_that_open_it_at_once_bring_it_along_once(location: PostgresLocation) -> None:
+def test_two_processes_that_open_it_at_once_upgrade_it_once(location: PostgresLocation) -> None:
     failed: list[BaseException] = []
 
     def open_it() -> None:
@@ -133,7 +133,7 @@ def test_two_processes_that_open_it_at_once_bring_it_along_once(location: Postgr
     assert version(location) == str(VERSION)
 
 
-def test_what_cannot_be_brought_along_is_left_as_it_was(location: PostgresLocation) -> None:
+def test_an_upgrade_that_fails_changes_nothing(location: PostgresLocation) -> None:
     with psycopg.connect(location.address) as other:
         made = "CREATE FUNCTION campaign.no_more() RETURNS event_trigger LANGUAGE plpgsql AS $$"
         other.execute(f"{made} BEGIN RAISE insufficient_privilege; END $$")
@@ -143,7 +143,7 @@ def test_what_cannot_be_brought_along_is_left_as_it_was(location: PostgresLocati
     assert version(location) == "1"
 
 
-def test_a_newer_one_is_refused(location: PostgresLocation) -> None:
+def test_a_ledger_of_a_newer_release_is_refused(location: PostgresLocation) -> None:
     with psycopg.connect(location.address) as newer:
         newer.execute("UPDATE campaign.settings SET value = '99' WHERE name = 'version'")
     with pytest.raises(UserError, match=rf"newer release \(schema 99; this one knows {VERSION}\); upgrade"):

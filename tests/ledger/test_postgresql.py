@@ -1,4 +1,4 @@
-"""What only a ledger on a server must do: leases by its clock, claims of many runs, cut connections."""
+"""What only a ledger on a server must do: leases by its clock, claims of several runs, broken connections."""
 
 from __future__ import annotations
 
@@ -68,14 +68,16 @@ def connection_of(ledger: Ledger) -> Database:
 
 
 def silent_for(ledger: Ledger, seconds: int) -> None:
-    """Let the run be another machine's that has not been heard of for so long."""
+    """Make the run one of another machine, with its last heartbeat this long ago."""
     database(ledger).change(
         "UPDATE runs SET host = 'elsewhere', heartbeat = heartbeat - ?", (seconds * SECOND,)
     )
 
 
 @pytest.mark.parametrize(("seconds", "lives"), [(0, True), (25, True), (31, False), (86_400, False)])
-def test_a_run_elsewhere_lives_by_its_heartbeat(ledger: Ledger, seconds: int, lives: bool) -> None:
+def test_a_run_on_another_machine_is_alive_while_its_heartbeat_is_recent(
+    ledger: Ledger, seconds: int, lives: bool
+) -> None:
     start(ledger)
     silent_for(ledger, seconds)
     if lives:
@@ -85,7 +87,7 @@ def test_a_run_elsewhere_lives_by_its_heartbeat(ledger: Ledger, seconds: int, li
         start(ledger)
 
 
-def test_nobody_is_given_up_before_a_lease_has_passed_since_the_server_came_back(
+def test_no_run_counts_as_dead_until_a_lease_has_passed_since_the_server_started(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start(ledger)
@@ -114,7 +116,7 @@ def test_runs_of_several_machines_claim_different_rows(ledger: Ledger, elsewhere
     assert second.record((), (intent(BEN),)) == set()
 
 
-def test_only_what_the_dead_had_on_their_way_is_in_doubt(
+def test_only_rows_in_flight_of_a_dead_run_become_in_doubt(
     ledger: Ledger, elsewhere: Ledger, location: Location
 ) -> None:
     machines = ledger.machines
@@ -136,7 +138,7 @@ def test_only_what_the_dead_had_on_their_way_is_in_doubt(
     third.close()
 
 
-def test_a_row_that_the_list_changed_is_taken_from_who_holds_it(ledger: Ledger, elsewhere: Ledger) -> None:
+def test_a_run_loses_its_claim_on_a_row_that_an_enrolment_changed(ledger: Ledger, elsewhere: Ledger) -> None:
     run = start(ledger)
     run.claim(NOW, 10)
     enrol(elsewhere, [row(1, ANNA, city="Bergen"), row(2, BEN), row(3, CLEO)])
@@ -148,8 +150,10 @@ def test_a_row_that_the_list_changed_is_taken_from_who_holds_it(ledger: Ledger, 
 
 
 @pytest.mark.parametrize("by", ["the list", "a crash of the server"])
-def test_a_row_that_is_claimed_again_is_held_once(ledger: Ledger, elsewhere: Ledger, by: str) -> None:
-    """Of two messages of one row, the end of one that has not left would release the other's intent."""
+def test_a_row_claimed_while_it_is_held_is_not_sent_until_it_is_released(
+    ledger: Ledger, elsewhere: Ledger, by: str
+) -> None:
+    """If a row had two messages, giving up one of them would release the other one's intent."""
     run = start(ledger)
     run.claim(NOW, 1)
     if by == "the list":
@@ -167,9 +171,7 @@ def test_a_row_that_is_claimed_again_is_held_once(ledger: Ledger, elsewhere: Led
     assert run.record((), (intent(ANNA),)) == {ANNA}
 
 
-def test_what_is_on_its_way_stays_so_while_the_list_is_enrolled_again(
-    ledger: Ledger, elsewhere: Ledger
-) -> None:
+def test_rows_in_flight_stay_so_during_an_enrolment(ledger: Ledger, elsewhere: Ledger) -> None:
     run = start(ledger)
     run.claim(NOW, 10)
     run.record((), (intent(ANNA),))
@@ -181,7 +183,7 @@ def test_what_is_on_its_way_stays_so_while_the_list_is_enrolled_again(
 # The run is ended by others while it is about to send.
 
 
-def test_who_ends_a_run_waits_for_its_intent_and_then_sees_it(
+def test_ending_a_run_waits_for_its_intent_and_sees_it(
     ledger: Ledger, location: PostgresLocation, elsewhere: Ledger
 ) -> None:
     start(ledger).claim(NOW, 10)
@@ -202,9 +204,7 @@ def ended(ledger: Ledger) -> None:
         reap(connection_of(ledger))
 
 
-def test_no_intent_holds_once_the_run_was_ended_and_answers_still_count(
-    ledger: Ledger, elsewhere: Ledger
-) -> None:
+def test_after_a_run_was_ended_no_intent_holds_but_results_count(ledger: Ledger, elsewhere: Ledger) -> None:
     run = start(ledger)
     run.claim(NOW, 10)
     run.record((), (intent(ANNA),))
@@ -220,8 +220,8 @@ def test_no_intent_holds_once_the_run_was_ended_and_answers_still_count(
         run.claim(NOW, 1)
 
 
-def test_a_row_that_is_suppressed_is_given_back(ledger: Ledger, elsewhere: Ledger) -> None:
-    """It may wait again while the run still lives that held it."""
+def test_a_suppressed_row_loses_its_claim(ledger: Ledger, elsewhere: Ledger) -> None:
+    """So that it can wait again while the run that held it is still alive."""
     run = start(ledger)
     run.claim(NOW, 10)
     elsewhere.suppressions.add([Suppression(BEN, "asked", NOW)])
@@ -238,7 +238,7 @@ def test_a_row_that_is_suppressed_is_given_back(ledger: Ledger, elsewhere: Ledge
     assert database(ledger).rows("SELECT DISTINCT claim FROM messages") == [(None,)]
 
 
-def test_deferred_rows_come_first_if_asked_but_not_before_they_are_due(ledger: Ledger) -> None:
+def test_retries_first_returns_due_deferred_rows_first(ledger: Ledger) -> None:
     run = start(ledger)
     run.claim(NOW, 2)
     for key, delay in ((ANNA, HOUR), (BEN, MINUTE)):
@@ -249,7 +249,7 @@ def test_deferred_rows_come_first_if_asked_but_not_before_they_are_due(ledger: L
     assert run.next_due(NOW) == NOW + HOUR
 
 
-def test_what_a_machine_with_a_wrong_clock_records_is_by_the_server_s_clock(
+def test_times_of_a_machine_with_a_wrong_clock_are_corrected_to_the_server_clock(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = time.time_ns
@@ -290,7 +290,7 @@ CREATE TRIGGER is_full BEFORE INSERT ON {table} EXECUTE FUNCTION is_full();
 """
 
 
-def test_an_answer_is_recorded_although_there_is_no_room_for_the_next_intent(ledger: Ledger) -> None:
+def test_a_result_is_recorded_even_if_there_is_no_room_for_the_next_intent(ledger: Ledger) -> None:
     run = start(ledger)
     run.claim(NOW, 10)
     assert run.record((), (intent(ANNA), intent(BEN))) == {ANNA, BEN}
@@ -303,7 +303,7 @@ def test_an_answer_is_recorded_although_there_is_no_room_for_the_next_intent(led
     assert database(ledger).rows("SELECT count(*) FROM events") == [(2,)]
 
 
-def test_an_answer_for_which_there_is_no_room_is_told(ledger: Ledger) -> None:
+def test_a_result_without_room_is_reported(ledger: Ledger) -> None:
     run = start(ledger)
     run.claim(NOW, 10)
     run.record((), (intent(ANNA),))
@@ -317,7 +317,7 @@ def test_an_answer_for_which_there_is_no_room_is_told(ledger: Ledger) -> None:
 # Several connections commit together.
 
 
-def test_connections_with_messages_on_their_way_share_a_commit(
+def test_connections_with_messages_in_flight_share_a_commit(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = start(ledger)
@@ -341,7 +341,7 @@ def test_connections_with_messages_on_their_way_share_a_commit(
     assert statuses(ledger) == {ANNA: "accepted", BEN: "accepted", CLEO: "in_flight"}
 
 
-def test_nobody_is_waited_for_who_has_nothing_on_its_way(
+def test_a_commit_does_not_wait_for_threads_without_messages_in_flight(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = start(ledger)
@@ -359,7 +359,7 @@ def test_nobody_is_waited_for_who_has_nothing_on_its_way(
     run.record((result(ANNA), result(CLEO)), ())
 
 
-def test_whether_a_row_waits_is_answered_while_another_connection_commits(ledger: Ledger) -> None:
+def test_is_due_answers_while_another_connection_commits(ledger: Ledger) -> None:
     run = start(ledger)
     run.claim(NOW, 10)
     assert run.is_due(ANNA)
@@ -371,7 +371,7 @@ def test_whether_a_row_waits_is_answered_while_another_connection_commits(ledger
 
 
 @pytest.mark.parametrize("committed", [True, False], ids=["after the commit", "before the commit"])
-def test_a_connection_that_breaks_in_a_commit_is_looked_into(
+def test_after_a_connection_broke_in_a_commit_its_outcome_is_looked_up(
     ledger: Ledger, committed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = start(ledger)
@@ -400,7 +400,7 @@ def test_a_connection_that_breaks_in_a_commit_is_looked_into(
     assert run.record((result(BEN),), (intent(CLEO),)) == {CLEO}
 
 
-def test_a_run_goes_on_when_its_connections_were_cut(ledger: Ledger, location: PostgresLocation) -> None:
+def test_a_run_continues_after_its_connections_were_cut(ledger: Ledger, location: PostgresLocation) -> None:
     run = start(ledger)
     run.claim(NOW, 1)
     cut(location)
@@ -415,7 +415,7 @@ def test_a_run_goes_on_when_its_connections_were_cut(ledger: Ledger, location: P
 def test_a_server_that_stays_away_is_waited_for_once(
     ledger: Ledger, location: PostgresLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not by each of those who would tidy up behind who has given up."""
+    """Cleaning up after giving up does not wait for the full time again."""
     run = start(ledger)
     run.claim(NOW, 1)
     connection, tries = connection_of(ledger), list[None]()
@@ -445,7 +445,7 @@ def test_a_server_that_stays_away_is_waited_for_once(
     assert [claim.key for claim in run.claim(NOW, 1)] == [ANNA]
 
 
-def test_a_claim_whose_answer_was_lost_is_given_back(ledger: Ledger, location: PostgresLocation) -> None:
+def test_a_claim_whose_answer_was_lost_is_released(ledger: Ledger, location: PostgresLocation) -> None:
     run = start(ledger)
     assert [claim.key for claim in run.claim(NOW, 1)] == [ANNA]
     # It was committed, and the connection broke before the answer.
@@ -456,10 +456,10 @@ def test_a_claim_whose_answer_was_lost_is_given_back(ledger: Ledger, location: P
     assert run.record((), (intent(ANNA),)) == {ANNA}
 
 
-def test_a_server_that_takes_no_writes_yet_is_waited_for(
+def test_a_read_only_standby_is_waited_for_until_it_takes_over(
     ledger: Ledger, location: PostgresLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As one that stands by, until it takes over: what was answered meanwhile would be in doubt."""
+    """Otherwise results received meanwhile would be lost, and their rows in doubt."""
     run = start(ledger)
     run.claim(NOW, 1)
     connection, tries = connection_of(ledger), list[None]()
@@ -483,7 +483,7 @@ def test_a_server_that_takes_no_writes_yet_is_waited_for(
     assert len(tries) > 2
 
 
-def test_what_is_done_together_is_done_or_not(ledger: Ledger) -> None:
+def test_pipelined_statements_are_one_transaction(ledger: Ledger) -> None:
     connection = connection_of(ledger)
     insert = ("INSERT INTO settings VALUES (%s, '')", ("one",))
     with pytest.raises(psycopg.errors.UniqueViolation):
@@ -502,7 +502,7 @@ def cut(location: PostgresLocation) -> None:
         )
 
 
-def test_an_enrolment_waits_for_another_and_writes_nothing_where_it_is_cut(
+def test_an_enrolment_waits_for_another_and_writes_nothing_if_it_is_cut(
     ledger: Ledger, location: PostgresLocation
 ) -> None:
     enrolment = ledger.enrolment()
@@ -537,12 +537,12 @@ def test_an_enrolment_waits_for_another_and_writes_nothing_where_it_is_cut(
     assert len(statuses(ledger)) == 3003
 
 
-def test_a_key_that_no_index_holds_is_refused(ledger: Ledger) -> None:
+def test_a_key_that_is_too_long_for_an_index_is_refused(ledger: Ledger) -> None:
     with pytest.raises(UserError, match="line 2: the key is too long"):
         ledger.enrolment().stage(("email", "city"), [row(1, ANNA, key="k" * 3000)])
 
 
-def test_nothing_that_is_done_for_a_message_reads_the_whole_table(location: PostgresLocation) -> None:
+def test_no_statement_for_a_message_scans_a_whole_table(location: PostgresLocation) -> None:
     book = registered(location)
     enrol(book, people(*(f"user{n}@example.com" for n in range(5000))))
     book.close()
@@ -563,7 +563,7 @@ def test_nothing_that_is_done_for_a_message_reads_the_whole_table(location: Post
 
 
 def read_in_order(location: PostgresLocation) -> int:
-    """Return how many rows were read by reading a table from its beginning."""
+    """Return how many rows were read by sequential scans of a table."""
     with psycopg.connect(location.address, autocommit=True) as other:
         others = (
             "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid != pg_backend_pid()"
@@ -581,8 +581,8 @@ def statuses_of(location: PostgresLocation) -> dict[str, int]:
         return {str(status): int(count) for status, count in counts}
 
 
-def test_what_interrupts_a_statement_is_heard(location: PostgresLocation) -> None:
-    """And the next one has an answer of its own: the connection is a new one."""
+def test_an_interrupt_during_a_statement_is_raised(location: PostgresLocation) -> None:
+    """The next statement gets its own answer, because the connection is a new one."""
 
     class Interrupt(KeyboardInterrupt):
         pass
@@ -616,7 +616,9 @@ def test_what_interrupts_a_statement_is_heard(location: PostgresLocation) -> Non
         database.close()
 
 
-def test_what_waits_and_who_lives_are_counted_without_the_rest(ledger: Ledger, location: Location) -> None:
+def test_counting_waiting_rows_and_live_workers_does_not_read_sent_rows(
+    ledger: Ledger, location: Location
+) -> None:
     machines, sql = ledger.machines, database(ledger)
     assert machines is not None
     assert (machines.waiting(), machines.live()) == (3, 0)

@@ -1,4 +1,4 @@
-"""What SQLite leaves behind in a file is overwritten, and nothing else is."""
+"""What deleted rows left behind in SQLite's file is overwritten, and nothing else is."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SECRET = "personal"
 
 
 def written(path: Path, page_size: int, chance: random.Random, secure_delete: str = "ON") -> None:
-    """Make a database in which rows were added, changed, moved and deleted."""
+    """Make a database in which rows were inserted, changed, moved and deleted."""
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute(f"PRAGMA page_size = {page_size}")
         db.execute(f"PRAGMA secure_delete = {secure_delete}")
@@ -40,9 +40,7 @@ def written(path: Path, page_size: int, chance: random.Random, secure_delete: st
 @pytest.mark.parametrize(
     ("page_size", "secure_delete"), [(512, "ON"), (4096, "ON"), (65536, "ON"), (65536, "OFF")]
 )
-def test_nothing_but_what_is_unused_is_overwritten(
-    tmp_path: Path, page_size: int, secure_delete: str
-) -> None:
+def test_only_unused_octets_are_overwritten(tmp_path: Path, page_size: int, secure_delete: str) -> None:
     path = tmp_path / "some.db"
     written(path, page_size, random.Random(page_size), secure_delete)
     assert SECRET.encode() in path.read_bytes()
@@ -60,7 +58,7 @@ def test_nothing_but_what_is_unused_is_overwritten(
         assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
-def test_what_is_no_page_of_a_tree_is_left_to_sqlite(tmp_path: Path) -> None:
+def test_a_file_with_an_unexpected_page_is_left_to_sqlite(tmp_path: Path) -> None:
     path = tmp_path / "some.db"
     written(path, 4096, random.Random(1))
     with path.open("r+b", buffering=0) as file:
@@ -71,7 +69,7 @@ def test_what_is_no_page_of_a_tree_is_left_to_sqlite(tmp_path: Path) -> None:
     assert path.read_bytes()[4096:8192] == damaged
 
 
-def test_a_file_of_more_pages_than_are_told_from_their_first_octet_is_left_to_sqlite(tmp_path: Path) -> None:
+def test_a_file_with_too_many_pages_to_tell_them_apart_is_left_to_sqlite(tmp_path: Path) -> None:
     path = tmp_path / "some.db"
     with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA page_size = 512")
@@ -82,7 +80,7 @@ def test_a_file_of_more_pages_than_are_told_from_their_first_octet_is_left_to_sq
         assert not remains.overwrite(file)
 
 
-def test_a_connection_that_has_read_the_old_pages_does_not_write_them_again(tmp_path: Path) -> None:
+def test_a_connection_that_cached_old_pages_does_not_write_them_again(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     ledger = Ledger.open(path, "news")
     chance = random.Random(3)

@@ -1,4 +1,4 @@
-"""What comes back: whom a token names, what is recorded of it, and who is suppressed."""
+"""Bounces, complaints and unsubscribes: which row a token finds, what is recorded, who is suppressed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def token(campaign: str, address: str) -> str:
 def mail(
     ledger: Ledger, *addresses: str, campaign: str = "spring", copies: tuple[str, ...] = (), now: int = NOW
 ) -> Ledger:
-    """Let a campaign of this ledger be accepted by these people, each with these copies."""
+    """Record that a campaign of this ledger was accepted for these people, each with these copies."""
     book = Ledger(ledger.storage, campaign, None)
     enrol(book, people(*addresses), now=now)
     run = start(book, now)
@@ -82,7 +82,7 @@ def crowd(count: int) -> list[str]:
 # Whom it is about
 
 
-def test_a_token_names_a_row_of_its_campaign_alone(ledger: Ledger) -> None:
+def test_a_token_finds_only_the_row_of_its_campaign(ledger: Ledger) -> None:
     spring, autumn = mail(ledger, ANNA), mail(ledger, ANNA, campaign="autumn")
     mailed = spring.returns().of_token(token("spring", ANNA))
     assert mailed == Mailed(spring.campaign_id, ANNA, ANNA, frozenset({ANNA}), alone=True)
@@ -94,7 +94,7 @@ def test_a_token_names_a_row_of_its_campaign_alone(ledger: Ledger) -> None:
         assert Ledger(ledger.storage, "unknown", None).returns().of_token(wrong) is None
 
 
-def test_a_row_that_was_never_accepted_is_nobody(ledger: Ledger) -> None:
+def test_a_report_about_a_row_that_was_never_accepted_suppresses_nobody(ledger: Ledger) -> None:
     enrol(ledger, people(ANNA))
     run = start(ledger)
     run.claim(NOW, 1)
@@ -105,7 +105,7 @@ def test_a_row_that_was_never_accepted_is_nobody(ledger: Ledger) -> None:
     assert listed(ledger) == {}
 
 
-def test_a_dead_cc_and_a_dead_bcc_are_suppressed_alone(ledger: Ledger) -> None:
+def test_a_dead_copy_address_is_suppressed_without_its_row(ledger: Ledger) -> None:
     book = mail(ledger, ANNA, copies=(BOSS, AUDIT))
     assert hear(book, "spring", ANNA, Kind.BOUNCED, "Boss@Example.COM") == [
         Recorded(Kind.BOUNCED, BOSS, Fate.SUPPRESSED)
@@ -114,7 +114,7 @@ def test_a_dead_cc_and_a_dead_bcc_are_suppressed_alone(ledger: Ledger) -> None:
     assert set(listed(ledger)) == {BOSS, AUDIT}
 
 
-def test_with_copies_a_report_must_say_whom_it_means(ledger: Ledger) -> None:
+def test_for_a_message_with_copies_a_report_must_name_the_address(ledger: Ledger) -> None:
     book = mail(ledger, ANNA, copies=(BOSS,))
     for names in ((), ("other@example.net",), ("",)):
         assert fates(hear(book, "spring", ANNA, Kind.COMPLAINED, *(names or ("x@y.example",)))) == [
@@ -123,19 +123,19 @@ def test_with_copies_a_report_must_say_whom_it_means(ledger: Ledger) -> None:
     assert listed(ledger) == {}
 
 
-def test_alone_in_its_envelope_a_row_that_was_forwarded_is_meant(ledger: Ledger) -> None:
+def test_a_report_about_a_forwarded_message_without_copies_means_its_row(ledger: Ledger) -> None:
     book = mail(ledger, ANNA)
     assert hear(book, "spring", ANNA, Kind.BOUNCED, "new@elsewhere.example")[0].address == ANNA
     assert set(listed(ledger)) == {ANNA}
 
 
-def test_a_copy_that_was_forgotten_leaves_no_row_alone(ledger: Ledger) -> None:
+def test_a_row_whose_copy_was_forgotten_still_counts_as_having_copies(ledger: Ledger) -> None:
     book = mail(ledger, ANNA, copies=(BOSS,))
     ledger.forget(BOSS, NOW)
     assert fates(hear(book, "spring", ANNA, Kind.BOUNCED, BOSS)) == [Fate.UNNAMED]
 
 
-def test_each_address_of_a_report_has_its_own_word() -> None:
+def test_each_address_in_a_report_gets_its_own_statement() -> None:
     mailed = Mailed(1, ANNA, ANNA, frozenset({ANNA, BOSS}), alone=False)
     said = [
         Said(Kind.BOUNCED_FOR_NOW, (BOSS,), "5.2.2"),
@@ -145,7 +145,7 @@ def test_each_address_of_a_report_has_its_own_word() -> None:
     assert list(by_address(mailed, said)) == [(BOSS, said[0]), (ANNA, said[1]), ("", said[2])]
 
 
-def test_of_what_a_forwarder_says_the_mildest_holds() -> None:
+def test_of_several_forwarded_addresses_the_mildest_statement_counts() -> None:
     mailed = Mailed(1, ANNA, ANNA, frozenset({ANNA}), alone=True)
     said = [Said(Kind.BOUNCED, ("a@x.example",), "5.1.1"), Said(Kind.BOUNCED_FOR_NOW, ("b@x.example",), "4")]
     assert list(by_address(mailed, said)) == [(ANNA, said[1])]
@@ -171,7 +171,7 @@ def test_a_report_counts_once_however_often_it_is_read(ledger: Ledger) -> None:
     assert book.returns().counts()[Kind.BOUNCED] == 1
 
 
-def test_what_a_person_took_off_the_list_stays_off(ledger: Ledger) -> None:
+def test_an_address_that_a_person_removed_stays_off_the_list(ledger: Ledger) -> None:
     book = mail(ledger, ANNA)
     hear(book, "spring", ANNA)
     ledger.suppressions.remove([ANNA])
@@ -179,7 +179,7 @@ def test_what_a_person_took_off_the_list_stays_off(ledger: Ledger) -> None:
     assert listed(ledger) == {}
 
 
-def test_a_reason_says_what_it_was_and_undoes_it(ledger: Ledger) -> None:
+def test_suppressions_state_their_reason_and_can_be_removed_by_it(ledger: Ledger) -> None:
     book = mail(ledger, ANNA, BOSS)
     hear(book, "spring", ANNA)
     hear(book, "spring", BOSS, Kind.COMPLAINED)
@@ -193,15 +193,15 @@ def test_a_reason_says_what_it_was_and_undoes_it(ledger: Ledger) -> None:
     assert set(listed(ledger)) == {BOSS}
 
 
-def test_a_complaint_takes_the_place_of_a_bounce(ledger: Ledger) -> None:
-    """So that who undoes the bounces does not mail those who complained."""
+def test_a_complaint_replaces_the_reason_of_a_bounce(ledger: Ledger) -> None:
+    """So that undoing suppressions for bounces does not mail people who complained."""
     book = mail(ledger, ANNA)
     hear(book, "spring", ANNA)
     hear(book, "spring", ANNA, Kind.COMPLAINED, source="<another>")
     assert listed(ledger)[ANNA].startswith("complained")
 
 
-def test_a_flood_is_kept_in_bounds_and_a_wish_is_obeyed_all_the_same(ledger: Ledger) -> None:
+def test_events_are_limited_but_requests_are_always_obeyed(ledger: Ledger) -> None:
     book = mail(ledger, ANNA)
     for number in range(EVENTS_OF_ONE + 5):
         fate = fates(hear(book, "spring", ANNA, Kind.BLOCKED, source=f"<{number}>"))
@@ -213,7 +213,7 @@ def test_a_flood_is_kept_in_bounds_and_a_wish_is_obeyed_all_the_same(ledger: Led
     )
 
 
-def test_a_person_who_was_forgotten_is_not_written_down_again(ledger: Ledger) -> None:
+def test_a_forgotten_person_is_not_recorded_again(ledger: Ledger) -> None:
     book = mail(ledger, ANNA, BOSS, copies=(AUDIT,))
     hear(book, "spring", ANNA, Kind.BOUNCED, AUDIT)
     ledger.forget(AUDIT, NOW)
@@ -234,7 +234,7 @@ def test_waiting_rows_of_other_campaigns_are_suppressed_at_once(ledger: Ledger) 
     ]
 
 
-def test_the_row_stays_accepted(ledger: Ledger) -> None:
+def test_the_status_of_the_row_stays_accepted(ledger: Ledger) -> None:
     book = mail(ledger, ANNA)
     hear(book, "spring", ANNA)
     assert book.history.summary(NOW).counts[Status.ACCEPTED] == 1
@@ -243,7 +243,7 @@ def test_the_row_stays_accepted(ledger: Ledger) -> None:
 # Too many
 
 
-def test_below_five_percent_the_dead_are_suppressed_and_above_a_person_decides(ledger: Ledger) -> None:
+def test_dead_addresses_are_suppressed_below_five_percent_and_disputed_above(ledger: Ledger) -> None:
     everybody = crowd(100)
     book = mail(ledger, *everybody)
     for address in everybody[:4]:
@@ -272,7 +272,7 @@ def test_a_complaint_is_believed_although_too_many_are_dead(ledger: Ledger) -> N
     assert held(ledger) == set(everybody[1:4])
 
 
-def test_one_or_two_dead_of_a_short_list_are_believed(ledger: Ledger) -> None:
+def test_one_or_two_dead_addresses_of_a_short_list_are_believed(ledger: Ledger) -> None:
     book = mail(ledger, ANNA, BOSS, AUDIT)
     assert fates(hear(book, "spring", ANNA)) == [Fate.SUPPRESSED]
     assert fates(hear(book, "spring", BOSS)) == [Fate.SUPPRESSED]
@@ -282,7 +282,7 @@ def test_one_or_two_dead_of_a_short_list_are_believed(ledger: Ledger) -> None:
 # For now
 
 
-def test_soft_bounces_count_by_campaigns(ledger: Ledger) -> None:
+def test_soft_bounces_are_counted_by_campaign(ledger: Ledger) -> None:
     for number in range(3):
         name = f"issue {number}"
         book = mail(ledger, ANNA, campaign=name, now=NOW + number * DAY)
@@ -292,7 +292,7 @@ def test_soft_bounces_count_by_campaigns(ledger: Ledger) -> None:
     assert listed(ledger) == {ANNA: "bounced again and again: 5.1.1 no such user"}
 
 
-def test_soft_bounces_count_in_a_window_of_when_the_mail_left(ledger: Ledger) -> None:
+def test_soft_bounces_count_by_the_time_their_message_was_sent(ledger: Ledger) -> None:
     times = (NOW, NOW + 20 * DAY, NOW + 40 * DAY)
     read = NOW + 41 * DAY
     for number, now in enumerate(times):
@@ -302,7 +302,7 @@ def test_soft_bounces_count_in_a_window_of_when_the_mail_left(ledger: Ledger) ->
 
 
 @pytest.mark.parametrize(("days", "fate"), [(13, Fate.SUPPRESSED), (14, Fate.NOTED)])
-def test_a_mail_that_arrived_forgives_what_bounced_before_it(ledger: Ledger, days: int, fate: Fate) -> None:
+def test_a_message_that_arrived_forgives_earlier_bounces(ledger: Ledger, days: int, fate: Fate) -> None:
     for number in range(2):
         book = mail(ledger, ANNA, campaign=f"issue {number}", now=NOW + number)
         hear(book, f"issue {number}", ANNA, Kind.BOUNCED_FOR_NOW, now=NOW)
@@ -320,7 +320,7 @@ def test_soft_bounces_of_copies_count_too(ledger: Ledger) -> None:
     assert set(listed(ledger)) == {BOSS}
 
 
-def test_refusals_of_our_mail_suppress_nobody(ledger: Ledger) -> None:
+def test_blocked_mail_suppresses_nobody(ledger: Ledger) -> None:
     for number in range(5):
         name = f"issue {number}"
         book = mail(ledger, ANNA, campaign=name, now=NOW + number)
@@ -328,7 +328,7 @@ def test_refusals_of_our_mail_suppress_nobody(ledger: Ledger) -> None:
     assert listed(ledger) == {}
 
 
-def test_where_dead_addresses_are_not_suppressed_wishes_are(ledger: Ledger) -> None:
+def test_complaints_suppress_even_if_dead_addresses_do_not(ledger: Ledger) -> None:
     off = Rules(soft=1, dead=False)
     book = mail(ledger, ANNA, BOSS)
     assert fates(hear(book, "spring", ANNA, rules=off)) == [Fate.NOTED]
@@ -339,7 +339,7 @@ def test_where_dead_addresses_are_not_suppressed_wishes_are(ledger: Ledger) -> N
 # What is told of it
 
 
-def test_what_came_back_by_domain_and_code(ledger: Ledger) -> None:
+def test_returns_are_counted_by_domain_and_code(ledger: Ledger) -> None:
     book = mail(ledger, ANNA, BOSS, "cleo@example.net")
     hear(book, "spring", ANNA)
     hear(book, "spring", BOSS)
@@ -353,7 +353,7 @@ def test_what_came_back_by_domain_and_code(ledger: Ledger) -> None:
     assert returns.last_words()[ANNA] == "bounced: 5.1.1 no such user"
 
 
-def test_the_shares_of_this_campaign_and_of_the_one_before_it(ledger: Ledger) -> None:
+def test_shares_are_those_of_this_campaign_and_the_one_before(ledger: Ledger) -> None:
     mail(ledger, ANNA, campaign="oldest", now=NOW)
     before = mail(ledger, *crowd(9), campaign="before", now=NOW + DAY)
     hear(before, "before", crowd(1)[0])

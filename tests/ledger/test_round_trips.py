@@ -1,4 +1,4 @@
-"""How often a real run asks the disk: once for each message where flights overlap, twice in lock-step."""
+"""How many commits a real run needs: one per message with pipelining, two in lock-step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lease: one sender, and what tells a dead one from one that lives."""
+"""The lease: there is one sender, and a dead run is told apart from a live one."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def ledger(location: Location) -> Iterator[Ledger]:
 
 @pytest.fixture
 def sender(location: Location, ledger: Ledger) -> Iterator[subprocess.Popen[str]]:
-    """Another process that has a message on its way."""
+    """Another process that has a message in flight."""
     process = subprocess.Popen(
         [sys.executable, "-c", SENDER, str(location)], stdout=subprocess.PIPE, text=True, cwd=ROOT
     )
@@ -60,14 +60,16 @@ def sender(location: Location, ledger: Ledger) -> Iterator[subprocess.Popen[str]
     process.communicate()
 
 
-def test_a_second_sender_is_refused_by_pid_and_host(ledger: Ledger, sender: subprocess.Popen[str]) -> None:
+def test_a_second_sender_is_refused_with_the_pid_and_host_of_the_first(
+    ledger: Ledger, sender: subprocess.Popen[str]
+) -> None:
     with pytest.raises(LeaseHeld) as held:
         start(ledger)
     assert f"process {sender.pid} on {platform.node()} is sending from this ledger" in str(held.value)
     assert ledger.history.summary(NOW).sending == (sender.pid, platform.node())
 
 
-def test_others_work_beside_a_sender(ledger: Ledger, sender: subprocess.Popen[str]) -> None:
+def test_other_commands_work_while_a_run_is_sending(ledger: Ledger, sender: subprocess.Popen[str]) -> None:
     assert ledger.suppressions.add([Suppression(BEN, "asked", NOW)]) == ([BEN], 1)
     assert ledger.settle_doubt(Status.ACCEPTED, [ANNA], "by hand", NOW) == 0  # it is on its way
     assert ledger.history.summary(NOW).counts[Status.IN_FLIGHT] == 1
@@ -75,7 +77,9 @@ def test_others_work_beside_a_sender(ledger: Ledger, sender: subprocess.Popen[st
     assert statuses(ledger) == {ANNA: "in_flight"}
 
 
-def test_what_a_killed_sender_left_is_in_doubt(ledger: Ledger, sender: subprocess.Popen[str]) -> None:
+def test_a_row_that_a_killed_run_left_in_flight_is_in_doubt(
+    ledger: Ledger, sender: subprocess.Popen[str]
+) -> None:
     sender.kill()
     sender.wait()
     assert ledger.history.summary(NOW).counts[Status.IN_DOUBT] == 1  # before anybody has written it down
@@ -92,13 +96,13 @@ def test_a_zombie_holds_no_lease(ledger: Ledger, sender: subprocess.Popen[str]) 
     start(ledger)
 
 
-def test_a_stopped_process_holds_its_lease(ledger: Ledger, sender: subprocess.Popen[str]) -> None:
+def test_a_stopped_process_keeps_its_lease(ledger: Ledger, sender: subprocess.Popen[str]) -> None:
     os.kill(sender.pid, signal.SIGSTOP)
     with pytest.raises(LeaseHeld):
         start(ledger, NOW + 10 * LEASE)
 
 
-def test_resolve_and_reading_settle_what_a_dead_sender_left(
+def test_resolve_settles_a_row_that_a_killed_run_left_in_flight(
     ledger: Ledger, sender: subprocess.Popen[str]
 ) -> None:
     sender.kill()
@@ -108,12 +112,12 @@ def test_resolve_and_reading_settle_what_a_dead_sender_left(
 
 
 def holder(ledger: Ledger, **values: object) -> None:
-    """Make the run that holds the lease another's."""
+    """Make the run that holds the lease another process's."""
     for column, value in values.items():
         database(ledger).change(f"UPDATE runs SET {column} = ?", (value,))
 
 
-def test_a_later_process_with_the_same_pid_is_not_taken_for_it(ledger: Ledger) -> None:
+def test_a_later_process_with_the_same_pid_is_not_mistaken_for_the_run(ledger: Ledger) -> None:
     start(ledger)
     process = this_process()[2]
     holder(ledger, process=process.rpartition(" ")[0] + " 1")
@@ -130,10 +134,10 @@ def test_a_later_process_with_the_same_pid_is_not_taken_for_it(ledger: Ledger) -
     ("age", "lives"),
     [(0, True), (59, True), (61, False), (86_400, False), (-30, True), (-61, False), (-31_536_000, False)],
 )
-def test_a_process_that_cannot_be_seen_lives_by_its_heartbeat(
+def test_an_invisible_process_is_alive_while_its_heartbeat_is_recent(
     ledger: Ledger, column: str, value: str, age: int, lives: bool
 ) -> None:
-    """Also one whose clock was a year ahead when it died: it holds the lease for no year."""
+    """Also if its clock was a year ahead when it died: it does not hold the lease for a year."""
     sending = start(ledger)
     sending.heartbeat(NOW - age * SECOND)
     holder(ledger, **{column: value})
@@ -144,17 +148,17 @@ def test_a_process_that_cannot_be_seen_lives_by_its_heartbeat(
         start(ledger)
 
 
-def test_the_clock_does_not_decide_over_a_process_that_can_be_seen(ledger: Ledger) -> None:
+def test_the_clock_does_not_matter_for_a_visible_process(ledger: Ledger) -> None:
     start(ledger)
     for now in (NOW - 10**18, NOW + 10**18):
         with pytest.raises(LeaseHeld):
             start(ledger, now)
 
 
-def test_another_user_s_process_lives_where_proc_hides_it(
+def test_a_process_of_another_user_that_proc_hides_is_alive(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With hidepid, /proc does not show it, and the system says only that there is such a process."""
+    """With hidepid, /proc does not show it; the system only says that there is such a process."""
     start(ledger)
 
     def hidden(pid: int, number: int) -> None:
@@ -173,7 +177,7 @@ def test_another_user_s_process_lives_where_proc_hides_it(
         start(ledger)
 
 
-def test_whose_lease_was_taken_sends_nothing_more(location: Location, ledger: Ledger) -> None:
+def test_a_run_that_lost_its_lease_sends_nothing_more(location: Location, ledger: Ledger) -> None:
     first = start(ledger)
     first.claim(NOW, 10)
     first.record((), (intent(ANNA),))
@@ -193,10 +197,10 @@ def test_whose_lease_was_taken_sends_nothing_more(location: Location, ledger: Le
     other.close()
 
 
-def test_nobody_is_pending_again_while_who_had_them_on_their_way_can_be_seen(
+def test_a_row_in_doubt_cannot_become_pending_while_its_sender_still_exists(
     ledger: Ledger, sender: subprocess.Popen[str]
 ) -> None:
-    """Another machine gave the process up, which was only held up: it may write the rest of the message."""
+    """Another machine took over, but the process was only suspended: it may send the rest of the message."""
     [(host,)] = database(ledger).rows("SELECT host FROM runs")
     holder(ledger, host="elsewhere", heartbeat=NOW - 2 * LEASE)
     start(ledger).end(NOW)
@@ -217,7 +221,7 @@ def test_nobody_is_pending_again_while_who_had_them_on_their_way_can_be_seen(
     assert ledger.settle_doubt(Status.PENDING, [ANNA], "by hand", NOW) == 1
 
 
-def test_a_lease_holds_for_half_its_time_after_it_was_renewed(kind: str, ledger: Ledger) -> None:
+def test_a_lease_certainly_holds_for_half_its_time_after_renewal(kind: str, ledger: Ledger) -> None:
     lease = LEASE if kind == "sqlite" else POSTGRES_LEASE
     sending = start(ledger)
     sending.heartbeat(NOW, 1000)
@@ -225,7 +229,7 @@ def test_a_lease_holds_for_half_its_time_after_it_was_renewed(kind: str, ledger:
     assert not sending.holds(1000 + lease // 2)
 
 
-def test_a_late_answer_does_not_undo_what_was_decided_meanwhile(location: Location, ledger: Ledger) -> None:
+def test_a_late_result_does_not_undo_a_decision(location: Location, ledger: Ledger) -> None:
     first = start(ledger)
     first.claim(NOW, 10)
     first.record((), (intent(ANNA),))
@@ -240,7 +244,7 @@ def test_a_late_answer_does_not_undo_what_was_decided_meanwhile(location: Locati
 
 
 @pytest.mark.kinds("sqlite")  # in a database, rates are booked by all of them
-def test_two_campaigns_of_a_ledger_do_not_send_at_once(location: Location, ledger: Ledger) -> None:
+def test_two_campaigns_of_a_ledger_cannot_send_at_the_same_time(location: Location, ledger: Ledger) -> None:
     other = Ledger.open(location, "letters")
     enrol(other, people(ANNA))
     sending = start(ledger)

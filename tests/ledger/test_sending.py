@@ -1,4 +1,4 @@
-"""Claims, intents and results: what is on the disk at which moment, whoever interferes."""
+"""Claims, intents and results: what is on the disk at which moment, whatever else happens."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def ledger(location: Location) -> Iterator[Ledger]:
 
 
 class Watched:
-    """What SQLite was told, and by how many commits."""
+    """Records SQLite's statements, and the number of commits."""
 
     def __init__(self, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
         self.told: list[str] = []
@@ -59,9 +59,7 @@ class Watched:
 
 
 @pytest.mark.kinds("sqlite")
-def test_an_intent_is_on_the_disk_when_record_returns(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_intent_is_durable_when_record_returns(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     sending = start(ledger)
     sending.claim(NOW, 10)
     watched = Watched(sqlite(ledger), monkeypatch)
@@ -86,9 +84,7 @@ def test_an_intent_is_on_the_disk_when_record_returns(
 
 
 @pytest.mark.kinds("sqlite")
-def test_an_answer_and_the_next_intent_share_a_commit(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_result_and_the_next_intent_share_a_commit(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     sending = start(ledger)
     sending.claim(NOW, 10)
     sending.record((), (intent(ANNA),))
@@ -126,7 +122,7 @@ def test_connections_that_wait_share_a_commit(ledger: Ledger, monkeypatch: pytes
     assert all(len(keys) == 1 for keys in held)
 
 
-def test_nobody_is_claimed_twice(ledger: Ledger) -> None:
+def test_no_row_is_claimed_twice(ledger: Ledger) -> None:
     sending = start(ledger)
     first = [claim.recipient.key for claim in sending.claim(NOW, 2)]
     assert first == [ANNA, BEN]
@@ -136,14 +132,14 @@ def test_nobody_is_claimed_twice(ledger: Ledger) -> None:
     assert [claim.recipient.key for claim in sending.claim(NOW, 2)] == [BEN]
 
 
-def test_a_claim_gives_the_row_as_the_list_had_it(ledger: Ledger) -> None:
+def test_a_claim_has_the_row_as_in_the_list(ledger: Ledger) -> None:
     enrol(ledger, [row(1, "Anna@example.com", key=ANNA, name="Anna", city="Bergen")])
     (claim,) = start(ledger).claim(NOW, 10)
     assert claim.recipient == row(1, "Anna@example.com", key=ANNA, name="Anna", city="Bergen")
     assert (claim.attempts, claim.spared, claim.settled, claim.copy) == (0, 0, frozenset(), "")
 
 
-def test_those_due_come_first_and_the_others_when_they_are(ledger: Ledger) -> None:
+def test_rows_are_claimed_when_they_are_due(ledger: Ledger) -> None:
     sending = start(ledger)
     sending.claim(NOW, 10)
     for key, delay in ((ANNA, 60), (BEN, 30)):
@@ -155,7 +151,7 @@ def test_those_due_come_first_and_the_others_when_they_are(ledger: Ledger) -> No
     assert sending.next_due(NOW) is None  # Cleo is held still
 
 
-def test_copies_that_arrived_are_known_when_the_row_is_tried_again(ledger: Ledger) -> None:
+def test_a_claim_for_a_retry_names_copies_that_are_settled(ledger: Ledger) -> None:
     sending = start(ledger)
     sending.claim(NOW, 1)
     sending.record((), (intent(ANNA, copies=("Boss@example.com",)),))
@@ -168,7 +164,7 @@ def test_copies_that_arrived_are_known_when_the_row_is_tried_again(ledger: Ledge
 @pytest.mark.parametrize(
     "status", ["accepted", "refused", "suppressed", "withdrawn", "in_doubt", "in_flight"]
 )
-def test_an_intent_holds_only_for_a_row_that_waits(ledger: Ledger, status: str) -> None:
+def test_an_intent_holds_only_for_a_waiting_row(ledger: Ledger, status: str) -> None:
     sending = start(ledger)
     sending.claim(NOW, 10)
     database(ledger).change("UPDATE messages SET status = ? WHERE key = ?", (status, ANNA))
@@ -192,7 +188,9 @@ def test_a_refusal_before_the_content_needs_no_intent(ledger: Ledger) -> None:
     ("status", "reply", "told"),
     [(Status.PENDING, "", False), (Status.PENDING, "421 bye", True), (Status.REFUSED, "", True)],
 )
-def test_what_nothing_was_said_of_is_no_event(ledger: Ledger, status: Status, reply: str, told: bool) -> None:
+def test_an_address_without_a_reply_has_no_event(
+    ledger: Ledger, status: Status, reply: str, told: bool
+) -> None:
     sending = start(ledger)
     sending.claim(NOW, 1)
     sending.record((result(ANNA, status, reply=reply),), ())
@@ -207,7 +205,7 @@ def test_what_nothing_was_said_of_is_no_event(ledger: Ledger, status: Status, re
     [(Status.ACCEPTED, "accepted"), (Status.REFUSED, None)],
     ids=["accepted", "refused"],
 )
-def test_what_was_decided_on_the_way_stands_unless_the_server_has_accepted(
+def test_a_decision_made_in_flight_stands_unless_the_server_accepts(
     ledger: Ledger, decided: str, answered: Status, becomes: str | None
 ) -> None:
     sending = start(ledger)
@@ -221,7 +219,7 @@ def test_what_was_decided_on_the_way_stands_unless_the_server_has_accepted(
 @pytest.mark.parametrize(
     ("charged", "spared", "counts"), [(True, False, (1, 0)), (False, True, (0, 1)), (False, False, (0, 0))]
 )
-def test_an_attempt_counts_as_its_result_says(
+def test_an_attempt_is_charged_or_spared_as_its_result_says(
     ledger: Ledger, charged: bool, spared: bool, counts: tuple[int, int]
 ) -> None:
     sending = start(ledger)
@@ -237,7 +235,7 @@ def test_an_attempt_counts_as_its_result_says(
 # Suppression: from the next message on, whichever way it came.
 
 
-def test_who_is_suppressed_meanwhile_gets_nothing(ledger: Ledger, location: Location) -> None:
+def test_an_address_suppressed_meanwhile_is_not_sent_to(ledger: Ledger, location: Location) -> None:
     sending = start(ledger)
     sending.claim(NOW, 10)
     other = Ledger.open(location, "")
@@ -250,7 +248,7 @@ def test_who_is_suppressed_meanwhile_gets_nothing(ledger: Ledger, location: Loca
     assert sending.record((), (intent(CLEO),)) == {CLEO}
 
 
-def test_who_is_suppressed_on_the_way_is_not_tried_again(ledger: Ledger) -> None:
+def test_an_address_suppressed_in_flight_is_not_tried_again(ledger: Ledger) -> None:
     sending = start(ledger)
     sending.claim(NOW, 10)
     sending.record((), (intent(ANNA),))
@@ -261,8 +259,8 @@ def test_who_is_suppressed_on_the_way_is_not_tried_again(ledger: Ledger) -> None
     assert statuses(ledger) == dict.fromkeys((ANNA, BEN, CLEO), "suppressed")
 
 
-def test_an_intent_does_not_hold_for_who_is_suppressed(ledger: Ledger) -> None:
-    """Whatever else has gone wrong."""
+def test_an_intent_does_not_hold_for_a_suppressed_address(ledger: Ledger) -> None:
+    """Even if everything else has gone wrong."""
     sending = start(ledger)
     sending.claim(NOW, 10)
     database(ledger).change(
@@ -275,7 +273,7 @@ def test_an_intent_does_not_hold_for_who_is_suppressed(ledger: Ledger) -> None:
     assert sending.claim(NOW, 10) == []
 
 
-def test_a_dead_address_is_not_written_to_again_by_another_row(location: Location) -> None:
+def test_another_row_with_a_dead_address_is_not_sent(location: Location) -> None:
     ledger = Ledger.open(location, "news")
     enrol(ledger, [row(1, ANNA, key="1"), row(2, "ANNA@example.com", key="2")])
     sending = start(ledger)
@@ -287,7 +285,7 @@ def test_a_dead_address_is_not_written_to_again_by_another_row(location: Locatio
 
 
 @pytest.mark.parametrize("suppress", [True, False])
-def test_dead_addresses_are_suppressed_unless_it_is_off(ledger: Ledger, suppress: bool) -> None:
+def test_dead_addresses_are_suppressed_unless_switched_off(ledger: Ledger, suppress: bool) -> None:
     sending = ledger.start(SCOPE, NOW, suppress=suppress)
     sending.claim(NOW, 10)
     sending.record((result(ANNA, Status.REFUSED, reply="550 5.1.1 no", suppress=True),), ())
@@ -296,7 +294,7 @@ def test_dead_addresses_are_suppressed_unless_it_is_off(ledger: Ledger, suppress
     assert statuses(ledger)[ANNA] == "refused"
 
 
-def test_who_is_suppressed_by_hand_stays_so_when_the_address_turns_out_dead(ledger: Ledger) -> None:
+def test_a_suppression_by_a_person_stays_when_the_address_turns_out_dead(ledger: Ledger) -> None:
     sending = start(ledger)
     sending.claim(NOW, 10)
     sending.record((), (intent(ANNA),))
@@ -310,7 +308,7 @@ def test_who_is_suppressed_by_hand_stays_so_when_the_address_turns_out_dead(ledg
 # Clocks that jump.
 
 
-def test_a_clock_set_back_does_not_starve_what_is_deferred(ledger: Ledger) -> None:
+def test_deferred_rows_become_due_even_if_the_clock_is_set_back(ledger: Ledger) -> None:
     sending = ledger.start(SCOPE, NOW, 2 * HOUR)
     sending.claim(NOW, 10)
     for key, delay in ((ANNA, HOUR), (BEN, 30 * DAY)):
@@ -324,7 +322,7 @@ def test_a_clock_set_back_does_not_starve_what_is_deferred(ledger: Ledger) -> No
 
 
 @pytest.mark.kinds("sqlite")
-def test_an_answer_that_cannot_be_written_is_told_and_stands_in_nobody_s_way(ledger: Ledger) -> None:
+def test_a_result_that_cannot_be_written_is_reported_and_blocks_no_other(ledger: Ledger) -> None:
     sending = start(ledger)
     sending.claim(NOW, 10)
     sending.record((), (intent(ANNA), intent(BEN)))
@@ -342,7 +340,7 @@ def test_an_answer_that_cannot_be_written_is_told_and_stands_in_nobody_s_way(led
 
 
 @pytest.mark.kinds("sqlite")
-def test_answers_are_recorded_when_nothing_else_can_be(
+def test_results_are_recorded_when_nothing_else_can_be(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enrol(ledger, people(*(f"user{n}@example.com" for n in range(400))))
@@ -437,7 +435,7 @@ print(json.dumps(said))
 """
 
 
-def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
+def test_a_run_on_a_full_disk_records_its_last_results(tmp_path: Path) -> None:
     said = run_on_disk(tmp_path / "disk", "12m", FULL_DISK)
     assert "Make room on the disk, then send again" in said["full"]
     assert said["answer recorded"]
@@ -448,7 +446,7 @@ def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
     assert said["at last"] == {"accepted": 3000}
 
 
-def test_sending_goes_on_where_a_person_has_settled_a_doubt(ledger: Ledger) -> None:
+def test_sending_continues_after_a_person_settled_a_row_in_doubt(ledger: Ledger) -> None:
     sending = start(ledger)
     assert send(ledger, sending, ANNA, Status.IN_DOUBT)
     assert ledger.settle_doubt(Status.PENDING, [ANNA], "by hand", NOW) == 1

@@ -1,4 +1,4 @@
-"""What is accepted is met, whatever has become of the list; doubles and bad rows are told apart."""
+"""Staging finds accepted rows however the list changed; duplicates and bad rows are told apart."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ADDRESSES = [f"user{n}@example.com" for n in range(COUNT)]
 
 @pytest.fixture(scope="module")
 def ledger() -> Iterator[Ledger]:
-    """Everybody was accepted but every hundredth."""
+    """Every row is accepted but each hundredth."""
     book = Ledger.temporary("news")
     enrol(book, [row(n, address) for n, address in enumerate(ADDRESSES, 1)])
     database(book).change("UPDATE messages SET status = 'accepted' WHERE number % 100 != 0")
@@ -31,7 +31,7 @@ def ledger() -> Iterator[Ledger]:
 def plan(
     ledger: Ledger, rows: list[Recipient | BadRow], shown: tuple[str, ...] = ()
 ) -> tuple[Plan, list[tuple[int, str, int]], Enrolment]:
-    """Return the plan, and of each double its line, its key and the line that has it first."""
+    """Return the plan, and (line, key, line of the first row) of each duplicate."""
     enrolment = ledger.enrolment()
     enrolment.stage(COLUMNS, rows, shown)
     said = [(double.line, double.key, double.first) for double in enrolment.drop_duplicates()]
@@ -79,7 +79,9 @@ NEW = [f"new{n}@example.com" for n in range(5000)]
         "empty",
     ],
 )
-def test_whatever_becomes_of_the_list(ledger: Ledger, addresses: list[str], new: int, gone: int) -> None:
+def test_accepted_rows_are_found_however_the_list_changed(
+    ledger: Ledger, addresses: list[str], new: int, gone: int
+) -> None:
     found, said, enrolment = plan(ledger, listed(addresses))
     waiting = {address for n, address in enumerate(ADDRESSES, 1) if n % 100 == 0}
     here, fresh = set(addresses), set(NEW)
@@ -92,7 +94,9 @@ def test_whatever_becomes_of_the_list(ledger: Ledger, addresses: list[str], new:
     assert sent == [address for address in addresses if address in waiting or address in fresh]
 
 
-def test_a_list_in_its_order_is_not_looked_up(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_in_the_same_order_needs_few_index_look_ups(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[int] = []
     real = _Accepted._look_up
 
@@ -107,14 +111,14 @@ def test_a_list_in_its_order_is_not_looked_up(ledger: Ledger, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("distance", [1, 1999, 2000, 5000])
-def test_doubles_of_what_was_accepted_are_named(ledger: Ledger, distance: int) -> None:
+def test_duplicates_of_accepted_rows_are_reported(ledger: Ledger, distance: int) -> None:
     rows = listed([*ADDRESSES[:distance], ADDRESSES[0], *ADDRESSES[distance:7000]])
     found, said, _ = plan(ledger, rows)
     assert said == [(distance + 2, "user0@example.com", 2)]
     assert found.accepted == 7000 - 70
 
 
-def test_doubles_are_named_in_the_order_of_the_list(ledger: Ledger) -> None:
+def test_duplicates_are_reported_in_list_order(ledger: Ledger) -> None:
     new, accepted, waiting = "x@example.com", ADDRESSES[0], ADDRESSES[99]
     rows = listed([new, accepted, waiting, waiting, new, accepted, new])
     found, said, _ = plan(ledger, rows)
@@ -130,8 +134,8 @@ def test_doubles_are_named_in_the_order_of_the_list(ledger: Ledger) -> None:
 @pytest.mark.parametrize(
     "address", [ADDRESSES[0], ADDRESSES[99], "x@example.com"], ids=["had", "waits", "new"]
 )
-def test_doubles_whose_messages_differ_are_told_apart(ledger: Ledger, address: str) -> None:
-    """By what is shown, by the name and by the address; a difference that nobody sees is none."""
+def test_duplicates_whose_messages_differ_are_marked(ledger: Ledger, address: str) -> None:
+    """They differ in shown columns, in the name or the address; other differences do not count."""
     key = address
     rows: list[Recipient | BadRow] = [
         row(1, address, city="Oslo"),
@@ -149,7 +153,9 @@ def test_doubles_whose_messages_differ_are_told_apart(ledger: Ledger, address: s
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-def test_a_bad_row_of_somebody_accepted_counts_once(ledger: Ledger, order: tuple[int, int]) -> None:
+def test_a_bad_row_with_the_key_of_an_accepted_row_counts_once(
+    ledger: Ledger, order: tuple[int, int]
+) -> None:
     rows: list[Recipient | BadRow] = [row(1, ADDRESSES[0]), bad(2, ADDRESSES[0])]
     rows = [
         row(n, ADDRESSES[0]) if isinstance(rows[place], Recipient) else bad(n, ADDRESSES[0])
@@ -161,8 +167,8 @@ def test_a_bad_row_of_somebody_accepted_counts_once(ledger: Ledger, order: tuple
     assert (found.accepted, found.invalid, said) == (1, 0, [])
 
 
-def test_rows_without_a_key_are_told_apart(ledger: Ledger) -> None:
-    """Also from a row whose key looks like what they are recorded by."""
+def test_bad_rows_without_a_key_are_kept_apart(ledger: Ledger) -> None:
+    """Also from a row whose key looks like the ones that they are given."""
     book = Ledger.temporary("another")
     listing: list[Recipient | BadRow] = [row(1, "a@example.com", key="row 2"), bad(2), bad(3)]
     assert enrol(book, listing).invalid == 2
@@ -172,7 +178,7 @@ def test_rows_without_a_key_are_told_apart(ledger: Ledger) -> None:
     book.close()
 
 
-def test_duplicates_are_dropped_whether_or_not_anybody_reads_of_them() -> None:
+def test_duplicates_are_dropped_even_if_the_iterator_is_not_consumed() -> None:
     book = Ledger.temporary("duplicates")
     enrolment = book.enrolment()
     enrolment.stage(COLUMNS, listed(["anna@example.com", "ben@example.com", "anna@example.com"]))

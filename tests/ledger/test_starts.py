@@ -1,4 +1,7 @@
-"""How old starts are, over restarts, reboots and clocks that are set: no second quota, no wait for ever."""
+"""How long ago contents started, over restarts, reboots and clock changes.
+
+No restart gives a second quota, and no wait lasts for ever.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +59,7 @@ def ages(ledger: Ledger, at: Moment, period: int = DAY) -> list[tuple[int, int]]
 
 @pytest.mark.parametrize("jump", [YEAR, -YEAR, 20 * SECOND, -20 * SECOND])
 @pytest.mark.parametrize("rebooted", [False, True])
-def test_a_clock_that_is_set_during_a_run_makes_nothing_older_or_younger(
+def test_setting_the_clock_during_a_run_does_not_change_ages(
     ledger: Ledger, jump: int, rebooted: bool
 ) -> None:
     sending = begin(ledger, Moment(0, NOW))
@@ -73,15 +76,15 @@ def test_a_clock_that_is_set_during_a_run_makes_nothing_older_or_younger(
 
 
 @pytest.mark.parametrize("jump", [YEAR, -YEAR, 20 * SECOND])
-def test_a_clock_that_is_set_between_two_runs_of_a_boot_changes_nothing(ledger: Ledger, jump: int) -> None:
+def test_setting_the_clock_between_two_runs_of_a_boot_does_not_change_ages(ledger: Ledger, jump: int) -> None:
     sending = begin(ledger, Moment(0, NOW))
     sending.note_start(NOW, 1, 0)
     end(ledger, sending, Moment(1, NOW + 1))
     assert ages(ledger, Moment(HOUR, NOW + HOUR + jump)) == [(HOUR, 1)]
 
 
-def test_starts_of_a_clock_that_was_ahead_count_from_now_and_pass(ledger: Ledger) -> None:
-    """They are not taken for long ago, which would buy a second quota, nor for ever to come."""
+def test_starts_by_a_clock_that_was_ahead_count_as_made_now(ledger: Ledger) -> None:
+    """As long ago, they would give a second quota; as still to come, they would block for ever."""
     sending = begin(ledger, Moment(0, NOW + YEAR))
     sending.note_start(NOW + YEAR, 3, 0)
     end(ledger, sending, Moment(1, NOW + YEAR))
@@ -95,14 +98,14 @@ def test_starts_of_a_clock_that_was_ahead_count_from_now_and_pass(ledger: Ledger
     assert database(ledger).rows("SELECT * FROM attempts") == before
 
 
-def test_a_ledger_that_knows_no_steady_clock_goes_by_the_time_of_day(ledger: Ledger) -> None:
+def test_starts_without_a_steady_time_use_the_time_of_day(ledger: Ledger) -> None:
     sending = begin(ledger, Moment(0, NOW))
     sending.note_start(NOW, 2)
     sending.note_start(NOW + 2 * HOUR, 1)
     assert ages(ledger, Moment(9, NOW + HOUR)) == [(HOUR, 2), (0, 1)]
 
 
-def test_the_scope_is_the_account_over_all_campaigns(ledger: Ledger) -> None:
+def test_starts_of_all_campaigns_of_an_account_count(ledger: Ledger) -> None:
     sending = begin(ledger, Moment(0, NOW))
     sending.claim(NOW, 10)
     sending.record((), (Intent(ANNA, NOW, (ANNA, "b@example.com"), message_id(ANNA), "", 0),))
@@ -119,14 +122,14 @@ def test_the_scope_is_the_account_over_all_campaigns(ledger: Ledger) -> None:
         assert other.start_ages(another, Moment(10, NOW + 10), DAY, 10) == []
 
 
-def test_case_and_a_final_dot_name_no_other_host(ledger: Ledger) -> None:
+def test_case_and_a_final_dot_make_no_difference_in_a_host(ledger: Ledger) -> None:
     assert Scope.of("Mail.Example.COM.", "news") == SCOPE
     sending = begin(ledger, Moment(0, NOW), Scope("MAIL.example.com.", "news"))  # as earlier releases did
     sending.note_start(NOW, 1, 0)
     assert ages(ledger, Moment(5, NOW + 5)) == [(5, 1)]
 
 
-def test_an_account_is_one_scope_under_any_host(ledger: Ledger) -> None:
+def test_a_named_account_is_one_scope_for_all_hosts(ledger: Ledger) -> None:
     one, two = Scope.of("a.example.com", "x", "our relay"), Scope.of("b.example.com", "y", "our relay")
     assert one == two
     sending = begin(ledger, Moment(0, NOW), one)
@@ -134,7 +137,7 @@ def test_an_account_is_one_scope_under_any_host(ledger: Ledger) -> None:
     assert ledger.start_ages(two, Moment(5, NOW + 5), DAY, 10) == [(5, 1)]
 
 
-def test_a_later_start_is_recorded_before_it_is_made(ledger: Ledger) -> None:
+def test_a_postponed_start_is_recorded(ledger: Ledger) -> None:
     sending = begin(ledger, Moment(0, NOW))
     sending.claim(NOW, 10)
     intent = Intent(ANNA, NOW, (ANNA,), message_id(ANNA), "", 0)
@@ -143,7 +146,7 @@ def test_a_later_start_is_recorded_before_it_is_made(ledger: Ledger) -> None:
     assert ages(ledger, Moment(HOUR, NOW + HOUR)) == [(HOUR - MINUTE, 1)]
 
 
-def test_new_rows_are_due_at_once_whatever_the_clock(ledger: Ledger) -> None:
+def test_new_rows_are_due_at_once_even_if_the_clock_was_ahead(ledger: Ledger) -> None:
     sending = ledger.start(SCOPE, NOW - YEAR)  # set back since the list was enrolled
     assert sending.next_due(NOW - YEAR) is not None
     assert len(sending.claim(NOW - YEAR, 10)) == 2
@@ -151,7 +154,7 @@ def test_new_rows_are_due_at_once_whatever_the_clock(ledger: Ledger) -> None:
     assert len(sending.claim(NOW - 2 * YEAR, 10)) == 2  # and while it sends
 
 
-def test_a_row_that_came_back_is_due_though_the_clock_was_set_back(ledger: Ledger) -> None:
+def test_a_row_that_returned_to_the_list_is_due_even_if_the_clock_was_set_back(ledger: Ledger) -> None:
     database(ledger).change("UPDATE messages SET due_at = ?", (NOW + HOUR,))
     sending = ledger.start(SCOPE, NOW)
     assert len(sending.claim(NOW, 10)) == 2
@@ -174,10 +177,10 @@ WINDOWS = st.lists(
 
 
 @given(windows=WINDOWS, runs=RUNS)
-def test_no_window_holds_more_over_restarts_and_clocks(
+def test_no_window_holds_more_than_its_count_over_restarts_and_clock_changes(
     windows: list[Window], runs: list[tuple[int, int, list[tuple[int, int, int, int]]]]
 ) -> None:
-    """Real time is `true`; the time of day is off by `wrong`, which jumps. Every run ends like a crash."""
+    """Real time is `true`; the time of day is off by `wrong`, which changes. Every run ends like a crash."""
     ledger = Ledger.temporary("news")
     made: list[int] = []
     whole = LocalPace(windows)  # of one process that never stopped

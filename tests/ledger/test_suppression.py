@@ -1,4 +1,4 @@
-"""Who is suppressed gets nothing, by any command; the list is kept, imported and exported."""
+"""The suppression list: no command mails anybody on it; it can be edited, imported and exported."""
 
 from __future__ import annotations
 
@@ -68,14 +68,14 @@ def test_anything_else_is_refused(text: str) -> None:
         parse_pattern(text)
 
 
-def test_a_domain_is_itself_alone(ledger: Ledger) -> None:
+def test_a_domain_pattern_does_not_cover_subdomains(ledger: Ledger) -> None:
     ledger.suppressions.add([Suppression("@example.com", "asked", NOW)])
     assert ledger.is_suppressed("Anna@EXAMPLE.com")
     assert not ledger.is_suppressed("anna@sub.example.com")
     assert not ledger.is_suppressed("anna@notexample.com")
 
 
-def test_rows_that_wait_are_suppressed_and_others_stay(ledger: Ledger) -> None:
+def test_waiting_rows_are_suppressed_and_others_stay(ledger: Ledger) -> None:
     enrol(ledger, [row(1, "Anna@example.com"), row(2, "ben@example.com"), row(3, "cleo@example.org")])
     sending = start(ledger)
     send(ledger, sending, "ben@example.com")
@@ -94,7 +94,7 @@ def test_rows_that_wait_are_suppressed_and_others_stay(ledger: Ledger) -> None:
     assert len(ledger.suppressions) == 3
 
 
-def test_an_address_that_begins_with_a_sign_is_no_hash(ledger: Ledger) -> None:
+def test_an_address_that_begins_with_a_number_sign_is_not_a_hash(ledger: Ledger) -> None:
     short, long = "#1fan@example.com", f"#{'1' * 52}@example.com"
     assert len(long) == len("#" + "0f" * 32)
     enrol(ledger, people(short, long, "ben@example.com"))
@@ -103,15 +103,15 @@ def test_an_address_that_begins_with_a_sign_is_no_hash(ledger: Ledger) -> None:
     assert statuses(ledger) == {short: "suppressed", long: "suppressed", "ben@example.com": "pending"}
 
 
-def test_who_is_taken_off_is_mailed_by_the_next_send(ledger: Ledger) -> None:
+def test_an_address_removed_from_the_list_is_mailed_by_the_next_send(ledger: Ledger) -> None:
     ledger.suppressions.add([Suppression("anna@example.com", "asked", NOW)])
     assert enrol(ledger, people("anna@example.com")).suppressed == 1
     assert ledger.suppressions.remove(["anna@example.com", "ben@example.com"]) == ["ben@example.com"]
     assert enrol(ledger, people("anna@example.com")).to_send == 1
 
 
-def test_who_is_suppressed_after_the_list_was_read_is_not_mailed(ledger: Ledger) -> None:
-    """While the person looks at the plan, say."""
+def test_an_address_suppressed_after_the_list_was_read_is_not_mailed(ledger: Ledger) -> None:
+    """For example while the user reads the plan."""
     enrolment = ledger.enrolment()
     enrolment.stage(("email", "city"), people("anna@example.com", "ben@example.com"))
     list(enrolment.drop_duplicates())
@@ -125,7 +125,7 @@ def test_who_is_suppressed_after_the_list_was_read_is_not_mailed(ledger: Ledger)
 # Through a real server: what leaves, and to whom.
 
 
-def test_an_enrolment_knows_which_copies_are_suppressed(ledger: Ledger) -> None:
+def test_an_enrolment_reports_suppressed_copy_addresses(ledger: Ledger) -> None:
     enrol(ledger, people("ann@x.test", "forgotten@x.test"))
     ledger.suppressions.add(Suppression(one, "asked", NOW) for one in ("boss@x.test", "@blocked.test"))
     ledger.forget("forgotten@x.test", NOW)
@@ -146,9 +146,7 @@ def recipients(server: Postfix) -> Counter[str]:
     return Counter(mail.recipient for mail in server.wait_delivered())
 
 
-def test_nobody_who_is_suppressed_gets_anything_by_any_command(
-    folder: CampaignFolder, postfix: Postfix
-) -> None:
+def test_no_command_mails_a_suppressed_address(folder: CampaignFolder, postfix: Postfix) -> None:
     people = folder.people(4)
     gone = ["User1@Example.test", "blocked.test", "boss@example.test", "archive.test"]
     folder.list(

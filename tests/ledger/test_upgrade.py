@@ -1,7 +1,7 @@
-"""A ledger that an earlier release wrote opens in this one, and nothing is lost.
+"""A ledger that an earlier release wrote is upgraded, and nothing is lost.
 
-`version1.sql` was written by the program that made schema 1: every status, copies, people who were
-forgotten, folded and hashed suppressions, two campaigns, a run that died.
+`version1.sql` was written by the program that made schema 1. It has every status, copies, people who were
+forgotten, folded and hashed suppressions, two campaigns, and a run that died.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
         connection.close()
 
 
-def test_every_row_keeps_its_status_and_its_words(path: Path) -> None:
+def test_every_row_keeps_its_status_and_reply(path: Path) -> None:
     query = "SELECT id, status, email, attempts, reply, message_id, settled_at FROM messages ORDER BY id"
     before = rows(path, query)
     Ledger.open(path, "spring", create=False).close()
@@ -63,14 +63,14 @@ def test_every_row_keeps_its_status_and_its_words(path: Path) -> None:
 
 
 @pytest.mark.parametrize("table", ["attempts", "events", "runs", "layouts", "campaigns", "suppressions"])
-def test_nothing_is_lost(path: Path, table: str) -> None:
+def test_the_upgrade_loses_nothing(path: Path, table: str) -> None:
     before = rows(path, f"SELECT count(*) FROM {table}")
     Ledger.open(path, "spring", create=False).close()
     said = f" WHERE text != '{BROKE_OFF}'" if table == "events" else ""  # of the run that died
     assert rows(path, f"SELECT count(*) FROM {table}{said}") == before
 
 
-def test_it_opens_again_and_again(path: Path) -> None:
+def test_an_upgraded_ledger_opens_repeatedly(path: Path) -> None:
     for _ in range(2):
         ledger = Ledger.open(path, "spring", create=False)
         entries = list(ledger.history.entries(NOW))
@@ -80,13 +80,13 @@ def test_it_opens_again_and_again(path: Path) -> None:
         ledger.close()
 
 
-def test_reading_brings_it_along_too(path: Path) -> None:
+def test_opening_for_reading_upgrades_too(path: Path) -> None:
     ledger = Ledger.open(path, "spring", create=False, read_only=True)
     assert ledger.history.summary(NOW).counts[Status.ACCEPTED] > 0
     ledger.close()
 
 
-def test_what_cannot_be_brought_along_is_left_alone(path: Path) -> None:
+def test_a_ledger_that_cannot_be_upgraded_is_not_changed(path: Path) -> None:
     if os.geteuid() == 0:
         # Root writes anywhere: another process's lock stands for a place that cannot be written.
         connection = sqlite3.connect(path, isolation_level=None)
@@ -103,7 +103,7 @@ def test_what_cannot_be_brought_along_is_left_alone(path: Path) -> None:
     assert rows(path, "PRAGMA user_version") == [(1,)]
 
 
-def test_a_process_of_the_earlier_release_that_sends_is_left_alone(path: Path) -> None:
+def test_a_ledger_in_use_by_the_earlier_release_is_not_changed(path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.execute("UPDATE runs SET ended_at = NULL, heartbeat = ?, host = 'elsewhere'", (2**62,))
     connection.commit()
@@ -116,7 +116,7 @@ def test_a_process_of_the_earlier_release_that_sends_is_left_alone(path: Path) -
     assert rows(path, "PRAGMA user_version") == [(1,)]
 
 
-def test_a_run_of_the_earlier_release_that_was_waited_for_is_no_copy(path: Path) -> None:
+def test_waiting_for_a_run_of_the_earlier_release_does_not_make_the_ledger_a_copy(path: Path) -> None:
     told = "UPDATE runs SET ended_at = NULL, host = 'a container', heartbeat = ?"
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
@@ -136,8 +136,8 @@ def test_a_run_of_the_earlier_release_that_was_waited_for_is_no_copy(path: Path)
     ledger.close()
 
 
-def test_who_was_accepted_under_the_old_fold_is_not_new(path: Path) -> None:
-    """`straße@` was stored as `strasse@`: they are two people now, and one of them has had the message."""
+def test_a_row_accepted_under_the_old_folding_is_not_new(path: Path) -> None:
+    """`straße@` was stored as `strasse@`. They are two people now, and one of them was mailed."""
     (email,) = {str(e) for (e,) in rows(path, "SELECT email FROM messages") if "ß" in str(e)}
     ledger = Ledger.open(path, "spring", create=False)
     stored = {
@@ -156,7 +156,7 @@ def test_who_was_accepted_under_the_old_fold_is_not_new(path: Path) -> None:
     ledger.close()
 
 
-def test_a_row_that_had_an_intent_keeps_what_its_tokens_are_made_of(path: Path) -> None:
+def test_a_row_that_had_an_intent_keeps_its_identity(path: Path) -> None:
     before = dict(rows(path, _INTENDED))
     Ledger.open(path, "spring", create=False).close()
     for row_id, key, identity in rows(
@@ -165,7 +165,7 @@ def test_a_row_that_had_an_intent_keeps_what_its_tokens_are_made_of(path: Path) 
         assert (identity or key) == before[row_id]
 
 
-def test_suppressions_written_under_the_old_fold_still_match(path: Path) -> None:
+def test_suppressions_written_under_the_old_folding_still_match(path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.execute("INSERT INTO suppressions VALUES ('weiss@strasse.example', 'asked', 1)")
     connection.commit()
@@ -189,7 +189,7 @@ def test_suppressions_written_under_the_old_fold_still_match(path: Path) -> None
         ledger.close()
 
 
-def test_copies_that_were_put_off_are_owed(path: Path) -> None:
+def test_deferred_copies_are_still_to_be_sent(path: Path) -> None:
     said = rows(
         path,
         "SELECT m.status, e.kind FROM events e JOIN messages m ON m.campaign = e.campaign AND m.key = e.key"
@@ -201,8 +201,8 @@ def test_copies_that_were_put_off_are_owed(path: Path) -> None:
     assert kinds == {"deferred": 1, "refused": 1}
 
 
-def test_two_rows_that_become_one_person_are_both_kept(path: Path) -> None:
-    """Composed and decomposed: schema 1 took them for two. Who was accepted has the key."""
+def test_two_rows_that_get_the_same_key_are_both_kept(path: Path) -> None:
+    """Composed and decomposed letters were two keys in schema 1. The accepted row gets the key."""
     connection = sqlite3.connect(path)
     for key, status in (("ze\u0301@x.test", "accepted"), ("z\u00e9@x.test", "pending")):
         connection.execute(
@@ -218,7 +218,7 @@ def test_two_rows_that_become_one_person_are_both_kept(path: Path) -> None:
     assert len(found) == 2
 
 
-def test_sending_goes_on(path: Path) -> None:
+def test_sending_continues_after_the_upgrade(path: Path) -> None:
     ledger = Ledger.open(path, "spring", create=False)
     run = start(ledger, NOW)
     keys = {claim.recipient.key for claim in run.claim(NOW, 10)}
@@ -232,8 +232,8 @@ def test_sending_goes_on(path: Path) -> None:
     ledger.close()
 
 
-def test_killed_in_the_middle_it_is_as_it_was(path: Path, tmp_path: Path) -> None:
-    """All of it is one transaction: the file without its journal's last commit is schema 1 still."""
+def test_an_interrupted_upgrade_changes_nothing(path: Path, tmp_path: Path) -> None:
+    """It is one transaction: without its commit, the file is still of schema 1."""
     copy = tmp_path / "copy"
     copy.mkdir()
     shutil.copy(path, copy / "ledger.db")

@@ -1,4 +1,4 @@
-"""What a server answered, for tests of what that means."""
+"""Replies of servers, for tests of what they mean."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A listener that keeps what it is told."""
+"""A listener that records what it is told."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from campaign.ledger.protocols import Claim
 
 
 class Heard:
-    """Keeps attempts and waits, in the order in which they were told."""
+    """Records attempts and waits, in order."""
 
     def __init__(self) -> None:
         self.attempts: list[tuple[Claim, Result]] = []

@@ -1,4 +1,4 @@
-"""A run of rows in memory: `ledger.Run`, small and real, for tests of what connections share."""
+"""A run with its rows in memory: a small real `Run`, for tests of what connections share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WAITING = (Status.PENDING, Status.DEFERRED)
 
 
 class Rows:
-    """Rows by key, with their status and due time; a test may look at all of it, and set `suppressed`."""
+    """Rows by key, with their status and due time. A test may read everything, and set `suppressed`."""
 
     def __init__(self, *addresses: str) -> None:
         self.rows = {a: Recipient(n, n + 1, a, a, "", {"email": a}) for n, a in enumerate(addresses, 1)}

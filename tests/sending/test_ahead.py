@@ -1,4 +1,4 @@
-"""Drafts are made before they are asked for, are used while they are fresh, and belong to their rows."""
+"""Drafts are made before they are needed, used while they are recent, and belong to their rows."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ def following(waiting: list[Recipient]) -> Callable[[int], list[Recipient]]:
 
 
 def made_by(render: Callable[..., Message], row: Recipient) -> object:
-    """The message, or what is wrong with it."""
+    """Return the message, or its error."""
     try:
         return render(row, date=DATE)
     except UserError as error:
         return error.problems
 
 
-def test_it_is_the_same_message(renderer: Renderer, made: Ahead) -> None:
+def test_a_draft_made_ahead_gives_the_same_message(renderer: Renderer, made: Ahead) -> None:
     waiting = rows(*range(100))
     made.follow(following(waiting))
     while waiting:
@@ -70,14 +70,14 @@ def test_it_is_the_same_message(renderer: Renderer, made: Ahead) -> None:
         assert made_by(made.render, row) == made_by(renderer.render, row)
 
 
-def test_rows_may_come_in_another_order_or_again(renderer: Renderer, made: Ahead) -> None:
+def test_rows_may_be_requested_in_another_order_or_repeatedly(renderer: Renderer, made: Ahead) -> None:
     some = rows(*range(20, 40))
     made.follow(following(some))
     for row in [*some[::-1], *some[:5], *rows(99)]:
         assert made.render(row, date=DATE) == renderer.render(row, date=DATE)
 
 
-def test_a_row_that_has_changed_is_drafted_anew(made: Ahead) -> None:
+def test_a_changed_row_is_drafted_again(made: Ahead) -> None:
     first, second = rows(1, 2)
     made.follow(following([first, second]))
     made.render(first, date=DATE)
@@ -85,9 +85,7 @@ def test_a_row_that_has_changed_is_drafted_anew(made: Ahead) -> None:
     assert b"Subject: No. 3" in made.render(other, date=DATE).content
 
 
-def test_what_was_drafted_long_ago_is_drafted_anew(
-    renderer: Renderer, made: Ahead, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_old_draft_is_made_again(renderer: Renderer, made: Ahead, monkeypatch: pytest.MonkeyPatch) -> None:
     some = rows(*range(10, 15))
     made.follow(following(some))
     made.render(some[0], date=DATE)
@@ -106,7 +104,7 @@ def test_what_was_drafted_long_ago_is_drafted_anew(
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[Recipient]:
-    """The rows that drafts are asked for while messages are sent."""
+    """The rows for which drafts are requested while messages are sent."""
     rows: list[Recipient] = []
     submit = DraftStream.submit
 
@@ -119,7 +117,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Recipient]:
     return rows
 
 
-def test_of_large_messages_few_are_ahead(tmp_path: Path, asked: list[Recipient]) -> None:
+def test_few_drafts_of_large_messages_are_made_ahead(tmp_path: Path, asked: list[Recipient]) -> None:
     file = write_campaign(tmp_path, {"body.txt": "{{ 'word ' * 300000 }}\n"}, subject="No. {{ n }}")
     waiting = rows(*range(20))
     with closing(Ahead(Renderer(load(file), COLUMNS, Secrets.placeholder()))) as made:
@@ -136,7 +134,7 @@ def kept() -> Iterator[DraftStore]:
 
 
 def looked_at(renderer: Renderer, some: list[Recipient], kept: DraftStore) -> Ahead:
-    """What sends these rows after all were looked at."""
+    """Return what sends these rows, after all of them were drafted in preparation."""
     for _ in renderer.look(some, 0, kept):
         pass
     return Ahead(renderer, kept)
@@ -148,7 +146,7 @@ class TestKept:
         """The rows that were drafted again."""
         return asked
 
-    def test_a_row_that_was_just_looked_at_is_not_drafted_again(
+    def test_a_row_drafted_during_preparation_is_not_drafted_again(
         self, renderer: Renderer, kept: DraftStore, no_worker: list[Recipient]
     ) -> None:
         some = rows(*range(10, 200))
@@ -157,20 +155,24 @@ class TestKept:
                 assert made.render(row, date=DATE) == renderer.render(row, date=DATE)
         assert no_worker == []
 
-    def test_a_row_that_cannot_be_drafted_says_so_again(self, renderer: Renderer, kept: DraftStore) -> None:
+    def test_a_row_that_could_not_be_drafted_is_reported_again(
+        self, renderer: Renderer, kept: DraftStore
+    ) -> None:
         some = rows(6, 7, 8)
         with closing(looked_at(renderer, some, kept)) as made:
             for row in some:
                 assert made_by(made.render, row) == made_by(renderer.render, row)
 
-    def test_one_that_has_changed_since_is_drafted_anew(self, renderer: Renderer, kept: DraftStore) -> None:
+    def test_a_row_changed_since_preparation_is_drafted_again(
+        self, renderer: Renderer, kept: DraftStore
+    ) -> None:
         first, second = rows(1, 2)
         other = Recipient(2, 3, second.key, second.email, "", {**second.row, "n": "3"})
         with closing(looked_at(renderer, [first, second], kept)) as made:
             assert b"Subject: No. 3" in made.render(other, date=DATE).content
             assert b"Subject: No. 2" in made.render(second, date=DATE).content
 
-    def test_what_was_looked_at_long_ago_is_drafted_anew(
+    def test_an_old_draft_from_preparation_is_made_again(
         self,
         renderer: Renderer,
         kept: DraftStore,
@@ -184,7 +186,7 @@ class TestKept:
             made.render(some[1], date=DATE)
         assert no_worker == [some[1]]
 
-    def test_no_more_is_kept_than_there_is_room_for(
+    def test_drafts_are_kept_only_while_there_is_room(
         self, renderer: Renderer, no_worker: list[Recipient]
     ) -> None:
         some = rows(*range(10, 50))
@@ -197,7 +199,7 @@ class TestKept:
         assert no_worker
         assert no_worker == some[-len(no_worker) :] != some
 
-    def test_what_little_is_free_on_the_disk_is_left_to_the_ledger(
+    def test_on_an_almost_full_disk_no_drafts_are_kept(
         self, renderer: Renderer, no_worker: list[Recipient], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         usage = shutil.disk_usage("/")
@@ -208,7 +210,7 @@ class TestKept:
                 assert made.render(row, date=DATE) == renderer.render(row, date=DATE)
         assert no_worker
 
-    def test_rows_between_those_that_are_kept_are_drafted(
+    def test_rows_without_a_kept_draft_are_drafted(
         self, renderer: Renderer, kept: DraftStore, no_worker: list[Recipient]
     ) -> None:
         some = rows(*range(10, 110))
@@ -220,7 +222,7 @@ class TestKept:
                 assert made.render(row, date=DATE) == renderer.render(row, date=DATE)
         assert len(no_worker) < len(some)
 
-    def test_everything_that_a_draft_can_hold(self, tmp_path: Path, kept: DraftStore) -> None:
+    def test_a_kept_draft_is_equal_in_every_field(self, tmp_path: Path, kept: DraftStore) -> None:
         png = b"\x89PNG\r\n\x1a\n"
         files = {
             "body.txt": "Hi {{ n }}\n",

@@ -1,4 +1,4 @@
-"""What the connections of a run share: what a row's answer means beside those before it."""
+"""What the connections of a run share: what a reply means depends on the replies before it."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def answer(code: int, enhanced: tuple[int, int, int] | None, stage: Stage = Stag
 GREYLISTED = answer(450, (4, 7, 1))
 
 
-def test_one_recipient_put_off_by_a_policy_is_greylisted(dispatch: Dispatch) -> None:
+def test_a_single_policy_deferral_counts_as_greylisting(dispatch: Dispatch) -> None:
     assert dispatch.judge(GREYLISTED) is Verdict.DEFERRED
     assert dispatch.judge(answer(250, None, Stage.BODY)) is Verdict.ACCEPTED
     assert dispatch.judge(GREYLISTED) is Verdict.DEFERRED
     assert dispatch.judge(GREYLISTED) is Verdict.DEFERRED
 
 
-def test_recipient_after_recipient_put_off_is_our_rate(dispatch: Dispatch) -> None:
+def test_policy_deferrals_in_a_row_count_as_throttling(dispatch: Dispatch) -> None:
     verdicts = [dispatch.judge(GREYLISTED) for _ in range(4)]
     assert verdicts == [Verdict.DEFERRED, Verdict.DEFERRED, Verdict.THROTTLED, Verdict.THROTTLED]
     message = Message("k", 1, Envelope("a@example.com", ("u@example.test",)), "<1@example.com>", (b"\r\n",))
@@ -53,7 +53,7 @@ def test_recipient_after_recipient_put_off_is_our_rate(dispatch: Dispatch) -> No
     assert (result.status, result.outcomes[0].charged, result.spared) == (Status.DEFERRED, False, True)
 
 
-def test_what_was_on_its_way_when_the_server_slowed_us_down_is_no_further_reason() -> None:
+def test_deferrals_of_messages_in_flight_do_not_throttle_again() -> None:
     gate = Gate(LocalPace(()))
     dispatch = Dispatch(Rows(), gate, RetryPolicy(), Breaker(None, None))
     full, now = answer(452, (4, 3, 1), Stage.BODY), 10 * SECOND
@@ -66,11 +66,11 @@ def test_what_was_on_its_way_when_the_server_slowed_us_down_is_no_further_reason
     assert gate.held(now + 2 * SECOND) == 4 * SECOND
 
 
-def test_what_is_about_the_mailbox_is_never_our_rate(dispatch: Dispatch) -> None:
+def test_mailbox_errors_never_count_as_throttling(dispatch: Dispatch) -> None:
     assert {dispatch.judge(answer(452, (4, 2, 2))) for _ in range(9)} == {Verdict.DEFERRED}
 
 
-def test_a_full_mailbox_between_them_is_no_policy(dispatch: Dispatch) -> None:
+def test_a_full_mailbox_does_not_count_among_policy_deferrals(dispatch: Dispatch) -> None:
     full = answer(452, (4, 2, 2))
     verdicts = [dispatch.judge(one) for one in (GREYLISTED, GREYLISTED, full, GREYLISTED, GREYLISTED)]
     assert set(verdicts) == {Verdict.DEFERRED}
@@ -90,7 +90,7 @@ def test_an_acceptance_halves_the_steps_of_the_wait() -> None:
     assert gate.held(60 * SECOND) == 4 * SECOND
 
 
-def test_after_a_throttle_rows_that_were_tried_before_come_first() -> None:
+def test_after_throttling_retries_come_first() -> None:
     rows = Rows("new@example.com", "again@example.com")
     rows.spared["again@example.com"] = 1
     dispatch = Dispatch(rows, Gate(LocalPace(())), RetryPolicy(), Breaker(None, None))
@@ -100,7 +100,7 @@ def test_after_a_throttle_rows_that_were_tried_before_come_first() -> None:
     assert claim.key == "again@example.com"
 
 
-def test_rows_that_are_out_count_towards_the_limit() -> None:
+def test_rows_handed_out_count_towards_the_limit() -> None:
     rows = Rows("a@example.com", "b@example.com")
     dispatch = Dispatch(rows, Gate(LocalPace(())), RetryPolicy(), Breaker(None, None), limit=1)
     assert isinstance(dispatch.next(0, 0), Claim)
@@ -115,7 +115,7 @@ def test_rows_that_are_out_count_towards_the_limit() -> None:
     [((5, 1, 1), Verdict.REFUSED, True), ((5, 4, 5), Verdict.QUOTA, False)],
     ids=["refusals", "quota"],
 )
-def test_only_a_trip_by_refusals_takes_suppressions_back(
+def test_only_a_trip_by_refusals_removes_suppressions(
     code: tuple[int, int, int], verdict: Verdict, take_back: bool
 ) -> None:
     rows = Rows()

@@ -1,4 +1,4 @@
-"""The main job, asked for by a test in the place of a command: no terminal, no parser."""
+"""The main job, called by a test instead of a command: no terminal, no parser."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.servers.postfix import Postfix
 
 @dataclass
 class Person:
-    """An audience that writes down what it is told, and says yes or no."""
+    """An audience that records what it is told, and answers yes or no."""
 
     answer: bool = True
     plans: list[Plan] = field(default_factory=list)
@@ -76,7 +76,7 @@ def folder(campaign_for: Callable[..., CampaignFolder], postfix: Postfix) -> Cam
 
 
 def do(folder: CampaignFolder, person: Person, file: str = "campaign.yaml", **options: Any) -> Finished:
-    """Do the job; a new ledger is what is meant."""
+    """Run the job; a new ledger is accepted."""
     return run(load(folder.folder / file), Options(**{"new_ledger": True, **options}), person)
 
 
@@ -85,7 +85,9 @@ def snapshot(folder: CampaignFolder) -> dict[str, bytes]:
 
 
 class TestSend:
-    def test_everybody_once_and_it_can_be_asked_again(self, folder: CampaignFolder, postfix: Postfix) -> None:
+    def test_everybody_is_mailed_once_and_a_second_send_does_nothing(
+        self, folder: CampaignFolder, postfix: Postfix
+    ) -> None:
         person = Person()
         finished = do(folder, person)
         assert finished.stop.ending is Ending.DONE
@@ -98,7 +100,7 @@ class TestSend:
         assert again.summary == finished.summary
         assert len(person.attempts) == 3
 
-    def test_a_new_ledger_is_agreed_to_or_refused(self, folder: CampaignFolder) -> None:
+    def test_a_new_ledger_must_be_agreed_to(self, folder: CampaignFolder) -> None:
         with pytest.raises(UserError, match=r"a new ledger: it knows nobody.* add --new-ledger"):
             do(folder, Person(), new_ledger=False)
         assert not (folder.folder / "ledger.db").exists()
@@ -109,7 +111,7 @@ class TestSend:
         assert not person.plans[-1].new_ledger
         assert folder.counts() == {"accepted": 3}
 
-    def test_who_says_no_gets_nothing(self, folder: CampaignFolder) -> None:
+    def test_nothing_is_sent_if_the_user_declines(self, folder: CampaignFolder) -> None:
         person = Person(answer=False)
         assert do(folder, person, asks=True).stop.ending is Ending.DECLINED
         assert [plan.to_send for plan in person.asked] == [3]
@@ -144,7 +146,7 @@ class TestSend:
         do(folder, Person())
         assert folder.counts() == {"accepted": 4, "withdrawn": 2}
 
-    def test_what_is_missing_is_named_together(self, folder: CampaignFolder) -> None:
+    def test_everything_missing_is_reported_together(self, folder: CampaignFolder) -> None:
         do(folder, Person(), limit=1)
         (folder.folder / "body.txt.j2").write_text("Something else, {{ name }}.\n")
         folder.write(recipients={"csv": "list.csv", "key": "name", "name": "{{ name }}"})
@@ -161,7 +163,9 @@ class TestSend:
         do(folder, Person(), accept=frozenset({Change.NAME}))
         assert folder.counts() == {"accepted": 3}
 
-    def test_an_emptied_list_is_asked_about_though_nothing_leaves(self, folder: CampaignFolder) -> None:
+    def test_an_emptied_list_is_asked_about_even_if_nothing_would_be_sent(
+        self, folder: CampaignFolder
+    ) -> None:
         do(folder, Person(), limit=1)
         folder.list([])
         with pytest.raises(NotAccepted, match=r"the list has 0 rows, and had 3 last time.* --accept list$"):
@@ -173,7 +177,7 @@ class TestSend:
         assert folder.counts() == {"accepted": 1, "withdrawn": 2}
         assert do(folder, Person()).stop.ending is Ending.DONE
 
-    def test_who_was_refused_and_left_the_list_counts_no_more(self, folder: CampaignFolder) -> None:
+    def test_a_refused_row_that_left_the_list_no_longer_counts(self, folder: CampaignFolder) -> None:
         folder.list(["user1@example.test,Ann", "bad@example.test,Ben"])
         assert exit_code(do(folder, Person())) == REFUSED
         folder.list(["user1@example.test,Ann"])
@@ -186,14 +190,14 @@ class TestSend:
         assert exit_code(do(folder, Person())) == REFUSED
         assert folder.counts() == {"accepted": 1, "refused": 1}
 
-    def test_a_limit_is_of_attempts(self, folder: CampaignFolder) -> None:
+    def test_a_limit_counts_attempts(self, folder: CampaignFolder) -> None:
         finished = do(folder, Person(), limit=2)
         assert finished.stop.ending is Ending.LIMIT
         assert folder.counts() == {"accepted": 2, "pending": 1}
 
 
 class TestDryRun:
-    def test_it_says_what_send_would_do_and_writes_nothing(
+    def test_a_dry_run_shows_what_send_would_do_and_writes_nothing(
         self, folder: CampaignFolder, postfix: Postfix
     ) -> None:
         before = snapshot(folder)
@@ -204,14 +208,14 @@ class TestDryRun:
         assert snapshot(folder) == before
         assert list(postfix.mailbox()) == []
 
-    def test_it_refuses_what_send_refuses(self, folder: CampaignFolder) -> None:
+    def test_a_dry_run_refuses_what_send_refuses(self, folder: CampaignFolder) -> None:
         do(folder, Person(), limit=1)
         shutil.copy(folder.folder / "campaign.yaml", folder.folder / "second.yaml")
         for mode in (Mode.SEND, Mode.DRY_RUN):
             with pytest.raises(UserError, match="has this name too, in the same ledger"):
                 do(folder, Person(), "second.yaml", mode=mode)
 
-    def test_it_sees_the_changes_that_send_asks_about(self, folder: CampaignFolder) -> None:
+    def test_a_dry_run_finds_the_changes_that_send_asks_about(self, folder: CampaignFolder) -> None:
         do(folder, Person(), limit=1)
         (folder.folder / "body.txt.j2").write_text("Something else.\n")
         person = Person()
@@ -220,7 +224,7 @@ class TestDryRun:
 
 
 @pytest.mark.parametrize("mode", list(Mode))
-def test_a_rate_that_no_message_fits_into_stops_every_sending_command(
+def test_a_rate_too_small_for_a_message_stops_every_sending_command(
     folder: CampaignFolder, mode: Mode
 ) -> None:
     folder.write(cc=["boss@example.test"], rate="1/minute")
@@ -238,7 +242,7 @@ class TestRehearsal:
             login = rehearsal_login(server)
             return run(campaign, Options(mode=Mode.REHEARSAL, login=login, **options), Person())
 
-    def test_it_leaves_nothing_behind(self, folder: CampaignFolder) -> None:
+    def test_a_rehearsal_leaves_nothing_behind(self, folder: CampaignFolder) -> None:
         before = snapshot(folder)
         finished = self.rehearse(folder, Faults())
         assert finished.summary is not None
@@ -246,10 +250,10 @@ class TestRehearsal:
         assert snapshot(folder) == before
 
     @pytest.mark.parametrize("suppress", ["auto", "off"])
-    def test_suppress_off_holds_there_too(
+    def test_suppress_off_also_holds_in_a_rehearsal(
         self, folder: CampaignFolder, suppress: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Two rows of one dead address: with `auto` the second is not even tried."""
+        """Two rows have the same dead address: with `auto`, the second would not be tried."""
         folder.list(["dead@example.test,Ann,1", "dead@example.test,Ben,2"], header="email,name,key")
         folder.write(
             suppress=suppress,
@@ -262,7 +266,7 @@ class TestRehearsal:
         assert finished.summary.counts[Status.REFUSED] == refused
         assert finished.summary.counts[Status.SUPPRESSED] == 2 - refused
 
-    def test_bad_rows_stop_it_like_send(self, folder: CampaignFolder) -> None:
+    def test_bad_rows_stop_a_rehearsal(self, folder: CampaignFolder) -> None:
         folder.list(["user1@example.test,Ann", "nobody,Ben"])
         with pytest.raises(UserError, match="nobody"):
             self.rehearse(folder, Faults())
@@ -272,7 +276,7 @@ class TestRehearsal:
 
 
 class TestTest:
-    def test_the_real_message_of_a_row_to_other_people(
+    def test_a_test_sends_the_message_of_a_row_to_other_addresses(
         self, folder: CampaignFolder, postfix: Postfix
     ) -> None:
         folder.write(cc=["boss@example.test"])
@@ -291,7 +295,7 @@ class TestTest:
         assert folder.rows("SELECT count(*) FROM messages") == [(0,)]
         assert folder.rows("SELECT count(*) FROM runs WHERE ended_at IS NULL") == [(0,)]
 
-    def test_what_is_refused_or_put_off_is_not_tried_again(self, folder: CampaignFolder) -> None:
+    def test_a_refused_or_deferred_test_message_is_not_tried_again(self, folder: CampaignFolder) -> None:
         to = ("bad@example.test", "defer@example.test", "me@example.test")
         finished = do(folder, Person(), mode=Mode.TEST, test_to=to)
         said = {result.outcomes[0].address: result for result in finished.results}
@@ -300,17 +304,17 @@ class TestTest:
         assert said["me@example.test"].status is Status.ACCEPTED
         assert folder.suppressed() == set()
 
-    def test_a_row_that_is_not_there(self, folder: CampaignFolder) -> None:
+    def test_a_test_of_a_missing_row_is_refused(self, folder: CampaignFolder) -> None:
         with pytest.raises(UserError, match="there is no row 9: the list has 3 rows"):
             do(folder, Person(), mode=Mode.TEST, row=9, test_to=("me@example.test",))
 
-    def test_a_rate_that_is_used_up_is_said(self, folder: CampaignFolder) -> None:
+    def test_a_test_reports_that_the_rate_is_used_up(self, folder: CampaignFolder) -> None:
         folder.write(rate="1/hour")
         do(folder, Person(), mode=Mode.TEST, test_to=("me@example.test",))
         with pytest.raises(UserError, match=r"the rate 1/hour is used up: this could be sent in 60 minutes"):
             do(folder, Person(), mode=Mode.TEST, test_to=("me@example.test",))
 
-    def test_a_server_that_is_not_there_is_asked_once(self, folder: CampaignFolder) -> None:
+    def test_a_test_tries_to_connect_only_once(self, folder: CampaignFolder) -> None:
         folder.write(smtp={"host": "127.0.0.1", "port": 1, "security": "none", "ca_file": None})
         person = Person()
         finished = do(folder, person, mode=Mode.TEST, test_to=("me@example.test",))
@@ -319,7 +323,7 @@ class TestTest:
         assert person.waits == []
 
 
-def test_a_dry_run_reads_a_ledger_that_it_may_not_write(folder: CampaignFolder) -> None:
+def test_a_dry_run_works_with_a_read_only_ledger(folder: CampaignFolder) -> None:
     do(folder, Person(), limit=1)
     connection = sqlite3.connect(folder.folder / "ledger.db")
     connection.execute("BEGIN IMMEDIATE")
@@ -331,6 +335,6 @@ def test_a_dry_run_reads_a_ledger_that_it_may_not_write(folder: CampaignFolder) 
         connection.close()
 
 
-def test_a_folder_without_a_ledger_stays_without_one(folder: CampaignFolder) -> None:
+def test_a_dry_run_does_not_create_a_ledger(folder: CampaignFolder) -> None:
     do(folder, Person(), mode=Mode.DRY_RUN)
     assert not Path(folder.folder / "ledger.db").exists()

@@ -1,4 +1,4 @@
-"""The sender's lease, where another process has it."""
+"""The sender's lease while another process has it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.ledger.book import start
 
 
 @pytest.mark.parametrize(("wait", "names_the_option"), [(0.0, True), (None, False)])
-def test_only_a_command_that_can_wait_is_told_of_its_option(
+def test_the_option_to_wait_is_mentioned_only_for_commands_that_have_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wait: float | None, names_the_option: bool
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""A template that takes too much while a campaign is sent: the row is as it was, and the run stops."""
+"""A template that exceeds its limits during a send: the row is unchanged, and the run stops."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the kernel's li
 
 @pytest.fixture(autouse=True)
 def an_hour_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The person takes time to say yes: what was drafted before is drafted again."""
+    """The user takes time to agree, so that all drafts are made again."""
     monkeypatch.setattr(DraftStore, "has", lambda kept, number, after: False)
 
 
 @dataclass
 class Replaced(Person):
-    """A person after whose yes a file that a template includes is another, and every worker is gone."""
+    """An audience; when it agrees, an included file changes, and all workers are killed."""
 
     file: Path = Path()
     content: str = ""
@@ -60,7 +60,9 @@ def send(file: Path, person: Person) -> tuple[Ending, str, int, dict[Status, int
     return finished.stop.ending, finished.stop.why, exit_code(finished), dict(finished.summary.counts)
 
 
-def test_the_run_stops_and_the_row_is_not_charged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_template_that_exceeds_a_limit_stops_the_run_and_its_row_is_not_charged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(limits, "SECONDS", 1)
     hang = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"

@@ -1,4 +1,4 @@
-"""What a reply means, what the ledger records for it, and when it is tried again."""
+"""What a reply means, what the ledger records for it, and when the row is tried again."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_every_verdict_is_in_the_table() -> None:
     assert {verdict for _, _, verdict in TABLE} | {Verdict.IN_DOUBT, Verdict.UNSENT} == set(Verdict)
 
 
-def test_what_was_not_sent_and_what_nobody_knows() -> None:
+def test_unsent_rows_stay_pending_and_unknown_ones_are_in_doubt() -> None:
     result = decided(unsent())
     assert (result.status, result.outcomes[0].charged, result.outcomes[0].due_at) == (
         Status.PENDING,
@@ -135,7 +135,7 @@ def test_what_was_not_sent_and_what_nobody_knows() -> None:
     assert judge(answered(Stage.RCPT, "250 Ok")) is Verdict.UNSENT
 
 
-def test_a_result_says_all_that_the_ledger_keeps() -> None:
+def test_a_result_has_everything_the_ledger_stores() -> None:
     result = decided(
         answered(Stage.BODY, "250 2.0.0 Ok"),
         answered(Stage.RCPT, "550 5.1.1 no", "bad@example.test"),
@@ -166,7 +166,7 @@ def test_only_three_codes_suppress() -> None:
     assert not suppresses(unknown())
 
 
-def test_a_dot_for_several_addresses_suppresses_none_of_them() -> None:
+def test_a_reply_to_the_dot_of_several_addresses_suppresses_none() -> None:
     own = answered(Stage.BODY, "550 5.1.1 no such user")
     assert decided(own).suppress
     assert decided(own, answered(Stage.RCPT, "550 5.2.1 no", "copy@example.test")).suppress
@@ -198,7 +198,7 @@ def test_a_row_is_given_up_after_its_last_attempt() -> None:
     longest=st.floats(0.001, 1e6),
     seed=st.integers(),
 )
-def test_backoff_doubles_with_jitter_up_to_its_bound(
+def test_backoff_doubles_with_jitter_up_to_its_maximum(
     attempt: int, first: float, longest: float, seed: int
 ) -> None:
     delay = backoff(attempt, RetryPolicy(first_delay=first, max_delay=longest), Random(seed)) / SECOND
@@ -206,7 +206,7 @@ def test_backoff_doubles_with_jitter_up_to_its_bound(
     assert base * (1 - 1e-6) - 1e-9 <= delay <= min(base * 1.25, longest) * (1 + 1e-6)
 
 
-def test_deferred_rows_do_not_come_back_together() -> None:
+def test_deferred_rows_are_not_due_at_the_same_time() -> None:
     random = Random(1)
     assert len({backoff(1, RetryPolicy(), random) for _ in range(100)}) == 100
 
@@ -218,7 +218,7 @@ def test_a_deferred_row_waits_longer_each_time() -> None:
         assert 60 * 2**n * SECOND <= delay <= 75 * 2**n * SECOND
 
 
-def test_opening_is_tried_again_with_jitter_and_an_end() -> None:
+def test_opening_is_retried_with_jitter_and_a_limit() -> None:
     waits: list[float] = []
     tries: list[int] = []
 
@@ -237,7 +237,7 @@ def test_opening_is_tried_again_with_jitter_and_an_end() -> None:
 @pytest.mark.parametrize(
     "error", [ConnectFailed("wrong password", permanent=True), ProtocolError("what"), ValueError("a bug")]
 )
-def test_opening_is_not_tried_again_where_that_cannot_help(error: Exception) -> None:
+def test_opening_is_not_retried_if_that_cannot_help(error: Exception) -> None:
     tries: list[int] = []
 
     def fail() -> None:
@@ -250,7 +250,7 @@ def test_opening_is_not_tried_again_where_that_cannot_help(error: Exception) -> 
 
 
 class TestAgainAndAgain:
-    """What happens to one row while others are accepted is about that row."""
+    """If something always happens to one row while others are accepted, it is that row's fault."""
 
     THROTTLED = answered(Stage.BODY, "452 4.3.1 insufficient storage")
 
@@ -258,7 +258,7 @@ class TestAgainAndAgain:
         ("spared", "others_accepted", "charged"),
         [(0, True, False), (1, True, False), (2, True, True), (9, False, False)],
     )
-    def test_a_row_that_is_throttled_for_ever(
+    def test_a_row_that_is_always_throttled_is_charged_in_the_end(
         self, spared: int, others_accepted: bool, charged: bool
     ) -> None:
         result = decided(self.THROTTLED, spared=spared, others_accepted=others_accepted)
@@ -266,7 +266,7 @@ class TestAgainAndAgain:
         assert (result.outcomes[0].charged, result.spared) == (charged, not charged)
         assert result.verdict is Verdict.THROTTLED  # the run slows down all the same
 
-    def test_it_is_given_up_in_the_end(self) -> None:
+    def test_a_row_that_is_always_throttled_is_given_up_in_the_end(self) -> None:
         last = decided(self.THROTTLED, attempts=4, spared=2, others_accepted=True)
         assert last.status is Status.REFUSED
         assert last.reply.startswith("gave up after 5 attempts: 452 4.3.1")
@@ -274,7 +274,7 @@ class TestAgainAndAgain:
     @pytest.mark.parametrize(
         ("spared", "status"), [(0, Status.PENDING), (1, Status.PENDING), (2, Status.DEFERRED)]
     )
-    def test_a_row_that_ends_one_session_after_another(self, spared: int, status: Status) -> None:
+    def test_a_row_that_ends_every_session_is_given_up_in_the_end(self, spared: int, status: Status) -> None:
         result = decided(answered(Stage.BODY, "421 4.7.0 bye"), spared=spared)
         assert (result.status, result.outcomes[0].charged) == (status, status is Status.DEFERRED)
         assert (result.outcomes[0].due_at > NOW) is (status is Status.DEFERRED)
@@ -287,12 +287,12 @@ class TestAgainAndAgain:
             NOW,
         )
 
-    def test_where_others_are_accepted_it_is_this_row_s_sender(self) -> None:
+    def test_a_sender_refused_for_one_row_only_is_that_row_s_fault(self) -> None:
         result = decided(answered(Stage.MAIL, "550 5.7.1 not you"), others_accepted=True)
         assert (result.status, result.outcomes[0].charged) == (Status.DEFERRED, True)
         assert result.outcomes[0].due_at > NOW
 
-    def test_what_is_throttled_before_its_recipient_is_named_says_nothing_of_it(self) -> None:
+    def test_throttling_before_rcpt_says_nothing_about_the_row(self) -> None:
         result = decided(answered(Stage.MAIL, "450 4.7.1 too much mail"), spared=9, others_accepted=True)
         assert (result.outcomes[0].charged, result.spared) == (False, True)
 

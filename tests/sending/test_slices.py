@@ -1,4 +1,4 @@
-"""What a call that is waited for in slices gives, whatever that is."""
+"""A call that is waited for in slices returns or raises what the call does."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def _never() -> bool:
     return False
 
 
-def test_it_returns_what_the_call_returns() -> None:
+def test_a_sliced_call_returns_what_the_call_returns() -> None:
     assert unless_stopped(lambda: 7, _never) == 7
 
 
 @pytest.mark.parametrize("error", [OSError("no"), TimeoutError("the resolver's"), UnicodeError("no name")])
-def test_it_raises_what_the_call_raises(error: Exception) -> None:
+def test_a_sliced_call_raises_what_the_call_raises(error: Exception) -> None:
     def fail() -> None:
         raise error
 
@@ -28,7 +28,7 @@ def test_it_raises_what_the_call_raises(error: Exception) -> None:
         unless_stopped(fail, _never)
 
 
-def test_it_ends_where_the_run_is_stopped() -> None:
+def test_a_sliced_call_ends_when_the_run_is_stopped() -> None:
     answered = threading.Event()
     with in_time(), pytest.raises(ConnectFailed, match="the run was stopped"):
         unless_stopped(answered.wait, lambda: True)

@@ -1,4 +1,4 @@
-"""A content's start, and what the ledger is told where it is later than its intent says."""
+"""The start of a content, and what is recorded if it is later than its intent says."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tests.sending.rows import Rows
 
 
 class SlowRows(Rows):
-    """Takes longer to write than a start may be late."""
+    """A ledger that writes more slowly than a start may be late."""
 
     def postpone(self, intent: Intent) -> None:
         time.sleep(1.5 * TARDY / SECOND)
         super().postpone(intent)
 
 
-def test_a_disk_that_takes_longer_than_a_start_may_be_late_holds_nothing_up_for_ever() -> None:
+def test_a_disk_slower_than_the_permitted_delay_does_not_block_a_start_for_ever() -> None:
     run, gate = SlowRows("a@example.test"), Gate(LocalPace(()))
     dispatch = Dispatch(run, gate, RetryPolicy(), Breaker(None, None))
     now = clock.moment()

@@ -1,4 +1,4 @@
-"""A window that the server does not understand, or hear out: what is sent again, and what is in doubt."""
+"""A server that does not understand a window, or breaks it off: what is sent again, what is in doubt."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Answer = Callable[[int, str], str | None]
 
 
 class Moody:
-    """A server on loopback with CHUNKING that does as it is told with each content."""
+    """A server on loopback with CHUNKING that does with each content what it is told."""
 
     def __init__(self, answer: Answer, *, probe: bool = True, most: int | None = None) -> None:
         self.contents = 0
@@ -128,7 +128,7 @@ def send(
     changes: Mapping[str, Any] | None = None,
     **smtp: int,
 ) -> tuple[Heard, dict[str, Status]]:
-    """Send to these people in a window of six; return what was told, and who stands where."""
+    """Send to these people with a window of six; return what was reported, and each one's status."""
     settings = {"host": "127.0.0.1", "port": server.port, "security": "none", "window": WINDOW, **smtp}
     path = write_campaign(folder, stop_when={"refused": "100%"}, smtp=settings, **(changes or {}))
     campaign = load(path)
@@ -181,7 +181,7 @@ def test_a_server_that_hangs_up_on_the_probe_is_not_asked_again(tmp_path: Path) 
     assert sum("RCPT TO:<>" in session for session in server.sessions) == 1
 
 
-def test_503_to_a_content_ends_windows_for_this_run(tmp_path: Path) -> None:
+def test_503_to_a_content_ends_the_use_of_windows_in_this_run(tmp_path: Path) -> None:
     server = Moody(lambda number, recipient: "503 5.5.1 what" if number == 8 else "250 Ok")
     heard, statuses = send(tmp_path, server, PEOPLE)
     assert len(heard.windows) == 1
@@ -192,7 +192,7 @@ def test_503_to_a_content_ends_windows_for_this_run(tmp_path: Path) -> None:
     assert sum("RCPT TO:<>" in session for session in server.sessions) == 1
 
 
-def test_what_is_behind_421_goes_again(tmp_path: Path) -> None:
+def test_messages_after_421_are_sent_again(tmp_path: Path) -> None:
     server = Moody(lambda number, recipient: "421 4.3.2 down" if number == 8 else "250 Ok")
     heard, statuses = send(tmp_path, server, PEOPLE)
     assert heard.windows == []
@@ -201,7 +201,7 @@ def test_what_is_behind_421_goes_again(tmp_path: Path) -> None:
     assert len(server.sessions) == 2
 
 
-def test_a_broken_connection_leaves_a_window_in_doubt_at_most(tmp_path: Path) -> None:
+def test_a_broken_connection_leaves_at_most_a_window_in_doubt(tmp_path: Path) -> None:
     server = Moody(lambda number, recipient: None if number == 8 else "250 Ok")
     heard, statuses = send(tmp_path, server, PEOPLE)
     assert heard.windows == []
@@ -237,7 +237,7 @@ LINE = "x" * 70 + "\n"
     ],
     ids=["long", "longer than a window", "by DATA", "5 for a session", "1 for a session"],
 )
-def test_nothing_waits_while_nothing_is_unanswered(
+def test_a_message_is_sent_at_once_if_none_is_unanswered(
     text: str, copies: bool, smtp: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     idle: list[float] = []
@@ -259,7 +259,7 @@ def test_nothing_waits_while_nothing_is_unanswered(
     assert idle == []
 
 
-def test_a_session_begins_no_more_transactions_than_the_server_takes(tmp_path: Path) -> None:
+def test_a_session_starts_no_more_transactions_than_the_server_permits(tmp_path: Path) -> None:
     server = Moody(accepts, most=8)
     heard, statuses = send(tmp_path, server, PEOPLE)
     assert heard.windows == []
@@ -269,7 +269,7 @@ def test_a_session_begins_no_more_transactions_than_the_server_takes(tmp_path: P
 
 
 @pytest.mark.parametrize("most", [1, 2])
-def test_no_probe_where_a_session_takes_too_few_transactions(most: int, tmp_path: Path) -> None:
+def test_no_probe_is_sent_if_a_session_permits_too_few_transactions(most: int, tmp_path: Path) -> None:
     server = Moody(accepts, most=most)
     heard, statuses = send(tmp_path, server, PEOPLE[:4])
     assert heard.windows == [f"the server takes too few messages per session (LIMITS MAILMAX={most})"]
@@ -277,7 +277,7 @@ def test_no_probe_where_a_session_takes_too_few_transactions(most: int, tmp_path
     assert len(server.sessions) == 4 // most
 
 
-def test_a_server_that_is_full_for_a_moment_is_one_reason_to_wait(tmp_path: Path) -> None:
+def test_a_server_that_is_full_for_a_moment_causes_one_wait(tmp_path: Path) -> None:
     full: list[float] = []
 
     def answer(number: int, recipient: str) -> str:
@@ -292,7 +292,7 @@ def test_a_server_that_is_full_for_a_moment_is_one_reason_to_wait(tmp_path: Path
     assert heard.waits == []  # of five seconds or more
 
 
-def test_what_stops_the_run_stops_the_window_behind_it(tmp_path: Path) -> None:
+def test_a_stop_of_the_run_stops_the_rest_of_the_window(tmp_path: Path) -> None:
     def answer(number: int, recipient: str) -> str:
         time.sleep(0.02)  # one answer after the other
         return "550 5.7.1 spam"
@@ -303,7 +303,7 @@ def test_what_stops_the_run_stops_the_window_behind_it(tmp_path: Path) -> None:
     assert set(statuses.values()) == {Status.REFUSED, Status.PENDING}
 
 
-def test_after_a_rest_a_message_goes_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_pause_a_message_is_sent_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lane, "_SILENT", 0.05)
     server = Moody(accepts)
     _, statuses = send(tmp_path, server, PEOPLE[:5], changes={"rate": "5/second"})
@@ -312,7 +312,7 @@ def test_after_a_rest_a_message_goes_alone(tmp_path: Path, monkeypatch: pytest.M
     assert sum(command == "DATA" for command in server.sessions[0]) >= 4
 
 
-def test_answers_are_waited_for_where_the_ledger_is_locked_too_long(
+def test_replies_are_awaited_if_the_ledger_is_locked_too_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(opening, "BUSY_TIMEOUT", 0.5)
@@ -335,7 +335,7 @@ def test_answers_are_waited_for_where_the_ledger_is_locked_too_long(
 
 
 @pytest.mark.parametrize("window", [0, 33, "many"])
-def test_a_window_has_its_bounds(tmp_path: Path, window: object) -> None:
+def test_the_size_of_a_window_is_limited(tmp_path: Path, window: object) -> None:
     smtp = {"host": "127.0.0.1", "security": "none", "window": window}
     with pytest.raises(UserError, match="window"):
         load(write_campaign(tmp_path, smtp=smtp))

@@ -33,7 +33,7 @@ class Dialog:
 
 
 def read(path: Path, *, pipelining: bool, byte_by_byte: bool) -> Dialog:
-    """Read a dialog, keeping the lines that hold for this shape of the run."""
+    """Read a dialog; keep only the lines for this variant of the run."""
     settings, _, script = path.read_text("utf-8").partition("\n\n")
     dialog = Dialog()
     for line in settings.splitlines():
@@ -74,7 +74,7 @@ def read(path: Path, *, pipelining: bool, byte_by_byte: bool) -> Dialog:
 
 
 def _split(line: str) -> tuple[str, str]:
-    """Return what stands before and behind the colon, with `{a*9}` written out."""
+    """Return the text before and after the colon, with `{a*9}` expanded."""
     name, _, value = line.partition(":")
     value = re.sub(r"\{(.)\*(\d+)\}", lambda match: match[1] * int(match[2]), value)
     return name, value.removeprefix(" ")

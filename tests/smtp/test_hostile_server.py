@@ -1,4 +1,4 @@
-"""Servers that lie, flood and answer out of turn: what is said of each address is the truth."""
+"""Servers that lie, flood and reply out of turn: what is reported for each address is true."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_greeting_that_drips_ends_at_its_deadline(client: Client) -> None:
     )
 
 
-def test_a_server_that_waits_for_tls_is_told_of_soon(
+def test_a_server_that_expects_tls_is_reported_soon(
     serve: Serve, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "_SILENCE", 0.1)
@@ -77,7 +77,7 @@ def test_a_reply_that_drips_inside_tls_ends_at_its_deadline(client: Client) -> N
     )
 
 
-def test_a_reply_of_lines_without_end(client: Client) -> None:
+def test_a_reply_with_endless_lines_is_refused(client: Client) -> None:
     with in_little_memory():
         client.fails(
             lambda peer: peer.flood(b"220-welcome to a long story\r\n" * 1000, 2000),
@@ -86,7 +86,7 @@ def test_a_reply_of_lines_without_end(client: Client) -> None:
 
 
 @pytest.mark.parametrize("security", [Security.NONE, Security.TLS])
-def test_a_line_of_fifty_megabytes(client: Client, security: Security) -> None:
+def test_a_reply_line_of_fifty_megabytes_is_refused(client: Client, security: Security) -> None:
     def script(peer: Peer) -> None:
         if security is Security.TLS:
             peer.tls()
@@ -99,7 +99,7 @@ def test_a_line_of_fifty_megabytes(client: Client, security: Security) -> None:
         )
 
 
-def test_replies_that_are_no_text(client: Client) -> None:
+def test_replies_with_binary_octets_are_shown_safely(client: Client) -> None:
     def script(peer: Peer) -> None:
         peer.say(b"220 \xff\xfe\x00\x1b[2J\r\n")
         peer.hear()
@@ -119,11 +119,11 @@ def test_replies_that_are_no_text(client: Client) -> None:
     assert closed.stage is Stage.QUIT
 
 
-def test_two_greetings(client: Client) -> None:
+def test_two_greetings_are_out_of_sync(client: Client) -> None:
     client.fails(lambda peer: peer.say(b"220 one\r\n220 two\r\n"), "EHLO: .*an unsolicited reply: '220 two'")
 
 
-def test_a_reply_before_it_is_due(client: Client) -> None:
+def test_an_early_reply_is_out_of_sync(client: Client) -> None:
     def script(peer: Peer) -> None:
         peer.greet()
         for _ in range(2):
@@ -138,7 +138,7 @@ def test_a_reply_before_it_is_due(client: Client) -> None:
     assert closed.why.startswith("the server sent ")
 
 
-def test_a_reply_to_nothing_between_two_messages(client: Client) -> None:
+def test_an_unexpected_reply_between_messages_is_out_of_sync(client: Client) -> None:
     def script(peer: Peer) -> None:
         peer.greet()
         peer.take_envelope()
@@ -153,7 +153,7 @@ def test_a_reply_to_nothing_between_two_messages(client: Client) -> None:
     assert closed.why.startswith("the server sent ")
 
 
-def test_250_to_everything(client: Client) -> None:
+def test_250_to_everything_accepts_no_message(client: Client) -> None:
     def script(peer: Peer) -> None:
         peer.greet()
         while True:
@@ -167,7 +167,7 @@ def test_250_to_everything(client: Client) -> None:
 
 
 @pytest.mark.parametrize("security", [Security.NONE, Security.TLS])
-def test_250_for_a_dot_that_never_came(client: Client, security: Security) -> None:
+def test_250_before_the_dot_is_not_an_acceptance(client: Client, security: Security) -> None:
     def script(peer: Peer) -> None:
         if security is Security.TLS:
             peer.tls()
@@ -182,7 +182,7 @@ def test_250_for_a_dot_that_never_came(client: Client, security: Security) -> No
     assert closed.why.startswith("the server sent ")
 
 
-def test_a_refusal_of_a_message_that_is_still_leaving(client: Client) -> None:
+def test_a_refusal_while_the_content_leaves_is_read(client: Client) -> None:
     def script(peer: Peer) -> None:
         peer.greet()
         peer.take_envelope()
@@ -196,7 +196,7 @@ def test_a_refusal_of_a_message_that_is_still_leaving(client: Client) -> None:
     assert not closed.why.startswith("the server sent ")
 
 
-def test_what_needs_no_answer_is_settled_without_waiting_for_one(serve: Serve) -> None:
+def test_settled_messages_do_not_wait_for_further_replies(serve: Serve) -> None:
     def script(peer: Peer) -> None:
         peer.greet("SIZE 1000")
         peer.stare()
@@ -211,7 +211,7 @@ def test_what_needs_no_answer_is_settled_without_waiting_for_one(serve: Serve) -
     assert judge(settled.answers[0]) is Verdict.REFUSED
 
 
-def test_354_without_recipients(client: Client) -> None:
+def test_354_without_accepted_recipients(client: Client) -> None:
     contents: list[bytes] = []
 
     def script(peer: Peer) -> None:

@@ -1,6 +1,6 @@
-"""The session against a model server that refuses, delays, splits and drops at random.
+"""The session against a model server that refuses, delays, splits and disconnects at random.
 
-The model knows what really was delivered, so the session's words can be held against it.
+The model knows what was really delivered, so the session's results can be compared with it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from campaign.smtp.session import Session
 
 @dataclass
 class ModelServer:
-    """An SMTP server's rules, with faults drawn from a list of choices."""
+    """The rules of an SMTP server, with faults drawn from a list of choices."""
 
     faults: list[str]
     pipelining: bool
@@ -35,7 +35,7 @@ class ModelServer:
         return self.faults.pop() if self.faults else ""
 
     def take(self, octets: bytes) -> bytes:
-        """Take what the client wrote and return the replies to it."""
+        """Take what the client wrote, and return the replies."""
         self.buffer += octets
         replies = b""
         while not self.gone:
@@ -53,7 +53,7 @@ class ModelServer:
         return replies
 
     def bdat(self, content: bytes) -> bytes:
-        """RFC 3030 2: the octets were read, whatever becomes of them."""
+        """Read the content's octets in any case (RFC 3030 2)."""
         if not self.recipients:
             return b"554 5.5.1 no valid recipients\r\n"
         self.content = content

@@ -1,4 +1,4 @@
-"""The session and its parser, step by step: what it says, takes, refuses and counts."""
+"""The session and its parser, step by step: what they accept, refuse and count."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _REPLY_LINES = st.lists(
     octets=st.one_of(st.binary(max_size=300), _REPLY_LINES),
     cuts=st.lists(st.integers(0, 300), max_size=4),
 )
-def test_reply_parser_does_not_depend_on_how_bytes_arrive(octets: bytes, cuts: list[int]) -> None:
+def test_the_reply_parser_does_not_depend_on_how_octets_arrive(octets: bytes, cuts: list[int]) -> None:
     def parse(chunks: list[bytes]) -> tuple[list[Reply], str]:
         parser, replies = ReplyParser(), list[Reply]()
         try:
@@ -50,7 +50,7 @@ def test_reply_parser_does_not_depend_on_how_bytes_arrive(octets: bytes, cuts: l
     assert parse([octets[a:b] for a, b in pairwise(edges)] or [b""]) == parse([octets])
 
 
-def test_an_endless_reply_is_bounded() -> None:
+def test_an_endless_reply_is_refused() -> None:
     lines = b"250-" + b"x" * 70 + b"\r\n"
     with pytest.raises(ProtocolError, match="more than 128 lines"):
         _feed_for_ever(lines)
@@ -98,7 +98,7 @@ def _one_answer(events: list[Event]) -> tuple[Answer, Closed]:
     return settled.answers[0], closed
 
 
-def test_a_session_that_is_closed_is_final() -> None:
+def test_a_closed_session_refuses_everything() -> None:
     session = Session("client.example", starttls=True)
     closed = session.lost("gone")
     assert isinstance(closed[0], Closed)
@@ -112,7 +112,7 @@ def test_a_session_that_is_closed_is_final() -> None:
         session.submit(_message(1))
 
 
-def test_no_password_goes_over_a_connection_in_the_clear() -> None:
+def test_no_password_is_sent_without_tls() -> None:
     session = _opened("AUTH PLAIN", login=Login("news", "secret"))
     assert session.closed is not None
     assert session.closed.stage is Stage.AUTH
@@ -121,7 +121,7 @@ def test_no_password_goes_over_a_connection_in_the_clear() -> None:
 
 
 @pytest.mark.parametrize("reply", [b"250 2.0.0 Ok\r\n", b"354 go on\r\n"])
-def test_a_reply_to_a_content_that_has_not_left_whole_is_a_lie(reply: bytes) -> None:
+def test_an_acceptance_before_the_whole_content_has_left_is_not_believed(reply: bytes) -> None:
     message = _message(1)
     session = _announced(message)
     session.release(message)
@@ -134,7 +134,7 @@ def test_a_reply_to_a_content_that_has_not_left_whole_is_a_lie(reply: bytes) -> 
 @pytest.mark.parametrize(
     ("reply", "verdict"), [(b"552 5.3.4 too big\r\n", Verdict.REFUSED), (b"421 bye\r\n", Verdict.SESSION)]
 )
-def test_a_content_that_is_refused_while_it_leaves_is_cut_off(reply: bytes, verdict: Verdict) -> None:
+def test_a_content_refused_while_it_leaves_is_cut_off(reply: bytes, verdict: Verdict) -> None:
     message = _message(1)
     session = _announced(message)
     session.release(message)
@@ -145,7 +145,7 @@ def test_a_content_that_is_refused_while_it_leaves_is_cut_off(reply: bytes, verd
     assert not closed.why.startswith("the server sent ")
 
 
-def test_a_reply_before_the_content_is_out_of_sync_and_nothing_has_left() -> None:
+def test_a_reply_before_the_content_is_out_of_sync_and_the_message_unsent() -> None:
     message = _message(1)
     session = _announced(message)
     answer, closed = _one_answer(session.receive(b"250 2.0.0 Ok\r\n"))
@@ -156,7 +156,7 @@ def test_a_reply_before_the_content_is_out_of_sync_and_nothing_has_left() -> Non
     assert session.data_to_send() == b""
 
 
-def test_a_reply_that_comes_with_the_354_answers_nothing() -> None:
+def test_a_reply_that_comes_with_the_354_is_not_the_answer_to_the_content() -> None:
     message = _message(1)
     session = _opened("PIPELINING")
     session.submit(message)
@@ -168,7 +168,7 @@ def test_a_reply_that_comes_with_the_354_answers_nothing() -> None:
     assert closed.why.startswith("the server sent ")
 
 
-def test_only_what_was_announced_is_released_and_only_what_is_wanted_submitted() -> None:
+def test_release_and_submit_refuse_messages_out_of_turn() -> None:
     message = _message(1)
     session = _announced(message)
     with pytest.raises(ProtocolError, match="not announced"):
@@ -183,7 +183,7 @@ def test_only_what_was_announced_is_released_and_only_what_is_wanted_submitted()
         session.submit(_message(3))
 
 
-def test_quit_waits_for_what_is_open() -> None:
+def test_quit_waits_for_open_transactions() -> None:
     message = _message(1)
     session = _announced(message)
     session.quit()
@@ -207,14 +207,14 @@ def test_quit_waits_for_what_is_open() -> None:
         ("x" * MOST_OCTETS, False),
     ],
 )
-def test_what_goes_in_no_window(line: str, whole: bool) -> None:
+def test_messages_that_do_not_fit_in_a_window(line: str, whole: bool) -> None:
     envelope = Envelope("news@example.com", ("u1@example.test",))
     content = f"Subject: long,\r\n so folded\r\n\r\nhello\r\n{line}\r\n".encode()
     session = _opened("PIPELINING", "CHUNKING", window=8)
     assert session.fits_window(Message("1", 1, envelope, "<1@example.com>", (content,))) is whole
 
 
-def test_a_content_is_written_when_its_last_byte_is() -> None:
+def test_a_content_counts_as_written_with_its_last_octet() -> None:
     message = _message(1)
     session = _announced(message)
     assert not session.content_written()
@@ -224,7 +224,7 @@ def test_a_content_is_written_when_its_last_byte_is() -> None:
     assert session.content_written(unsent=0)
 
 
-def test_a_session_counts_and_remembers() -> None:
+def test_a_session_counts_messages_and_replies() -> None:
     session = _opened()
     assert session.greeting == Reply(220, ("model",))
     assert (session.submitted, session.replies) == (0, 2)
@@ -233,7 +233,7 @@ def test_a_session_counts_and_remembers() -> None:
     assert (session.submitted, session.replies) == (1, 2)
 
 
-def test_an_address_with_a_control_character_is_no_command() -> None:
+def test_an_address_with_a_control_character_cannot_inject_commands() -> None:
     session = _opened()
     with pytest.raises(ProtocolError, match="control character"):
         session.submit(_message(1, "u1@example.test>\r\nRCPT TO:<other@example.test"))
@@ -258,13 +258,13 @@ def test_an_address_with_a_control_character_is_no_command() -> None:
         ("XPIPELINING", {"pipelining": False}),
     ],
 )
-def test_extensions(word: str, expected: dict[str, object]) -> None:
+def test_extensions_are_parsed(word: str, expected: dict[str, object]) -> None:
     extensions = Extensions.parse(Reply(250, ("mx.example.test", word)))
     assert {name: getattr(extensions, name) for name in expected} == expected
     assert extensions.keywords == (word,)
 
 
-def test_a_session_tells_how_long_each_reply_may_take() -> None:
+def test_a_session_knows_the_time_limit_of_each_reply() -> None:
     session = _announced(_message(1))
     timeouts = Timeouts()
     assert session.timeout == timeouts.final_dot
@@ -277,5 +277,5 @@ def test_a_session_tells_how_long_each_reply_may_take() -> None:
     ]
 
 
-def test_no_secret_stands_in_a_repr() -> None:
+def test_no_secret_is_in_a_repr() -> None:
     assert "hunter2" not in repr(Login("news", "hunter2"))

@@ -1,4 +1,4 @@
-"""Certificates of servers, and ours: what is read in them, and what is said where one cannot be used."""
+"""Certificates of servers and of clients: names in them, and errors for those that cannot be used."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Pair:
 
 
 def shown(pair: Pair) -> TLSInfo:
-    """Shake hands with a server that shows this certificate, which is trusted."""
+    """Make a handshake with a server that has this certificate, which is trusted."""
     there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.set_ciphers("ALL:@SECLEVEL=0")
@@ -63,7 +63,7 @@ def shown(pair: Pair) -> TLSInfo:
     return tls_info(client)
 
 
-def test_names_of_a_certificate_steer_no_terminal(tmp_path: Path) -> None:
+def test_names_in_a_certificate_cannot_control_the_terminal(tmp_path: Path) -> None:
     info = shown(Pair(tmp_path, ec.generate_private_key(ec.SECP256R1())))
     assert info.names == ("localhost", r"x\x0afake: line\x1b[2J")
     assert info.issuer == r"a\x0ab"
@@ -76,7 +76,7 @@ def test_names_of_a_certificate_steer_no_terminal(tmp_path: Path) -> None:
         (2048, ExtendedKeyUsageOID.CLIENT_AUTH, "is not for servers"),
     ],
 )
-def test_a_certificate_that_proves_nothing(
+def test_an_untrusted_certificate_is_explained(
     tmp_path: Path, bits: int, purpose: x509.ObjectIdentifier, words: str
 ) -> None:
     with pytest.raises(ssl.SSLCertVerificationError) as failed:
@@ -94,7 +94,7 @@ def test_a_certificate_that_proves_nothing(
     ],
     ids=["empty", "DER", "broken"],
 )
-def test_a_file_of_authorities_that_cannot_be_read(tmp_path: Path, content: bytes, words: str) -> None:
+def test_an_unreadable_ca_file_is_reported(tmp_path: Path, content: bytes, words: str) -> None:
     file = tmp_path / "ca.pem"
     file.write_bytes(content)
     match = re.escape(f"{file} (`smtp.ca_file`) ") + f".*{words}"
@@ -104,7 +104,7 @@ def test_a_file_of_authorities_that_cannot_be_read(tmp_path: Path, content: byte
     assert failed.value.path == "smtp.ca_file"
 
 
-def test_which_of_our_files_cannot_be_used(certificates: Certificates, tmp_path: Path) -> None:
+def test_the_unusable_client_certificate_file_is_named(certificates: Certificates, tmp_path: Path) -> None:
     certificate, key = certificates.pair(Kind.LOCALHOST)
     garbage = tmp_path / "garbage"
     garbage.write_bytes(b"\x30\x82\x01\x0a")

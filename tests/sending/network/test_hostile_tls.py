@@ -1,4 +1,4 @@
-"""Wrong certificates, stripped STARTTLS, bytes injected around TLS, and TLS that breaks off."""
+"""Wrong certificates, stripped STARTTLS, octets injected around TLS, and TLS that breaks off."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from tests.servers.scripted import (
     ],
 )
 @pytest.mark.parametrize("security", [Security.STARTTLS, Security.TLS])
-def test_a_certificate_that_is_wrong(client: Client, security: Security, kind: Kind, match: str) -> None:
+def test_a_wrong_certificate_is_refused(client: Client, security: Security, kind: Kind, match: str) -> None:
     def script(peer: Peer) -> None:
         if security is Security.STARTTLS:
             to_handshake(peer)
@@ -49,7 +49,7 @@ def test_a_certificate_that_is_wrong(client: Client, security: Security, kind: K
     assert not any(line.startswith("AUTH") for line in server.peer.heard)
 
 
-def test_starttls_that_somebody_has_stripped(client: Client) -> None:
+def test_a_stripped_starttls_is_refused(client: Client) -> None:
     def script(peer: Peer) -> None:
         peer.greet("AUTH PLAIN", "SIZE 1000000")
         peer.hear()
@@ -65,7 +65,7 @@ def test_starttls_that_somebody_has_stripped(client: Client) -> None:
     assert [line.split()[0] for line in server.peer.heard] == ["EHLO"]
 
 
-def test_replies_injected_with_the_answer_to_starttls(client: Client) -> None:
+def test_replies_injected_after_the_starttls_reply_are_refused(client: Client) -> None:
     def script(peer: Peer) -> None:
         to_starttls(peer)
         peer.say(b"220 go ahead\r\n250-mx.example.test\r\n250 AUTH PLAIN\r\n")
@@ -80,7 +80,7 @@ def test_replies_injected_with_the_answer_to_starttls(client: Client) -> None:
     )
 
 
-def test_replies_injected_into_the_handshake(client: Client) -> None:
+def test_replies_injected_into_the_handshake_are_refused(client: Client) -> None:
     def script(peer: Peer) -> None:
         to_handshake(peer)
         time.sleep(0.2)
@@ -90,7 +90,7 @@ def test_replies_injected_into_the_handshake(client: Client) -> None:
     client.fails(script, "the TLS handshake failed", security=Security.STARTTLS, login=LOGIN)
 
 
-def test_a_server_that_starts_in_the_clear(client: Client) -> None:
+def test_a_server_that_does_not_speak_tls_is_reported(client: Client) -> None:
     client.fails(
         lambda peer: peer.greet(),
         "the TLS handshake failed: wrong version number; .*write `security: starttls`",
@@ -98,7 +98,7 @@ def test_a_server_that_starts_in_the_clear(client: Client) -> None:
     )
 
 
-def test_hanging_up_in_the_handshake(client: Client) -> None:
+def test_a_server_that_hangs_up_during_the_handshake_is_reported(client: Client) -> None:
     client.fails(to_handshake, "the TLS handshake failed", security=Security.STARTTLS)
 
 
@@ -107,8 +107,10 @@ def test_hanging_up_in_the_handshake(client: Client) -> None:
     [(to_mail, Stage.MAIL, Fate.UNSENT), (to_dot, Stage.BODY, Fate.UNKNOWN)],
     ids=["MAIL", "dot"],
 )
-def test_plaintext_inside_tls(client: Client, script: Script, stage: Stage, fate: Fate) -> None:
-    """Exim's last words: they cannot be told from anybody else's, and are no answer."""
+def test_plaintext_during_a_tls_session_is_not_a_reply(
+    client: Client, script: Script, stage: Stage, fate: Fate
+) -> None:
+    """As Exim's last reply: anybody could have sent it, so it is not a reply."""
 
     def plain(peer: Peer) -> None:
         peer.tls()
@@ -121,8 +123,8 @@ def test_plaintext_inside_tls(client: Client, script: Script, stage: Stage, fate
 
 
 @pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
-def test_a_greeting_in_one_segment_with_the_end_of_the_handshake(client: Client, version: str) -> None:
-    """In TLS 1.2 the server has the last word of the handshake, and a server greets at once."""
+def test_a_greeting_in_the_segment_that_ends_the_handshake_is_read(client: Client, version: str) -> None:
+    """In TLS 1.2 the server ends the handshake, and may send its greeting at once."""
 
     def script(peer: Peer) -> None:
         with peer.in_one_segment():
@@ -140,7 +142,7 @@ ALERT = b"\x15\x03\x03\x00\x02\x02\x28"  # RFC 8446 6: fatal, handshake_failure
 
 @pytest.mark.parametrize("end", [b"421 4.3.2 bye\r\n", ALERT, b""], ids=["words", "alert", "close_notify"])
 class TestTLSThatEndsBehindAReply:
-    """The reply was said, and nothing more can be said to the server."""
+    """The reply was received, but nothing more can be sent to the server."""
 
     def test_before_the_session_is_open(self, client: Client, end: bytes) -> None:
         def script(peer: Peer) -> None:
@@ -181,8 +183,8 @@ class TestTLSThatEndsBehindAReply:
 @pytest.mark.parametrize(
     "half", [b"\x18\0\0\1", b"\x04\0\1\0" + bytes(10)], ids=["key update", "session ticket"]
 )
-def test_half_a_handshake_message_behind_a_reply(client: Client, tmp_path: Path, half: bytes) -> None:
-    """Until it is whole, OpenSSL does not let us write: RFC 8446 5.1 lets records divide a message."""
+def test_half_a_handshake_message_after_a_reply(client: Client, tmp_path: Path, half: bytes) -> None:
+    """Until it is complete, OpenSSL does not write. Records may divide a handshake message (RFC 8446 5.1)."""
 
     def script(peer: Peer) -> None:
         records = peer.records(tmp_path)
@@ -200,7 +202,7 @@ def test_half_a_handshake_message_behind_a_reply(client: Client, tmp_path: Path,
     assert closed.why == "TLS broke off: the server has left a message of its handshake unfinished"
 
 
-def test_half_a_tls_record(client: Client) -> None:
+def test_half_a_tls_record_is_not_a_reply(client: Client) -> None:
     def script(peer: Peer) -> None:
         peer.tls()
         to_dot(peer)

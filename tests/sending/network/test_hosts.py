@@ -1,4 +1,4 @@
-"""The server's name: how it is looked up, what its certificate bears, and a resolver that says nothing."""
+"""The server's name: how it is looked up and compared with the certificate; a silent resolver."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from tests.servers.scripted import GENEROUS, in_time
         ("straße.example", "xn--strae-oqa.example"),
     ],
 )
-def test_how_it_is_looked_up(host: str, name: str) -> None:
+def test_the_name_to_look_up(host: str, name: str) -> None:
     assert lookup_name(host) == name
 
 
-def test_a_certificate_bears_no_dot_at_the_end() -> None:
+def test_a_final_dot_is_not_compared_with_the_certificate() -> None:
     assert certificate_name("smtp.example.com.") == "smtp.example.com"
     assert certificate_name("[::1]") == "::1"
 
@@ -45,7 +45,7 @@ def test_a_certificate_bears_no_dot_at_the_end() -> None:
         ("a_ä.example", "the host 'a_ä.example' is not a valid name: ", True),
     ],
 )
-def test_a_host_that_is_no_name(host: str, match: str, permanent: bool) -> None:
+def test_an_invalid_host_name_is_reported(host: str, match: str, permanent: bool) -> None:
     with pytest.raises(ConnectFailed, match=match) as failed:
         Connection.open(Smtp(host=host), None)
     assert failed.value.permanent is permanent
@@ -65,13 +65,13 @@ Transport.connect("localhost", 1)
 """
 
 
-def test_a_look_up_for_which_too_many_files_are_open() -> None:
+def test_a_look_up_with_too_many_open_files_is_reported() -> None:
     done = subprocess.run([sys.executable, "-c", WITHOUT_FILES], capture_output=True, text=True)
     # Which error the resolver gives depends on its modules: "Too many open files", or with mDNS another.
     assert re.search(r"errors\.ConnectFailed: no address is known for the host 'localhost': \w", done.stderr)
 
 
-def test_a_resolver_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopping_does_not_wait_for_a_silent_resolver(monkeypatch: pytest.MonkeyPatch) -> None:
     over = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait(GENEROUS) and [])
     with in_time(), pytest.raises(ConnectFailed, match="the run was stopped"):

@@ -1,4 +1,4 @@
-"""Servers that hang up: what had left is in doubt, what had not is unsent."""
+"""Servers that hang up: a content that had left is in doubt, any other message is unsent."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from campaign.smtp.events import Closed
 from tests.servers.scripted import GENEROUS, LARGE, Client, Peer, Serve, in_time, message, patient, smtp
 
 
-def test_a_connection_that_ends_at_once(client: Client) -> None:
+def test_a_connection_that_is_closed_at_once_fails(client: Client) -> None:
     client.fails(lambda peer: None, "greeting: (the server closed the connection|the connection broke)")
 
 
-def test_nobody_listens() -> None:
+def test_a_refused_connection_fails() -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         port = bound.getsockname()[1]
@@ -31,7 +31,7 @@ def test_nobody_listens() -> None:
 
 
 @pytest.mark.parametrize("security", [Security.NONE, Security.TLS])
-def test_hanging_up_while_a_message_leaves(client: Client, security: Security) -> None:
+def test_a_message_cut_off_while_it_leaves_is_unsent(client: Client, security: Security) -> None:
     def script(peer: Peer) -> None:
         if security is Security.TLS:
             peer.tls()
@@ -44,7 +44,7 @@ def test_hanging_up_while_a_message_leaves(client: Client, security: Security) -
 
 
 @pytest.mark.parametrize("security", [Security.NONE, Security.TLS])
-def test_hanging_up_when_a_message_has_left(client: Client, security: Security) -> None:
+def test_a_message_that_has_left_without_a_reply_is_in_doubt(client: Client, security: Security) -> None:
     def script(peer: Peer) -> None:
         if security is Security.TLS:
             peer.tls()
@@ -62,7 +62,7 @@ def test_hanging_up_when_a_message_has_left(client: Client, security: Security) 
     assert closed.stage is Stage.BODY
 
 
-def test_the_last_words_before_hanging_up_are_heard(serve: Serve) -> None:
+def test_a_reply_before_the_server_hangs_up_is_read(serve: Serve) -> None:
     said = threading.Event()
 
     def script(peer: Peer) -> None:
@@ -83,8 +83,8 @@ def test_the_last_words_before_hanging_up_are_heard(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("window", [1, 4])
-def test_a_session_that_is_taken_back_as_it_opens(serve: Serve, window: int) -> None:
-    """It says nothing of windows: without one it would be opened again at once, and for ever."""
+def test_a_session_that_ends_as_it_opens_says_nothing_about_windows(serve: Serve, window: int) -> None:
+    """Otherwise it would be opened again without a window, at once and for ever."""
 
     def script(peer: Peer) -> None:
         peer.say(b"220 mx.example.test\r\n")

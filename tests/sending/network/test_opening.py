@@ -1,4 +1,4 @@
-"""Opening a session: under which names, what is said while it is tried again, and when it is not."""
+"""Opening a session: the client's name, what is reported between tries, and when it is not tried again."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def settings(server: Postfix, **changes: object) -> Smtp:
 
 @pytest.fixture
 def nameless(monkeypatch: pytest.MonkeyPatch) -> None:
-    """This machine has no full name, as most laptops and containers have none."""
+    """This machine has no full host name, like most laptops and containers."""
     monkeypatch.setattr(socket, "gethostname", lambda: "laptop")
 
 
 @pytest.fixture(scope="module")
 def particular(make_postfix: Callable[..., Postfix]) -> Postfix:
-    """A relay that says 421 to an address for a name, as smtp-relay.gmail.com does."""
+    """A relay that replies 421 to an address literal as client name, as smtp-relay.gmail.com does."""
     return make_postfix(
         smtpd_helo_required="yes",
         smtpd_delay_reject="no",
@@ -48,7 +48,7 @@ def particular(make_postfix: Callable[..., Postfix]) -> Postfix:
 
 
 @pytest.mark.usefixtures("nameless")
-def test_a_relay_that_refuses_an_address_for_a_name(particular: Postfix) -> None:
+def test_421_to_an_address_literal_as_client_name_is_permanent(particular: Postfix) -> None:
     with pytest.raises(NameRefused, match=r"\[127.0.0.1\]\): 421 .*`smtp.client_name`") as refused:
         Connection.open(settings(particular), None)
     assert refused.value.permanent  # the next try would meet the same
@@ -58,7 +58,7 @@ def test_a_relay_that_refuses_an_address_for_a_name(particular: Postfix) -> None
 
 
 @pytest.mark.usefixtures("nameless")
-def test_a_refusal_of_the_name_ends_the_opening_at_once(particular: Postfix) -> None:
+def test_a_permanent_refusal_of_the_name_is_not_tried_again(particular: Postfix) -> None:
     waits: list[str] = []
     opener = Opener(
         settings(particular),
@@ -73,7 +73,7 @@ def test_a_refusal_of_the_name_ends_the_opening_at_once(particular: Postfix) -> 
 
 
 @pytest.mark.usefixtures("nameless")
-def test_421_after_a_session_was_opened_is_not_about_the_name(particular: Postfix) -> None:
+def test_421_after_a_session_was_open_does_not_change_the_name(particular: Postfix) -> None:
     waits: list[str] = []
     welcome = [settings(particular, client_name="web1.example.com")]
     opener = Opener(
@@ -90,7 +90,7 @@ def test_421_after_a_session_was_opened_is_not_about_the_name(particular: Postfi
     assert len(waits) == 1
 
 
-def test_a_name_that_is_refused_for_good(client: Client) -> None:
+def test_a_name_that_is_refused_permanently(client: Client) -> None:
     def script(peer: Peer) -> None:
         to_ehlo(peer)
         peer.say(b"500 what\r\n")
@@ -102,7 +102,7 @@ def test_a_name_that_is_refused_for_good(client: Client) -> None:
     assert [line.split()[0] for line in server.peer.heard] == ["EHLO", "HELO"]
 
 
-def test_each_wait_says_how_often_and_until_when() -> None:
+def test_each_wait_reports_the_tries_and_the_end() -> None:
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         port = nobody.getsockname()[1]
     waits: list[str] = []
@@ -119,7 +119,7 @@ def test_each_wait_says_how_often_and_until_when() -> None:
     assert re.search(r"Connection refused \(attempt 2 of 2 follows, the last by \d\d:\d\d:\d\d\)$", waits[0])
 
 
-def test_a_server_that_is_reached_by_another_name(make_postfix: Callable[..., Postfix]) -> None:
+def test_server_name_is_the_name_that_the_certificate_must_have(make_postfix: Callable[..., Postfix]) -> None:
     server = make_postfix(kind=Kind.WRONG_NAME)
     with pytest.raises(ConnectFailed, match=r"`smtp\.server_name`"):
         Connection.open(settings(server), None)
@@ -139,7 +139,7 @@ def test_a_server_that_is_reached_by_another_name(make_postfix: Callable[..., Po
         ("TLSv1_2", r"handshake failure; it may want a certificate of ours: `smtp\.client_cert`", False),
     ],
 )
-def test_a_server_that_wants_a_certificate_of_ours(
+def test_a_server_that_requires_a_client_certificate_is_reported(
     client: Client, version: str, match: str, permanent: bool
 ) -> None:
     def script(peer: Peer) -> None:
@@ -149,7 +149,7 @@ def test_a_server_that_wants_a_certificate_of_ours(
     client.fails(script, match, security=Security.TLS, permanent=permanent)
 
 
-def test_our_certificate_is_accepted_or_not(
+def test_a_client_certificate_is_accepted_or_refused(
     make_postfix: Callable[..., Postfix], serve: Serve, certificates: Certificates
 ) -> None:
     server = make_postfix(smtpd_tls_security_level="encrypt", smtpd_tls_req_ccert="yes")
@@ -171,14 +171,16 @@ def test_our_certificate_is_accepted_or_not(
     assert refused.value.permanent
 
 
-def test_a_server_with_tls_1_1(client: Client) -> None:
+def test_a_server_with_only_tls_1_1_is_refused(client: Client) -> None:
     def script(peer: Peer) -> None:
         peer.tls(outdated=True)
 
     client.fails(script, "server does not support TLS 1.2 or later", security=Security.TLS, permanent=True)
 
 
-def test_a_key_that_does_not_belong_to_its_certificate(certificates: Certificates, tmp_path: Path) -> None:
+def test_a_client_key_that_does_not_match_its_certificate_is_reported(
+    certificates: Certificates, tmp_path: Path
+) -> None:
     certificate, _ = certificates.client
     _, other = certificates.pair(Kind.LOCALHOST)
     match = re.escape(f"the key in {other} (`smtp.client_key`) does not belong to the certificate in")

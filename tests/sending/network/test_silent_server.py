@@ -1,4 +1,4 @@
-"""Servers that say nothing, drip or do not read: the client ends at its own deadlines."""
+"""Servers that do not answer, answer slowly or do not read: the client ends at its own deadlines."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from tests.servers.scripted import (
     ],
     ids=["greeting", "EHLO", "STARTTLS", "EHLO inside TLS", "AUTH"],
 )
-def test_silence_before_the_session_is_open(
+def test_silence_before_the_session_is_open_ends_at_its_deadline(
     client: Client, script: Script, stage: str, security: Security, impatience: str
 ) -> None:
     def silent(peer: Peer) -> None:
@@ -62,7 +62,7 @@ def test_silence_before_the_session_is_open(
 
 
 @pytest.mark.parametrize("security", [Security.STARTTLS, Security.TLS])
-def test_silence_in_the_handshake(client: Client, security: Security) -> None:
+def test_silence_during_the_handshake_ends_at_its_deadline(client: Client, security: Security) -> None:
     def script(peer: Peer) -> None:
         if security is Security.STARTTLS:
             to_handshake(peer)
@@ -86,7 +86,7 @@ def test_silence_in_the_handshake(client: Client, security: Security) -> None:
     ],
     ids=["MAIL", "RCPT", "DATA", "dot"],
 )
-def test_silence_in_a_transaction(
+def test_silence_in_a_transaction_ends_at_its_deadline(
     client: Client, script: Script, stage: Stage, fate: Fate, impatience: str
 ) -> None:
     def silent(peer: Peer) -> None:
@@ -98,7 +98,7 @@ def test_silence_in_a_transaction(
     assert answer.why == "the server did not answer within 1 seconds"
 
 
-def test_silence_at_rset_and_at_quit(client: Client) -> None:
+def test_silence_at_rset_and_quit_ends_at_its_deadline(client: Client) -> None:
     def refusing(peer: Peer) -> None:
         to_rcpt(peer)
         peer.say(b"550 5.1.1 no such user\r\n")
@@ -135,7 +135,7 @@ def test_quit_does_not_wait_for_ever(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("security", [Security.NONE, Security.TLS])
-def test_a_server_that_does_not_read(client: Client, security: Security) -> None:
+def test_a_server_that_does_not_read_ends_at_its_deadline(client: Client, security: Security) -> None:
     def script(peer: Peer) -> None:
         if security is Security.TLS:
             peer.tls()
@@ -148,7 +148,9 @@ def test_a_server_that_does_not_read(client: Client, security: Security) -> None
     assert closed.why == "the server stopped taking what we send"
 
 
-def test_a_server_that_reads_a_byte_at_a_time(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_reads_byte_by_byte_ends_at_its_deadline(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(transport, "_SLOWEST", 1 << 30)  # else it would be minutes
 
     def script(peer: Peer) -> None:
@@ -161,7 +163,7 @@ def test_a_server_that_reads_a_byte_at_a_time(client: Client, monkeypatch: pytes
     assert closed.why == "the server stopped taking what we send"
 
 
-def test_a_reply_that_begins_before_the_message_has_left(client: Client) -> None:
+def test_a_partial_reply_before_the_message_has_left(client: Client) -> None:
     def script(peer: Peer) -> None:
         peer.greet()
         peer.take_envelope()

@@ -1,4 +1,4 @@
-"""The gate: no window holds more than it may, however long commits take, and bookings balance."""
+"""The gate: no window holds too many, however long commits take, and every booking is used or released."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ MS = SECOND // 1000
 def starts(
     windows: Sequence[Window], lanes: int, count: int, commits: Sequence[int], addresses: Sequence[int] = (1,)
 ) -> list[int]:
-    """Start `count` contents over so many lanes; return the start of each of their addresses.
+    """Start `count` contents over this many lanes; return the start of each of their addresses.
 
-    `commits` are the ns that commits take, in turn, and `addresses` the sizes of envelopes.
+    `commits` are the ns that commits take, in turn; `addresses` are the sizes of envelopes.
     """
     gate = Gate(LocalPace(tuple(windows)))
     made, asked = list[int](), count
@@ -50,13 +50,13 @@ def starts(
 
 
 @pytest.mark.parametrize("lanes", [1, 3])
-def test_what_a_disk_takes_is_not_taken_from_the_pace(lanes: int) -> None:
+def test_slow_commits_do_not_slow_the_pace(lanes: int) -> None:
     made = starts([Window(100, SECOND)], lanes, 300, [8 * MS, 3 * MS])
     assert made == [made[0] + n * 10 * MS for n in range(len(made))]
     assert len(made) == 300
 
 
-def test_envelopes_of_several_addresses_use_a_narrow_window_up() -> None:
+def test_envelopes_with_several_addresses_use_all_of_a_narrow_window() -> None:
     made = starts([Window(10, SECOND)], lanes=8, count=60, commits=[3 * MS], addresses=[3])
     assert len(made) == 180
     assert made[-1] - made[0] <= 21 * SECOND  # three envelopes a second
@@ -70,7 +70,7 @@ def test_envelopes_of_several_addresses_use_a_narrow_window_up() -> None:
     commits=st.lists(st.integers(0, 200 * MS), min_size=1, max_size=5),
     addresses=st.lists(st.integers(1, 3), min_size=1, max_size=4),
 )
-def test_no_window_holds_more_however_long_the_disk_takes(
+def test_no_window_holds_more_than_its_count_however_slow_the_disk_is(
     windows: list[Window], lanes: int, commits: list[int], addresses: list[int]
 ) -> None:
     made = starts(windows, lanes, 60, commits, addresses)
@@ -81,18 +81,18 @@ def test_no_window_holds_more_however_long_the_disk_takes(
 
 
 class TestBookings:
-    """What is counted and not used is given back by itself."""
+    """What is booked and not used is released by itself."""
 
     def gate(self) -> Gate:
         return Gate(LocalPace((Window(4, 60 * SECOND),)))
 
     def full(self, gate: Gate, addresses: int = 4) -> bool:
-        """Whether so many addresses may no longer go ahead."""
+        """Whether this many addresses may no longer go ahead."""
         with gate.book("probe", addresses) as probe:
             return probe.ahead(0) > 0
 
     def fill(self, gate: Gate) -> None:
-        """Start as many as the window holds, at 0."""
+        """Start as many as the window holds, at time 0."""
         with gate.book("full", 4) as booking:
             assert booking.may_intend(0)[0]
             assert booking.start(0) == 0
@@ -108,7 +108,7 @@ class TestBookings:
         assert not self.full(gate)
 
     @pytest.mark.parametrize("steps", [1, 2])
-    def test_what_fails_on_the_way_leaves_nothing_behind(self, steps: int) -> None:
+    def test_a_failure_releases_its_booking(self, steps: int) -> None:
         gate = self.gate()
 
         def fails() -> None:
@@ -126,7 +126,7 @@ class TestBookings:
             assert booking.start(0) == 0
         assert self.full(gate, 1)  # what has started stays in the pace
 
-    def test_who_waits_in_line_and_leaves_holds_nobody_up(self) -> None:
+    def test_a_waiting_booking_that_is_given_up_blocks_nobody(self) -> None:
         gate = self.gate()
         self.fill(gate)
         waits, later = gate.book("waits", 1), gate.book("later", 1)
@@ -135,7 +135,7 @@ class TestBookings:
         waits.give_back()
         assert later.may_intend(61 * SECOND) == (True, 0)
 
-    def test_an_envelope_goes_out_when_its_content_may_follow_soon(self) -> None:
+    def test_an_envelope_is_sent_when_its_content_may_follow_soon(self) -> None:
         gate = self.gate()
         self.fill(gate)
         booking = gate.book("a", 1)
@@ -150,13 +150,13 @@ class TestBookings:
         assert booking.may_intend(59 * SECOND) == (False, 990 * MS)
         assert booking.may_intend(60 * SECOND - 10 * MS) == (True, 10 * MS)
 
-    def test_an_intent_that_is_committed_has_its_place(self) -> None:
+    def test_a_committed_intent_keeps_its_place(self) -> None:
         gate = self.gate()
         assert gate.book("a", 4).may_intend(0) == (True, 0)
         assert not gate.book("b", 1).may_intend(0)[0]
 
-    def test_nothing_starts_before_what_has_started(self) -> None:
-        """Two connections read the clock in one order, and come to the gate in the other."""
+    def test_starts_are_never_earlier_than_the_last_one(self) -> None:
+        """Two connections read the clock in one order, and reach the gate in the other."""
         gate = self.gate()
         late, early = gate.book("late", 1), gate.book("early", 1)
         assert late.may_intend(0)[0]
@@ -165,7 +165,7 @@ class TestBookings:
         assert early.start(9 * SECOND) == 0
         assert early.started_at == 10 * SECOND
 
-    def test_a_hold_keeps_envelopes_and_lets_contents_go(self) -> None:
+    def test_a_hold_stops_envelopes_but_not_contents(self) -> None:
         gate = self.gate()
         gate.hold(30 * SECOND)
         assert gate.held(0) == 30 * SECOND
@@ -175,8 +175,8 @@ class TestBookings:
         assert gate.held(0) == 30 * SECOND
 
 
-def test_a_message_whose_answer_is_due_is_not_waited_for_too() -> None:
-    """Three of 3/hour are on their way: the fourth leaves in an hour, and so does the last of the four."""
+def test_messages_in_flight_are_counted_once_in_the_outlook() -> None:
+    """Three of 3/hour are in flight: the fourth leaves in an hour, and that is the last of the four."""
     hour = 3600 * SECOND
     gate = Gate(LocalPace((Window(3, hour),)))
     bookings = [gate.book(f"{n}", 1) for n in range(3)]

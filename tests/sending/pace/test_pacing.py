@@ -1,4 +1,4 @@
-"""Rate windows: never more than N in a window, and never later than that demands."""
+"""Rate windows: never more than N in a window, and no start later than that requires."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MESSAGES = st.lists(st.tuples(PAUSES, st.integers(1, 6)), max_size=60)
 
 
 def run(pace: LocalPace, messages: list[tuple[int, int]], now: int = 0) -> list[int]:
-    """Start each message as soon as it may; return the start of each address."""
+    """Start each message as soon as permitted; return the start of each address."""
     starts: list[int] = []
     for pause, addresses in messages:
         now += pause
@@ -47,7 +47,7 @@ def fitting(windows: list[Window], messages: list[tuple[int, int]]) -> list[tupl
 
 
 @given(windows=st.lists(WINDOWS, max_size=4), messages=MESSAGES, origin=st.integers(0, 10**18))
-def test_no_window_ever_holds_more(
+def test_no_window_ever_holds_more_than_its_count(
     windows: list[Window], messages: list[tuple[int, int]], origin: int
 ) -> None:
     starts = run(LocalPace(windows), fitting(windows, messages), origin)
@@ -56,7 +56,7 @@ def test_no_window_ever_holds_more(
 
 
 @given(windows=st.lists(WINDOWS, min_size=1, max_size=4), messages=MESSAGES)
-def test_nothing_waits_longer_than_a_window_or_the_spacing_demands(
+def test_no_start_waits_longer_than_a_window_or_the_spacing_requires(
     windows: list[Window], messages: list[tuple[int, int]]
 ) -> None:
     pace, starts, now = LocalPace(windows), list[int](), 0
@@ -74,18 +74,18 @@ def test_nothing_waits_longer_than_a_window_or_the_spacing_demands(
 
 
 @pytest.mark.parametrize("count", [1, 3, 7, 14, 1000])
-def test_a_second_is_spaced(count: int) -> None:
+def test_starts_within_a_second_are_spaced(count: int) -> None:
     spacing = -(-SECOND // count)
     starts = run(LocalPace([Window(count, SECOND)]), [(0, 1)] * 3 * count)
     assert starts == [n * spacing for n in range(3 * count)]
 
 
-def test_longer_windows_are_not_spread() -> None:
+def test_starts_in_longer_windows_are_not_spaced() -> None:
     starts = run(LocalPace([Window(500, DAY)]), [(0, 1)] * 1001)
     assert starts == [0] * 500 + [DAY] * 500 + [2 * DAY]
 
 
-def test_windows_hold_at_once() -> None:
+def test_several_windows_hold_at_the_same_time() -> None:
     starts = run(LocalPace([Window(2, SECOND), Window(5, MINUTE)]), [(0, 1)] * 8)
     half = SECOND // 2
     assert starts == [0, half, 2 * half, 3 * half, 4 * half, MINUTE, MINUTE + half, MINUTE + 2 * half]
@@ -96,7 +96,7 @@ def test_the_addresses_of_a_message_start_together() -> None:
     assert starts == [0] * 3 + [MINUTE] * 5
 
 
-def test_a_message_that_fits_into_no_window_is_an_error() -> None:
+def test_a_message_with_more_addresses_than_a_window_is_an_error() -> None:
     pace = LocalPace([Window(100, MINUTE), Window(2, SECOND)])
     assert pace.fits(2)
     assert not pace.fits(3)
@@ -122,7 +122,7 @@ def test_without_windows_nothing_waits() -> None:
     ),
     pause=st.sampled_from([0, SECOND, MINUTE, HOUR]),
 )
-def test_a_restart_buys_no_second_quota(
+def test_a_restart_does_not_give_a_second_quota(
     windows: list[Window], before: list[tuple[int, int]], pause: int
 ) -> None:
     before = fitting(windows, before)
@@ -142,7 +142,7 @@ def test_a_restart_buys_no_second_quota(
     assert run(first, [(0, 1)] * 20, stopped) == across[len(starts) :]
 
 
-def test_load_takes_seconds_too_and_an_age_below_zero_for_now() -> None:
+def test_load_accepts_seconds_and_negative_ages() -> None:
     pace = LocalPace([Window(1, SECOND), Window(3, MINUTE)])
     pace.load([(30 * SECOND, 1), (-5 * SECOND, 1)], 1000)
     assert pace.delay(1000) == SECOND
@@ -150,8 +150,8 @@ def test_load_takes_seconds_too_and_an_age_below_zero_for_now() -> None:
     assert pace.delay(1000 + 2 * SECOND) == 28 * SECOND
 
 
-def test_load_takes_more_than_a_window_holds() -> None:
-    """The rate was lowered between two runs, or a message went to more addresses than it allows now."""
+def test_load_accepts_more_starts_than_a_window_holds() -> None:
+    """The rate was lowered between two runs, or a message had more addresses than are permitted now."""
     pace = LocalPace([Window(2, HOUR)])
     pace.load([(50 * MINUTE, 9), (10 * MINUTE, 1)], 0)
     assert pace.delay(0) == 10 * MINUTE
@@ -188,7 +188,7 @@ def test_finish_is_never_late(
 
 
 @pytest.mark.parametrize("count", [1, 14, 400, 501, 1000, 1723])
-def test_finish_of_a_fresh_run_is_exact_for_usual_rates(count: int) -> None:
+def test_finish_of_a_new_run_is_exact_for_usual_rates(count: int) -> None:
     windows = [Window(14, SECOND), Window(200, MINUTE), Window(500, HOUR)]
     assert LocalPace(windows).finish(0, count) == run(LocalPace(windows), [(0, 1)] * count)[-1]
 
@@ -215,11 +215,11 @@ def test_parse_window_refuses(text: str) -> None:
         parse_window(text)
 
 
-def test_a_window_of_another_length_says_so() -> None:
+def test_a_window_of_an_unusual_length_shows_its_length() -> None:
     assert str(Window(3, 2 * SECOND)) == "3 in 2 s"
 
 
-def test_a_window_is_the_limit_until_its_next_start_may_be_made() -> None:
+def test_a_full_window_is_named_as_the_limit() -> None:
     window = Window(1, SECOND)
     pace = LocalPace((window,))
     pace.take(0)
@@ -227,7 +227,7 @@ def test_a_window_is_the_limit_until_its_next_start_may_be_made() -> None:
     assert pace.limit(SECOND) is None
 
 
-def test_of_several_full_windows_the_one_that_is_waited_for_longest_is_the_limit() -> None:
+def test_of_several_full_windows_the_longest_wait_is_named_as_the_limit() -> None:
     short, long = Window(1, SECOND), Window(2, MINUTE)
     for windows in ((short, long), (long, short)):
         pace = LocalPace(windows)

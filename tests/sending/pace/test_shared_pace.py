@@ -1,4 +1,4 @@
-"""A rate that several machines share: no window ever holds one more, whatever happens to whom."""
+"""A rate shared by several machines: no window ever holds too many, whichever of them crashes."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from tests.servers.postgresql import PostgreSQL
 
 @dataclass
 class Starts:
-    """What processes have started: (ns, addresses) in order, how many slots were lost, the widest guard."""
+    """What processes have started: (ns, addresses) in order, the number of lost slots, the longest guard."""
 
     made: list[tuple[int, int]]
     lost: int
     guard: int
 
     def crowded(self, window: Window) -> list[int]:
-        """Return by how much each N+1 starts come too close together, ns; none should."""
+        """Return by how much N+1 starts come too close together at most, ns; 0 is expected."""
         places = [at for at, addresses in self.made for _ in range(addresses)]
         pairs = zip(places, places[window.count :], strict=False)
         return [window.period - (last - first) for first, last in pairs if last - first < window.period]
@@ -46,7 +46,7 @@ class Starts:
 def begin(
     location: PostgresLocation, rates: str, *, threads: int, seconds: float, addresses: int = 1
 ) -> Pacer:
-    """Start a process that starts contents for so long."""
+    """Start a process that starts contents for this long."""
     arguments = [location.url, rates, str(threads), str(seconds), str(addresses)]
     return subprocess.Popen(
         [sys.executable, "-m", "tests.sending.pace.pacer", *arguments],
@@ -61,7 +61,7 @@ Pacer = subprocess.Popen[str]
 
 
 def ended(processes: Sequence[Pacer]) -> Starts:
-    """Wait for processes, and return what they started together."""
+    """Wait for processes, and return everything that they started."""
     starts = Starts([], 0, 0)
     for process in processes:
         out, err = process.communicate(timeout=120)
@@ -95,7 +95,9 @@ def test_four_processes_keep_one_rate(place: PostgresLocation, rates: str, addre
     assert sum(places for _, places in starts.made) > windows[0].count
 
 
-def test_a_crash_of_the_server_lets_no_more_through(postgresql: PostgreSQL, place: PostgresLocation) -> None:
+def test_a_crash_of_the_database_server_does_not_exceed_the_rate(
+    postgresql: PostgreSQL, place: PostgresLocation
+) -> None:
     processes = [begin(place, "20/second,60/minute", threads=3, seconds=14) for _ in range(2)]
     time.sleep(3)
     postgresql.stop("immediate")
@@ -104,7 +106,7 @@ def test_a_crash_of_the_server_lets_no_more_through(postgresql: PostgreSQL, plac
     assert starts.crowded(Window(20, SECOND)) == starts.crowded(Window(60, 60 * SECOND)) == []
 
 
-def test_who_shares_an_account_keeps_one_rate_whatever_its_own_is(place: PostgresLocation) -> None:
+def test_campaigns_with_other_rates_share_the_windows_of_an_account(place: PostgresLocation) -> None:
     slow, fast = parse_window("10/second"), parse_window("40/second")
     one, other = PostgresSlots(place, SCOPE, [slow]), PostgresSlots(place, SCOPE, [fast])
     try:
@@ -116,7 +118,7 @@ def test_who_shares_an_account_keeps_one_rate_whatever_its_own_is(place: Postgre
     assert used[25].at - used[15].at > SECOND
 
 
-def test_a_wider_rate_is_waited_for_once_whoever_comes_first_afterwards(place: PostgresLocation) -> None:
+def test_a_wider_rate_causes_only_one_wait(place: PostgresLocation) -> None:
     narrow = PostgresSlots(place, SCOPE, [parse_window("10/second")])
     wide = PostgresSlots(place, SCOPE, [parse_window("40/second")])
     try:
@@ -129,7 +131,7 @@ def test_a_wider_rate_is_waited_for_once_whoever_comes_first_afterwards(place: P
         wide.close()
 
 
-def test_a_standby_that_takes_over_waits_for_slots_that_it_has_not_heard_of(place: PostgresLocation) -> None:
+def test_a_standby_that_takes_over_waits_for_slots_it_may_not_know(place: PostgresLocation) -> None:
     slots = PostgresSlots(place, SCOPE, [Window(1, 60 * SECOND)])
     database = Database(place)
     up = f"SELECT pace_now() - {UP_SINCE}"
@@ -153,7 +155,7 @@ def booked(slots: PostgresSlots, addresses: int = 1) -> Slot:
     return found
 
 
-def test_a_restart_forgets_what_was_booked_and_remembers_what_was_intended(place: PostgresLocation) -> None:
+def test_after_a_restart_bookings_are_lost_and_intents_still_count(place: PostgresLocation) -> None:
     database = Database(place)
     scope = Scope("mail.example.com", "slow")
     slots = PostgresSlots(place, scope, [Window(3, 60 * SECOND)])
@@ -189,10 +191,10 @@ BOOKINGS = st.lists(
 
 @given(windows=WINDOWS, bookings=BOOKINGS)
 @settings(max_examples=40)
-def test_starts_anywhere_in_their_slots_keep_every_window(
+def test_starts_at_any_time_in_their_slots_keep_every_window(
     clockwork: Database, windows: list[Window], bookings: list[tuple[int, int, float]]
 ) -> None:
-    """The function itself, asked by whoever never waits: its clock is moved to each slot."""
+    """Calls the SQL function without waiting: the clock is set to each slot."""
     clockwork.change("UPDATE test_clock SET at = 1000000000000")
     clockwork.change("TRUNCATE pace, pace_slots")
     counts, periods = [one.count for one in windows], [one.period for one in windows]
@@ -216,7 +218,7 @@ def test_starts_anywhere_in_their_slots_keep_every_window(
 
 @pytest.fixture(scope="module")
 def clockwork(postgresql: PostgreSQL) -> Iterator[Database]:
-    """A database whose clock stands until it is moved."""
+    """A database whose clock only moves when it is set."""
     location = postgresql.ledger()
     database = Database(location)
     database.change("CREATE TABLE test_clock AS SELECT 0::bigint AS at")
@@ -237,7 +239,7 @@ def clockwork(postgresql: PostgreSQL) -> Iterator[Database]:
     read=st.floats(0, 1),
     now=st.integers(0, 3 * 10**6),
 )
-def test_a_slot_is_used_only_in_its_time_whenever_the_clock_was_read(
+def test_a_slot_is_used_only_while_it_lasts_whenever_the_clock_was_read(
     at: int, guard: int, clock: int, before: int, took: int, read: float, now: int
 ) -> None:
     slot = Slot(at, guard, clock, before, before + took)

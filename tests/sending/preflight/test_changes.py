@@ -1,4 +1,4 @@
-"""What differs from earlier runs is found, and nothing else is: keys, names and lists of real files."""
+"""Differences from earlier runs in keys, names and lists are found, and nothing else is; with real files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BY_INVOICE = {"csv": "list.csv", "key": "invoice"}
 
 @dataclass
 class Desk:
-    """A campaign in a folder: `looks` prepares it and says what differs; `sends` goes on and sends."""
+    """A campaign in a folder: `looks` prepares it and returns the differences; `sends` also sends it."""
 
     recipients: object = "list.csv"
     name: str = "news"
@@ -50,7 +50,7 @@ class Desk:
             return found
 
     def sends(self, people: str, status: Status = Status.ACCEPTED, *, only: int = 1000) -> dict[Change, str]:
-        """Send to at most `only` rows, and return what had to be accepted for it."""
+        """Send to at most `only` rows, and return what had to be accepted."""
         self.write(people)
         with self._opened() as (ledger, preparation, found):
             ledger.register()
@@ -91,13 +91,13 @@ HAD = [Status.ACCEPTED, Status.IN_DOUBT, Status.IN_FLIGHT]
 
 
 class TestKeys:
-    def test_a_list_that_only_grows_and_shrinks_differs_in_nothing(self, desk: Desk) -> None:
+    def test_adding_and_removing_rows_is_not_a_difference(self, desk: Desk) -> None:
         assert desk.sends("email\na@x.test\nb@x.test\nc@x.test\n") == {}
         assert desk.sends("email\nb@x.test\nc@x.test\nd@x.test\n") == {}
         assert (desk.plan.new, desk.plan.rekeyed, desk.plan.further, desk.plan.gone) == (1, 0, 0, 1)
 
     @pytest.mark.parametrize("status", HAD)
-    def test_an_edited_key_is_the_same_person(self, desk: Desk, status: Status) -> None:
+    def test_a_row_with_an_edited_key_is_asked_about(self, desk: Desk, status: Status) -> None:
         desk.recipients = BY_INVOICE
         desk.sends("email,invoice\na@x.test,A-1\nb@x.test,A-2\n", status)
         found = desk.looks("email,invoice\na@x.test,A/1\nb@x.test,A-2\nc@x.test,A-3\n")
@@ -106,24 +106,24 @@ class TestKeys:
         }
         assert (desk.plan.new, desk.plan.rekeyed, desk.plan.further) == (2, 1, 0)
 
-    def test_who_has_had_nothing_may_have_another_key(self, desk: Desk) -> None:
+    def test_an_unsent_row_may_get_another_key(self, desk: Desk) -> None:
         desk.recipients = BY_INVOICE
         desk.sends("email,invoice\na@x.test,A-1\nb@x.test,A-2\n", Status.REFUSED)
         assert desk.looks("email,invoice\na@x.test,A/1\nb@x.test,A-2\n") == {}
 
-    def test_a_new_invoice_for_an_old_customer_is_only_counted(self, desk: Desk) -> None:
+    def test_a_further_row_for_a_mailed_address_is_only_counted(self, desk: Desk) -> None:
         desk.recipients = BY_INVOICE
         desk.sends("email,invoice\na@x.test,1\nb@x.test,2\n")
         assert desk.looks("email,invoice\na@x.test,1\nb@x.test,2\nA@X.test,3\n") == {}
         assert (desk.plan.new, desk.plan.rekeyed, desk.plan.further) == (1, 0, 1)
 
-    def test_one_of_a_persons_keys_is_edited(self, desk: Desk) -> None:
-        """The other row is listed still, and explains nothing."""
+    def test_editing_one_of_several_keys_of_a_person_is_asked_about(self, desk: Desk) -> None:
+        """The other row is still listed, so it does not explain the new one."""
         desk.recipients = BY_INVOICE
         desk.sends("email,invoice\na@x.test,1\na@x.test,2\n")
         assert set(desk.looks("email,invoice\na@x.test,1\na@x.test,02\n")) == {Change.KEYS}
 
-    def test_what_left_in_an_earlier_run_explains_no_new_row(self, desk: Desk) -> None:
+    def test_a_row_that_left_the_list_earlier_does_not_explain_a_new_row(self, desk: Desk) -> None:
         desk.recipients = BY_INVOICE
         desk.sends("email,invoice\na@x.test,1\na@x.test,2\n")
         desk.sends("email,invoice\na@x.test,1\n")
@@ -137,7 +137,7 @@ class TestKeys:
         assert set(desk.looks("email,invoice\na@x.test,1\na@x.test,02\nb@x.test,9\n")) == {Change.KEYS}
 
     @pytest.mark.parametrize("status", HAD)
-    def test_another_column(self, desk: Desk, status: Status) -> None:
+    def test_another_key_column_is_asked_about(self, desk: Desk, status: Status) -> None:
         people = "email,invoice\na@x.test,1\nb@x.test,2\n"
         desk.sends(people, status)
         desk.recipients = BY_INVOICE
@@ -149,8 +149,8 @@ class TestKeys:
         assert set(desk.sends(people)) == {Change.KEYS}
         assert desk.looks(people) == {}
 
-    def test_another_column_for_the_address(self, desk: Desk) -> None:
-        """The same people at home: no address is known, and no row is found."""
+    def test_another_address_column_is_asked_about(self, desk: Desk) -> None:
+        """The same people at their home addresses: no address is known, so no row is found."""
         people = "work,private\na@work.test,a@home.test\nb@work.test,b@home.test\n"
         desk.recipients = {"csv": "list.csv", "email": "work"}
         desk.sends(people, only=1)
@@ -161,8 +161,8 @@ class TestKeys:
         }
 
     @pytest.mark.parametrize("before", ["work", "{{ work.split(' ')[0] }}"])
-    def test_a_template_for_the_address(self, desk: Desk, before: str) -> None:
-        """It asks like another column; where it gives the same addresses there is nothing to ask."""
+    def test_a_template_as_address_is_asked_about_if_addresses_change(self, desk: Desk, before: str) -> None:
+        """As for another column; if it gives the same addresses, nothing is asked."""
         people = "work,private\na@work.test,a@home.test\nb@work.test,b@home.test\n"
         desk.recipients = {"csv": "list.csv", "email": before}
         desk.sends(people, only=1)
@@ -174,8 +174,8 @@ class TestKeys:
             " and now by `{{ private|trim }}`; by that, 1 row of theirs is not on the list, and 2 are new"
         }
 
-    def test_a_key_that_is_the_address_no_longer(self, desk: Desk) -> None:
-        """Addresses are compared folded, other columns as they are written."""
+    def test_a_key_that_is_no_longer_the_address_column_is_asked_about(self, desk: Desk) -> None:
+        """Addresses are compared folded, other columns as written."""
         people = "work,private\nAnn@work.test,a@home.test\n"
         desk.recipients = {"csv": "list.csv", "email": "work"}
         desk.sends(people)
@@ -194,14 +194,14 @@ class TestKeys:
         assert desk.sends("Mail,No\na@x.test,1\nb@x.test,2\nc@x.test,3\n", only=0) == {}
         assert (desk.plan.new, desk.plan.changed, desk.plan.accepted) == (1, 1, 1)
 
-    def test_what_was_not_agreed_to_is_asked_again(self, desk: Desk) -> None:
+    def test_a_declined_change_is_asked_about_again(self, desk: Desk) -> None:
         people = "email,invoice\na@x.test,1\n"
         desk.sends(people)
         desk.recipients = BY_INVOICE
         for _ in range(2):
             assert set(desk.looks(people)) == {Change.KEYS}
 
-    def test_a_ledger_that_holds_the_words_of_an_earlier_release(self, desk: Desk) -> None:
+    def test_key_columns_stored_by_an_earlier_release_are_understood(self, desk: Desk) -> None:
         desk.sends("email,invoice\na@x.test,1\n")
         ledger = Ledger.open(Path("ledger.db"), "news")
         for stored, key, same in (
@@ -223,7 +223,7 @@ class TestKeys:
 class TestName:
     PEOPLE = "email\na@x.test\nb@x.test\n"
 
-    def test_another_name_in_the_same_file(self, desk: Desk) -> None:
+    def test_another_name_in_the_same_file_is_asked_about(self, desk: Desk) -> None:
         desk.sends(self.PEOPLE)
         desk.name = "autumn"
         words = "2 rows had this campaign when it was named 'news'; another name is another campaign, and"
@@ -232,7 +232,7 @@ class TestName:
         # Agreed to once, it is another campaign.
         assert desk.looks(self.PEOPLE + "c@x.test\n") == {}
 
-    def test_it_is_asked_through_a_link_too(self, desk: Desk) -> None:
+    def test_another_name_is_asked_about_through_a_link_too(self, desk: Desk) -> None:
         desk.sends(self.PEOPLE)
         desk.name = "autumn"
         desk.write(self.PEOPLE)
@@ -240,7 +240,7 @@ class TestName:
         Path("news.yaml").symlink_to("real.yaml")
         assert set(desk.looks(self.PEOPLE)) == {Change.NAME}
 
-    def test_a_name_under_which_nobody_had_anything_may_be_edited(self, desk: Desk) -> None:
+    def test_a_name_under_which_nothing_was_sent_may_be_edited(self, desk: Desk) -> None:
         desk.sends(self.PEOPLE, Status.REFUSED)
         desk.name = "autumn"
         assert desk.looks(self.PEOPLE) == {}
@@ -261,25 +261,27 @@ class TestList:
         return "email\n" + "".join(f"p{n}@x.test\n" for n in range(count))
 
     @pytest.mark.parametrize(("left", "asked"), [(0, True), (1, True), (4, True), (5, False), (10, False)])
-    def test_a_list_that_has_lost_most_of_its_rows(self, desk: Desk, left: int, asked: bool) -> None:
+    def test_a_list_that_lost_most_of_its_rows_is_asked_about(
+        self, desk: Desk, left: int, asked: bool
+    ) -> None:
         assert desk.sends(self.people(10), only=3) == {}
         found = desk.looks(self.people(left))
         assert (Change.LIST in found) is asked
         if asked:
             assert "and had 10 last time" in found[Change.LIST]
 
-    def test_what_was_agreed_to_is_what_it_is_compared_with(self, desk: Desk) -> None:
+    def test_a_list_is_compared_with_the_last_one_agreed_to(self, desk: Desk) -> None:
         desk.sends(self.people(10))
         assert set(desk.sends(self.people(2))) == {Change.LIST}
         assert desk.looks(self.people(2)) == {}
         assert set(desk.looks(self.people(0))) == {Change.LIST}
 
-    def test_where_loses_rows_too(self, desk: Desk) -> None:
+    def test_rows_left_out_by_where_count_as_lost(self, desk: Desk) -> None:
         desk.sends(self.people(10))
         desk.recipients = {"csv": "list.csv", "where": "email == 'p1@x.test'"}
         assert set(desk.looks(self.people(10))) == {Change.LIST}
 
-    def test_a_ledger_that_does_not_know_how_long_it_was(self, desk: Desk) -> None:
+    def test_a_ledger_without_the_length_of_the_last_list_asks_nothing(self, desk: Desk) -> None:
         desk.sends(self.people(10))
         ledger = Ledger.open(Path("ledger.db"), "news")
         database(ledger).change("UPDATE campaigns SET rows = NULL")

@@ -1,4 +1,4 @@
-"""What a wrong key does not hide: mistakes in the list, the templates and the rows are told with it."""
+"""A wrong key does not hide other errors in the list, the templates and the rows."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ NO_NAME = "body.txt:1: 'nobody' is not defined"
 
 
 def written(folder: Path, **changes: Any) -> Path:
-    """Write a campaign with two bad rows, whose body shows a name that is nowhere."""
+    """Write a campaign with two bad rows, whose body uses an unknown name."""
     return write_campaign(folder, {"list.csv": LIST, "body.txt": "Hi {{ nobody }}"}, **changes)
 
 
 def told(problems: Iterable[Problem], folder: Path) -> list[str]:
-    """Return what is said, without the campaign file's name and the names of the list's columns."""
+    """Return the messages, without the name of the campaign file and the list's column names."""
     lines = (str(problem).replace(f"{folder}/", "") for problem in problems)
     return [
         re.sub(r"^spring.yaml:[0-9]+:[0-9]+: ", "", line).partition("; the list's columns")[0]
@@ -37,7 +37,7 @@ def told(problems: Iterable[Problem], folder: Path) -> list[str]:
 
 
 def refused(file: Path) -> list[str]:
-    """Return what both `check` and the commands that send say is wrong with a campaign file."""
+    """Return what both `check` and the commands that send report about a campaign file."""
     with pytest.raises(UserError) as caught:
         read(file)
     assert inspect(file, lambda *_: None).problems == caught.value.problems
@@ -54,7 +54,7 @@ def refused(file: Path) -> list[str]:
         ({"templates": {"text": "body.txt", "html": "gone.html"}}, ["templates.html: there is no file"]),
     ],
 )
-def test_a_wrong_key_hides_neither_names_nor_rows(
+def test_a_wrong_key_hides_no_errors_in_names_or_rows(
     changes: dict[str, Any], own: list[str], tmp_path: Path
 ) -> None:
     lines = refused(written(tmp_path, **changes))
@@ -64,7 +64,7 @@ def test_a_wrong_key_hides_neither_names_nor_rows(
     assert lines[-3:] == [NO_NAME, *BAD_ROWS]
 
 
-def test_a_subject_without_a_value_is_none(tmp_path: Path) -> None:
+def test_a_subject_without_a_value_is_reported_as_missing(tmp_path: Path) -> None:
     file = written(tmp_path, subject=None, templates={"text": "body.txt", "subject": "gone.txt"})
     file.write_text(f"{file.read_text('utf-8')}subject:\n", "utf-8")
 
@@ -81,7 +81,9 @@ def test_a_subject_without_a_value_is_none(tmp_path: Path) -> None:
         ({"vas": {"nobody": "x"}}, "vas: unknown key; did you mean 'vars'?"),
     ],
 )
-def test_what_follows_from_a_wrong_key_is_not_told(changes: dict[str, Any], own: str, tmp_path: Path) -> None:
+def test_consequences_of_a_wrong_key_are_not_reported(
+    changes: dict[str, Any], own: str, tmp_path: Path
+) -> None:
     lines = refused(written(tmp_path, **changes))
 
     assert all(line.startswith(own) for line in lines[:-2])
@@ -96,7 +98,9 @@ def test_what_follows_from_a_wrong_key_is_not_told(changes: dict[str, Any], own:
         {"recipients": {"csv": "list.csv", "key": 1, "name": ["{{ name }}"]}, "rate": "x"},
     ],
 )
-def test_without_its_settings_a_list_has_columns_and_no_rows(changes: dict[str, Any], tmp_path: Path) -> None:
+def test_a_list_with_wrong_settings_is_read_for_its_columns_only(
+    changes: dict[str, Any], tmp_path: Path
+) -> None:
     lines = refused(written(tmp_path, **changes))
 
     assert [line for line in lines if line.startswith(("list.csv", "body"))] == [NO_NAME]
@@ -117,10 +121,8 @@ def test_without_its_settings_a_list_has_columns_and_no_rows(changes: dict[str, 
         {"recipients": {"csv": "list.csv", "emial": "name"}, "list.csv": b"PK\x03\x04"},
     ],
 )
-def test_a_list_that_cannot_be_read_hides_no_mistake_of_a_template(
-    changes: dict[str, Any], tmp_path: Path
-) -> None:
-    """Whether a name is one of its columns is not known."""
+def test_an_unreadable_list_hides_no_error_in_a_template(changes: dict[str, Any], tmp_path: Path) -> None:
+    """Whether a name is one of its columns is unknown."""
     file = written(tmp_path, **{key: value for key, value in changes.items() if key != "list.csv"})
     (tmp_path / "body.txt").write_text("Hi {{ nobody }}, {{ row['None'] }}\n{{ email|nobodys }}\n")
     if "list.csv" in changes:
@@ -135,14 +137,14 @@ def test_a_list_that_cannot_be_read_hides_no_mistake_of_a_template(
     assert templates.startswith("body.txt:2: no filter is named 'nobodys'")
 
 
-def test_where_vars_are_wrong_neither_list_nor_templates_are_judged(tmp_path: Path) -> None:
+def test_with_wrong_vars_neither_list_nor_templates_are_checked(tmp_path: Path) -> None:
     settings = {"csv": "list.csv", "where": "year"}
     lines = refused(written(tmp_path, recipients=settings, vars={"campaign": "x"}))
 
     assert not any(line.startswith(("list.csv", "body")) for line in lines)
 
 
-def test_rows_are_told_beside_a_name_that_is_a_column_too(tmp_path: Path) -> None:
+def test_bad_rows_are_reported_along_with_a_var_that_is_also_a_column(tmp_path: Path) -> None:
     file = written(tmp_path, vars={"plan": "x"})
 
     lines = told(inspect(file, lambda *_: None).problems, tmp_path)
@@ -152,7 +154,7 @@ def test_rows_are_told_beside_a_name_that_is_a_column_too(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("command", ["check", "send"])
-def test_what_stands_against_sending_is_told_beside_the_rest(command: str, tmp_path: Path) -> None:
+def test_reasons_not_to_send_are_reported_along_with_other_errors(command: str, tmp_path: Path) -> None:
     file = written(tmp_path, rate="1/hour", cc="copy@example.com", templates={"text": "good.txt"})
     (tmp_path / "good.txt").write_text("Hi")
     if command == "check":
@@ -168,8 +170,8 @@ def test_what_stands_against_sending_is_told_beside_the_rest(command: str, tmp_p
     assert lines[1:] == BAD_ROWS
 
 
-def test_of_a_list_whose_where_is_wrong_broken_rows_are_told(tmp_path: Path) -> None:
-    """A row whose address is wrong may be one that `where` leaves out."""
+def test_with_a_wrong_where_only_unreadable_rows_are_reported(tmp_path: Path) -> None:
+    """A row with a wrong address may be one that `where` leaves out."""
     file = written(tmp_path, recipients={"csv": "list.csv", "where": "pln == 'pro'"})
 
     lines = told(inspect(file, lambda *_: None).problems, tmp_path)
@@ -178,8 +180,8 @@ def test_of_a_list_whose_where_is_wrong_broken_rows_are_told(tmp_path: Path) -> 
     assert lines[1:] == [NO_NAME, BAD_ROWS[1]]
 
 
-def test_a_long_list_is_not_rendered_for_a_wrong_key(tmp_path: Path) -> None:
-    """Its rows are read, and the templates compiled: to render a million takes minutes."""
+def test_rows_are_not_rendered_if_a_key_is_wrong(tmp_path: Path) -> None:
+    """Its rows are read and the templates compiled; rendering a million rows would take minutes."""
     rows = [f"person{number}@example.com,{'x' * 40},pro\n" for number in range(40_000)]
     body = "{{ plan.upper() / 0 }} {{ nobody }}"
     files = {"list.csv": "".join(["email,name,plan\n", "nope,Bob,pro\n", *rows]), "body.txt": body}

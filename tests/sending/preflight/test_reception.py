@@ -1,4 +1,4 @@
-"""Before the next send: how earlier mail was received."""
+"""How earlier mail was received, which is checked before the next send."""
 
 from __future__ import annotations
 
@@ -32,12 +32,14 @@ from tests.ledger.book import NOW, enrol, people, result, start
         (100_000, 301, 0, [True]),
     ],
 )
-def test_shares_warn_and_ask(accepted: int, complained: int, bounced: int, asks: list[bool]) -> None:
+def test_shares_cause_warnings_and_questions(
+    accepted: int, complained: int, bounced: int, asks: list[bool]
+) -> None:
     found = judged([Shares("spring", accepted, complained, bounced)])
     assert [one.asks for one in found] == asks
 
 
-def test_what_is_said_has_the_numbers() -> None:
+def test_the_messages_contain_the_numbers() -> None:
     [one] = judged([Shares("spring", 1000, 0, 60)])
     words = "of 1,000 who had 'spring', 60 addresses are dead (6.0%): campaign guide bounces"
     assert one == Reception(words, asks=True)
@@ -48,7 +50,7 @@ def token(address: str) -> str:
 
 
 def mailed(folder: Path, name: str, bounced: int = 0, complained: int = 0) -> None:
-    """Let 200 people have had a campaign, of whom so many are dead, and so many others have complained."""
+    """Record a campaign to 200 people, of whom this many are dead, and this many have complained."""
     book = Ledger.open(folder / "ledger.db", name)
     addresses = [f"user{n}@{name}.example" for n in range(200)]
     enrol(book, people(*addresses))
@@ -92,7 +94,7 @@ def said(folder: Path, capsys: pytest.CaptureFixture[str]) -> Said_:
     return said
 
 
-def test_too_many_dead_of_the_last_campaign_are_a_question(folder: Path, said: Said_) -> None:
+def test_too_many_dead_addresses_in_the_last_campaign_are_asked_about(folder: Path, said: Said_) -> None:
     mailed(folder, "winter", bounced=11)
     code, words = said("--yes", "--new-ledger")
     assert code == 5
@@ -105,14 +107,14 @@ def test_too_many_dead_of_the_last_campaign_are_a_question(folder: Path, said: S
     assert code == 6  # it goes on, and nobody listens
 
 
-def test_some_are_a_warning(folder: Path, said: Said_) -> None:
+def test_some_dead_addresses_cause_a_warning(folder: Path, said: Said_) -> None:
     mailed(folder, "winter", bounced=5)
     code, words = said("--yes", "--new-ledger")
     assert code == 6
     assert "warning: of 200 who had 'winter', 5 addresses are dead (2.5%)" in words
 
 
-def test_complaints_are_asked_about_and_a_better_campaign_ends_that(folder: Path, said: Said_) -> None:
+def test_complaints_are_asked_about_until_a_campaign_is_received_better(folder: Path, said: Said_) -> None:
     mailed(folder, "winter", complained=3)
     code, words = said("--yes", "--new-ledger")
     assert code == 5

@@ -1,4 +1,4 @@
-"""What travels to workers makes the same messages there; what must not travel is refused by name."""
+"""A bundle gives the same messages on a worker; what must not be in it is refused by name."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A campaign with all that travels: an include, an image, a style sheet, attachments, tokens."""
+    """A campaign with all that is bundled: an include, an image, a style sheet, attachments, tokens."""
     folder = tmp_path / "home"
     (folder / "parts").mkdir(parents=True)
     (folder / "letters").mkdir()
@@ -113,7 +113,7 @@ def test_a_worker_makes_the_same_messages(home: Path, tmp_path: Path) -> None:
     assert theirs.campaign.smtp.password_env == "OURS"
 
 
-def test_no_secret_travels_and_not_the_choice_of_one(home: Path) -> None:
+def test_a_bundle_has_no_secret_and_no_source_of_one(home: Path) -> None:
     *_, one = packed(home)
     everything = one.document + b"".join(one.blobs.values())
     assert b"MAIL" not in everything
@@ -147,7 +147,7 @@ def test_no_secret_travels_and_not_the_choice_of_one(home: Path) -> None:
         (lambda d: d.update(columns=3), "columns"),
     ],
 )
-def test_what_only_a_worker_may_say_is_refused_by_name(
+def test_settings_that_only_a_worker_may_have_are_refused_by_name(
     home: Path, change: Callable[[dict[str, Any]], object], named: str
 ) -> None:
     *_, one = packed(home)
@@ -174,7 +174,7 @@ def test_what_only_a_worker_may_say_is_refused_by_name(
         (lambda d: d.update(version=99), "workers and `campaign send` must be of one release"),
     ],
 )
-def test_a_worker_that_would_send_something_else_refuses(
+def test_a_worker_refuses_if_its_content_would_differ(
     home: Path, tmp_path: Path, change: Callable[[dict[str, Any]], object], why: str
 ) -> None:
     *_, one = packed(home)
@@ -195,14 +195,14 @@ def test_a_worker_that_would_send_something_else_refuses(
         (b'{"version": 1}', "its bundle has values that are invalid, or only a worker may set"),
     ],
 )
-def test_what_is_no_bundle_is_refused_with_the_campaigns_name(document: bytes, why: str) -> None:
+def test_an_invalid_bundle_is_refused_with_the_name_of_the_campaign(document: bytes, why: str) -> None:
     with pytest.raises(UserError) as refused:
         read(document, "spring")
     assert str(refused.value).startswith("spring: ")
     assert why in str(refused.value)
 
 
-def test_a_blob_that_is_not_what_it_is_called_is_refused(home: Path, tmp_path: Path) -> None:
+def test_a_blob_with_a_wrong_hash_is_refused(home: Path, tmp_path: Path) -> None:
     *_, one = packed(home)
     with pytest.raises(UserError, match="is not in the ledger"):
         unpack(
@@ -214,7 +214,7 @@ def test_a_blob_that_is_not_what_it_is_called_is_refused(home: Path, tmp_path: P
         )
 
 
-def test_large_attachments_are_read_from_a_folder_that_machines_share(
+def test_large_attachments_are_read_from_a_shared_folder(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(packing, "MOST_ATTACHED", 30)
@@ -241,7 +241,7 @@ def test_large_attachments_are_read_from_a_folder_that_machines_share(
         checking.render(rows[0], date=DATE)
 
 
-def test_images_that_only_a_row_names_travel_and_templates_cannot(home: Path, tmp_path: Path) -> None:
+def test_images_named_by_rows_are_bundled_and_templates_are_refused(home: Path, tmp_path: Path) -> None:
     (home / "body.html.j2").write_text('<img src="{{ name }}.png" alt=""> {{ unsubscribe.url }}')
     for name in ("ann", "ben"):
         (home / f"{name}.png").write_bytes(PNG + name.encode())
@@ -255,7 +255,7 @@ def test_images_that_only_a_row_names_travel_and_templates_cannot(home: Path, tm
         packed(home)
 
 
-def test_a_file_of_accounts_says_what_is_wrong_with_it(tmp_path: Path) -> None:
+def test_errors_in_an_accounts_file_are_reported(tmp_path: Path) -> None:
     file = tmp_path / "accounts.yaml"
     file.write_text("accounts:\n  news:\n    smpt: {host: x}\n")
     with pytest.raises(UserError) as refused:
@@ -278,7 +278,7 @@ def test_a_file_of_accounts_says_what_is_wrong_with_it(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_is_wrong_with_an_account_is_told_where_it_stands(
+def test_errors_in_an_account_are_reported_with_their_place(
     home: Path, tmp_path: Path, changes: dict[str, Any], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     *_, one = packed(home)
@@ -293,7 +293,7 @@ def test_what_is_wrong_with_an_account_is_told_where_it_stands(
     assert "worker" not in str(refused.value)
 
 
-def test_a_bundle_of_an_earlier_release_says_no_places(home: Path, tmp_path: Path) -> None:
+def test_a_bundle_of_an_earlier_release_has_no_places(home: Path, tmp_path: Path) -> None:
     _, _, rows, one = packed(home)
     bundle = read(changed(one, lambda d: [d.pop(key) for key in ("file", "places")]), "spring")
     folder = tmp_path / "worker"
@@ -304,7 +304,7 @@ def test_a_bundle_of_an_earlier_release_says_no_places(home: Path, tmp_path: Pat
     assert str(refused.value).startswith("campaign.yaml: attachments, entry 2: ")
 
 
-def test_a_file_that_is_called_as_one_of_the_workers_own_travels(home: Path, tmp_path: Path) -> None:
+def test_a_file_named_like_one_of_the_worker_is_bundled(home: Path, tmp_path: Path) -> None:
     (home / "list.csv").rename(home / "people.csv")
     (home / "campaign.yaml").rename(home / "spring.yaml")
     for name in ("list.csv", "campaign.yaml"):

@@ -1,4 +1,4 @@
-"""What workers say they lack for a campaign: names, and never a secret; nothing is run."""
+"""What workers report as missing for a campaign: names only, never a secret; nothing is executed."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def lacks(campaign: CampaignFile, folder: Path, **changes: Any) -> list[str]:
     return found
 
 
-def test_who_has_all_lacks_nothing(campaign: CampaignFile, tmp_path: Path) -> None:
+def test_a_complete_worker_lacks_nothing(campaign: CampaignFile, tmp_path: Path) -> None:
     assert lacks(campaign, tmp_path) == []
 
 
@@ -86,7 +86,7 @@ def test_who_has_all_lacks_nothing(campaign: CampaignFile, tmp_path: Path) -> No
         ({"attachments_root": "gone"}, "gone for its attachments does not exist"),
     ],
 )
-def test_what_is_missing_is_named(
+def test_missing_things_are_named(
     campaign: CampaignFile, tmp_path: Path, changes: dict[str, Any], said: str
 ) -> None:
     found = lacks(campaign, tmp_path, **changes)
@@ -112,7 +112,7 @@ def test_what_is_missing_is_named(
         ({"ca_file": "one"}, {"ca_file": "as-one"}, []),
     ],
 )
-def test_what_differs_is_told_and_may_be_meant(
+def test_differences_are_reported_but_are_not_errors(
     tmp_path: Path, theirs: dict[str, Any], ours: dict[str, Any], said: list[str]
 ) -> None:
     for name, bodies in {"one": ["b25l", "dHdv"], "two": ["b25l"], "as-one": ["dHd\nv", "b25l"]}.items():
@@ -136,7 +136,7 @@ def test_no_command_is_run_and_no_pipe_is_read(campaign: CampaignFile, tmp_path:
     assert not ran.exists()
 
 
-def test_an_account_that_the_campaign_names_needs_no_name_of_its_own(tmp_path: Path) -> None:
+def test_an_account_named_by_the_campaign_needs_no_other_name(tmp_path: Path) -> None:
     smtp = {"host": "mail.example.com", "username": "news", "password_env": "MAIL", "account": "shared"}
     campaign = write(tmp_path, smtp=smtp, dkim=None, unsubscribe={"mailto": "leave@example.com"})
     (tmp_path / "accounts.yaml").write_text(
@@ -149,7 +149,7 @@ def test_an_account_that_the_campaign_names_needs_no_name_of_its_own(tmp_path: P
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"account": 1}', json.dumps({"command": "touch x"})])
-def test_a_question_that_nobody_of_us_asked_is_not_answered(text: str) -> None:
+def test_a_question_of_another_format_is_not_answered(text: str) -> None:
     assert Needs.read(text) is None
 
 
@@ -160,7 +160,9 @@ def shared(postgresql: PostgreSQL, tmp_path: Path) -> Iterator[CampaignFile]:
     postgresql.drop(place)
 
 
-def test_nobody_answers(shared: CampaignFile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_does_not_answer_is_reported(
+    shared: CampaignFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(equipment, "PATIENCE", 0.1)
     told: list[str] = []
     found, answers = inspect_workers(shared, lambda seconds, why: told.append(why), lambda: None)
@@ -169,6 +171,6 @@ def test_nobody_answers(shared: CampaignFile, monkeypatch: pytest.MonkeyPatch) -
     assert told == ["workers are asked what they have"]
 
 
-def test_without_workers_there_is_nobody_to_ask(tmp_path: Path) -> None:
+def test_without_workers_nothing_is_asked(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="it has no `workers:`"):
         inspect_workers(write(tmp_path, workers=None), lambda seconds, why: None, lambda: None)

@@ -1,4 +1,4 @@
-"""A worker's private folder vanishes, also where its worker was killed, and never under one that lives."""
+"""A worker's private folder is removed, also if the worker was killed, but never that of a live one."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def owner(place: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process, which has a private folder."""
+    """Another process that has a private folder."""
     process = subprocess.Popen(
         [sys.executable, "-c", _HOLDS, str(place)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -57,7 +57,7 @@ def test_the_folder_of_a_worker_that_was_killed_is_removed(place: Path, owner: s
     assert list(place.iterdir()) == []
 
 
-def test_what_is_no_folder_of_a_worker_is_left_alone(place: Path) -> None:
+def test_other_folders_are_left_alone(place: Path) -> None:
     elsewhere = place / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "kept").touch()
@@ -69,14 +69,14 @@ def test_what_is_no_folder_of_a_worker_is_left_alone(place: Path) -> None:
     assert set(place.rglob("*")) == before
 
 
-def test_another_user_s_folder_is_left_alone(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_of_another_user_is_left_alone(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (place / "campaign-worker-x").mkdir()
     monkeypatch.setattr(os, "geteuid", lambda: -1)
     remove_dead()
     assert (place / "campaign-worker-x").exists()
 
 
-def test_workers_that_begin_at_once_keep_their_folders(place: Path) -> None:
+def test_workers_that_start_at_the_same_time_keep_their_folders(place: Path) -> None:
     def begin_and_clear(number: int) -> bool:
         remove_dead()
         with private_folder() as ours:
