@@ -15,7 +15,6 @@ import tempfile
 import threading
 import zlib
 from collections import Counter
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -29,6 +28,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from campaign.address import fold
 from campaign.campaignfile.models import CampaignFile, Security
 from campaign.errors import UserError
+from campaign.sending.account import Logins
 from campaign.smtp.auth import Login
 
 _USERNAME = "rehearsal"
@@ -241,6 +241,6 @@ def rehearsed(campaign: CampaignFile, server: RehearsalServer, *, paced: bool) -
     return campaign.model_copy(update=update)
 
 
-def rehearsal_login(server: RehearsalServer) -> Callable[[], Login]:
-    """Return a function that returns the login to the embedded server."""
-    return lambda: Login(_USERNAME, server.password)
+def rehearsal_logins(server: RehearsalServer) -> Logins:
+    """Return the login to the embedded server."""
+    return Logins(Login(_USERNAME, server.password))

@@ -15,7 +15,7 @@ from campaign.campaignfile.load import load
 from campaign.campaignfile.models import CampaignFile, Security
 from campaign.cli import main
 from campaign.errors import ConnectFailed, UserError
-from campaign.rehearsal import Fault, Faults, RehearsalServer, parse_faults, rehearsal_login, rehearsed
+from campaign.rehearsal import Fault, Faults, RehearsalServer, parse_faults, rehearsal_logins, rehearsed
 from campaign.sending.network.connection import Connection
 from campaign.smtp.auth import Login
 from tests.folder import write_campaign
@@ -232,7 +232,7 @@ class TestRehearsed:
         self, spring: CampaignFile, server: RehearsalServer
     ) -> None:
         campaign = rehearsed(spring, server, paced=False)
-        connection = Connection.open(campaign.smtp, rehearsal_login(server)())
+        connection = Connection.open(campaign.smtp, rehearsal_logins(server).current())
         assert connection.transport.tls is not None
         assert connection.session.extensions.pipelining
         connection.quit()
@@ -251,7 +251,7 @@ class TestRehearsed:
         with RehearsalServer(Faults()) as other:
             smtp = rehearsed(spring, server, paced=False).smtp.model_copy(update={"ca_file": other.ca_file})
             with pytest.raises(ConnectFailed, match=r"(?i)certificate"):
-                Connection.open(smtp, rehearsal_login(server)())
+                Connection.open(smtp, rehearsal_logins(server).current())
 
     def test_its_pace_and_waits_are_left_out_or_kept(
         self, spring: CampaignFile, server: RehearsalServer

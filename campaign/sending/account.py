@@ -5,11 +5,13 @@ Reading a secret may run a command of the campaign file, so `check`, `preview` a
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from campaign import clock
-from campaign.errors import Problem
+from campaign.errors import ConnectFailed, Problem, UserError
 from campaign.ledger import Scope
 from campaign.model import SECOND, Window
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:  # `status` loads a pace, and needs neither pydantic nor Jinja
     from campaign.message.tokens import Secrets
     from campaign.smtp.auth import Login
 
-_TOKEN_LIFE = 300.0  # seconds after which a new session gets a new access token; they live about an hour
+_TOKEN_LIFE = 300 * SECOND  # after which a new session gets a new access token; they live about an hour
 TARDY = SECOND // 10  # ns that a content may start after the time in its intent
 
 
@@ -36,27 +38,59 @@ def secrets_of(campaign: CampaignFile, ledger_secret: bytes) -> Secrets:
     return Secrets(ledger_secret, source.read().encode() if source is not None else b"")
 
 
-def login_of(campaign: CampaignFile) -> Callable[[], Login | None]:
-    """Return a function that gives the login for each session; the secret is read once at once.
+def logins_of(campaign: CampaignFile) -> Logins:
+    """Return the logins for the sessions of a run; the secret is read at once.
 
     May run the campaign's command. Raises UserError.
     """
     from campaign.smtp.auth import Login, Mechanism
 
     smtp = campaign.smtp
-    source = smtp.secret
-    if smtp.username is None or source is None:
-        return lambda: None
-    username = smtp.username
-    secret, read_at = source.read(), clock.steady() / SECOND
+    username, source = smtp.username, smtp.secret
+    if username is None or source is None:
+        return Logins(None)
 
-    def current() -> Login:
-        nonlocal secret, read_at
-        if smtp.auth is Mechanism.XOAUTH2 and clock.steady() / SECOND - read_at > _TOKEN_LIFE:
-            secret, read_at = source.read(), clock.steady() / SECOND
-        return Login(username, secret, smtp.auth)
+    def read() -> Login:
+        return Login(username, source.read(), smtp.auth)
 
-    return current
+    return Logins(read(), read if smtp.auth is Mechanism.XOAUTH2 else None)
+
+
+class Logins:
+    """The login for each session of a run. All threads share it.
+
+    `read` returns a login with a new access token; it raises UserError.
+    """
+
+    def __init__(self, login: Login | None, read: Callable[[], Login] | None = None) -> None:
+        self._login = login
+        self._read = read
+        self._read_at = clock.steady()
+        self._lock = threading.Lock()
+
+    def current(self) -> Login | None:
+        """Return the login for a new session, if possible with a token that has just been read."""
+        with self._lock:
+            if self._read is not None and clock.steady() - self._read_at > _TOKEN_LIFE:
+                with suppress(ConnectFailed):  # the old token may still be good
+                    self._renew(self._read)
+            return self._login
+
+    def newer(self, refused: Login) -> Login | None:
+        """Return another login than the one that was `refused`: its token may have expired. None if none.
+
+        Raises ConnectFailed if a token cannot be read now.
+        """
+        with self._lock:
+            if self._read is not None and self._login == refused:
+                self._renew(self._read)
+            return self._login if self._login != refused else None
+
+    def _renew(self, read: Callable[[], Login]) -> None:
+        try:
+            self._login, self._read_at = read(), clock.steady()
+        except UserError as error:
+            raise ConnectFailed(str(error)) from error
 
 
 class _Loaded(Protocol):

@@ -30,7 +30,7 @@ from campaign.message.draftstore import DraftStore
 from campaign.message.tokens import Secrets
 from campaign.model import SECOND, Status
 from campaign.preparation import compile_campaign, prepare
-from campaign.sending.account import Started, load_pace, login_of, scope_of, secrets_of
+from campaign.sending.account import Started, load_pace, logins_of, scope_of, secrets_of
 from campaign.sending.ahead import Ahead
 from campaign.sending.audience import Audience, Finished
 from campaign.sending.dispatch import Ending, Stop
@@ -91,7 +91,7 @@ def _send(
 ) -> Finished:
     rehearsal = options.mode is Mode.REHEARSAL
     secrets = Secrets.placeholder() if rehearsal else secrets_of(campaign, ledger.secret)
-    login = options.login or login_of(campaign)
+    logins = options.logins or logins_of(campaign)
     machines = None if rehearsal or campaign.workers is None else ledger.machines
     plan = _plan(campaign, ledger, run, secrets, options, audience, kept if machines is None else None)
     audience.planned(plan)
@@ -117,7 +117,7 @@ def _send(
         return Finished(Stop(Ending.DONE if packed is None else Ending.HANDED_OVER), summary)
     began = time.monotonic()
     with closing(Ahead(preparation.renderer, kept)) as drafted:
-        sender = Sender(campaign, drafted, run, login, audience, limit=options.limit)
+        sender = Sender(campaign, drafted, run, logins, audience, limit=options.limit)
         drafted.follow(sender.dispatch.upcoming)
         with audience.sending(sender, plan.to_send):
             stop = sender.send()
@@ -148,13 +148,13 @@ def _test(campaign: CampaignFile, ledger: Ledger, options: Options, audience: Au
     recipients, renderer = compile_campaign(campaign, secrets_of(campaign, ledger.secret))
     row = recipients.row(options.row)
     renderer.render(row, date=datetime.now(UTC))  # raises for a bad row before anything connects
-    login = options.login or login_of(campaign)
+    logins = options.logins or logins_of(campaign)
     shared = ledger.machines is not None  # a test claims no row, so that workers may send meanwhile
     with leased(campaign, ledger, options.wait, audience.waiting, shared=shared) as run:
         _refuse_long_wait(campaign, run, len(options.test_to))
         trial = Trial(row, options.test_to, run)
         once = ConnectionLimits(openings=1)
-        sender = Sender(campaign, TrialRenderer(renderer, row), trial, login, audience, limits=once)
+        sender = Sender(campaign, TrialRenderer(renderer, row), trial, logins, audience, limits=once)
         with audience.sending(sender, len(options.test_to)):
             stop = sender.send()
     return Finished(stop, results=tuple(trial.results.values()))

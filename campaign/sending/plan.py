@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from campaign.errors import Problem
 from campaign.ledger.protocols import Choices
 from campaign.preparation import Preparation
+from campaign.sending.account import Logins
 from campaign.sending.preflight.changes import Change
-from campaign.smtp.auth import Login
 
 
 class Mode(StrEnum):
@@ -34,7 +33,7 @@ class Options:
     `asks`: the audience can be asked; if not, it has agreed, and changes must be in `accept`.
     `wait`: seconds to wait for the lease if another process holds it.
     `jobs`: how many processes render, by default one per core.
-    `login` replaces the campaign's own. A test sends the message of row `row` to `test_to`.
+    `logins` replaces the campaign's own. A test sends the message of row `row` to `test_to`.
     """
 
     mode: Mode = Mode.SEND
@@ -45,7 +44,7 @@ class Options:
     asks: bool = False
     wait: float = 0.0
     new_ledger: bool = False
-    login: Callable[[], Login | None] | None = None
+    logins: Logins | None = None
     row: int = 1
     test_to: tuple[str, ...] = ()
     jobs: int | None = None

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Protocol
 
@@ -23,7 +23,7 @@ from campaign.delivery import Result
 from campaign.errors import ConnectFailed, LeaseLost, LedgerBusy, LedgerFull
 from campaign.ledger.protocols import WINDOW, Claim, Run
 from campaign.model import SECOND
-from campaign.sending.account import load_pace, scope_of
+from campaign.sending.account import Logins, load_pace, scope_of
 from campaign.sending.breaker import Breaker
 from campaign.sending.dispatch import Dispatch, Ending, Stop
 from campaign.sending.lane import Lane, Shared
@@ -36,7 +36,6 @@ from campaign.sending.pace.pacing import LocalPace
 from campaign.sending.pace.sharedgate import SharedGate
 from campaign.sending.slices import SLICE
 from campaign.sending.work import Renders
-from campaign.smtp.auth import Login
 from campaign.wording import counted
 
 _HEARTBEAT = int(HEARTBEAT * SECOND)
@@ -65,7 +64,7 @@ class Sender:
         campaign: CampaignFile,
         renderer: Renders,
         run: Run,
-        login: Callable[[], Login | None],
+        logins: Logins,
         listener: Listener,
         *,
         limit: int | None = None,
@@ -81,7 +80,7 @@ class Sender:
         self.dispatch = Dispatch(run, gate, campaign.retry, self._breaker, limit=limit)
         self._waits = waits = Waits(listener.waiting)
         ended, without_window = self.dispatch.ended, listener.without_window
-        opener = Opener(campaign.smtp, login, limits, waits, ended, without_window)
+        opener = Opener(campaign.smtp, logins, limits, waits, ended, without_window)
         self._opened = threading.Event()  # set with the first session
         self._shared = Shared(
             campaign, renderer, run, self.dispatch, opener, waits, listener.attempted, self._opened

@@ -19,7 +19,7 @@ from campaign.ledger import Ledger
 from campaign.message.render import Renderer
 from campaign.message.tokens import Secrets
 from campaign.model import Recipient, Status
-from campaign.sending.account import scope_of
+from campaign.sending.account import Logins, scope_of
 from campaign.sending.dispatch import Ending
 from campaign.sending.network.connection import Connection
 from campaign.sending.sender import Sender
@@ -64,7 +64,7 @@ def run(campaign: CampaignFile, label: str) -> tuple[Ending, dict[str, Status]]:
         enrolment.apply(time.time_ns())
         sending = ledger.start(scope_of(campaign), time.time_ns())
         renderer = Renderer(campaign, COLUMNS, Secrets.placeholder())
-        stop = Sender(campaign, renderer, sending, lambda: None, Heard()).send()
+        stop = Sender(campaign, renderer, sending, Logins(None), Heard()).send()
         return stop.ending, {entry.email: entry.status for entry in ledger.history.entries(time.time_ns())}
     finally:
         ledger.close()

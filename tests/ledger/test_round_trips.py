@@ -14,7 +14,7 @@ from campaign.ledger import Ledger
 from campaign.message.tokens import Secrets
 from campaign.model import Status
 from campaign.preparation import prepare
-from campaign.sending.account import scope_of
+from campaign.sending.account import Logins, scope_of
 from campaign.sending.dispatch import Ending
 from campaign.sending.sender import Sender
 from tests.e2e.folder import CampaignFolder
@@ -43,7 +43,7 @@ def test_at_most_two_commits_for_a_round_trip(
     told: Counter[str] = Counter()
     sqlite(ledger)._connection.set_trace_callback(lambda statement: told.update([statement.split()[0]]))
 
-    stop = Sender(campaign, preparation.renderer, sending, lambda: None, Heard()).send()
+    stop = Sender(campaign, preparation.renderer, sending, Logins(None), Heard()).send()
 
     assert stop.ending is Ending.DONE, stop
     assert ledger.history.summary(time.time_ns()).counts[Status.ACCEPTED] == PEOPLE

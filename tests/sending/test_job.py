@@ -20,7 +20,7 @@ from campaign.errors import NotAccepted, UserError
 from campaign.ledger import Ledger
 from campaign.ledger.protocols import Claim
 from campaign.model import Status
-from campaign.rehearsal import Faults, RehearsalServer, parse_faults, rehearsal_login, rehearsed
+from campaign.rehearsal import Faults, RehearsalServer, parse_faults, rehearsal_logins, rehearsed
 from campaign.report.terminal import next_lines
 from campaign.sending.audience import Finished, Interruptible
 from campaign.sending.dispatch import Ending
@@ -239,8 +239,8 @@ class TestRehearsal:
     def rehearse(self, folder: CampaignFolder, faults: Faults, **options: Any) -> Finished:
         with RehearsalServer(faults) as server:
             campaign = rehearsed(load(folder.folder / "campaign.yaml"), server, paced=False)
-            login = rehearsal_login(server)
-            return run(campaign, Options(mode=Mode.REHEARSAL, login=login, **options), Person())
+            logins = rehearsal_logins(server)
+            return run(campaign, Options(mode=Mode.REHEARSAL, logins=logins, **options), Person())
 
     def test_a_rehearsal_leaves_nothing_behind(self, folder: CampaignFolder) -> None:
         before = snapshot(folder)

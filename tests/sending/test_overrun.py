@@ -13,7 +13,7 @@ from campaign.cli.codes import UNFINISHED
 from campaign.cli.ending import exit_code
 from campaign.message.draftstore import DraftStore
 from campaign.model import Status
-from campaign.rehearsal import Faults, RehearsalServer, rehearsal_login, rehearsed
+from campaign.rehearsal import Faults, RehearsalServer, rehearsal_logins, rehearsed
 from campaign.sending.dispatch import Ending
 from campaign.sending.job import run
 from campaign.sending.plan import Mode, Options, Plan
@@ -54,7 +54,7 @@ def folder(tmp_path: Path) -> Path:
 def send(file: Path, person: Person) -> tuple[Ending, str, int, dict[Status, int]]:
     with RehearsalServer(Faults()) as server:
         campaign = rehearsed(load(file), server, paced=False)
-        options = Options(mode=Mode.REHEARSAL, login=rehearsal_login(server))
+        options = Options(mode=Mode.REHEARSAL, logins=rehearsal_logins(server))
         finished = run(campaign, options, person)
     assert finished.summary is not None
     return finished.stop.ending, finished.stop.why, exit_code(finished), dict(finished.summary.counts)

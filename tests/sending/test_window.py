@@ -23,7 +23,7 @@ from campaign.message.render import Renderer
 from campaign.message.tokens import Secrets
 from campaign.model import Recipient, Status
 from campaign.sending import lane
-from campaign.sending.account import scope_of
+from campaign.sending.account import Logins, scope_of
 from campaign.sending.dispatch import Ending
 from campaign.sending.network.connection import Connection
 from campaign.sending.sender import Sender
@@ -141,7 +141,7 @@ def send(
         enrolment.stage(COLUMNS, rows)
         enrolment.apply(time.time_ns())
         run, heard = ledger.start(scope_of(campaign), time.time_ns()), Heard()
-        stop = Sender(campaign, renderer, run, lambda: None, heard).send()
+        stop = Sender(campaign, renderer, run, Logins(None), heard).send()
         assert stop.ending is ends, stop
         assert len(server.delivered) == len(set(server.delivered)), "delivered twice"
         return heard, {entry.email: entry.status for entry in ledger.history.entries(time.time_ns())}

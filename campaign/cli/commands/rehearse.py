@@ -30,7 +30,7 @@ def command(file: Path, faults: str, paced: bool, skip_bad_rows: bool, quiet: bo
     """
     from campaign.cli.audience import Rehearsal
     from campaign.cli.ending import exit_code
-    from campaign.rehearsal import RehearsalServer, parse_faults, rehearsal_login, rehearsed
+    from campaign.rehearsal import RehearsalServer, parse_faults, rehearsal_logins, rehearsed
     from campaign.report import terminal
     from campaign.sending.job import run
     from campaign.sending.plan import Mode, Options
@@ -39,7 +39,7 @@ def command(file: Path, faults: str, paced: bool, skip_bad_rows: bool, quiet: bo
     output = Output(quiet=quiet, verbose=verbose)
     with RehearsalServer(parse_faults(faults)) as server:
         campaign = rehearsed(read(file, output.progress), server, paced=paced)
-        options = Options(mode=Mode.REHEARSAL, skip_bad_rows=skip_bad_rows, login=rehearsal_login(server))
+        options = Options(mode=Mode.REHEARSAL, skip_bad_rows=skip_bad_rows, logins=rehearsal_logins(server))
         finished = run(campaign, options, Rehearsal(output))
         if finished.stop.why:
             output.problems([Problem(finished.stop.why)])

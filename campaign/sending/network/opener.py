@@ -10,7 +10,14 @@ from collections.abc import Callable
 from campaign.campaignfile.models import RetryPolicy, Smtp
 from campaign.clock import TellWait
 from campaign.errors import ConnectFailed
-from campaign.sending.network.connection import Connection, ConnectionLimits, NameRefused, ProbeFailed
+from campaign.sending.account import Logins
+from campaign.sending.network.connection import (
+    Connection,
+    ConnectionLimits,
+    LoginRefused,
+    NameRefused,
+    ProbeFailed,
+)
 from campaign.sending.retry import backoff, opening_retry, opening_waits
 from campaign.sending.slices import SLICE
 from campaign.smtp.auth import Login
@@ -49,7 +56,7 @@ class Opener:
     def __init__(
         self,
         smtp: Smtp,
-        login: Callable[[], Login | None],
+        logins: Logins,
         limits: ConnectionLimits | None,
         waits: Waits,
         ended: Callable[[], bool],
@@ -59,7 +66,7 @@ class Opener:
         self._on_no_window = on_no_window
         self._lock = threading.Lock()
         self._smtp = smtp
-        self._login = login
+        self._logins = logins
         self._limits = limits or ConnectionLimits()
         self._waits = waits
         self._ended = ended
@@ -90,7 +97,7 @@ class Opener:
             with attempt:
                 tries = attempt.retry_state.attempt_number
                 try:
-                    return self._open()
+                    return self._open(self._logins.current())
                 except ConnectFailed as error:
                     why = str(error)
                     raise
@@ -103,13 +110,19 @@ class Opener:
         if why and not told:
             self._on_no_window(why)
 
-    def _open(self) -> Connection:
+    def _open(self, login: Login | None, *, renewed: bool = False) -> Connection:
         tell, window = self._waits.tell, self.window
         try:
-            connection = Connection.open(self._smtp, self._login(), self._limits, self._ended, tell, window)
+            connection = Connection.open(self._smtp, login, self._limits, self._ended, tell, window)
         except ProbeFailed as error:
             self.end_windows(str(error))
-            return self._open()
+            return self._open(login, renewed=renewed)
+        except LoginRefused:
+            # An access token may have expired. Only one other is tried: refused logins lock accounts.
+            newer = self._logins.newer(login) if login is not None and not renewed else None
+            if newer is None:
+                raise
+            return self._open(newer, renewed=True)
         except NameRefused as error:
             if self._opened:  # then the name is not the cause
                 raise ConnectFailed(str(error)) from error

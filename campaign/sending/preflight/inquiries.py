@@ -26,7 +26,7 @@ from campaign.delivery import Message
 from campaign.errors import ConnectFailed, Problem, Severity, UserError
 from campaign.ledger import Ledger
 from campaign.ledger.questions import Answer
-from campaign.sending.account import login_of
+from campaign.sending.account import logins_of
 from campaign.sending.network.connection import Connection, LoginRefused, ProbeFailed
 from campaign.sending.network.tls import TLSInfo
 from campaign.sending.workers.equipment import PATIENCE, ask_workers
@@ -221,4 +221,4 @@ def _login(campaign: CampaignFile) -> tuple[Login | None, str]:
         return None, "not tried: check runs no command; `campaign test` does"
     if _password_is_missing(campaign):
         return None, f"not tried: the environment variable {smtp.secret.env} is not set"
-    return login_of(campaign)(), f"worked, as {smtp.username}"
+    return logins_of(campaign).current(), f"worked, as {smtp.username}"

@@ -21,7 +21,7 @@ from campaign.errors import ConnectFailed, LeaseLost, UserError
 from campaign.ledger import Ledger
 from campaign.ledger.machines import Machines, Standing, State
 from campaign.ledger.protocols import WINDOW, Run
-from campaign.sending.account import login_of
+from campaign.sending.account import logins_of
 from campaign.sending.ahead import Ahead
 from campaign.sending.breaker import Breaker
 from campaign.sending.dispatch import Ending, Stop
@@ -128,7 +128,7 @@ def _drain_generation(
             if is_over():
                 return None
             raise
-        campaign, login = unpacked.campaign, login_of(unpacked.campaign)
+        campaign, logins = unpacked.campaign, logins_of(unpacked.campaign)
         with (
             leased(campaign, ledger, _ENROLLING, listener.waiting, shared=True) as run,
             closing(Ahead(unpacked.renderer)) as drafted,
@@ -137,7 +137,7 @@ def _drain_generation(
             if is_over():
                 return None
             renders = naming.renders(_renders(unpacked, drafted))
-            sender = Sender(campaign, renders, run, login, listener)
+            sender = Sender(campaign, renders, run, logins, listener)
             drafted.follow(sender.dispatch.upcoming)
             with (
                 _watched(

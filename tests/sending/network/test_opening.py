@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from campaign.campaignfile.models import Security, Smtp
 from campaign.errors import ConnectFailed
+from campaign.sending.account import Logins
 from campaign.sending.network.connection import Connection, ConnectionLimits, NameRefused
 from campaign.sending.network.opener import Opener, Waits
 from campaign.sending.network.tls import tls_context
@@ -62,7 +63,7 @@ def test_a_permanent_refusal_of_the_name_is_not_tried_again(particular: Postfix)
     waits: list[str] = []
     opener = Opener(
         settings(particular),
-        lambda: None,
+        Logins(None),
         ConnectionLimits(openings=2),
         Waits(lambda seconds, why: waits.append(why)),
         lambda: False,
@@ -78,7 +79,7 @@ def test_421_after_a_session_was_open_does_not_change_the_name(particular: Postf
     welcome = [settings(particular, client_name="web1.example.com")]
     opener = Opener(
         welcome[0],
-        lambda: None,
+        Logins(None),
         ConnectionLimits(openings=2),
         Waits(lambda s, why: waits.append(why)),
         lambda: False,
@@ -108,7 +109,7 @@ def test_each_wait_reports_the_tries_and_the_end() -> None:
     waits: list[str] = []
     opener = Opener(
         Smtp.model_validate({"host": "127.0.0.1", "port": port, "security": "none"}),
-        lambda: None,
+        Logins(None),
         ConnectionLimits(openings=2),
         Waits(lambda seconds, why: waits.append(why)),
         lambda: False,

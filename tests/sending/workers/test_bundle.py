@@ -19,7 +19,7 @@ from campaign.message.render import Renderer
 from campaign.message.tokens import Secrets
 from campaign.model import Recipient
 from campaign.recipients.list import Recipients
-from campaign.sending.account import login_of
+from campaign.sending.account import logins_of
 from campaign.sending.workers import packing
 from campaign.sending.workers.accounts import Accounts, load_accounts
 from campaign.sending.workers.bundle import Bundle, read
@@ -288,7 +288,7 @@ def test_errors_in_an_account_are_reported_with_their_place(
         pytest.raises(UserError) as refused,
         Naming(bundle_of(one), own, folder),
     ):
-        login_of(unpack(bundle_of(one), one.blobs.get, own, LEDGER, folder).campaign)
+        logins_of(unpack(bundle_of(one), one.blobs.get, own, LEDGER, folder).campaign)
     assert words.format("accounts.news@mail.example.com.") in str(refused.value)
     assert "worker" not in str(refused.value)
 
