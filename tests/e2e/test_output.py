@@ -60,13 +60,19 @@ def test_a_log_that_cannot_be_written_is_reported_once(folder: CampaignFolder) -
     [
         "export campaign.yaml",
         "status campaign.yaml",
+        "suppress list campaign.yaml",
+        "suppress export campaign.yaml",
+        "guide",
+        "guide checks",
         "schema",
+        "--help",
         "check campaign.yaml",
         "send campaign.yaml --dry-run",
     ],
 )
 def test_a_command_whose_output_cannot_be_written_fails(folder: CampaignFolder, command: str) -> None:
     assert folder.send().returncode == 0
+    assert shell(folder, "campaign suppress add a@x.test --campaign campaign.yaml").returncode == 0
     written = shell(folder, f"campaign {command} >/dev/full")
     assert written.returncode == 2
     assert written.stderr == "error: the output cannot be written: No space left on device\n"

@@ -90,14 +90,18 @@ def show(campaign: Path | None, reason: str, file: Path | None, ledger: Location
     """List the entries of the ledger of FILE's campaign, with reason and date."""
     from campaign.report.words import clock
 
+    shown = 0
     with opened(_one(campaign, file), ledger, read_only=True) as book:
         for entry in book.suppressions:
             if reason.lower() not in entry.reason.lower():
                 continue
+            shown += 1
             of = f"  {entry.campaign}" if entry.campaign else ""
             made_by = f"  run {entry.run}" if entry.run is not None else ""
             held = f"  (held: for {entry.held_for} alone)" if entry.held_for else ""
             echo(visible(f"{entry.pattern}  {clock(entry.added_at)}{of}{made_by}  {entry.reason}{held}"))
+    if not shown:
+        echo(f"no entry's reason contains {reason!r}" if reason else "the list has no entries", err=True)
     return OK
 
 

@@ -92,6 +92,15 @@ def test_an_import_keeps_times_and_takes_other_columns(
     assert exported[1] == "a@example.com,imported,2026-05-01T10:00:00+00:00"
 
 
+def test_a_list_without_entries_says_so(run: Run, ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
+    ledger.close()
+    assert main(["suppress", "list"]) == 0
+    assert capsys.readouterr() == ("", "the list has no entries\n")
+    run("suppress", "add", ANNA)
+    assert main(["suppress", "list", "--reason", "spam"]) == 0
+    assert capsys.readouterr() == ("", "no entry's reason contains 'spam'\n")
+
+
 def test_a_campaign_file_names_the_ledger(run: Run, ledger: Ledger) -> None:
     ledger.close()
     Path("elsewhere").mkdir()
