@@ -8,10 +8,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol
 
 from campaign.ledger.patterns import is_hash
-from campaign.model import Status
+from campaign.model import SECOND, Status
+
+PAUSE = 30 * SECOND
+"""A stretch of sending ends after this many ns without an acceptance."""
+
+_NEVER = (1 << 63) - 1
 
 ANYBODY = "…@…"
 """Replaces a row's address in its reply, so that equal replies to different addresses count as one."""
@@ -205,6 +211,32 @@ def rearranged(cells: str, places: Sequence[int | None]) -> str:
     known = json.loads(cells)
     found = ["" if place is None or place >= len(known) else known[place] for place in places]
     return json.dumps(found, ensure_ascii=False, separators=(",", ":"))
+
+
+def sending_time(
+    starts: Iterable[int], accepted: Callable[[int, int], Sequence[int] | None]
+) -> tuple[int, int]:
+    """Return `active` and `stretches` of a summary; `starts` are those of the campaign's runs, in order.
+
+    `accepted` returns both for the acceptances from a time until another, None if there are none.
+    """
+    active = stretches = 0
+    for begin, end in pairwise([0, *starts, _NEVER]):
+        found = accepted(begin, end)
+        if found is not None:
+            active, stretches = active + found[0], stretches + found[1]
+    return active, stretches
+
+
+def due_times(found: Iterable[Sequence[int | None]]) -> tuple[int | None, int | None]:
+    """Return `next_due` and `last_due` of a summary.
+
+    Each of `found` is the first and last due time of some waiting rows or copies, None for none.
+    """
+    due = [(first, last) for first, last in found if first is not None and last is not None]
+    next_due = min((first for first, _ in due), default=0)
+    last_due = max((last for _, last in due), default=0)
+    return next_due or None, last_due or None
 
 
 def move_to_doubt(counts: dict[Status, int], count: int) -> None:

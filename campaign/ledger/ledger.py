@@ -281,8 +281,10 @@ class Ledger:
         Raises UserError if a row would become pending while the process that was sending it still exists:
         it may yet send it. `waiting`: settle rows that are pending, deferred or refused instead.
         """
+        from campaign.ledger.protocols import Decision
+
         of = (Status.PENDING, Status.DEFERRED, Status.REFUSED) if waiting else (Status.IN_DOUBT,)
-        return self.storage.settle_doubt(self.campaign_id, status, keys, words, now, of)
+        return self.storage.settle_doubt(self.campaign_id, keys, Decision(status, words, now, of))
 
     def forget(self, text: str, now: int) -> Forgotten:
         """Erase a person's data from every campaign. `text` is an address, or the exact cell of a bad row.

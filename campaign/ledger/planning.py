@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -110,6 +110,21 @@ class Tally:
             rows=rows,
             rows_before=rows_before,
         )
+
+
+def by_another_key(rows: Iterable[Sequence[Any]]) -> tuple[int, int]:
+    """Return the counts `rekeyed` and `further` of the plan.
+
+    Each of `rows` is (leaves, stays, count): `count` new rows go to addresses that were sent this campaign
+    through other rows. `leaves`: such a row leaves the list now; `stays`: one stays.
+    """
+    rekeyed = further = 0
+    for leaves, stays, count in rows:
+        if leaves or not stays:
+            rekeyed += count
+        else:
+            further += count
+    return rekeyed, further
 
 
 def _kind(becomes: str, was: str | None, differs: bool) -> str:

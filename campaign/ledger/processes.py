@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from campaign.errors import UserError
+from campaign.errors import LeaseLost, UserError
 from campaign.model import SECOND
 from campaign.wording import counted
 
@@ -82,6 +82,11 @@ def refuse_while_others_are_seen(owners: Iterable[tuple[int, str, str, int]]) ->
         if (host, pid, process) != this_process() and is_alive(host, pid, process):
             what = f"process {pid} on {host} had {counted(messages, 'message')} in doubt on its way"
             raise UserError(f"{what}, and still exists: it may still send; end that process, and try again")
+
+
+def lease_lost() -> LeaseLost:
+    """Return the error of a run that another process has ended, and whose lease it may have taken."""
+    return LeaseLost("another process has taken over this ledger; this one sends nothing more")
 
 
 def _pid_space() -> str:

@@ -17,13 +17,10 @@ from typing import TYPE_CHECKING, Protocol
 from campaign.clock import Moment
 from campaign.ledger.scope import Scope
 from campaign.ledger.slots import Slots
-from campaign.model import BadRow, Double, Recipient, Window
+from campaign.model import BadRow, Double, Recipient, Status, Window
 
 if TYPE_CHECKING:
     from campaign.delivery import Result, Verdict
-
-WINDOW = 200
-"""How many results the circuit breaker judges together: a campaign's latest, from any of its runs."""
 
 _COPY = "\0"  # no cell of a list contains it
 
@@ -81,6 +78,20 @@ class Choices:
 
     resend_doubt: bool = False
     retry_refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person or a mail server's log decided about rows: they become accepted, or pending.
+
+    It applies to rows whose status is one of `of`. `words` say who decided; they become the reply, and an
+    event. `decided_at` is UTC ns.
+    """
+
+    status: Status
+    words: str
+    decided_at: int
+    of: tuple[Status, ...] = (Status.IN_DOUBT,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from hmac import compare_digest
 from typing import Literal, Protocol
 
@@ -18,6 +19,7 @@ from campaign.ledger.returns import (
     FEW,
     FORGIVEN_AFTER,
     TOO_MANY_DEAD,
+    Event,
     Fate,
     Kind,
     Mailed,
@@ -39,6 +41,21 @@ _WORDS = {
 
 State = Literal["released", "disputed"]
 """State of a suppression: `released` ones hold for every campaign, `disputed` ones for their own only."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventSuppression:
+    """A suppression of an address because of an event. `event` is its id, None if it was not kept.
+
+    `added_at` is UTC ns.
+    """
+
+    address: str
+    campaign: int
+    state: State
+    reason: str
+    added_at: int
+    event: int | None
 
 
 class ReturnStatements(Protocol):
@@ -79,9 +96,7 @@ class ReturnStatements(Protocol):
     def events_kept(self, campaign: int, key: str, kind: Kind, address: str) -> int:
         """Return how many events of this kind are kept for an address of a row."""
 
-    def append(
-        self, campaign: int, key: str, kind: Kind, address: str, now: int, text: str, source: str
-    ) -> int:
+    def append(self, event: Event) -> int:
         """Append an event, and return its id."""
 
     def addresses(self, campaign: int, kind: Kind) -> int:
@@ -99,18 +114,7 @@ class ReturnStatements(Protocol):
         Only events of messages that were settled after `since` count.
         """
 
-    def suppress(
-        self,
-        address: str,
-        unless: str,
-        campaign: int,
-        state: State,
-        reason: str,
-        now: int,
-        event: int | None,
-        *,
-        anew: bool,
-    ) -> None:
+    def suppress(self, suppression: EventSuppression, unless: str, *, anew: bool) -> None:
         """Suppress an address, unless the pattern `unless` is on the list.
 
         A suppression that the campaign already has is overwritten if it is not `released`, and with `anew` in
@@ -202,19 +206,16 @@ class Returns:
         full = statements.events_kept(*row, said.kind, address) >= EVENTS_OF_ONE
         if full and said.kind not in _WISHES:
             return Fate.TOO_OFTEN
-        event = None if full else statements.append(*row, said.kind, address, now, said.text, source)
+        event = Event(*row, said.kind, address, now, said.text, source)
+        event_id = None if full else statements.append(event)
         state = self._state(mailed.campaign, address, said.kind, now, rules)
         if state is None:
             return Fate.NOTED
+        reason = f"{_WORDS[said.kind]}: {said.text}"
         statements.suppress(
-            address,
+            EventSuppression(address, mailed.campaign, state, reason, now, event_id),
             # A forgotten person is listed as a hash; storing the address would undo that.
-            hashed(statements.secret(), address),
-            mailed.campaign,
-            state,
-            f"{_WORDS[said.kind]}: {said.text}",
-            now,
-            event,
+            unless=hashed(statements.secret(), address),
             anew=said.kind in _WISHES,
         )
         return Fate.HELD if state == "disputed" else Fate.SUPPRESSED

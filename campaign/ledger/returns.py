@@ -71,6 +71,23 @@ class Said:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What a report says about one address of a row, as the ledger records it.
+
+    `source` identifies the report, and what it says about which address. `time` is when it was recorded,
+    UTC ns.
+    """
+
+    campaign: int
+    key: str
+    kind: Kind
+    address: str
+    time: int
+    text: str
+    source: str
+
+
 class Fate(StrEnum):
     """What the ledger did with one statement of a report."""
 

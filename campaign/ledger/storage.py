@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -16,12 +16,12 @@ from campaign.ledger.attempted import Attempted, LogNote
 from campaign.ledger.history import History
 from campaign.ledger.machines import Machines
 from campaign.ledger.patterns import Forgotten
-from campaign.ledger.protocols import Choices, Enrolment, Run
+from campaign.ledger.protocols import Choices, Decision, Enrolment, Run
 from campaign.ledger.questions import Questions
 from campaign.ledger.returning import ReturnStatements
 from campaign.ledger.scope import Scope
 from campaign.ledger.suppressions import Suppressions
-from campaign.model import KeyColumn, Status
+from campaign.model import KeyColumn
 
 
 class Campaigns(Protocol):
@@ -130,19 +130,8 @@ class Storage(Protocol):
     def recorded_attempts(self, campaign_id: int, note: LogNote) -> Iterator[Attempted]:
         """Iterate over the attempts of the run that wrote a note; see `Ledger.recorded_attempts`."""
 
-    def settle_doubt(
-        self,
-        campaign_id: int,
-        status: Status,
-        keys: Iterable[str],
-        words: str,
-        now: int,
-        of: Collection[Status],
-    ) -> int:
-        """Settle the rows with these keys whose status is one of `of`; see `Ledger.settle_doubt`.
-
-        `words` say who decided; they become the reply.
-        """
+    def settle_doubt(self, campaign_id: int, keys: Iterable[str], decision: Decision) -> int:
+        """Settle the rows with these keys to which the decision applies; see `Ledger.settle_doubt`."""
 
     def forget(self, text: str, now: int) -> Forgotten:
         """Erase a person's data from every campaign; see `Ledger.forget`."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from campaign.delivery import Answer, Verdict
-from campaign.ledger.protocols import WINDOW
+from campaign.ledger.verdicts import WINDOW
 from campaign.verdict import words
 
 if TYPE_CHECKING:

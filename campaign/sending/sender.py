@@ -21,7 +21,8 @@ from campaign import clock
 from campaign.campaignfile.models import CampaignFile
 from campaign.delivery import Result
 from campaign.errors import ConnectFailed, LeaseLost, LedgerBusy, LedgerFull
-from campaign.ledger.protocols import WINDOW, Claim, Run
+from campaign.ledger.protocols import Claim, Run
+from campaign.ledger.verdicts import WINDOW
 from campaign.model import SECOND
 from campaign.sending.account import Logins, load_pace, scope_of
 from campaign.sending.breaker import Breaker

@@ -12,7 +12,8 @@ import pytest
 from campaign.campaignfile.location import Location
 from campaign.delivery import Verdict
 from campaign.ledger import Ledger
-from campaign.ledger.protocols import WINDOW, Run
+from campaign.ledger.protocols import Run
+from campaign.ledger.verdicts import WINDOW
 from campaign.model import Status
 from tests.ledger.book import NOW, database, enrol, intent, people, result, start
 

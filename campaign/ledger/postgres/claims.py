@@ -18,8 +18,8 @@ from campaign import clock
 from campaign.address import fold
 from campaign.ledger.planning import recipient
 from campaign.ledger.postgres.database import Database
-from campaign.ledger.postgres.recording import lease_lost
 from campaign.ledger.postgres.schema import suppressed
+from campaign.ledger.processes import lease_lost
 from campaign.ledger.protocols import Claim, copy_key, row_and_copy
 from campaign.model import SECOND, Recipient
 

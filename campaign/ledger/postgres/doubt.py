@@ -2,62 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 from campaign.address import fold
 from campaign.ledger.postgres.database import Database
 from campaign.ledger.postgres.runs import owners, reap
 from campaign.ledger.postgres.schema import suppressed
 from campaign.ledger.processes import refuse_while_seen
-from campaign.ledger.protocols import row_and_copy
+from campaign.ledger.protocols import Decision, row_and_copy
 from campaign.model import Status
 
 
-def settle_doubt(
-    database: Database,
-    campaign_id: int,
-    status: Status,
-    keys: Iterable[str],
-    words: str,
-    now: int,
-    of: Collection[Status],
-) -> int:
-    """Settle rows and copies whose status is one of `of`; see `Ledger.settle_doubt`.
+def settle_doubt(database: Database, campaign_id: int, keys: Iterable[str], decision: Decision) -> int:
+    """Settle the rows and copies with these keys to which the decision applies; return how many.
 
-    A row's copies in doubt are settled with it: the server gives one answer for all of them. `words` say
-    who decided; they become the reply, and an event. A row that would be pending becomes suppressed if its
-    person is suppressed or was forgotten.
+    A row's copies in doubt are settled with it: the server gives one answer for all of them. A row that
+    would be pending becomes suppressed if its person is suppressed or was forgotten. Raises UserError, and
+    changes nothing, if a row would become pending while the process that was sending it still exists.
     """
     chosen = list(keys)
 
     def settle() -> int:
         with database.transaction():
             reap(database)
-            return sum(_settle(database, campaign_id, status, key, words, now, of) for key in chosen)
+            return sum(_settle(database, campaign_id, key, decision) for key in chosen)
 
     return database.retried_after_deadlock(settle)
 
 
-def _settle(
-    database: Database,
-    campaign_id: int,
-    status: Status,
-    key: str,
-    words: str,
-    now: int,
-    of: Collection[Status],
-) -> bool:
+def _settle(database: Database, campaign_id: int, key: str, decision: Decision) -> bool:
     row, copy = row_and_copy(key)
-    if status is Status.PENDING:
+    if decision.status is Status.PENDING:
         refuse_while_seen(copy or row, owners(database, row, fold(copy), campaign_id))
     parameters = {
-        "status": str(status),
-        "words": words,
-        "now": now,
+        "status": str(decision.status),
+        "words": decision.words,
+        "now": decision.decided_at,
         "campaign": campaign_id,
         "row": row,
         "copy": fold(copy),
-        "of": list(map(str, of)),
+        "of": list(map(str, decision.of)),
     }
     changed = 0
     if not copy:

@@ -7,28 +7,28 @@ All rows of an iteration are of one moment.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from itertools import islice, pairwise
+from itertools import islice
 
 from campaign.ledger.history import (
     ANYBODY,
+    PAUSE,
     CellBatch,
     CopyEntry,
     Entry,
     Layouts,
     Summary,
     copy_entry,
+    due_times,
     entry,
     move_to_doubt,
+    sending_time,
 )
 from campaign.ledger.patterns import HASH_LENGTH
 from campaign.ledger.postgres.database import Database
 from campaign.ledger.postgres.runs import live_runs
 from campaign.ledger.processes import BROKE_OFF
 from campaign.ledger.statuses import listed
-from campaign.model import SECOND, Status
-
-_PAUSE = 30 * SECOND  # of this many ns without an acceptance ends a stretch
-_NEVER = (1 << 63) - 1
+from campaign.model import Status
 
 # From one acceptance it steps to the last one within half a minute, or if there is none, to the next one.
 # So a million rows take as many steps as there were half minutes.
@@ -79,15 +79,7 @@ class PostgresHistory:
             )
             counts[status] = found[0] if found else 0
         first, last = self._accepted_between()
-        copies = dict.fromkeys(Status, 0)
-        for status, count in self._database.rows(
-            f"SELECT {self._status(now, 'c')}, count(*)"
-            " FROM copies c JOIN messages m ON m.id = c.message"
-            " WHERE c.status IN ('pending', 'deferred', 'in_flight', 'in_doubt', 'refused')"
-            " AND m.campaign = %(campaign)s AND m.status = 'accepted' GROUP BY 1",
-            self._of,
-        ):
-            copies[Status(str(status))] = count
+        copies = self._copy_counts(now)
         broken = self._database.row(
             "SELECT count(*) FROM messages m"
             f" WHERE campaign = %(campaign)s AND status = 'in_flight' AND {self._dead(now)}",
@@ -95,16 +87,7 @@ class PostgresHistory:
         ) or (0,)
         counts[Status.IN_FLIGHT] -= broken[0]
         counts[Status.IN_DOUBT] += broken[0]
-        due = [
-            found
-            for found in self._database.rows(
-                _DUE,
-                self._of,
-            )
-            if found[0] is not None
-        ]
-        next_due = min((first for first, _ in due), default=0)
-        last_due = max((last for _, last in due), default=0)
+        next_due, last_due = due_times(self._database.rows(_DUE, self._of))
         active, stretches = self._active()
         run = next(iter(live_runs(self._database)), None)
         sending = (run.pid, run.host) if run else None
@@ -115,14 +98,27 @@ class PostgresHistory:
             counts,
             first,
             last,
-            next_due or None,
-            last_due or None,
+            next_due,
+            last_due,
             active,
             stretches,
             sending,
             copies,
             came_back is not None,
         )
+
+    def _copy_counts(self, now: int) -> dict[Status, int]:
+        """Return how many copies of accepted rows are waiting, in flight, in doubt or refused, by status."""
+        copies = dict.fromkeys(Status, 0)
+        for status, count in self._database.rows(
+            f"SELECT {self._status(now, 'c')}, count(*)"
+            " FROM copies c JOIN messages m ON m.id = c.message"
+            " WHERE c.status IN ('pending', 'deferred', 'in_flight', 'in_doubt', 'refused')"
+            " AND m.campaign = %(campaign)s AND m.status = 'accepted' GROUP BY 1",
+            self._of,
+        ):
+            copies[Status(str(status))] = count
+        return copies
 
     def entries(self, now: int, statuses: Collection[Status] = tuple(Status)) -> Iterator[Entry]:
         """Iterate over the rows with one of these statuses, in list order."""
@@ -213,20 +209,15 @@ class PostgresHistory:
 
     def _active(self) -> tuple[int, int]:
         """Return `active` and `stretches` of the summary."""
-        starts = [
-            started
-            for (started,) in self._database.rows(
-                "SELECT started_at FROM runs WHERE campaign = %(campaign)s ORDER BY started_at", self._of
-            )
-        ]
-        active = stretches = 0
-        for begin, end in pairwise([0, *starts, _NEVER]):
-            found = self._database.row(
-                _STRETCHES, {**self._of, "pause": _PAUSE, "since": begin, "until": end}
-            )
-            if found is not None:
-                active, stretches = active + found[0], stretches + found[1]
-        return active, stretches
+        starts = self._database.rows(
+            "SELECT started_at FROM runs WHERE campaign = %(campaign)s ORDER BY started_at", self._of
+        )
+        return sending_time(
+            (started for (started,) in starts),
+            lambda begin, end: self._database.row(
+                _STRETCHES, {**self._of, "pause": PAUSE, "since": begin, "until": end}
+            ),
+        )
 
     def _accepted_between(self) -> tuple[int | None, int | None]:
         """Return when the first and the last row were accepted."""

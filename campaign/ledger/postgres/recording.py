@@ -24,13 +24,14 @@ from dataclasses import dataclass, field
 
 from campaign import clock
 from campaign.delivery import Result
-from campaign.errors import LeaseLost, LedgerFull
+from campaign.errors import LedgerFull
 from campaign.ledger.postgres.database import Database
 from campaign.ledger.postgres.gathering import Gathering
-from campaign.ledger.postgres.writes import JUDGED, Writes
+from campaign.ledger.postgres.writes import Writes
+from campaign.ledger.processes import lease_lost
 from campaign.ledger.protocols import Intent, row_and_copy
+from campaign.ledger.verdicts import JUDGED, RELEASE_EVERY
 
-_RELEASE_EVERY = 25  # results between two checks for suppressions that can be released
 _LOOK = "SELECT recorded FROM runs WHERE id = %s FOR UPDATE"
 
 
@@ -166,7 +167,7 @@ class Recorder:
     def _is_release_due(self, results: Sequence[Result]) -> bool:
         """Whether to check for suppressions that can be released."""
         self._since_release += sum(result.verdict in JUDGED for result in results)
-        return self._held > 0 and self._since_release >= _RELEASE_EVERY
+        return self._held > 0 and self._since_release >= RELEASE_EVERY
 
     def _follow_up(
         self, results: Sequence[Result], missing: list[str], intents: Sequence[Intent], granted: set[str]
@@ -186,8 +187,3 @@ class Recorder:
 def _fail(tickets: list[_Ticket], failure: BaseException) -> None:
     for ticket in tickets:
         ticket.failure = failure
-
-
-def lease_lost() -> LeaseLost:
-    """Return the error for a run that another process has ended."""
-    return LeaseLost("another process has taken over this ledger; this one sends nothing more")

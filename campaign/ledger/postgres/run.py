@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from itertools import takewhile
 from typing import Concatenate, ParamSpec, TypeVar
 
 from campaign import clock
@@ -21,19 +20,19 @@ from campaign.errors import LedgerAway, UserError
 from campaign.ledger.postgres.claims import Claims
 from campaign.ledger.postgres.database import Database
 from campaign.ledger.postgres.pooling import refuse_shared
-from campaign.ledger.postgres.recording import Recorder, lease_lost
+from campaign.ledger.postgres.recording import Recorder
 from campaign.ledger.postgres.runs import LEASE, reap, refuse_held
 from campaign.ledger.postgres.schema import NOW, suppressed
 from campaign.ledger.postgres.slots import PostgresSlots
 from campaign.ledger.postgres.starts import start_ages
 from campaign.ledger.postgres.suppression import is_suppressed
 from campaign.ledger.postgres.writes import Writes
-from campaign.ledger.processes import this_process
-from campaign.ledger.protocols import WINDOW, Claim, Intent, row_and_copy
+from campaign.ledger.processes import lease_lost, this_process
+from campaign.ledger.protocols import Claim, Intent, row_and_copy
 from campaign.ledger.scope import Scope
+from campaign.ledger.verdicts import TRIPPED, WINDOW, since_trip
 from campaign.model import SECOND, Window
 
-TRIPPED = "tripped"  # the event that starts a new window of results
 _STARTING = 0x53544152  # advisory lock while a run begins
 Arguments = ParamSpec("Arguments")
 Returned = TypeVar("Returned")
@@ -216,8 +215,7 @@ class PostgresRun:
             " ORDER BY id DESC LIMIT %s",
             (self._campaign_id, count),
         )
-        recent = list(takewhile(lambda verdict: verdict != TRIPPED, (str(verdict) for (verdict,) in rows)))
-        return [Verdict(verdict) for verdict in reversed(recent)]
+        return since_trip(str(verdict) for (verdict,) in rows)
 
     @_retried_while_away
     def trip(self, now: int, *, take_back: bool) -> None:

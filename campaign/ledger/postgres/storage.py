@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -23,9 +23,8 @@ from campaign.ledger.postgres.returning import PostgresReturnStatements
 from campaign.ledger.postgres.run import PostgresRun
 from campaign.ledger.postgres.starts import start_ages
 from campaign.ledger.postgres.suppression import PostgresSuppressions, is_suppressed
-from campaign.ledger.protocols import Choices
+from campaign.ledger.protocols import Choices, Decision
 from campaign.ledger.scope import Scope
-from campaign.model import Status
 
 _INCOMPLETE, _COMPLETE = "incomplete", "complete campaigns"  # settings
 
@@ -118,17 +117,9 @@ class PostgresStorage:
         """Iterate over the attempts of the run that wrote a note; see `Ledger.recorded_attempts`."""
         return lognotes.recorded_attempts(self.database, campaign_id, note)
 
-    def settle_doubt(
-        self,
-        campaign_id: int,
-        status: Status,
-        keys: Iterable[str],
-        words: str,
-        now: int,
-        of: Collection[Status],
-    ) -> int:
-        """Settle rows whose status is one of `of`; see `Ledger.settle_doubt`."""
-        return doubt.settle_doubt(self.database, campaign_id, status, keys, words, now, of)
+    def settle_doubt(self, campaign_id: int, keys: Iterable[str], decision: Decision) -> int:
+        """Settle the rows with these keys to which the decision applies; see `Ledger.settle_doubt`."""
+        return doubt.settle_doubt(self.database, campaign_id, keys, decision)
 
     def forget(self, text: str, now: int) -> Forgotten:
         """Erase a person's data from every campaign; see `Ledger.forget`."""

@@ -9,19 +9,15 @@ import json
 from collections.abc import Iterable, Sequence
 
 from campaign.address import fold
-from campaign.delivery import Outcome, Result, Verdict
+from campaign.delivery import Outcome, Result
 from campaign.ledger.patterns import forms, hashed
 from campaign.ledger.postgres.database import Parameters
 from campaign.ledger.postgres.schema import suppressed
-from campaign.ledger.protocols import WINDOW, Intent, row_and_copy
+from campaign.ledger.protocols import Intent, row_and_copy
+from campaign.ledger.verdicts import JUDGED, WINDOW
 from campaign.model import Status
 
 Statement = tuple[str, Parameters]
-
-# Verdicts that show how the server takes our mail; the breaker judges by these.
-JUDGED = (
-    Verdict.ACCEPTED, Verdict.REFUSED, Verdict.POLICY, Verdict.SENDER, Verdict.IN_DOUBT,
-)  # fmt: skip
 
 
 class Writes:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 
 from campaign.address import fold
 from campaign.ledger.processes import refuse_while_seen
-from campaign.ledger.protocols import row_and_copy
+from campaign.ledger.protocols import Decision, row_and_copy
 from campaign.ledger.sqlite.batches import batches
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.functions import SUPPRESSED, suppressed
@@ -15,60 +15,50 @@ from campaign.ledger.statuses import listed
 from campaign.model import Status
 
 
-def settle_doubt(
-    database: Database,
-    campaign_id: int,
-    status: Status,
-    keys: Iterable[str],
-    words: str,
-    now: int,
-    of: Collection[Status],
-) -> int:
-    """Settle rows and copies whose status is one of `of` as accepted or pending; return how many of `keys`.
+def settle_doubt(database: Database, campaign_id: int, keys: Iterable[str], decision: Decision) -> int:
+    """Settle the rows and copies with these keys to which the decision applies; return how many.
 
-    A row's copies in doubt are settled with it: the server gives one answer for all of them. `words` say
-    who decided; they become the reply, and an event. A row that would be pending becomes suppressed if its
-    person is suppressed or was forgotten. Raises UserError, and changes nothing, if a row would become
-    pending while the process that was sending it still exists: it may yet send it.
+    A row's copies in doubt are settled with it: the server gives one answer for all of them. A row that
+    would be pending becomes suppressed if its person is suppressed or was forgotten. Raises UserError, and
+    changes nothing, if a row would become pending while the process that was sending it still exists.
     """
     keys = list(keys)
     with database.transaction():
-        reap(database, now)
-        if status is Status.PENDING:
+        reap(database, decision.decided_at)
+        if decision.status is Status.PENDING:
             for key in keys:
                 _refuse_while_seen(database, campaign_id, key)
     settled = 0
     for batch in batches(database, keys):
         with database.transaction():
             for key in batch:
-                if status is Status.PENDING:
+                if decision.status is Status.PENDING:
                     _refuse_while_seen(database, campaign_id, key)
-                settled += _settle(database, campaign_id, status, key, words, now, of)
+                settled += _settle(database, campaign_id, key, decision)
     return settled
 
 
-def _settle(
-    database: Database,
-    campaign_id: int,
-    status: Status,
-    key: str,
-    words: str,
-    now: int,
-    of: Collection[Status],
-) -> bool:
-    """Settle a row or a copy; return whether it had one of these statuses."""
+def _settle(database: Database, campaign_id: int, key: str, decision: Decision) -> bool:
+    """Settle a row or a copy; return whether the decision applied to it."""
     row, copy = row_and_copy(key)
-    parameters = (status, words, now, campaign_id, row, fold(copy))
+    parameters = (
+        decision.status,
+        decision.words,
+        decision.decided_at,
+        campaign_id,
+        row,
+        fold(copy),
+    )
     changed = 0
     if not copy:
         changed = database.change(
             "UPDATE messages SET reply = ?2, due_at = ?3, settled_at = coalesce(settled_at, ?3),"
             f" status = CASE WHEN ?1 = 'pending' AND (email = '' OR {SUPPRESSED})"
             " THEN 'suppressed' ELSE ?1 END"
-            f" WHERE campaign = ?4 AND key = ?5 AND status IN {listed(of)}",
+            f" WHERE campaign = ?4 AND key = ?5 AND status IN {listed(decision.of)}",
             parameters[:5],
         )
-    copies = _settle_copies(database, parameters, of)
+    copies = _settle_copies(database, parameters, decision.of)
     if not changed and not (copy and copies):
         return False
     database.change(

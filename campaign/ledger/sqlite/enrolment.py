@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Iterator
 
-from campaign.ledger.planning import Tally, recipient
+from campaign.ledger.planning import Tally, by_another_key, recipient
 from campaign.ledger.processes import refuse_while_others_are_seen
 from campaign.ledger.protocols import Choices, Plan
 from campaign.ledger.sqlite.database import Database
@@ -85,7 +85,9 @@ class SqliteEnrolment:
             copies=owed[0] if owed else 0,
             withdrawn=self._count(f"messages m WHERE {_LEAVES}"),
             ends=(str(ends[0] or ""), str(ends[1] or "")),
-            again=self._again_by_another_key() if had and tally.to_send["new"] else (0, 0),
+            again=by_another_key(self._database.rows(_BY_ANOTHER_KEY, self._parameters))
+            if had and tally.to_send["new"]
+            else (0, 0),
             had=had,
             rows=self._staging.met + self._count("temp.staged"),
             rows_before=before[0] if before else None,
@@ -94,16 +96,6 @@ class SqliteEnrolment:
     def _count(self, rows: str) -> int:
         found = self._database.row(f"SELECT count(*) FROM {rows}", self._parameters)
         return found[0] if found else 0
-
-    def _again_by_another_key(self) -> tuple[int, int]:
-        """Return the counts `rekeyed` and `further` of the plan."""
-        rekeyed = further = 0
-        for leaves, stays, count in self._database.rows(_BY_ANOTHER_KEY, self._parameters):
-            if leaves or not stays:
-                rekeyed += count
-            else:
-                further += count
-        return rekeyed, further
 
     def to_send(self) -> Iterator[Recipient]:
         """Iterate over the rows that will be sent, in list order."""

@@ -7,18 +7,20 @@ even before any process has recorded that.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from itertools import pairwise
 
 from campaign.ledger.history import (
     ANYBODY,
+    PAUSE,
     CellBatch,
     CopyEntry,
     Entry,
     Layouts,
     Summary,
     copy_entry,
+    due_times,
     entry,
     move_to_doubt,
+    sending_time,
 )
 from campaign.ledger.patterns import HASH_LENGTH
 from campaign.ledger.processes import BROKE_OFF
@@ -26,10 +28,7 @@ from campaign.ledger.sqlite import counting
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.runs import live_runs
 from campaign.ledger.statuses import listed
-from campaign.model import SECOND, Status
-
-_PAUSE = 30 * SECOND  # of this many ns without an acceptance ends a stretch
-_NEVER = (1 << 63) - 1
+from campaign.model import Status
 
 # From one acceptance it steps to the last one within half a minute, or if there is none, to the next one.
 # So a million rows take as many steps as there were half minutes.
@@ -45,6 +44,14 @@ WITH RECURSIVE walk(time, active, stretches) AS (
 )
 SELECT active, stretches FROM walk WHERE time IS NOT NULL ORDER BY time DESC LIMIT 1
 """
+# A subquery each for min and max: a query for both would read every waiting row.
+_DUE = """
+SELECT (SELECT min(due_at) FROM messages WHERE campaign = ?1 AND status IN ('pending', 'deferred')),
+       (SELECT max(due_at) FROM messages WHERE campaign = ?1 AND status IN ('pending', 'deferred'))
+UNION ALL
+SELECT min(c.due_at), max(c.due_at) FROM copies c CROSS JOIN messages m ON m.id = c.message
+    WHERE c.status IN ('pending', 'deferred') AND m.campaign = ?1 AND m.status = 'accepted'
+"""
 
 
 class SqliteHistory:
@@ -59,15 +66,7 @@ class SqliteHistory:
         """Count the rows by status."""
         counts = counting.by_status(self._database, self._campaign_id)
         first, last = self._accepted_between()
-        copies = dict.fromkeys(Status, 0)
-        for status, count in self._database.rows(
-            f"SELECT {self._status(now, 'c')}, count(*)"
-            " FROM copies c CROSS JOIN messages m ON m.id = c.message"
-            " WHERE c.status IN ('pending', 'deferred', 'in_flight', 'in_doubt', 'refused')"
-            " AND m.campaign = ? AND m.status = 'accepted' GROUP BY 1",
-            (self._campaign_id,),
-        ):
-            copies[Status(str(status))] = count
+        copies = self._copy_counts(now)
         broken = self._database.row(
             "SELECT count(*) FROM messages m"
             f" WHERE campaign = ? AND status = 'in_flight' AND {self._dead(now)}",
@@ -75,22 +74,7 @@ class SqliteHistory:
         ) or (0,)
         counts[Status.IN_FLIGHT] -= broken[0]
         counts[Status.IN_DOUBT] += broken[0]
-        # Each alone: over both together, every waiting row would be read.
-        due = [
-            found
-            for found in self._database.rows(
-                # Each alone: over both together, every waiting row would be read.
-                "SELECT (SELECT min(due_at) FROM messages WHERE campaign = ?1"
-                " AND status IN ('pending', 'deferred')), (SELECT max(due_at) FROM messages"
-                " WHERE campaign = ?1 AND status IN ('pending', 'deferred')) UNION ALL"
-                " SELECT min(c.due_at), max(c.due_at) FROM copies c CROSS JOIN messages m ON m.id = c.message"
-                " WHERE c.status IN ('pending', 'deferred') AND m.campaign = ?1 AND m.status = 'accepted'",
-                (self._campaign_id,),
-            )
-            if found[0] is not None
-        ]
-        next_due = min((first for first, _ in due), default=0)
-        last_due = max((last for _, last in due), default=0)
+        next_due, last_due = due_times(self._database.rows(_DUE, (self._campaign_id,)))
         active, stretches = self._active()
         run = next(iter(live_runs(self._database, now)), None)
         sending = (run.pid, run.host) if run else None
@@ -101,14 +85,27 @@ class SqliteHistory:
             counts,
             first,
             last,
-            next_due or None,
-            last_due or None,
+            next_due,
+            last_due,
             active,
             stretches,
             sending,
             copies,
             came_back is not None,
         )
+
+    def _copy_counts(self, now: int) -> dict[Status, int]:
+        """Return how many copies of accepted rows are waiting, in flight, in doubt or refused, by status."""
+        copies = dict.fromkeys(Status, 0)
+        for status, count in self._database.rows(
+            f"SELECT {self._status(now, 'c')}, count(*)"
+            " FROM copies c CROSS JOIN messages m ON m.id = c.message"
+            " WHERE c.status IN ('pending', 'deferred', 'in_flight', 'in_doubt', 'refused')"
+            " AND m.campaign = ? AND m.status = 'accepted' GROUP BY 1",
+            (self._campaign_id,),
+        ):
+            copies[Status(str(status))] = count
+        return copies
 
     def entries(self, now: int, statuses: Collection[Status] = tuple(Status)) -> Iterator[Entry]:
         """Iterate over the rows with one of these statuses, in list order."""
@@ -193,18 +190,13 @@ class SqliteHistory:
 
     def _active(self) -> tuple[int, int]:
         """Return `active` and `stretches` of the summary."""
-        starts = [
-            started
-            for (started,) in self._database.rows(
-                "SELECT started_at FROM runs WHERE campaign = ? ORDER BY started_at", (self._campaign_id,)
-            )
-        ]
-        active = stretches = 0
-        for begin, end in pairwise([0, *starts, _NEVER]):
-            found = self._database.row(_STRETCHES, (self._campaign_id, _PAUSE, begin, end))
-            if found is not None:
-                active, stretches = active + found[0], stretches + found[1]
-        return active, stretches
+        starts = self._database.rows(
+            "SELECT started_at FROM runs WHERE campaign = ? ORDER BY started_at", (self._campaign_id,)
+        )
+        return sending_time(
+            (started for (started,) in starts),
+            lambda begin, end: self._database.row(_STRETCHES, (self._campaign_id, PAUSE, begin, end)),
+        )
 
     def _accepted_between(self) -> tuple[int | None, int | None]:
         """Return when the first and the last row were accepted."""

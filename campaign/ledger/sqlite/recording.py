@@ -20,7 +20,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from campaign.delivery import Result
-from campaign.errors import LeaseLost, LedgerBusy, LedgerFull
+from campaign.errors import LedgerBusy, LedgerFull
+from campaign.ledger.processes import lease_lost
 from campaign.ledger.protocols import Intent
 from campaign.ledger.sqlite import opening
 from campaign.ledger.sqlite.database import Database
@@ -174,8 +175,3 @@ class Recorder:
 def _fail(tickets: list[_Ticket], failure: BaseException) -> None:
     for ticket in tickets:
         ticket.failure = failure
-
-
-def lease_lost() -> LeaseLost:
-    """Return the error for a run whose lease another process has taken."""
-    return LeaseLost("another process has taken over this ledger; this one sends nothing more")

@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from dataclasses import astuple
 from typing import Literal
 
-from campaign.ledger.returning import State
-from campaign.ledger.returns import BOUNCES, Kind
+from campaign.ledger.returning import EventSuppression
+from campaign.ledger.returns import BOUNCES, Event, Kind
 from campaign.ledger.sqlite.database import Database, Parameters
 from campaign.ledger.sqlite.suppression import SqliteSuppressions
 from campaign.ledger.statuses import MAILED, listed
@@ -82,14 +83,12 @@ class SqliteReturnStatements:
             (campaign, key, kind, address),
         )
 
-    def append(
-        self, campaign: int, key: str, kind: Kind, address: str, now: int, text: str, source: str
-    ) -> int:
+    def append(self, event: Event) -> int:
         """Append an event, and return its id."""
         return self._count(
             "INSERT INTO events (campaign, key, address, kind, time, text, source)"
             " VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
-            (campaign, key, address, kind, now, text, source),
+            (event.campaign, event.key, event.address, event.kind, event.time, event.text, event.source),
         )
 
     def addresses(self, campaign: int, kind: Kind) -> int:
@@ -129,18 +128,7 @@ class SqliteReturnStatements:
             (address, kind, since),
         )
 
-    def suppress(
-        self,
-        address: str,
-        unless: str,
-        campaign: int,
-        state: State,
-        reason: str,
-        now: int,
-        event: int | None,
-        *,
-        anew: bool,
-    ) -> None:
+    def suppress(self, suppression: EventSuppression, unless: str, *, anew: bool) -> None:
         """Suppress an address, unless the pattern `unless` is on the list."""
         self._database.change(
             "INSERT INTO suppressions (pattern, campaign, state, reason, added_at, event)"
@@ -148,7 +136,7 @@ class SqliteReturnStatements:
             " ON CONFLICT DO UPDATE SET state = excluded.state, reason = excluded.reason,"
             " added_at = excluded.added_at, run = NULL, event = excluded.event"
             " WHERE state != 'released' OR ?8",
-            (address, campaign, state, reason, now, event, unless, anew),
+            (*astuple(suppression), unless, anew),
         )
 
     def suppress_waiting(self, addresses: list[str]) -> None:

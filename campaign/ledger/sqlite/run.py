@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from itertools import takewhile
 from typing import Any
 
 from campaign import clock
@@ -19,22 +18,22 @@ from campaign.address import fold
 from campaign.delivery import Result, Verdict
 from campaign.errors import LeaseHeld, LedgerFull
 from campaign.ledger.planning import recipient
-from campaign.ledger.processes import this_process
-from campaign.ledger.protocols import WINDOW, Claim, Intent, copy_key, row_and_copy
+from campaign.ledger.processes import lease_lost, this_process
+from campaign.ledger.protocols import Claim, Intent, copy_key, row_and_copy
 from campaign.ledger.scope import Scope
 from campaign.ledger.sqlite.completeness import note_file
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.forgetting import scrub
 from campaign.ledger.sqlite.functions import SUPPRESSED, suppressed
-from campaign.ledger.sqlite.recording import A_TRY, Recorder, lease_lost
+from campaign.ledger.sqlite.recording import A_TRY, Recorder
 from campaign.ledger.sqlite.runs import LEASE, reap, refuse_held
 from campaign.ledger.sqlite.starts import start_ages
 from campaign.ledger.sqlite.suppression import is_suppressed
 from campaign.ledger.sqlite.watch import Watch
 from campaign.ledger.sqlite.writes import Writes
+from campaign.ledger.verdicts import TRIPPED, WINDOW, since_trip
 from campaign.model import SECOND, Recipient, Window
 
-TRIPPED = "tripped"  # the event that starts a new window of results
 _RECIPIENT = "m.layout, m.number, m.line, m.key, m.email, m.name, m.fields, m.identity"
 _COLUMNS = f"id, attempts, spared, message_id IS NOT NULL, {_RECIPIENT.replace('m.', '')}"
 
@@ -254,8 +253,7 @@ class SqliteRun:
             "SELECT verdict FROM events WHERE campaign = ? AND verdict IS NOT NULL ORDER BY id DESC LIMIT ?",
             (self._campaign_id, count),
         )
-        recent = takewhile(lambda verdict: verdict != TRIPPED, (str(verdict) for (verdict,) in rows))
-        return [Verdict(verdict) for verdict in reversed([*recent])]
+        return since_trip(str(verdict) for (verdict,) in rows)
 
     def trip(self, now: int, *, take_back: bool) -> None:
         """Start a new window of results. `take_back`: remove the suppressions that the old window holds."""

@@ -6,7 +6,7 @@ Modules are imported when first needed: `status` only reads, and must start at o
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, closing
 from functools import cached_property
 from pathlib import Path
@@ -23,12 +23,11 @@ from campaign.ledger.sqlite.history import SqliteHistory
 from campaign.ledger.sqlite.runs import close
 from campaign.ledger.sqlite.schema import VERSION
 from campaign.ledger.sqlite.starts import start_ages
-from campaign.model import Status
 from campaign.wording import shown
 
 if TYPE_CHECKING:
     from campaign.ledger.attempted import Attempted, LogNote
-    from campaign.ledger.protocols import Choices, Enrolment, Run
+    from campaign.ledger.protocols import Choices, Decision, Enrolment, Run
     from campaign.ledger.returning import ReturnStatements
     from campaign.ledger.suppressions import Suppressions
 
@@ -163,19 +162,11 @@ class SqliteStorage:
 
         return lognotes.recorded_attempts(self.database, campaign_id, note)
 
-    def settle_doubt(
-        self,
-        campaign_id: int,
-        status: Status,
-        keys: Iterable[str],
-        words: str,
-        now: int,
-        of: Collection[Status],
-    ) -> int:
-        """Settle rows whose status is one of `of`; see `Ledger.settle_doubt`."""
+    def settle_doubt(self, campaign_id: int, keys: Iterable[str], decision: Decision) -> int:
+        """Settle the rows with these keys to which the decision applies; see `Ledger.settle_doubt`."""
         from campaign.ledger.sqlite import doubt
 
-        return doubt.settle_doubt(self.database, campaign_id, status, keys, words, now, of)
+        return doubt.settle_doubt(self.database, campaign_id, keys, decision)
 
     def forget(self, text: str, now: int) -> Forgotten:
         """Erase a person's data from every campaign; see `Ledger.forget`."""

@@ -10,17 +10,13 @@ from collections.abc import Mapping
 from campaign.address import fold
 from campaign.delivery import Outcome, Result, Verdict
 from campaign.ledger.patterns import forms, hashed
-from campaign.ledger.protocols import WINDOW, Intent, copy_key, row_and_copy
+from campaign.ledger.protocols import Intent, copy_key, row_and_copy
 from campaign.ledger.sqlite.database import Database
 from campaign.ledger.sqlite.functions import SUPPRESSED, suppressed
 from campaign.ledger.sqlite.watch import Watch
+from campaign.ledger.verdicts import JUDGED, RELEASE_EVERY, WINDOW
 from campaign.model import Status
 
-# Verdicts that show how the server takes our mail; the breaker judges by these.
-_JUDGED = (
-    Verdict.ACCEPTED, Verdict.REFUSED, Verdict.POLICY, Verdict.SENDER, Verdict.IN_DOUBT,
-)  # fmt: skip
-_RELEASE_EVERY = 25  # results between two checks for suppressions that can be released
 _ALIVE = "EXISTS (SELECT 1 FROM runs WHERE id = ?1 AND ended_at IS NULL)"
 _INTEND = (
     "UPDATE messages SET status = 'in_flight', run = ?1, message_id = ?2, bounce_token = ?3"
@@ -154,12 +150,12 @@ class Writes:
                 self._settle_copy(message, outcome, result.settled_at)
         if own.status is Status.PENDING and not own.reply:
             return  # no address got a reply
-        event = self._append_event(key, own, result, result.verdict if result.verdict in _JUDGED else None)
+        event = self._append_event(key, own, result, result.verdict if result.verdict in JUDGED else None)
         for outcome in copies:
             self._append_event(key, outcome, result, None)
         if result.suppress and self._suppress:
             self._hold(own, result, event)
-        if result.verdict in _JUDGED:
+        if result.verdict in JUDGED:
             self._release_aged()
 
     def _settle_row(self, key: str, result: Result) -> bool:
@@ -243,7 +239,7 @@ class Writes:
     def _release_aged(self) -> None:
         """Release suppressions, for every campaign, whose result is in no window that can still be judged."""
         self._since_release += 1
-        if self._held and self._since_release >= _RELEASE_EVERY:
+        if self._held and self._since_release >= RELEASE_EVERY:
             self._since_release = 0
             self._held -= self._database.change(
                 "UPDATE suppressions SET state = 'released' WHERE campaign = ?1 AND state = 'held'"

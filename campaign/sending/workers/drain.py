@@ -20,7 +20,8 @@ from campaign.campaignfile.models import CampaignFile
 from campaign.errors import ConnectFailed, LeaseLost, UserError
 from campaign.ledger import Ledger
 from campaign.ledger.machines import Machines, Standing, State
-from campaign.ledger.protocols import WINDOW, Run
+from campaign.ledger.protocols import Run
+from campaign.ledger.verdicts import WINDOW
 from campaign.sending.account import logins_of
 from campaign.sending.ahead import Ahead
 from campaign.sending.breaker import Breaker
