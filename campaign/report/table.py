@@ -62,12 +62,13 @@ def write(
     count = 0
     for some in rows:
         replies = _in_one_line(some.replies)
-        if not further and (text := _without_quotes(some.cells, some.statuses, replies)) is not None:
+        if not further and (text := _without_quotes(len(columns), some, replies)) is not None:
             out.write(text)
             count += len(some.cells)
             continue
         cells: list[list[str]] = json.loads(f"[{','.join(some.cells)}]")
         for row, status, reply in zip(cells, some.statuses, replies, strict=True):
+            row += [""] * (len(columns) - len(row))  # the cells of a bad row may be unknown
             row.append(status)
             row.append(reply)
         for _, by_key in further:
@@ -86,19 +87,19 @@ def _csv(rows: Iterable[Sequence[str]]) -> str:
     return text.getvalue()
 
 
-def _without_quotes(cells: Sequence[str], statuses: Sequence[str], replies: Sequence[str]) -> str | None:
-    """Return rows as CSV if nothing in them needs quotes, otherwise None.
+def _without_quotes(width: int, some: CellBatch, replies: Sequence[str]) -> str | None:
+    """Return rows of `width` cells as CSV if nothing in them needs quotes or is missing, otherwise None.
 
-    The csv module looks at each character and takes three times as long. `cells` are JSON lists: if they
+    The csv module looks at each character and takes three times as long. The cells are JSON lists: if they
     have no backslash, no cell contains quotes or line ends, and each quote begins or ends a cell. Then no
     cell contains a comma if there are only as many commas as cells need between them.
     """
-    listed, said = "".join(cells), "".join(replies)
-    if "\\" in listed or listed.count(",") != listed.count('"') // 2 - len(cells):
+    listed, said, count = "".join(some.cells), "".join(replies), len(some.cells)
+    if "\\" in listed or listed.count('"') != 2 * width * count or listed.count(",") != (width - 1) * count:
         return None
     if "," in said or '"' in said:
         return None
-    rows = zip([row[2:-2] for row in cells], statuses, replies, strict=True)
+    rows = zip([row[2:-2] for row in some.cells], some.statuses, replies, strict=True)
     return "\n".join([*map(",".join, rows), ""]).replace('","', ",")
 
 
