@@ -87,8 +87,8 @@ def files_of(location: Location) -> tuple[Path, ...]:
 
 def same_ledger(one: Location, other: Location) -> bool:
     """Whether two locations name the same ledger."""
-    if isinstance(one, Path) or isinstance(other, Path):
-        return isinstance(one, Path) and isinstance(other, Path) and one.resolve() == other.resolve()
+    if isinstance(one, Path) and isinstance(other, Path):
+        return os.path.realpath(one) == os.path.realpath(other)
     return one == other
 
 

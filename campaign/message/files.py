@@ -6,6 +6,7 @@ A path may come from a cell of the list. Links are resolved before the path is c
 
 from __future__ import annotations
 
+import os.path
 import re
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -31,7 +32,7 @@ _BEGINNING = 10_000  # octets in which a private key is looked for
 
 
 class NoFile(UserError):
-    """There is no such file."""
+    """There is no such file; there may be a folder."""
 
 
 class Folder:
@@ -39,7 +40,7 @@ class Folder:
 
     def __init__(self, root: Path, private: Iterable[Path]) -> None:
         self.root = root.resolve()
-        self._private = frozenset(path.resolve() for path in private)
+        self._private = frozenset(Path(os.path.realpath(path)) for path in private)
 
     def find(self, path: str) -> Path:
         """Return the file at `path` in the folder. Raises UserError with a sentence."""
@@ -51,8 +52,10 @@ class Folder:
                 raise UserError(
                     f"{path!r} lies outside of attachments_root ({shown(self.root)}){self._hint(path)}"
                 )
-            if not found.is_file() and found.exists() and not found.is_dir():
+            if found.exists() and not found.is_file() and not found.is_dir():
                 raise UserError(f"{path!r} is a pipe or a device, not a file")
+            if path and found.is_dir():
+                raise NoFile(f"{path!r} is a folder; a file is expected")
             if not found.is_file():
                 raise NoFile(f"there is no file {path!r}{self._where}{self._hint(path)}")
             if any(part.startswith(".") for part in found.relative_to(self.root).parts):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
@@ -38,7 +39,7 @@ class FolderLoader(BaseLoader):
 
     def __init__(self, folder: Path, private: Collection[Path]) -> None:
         self.folder = folder.resolve()
-        self._private = frozenset(path.resolve() for path in private)
+        self._private = frozenset(Path(os.path.realpath(path)) for path in private)
 
     def path(self, name: str) -> Path:
         """Return the file of the template `name`. Raises TemplateNotFound with the reason."""

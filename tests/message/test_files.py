@@ -48,7 +48,7 @@ def test_a_whole_path_that_leads_inside(root: Path) -> None:
         ("/etc/passwd", "'/etc/passwd' lies outside of attachments_root (spring)"),
         ("../spring-2/a.pdf", "lies outside of attachments_root"),
         ("no.pdf", "there is no file 'no.pdf' in spring"),
-        ("files", "there is no file 'files' in spring"),
+        ("files", "'files' is a folder; a file is expected"),
         ("", "there is no file '' in spring"),
         ("a.pdf/b", "there is no file 'a.pdf/b' in spring"),
         ("~/a.pdf", "there is no file '~/a.pdf' in spring"),
