@@ -37,6 +37,7 @@ from campaign.errors import (
 
 _COLLECTED_AFTER = 100_000  # objects
 _CODES = {LeaseHeld: HELD, LedgerAway: DISCONNECTED}  # user errors that have a code other than 2
+_LOCALE = sys.getfilesystemencoding()  # that of the names of files
 _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 # In the order in which users need them.
@@ -109,18 +110,18 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit code (README has the table)."""
+    given = sys.argv[1:] if arguments is None else arguments
     try:
-        code = _run(arguments)
+        code = _run(given)
     except KeyboardInterrupt:  # another signal, while the last messages were written
         silence(sys.stdout)
         silence(sys.stderr)
         code = INTERRUPTED
-    given = sys.argv[1:] if arguments is None else arguments
     # With any other code a mail server would consider the mail undeliverable, and it would be lost.
     return TRY_AGAIN if code != OK and given[:1] == ["bounces"] and "-" in given else code
 
 
-def _run(arguments: list[str] | None) -> int:
+def _run(given: list[str]) -> int:
     # Garbage collections while modules load find nothing, and took a twentieth of the time of `check`.
     gc.set_threshold(_COLLECTED_AFTER)
     if sys.stdin is None:  # it was closed before we started
@@ -136,7 +137,7 @@ def _run(arguments: list[str] | None) -> int:
         with contextlib.suppress(ValueError):  # not in the main thread
             end_by_signals()
         with heard():
-            code = cli.main(arguments, prog_name="campaign", standalone_mode=False)
+            code = cli.main(given, prog_name="campaign", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except click.exceptions.Exit as done:
@@ -174,12 +175,31 @@ def _run(arguments: list[str] | None) -> int:
         if isinstance(error, FileNotFoundError) and not _has_temporary_folder():
             echo(f"error: {error.strerror}: make room there, or name another folder in TMPDIR", err=True)
             return USAGE
+        if isinstance(error, UnicodeEncodeError) and error.encoding == _LOCALE != "utf-8":
+            named = f"the locale's encoding ({_LOCALE}) cannot express the name of a file, {error.object!r}"
+            echo(f"error: {named}; set PYTHONUTF8=1, or a UTF-8 locale: LC_ALL=C.UTF-8", err=True)
+            return USAGE
+        if what := _lacking(error):
+            echo(f"error: this machine lets the program {what}; raise the limit", err=True)
+            return UNFINISHED if given[:1] in (["send"], ["work"]) else USAGE
         import traceback
 
         echo(traceback.format_exc().rstrip(), err=True)
         echo("This is a bug in campaign, not a mistake of yours. Nothing is lost: the ledger", err=True)
         echo("knows what was sent, and `campaign status` shows it.", err=True)
         return BUG
+
+
+def _lacking(error: Exception) -> str:
+    """Return what a limit of the user, the container or the service denies us; "" for other errors."""
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return "have no more memory (`ulimit -v`, or that of a container or a service)"
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return "open no more files (`ulimit -n`)"
+    is_fork = isinstance(error, BlockingIOError) and error.filename is None
+    if is_fork or (isinstance(error, RuntimeError) and "can't start new thread" in str(error)):
+        return "start no more processes and threads (`ulimit -u`, or that of a container or a service)"
+    return ""
 
 
 def _has_temporary_folder() -> bool:

@@ -35,7 +35,7 @@ from campaign.sending.pace.gate import Gate
 from campaign.sending.pace.outlook import Outlook
 from campaign.sending.pace.pacing import LocalPace
 from campaign.sending.pace.sharedgate import SharedGate
-from campaign.sending.slices import SLICE
+from campaign.sending.slices import NO_THREAD, SLICE
 from campaign.sending.work import Renders
 from campaign.wording import counted
 
@@ -124,10 +124,18 @@ class Sender:
             self._beat()
         # The others start after the first login has worked, so that a wrong password fails only once.
         if self._opened.is_set():
-            for lane in lanes[1:]:
+            for running, lane in enumerate(lanes[1:], 1):
                 with self._lock:
                     self._working += 1
-                lane.start()
+                try:
+                    lane.start()
+                except RuntimeError:  # a limit of the user, the container or the service
+                    with self._lock:
+                        self._working -= 1
+                    what = f"{NO_THREAD}, and only {running} of {count} connections are open"
+                    cure = "raise its limit (`ulimit -u`, a container's, a service's), or lower"
+                    self.dispatch.stop(Stop(Ending.PAUSED, f"{what}: {cure} `connections`"))
+                    break
         hurried = 0.0
         while any(lane.is_alive() for lane in lanes) and hurried < _GRACE:
             next(lane for lane in lanes if lane.is_alive()).join(SLICE)

@@ -198,6 +198,21 @@ def test_every_help_says_what_is_next(path: tuple[str, ...], capsys: pytest.Capt
         assert named in COMMANDS
 
 
+def test_a_name_that_the_locale_cannot_express(folder: Path) -> None:
+    with Path("campaign.yaml").open("a", encoding="utf-8") as file:
+        file.write("attachments: [Übersicht.pdf]\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "campaign", "check", "campaign.yaml"],
+        env={**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "error: the locale's encoding (ascii) cannot express the name of a file" in done.stderr
+    assert "set PYTHONUTF8=1, or a UTF-8 locale" in done.stderr
+
+
 def test_the_version_says_where_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     first, second = capsys.readouterr().out.splitlines()

@@ -40,6 +40,32 @@ def test_four_connections_deliver_everything_once(postfix: Postfix, campaign_for
     assert max(sessions(postfix)[before:]) <= 100
 
 
+# The command, in a process that has room for the stacks of five threads.
+FEW_THREADS = """
+import resource, threading
+from campaign.cli import main
+threading.stack_size(1 << 29)
+pages = int(open("/proc/self/statm").read().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (pages * 4096 + 5 * (1 << 29) + (1 << 28),) * 2)
+raise SystemExit(main())
+"""
+
+
+def test_threads_that_cannot_be_started_leave_nobody_in_doubt(
+    postfix: Postfix, campaign_for: Folders
+) -> None:
+    folder = campaign_for(postfix, smtp={"connections": 20})
+    everybody = folder.people(500)
+    folder.program = FEW_THREADS
+    stopped = folder.send()
+    assert stopped.returncode == 5, stopped.stderr
+    assert re.search(r"start no more threads, and only \d+ of 20 connections are open", stopped.stderr)
+    assert folder.counts().keys() <= {"accepted", "pending"}
+    folder.program = ""
+    assert folder.send().returncode == 0
+    assert mails(postfix) == dict.fromkeys(everybody, 1)
+
+
 def test_a_run_killed_with_four_messages_in_flight_leaves_four_in_doubt(
     make_postfix: Callable[..., Postfix], campaign_for: Folders
 ) -> None:

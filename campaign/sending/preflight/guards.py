@@ -1,4 +1,7 @@
-"""Refuses, before anything is read, another file of this name, and a rate that no message fits into."""
+"""Refuses, before anything is read, what prevents sending whatever the list contains.
+
+That is another file of this name, a rate that no message fits into, and certificates that cannot be used.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from pathlib import Path
 from campaign.campaignfile.load import load
 from campaign.campaignfile.location import same_ledger
 from campaign.campaignfile.models import CampaignFile
-from campaign.errors import Problem, UserError
+from campaign.errors import ConnectFailed, Problem, UserError
 from campaign.ledger import Ledger
 from campaign.sending.account import too_narrow
 
@@ -41,4 +44,18 @@ def unsendable(campaign: CampaignFile) -> list[Problem]:
     if campaign.workers is not None and isinstance(campaign.ledger, Path):
         what = "workers share a ledger in PostgreSQL (`ledger: postgresql://host/database`)"
         problems.append(campaign.problem("workers", f"{what}, and this one is a file"))
-    return problems
+    return [*problems, *_unusable_certificates(campaign)]
+
+
+def _unusable_certificates(campaign: CampaignFile) -> list[Problem]:
+    """Return the problem of the files for TLS, where the campaign file names some."""
+    files = campaign.smtp.ca_file, campaign.smtp.client_cert, campaign.smtp.client_key
+    if not any(files):
+        return []
+    from campaign.sending.network.tls import tls_context
+
+    try:
+        tls_context(*files)
+    except ConnectFailed as error:
+        return [campaign.problem(error.path, str(error))]
+    return []

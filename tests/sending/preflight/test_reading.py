@@ -170,6 +170,35 @@ def test_reasons_not_to_send_are_reported_along_with_other_errors(command: str, 
     assert lines[1:] == BAD_ROWS
 
 
+@pytest.mark.parametrize(
+    ("smtp", "what"),
+    [
+        ({"ca_file": "blank.pem"}, "smtp.ca_file: blank.pem (`smtp.ca_file`) contains no certificate"),
+        ({"client_cert": "blank.pem"}, "smtp.client_cert: blank.pem"),
+    ],
+)
+def test_certificates_that_cannot_be_used(smtp: dict[str, str], what: str, tmp_path: Path) -> None:
+    file = written(tmp_path, smtp={"host": "localhost", **smtp})
+    (tmp_path / "blank.pem").touch()
+
+    first, *others = told(inspect(file, lambda *_: None).problems, tmp_path)
+
+    assert first.startswith(what)
+    assert others == [NO_NAME, *BAD_ROWS]
+
+
+@pytest.mark.parametrize("where", ["ledger", "password"])
+def test_a_link_that_leads_to_itself_hides_nothing(where: str, tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    smtp = {
+        "host": "localhost",
+        **({"username": "news", "password_file": "loop"} if where == "password" else {}),
+    }
+    file = written(tmp_path, smtp=smtp, **({"ledger": "loop"} if where == "ledger" else {}))
+
+    assert told(inspect(file, lambda *_: None).problems, tmp_path)[-2:] == BAD_ROWS
+
+
 def test_with_a_wrong_where_only_unreadable_rows_are_reported(tmp_path: Path) -> None:
     """A row with a wrong address may be one that `where` leaves out."""
     file = written(tmp_path, recipients={"csv": "list.csv", "where": "pln == 'pro'"})
