@@ -29,7 +29,8 @@ from campaign.campaignfile.octets import MOST_OF_A_KEY, PRIVATE_KEY, read_file
 from campaign.errors import Problem, Severity, UserError
 from campaign.wording import shown
 
-# RFC 6376 5.4.1, in the order of h=.
+# RFC 6376 5.4.1, in the order of h=. What receivers act on counts only if it is signed: RFC 8058 4 for
+# List-Unsubscribe-Post, RFC 9477 for CFBL-*, support.google.com/mail/answer/6254652 for Feedback-ID.
 _SIGNED = (
     "From",
     "Sender",
@@ -39,12 +40,22 @@ _SIGNED = (
     "Date",
     "Message-ID",
     "Reply-To",
+    "In-Reply-To",
+    "References",
     "MIME-Version",
     "Content-Type",
     "Content-Transfer-Encoding",
     "List-Unsubscribe",
     "List-Unsubscribe-Post",
     "List-ID",
+    "List-Help",
+    "List-Subscribe",
+    "List-Post",
+    "List-Owner",
+    "List-Archive",
+    "Feedback-ID",
+    "CFBL-Address",
+    "CFBL-Feedback-ID",
 )
 # RFC 6376 8.15: listed once more than they occur, so that an added field breaks the signature.
 _CLOSED = frozenset({"From", "To", "Cc", "Subject", "Date", "Reply-To", "Content-Type"})

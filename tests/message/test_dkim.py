@@ -46,6 +46,7 @@ _WORDS = [b" ", b"\t", b"\r\n ", b"\r\n\t", b"a", b"b:", b"<a@example.com>", "é
 _VALUES = st.lists(st.sampled_from(_WORDS), max_size=12).map(b"".join)
 _NAMES = ["To", "CC", "Subject", "Date", "message-id", "Reply-To", "MIME-Version", "Content-Type", "X-Other"]
 _NAMES += ["Content-Transfer-Encoding", "List-Unsubscribe", "List-Unsubscribe-Post", "List-ID", "Sender"]
+_NAMES += ["Feedback-ID", "List-Help", "References"]
 _BLANK_LINES = re.compile(rb"(?:\r\n[ \t]+)+(?=\r\n|$)")  # which no header has, RFC 5322 3.2.2
 
 
@@ -154,6 +155,15 @@ def test_a_field_more_breaks_the_signature(signers: dict[str, Signer], name: str
     assert verifies(field + MESSAGE)
     assert not verifies(f"{name}: x@example.com\r\n".encode() + field + MESSAGE)
     assert not verifies(field + MESSAGE.replace(b"\r\n\r\n", f"\r\n{name}: x\r\n\r\n".encode(), 1))
+
+
+@pytest.mark.parametrize("name", ["Feedback-ID", "CFBL-Address", "List-Help", "List-Post", "In-Reply-To"])
+def test_what_receivers_act_on_is_signed(signers: dict[str, Signer], name: str) -> None:
+    message = MESSAGE.replace(b"\r\n\r\n", f"\r\n{name}: one\r\n\r\n".encode(), 1)
+    field = signers["rsa"].sign([message], NOW)
+    assert verifies(field + message)
+    assert not verifies(field + message.replace(b": one", b": another"))
+    assert not verifies(field + MESSAGE)
 
 
 def test_a_changed_body_or_field_breaks_the_signature(signers: dict[str, Signer]) -> None:
