@@ -77,6 +77,8 @@ def _got(value: object, plain: str | None) -> str:
 def _quotes(kind: str, value: object, plain: str | None) -> str:
     if kind == "string_type" and plain is not None and value is not None:
         return "; put it in quotes"
+    if kind == "tuple_type" and isinstance(value, str) and value.strip():
+        return f"; write [{value[:60]!r}]"
     if kind in ("int_type", "bool_type") and isinstance(value, str) and plain is None:
         numeric = value.strip().isdecimal() if kind == "int_type" else value.lower() in ("true", "false")
         return "; write it without quotes" if numeric else ""

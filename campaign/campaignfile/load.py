@@ -23,6 +23,7 @@ from campaign.campaignfile.models import CampaignFile, Smtp
 from campaign.campaignfile.octets import read_file
 from campaign.campaignfile.readers import absent, is_folder
 from campaign.campaignfile.remainder import Judged, without
+from campaign.campaignfile.spelling import similar
 from campaign.campaignfile.yamlmarks import MAX_BYTES, Document, Places, dotted, read
 from campaign.campaignfile.yamlmarks import Path as ValuePath
 from campaign.errors import Problem, UserError
@@ -130,7 +131,7 @@ def _shared(path: str, document: Document) -> tuple[Document | None, list[Proble
         return None, list(error.problems) if _is_ours(file) else [document.problem(("smtp",), foreign)]
     except (OSError, RuntimeError, ValueError):
         return None, [document.problem(("smtp",), f"{path[:60]!r} cannot be read")]
-    return None, [document.problem(("smtp",), absent(path, file))]
+    return None, [document.problem(("smtp",), absent(path, file) + similar(file))]
 
 
 def _is_ours(file: Path) -> bool:

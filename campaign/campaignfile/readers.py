@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from campaign.campaignfile.rates import parse_window
+from campaign.campaignfile.spelling import similar
 from campaign.model import Window
 from campaign.wording import shown, size
 
@@ -51,6 +52,10 @@ def absent(written: str, path: Path) -> str:
     spaced = " " in written.strip() and not _FILE_NAME.fullmatch(written)
     if is_template(written) or "\n" in written or spaced:
         return "must be the path of a file, and this is text; put the text into a file and give its path here"
+    if not written.isprintable():
+        return (
+            f"{written!r} is no file; in double quotes a backslash begins an escape: write / in place of it"
+        )
     plain = os.path.normpath(path) == os.path.normpath(Path.cwd() / written)
     return f"there is no file {written!r}" + ("" if plain else f" (looked for {shown(path)})")
 
@@ -78,7 +83,8 @@ def existing_file(value: object, folder: Path, most: int) -> Path:
         raise ValueError(f"{value!r} is a folder; a file is expected")
     try:
         if not path.exists():
-            raise ValueError(absent(str(value), path))
+            what = absent(str(value), path)
+            raise ValueError(what + (similar(path) if what.startswith("there is no file") else ""))
         if not path.is_file():
             raise ValueError(f"{value!r} is a pipe or a device; a file is expected")
         if path.stat().st_size > most:

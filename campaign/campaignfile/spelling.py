@@ -6,10 +6,11 @@ Macs and their archives write `Zoë` as Z, o, e and a combining diaeresis (NFD);
 
 from __future__ import annotations
 
+import difflib
 import functools
 import os
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from itertools import islice
 from pathlib import Path
 from urllib.parse import unquote
@@ -43,6 +44,28 @@ def meant(root: Path, written: str) -> str:
         if ".." not in parts and found.is_file():
             return found.relative_to(root).as_posix()
     return ""
+
+
+def similar(path: Path, suffixes: Collection[str] = ()) -> str:
+    """Return a hint at a file with a similar name in the folder of `path`, "" for none.
+
+    Names are compared up to their first dot: `body.txt` may mean `body.txt.j2`. With `suffixes`, only files
+    with one of them are suggested.
+    """
+    try:
+        with os.scandir(path.parent) as entries:
+            names = [
+                entry.name for entry in islice(entries, _MOST) if not entry.is_dir(follow_symlinks=False)
+            ]
+    except (OSError, ValueError):
+        return ""
+    stems: dict[str, list[str]] = {}
+    for name in names:
+        if not name.startswith(".") and (not suffixes or Path(name).suffix.lower() in suffixes):
+            stems.setdefault(name.partition(".")[0], []).append(name)
+    near = difflib.get_close_matches(path.name.partition(".")[0], stems, 1, 0.7)
+    best = difflib.get_close_matches(path.name, stems[near[0]], 1, 0) if near else []
+    return f"; did you mean {best[0]!r}?" if best else ""
 
 
 def _entry(folder: Path, part: str, form: Callable[[str], str]) -> Path:

@@ -22,6 +22,7 @@ _CLOSING = yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndTok
 
 
 _LONG_KEY = re.compile(r"[^\s{},]{1025,}:(?:\s|$)")
+_ODD_QUOTE = re.compile(r"(?:^|[:\-\[{,])\s*([“”„«»‘’‚])")
 _TOO_LONG = "this is not valid YAML: a key has at most 1,024 characters"
 
 
@@ -68,6 +69,8 @@ def syntax_problem(error: yaml.MarkedYAMLError, name: str, text: str) -> Problem
         what += "; a backslash in double quotes begins an escape: put the value in single quotes"
     elif "\t" in written[: len(written) - len(written.lstrip())] or "'\\t'" in what:
         what += "; YAML is indented with spaces, not tabs"
+    elif (odd := _ODD_QUOTE.search(written)) is not None:
+        what += f"; {odd[1]} is no quote in YAML: write \" or '"
     elif "{{" in written or "{%" in written:
         what += "; a value with {{ or {% in it must be put in quotes"
     elif "flow" in context and opened < line:
@@ -162,10 +165,13 @@ def _indented(lines: list[str], line: int, column: int, what: str) -> tuple[str,
     here, there = _indent(lines[line - 1]), _indent(lines[above - 1])
     if "<document start>" in what and there > here:
         return "this line is indented, and those below it are not; begin it at the left margin", above
+    behind, other = _behind_dash(lines[above - 1]), "the one above it"
+    if behind > there:
+        there, other = behind, "the key behind the - above it"
     if re.search("but found '<block (?:mapping|sequence) start>'", what) and here < there:
-        more = f"this line is indented by {here}, and the one above it by {there}"
+        more = f"this line is indented by {here}, and {other} by {there}"
     elif "mapping values" in what and here > there and ": " not in lines[line - 1][: column - 1]:
-        more = f"this line is indented by {here}, further than the one above it ({there})"
+        more = f"this line is indented by {here}, further than {other} ({there})"
     else:
         return None
     return f"this is not valid YAML: {more}; lines that belong together begin in one column", line
@@ -177,6 +183,11 @@ def _has_content(line: str) -> bool:
 
 def _indent(line: str) -> int:
     return len(line) - len(line.lstrip(" "))
+
+
+def _behind_dash(line: str) -> int:
+    """Return the column, from 0, where the content of a line begins, behind the `-` of an entry."""
+    return len(line) - len(re.sub("^ *(?:- +)*", "", line))
 
 
 def _at(mark: yaml.Mark | None) -> tuple[int, int]:

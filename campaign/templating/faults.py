@@ -33,7 +33,9 @@ FAULTS = (
 
 _OF_NUMBERS, _OF_MOMENTS = ("number", "money", "int", "float"), ("date", "datetime")
 _NO_ATTRIBUTE = re.compile(r"'str object' has no attribute '(.*)'")
-_NO_COLUMN = re.compile(r"'dict object' has no attribute '(.*)'", re.DOTALL)
+_NO_COLUMN = re.compile(
+    r"(?:'dict object' has no attribute|nothing is named) '(.*?)'(?: here; did you mean .*)?", re.DOTALL
+)
 _OF_DATES = re.compile("strftime|isoformat|date|time|year|month|day|(iso)?weekday|hour|minute|second")
 _OF_A_NAME = re.compile(r"'dict object' has no|is undefined$|is not defined$")  # perhaps a column's
 _OF_TEXT = re.compile(r"\bstr\b|'str'|string|sequence|real number|Unknown format code")

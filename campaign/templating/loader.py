@@ -10,6 +10,7 @@ from jinja2 import BaseLoader, TemplateNotFound
 from jinja2.environment import Environment
 
 from campaign.campaignfile.octets import MOST_OF_A_TEMPLATE, PRIVATE_KEY, is_same_file, read_file
+from campaign.campaignfile.spelling import similar
 
 SUFFIXES = frozenset(
     {
@@ -28,6 +29,9 @@ SUFFIXES = frozenset(
     }
 )
 """The endings that a template file must have."""
+
+
+_RTF = b"{\\rtf"
 
 
 class FolderLoader(BaseLoader):
@@ -60,7 +64,7 @@ class FolderLoader(BaseLoader):
         elif not is_file and path.exists() and not path.is_dir():
             why = f"{name} is a pipe or a device, not a file"
         elif not is_file:
-            why = f"there is no file {name} in the campaign's folder, {self.folder}"
+            why = f"there is no file {name} in the campaign's folder, {self.folder}{similar(path, SUFFIXES)}"
         else:
             return path
         raise TemplateNotFound(name, why)
@@ -75,6 +79,10 @@ class FolderLoader(BaseLoader):
         except OSError as error:
             why = f"{template} cannot be read: {error.strerror}"
         else:
+            if octets.startswith(_RTF):
+                raise TemplateNotFound(
+                    template, f"{template} is RTF, a word processor's; save it as plain text"
+                )
             if not PRIVATE_KEY.search(octets):
                 return source, str(path), None
             why = f"{template} is not a template: it holds a private key"

@@ -14,6 +14,8 @@ _BLANKS = " \t\u00a0"
 _SHOWN_NAMES = 12
 # Names that only a key of the campaign file defines.
 _OF_A_KEY = {"unsubscribe": "; the campaign file has no `unsubscribe:`"}
+_CLOCK = "; templates know no time, so that what is sent is what was previewed: write the date among `vars`"
+_OF_A_CLOCK = dict.fromkeys(("now", "today", "current_date", "current_year"), _CLOCK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class Names:
         hint = f"; write {meant}" if meant else f"; did you mean {near[0]!r}?" if near else ""
         if not column and name in _OF_A_KEY:
             return f"{what}{_OF_A_KEY[name]}"
+        if not column and not hint and name in _OF_A_CLOCK:
+            return f"{what}{_OF_A_CLOCK[name]}"
         return f"{what}{hint}; {self.listing()}" if self.columns else f"{what}{hint}"
 
 

@@ -172,6 +172,9 @@ def _instead(value: object, name: str) -> str:
             return f"{ours} has several values, and is none itself; write {written}"
         case Iterator():
             return "this gives several values one by one; write |join(', ') behind it"
+        case list() | tuple() if value and isinstance(value[0], dict | list | tuple):
+            loop = f"{{% for one in {name or '…'} %}} … {{% endfor %}}"
+            return f"{this} is a list of several values each, and would be printed as [{{…}}]; write {loop}"
         case Sequence() | Set() | Iterable():
             return f"{this} is a list, and would be printed as ['…', '…']; write |join(', ') behind it"
         case _:

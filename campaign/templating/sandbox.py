@@ -16,7 +16,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from jinja2 import StrictUndefined, Undefined, nodes
+from jinja2 import Undefined, nodes
 from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension
 from jinja2.lexer import Token, TokenStream
@@ -27,6 +27,7 @@ from campaign.templating import dates, ical, numbers
 from campaign.templating.links import IN_ADDRESS, guard_addresses, in_address
 from campaign.templating.loader import FolderLoader
 from campaign.templating.marks import LINE_END, Own, as_sign, guarded, joined, unnumbered
+from campaign.templating.missing import Missing
 from campaign.templating.names import ROW
 from campaign.templating.printing import (
     PrintingCode,
@@ -62,7 +63,7 @@ class Environment(ImmutableSandboxedEnvironment):
         extensions: list[type[Extension]] = [_Composed, *([_MarkdownText] if markdown else [])]
         super().__init__(
             loader=FolderLoader(folder, private),
-            undefined=StrictUndefined,
+            undefined=Missing,
             autoescape=html,
             auto_reload=False,
             keep_trailing_newline=True,

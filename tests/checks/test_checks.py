@@ -164,6 +164,12 @@ def test_subject(said: Said) -> None:
         ("ä" * 71, "note: subject: the subject is longer than 70 characters"),
         ("first", "the subject is 'first', a column's name; to show the column, write {{ first }}"),
         ("First Name", "write {{ row['First Name'] }}"),
+        (
+            "“News for {{ first }}”",
+            "the quotes around the subject are mailed with it; YAML's own are \" and '",
+        ),
+        ("„Neues“", "the quotes around the subject are mailed with it"),
+        ("‘News’", "the quotes around the subject are mailed with it"),
         ("LAST CHANCE TO BUY", "warning: subject: the subject is all in capitals, like spam"),
         ("{{ first|upper }}: LAST CHANCE", "all in capitals"),
     ],
@@ -174,7 +180,16 @@ def test_a_subject_that_is_long_or_loud(said: Said, subject: str, what: str) -> 
 
 
 @pytest.mark.parametrize(
-    "subject", ["x" * 70, "NEWS", "IKEA FAMILY 2027: new", "ニュース" * 5, "PSD2：新しいお知らせのご案内"]
+    "subject",
+    [
+        "x" * 70,
+        "NEWS",
+        "IKEA FAMILY 2027: new",
+        "ニュース" * 5,
+        "PSD2：新しいお知らせのご案内",
+        "“A” and “B”",
+        "“A”, he said",
+    ],
 )
 def test_a_subject_that_is_neither(said: Said, subject: str) -> None:
     assert said("subject", subject=subject) == []
@@ -306,7 +321,7 @@ def test_sender_that_is_believed(said: Said, sender: str, host: str) -> None:
         (MANY, {"mailto": "out@x.test"}, "unsubscribe: add `url` with `one_click: true`: Gmail and Yahoo"),
         (
             MANY,
-            {"url": "https://x.test/u", "one_click": True},
+            {"url": "https://x.test/{{ bounce.token }}", "one_click": True},
             "one click counts only under a DKIM signature",
         ),
     ],
@@ -328,6 +343,22 @@ def test_unsubscribe(said: Said, people: str, unsubscribe: dict[str, object] | N
 )
 def test_unsubscribe_that_is_enough(said: Said, people: str, unsubscribe: dict[str, object] | None) -> None:
     assert said("unsubscribe", people, **({"unsubscribe": unsubscribe} if unsubscribe else {})) == []
+
+
+def test_one_click_at_an_address_for_everybody(found: Found) -> None:
+    for url, said in (("https://x.test/u", 1), ("https://x.test/{{ bounce.token }}", 0)):
+        problems = found("unsubscribe", unsubscribe={"url": url, "one_click": True})
+        odd = [problem for problem in problems if "the same for everybody" in problem.message]
+        assert [problem.path for problem in odd] == ["unsubscribe.url"] * said
+
+
+def test_a_text_part_that_is_html(said: Said) -> None:
+    for text in ("<!DOCTYPE html>\n<p>Hi", "<p>Hi {{ first }}</p>", "a<BODY>"):
+        assert said("textpart", text=text, html="<p>Hi") == [
+            "body.txt: warning: the text part is HTML, and readers see its tags; name such a template in"
+            " templates.html"
+        ]
+    assert said("textpart", text="1 < 2, <https://x.test>, <b>") == []
 
 
 @pytest.mark.parametrize(

@@ -182,6 +182,7 @@ class TestFoundBeforeAnyRow:
             ("{{ firstName }}", "write row['First Name']"),
             ("{{ row['first name'] }}", "did you mean 'first_name'?"),
             ("{{ row.frist_name }}", "the list has no column 'frist_name'; did you mean 'first_name'?"),
+            ("{{ now() }}", "'now' is not defined; templates know no time, so that"),
             ("{{ zzz }}", "'zzz' is not defined; the list's columns"),
             ("{% if pln == 'pro' %}{% endif %}", "did you mean 'plan'?"),
             ("{% if true or pln %}{% endif %}", "did you mean 'plan'?"),
@@ -270,6 +271,14 @@ class TestFoundInARow:
             ("{{ people[5] }}", "list object has no element 5"),
             ("{{ site.x }}", "a text has no 'x'"),
             ("{{ row[site] }}", f"'dict object' has no attribute 'x.test'; {LISTING}"),
+            ("{{ row[site[:1] ~ 'mail'] }}", "nothing is named 'xmail' here; did you mean 'email'?"),
+            ("{{ {'month': 1}.moth }}", "nothing is named 'moth' here; did you mean 'month'?"),
+            (
+                "{% import 'parts.txt' as p %}{{ p.buton() }}",
+                "parts.txt has no 'buton'; did you mean 'button'",
+            ),
+            ("{% import 'parts.txt' as p %}{{ p.x }}", "parts.txt has no 'x'; it has button"),
+            ("{{ {'month': 1}.moth|default('x') }}{{ {}.x is defined }}{{ 1 / 0 }}", "division by zero"),
             ("{{ row[plan] }}", "row[plan] asks for a column with the cell's name; write row['plan'], with"),
             ("{% if false %}{% set x = 1 %}{% endif %}{{ x }}", f"'x' is undefined; {LISTING}"),
             ("{{ first_name + 1 }}", "(cells are text: write first_name|number to calculate)"),
@@ -287,6 +296,7 @@ class TestFoundInARow:
     def test_place_and_words(self, source: str, words: str, folder: Path, write: Callable[..., None]) -> None:
         deep = "{% for a in people %}" * 25 + "{% endfor %}" * 25
         write(base_txt="a\n\n{% block b %}{% endblock %}", deep_txt=deep, broken_txt="{% if plan %}")
+        write(parts_txt="{% macro button() %}{% endmacro %}")
         write(body_txt=f"{{% extends 'base.txt' %}}\n{{% block b %}}\n\n{source}{{% endblock %}}")
         text = file("body.txt", folder)
         (line,) = said(lambda: text.render(context()))

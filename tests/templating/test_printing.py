@@ -42,6 +42,8 @@ LIST = r"(this|tags) is a list, and would be printed as \['…', '…'\]; write 
     [
         ("{{ name.split() }}", LIST),
         ("{{ tags }}", LIST),
+        ("{{ pairs }}", r"pairs is a list of several values each, .* write \{% for one in pairs %\}"),
+        ("{{ people|list }}", r"this is a list of several values each, .* write \{% for one in … %\}"),
         ("{{ (name, email) }}", r"write \|join\(', '\)"),
         ("{{ people|groupby('name')|first }}", r"write \|join\(', '\)"),
         ("{{ name.partition(' ') }}", r"write \|join\(', '\)"),

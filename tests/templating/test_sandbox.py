@@ -136,6 +136,7 @@ class TestLoader:
         (folder / ".env").write_text("secret")
         (folder / ".hidden.txt").write_text("hidden")
         (folder / ".git" / "a.txt").write_text("hidden")
+        (folder / "rich.txt").write_bytes(b"{\\rtf1 Hello}")
         (folder / "ledger.db").write_text("ledger")
         (folder / "latin.txt").write_bytes(b"caf\xe9")
         (folder / "to-outside.txt").symlink_to("../outside.txt")
@@ -190,6 +191,10 @@ class TestLoader:
             ("a\0.txt", "cannot be the name of a file"),
             ("a" * 5000 + ".txt", "cannot be the name of a file"),
             ("latin.txt", "not UTF-8"),
+            ("rich.txt", "rich.txt is RTF, a word processor's; save it as plain text"),
+            ("body.txt", r"there is no file body\.txt in .*; did you mean 'body\.txt\.j2'\?"),
+            ("parts/food.html", r"there is no file parts/food\.html in .*; did you mean 'foot\.html'\?"),
+            ("led.txt", r"/campaign$"),
             ("", "ends in none of"),
         ],
     )

@@ -1,11 +1,13 @@
-"""A subject that is blank, a column's name, longer than 70 characters, or all in capitals.
+"""A subject that is blank, a column's name, longer than 70 characters, all in capitals, or in “quotes”.
 
 Phones show 30 to 50 characters of a subject, desktop programs about 70; the rest is cut. A blank subject,
-and one in capitals, look like spam to people and to filters (SpamAssassin's SUBJ_ALL_CAPS).
+and one in capitals, look like spam to people and to filters (SpamAssassin's SUBJ_ALL_CAPS). Typographic
+quotes around it are mailed with it: YAML's are " and '.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from campaign.checks.checked import Checked
@@ -19,6 +21,7 @@ from campaign.templating.names import Names
 LONGEST = 70
 """Characters."""
 
+_QUOTED = re.compile(r"[“„«‘‚»][^“”„«»]*[”“»’‘«]")
 _FEW = 10  # capital letters: NEWS, or an abbreviation, is not shouting
 
 
@@ -29,11 +32,15 @@ class Check(Rule):
         super().__init__(checked, name)
         self._names = Names(checked.content.columns)
         self._place = checked.content.problem("subject", "")
+        self._is_quoted = _QUOTED.fullmatch(checked.content.inline.get("subject", "").strip()) is not None
         if "templates.subject" in checked.content.files:
             self._place = checked.sources.template("subject")
 
     def see(self, recipient: Recipient, message: Seen) -> Iterator[Finding]:
         subject, place = message.subject, self._place
+        if self._is_quoted:
+            what = "the quotes around the subject are mailed with it; YAML's own are \" and '"
+            yield self.find(self.at(place, what))
         if not subject:
             yield self.find(self.at(place, "the subject is blank"))
         elif subject in self._names.columns:

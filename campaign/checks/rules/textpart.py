@@ -1,4 +1,4 @@
-"""A text part that differs from the HTML part, or says almost nothing.
+"""A text part that differs from the HTML part, says almost nothing, or is HTML itself.
 
 Some programs show the text part, and filters compare the two (SpamAssassin's MPART_ALT_DIFF). Without
 `templates.text` it is made from the HTML and cannot differ. Words of four letters or more are compared. A
@@ -25,6 +25,7 @@ SHARE = 0.4
 
 _FEWEST = 12  # words of a text part; with fewer, a share means nothing
 _LONG = 80  # words of an HTML part; a tenth of a shorter one may be enough
+_TAG = re.compile(r"<!doctype html|<(?:html|body)\b|</(?:p|td|div)>", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]{4,}")
 _ADDRESS = re.compile(r"(?:https?://|mailto:)\S+")
 
@@ -35,13 +36,20 @@ class Check(Rule):
     def __init__(self, checked: Checked, name: str) -> None:
         super().__init__(checked, name)
         files = checked.content.files
-        self._two = "templates.text" in files and not files.keys().isdisjoint(
-            ("templates.html", "templates.mjml")
-        )
+        self._is_written = "templates.text" in files
+        self._two = self._is_written and not files.keys().isdisjoint(("templates.html", "templates.mjml"))
         self._place = checked.sources.template("text")
         self._text, self._html = _Words(), _Words()
 
     def see(self, recipient: Recipient, message: Seen) -> Iterator[Finding]:
+        if (
+            self._is_written
+            and message.text is not None
+            and "<" in message.text
+            and _TAG.search(message.text)
+        ):
+            what = "the text part is HTML, and readers see its tags; name such a template in templates.html"
+            yield self.find(self.at(self._place, what))
         if not self._two or message.text is None or message.page is None:
             return
         common_text, more_text = self._text.of(message.lines)

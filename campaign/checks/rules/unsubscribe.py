@@ -1,13 +1,15 @@
 """Bulk mail without a way to unsubscribe.
 
 Gmail and Yahoo have required List-Unsubscribe with one click (RFC 8058) from bulk senders since 2024. One
-click counts only under a DKIM signature over both header fields (RFC 8058 4).
+click counts only under a DKIM signature over both header fields (RFC 8058 4), and the address must say who
+leaves (RFC 8058 3.1): a mail program sends nothing else to it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from campaign.campaignfile.readers import is_template
 from campaign.checks.checked import Surveyed
 from campaign.checks.found import Found
 from campaign.checks.rule import Rule
@@ -35,6 +37,10 @@ class Check(Rule):
                 surveyed.campaign.problem("unsubscribe", ""),
                 "add `one_click: true` if the page accepts a POST (RFC 8058)",
             )
+        if unsubscribe.one_click and unsubscribe.url and not is_template(unsubscribe.url):
+            what = "is the same for everybody, so that one click does not say who leaves"
+            place = surveyed.campaign.problem("unsubscribe.url", "")
+            yield self.at(place, f"{what}; add {{{{ unsubscribe.token }}}}")
         if unsubscribe.one_click and surveyed.campaign.dkim is None:
             what = (
                 "one click counts only under a DKIM signature over List-Unsubscribe and List-Unsubscribe-Post"
