@@ -91,8 +91,9 @@ class Closure:
         here.note(encoded(place))
         try:
             tree = self._env.parse(source, name)
-            if misnamed := list(_misnamed(self._env, tree)):
-                self.problems += [_at(place, line, message) for line, message in misnamed]
+            wrong = [*_misnamed(self._env, tree), *_in_quotes(tree, self._known)]
+            if wrong:
+                self.problems += [_at(place, line, message) for line, message in wrong]
                 return
             self._undeclared[key] = meta.find_undeclared_variables(tree)
         except jinja2.TemplateSyntaxError as error:
@@ -284,3 +285,18 @@ def _misnamed(env: Environment, tree: nodes.Template) -> Iterator[tuple[int, str
                 near = [other] if other else difflib.get_close_matches(node.name, table, 1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 yield node.lineno, f"no {kind} is named {node.name!r}{hint}"
+
+
+def _in_quotes(tree: nodes.Template, names: Names) -> Iterator[tuple[int, str]]:
+    """Yield columns' names that are printed as texts, as with `{{ "first_name" }}`."""
+    for output in tree.find_all(nodes.Output):
+        for printed in output.nodes:
+            inner: nodes.Node | None = printed
+            while isinstance(inner, nodes.Filter):
+                inner = inner.node
+            if isinstance(inner, nodes.Const) and inner.value in names.columns:
+                column = names.written(str(inner.value))
+                yield (
+                    inner.lineno,
+                    f"{inner.value!r} in quotes is this word itself; the column is {{{{ {column} }}}}",
+                )

@@ -13,6 +13,8 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
+from jinja2.filters import FILTERS as JINJA_FILTERS
+
 from campaign.templating.names import ROW, Names, plain
 
 FILTERS = {
@@ -23,6 +25,13 @@ FILTERS = {
 }  # fmt: skip
 """Filters of other languages → their names in Jinja2."""
 
+_FUNCTIONS = {
+    "len": "length",
+    "str": "string",
+    "ucfirst": "capitalize",
+    "strtoupper": "upper",
+    "floatval": "float",
+}
 _OPERATORS_AS_FILTERS = {
     "append": "~", "plus": "+", "add": "+", "minus": "-", "times": "*", "divided_by": "/", "modulo": "%",
 }  # fmt: skip
@@ -112,6 +121,18 @@ def explained(source: str, line: int, names: Names, holding: str = "") -> str:
         message = _of_a_bare_column(tag, names) or _of_a_column(tag, names) or _of_a_language(tag, names)
         if message:
             return message
+    return ""
+
+
+def called(source: str, line: int, name: str) -> str:
+    """Return how to write `upper(city)` in a line as a filter, if `name` is one's; else ""."""
+    written = FILTERS.get(name) or _FUNCTIONS.get(name) or name
+    if written not in JINJA_FILTERS and written not in ("date", "datetime", "money", "number"):
+        return ""
+    for tag in _tags(source, line):
+        found = re.search(rf"\b{re.escape(name)}\(\s*([^(),]*?)\s*([,)])", tag)
+        if found is not None and found[1]:
+            return f"{name} is no function here; {written} is a filter: write {found[1]}|{written}"
     return ""
 
 

@@ -15,7 +15,7 @@ from types import TracebackType
 import jinja2
 
 from campaign.errors import Overrun, Problem, UserError
-from campaign.templating.dialects import explained, meant_below, unclosed_comment
+from campaign.templating.dialects import called, explained, meant_below, unclosed_comment
 from campaign.templating.grammar import fault
 from campaign.templating.names import ROW, Names
 from campaign.templating.numbers import Unreadable
@@ -37,6 +37,7 @@ _NO_COLUMN = re.compile(
     r"(?:'dict object' has no attribute|nothing is named) '(.*?)'(?: here; did you mean .*)?", re.DOTALL
 )
 _OF_DATES = re.compile("strftime|isoformat|date|time|year|month|day|(iso)?weekday|hour|minute|second")
+_ENDED = re.compile(r"'(\w+)' is undefined")
 _OF_A_NAME = re.compile(r"'dict object' has no|is undefined$|is not defined$")  # perhaps a column's
 _OF_TEXT = re.compile(r"\bstr\b|'str'|string|sequence|real number|Unknown format code")
 _OF_ARGUMENTS = re.compile(r"arguments for format|substring not found|can't sum strings")
@@ -110,6 +111,13 @@ def say(error: BaseException, sources: Sources, line: int = 1) -> str:
     match error:
         case jinja2.UndefinedError() if missing := _NO_ATTRIBUTE.fullmatch(str(error.message)):
             return _no_attribute(missing[1], sources, line)
+        case jinja2.UndefinedError() if (ended := _ENDED.fullmatch(str(error.message))) and any(
+            ended[1] in uses.stored for uses in sources.uses
+        ):
+            what = f"{error.message}: what is set in a loop, a block or an `if` that is false is not set here"
+            return (
+                f"{what}; write {{% set it = namespace(value='') %}} before it, and {{% set it.value = … %}}"
+            )
         case jinja2.UndefinedError() if names.columns and _OF_A_NAME.search(str(error.message)):
             return f"{error.message}; {names.listing()}"
         case jinja2.TemplateError():
@@ -146,8 +154,11 @@ def syntax(error: jinja2.TemplateSyntaxError, source: str, names: Names) -> tupl
 
 def unknown(name: str, source: str, line: int, names: Names) -> str:
     """Return a sentence about an unknown name that a template reads in `line`."""
-    return explained(source, line, names, name) or names.unknown(
-        name, meant=meant_below(source, line, name, names)
+    meant = explained(source, line, names, name)
+    return (
+        meant
+        or called(source, line, name)
+        or names.unknown(name, meant=meant_below(source, line, name, names))
     )
 
 

@@ -95,6 +95,16 @@ def test_what_is_not_garbled(said: Said, cell: str) -> None:
     assert said("garbled", f"email,first\nann@x.test,{cell}\n", text=f"{{{{ first }}}} {cell}") == []
 
 
+def test_garbled_cells_that_a_template_tests_first(said: Said) -> None:
+    people = "email,first\nann@x.test,JÃ¶rg\nben@x.test,#N/A\n"
+    found = said("garbled", people, "Hi{% if first %} {{ first }}{% endif %}")
+    assert [line.partition(";")[0] for line in found] == [
+        "list.csv:2: warning: first has 'JÃ¶rg' for 'Jörg': UTF-8 that was read as another encoding",
+        "list.csv:3: warning: first has #N/A, an error of the spreadsheet",
+    ]
+    assert said("garbled", people, "Hi") == []
+
+
 def test_garbled_names_of_attachments(said: Said) -> None:
     names = ["FÃ¼r {{ first }}.pdf", "fÃ¼r.pdf", "für.pdf"]
     found = said("garbled", attachments=[{"path": "body.txt", "name": name} for name in names])

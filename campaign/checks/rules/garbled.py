@@ -1,8 +1,8 @@
 """Garbled letters, such as "JÃ¶rg" or "donâ€™t", and lost ones (`�`).
 
 They come from a program that read UTF-8 as Windows-1252 or Mac Roman. They are reported in templates, in
-`vars`, in names of attachments, and in cells that a message shows. So are U+202D and U+202E, which reverse
-the direction of the text after them: filters take that for deceit. In cells that a message shows, so are a
+`vars`, in names of attachments, and in cells that a message uses. So are U+202D and U+202E, which reverse
+the direction of the text after them: filters take that for deceit. In cells that a message uses, so are a
 spreadsheet's errors, such as #N/A, and `="01234"`, which some programs export for a text.
 """
 
@@ -73,7 +73,7 @@ class _Fault(NamedTuple):
 class Check(Rule):
     """Reports garbled and lost letters."""
 
-    most: ClassVar[int] = 10_000  # a few for each column; only columns that a message shows are reported
+    most: ClassVar[int] = 10_000  # a few for each column; only columns that a message uses are reported
 
     def read(self, recipient: Recipient) -> Iterator[Finding]:
         for column, cell in recipient.row.items():
@@ -84,8 +84,8 @@ class Check(Rule):
                 yield self.find(self.warn_list(what, recipient.line), f"{column}\0{fault.kind}")
 
     def report(self, surveyed: Surveyed, found: Found) -> Iterator[Problem]:
-        """Yield a warning for each faulty column that a message shows, and each faulty line of a template."""
-        shown = surveyed.renderer.shown.keys() | surveyed.recipients.name_columns
+        """Yield a warning for each faulty column that a message uses, and each faulty line of a template."""
+        shown = surveyed.renderer.columns | surveyed.recipients.name_columns
         for key in [key for key in found.by_key if key.partition("\0")[0] not in shown]:
             del found.by_key[key]
         yield from found.problems(surveyed.survey.messages)
