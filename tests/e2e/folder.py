@@ -90,7 +90,7 @@ class CampaignFolder:
             stderr=subprocess.PIPE,
             text=True,
             stdin=subprocess.DEVNULL,
-            # Whoever runs the tests in the background has it turned off for all that they start.
+            # If the tests run in the background, SIGINT is ignored in all processes that they start.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         self._started.append(process)
@@ -180,7 +180,7 @@ class CampaignFolder:
         return [sys.executable, "-c", HASTY]
 
 
-# The command, but it tries a server that is not there only twice, and waits a moment between sessions.
+# The command, but it tries to connect only twice, and waits little between sessions.
 HASTY = """
 from campaign.campaignfile.models import RetryPolicy
 from campaign.cli import main

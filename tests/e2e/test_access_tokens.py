@@ -14,7 +14,7 @@ from tests.servers.postfix import Postfix
 
 Make = Callable[..., Postfix]
 ROWS = 60
-# Prints the file `token`, and notes each time that it was asked.
+# Prints the file `token`, and records each call.
 COMMAND = ["sh", "-c", "echo asked >> asked; exec cat token"]
 
 

@@ -40,7 +40,7 @@ def test_a_corrected_list_sends_only_the_missing_rows(postfix: Postfix, campaign
     )
     assert folder.send("--limit", "2").returncode == 5
     assert folder.counts() == {"accepted": 1, "pending": 2, "refused": 1}
-    # Ben's address is corrected, Carl has left, D's name is another, Eve is new.
+    # Ben's address is corrected, Carl has left, D's name has changed, Eve is new.
     folder.list(
         [
             "4,d@example.test,Dora",
@@ -116,7 +116,7 @@ def test_bad_rows_stop_the_send_or_are_skipped(postfix: Postfix, campaign_for: F
     assert "2 bad rows, skipped" in skipped.stdout
     left = "  2 bad rows left out, to correct: campaign export campaign.yaml --status invalid"
     assert left in skipped.stdout
-    assert folder.send("--skip-bad-rows").returncode == 5  # they are left still
+    assert folder.send("--skip-bad-rows").returncode == 5  # they are still left
     assert folder.counts() == {"accepted": 2, "invalid": 2}
     to_correct = folder.run("export", "campaign.yaml", "--status", "invalid").stdout.splitlines()
     assert to_correct[1] == "not an address,Ben,invalid,email: 'not an address' has no @"

@@ -90,5 +90,5 @@ def test_a_person_forgotten_in_flight_leaves_no_trace(slow_server: Postfix, camp
     ledger = b"".join(file.read_bytes() for file in folder.folder.glob("ledger.db*"))
     assert address.encode() not in ledger
     assert b"@example.test" in ledger  # of the other
-    assert folder.send().returncode == 0  # the list has them still
+    assert folder.send().returncode == 0  # the list still has them
     assert mails(slow_server) == {"user1@example.test": 1, "user2@example.test": 1}

@@ -106,7 +106,7 @@ def cut_everywhere(campaign: CampaignFile, server: Postfix, opening_step: int, s
         else:
             assert delivered[address] <= 1, (address, delivered[address])
     doubtful = [address for address, status in known.items() if status is Status.IN_DOUBT]
-    # Some cuts fall between the dot and its answer: a test that never sees doubt shows nothing.
+    # Some cuts fall between the dot and its reply: a test that never sees doubt would prove nothing.
     assert doubtful
     assert any(delivered[address] == 1 for address in doubtful)
 

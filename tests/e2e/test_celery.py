@@ -92,10 +92,10 @@ def test_killed_drains_are_started_again(
     first = celery(folder)
     watching = folder.start("send", "campaign.yaml", "--yes")
     folder.wait_for(Status.ACCEPTED, 40)
-    os.killpg(first.pid, signal.SIGKILL)  # the whole group: what was asked for is gone or delivered again
+    os.killpg(first.pid, signal.SIGKILL)  # the whole group: its tasks are lost, or delivered again
     second = celery(folder)
     folder.wait_for(Status.ACCEPTED, 80)
-    broker.kill()  # and what it held with it
+    broker.kill()  # and the tasks that it had
     broker.start()
     [code] = ended([watching], timeout=150)
     counts = folder.counts()
@@ -137,7 +137,7 @@ def test_beat_starts_drains_after_the_process_that_began_the_campaign_died(
     watching = folder.start("send", "campaign.yaml", "--yes")
     until(lambda: broker.queued() == 2)
     kill(watching)
-    broker.purge()  # nothing of what it asked for is left
+    broker.purge()  # none of its tasks are left
     celery(folder)
     celery(folder, "beat", "--schedule", "beat")
     until(lambda: folder.state() == "idle", timeout=90)
@@ -150,7 +150,7 @@ def test_a_campaign_that_cannot_be_sent_is_logged_and_blocks_no_other(
 ) -> None:
     folder.people(1)
     folder.begin()
-    # Another one, whose bundle a later release has written, comes first.
+    # Another campaign, whose bundle a later release has written, comes first.
     folder.change("UPDATE campaigns SET name = 'broken', bundle = 'x'")
     watching = folder.start("send", "campaign.yaml", "--yes")
     until(lambda: folder.rows("SELECT 1 FROM campaigns WHERE name = 'test' AND state = 'sending'"))

@@ -102,7 +102,7 @@ def test_a_server_that_goes_away_and_comes_back(
     everybody = folder.people(150)
     process = folder.start("send", "campaign.yaml", "--yes")
     folder.wait_for(Status.ACCEPTED, 20)
-    server.reload()  # cuts what is open
+    server.reload()  # closes open connections
     _, stderr = process.communicate(timeout=120)
     in_doubt = folder.addresses(Status.IN_DOUBT)
     assert process.returncode == (4 if in_doubt else 0), stderr
@@ -126,7 +126,7 @@ def test_a_rate_holds_over_all_connections(postfix: Postfix, campaign_for: Folde
         for _ in range(addresses)
     ]
     assert len(starts) == 90
-    # No half-open second holds more than twenty; where this machine is busy, a content starts so much later
+    # No half-open second holds more than twenty. On a busy machine, a content starts up to TARDY later
     # than the ledger says.
     assert all(later - start >= SECOND - TARDY for start, later in zip(starts, starts[20:], strict=False))
 
@@ -260,7 +260,7 @@ def test_announced_limits_are_respected(
     sent = folder.send()
     assert sent.returncode == 0, sent.stderr
     assert server.passed == []
-    # The third gets a message of their own.
+    # The third gets a message of its own.
     assert server.got == {
         **dict.fromkeys(everybody, 1), "boss@example.test": 10, "archive@example.test": 10
     }  # fmt: skip
@@ -280,7 +280,7 @@ def test_copies_of_a_refused_recipient_go_to_nobody(postfix: Postfix, campaign_f
     assert mails(postfix) == {}
     assert folder.addresses(Status.REFUSED) == {"bad@example.test", "defer@example.test"}
     assert folder.suppressed() == {"bad@example.test"}
-    assert folder.rows("SELECT count(*) FROM attempts") == [(0,)]  # nothing left, and the rate is unused
+    assert folder.rows("SELECT count(*) FROM attempts") == [(0,)]  # nothing was sent, and the rate is unused
 
 
 def test_a_refused_copy_does_not_stop_the_others(postfix: Postfix, campaign_for: Folders) -> None:
@@ -289,7 +289,7 @@ def test_a_refused_copy_does_not_stop_the_others(postfix: Postfix, campaign_for:
     folder.list(["anna@example.test,Anna", "ben@example.test,Ben"])
     sent = folder.send()
     assert sent.returncode == 3, sent.stderr
-    assert "9 by cc and bcc" not in sent.stdout  # Anna's own address is no copy of hers
+    assert "9 by cc and bcc" not in sent.stdout  # Anna's own address is not a copy of her message
     assert "mails:       9, with 7 by cc and bcc" in sent.stdout
     assert folder.counts() == {"accepted": 2}
     assert folder.suppressed() == set()  # a copy's address is not the row's

@@ -37,7 +37,7 @@ def login_server(make_postfix: Callable[..., Postfix]) -> Postfix:
 @pytest.fixture(scope="module")
 def changing_server(make_postfix: Callable[..., Postfix]) -> Postfix:
     """A server for tests that change its settings; each begins by setting what it needs."""
-    # Else the master starts no smtpd for a minute after one was killed, which `reload` does.
+    # Otherwise Postfix's master starts no smtpd for a minute after one was killed, as `reload` does.
     return make_postfix(service_throttle_time="1s")
 
 
@@ -214,7 +214,7 @@ def test_refused_and_deferred_recipients(server: Postfix, campaign_for: Folders)
     attempts = (folder.folder / "attempts.jsonl").read_text()
     assert attempts.count("defer@example.test") >= 3
 
-    again = folder.send()  # nothing is left, and what was refused stays so
+    again = folder.send()  # nothing was sent, and refused rows stay refused
     assert again.returncode == 3
     assert "0 to send" in again.stdout
 
@@ -252,7 +252,7 @@ def test_421_ends_the_session_and_others_get_their_mail(server: Postfix, campaig
     assert folder.counts() == {"accepted": 3, "refused": 1}
     assert folder.rows("SELECT attempts, spared FROM messages WHERE email = 'bye@example.test'") == [(3, 2)]
     assert folder.suppressed() == set()
-    # One with a, one with b and c, and those that came to nothing.
+    # One with a, one with b and c, and those that carried nothing.
     assert server.log().count(" connect from") - connected <= 7
     assert received(server, "a@example.test", "b@example.test", "c@example.test") == {
         "a@example.test": 1,
@@ -370,7 +370,7 @@ def test_content_refused_at_every_dot_pauses_the_campaign(
     assert "554 5.7.1 <e554@x.test>" in sent.stderr
     assert folder.counts() == {"pending": 5, "refused": 3}
     assert folder.suppressed() == set()
-    # What stood behind a refusal in the same flight is no verdict.
+    # What followed a refusal in the same flight is not a verdict.
     assert folder.rows("SELECT count(*) FROM messages WHERE reply LIKE '503%'") == [(0,)]
 
 
@@ -382,7 +382,7 @@ def test_too_many_refusals_pause_the_campaign(server: Postfix, campaign_for: Fol
     speaks_plainly(sent)
     assert "17 of the last 50 were refused, more than `stop_when.refused` allows" in sent.stderr
     counts = folder.counts()
-    assert counts["accepted"] + counts["refused"] <= 51  # one was on its way
+    assert counts["accepted"] + counts["refused"] <= 51  # one was in flight
     folder.write(stop_when={"refused": "100%"})
     assert folder.send().returncode == 3
     assert folder.counts() == {"accepted": 60, "refused": 30}

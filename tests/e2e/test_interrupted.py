@@ -55,7 +55,7 @@ def test_a_run_that_loses_its_lease_stops(postfix: Postfix, campaign_for: Folder
     process = folder.start("send", "campaign.yaml", "--yes")
     folder.wait_for(Status.ACCEPTED, 3)
     with closing(sqlite3.connect(folder.folder / "ledger.db")) as other, other:
-        other.execute("UPDATE runs SET ended_at = heartbeat")  # as another machine does, taking it for dead
+        other.execute("UPDATE runs SET ended_at = heartbeat")  # like another machine that takes it for dead
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 5
     assert "error: another process has taken over this ledger; this one sends nothing more" in stderr
@@ -73,7 +73,7 @@ def test_two_signals_do_not_wait(silent_server: Postfix, campaign_for: Folders) 
     until(lambda: silent_server.contents() > before)
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
-    assert process.stderr.readline() + process.stderr.readline() != ""  # it has heard the first
+    assert process.stderr.readline() + process.stderr.readline() != ""  # it has received the first
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -92,7 +92,7 @@ def test_a_test_message_without_a_reply_is_reported_as_possibly_sent(
     until(lambda: silent_server.contents() > before)
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
-    assert process.stderr.readline() != ""  # it has heard the first
+    assert process.stderr.readline() != ""  # it has received the first
     process.send_signal(signal.SIGINT)
     stdout, _ = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -116,7 +116,7 @@ def test_a_signal_ends_the_wait_for_a_silent_server(
     while "rate:" not in process.stdout.readline():  # the plan ends with it
         pass
     folder.wait_for(Status.PENDING)
-    process.send_signal(signal.SIGTERM)  # no answer is due: nothing to wait for
+    process.send_signal(signal.SIGTERM)  # no reply is due: there is nothing to wait for
     process.communicate(timeout=60)
     assert process.returncode == 130
     assert folder.counts() == {"pending": 3}
@@ -151,7 +151,7 @@ def _interrupted_while_opening(folder: CampaignFolder) -> None:
     """One signal ends it long before the timeouts: 30 seconds to connect, 60 for a handshake."""
     folder.people(3)
     process = folder.start("send", "campaign.yaml", "--yes")
-    until(lambda: folder.counts() == {"pending": 3})  # what follows is to open a session
+    until(lambda: folder.counts() == {"pending": 3})  # next it opens a session
     time.sleep(1)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=15)
@@ -209,7 +209,7 @@ def test_a_signal_during_a_content_leaves_no_doubt(
     process.send_signal(signal.SIGINT)
     if times == 2:
         assert process.stderr is not None
-        while "stopping" not in process.stderr.readline():  # it has heard the first
+        while "stopping" not in process.stderr.readline():  # it has received the first
             pass
         process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)

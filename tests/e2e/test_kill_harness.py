@@ -30,7 +30,7 @@ class Harness:
         self.ended = 0
         self.codes: Counter[int] = Counter()
         self._random = random.Random(seed)
-        # At most so many messages before an ending: half of the list is for what goes on until it comes.
+        # At most this many messages before each end; half of the list is left for the runs that go on.
         self._stride = max(1, people // endings)
         self._log = folder.folder / "attempts.jsonl"
 
@@ -42,7 +42,7 @@ class Harness:
                 process.send_signal(self._random.choice(signals))
                 self.ended += 1
             said = process.communicate()[1]
-            # Until the program runs, an interrupt is Python's own to report.
+            # Until the program runs, Python itself reports an interrupt.
             if "KeyboardInterrupt" not in said or "campaign/cli/program.py" in said:
                 assert "Traceback" not in said, said
                 self.codes[process.returncode] += 1
@@ -54,7 +54,7 @@ class Harness:
         if self._random.random() < 0.1:
             time.sleep(self._random.uniform(0, 0.6))
             return process.poll() is None
-        goal = self._size() + self._random.randrange(self._stride) * 120  # octets of a line, about
+        goal = self._size() + self._random.randrange(self._stride) * 120  # octets of a line, approximately
         while self._size() <= goal:
             if process.poll() is not None:
                 return False

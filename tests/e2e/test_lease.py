@@ -59,7 +59,7 @@ def test_a_run_that_has_sent_something_never_ends_with_2(postfix: Postfix, campa
     connection.execute("BEGIN IMMEDIATE")
     try:
         with suppress(subprocess.TimeoutExpired):
-            process.wait(40)  # an intent gives up after thirty seconds
+            process.wait(40)  # an intent is given up after thirty seconds
     finally:
         connection.close()
     stderr = process.communicate(timeout=60)[1]

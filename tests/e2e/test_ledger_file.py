@@ -76,7 +76,7 @@ def test_after_losing_the_ledger_nobody_is_mailed_again_without_being_asked(fold
     assert "with --dry-run, then add --yes; and --new-ledger if nobody has had" in unasked.stderr
     assert "it knows nobody" in plainly(folder, "send", "campaign.yaml", "--dry-run").stdout
     assert plainly(folder, "test", "campaign.yaml", "me@example.test").returncode == 0
-    assert plainly(folder, *SEND).returncode == 2  # a test makes a ledger, which knows nobody either
+    assert plainly(folder, *SEND).returncode == 2  # a test creates a ledger, which has no rows either
     assert plainly(folder, *SEND, "--new-ledger").returncode == 0
     assert plainly(folder, *SEND).returncode == 0
     assert plainly(folder, "send", "campaign.yaml").stderr.endswith("then add --yes\n")
@@ -200,7 +200,7 @@ def test_a_copy_made_during_a_send_and_restored_later_is_refused(folder: Campaig
         shutil.copytree(folder.folder, saved)
     copied = time.monotonic()
     assert process.wait(60) == 0
-    until(lambda: time.monotonic() > copied + 11)  # a copy of this moment might be a crash of this moment
+    until(lambda: time.monotonic() > copied + 11)  # a copy made now might as well be a crash now
     ledger = folder.folder / "ledger.db"
     if how == "as the folder":
         shutil.rmtree(folder.folder)
@@ -227,7 +227,7 @@ def test_a_ledger_with_two_names_is_refused(folder: CampaignFolder) -> None:
         assert refused.returncode == 2
         assert "has a second name (a hard link)" in refused.stderr
     (folder.folder / "second.db").unlink()
-    # The name under which it was made, left by a process that was killed at that moment.
+    # The temporary name under which it was created, left by a process that was killed.
     os.link(folder.folder / "ledger.db", folder.folder / ".ledger.db.0123abcd")
     assert plainly(folder, *SEND).returncode == 0
     assert not (folder.folder / ".ledger.db.0123abcd").exists()
@@ -282,7 +282,7 @@ def test_after_kill_9_every_command_leaves_a_ledger_that_send_accepts(
     assert done.returncode == 0, done.stderr
     sent = plainly(folder, *SEND)
     assert sent.returncode in (0, 4), sent.stderr
-    if "--pending" not in command:  # where a person says that it did not arrive
+    if "--pending" not in command:  # with it, a person says that it did not arrive
         assert max(mailed(folder, 18).values()) == 1
 
 

@@ -13,7 +13,7 @@ from tests.ledger.lock import locked
 from tests.servers.postfix import Postfix
 from tests.servers.proxy import delayed
 
-# The command, whose intents wait for a moment where they would for thirty seconds, and which beats often.
+# The command, but its intents wait for a moment instead of thirty seconds, and heartbeats are frequent.
 _IMPATIENT = """
 from campaign.cli import main
 from campaign.ledger.sqlite import opening
@@ -50,7 +50,7 @@ def test_intents_are_given_up_and_results_are_written_after_the_lock(
     people = folder.people(60)
     process = sending(folder)
     with locked(folder.folder / "ledger.db"):
-        time.sleep(3)  # what it does meanwhile is what this is about
+        time.sleep(3)  # how it behaves meanwhile is tested here
         assert process.poll() is None
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 5, said

@@ -104,7 +104,7 @@ def test_nobody_is_mailed_twice_or_lost_when_workers_or_postgresql_die(
         everybody = set(folder.people(people))
         watching = folder.start("send", "campaign.yaml", "--yes")
         folder.wait_until_sending(watching)
-        kill(watching)  # who began it is not needed any more
+        kill(watching)  # the process that began the campaign is not needed any more
         fleet = Fleet(folder, 3, seed=people)
         hurts = ["kill"] * kills + ["crash"] * crashes
         random.Random(people).shuffle(hurts)
@@ -123,7 +123,7 @@ def test_nobody_is_mailed_twice_or_lost_when_workers_or_postgresql_die(
             fleet.keep_up()
         until(lambda: _none_waits(folder), timeout=600)
         fleet.end()
-        if folder.addresses(Status.PENDING):  # who was held up knows that its message did not leave
+        if folder.addresses(Status.PENDING):  # a suspended worker knows that its message did not leave
             folder.begin()
             fleet.keep_up()
             until(lambda: _none_waits(folder), timeout=60)
@@ -135,7 +135,7 @@ def test_nobody_is_mailed_twice_or_lost_when_workers_or_postgresql_die(
         got = Counter(mail.recipient for mail in postfix.wait_delivered(len(accepted), timeout=120))
         assert all(count == 1 for count in got.values()), got.most_common(3)
         assert accepted <= set(got) <= everybody
-        # A crash forgets what was recorded last without waiting for the disk: of each connection, little.
+        # A crash loses the results recorded last without waiting for the disk: few for each connection.
         assert len(in_doubt) <= fleet.hurt * CONNECTIONS + crashes * 60, counts
         assert folder.state() == "idle"
     finally:
@@ -147,7 +147,7 @@ def _accepted(folder: Machines) -> int:
 
 
 def _count(folder: Machines, *statuses: Status) -> int:
-    time.sleep(0.1)  # it is asked again and again, and may have a long list to look through
+    time.sleep(0.1)  # it is called often, and the list may be long
     [(count,)] = folder.rows("SELECT count(*) FROM messages WHERE status = ANY(?)", list(map(str, statuses)))
     return int(count)
 

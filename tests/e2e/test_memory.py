@@ -13,7 +13,7 @@ from tests.servers.postfix import Postfix
 FEW, MANY = 2_000, 200_000
 MOST = 1.3
 
-# Runs the command and says its exit code and the most memory that it has had, in KiB (getrusage(2)).
+# Runs the command and prints its exit code and its maximum memory use in KiB (getrusage(2)).
 PEAK = """
 import resource, subprocess, sys
 code = subprocess.call([sys.executable, "-m", "campaign", *sys.argv[1:]], stdin=subprocess.DEVNULL)

@@ -131,7 +131,7 @@ def test_a_run_under_nohup_survives_the_terminal(folder: CampaignFolder) -> None
 def test_a_run_in_the_background_can_be_interrupted(folder: CampaignFolder) -> None:
     folder.people(60)
     folder.write(rate="10/second")
-    # A shell without job control turns SIGINT off for what it starts behind an &.
+    # A shell without job control ignores SIGINT in processes started with &.
     process = subprocess.Popen(
         ["bash", "-c", f'"{sys.executable}" -m campaign {SEND} & echo $!; wait $!'],
         cwd=folder.folder,

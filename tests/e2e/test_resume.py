@@ -44,7 +44,7 @@ def test_a_message_in_flight_is_in_doubt_until_a_person_decides(
     process = folder.start("send", "campaign.yaml", "--yes")
     until(lambda: slow_server.contents() > before)
     kill(process)
-    assert folder.counts() == {"in_doubt": 1, "pending": 1}  # whether or not anybody has written it down
+    assert folder.counts() == {"in_doubt": 1, "pending": 1}  # whether or not any process has recorded that
 
     listed = folder.run("resolve", "campaign.yaml")
     assert listed.returncode == 0

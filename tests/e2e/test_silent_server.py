@@ -15,7 +15,7 @@ from tests.servers.postfix import Postfix
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.proxy import Proxy
 
-_SOON = 9  # seconds: to connect, or to have psycopg take a statement back, would take ten or more
+_SOON = 9  # seconds; connecting, or psycopg's cancelling of a statement, would take ten or more
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_one_signal_ends_a_watching_send(
     assert watching.stdout is not None
     assert watching.stdout.readline()
     with postgresql.silent():
-        time.sleep(4)  # it looks every two seconds
+        time.sleep(4)  # it checks every two seconds
         watching.send_signal(signal.SIGINT)
         _, errors = watching.communicate(timeout=_SOON)
     assert (watching.returncode, "Traceback" in errors) == (code, False), errors

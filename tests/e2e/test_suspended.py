@@ -21,7 +21,7 @@ from campaign.model import SECOND, Status
 from tests.e2e.folder import CampaignFolder, Folders, _stopped, until
 from tests.servers.postfix import Postfix
 
-_LEASE = 8 * SECOND  # in the process that is stopped, so that the test is over soon
+_LEASE = 8 * SECOND  # in the suspended process, so that the test ends soon
 _STOPS = f"""
 import os, signal, sys, time
 from campaign.cli import main
@@ -74,7 +74,7 @@ def taken_over(folder: CampaignFolder, where: str, look: int) -> subprocess.Comp
         assert process.poll() is None, process.communicate()
         since = clock.steady()
         assert len(folder.addresses(Status.IN_FLIGHT)) == 1
-        # From elsewhere it is not seen, and its heartbeat grows old.
+        # On another machine the process cannot be seen, and its heartbeat gets old.
         connection = sqlite3.connect(folder.folder / "ledger.db", isolation_level=None)
         connection.execute("UPDATE runs SET host = 'elsewhere', heartbeat = heartbeat - 120000000000")
         connection.close()
@@ -91,7 +91,7 @@ def taken_over(folder: CampaignFolder, where: str, look: int) -> subprocess.Comp
 
 def sent_twice(server: Postfix, people: int) -> int:
     """Return how many messages were sent too many."""
-    time.sleep(1)  # what is on its way arrives
+    time.sleep(1)  # what is in flight arrives
     got = Counter(mail.recipient for mail in server.wait_delivered(people))
     assert len(got) == people
     return sum(got.values()) - people

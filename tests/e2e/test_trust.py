@@ -30,7 +30,7 @@ class TestAServerThatRefusesEverybody:
         wrong = make_postfix(recipient_faults=dict.fromkeys(people, "550 5.1.1 no such user"))
         folder = campaign_for(wrong, stop_when={"refused": "20%"}, smtp={"messages_per_session": 1000})
         folder.people(120)
-        # A cron job sends forty at a time: no run alone has the fifty results that are judged from.
+        # A cron job sends forty at a time: no single run has the fifty results that are judged.
         first = folder.send("--limit", "40")
         assert first.returncode == 5, first.stderr
         second = folder.send("--limit", "40")
@@ -39,7 +39,7 @@ class TestAServerThatRefusesEverybody:
         assert "the last refusal said: 550 5.1.1" in second.stderr
         assert folder.counts() == {"refused": 50, "pending": 70}
         assert folder.suppressed() == set()
-        # What is advised works once the cause is mended.
+        # The advice works once the cause is fixed.
         assert "--retry-refused" in second.stdout
         right = make_postfix()
         folder.server = right

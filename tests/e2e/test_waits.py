@@ -28,7 +28,7 @@ def test_a_full_window_shows_the_reason_the_end_and_the_finish(folder: CampaignF
     folder.write(rate="3/hour")
     sending = folder.start("send", "campaign.yaml", "--yes")
     folder.wait_for(Status.ACCEPTED, 3)
-    time.sleep(2.5)  # it looks once a second
+    time.sleep(2.5)  # it checks once a second
     status = json.loads(folder.run("status", "campaign.yaml", "--json").stdout)
     assert status["waiting_for"] == "hourly limit reached (3/hour)"
     first = datetime.fromisoformat(status["first_accepted_at"])

@@ -94,11 +94,11 @@ def test_a_rate_holds_over_all_workers_and_stop_ends_them_all(
     assert ended(workers) == [5, 5]
     starts = [at for (at,) in folder.rows(f"SELECT started_at {of_rows} ORDER BY started_at")]
     assert len(starts) - at_stop <= 4  # one for each connection
-    # What is written down is a plan, at most 0.1 s before the start itself.
+    # The recorded time is a plan, at most 0.1 s before the start itself.
     assert all(last - first > 0.8e9 for first, last in zip(starts, starts[5:], strict=False))
     assert folder.counts()["pending"] == 500 - len(starts)
     assert folder.state() == "stopped"
-    watching.communicate(timeout=60)  # it ends when nobody sends any more
+    watching.communicate(timeout=60)  # it ends when nobody is sending any more
 
 
 def test_a_worker_that_is_killed_leaves_doubt_and_the_others_send_the_rest(
@@ -127,7 +127,7 @@ def test_a_worker_that_is_killed_leaves_doubt_and_the_others_send_the_rest(
 def test_rows_of_the_last_worker_are_sent_by_a_worker_for_all_campaigns(
     silent_server: Postfix, machines_for: MachinesFor
 ) -> None:
-    # Nothing else is due: rows are claimed, or on their way, by a worker that is gone.
+    # Nothing else is due: rows are claimed, or in flight, by a dead worker.
     folder = machines_for(silent_server)
     folder.people(2)
     folder.begin()
@@ -277,7 +277,7 @@ def test_losing_the_shared_folder_charges_no_row(
     _, err = worker.communicate(timeout=60)
     assert (worker.returncode, "is that folder mounted?" in err) == (5, True), (worker.returncode, err)
     assert set(folder.counts()) == {"accepted", "pending"}
-    assert folder.state() == "sending"  # on another machine it may be there
+    assert folder.state() == "sending"  # it may exist on another machine
     gone.rename(letters)
     assert ended(folder.workers(1)) == [0]
     assert delivered(postfix, 60) == sorted(people)
@@ -306,7 +306,7 @@ def test_a_worker_ends_with_5_if_the_disk_of_the_ledger_is_full(
     assert ended([folder.start("work", "--all", "--ledger", folder.place.url)]) == [0]
     counts = folder.counts()
     assert counts["accepted"] + counts.get("in_doubt", 0) == 60
-    assert counts.get("in_doubt", 0) <= 2  # an answer that could not be written
+    assert counts.get("in_doubt", 0) <= 2  # a result that could not be written
     got = delivered(postfix, counts["accepted"])
     assert len(set(got)) == len(got)
     assert set(got) <= set(people)
@@ -324,7 +324,7 @@ def test_a_breaker_that_trips_on_one_worker_stops_all(postfix: Postfix, machines
     assert folder.state() == "paused"
     assert "stop_when.refused" in folder.run("workers", "campaign.yaml").stdout
     [(attempts,)] = folder.rows("SELECT count(*) FROM attempts")
-    assert 50 <= attempts < 100  # either of them alone would have seen fewer than the 50 that are judged
+    assert 50 <= attempts < 100  # each of them alone has seen fewer than the 50 that are judged
 
 
 def test_a_refused_login_is_tried_only_once_by_all_workers(

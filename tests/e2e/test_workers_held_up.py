@@ -18,7 +18,7 @@ from tests.servers.postfix import Postfix
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.proxy import Proxy
 
-_LEASE = 4 * SECOND  # in the process that is stopped, so that the test is over soon
+_LEASE = 4 * SECOND  # in the suspended process, so that the test ends soon
 _STOPS = f"""
 import os, signal, time
 from campaign.cli import main
@@ -83,7 +83,7 @@ def folder(postgresql: PostgreSQL, postfix: Postfix, tmp_path: Path) -> Iterator
 
 def once(postfix: Postfix, everybody: list[str]) -> None:
     """Assert that each has received one message."""
-    time.sleep(1)  # what is on its way arrives
+    time.sleep(1)  # what is in flight arrives
     got = Counter(mail.recipient for mail in postfix.wait_delivered(len(everybody)))
     assert got == Counter(everybody), got.most_common(3)
 
@@ -98,13 +98,13 @@ def test_a_row_in_doubt_is_not_sent_again_while_its_worker_exists(folder: Machin
     assert held.poll() is None, held.communicate()
     stopped_at = time.monotonic()
     [doubtful] = folder.addresses(Status.IN_FLIGHT)
-    # Others have not heard of it for longer than a lease.
+    # Others have not seen a heartbeat for longer than a lease.
     folder.change("UPDATE runs SET heartbeat = heartbeat - 60000000000")
     assert ended(folder.workers(1)) == [0]
     assert folder.addresses(Status.IN_DOUBT) == {doubtful}
     refused = folder.run("resolve", "campaign.yaml", "--pending", doubtful)
     assert (refused.returncode, "still exists" in refused.stderr) == (2, True), refused.stderr
-    # Where it cannot be seen, a person may say so all the same.
+    # Where the process cannot be seen, a person may decide that all the same.
     folder.change("UPDATE runs SET host = 'elsewhere'")
     resolved = folder.run("resolve", "campaign.yaml", "--pending", doubtful)
     assert resolved.returncode == 0, resolved.stderr
@@ -134,7 +134,7 @@ def test_an_outage_of_the_database_longer_than_a_lease_loses_nothing(
         assert "has taken over this ledger" not in errors
         [told] = [line for line in errors.splitlines() if "the ledger's server cannot be reached" in line]
         assert told.endswith("; waiting 2 min")
-    # The answers that came meanwhile have settled their own attempts.
+    # Replies that came meanwhile have settled their own attempts.
     assert folder.counts() == {"accepted": 70}
     assert folder.rows("SELECT 1 FROM events WHERE kind = 'in_doubt'") == []
     once(postfix, everybody)

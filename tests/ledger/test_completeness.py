@@ -24,7 +24,7 @@ from campaign.ledger.sqlite.place import Place
 from campaign.model import SECOND, Status
 from tests.ledger.book import enrol, intent, row, start
 
-# Somebody dies while a message is on its way.
+# A process that is killed while a message is in flight.
 _DIES = """
 import os, sys, time
 from pathlib import Path
@@ -88,9 +88,9 @@ def test_a_ledger_is_complete_after_a_crash(path: Path) -> None:
 
 def test_a_process_that_had_the_ledger_open_while_a_run_died_leaves_it_complete(path: Path) -> None:
     Ledger.open(path, "spring").close()
-    server = Ledger.open(path, "spring", create=False)  # such as the page that unsubscribes
+    server = Ledger.open(path, "spring", create=False)  # such as the unsubscribe page
     died(path)
-    server.close()  # the last connection, by which SQLite removes the WAL
+    server.close()  # the last connection: SQLite removes the WAL
     assert why(path) == ""
     assert not path.with_name("ledger.db-wal").exists()
 
@@ -115,7 +115,7 @@ def test_opening_a_copy_before_an_invisible_run_counts_as_dead_does_not_hide_the
     died(path)
     move_run(path, "a container")
     fall_silent()
-    path.with_name("ledger.db-wal").touch()  # as cp does, onto the file that is there
+    path.with_name("ledger.db-wal").touch()  # as cp does, onto the existing file
     Ledger.open(path, "spring", create=False).close()
     move_run(path, platform.node())
     assert "it was copied or restored while a run had not ended" in why(path)
@@ -180,7 +180,7 @@ def test_a_file_written_by_another_program_is_reported_as_a_copy(path: Path) -> 
     assert why(path) == ""
     os.utime(path, ns=(began, began + 30 * SECOND))  # a slow disk
     assert why(path) == ""
-    os.utime(path, ns=(began, began + 3600 * SECOND))  # cp, of a file that was whole
+    os.utime(path, ns=(began, began + 3600 * SECOND))  # cp, of a complete file
     reading = Ledger.open(path, "spring", create=False, read_only=True)
     assert "copied or restored since it was used last" in reading.incomplete
     reading.close()
@@ -206,7 +206,7 @@ def test_a_file_with_another_inode_than_the_run_recorded_is_reported_as_a_copy(
 
 def test_a_wal_written_long_after_the_last_heartbeat_is_reported_as_a_copy(path: Path) -> None:
     died(path, silent=30)
-    # Of the attempt, whose time the helpers make up, and of its start nothing is recent either.
+    # Nothing else recent may be left either: the attempt, and when the file was last written.
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA wal_autocheckpoint = 0")
     connection.execute("DELETE FROM attempts")

@@ -74,13 +74,13 @@ def test_a_process_suspended_in_a_transaction_blocks_others_for_seconds_only(
     def held_up() -> None:
         with database.transaction():
             database.change("LOCK TABLE runs")
-            assert other.row("SELECT count(*) FROM runs") is not None  # waits until the server ends that
+            assert other.row("SELECT count(*) FROM runs") is not None  # waits until the server has ended it
             database.row("SELECT 1")
 
     try:
         with pytest.raises(LedgerAway, match="suspended in a transaction"):
             held_up()
-        with other.at_one_moment():  # as `export` into a pager
+        with other.at_one_moment():  # like `export` into a pager
             assert other.row("SELECT current_setting('idle_in_transaction_session_timeout')") == ("0",)
     finally:
         other.close()
@@ -97,7 +97,7 @@ def test_a_stronger_synchronous_commit_is_kept(location: Location, database: Dat
 
 
 def test_a_pooler_that_shares_connections_between_transactions_is_refused(database: Database) -> None:
-    # What another program has prepared, on the connection that the pooler gave to it.
+    # Another program has prepared a statement on the connection that the pooler shares.
     database.change('PREPARE "_pg3_0" AS SELECT 1')
 
     def often() -> None:

@@ -161,8 +161,8 @@ def test_copies_that_a_dead_run_left_in_flight_are_in_doubt(ledger: Ledger) -> N
     send(run, Status.ACCEPTED, boss=Status.DEFERRED, audit=Status.ACCEPTED)
     (claim,) = run.claim(NOW + 60 * SECOND, 10)
     run.record((), (intent(claim.key),))
-    database(ledger).change("UPDATE runs SET process = process || '1'")  # it is gone
-    assert ledger.history.summary(NOW).in_doubt == 1  # before anybody has written it down
+    database(ledger).change("UPDATE runs SET process = process || '1'")  # it is dead
+    assert ledger.history.summary(NOW).in_doubt == 1  # before any process has recorded that
     start(ledger).end(NOW)
     assert standing(ledger) == {BOSS: "in_doubt", AUDIT: "accepted"}
 
@@ -171,7 +171,7 @@ def test_a_copy_claimed_by_a_dead_run_is_claimed_by_the_next_one(ledger: Ledger)
     run = start(ledger)
     send(run, Status.ACCEPTED, boss=Status.DEFERRED, audit=Status.ACCEPTED)
     held = run.claim(NOW + 60 * SECOND, 10)
-    database(ledger).change("UPDATE runs SET process = process || '1'")  # it is gone
+    database(ledger).change("UPDATE runs SET process = process || '1'")  # it is dead
     again = start(ledger)
     assert again.claim(NOW + 60 * SECOND, 10) == held
     again.end(NOW)
@@ -184,7 +184,7 @@ def test_a_copy_in_doubt_cannot_become_pending_while_its_sender_still_exists(led
     run.record((), (intent(claim.key),))
     [(host,)] = database(ledger).rows("SELECT host FROM runs")
     database(ledger).change("UPDATE runs SET host = 'elsewhere', heartbeat = 0")
-    start(ledger).end(NOW)  # which gives up the run
+    start(ledger).end(NOW)  # which ends the dead run
     database(ledger).change("UPDATE runs SET host = ? WHERE id = 1", (host,))
     with pytest.raises(UserError, match=f"^{BOSS}: process .* may still send it"):
         ledger.settle_doubt(Status.PENDING, [copy_key(ANNA, BOSS)], "by hand", NOW)

@@ -11,7 +11,7 @@ from campaign.ledger import Ledger
 from campaign.model import Status
 from tests.ledger.book import NOW, database, enrol, people
 
-# A run that was never is a dead one: what it has in flight is shown as in doubt.
+# A run that does not exist counts as dead: its rows in flight are reported as in doubt.
 _STORED = [status for status in Status if status is not Status.IN_FLIGHT]
 _ROWS = st.lists(
     st.tuples(

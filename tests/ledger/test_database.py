@@ -238,7 +238,7 @@ def test_a_ledger_in_a_read_only_folder_can_be_read(tmp_path: Path) -> None:
     assert said["read"] == ["anna@example.com"]
     assert said["plan"] == 1
     assert "where its folder can be written" in said["ledger.db"]
-    assert "name another place" not in said["ledger.db"]  # which would know nobody
+    assert "name another place" not in said["ledger.db"]  # it would be an empty ledger
     assert "cannot be made here" in said["new.db"]
     assert "name another place with `ledger:`" in said["new.db"]
 
@@ -381,7 +381,7 @@ def test_an_interrupt_in_a_function_called_by_sql_is_raised(path: Path) -> None:
 
     database = Database.open(path, create=True)
     database.add_function("interrupted", 1, interrupted)
-    # Whoever runs the tests in the background has it turned off.
+    # SIGINT is ignored if the tests run in the background.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):

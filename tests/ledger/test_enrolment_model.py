@@ -206,7 +206,7 @@ class EnrolmentAgainstADict(RuleBasedStateMachine):
         if known is not None and becomes in (Status.ACCEPTED, Status.IN_DOUBT):
             return
         if known is None and forgotten:
-            return  # nothing is learnt of them again
+            return  # nothing about them is stored again
         blank = isinstance(one, BadRow) or forgotten
         new = Known(becomes, "", "", "", one.number)
         if not blank:
@@ -274,7 +274,7 @@ class EnrolmentAgainstADict(RuleBasedStateMachine):
     def forget(self, address: str) -> None:
         folded = fold(address)
         theirs = [key for key, known in self.known.items() if fold(known.email) == folded]
-        # A row may have become a bad one since something was said of its address.
+        # A row may have become a bad one after its address had an event.
         events = database(self.ledger).rows("SELECT address FROM events")
         told = any(fold(str(told_of)) == folded for (told_of,) in events)
         assert self.ledger.forget(address, NOW).rows == len(theirs)
@@ -283,7 +283,7 @@ class EnrolmentAgainstADict(RuleBasedStateMachine):
                 self.known[key] = replace(self.known[key], email="", name="", city="")
             else:
                 del self.known[key]
-        if theirs or told or folded in self.patterns:  # who is nowhere is not suppressed
+        if theirs or told or folded in self.patterns:  # an unknown person is not suppressed
             self.forgotten.add(folded)
         self.patterns.discard(folded)
 

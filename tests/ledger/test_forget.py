@@ -87,7 +87,7 @@ def test_forgetting_during_a_send_cleans_the_files_after_the_run(location: Locat
     assert isinstance(location, Path)
     size = location.stat().st_size
     sending.heartbeat(NOW)
-    assert location.stat().st_size == size  # which a rewriting would change, and messages would wait for it
+    assert location.stat().st_size == size  # rewriting would change it, and messages would wait
     with pytest.raises(LeaseHeld):
         other.scrub(NOW)
     assert send(ledger, sending, "ben@example.test")
@@ -194,7 +194,7 @@ def test_a_row_forgotten_in_flight_keeps_its_result_but_no_address(
     ledger.forget(ANNA, NOW)
     ledger.forget("ben@example.test", NOW)
     sending.record((result(ANNA.casefold()), result("ben@example.test", Status.DEFERRED)), ())
-    assert sorted(statuses(ledger).values()) == ["accepted", "in_flight"]  # Cleo's is still on its way
+    assert sorted(statuses(ledger).values()) == ["accepted", "in_flight"]  # Cleo's is still in flight
     assert statuses(ledger)["cleo@example.test"] == "in_flight"
     assert database(ledger).rows("SELECT count(*) FROM attempts WHERE message IS NULL") == [(1,)]
     sending.end(NOW)
@@ -222,7 +222,7 @@ def test_a_bad_row_that_contains_the_address_is_erased(location: Location, ledge
     enrol(ledger, rows)
     assert list(statuses(ledger).values()) == ["pending", "invalid"]
     assert ledger.forget(ANNA, NOW).rows == 1
-    assert enrol(ledger, rows).invalid == 1  # the list names them still, and nothing of it is kept
+    assert enrol(ledger, rows).invalid == 1  # the list still names them, and nothing of it is stored
     assert list(statuses(ledger).values()) == ["pending"]
     assert ledger.scrub(NOW)
     ledger.close()
@@ -278,14 +278,14 @@ def test_a_run_cannot_start_while_another_process_cleans_the_files(
     assert not other.scrub(NOW)
     release_from_scrubbing(sqlite(ledger))
     assert other.scrub(NOW)
-    # A process that died on the way holds nobody up.
+    # A process that died while cleaning blocks nobody.
     sqlite(ledger).set_setting("scrubber", json.dumps(["elsewhere", 1, "boot 1", NOW]))
     start(other, NOW + LEASE).end(NOW + LEASE)
     other.close()
     ledger.close()
 
 
-# Whom: one address, or a cell of a bad row.
+# Who is forgotten: an address, or a cell of a bad row.
 
 
 def everything(ledger: Ledger) -> list[object]:
@@ -325,7 +325,7 @@ def test_a_bad_row_is_forgotten_by_its_exact_cell(location: Location, ledger: Le
     assert ledger.forget(" Anna.Person(at)example.test ", NOW) == Forgotten(1, 0, found=True, earlier=False)
     assert ledger.forget("anna.person(at)example.test", NOW).rows == 1
     assert sorted(statuses(ledger).values()) == ["invalid", "pending"]
-    assert enrol(ledger, rows).invalid == 3  # the list holds them still, and nothing of them is kept
+    assert enrol(ledger, rows).invalid == 3  # the list still has them, and nothing of them is stored
     assert sorted(statuses(ledger).values()) == ["invalid", "pending"]
     assert ledger.scrub(NOW)
     ledger.close()

@@ -91,7 +91,7 @@ def test_entries_come_in_list_order_with_their_columns(ledger: Ledger) -> None:
     enrol(ledger, [row(1, BEN, name="Ben", city="Bergen"), row(2, ANNA)])
     sending = start(ledger)
     send(ledger, sending, BEN)
-    # A later list has another column, and Ben no more.
+    # A later list has another column, and Ben is not on it.
     rows = [row(1, ANNA), row(2, CLEO)]
     rows = [type(r)(r.number, r.line, r.key, r.email, r.name, {**r.row, "plan": "pro"}) for r in rows]
     enrol(ledger, rows, columns=("email", "city", "plan"))

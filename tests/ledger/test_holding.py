@@ -85,7 +85,7 @@ def test_a_trip_removes_only_the_suppressions_of_its_window(ledger: Ledger) -> N
     run = start(ledger)
     true = send(run, 1, Status.REFUSED)
     send(run, WINDOW + 50)
-    assert released(ledger) == set(true)  # no window that may still be judged contains it
+    assert released(ledger) == set(true)  # it is in no window that can still be judged
     wrong = send(run, 40, Status.REFUSED)
     assert held(ledger) == set(wrong)
     run.trip(NOW, take_back=True)
@@ -145,7 +145,7 @@ def test_rows_left_in_flight_by_a_dead_run_are_not_results(location: Location, l
     run = start(ledger)
     (claim,) = run.claim(NOW, 1)
     run.record((), (intent(claim.recipient.key),))
-    database(ledger).change("UPDATE runs SET process = process || '1'")  # it is gone
+    database(ledger).change("UPDATE runs SET process = process || '1'")  # it is dead
     assert start(ledger).recent_verdicts(WINDOW) == []
 
 

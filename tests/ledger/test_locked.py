@@ -43,7 +43,7 @@ def test_results_are_kept_until_the_ledger_is_free(path: Path, ledger: Ledger) -
         sending.trip(NOW, take_back=False)
         assert sending.catch_up() == 3
         assert statuses(ledger) == {ANNA: "in_flight", BEN: "pending", CLEO: "pending"}
-        # Whose answer is kept is not mailed again, and the run is not over.
+        # A row whose result is kept is not sent again, and the run is not finished.
         sending.unclaim([CLEO])
         assert [claim.key for claim in sending.claim(NOW, 10)] == [CLEO]
         assert sending.next_due(NOW) == NOW + SECOND

@@ -108,9 +108,9 @@ def test_runs_of_several_machines_claim_different_rows(ledger: Ledger, elsewhere
         elsewhere.start(SCOPE, NOW)
     assert [claim.key for claim in first.claim(NOW, 2)] == [ANNA, BEN]
     assert [claim.key for claim in second.claim(NOW, 2)] == [CLEO]
-    assert second.record((), (intent(ANNA), intent(CLEO))) == {CLEO}  # Anna is the other's
+    assert second.record((), (intent(ANNA), intent(CLEO))) == {CLEO}  # Anna is claimed by the other run
     assert first.record((), (intent(ANNA),)) == {ANNA}
-    first.end(NOW)  # which gives Ben back
+    first.end(NOW)  # which releases Ben
     assert [claim.key for claim in second.claim(NOW, 2)] == [BEN]
     machines.end(State.STOPPED, "enough")
     assert second.record((), (intent(BEN),)) == set()
@@ -180,7 +180,7 @@ def test_rows_in_flight_stay_so_during_an_enrolment(ledger: Ledger, elsewhere: L
     assert statuses(ledger) == {ANNA: "in_flight", BEN: "pending", CLEO: "withdrawn"}
 
 
-# The run is ended by others while it is about to send.
+# Other machines end the run while it is about to send.
 
 
 def test_ending_a_run_waits_for_its_intent_and_sees_it(
@@ -276,7 +276,7 @@ def test_times_of_a_machine_with_a_wrong_clock_are_corrected_to_the_server_clock
     )
     due = run.next_due(now)
     assert due is not None
-    assert due <= now  # Cleo waits
+    assert due <= now  # Cleo is waiting
     assert [claim.key for claim in run.claim(now, 10)] == [CLEO]
     due = run.next_due(now)
     assert due is not None
@@ -351,7 +351,7 @@ def test_a_commit_does_not_wait_for_threads_without_messages_in_flight(
     with ThreadPoolExecutor(1) as other:
         other.submit(run.record, (), (intent(BEN),)).result()
         other.submit(run.record, (result(BEN),), ()).result()
-    # Several of one connection are on their way: it does not wait for itself.
+    # One connection has several in flight: it does not wait for itself.
     assert run.record((), (intent(ANNA), intent(CLEO))) == {ANNA, CLEO}
     run.record((result(ANNA, Status.DEFERRED, due_at=NOW),), ())
     run.claim(NOW, 10)
@@ -491,7 +491,7 @@ def test_pipelined_statements_are_one_transaction(ledger: Ledger) -> None:
     assert connection.setting("one") is None
     connection.pipelined([insert, ("SELECT 1", ())], durable=False)
     assert connection.setting("one") == ""
-    assert connection.row("SHOW synchronous_commit") == ("on",)  # it was off for that alone
+    assert connection.row("SHOW synchronous_commit") == ("on",)  # switched off for that transaction only
 
 
 def cut(location: PostgresLocation) -> None:
@@ -568,7 +568,7 @@ def read_in_order(location: PostgresLocation) -> int:
         others = (
             "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid != pg_backend_pid()"
         )
-        until(lambda: not other.execute(others).fetchall())  # which tell what they have read when they end
+        until(lambda: not other.execute(others).fetchall())  # their statistics are reported when they end
         (read,) = other.execute(
             "SELECT sum(seq_tup_read)::bigint FROM pg_stat_user_tables WHERE relname = 'messages'"
         ).fetchall()[0]
@@ -594,7 +594,7 @@ def test_an_interrupt_during_a_statement_is_raised(location: PostgresLocation) -
     database = Database.open(location, create=True)
     before = signal.signal(signal.SIGALRM, interrupt)
     gc.freeze()
-    gc.disable()  # Python itself drops what is raised while it collects
+    gc.disable()  # Python discards exceptions raised during garbage collection
     try:
         for _ in range(400):
             gc.collect()

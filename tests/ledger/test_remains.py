@@ -32,11 +32,11 @@ def written(path: Path, page_size: int, chance: random.Random, secure_delete: st
         db.execute("COMMIT")
         db.execute(f"DELETE FROM people WHERE cells LIKE '{SECRET}%'")
         db.execute(f"DELETE FROM words WHERE said LIKE '{SECRET}%'")
-        db.execute(f"CREATE VIEW {SECRET} AS SELECT 1")  # the first page has it
+        db.execute(f"CREATE VIEW {SECRET} AS SELECT 1")  # it is in the first page
         db.execute(f"DROP VIEW {SECRET}")
 
 
-# Without secure_delete, more is left in the pages of a tree; pages of this size need no others.
+# Without secure_delete, more is left in b-tree pages; with this page size there are no others.
 @pytest.mark.parametrize(
     ("page_size", "secure_delete"), [(512, "ON"), (4096, "ON"), (65536, "ON"), (65536, "OFF")]
 )
@@ -63,7 +63,7 @@ def test_a_file_with_an_unexpected_page_is_left_to_sqlite(tmp_path: Path) -> Non
     written(path, 4096, random.Random(1))
     with path.open("r+b", buffering=0) as file:
         file.seek(4096 + 5)
-        file.write(b"\xff\xff")  # cells that begin behind the end of the page
+        file.write(b"\xff\xff")  # cells that begin after the end of the page
         damaged = path.read_bytes()[4096:8192]
         assert not remains.overwrite(file)
     assert path.read_bytes()[4096:8192] == damaged

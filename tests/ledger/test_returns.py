@@ -79,7 +79,7 @@ def crowd(count: int) -> list[str]:
     return [f"user{number}@example.com" for number in range(count)]
 
 
-# Whom it is about
+# Which address it is about
 
 
 def test_a_token_finds_only_the_row_of_its_campaign(ledger: Ledger) -> None:
@@ -253,7 +253,7 @@ def test_dead_addresses_are_suppressed_below_five_percent_and_disputed_above(led
     assert listed(ledger) == {}
     assert held(ledger) == set(everybody[:5])
     assert book.returns().held() == 5
-    # For this campaign they hold, and no end of a run releases them.
+    # They hold for this campaign, and the end of a run does not release them.
     run = start(book)
     run.release_held()
     run.end(NOW)
@@ -279,7 +279,7 @@ def test_one_or_two_dead_addresses_of_a_short_list_are_believed(ledger: Ledger) 
     assert fates(hear(book, "spring", AUDIT)) == [Fate.HELD]
 
 
-# For now
+# Temporary bounces
 
 
 def test_soft_bounces_are_counted_by_campaign(ledger: Ledger) -> None:
@@ -336,7 +336,7 @@ def test_complaints_suppress_even_if_dead_addresses_do_not(ledger: Ledger) -> No
     assert fates(hear(book, "spring", BOSS, Kind.UNSUBSCRIBED, rules=off)) == [Fate.SUPPRESSED]
 
 
-# What is told of it
+# Reports
 
 
 def test_returns_are_counted_by_domain_and_code(ledger: Ledger) -> None:

@@ -48,7 +48,7 @@ def test_at_most_two_commits_for_a_round_trip(
     assert stop.ending is Ending.DONE, stop
     assert ledger.history.summary(time.time_ns()).counts[Status.ACCEPTED] == PEOPLE
     assert PEOPLE < told["COMMIT"] <= most * PEOPLE + SOME, told
-    # Nothing is written by the way: two updates for a message, and what it says of it.
+    # No unnecessary writes: two updates per message, and its attempt and event.
     assert told["UPDATE"] + told["INSERT"] <= 4 * PEOPLE + SOME, told
     sending.end(time.time_ns())
     ledger.close()

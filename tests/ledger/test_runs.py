@@ -71,7 +71,7 @@ def test_a_second_sender_is_refused_with_the_pid_and_host_of_the_first(
 
 def test_other_commands_work_while_a_run_is_sending(ledger: Ledger, sender: subprocess.Popen[str]) -> None:
     assert ledger.suppressions.add([Suppression(BEN, "asked", NOW)]) == ([BEN], 1)
-    assert ledger.settle_doubt(Status.ACCEPTED, [ANNA], "by hand", NOW) == 0  # it is on its way
+    assert ledger.settle_doubt(Status.ACCEPTED, [ANNA], "by hand", NOW) == 0  # it is in flight
     assert ledger.history.summary(NOW).counts[Status.IN_FLIGHT] == 1
     assert ledger.forget(BEN, NOW).rows == 1
     assert statuses(ledger) == {ANNA: "in_flight"}
@@ -82,7 +82,7 @@ def test_a_row_that_a_killed_run_left_in_flight_is_in_doubt(
 ) -> None:
     sender.kill()
     sender.wait()
-    assert ledger.history.summary(NOW).counts[Status.IN_DOUBT] == 1  # before anybody has written it down
+    assert ledger.history.summary(NOW).counts[Status.IN_DOUBT] == 1  # before any process has recorded that
     sending = start(ledger)
     assert statuses(ledger) == {ANNA: "in_doubt", BEN: "pending"}
     events = database(ledger).rows("SELECT key, kind FROM events")
@@ -187,7 +187,7 @@ def test_a_run_that_lost_its_lease_sends_nothing_more(location: Location, ledger
     assert statuses(ledger) == {ANNA: "in_doubt", BEN: "pending"}
     second.claim(NOW, 10)
 
-    # What the first one hears still is recorded; it mails nobody.
+    # Replies that the first one still gets are recorded; it sends nothing.
     with pytest.raises(LeaseLost):
         first.record((result(ANNA),), (intent(BEN),))
     assert statuses(ledger) == {ANNA: "accepted", BEN: "pending"}
@@ -243,7 +243,7 @@ def test_a_late_result_does_not_undo_a_decision(location: Location, ledger: Ledg
     other.close()
 
 
-@pytest.mark.kinds("sqlite")  # in a database, rates are booked by all of them
+@pytest.mark.kinds("sqlite")  # in PostgreSQL, campaigns share the rate by booking slots
 def test_two_campaigns_of_a_ledger_cannot_send_at_the_same_time(location: Location, ledger: Ledger) -> None:
     other = Ledger.open(location, "letters")
     enrol(other, people(ANNA))
@@ -255,7 +255,7 @@ def test_two_campaigns_of_a_ledger_cannot_send_at_the_same_time(location: Locati
     sending.end(NOW)
     second = start(other)
     assert [claim.recipient.key for claim in second.claim(NOW, 10)] == [ANNA]
-    # Whoever comes next notes what a dead run left, of any campaign.
+    # The next run of any campaign records what a dead run left.
     assert ledger.history.summary(NOW).counts[Status.IN_DOUBT] == 1
     assert enrol(ledger, people(ANNA), Choices(resend_doubt=True)).to_send == 1
     other.close()

@@ -148,7 +148,7 @@ def test_rows_are_claimed_when_they_are_due(ledger: Ledger) -> None:
     assert sending.next_due(NOW) == NOW + 30 * SECOND
     assert sending.claim(NOW + 29 * SECOND, 10) == []
     assert [c.recipient.key for c in sending.claim(NOW + 60 * SECOND, 10)] == [BEN, ANNA]
-    assert sending.next_due(NOW) is None  # Cleo is held still
+    assert sending.next_due(NOW) is None  # Cleo is still held
 
 
 def test_a_claim_for_a_retry_names_copies_that_are_settled(ledger: Ledger) -> None:
@@ -232,7 +232,7 @@ def test_an_attempt_is_charged_or_spared_as_its_result_says(
     assert (claim.attempts, claim.spared) == counts
 
 
-# Suppression: from the next message on, whichever way it came.
+# A suppression holds from the next message on, however it was added.
 
 
 def test_an_address_suppressed_meanwhile_is_not_sent_to(ledger: Ledger, location: Location) -> None:
@@ -305,7 +305,7 @@ def test_a_suppression_by_a_person_stays_when_the_address_turns_out_dead(ledger:
     ]
 
 
-# Clocks that jump.
+# Clock changes.
 
 
 def test_deferred_rows_become_due_even_if_the_clock_is_set_back(ledger: Ledger) -> None:
@@ -336,7 +336,7 @@ def test_a_result_that_cannot_be_written_is_reported_and_blocks_no_other(ledger:
     assert statuses(ledger) == {ANNA: "in_flight", BEN: "accepted", CLEO: "pending"}
 
 
-# A disk that is full.
+# Full disks.
 
 
 @pytest.mark.kinds("sqlite")
@@ -370,7 +370,7 @@ def test_results_are_recorded_when_nothing_else_can_be(
     found = statuses(ledger)
     assert found[before] == "accepted"
     assert "in_flight" not in found.values()
-    # Other connections say what they were answered, and send nothing more, room or not.
+    # Other connections record their results, and send nothing more, whether or not there is room.
     sending.record((result(keys[-1], Status.REFUSED),), ())
     with pytest.raises(LedgerFull):
         sending.record((), (intent(keys[-2]),))

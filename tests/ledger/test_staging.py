@@ -106,7 +106,7 @@ def test_a_list_in_the_same_order_needs_few_index_look_ups(
 
     monkeypatch.setattr(_Accepted, "_look_up", look_up)
     plan(ledger, listed(ADDRESSES[:2500] + ADDRESSES[6000:]))
-    # Those that wait still, and one batch behind the gap.
+    # Those that still wait, and one batch after the gap.
     assert sum(asked) < 2200
 
 

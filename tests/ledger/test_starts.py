@@ -151,7 +151,7 @@ def test_new_rows_are_due_at_once_even_if_the_clock_was_ahead(ledger: Ledger) ->
     assert sending.next_due(NOW - YEAR) is not None
     assert len(sending.claim(NOW - YEAR, 10)) == 2
     sending.unclaim([ANNA, BEN])
-    assert len(sending.claim(NOW - 2 * YEAR, 10)) == 2  # and while it sends
+    assert len(sending.claim(NOW - 2 * YEAR, 10)) == 2  # and during the send
 
 
 def test_a_row_that_returned_to_the_list_is_due_even_if_the_clock_was_set_back(ledger: Ledger) -> None:
@@ -165,7 +165,7 @@ JUMPS = st.one_of(st.just(0), st.sampled_from([-YEAR, -HOUR, -SECOND, SECOND, HO
 RUNS = st.lists(
     st.tuples(
         PAUSES,  # before the run
-        JUMPS,  # of the clock, before the run
+        JUMPS,  # set before the run
         st.lists(st.tuples(PAUSES, st.integers(1, 3), st.integers(0, TARDY), JUMPS), max_size=6),
     ),
     min_size=1,
@@ -183,7 +183,7 @@ def test_no_window_holds_more_than_its_count_over_restarts_and_clock_changes(
     """Real time is `true`; the time of day is off by `wrong`, which changes. Every run ends like a crash."""
     ledger = Ledger.temporary("news")
     made: list[int] = []
-    whole = LocalPace(windows)  # of one process that never stopped
+    whole = LocalPace(windows)  # of a single process without restarts
     true, wrong, restarts = 0, 0, 0
     for pause, jump, messages in runs:
         true, wrong, restarts = true + pause, wrong + jump, restarts + 1
@@ -194,7 +194,7 @@ def test_no_window_holds_more_than_its_count_over_restarts_and_clock_changes(
         for wait, addresses, late, jump in messages:
             true, wrong = true + wait, wrong + jump
             delay = pace.delay(true, addresses)
-            assert delay <= max(0, whole.delay(true, addresses)) + TARDY  # no wait for ever
+            assert delay <= max(0, whole.delay(true, addresses)) + TARDY  # no wait lasts for ever
             true += delay
             sending.heartbeat(NOW + true + wrong, true)
             sending.note_start(NOW + true + wrong, addresses, true)

@@ -203,7 +203,7 @@ def test_dead_addresses_are_left_out_of_the_next_campaign(
     assert folder.send().returncode == 3
     dead = {"gone@example.test", "moved@example.test"} if suppress == "auto" else set()
     assert folder.suppressed() == dead
-    # A second run says that they were refused, as they were; trying again does not reach the dead.
+    # A second run reports them as refused, as they were; --retry-refused does not reach dead addresses.
     again = folder.send()
     assert f"{7 - len(dead)} refused earlier (--retry-refused)" in again.stdout
     assert ("2 refused earlier and suppressed (campaign suppress remove)" in again.stdout) == bool(dead)

@@ -51,7 +51,7 @@ def test_every_row_keeps_its_status_and_reply(path: Path) -> None:
     before = rows(path, query)
     Ledger.open(path, "spring", create=False).close()
     after = rows(path, query)
-    # A run that died is ended by whoever opens the ledger for writing.
+    # Opening the ledger for writing ends a dead run.
     crashed = [row for row in before if row[1] == "in_flight"]
     assert [row for row in after if row not in before] == [
         (*row[:1], "in_doubt", *row[2:4], BROKE_OFF, *row[5:6], at)
@@ -88,7 +88,7 @@ def test_opening_for_reading_upgrades_too(path: Path) -> None:
 
 def test_a_ledger_that_cannot_be_upgraded_is_not_changed(path: Path) -> None:
     if os.geteuid() == 0:
-        # Root writes anywhere: another process's lock stands for a place that cannot be written.
+        # Root can write anywhere, so another process's lock stands for a place that cannot be written.
         connection = sqlite3.connect(path, isolation_level=None)
         connection.execute("BEGIN EXCLUSIVE")
     try:
@@ -176,7 +176,7 @@ def test_suppressions_written_under_the_old_folding_still_match(path: Path) -> N
         assert ledger.is_suppressed("Weiss@strasse.example")
         plan = enrol(ledger, [row(1, "weiß@strasse.example"), row(2, "weiss@strasse.example")], now=NOW)
         assert (plan.suppressed, plan.new) == (2, 0)
-        # What is written from now on tells the two apart.
+        # From now on, new entries tell the two apart.
         ledger.suppressions.remove(["weiss@strasse.example"])
         assert not ledger.is_suppressed("weiß@strasse.example")
         from campaign.ledger import Suppression

@@ -40,7 +40,7 @@ def test_a_quota_pauses_the_run_at_once() -> None:
 @pytest.mark.parametrize("answer", [SENDER, POLICY, GENERIC], ids=["sender", "policy", "5.2.0"])
 def test_three_policy_refusals_in_a_row_pause_the_run(answer: Answer) -> None:
     assert note_all(Breaker(None, None), answer, answer, ACCEPTED, answer, answer) == [None] * 5
-    if answer is not SENDER:  # what others are refused for says nothing for the sender
+    if answer is not SENDER:  # refusals of recipients say nothing in favour of the sender
         assert note_all(Breaker(None, None), answer, answer, REFUSED, answer, answer) == [None] * 5
     *quiet, reason = note_all(Breaker(None, None), answer, answer, *INDIFFERENT, answer)
     assert set(quiet) == {None}

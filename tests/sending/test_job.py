@@ -135,7 +135,7 @@ class TestSend:
         do(folder, Person(), limit=1)
         folder.write(recipients={"csv": "list.csv", "key": "name", "name": "{{ name }}"})
         told_apart = r"rows were told apart by `email` .* now by `name`; 1 of the new rows goes to"
-        for _ in range(2):  # what was not agreed to is not noted
+        for _ in range(2):  # what was declined is not recorded
             with pytest.raises(NotAccepted, match=f"{told_apart} .* add --accept keys$"):
                 do(folder, Person())
             person = Person(answer=False)
@@ -290,7 +290,7 @@ class TestTest:
         mails = postfix.wait_delivered(2)
         assert {mail.recipient for mail in mails} == {"me@example.test", "you@example.test"}
         assert all(b"Subject: [Test] Hello Person 2" in mail.content for mail in mails)
-        # The ledger counts them in the rate, and knows nobody.
+        # The ledger counts them in the rate, but has no rows.
         assert folder.rows("SELECT message, addresses FROM attempts") == [(None, 1), (None, 1)]
         assert folder.rows("SELECT count(*) FROM messages") == [(0,)]
         assert folder.rows("SELECT count(*) FROM runs WHERE ended_at IS NULL") == [(0,)]

@@ -44,7 +44,7 @@ class Replaced(Person):
 
 
 def folder(tmp_path: Path) -> Path:
-    # The name is computed: what is included is no part of the content that is compared.
+    # The file name is computed, so the included file is not part of the compared content.
     body = "{% include (city|lower ~ '.txt') %}\n"
     rows = "".join(f"{name}@example.test,{city}\n" for name, city in (("ann", "Oslo"), ("ben", "Rome")))
     files = {"body.txt": body, "list.csv": f"email,city\n{rows}", "oslo.txt": "Hi\n", "rome.txt": "Ciao\n"}

@@ -19,7 +19,7 @@ from tests.sending.answers import answered, unknown, unsent
 NOW = 1_700_000_000_000_000_000
 STAGES = (Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.BODY)
 
-# One line a case: the stages that are answered, the reply, what it means.
+# One case per line: the stages that get the reply, the reply, the verdict.
 TABLE = [
     # 2xx to the final dot
     ((Stage.BODY,), "250 2.0.0 Ok: queued as 4XyZ", Verdict.ACCEPTED),
@@ -131,7 +131,7 @@ def test_unsent_rows_stay_pending_and_unknown_ones_are_in_doubt() -> None:
     result = decided(unknown())
     assert (result.status, result.outcomes[0].charged) == (Status.IN_DOUBT, False)
     assert result.reply == "no answer to the message: the server closed the connection"
-    # A 2xx on the way is no acceptance.
+    # A 2xx before the content is not an acceptance.
     assert judge(answered(Stage.RCPT, "250 Ok")) is Verdict.UNSENT
 
 
@@ -264,7 +264,7 @@ class TestAgainAndAgain:
         result = decided(self.THROTTLED, spared=spared, others_accepted=others_accepted)
         assert result.status is Status.DEFERRED
         assert (result.outcomes[0].charged, result.spared) == (charged, not charged)
-        assert result.verdict is Verdict.THROTTLED  # the run slows down all the same
+        assert result.verdict is Verdict.THROTTLED  # the run slows down in any case
 
     def test_a_row_that_is_always_throttled_is_given_up_in_the_end(self) -> None:
         last = decided(self.THROTTLED, attempts=4, spared=2, others_accepted=True)

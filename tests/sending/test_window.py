@@ -64,7 +64,7 @@ class Moody:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
-            # The client may have hung up with answers unread: the next session is served all the same.
+            # The client may have hung up without reading replies: the next session is served all the same.
             with suppress(ConnectionError), connection, connection.makefile("rwb") as lines:
                 self.sessions.append([])
                 for said in self._session(lines.readline, lines.read):
@@ -186,7 +186,7 @@ def test_503_to_a_content_ends_the_use_of_windows_in_this_run(tmp_path: Path) ->
     heard, statuses = send(tmp_path, server, PEOPLE)
     assert len(heard.windows) == 1
     assert re.search("no answer to BDAT: '503 5.5.1 what'", heard.windows[0])
-    assert statuses["user8@example.test"] is Status.ACCEPTED  # it was not taken, and went again
+    assert statuses["user8@example.test"] is Status.ACCEPTED  # it was not accepted, and was sent again
     assert len(doubtful(statuses)) < WINDOW
     assert set(PEOPLE) - doubtful(statuses) <= set(server.delivered)
     assert sum("RCPT TO:<>" in session for session in server.sessions) == 1
@@ -288,7 +288,7 @@ def test_a_server_that_is_full_for_a_moment_causes_one_wait(tmp_path: Path) -> N
     heard, statuses = send(tmp_path, server, PEOPLE, changes={"retry": {"first_delay": "1s"}})
     assert set(statuses.values()) == {Status.ACCEPTED}
     throttled = [result for _, result in heard.attempts if result.verdict is Verdict.THROTTLED]
-    assert 0 < len(throttled) <= WINDOW  # what was on its way, and nothing behind it
+    assert 0 < len(throttled) <= WINDOW  # only what was in flight
     assert heard.waits == []  # of five seconds or more
 
 
@@ -299,7 +299,7 @@ def test_a_stop_of_the_run_stops_the_rest_of_the_window(tmp_path: Path) -> None:
 
     server = Moody(answer)
     _, statuses = send(tmp_path, server, PEOPLE, ends=Ending.PAUSED)
-    assert server.contents <= 2 + WINDOW  # what was on its way when the third one was read
+    assert server.contents <= 2 + WINDOW  # what was in flight when the third one was read
     assert set(statuses.values()) == {Status.REFUSED, Status.PENDING}
 
 

@@ -18,7 +18,7 @@ from campaign.smtp.window import bdat
 from campaign.verdict import judge
 
 DIALOGS = sorted((Path(__file__).parents[1] / "dialogs").glob("*.smtp"))
-_IDLE = None  # stands among the messages where the session rests
+_IDLE = None  # among the messages: here the session is idle
 
 
 @dataclass
@@ -105,7 +105,7 @@ class Run:
         self.byte_by_byte = byte_by_byte
         self.messages = {message.key: message for message in dialog.messages if message is not _IDLE}
         self.waiting = deque(dialog.messages)
-        self.said = b""  # by the server, and not heard yet
+        self.said = b""  # sent by the server, not yet read
         self.heard = b""  # from the client
         self.events: deque[Event] = deque()
         self.answers: tuple[Answer, ...] = ()  # of the message settled last

@@ -126,7 +126,7 @@ class ModelServer:
                 self.recipients.append(line.partition(b"<")[2].rstrip(b">").decode())
             return refused or b"250 Ok\r\n"
         assert verb == b"DATA", line
-        if fault == "lenient":  # 354 whoever was accepted
+        if fault == "lenient":  # 354 whether or not a recipient was accepted
             self.content = b""
             return b"354 go on\r\n"
         if not self.recipients:

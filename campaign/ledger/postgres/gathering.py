@@ -1,8 +1,8 @@
 """How long to wait before a commit, so that other threads can share it.
 
-A commit costs several times what is in it, for both sides. A thread that comes during a commit has to
-wait for its end anyway. So the wait is never longer than a commit takes, and hardly any if no thread came
-during recent waits.
+A commit costs several times what is in it, for the client and the server. A thread that comes during a
+commit has to wait for its end anyway. So the wait is never longer than a commit takes, and hardly any if no
+thread came during recent waits.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ and one round trip. A commit with intents waits for the disk (synchronous_commit
 the last octet of any of these contents leaves. Results alone do not wait: a result that is lost in a
 crash of the server leaves its row in doubt. Each connection has at most one row in flight, or one window.
 
-A commit costs more than what is in it. So before one with intents, it waits a moment for the connections
-that have a message in flight: they will come with the reply (`gathering.py`).
+A commit costs more than what is in it. So before one with intents, the committing thread waits a moment
+for connections that have a message in flight: they will come with the reply (`gathering.py`).
 
 Each transaction stores its number in its run's row, whose lock it takes first. If the connection breaks
 during a commit, the number shows afterwards whether all of it was committed or nothing; only then is it
@@ -134,7 +134,7 @@ class Recorder:
                 _fail(batch, failure)
 
     def _write(self, results: Sequence[Result], intents: Sequence[Intent]) -> tuple[set[str], bool]:
-        """Commit results and intents; return the keys that hold, and whether the run has not ended."""
+        """Commit results and intents; return the keys of intents that hold, and if the run is unended."""
         self._number += 1
         tried = False
 

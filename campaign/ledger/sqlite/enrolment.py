@@ -203,7 +203,7 @@ SELECT leaves, stays, count(*) FROM (
 """
 
 
-# The message of a row that is sent again reached nobody: its copies are sent again with it.
+# The copies of a row that is sent again are sent again with it, in one envelope.
 _WITH_THEIR_ROW = f"""
 UPDATE copies SET status = 'pending', due_at = :now, attempts = 0
 WHERE status IN ('refused', 'in_doubt') AND EXISTS (

@@ -167,7 +167,7 @@ def add_function(
 
 
 def set_busy_timeout(connection: sqlite3.Connection, seconds: float) -> None:
-    """Set how long SQLite itself waits in one try of `patiently`."""
+    """Set how long SQLite itself waits in one try of `execute_waiting`."""
     connection.execute(f"PRAGMA busy_timeout = {min(seconds, _SLICE) * 1000:.0f}")
 
 

@@ -75,7 +75,7 @@ def reap(database: Database, now: int) -> int:
     """
     of_the_dead = f"NOT IN ({','.join(str(run.run_id) for run in live_runs(database, now))})"
     left = f"status = 'in_flight' AND run {of_the_dead}"
-    # Named because the index begins with the campaign.
+    # The campaigns are listed so that the index, which begins with the campaign, is used.
     rows_left = f"campaign IN (SELECT id FROM campaigns) AND {left}"
     database.change(
         "INSERT INTO events (campaign, key, address, kind, time, text)"

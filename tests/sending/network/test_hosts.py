@@ -25,7 +25,7 @@ from tests.servers.scripted import GENEROUS, in_time
         ("my_relay", "my_relay"),
         ("[::1]", "::1"),
         ("SMTP.käse.example", "smtp.xn--kse-qla.example"),
-        # Another owner's by IDNA 2003, which the standard library has.
+        # IDNA 2003, which the standard library implements, gives a name of another owner.
         ("straße.example", "xn--strae-oqa.example"),
     ],
 )

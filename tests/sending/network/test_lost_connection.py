@@ -73,7 +73,7 @@ def test_a_reply_before_the_server_hangs_up_is_read(serve: Serve) -> None:
     server = serve(script)
     connection = Connection.open(smtp(server, serve.certificates, Security.NONE), None, patient())
     said.set()
-    for _ in range(3):  # until the kernel says that nobody is there
+    for _ in range(3):  # until the kernel reports that the peer is gone
         time.sleep(0.1)
         connection.transport.send(b"NOOP\r\n", GENEROUS)
     (closed,) = connection.step(GENEROUS)

@@ -52,7 +52,7 @@ def particular(make_postfix: Callable[..., Postfix]) -> Postfix:
 def test_421_to_an_address_literal_as_client_name_is_permanent(particular: Postfix) -> None:
     with pytest.raises(NameRefused, match=r"\[127.0.0.1\]\): 421 .*`smtp.client_name`") as refused:
         Connection.open(settings(particular), None)
-    assert refused.value.permanent  # the next try would meet the same
+    assert refused.value.permanent  # the next try would give the same
     connection = Connection.open(settings(particular, client_name="web1.example.com"), None)
     connection.quit()
     assert connection.session.opened

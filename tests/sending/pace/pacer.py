@@ -70,7 +70,7 @@ def main() -> None:
                 gate.committed(clock.steady() - began.steady)
                 while delay := booking.start(clock.steady()):
                     if clock.steady() > end and delay > SECOND:
-                        return  # as a lane does that is stopped
+                        return  # as a stopped lane does
                     time.sleep(min(delay / SECOND, 0.25))
                 starts.append((clock.steady(), size))
                 booking.settled()

@@ -131,7 +131,7 @@ class TestBookings:
         self.fill(gate)
         waits, later = gate.book("waits", 1), gate.book("later", 1)
         assert not waits.may_intend(0)[0]
-        assert not later.may_intend(61 * SECOND)[0]  # behind who asked first
+        assert not later.may_intend(61 * SECOND)[0]  # after the one that asked first
         waits.give_back()
         assert later.may_intend(61 * SECOND) == (True, 0)
 

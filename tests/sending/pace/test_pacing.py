@@ -14,7 +14,7 @@ from campaign.sending.pace.pacing import LocalPace
 
 MINUTE, HOUR, DAY = 60 * SECOND, 3600 * SECOND, 86400 * SECOND
 
-# Short periods that are not whole multiples of their counts find what rounding does.
+# Short periods that are not multiples of their counts, to find rounding errors.
 WINDOWS = st.builds(
     Window, st.integers(1, 12), st.one_of(st.integers(1, 50), st.sampled_from([SECOND, MINUTE]))
 )
@@ -138,7 +138,7 @@ def test_a_restart_does_not_give_a_second_quota(
     across = starts + [stopped + start - now for start in later]
     for window in windows:
         assert not exceeded(window, across)
-    # And it costs no time either: a pace that never stopped would start no earlier.
+    # And nothing is lost: without a restart, it would start no earlier.
     assert run(first, [(0, 1)] * 20, stopped) == across[len(starts) :]
 
 

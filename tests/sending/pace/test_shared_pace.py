@@ -123,7 +123,7 @@ def test_a_wider_rate_causes_only_one_wait(place: PostgresLocation) -> None:
     wide = PostgresSlots(place, SCOPE, [parse_window("40/second")])
     try:
         booked(narrow)
-        assert isinstance(wide.book(1, SECOND // 100), int)  # more places are to be known than were kept
+        assert isinstance(wide.book(1, SECOND // 100), int)  # more slots must be known than were kept
         until(lambda: isinstance(narrow.book(1, SECOND // 100), Slot), timeout=20)
         booked(wide)
     finally:
@@ -136,9 +136,9 @@ def test_a_standby_that_takes_over_waits_for_slots_it_may_not_know(place: Postgr
     database = Database(place)
     up = f"SELECT pace_now() - {UP_SINCE}"
     try:
-        until(lambda: (database.row(up) or (0,))[0] > QUIET, timeout=20)  # a standby is up for long
+        until(lambda: (database.row(up) or (0,))[0] > QUIET, timeout=20)  # a standby was started long ago
         booked(slots)
-        database.change("UPDATE pace SET booted_at = 1")  # these slots are of another server
+        database.change("UPDATE pace SET booted_at = 1")  # these slots were booked on another server
         wait = slots.book(1, SECOND // 100)
         assert isinstance(wait, int)
         assert HORIZON < wait <= QUIET

@@ -129,10 +129,10 @@ class TestKeys:
         desk.sends("email,invoice\na@x.test,1\n")
         assert desk.looks("email,invoice\na@x.test,1\na@x.test,3\n") == {}
         assert desk.plan.further == 1
-        # Unless nothing of that person is listed.
+        # Unless no row of that person is listed.
         desk.sends("email,invoice\nb@x.test,9\n")
         assert set(desk.looks("email,invoice\nb@x.test,9\na@x.test,3\n")) == {Change.KEYS}
-        # What is back in the list may leave again.
+        # A row that returned to the list may leave it again.
         desk.sends("email,invoice\na@x.test,1\na@x.test,2\nb@x.test,9\n")
         assert set(desk.looks("email,invoice\na@x.test,1\na@x.test,02\nb@x.test,9\n")) == {Change.KEYS}
 
@@ -145,7 +145,7 @@ class TestKeys:
             Change.KEYS: "rows were told apart by `email` when some were mailed, and now by `invoice`;"
             " 2 of the new rows go to addresses that have had this campaign under another key"
         }
-        # Agreed to, it is the key from now on.
+        # Once accepted, it is the key from now on.
         assert set(desk.sends(people)) == {Change.KEYS}
         assert desk.looks(people) == {}
 
@@ -229,7 +229,7 @@ class TestName:
         words = "2 rows had this campaign when it was named 'news'; another name is another campaign, and"
         assert desk.looks(self.PEOPLE) == {Change.NAME: f"{words} mails everybody again"}
         assert set(desk.sends(self.PEOPLE, only=1)) == {Change.NAME}
-        # Agreed to once, it is another campaign.
+        # Once accepted, it is another campaign.
         assert desk.looks(self.PEOPLE + "c@x.test\n") == {}
 
     def test_another_name_is_asked_about_through_a_link_too(self, desk: Desk) -> None:

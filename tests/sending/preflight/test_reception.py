@@ -21,11 +21,11 @@ from tests.ledger.book import NOW, enrol, people, result, start
 @pytest.mark.parametrize(
     ("accepted", "complained", "bounced", "asks"),
     [
-        (99, 99, 99, []),  # too few to say anything
+        (99, 99, 99, []),  # too few to judge
         (100, 2, 2, []),
         (100, 3, 0, [True]),
         (100, 0, 3, [False]),
-        (3000, 3, 60, []),  # 0.1 % and 2 %: what is still fine
+        (3000, 3, 60, []),  # 0.1 % and 2 %: still fine
         (3000, 4, 61, [False, False]),
         (3000, 9, 150, [False, False]),  # 0.3 % and 5 %
         (3000, 10, 151, [True, True]),

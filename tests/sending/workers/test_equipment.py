@@ -23,7 +23,7 @@ from tests.folder import write_campaign
 from tests.message.test_dkim import key_of, pem
 from tests.servers.postgresql import PostgreSQL
 
-_SINCE = ("port", "security", "authorities")  # of a question; an earlier release does not say them
+_SINCE = ("port", "security", "authorities")  # of a question; earlier releases do not report them
 SECRET = "a-secret-that-nobody-sees"
 
 
