@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -53,6 +54,20 @@ class LogNote:
     size: int
     run: int
     event: int
+
+    @classmethod
+    def read(cls, stored: str) -> LogNote:
+        """Return the note that is stored as this text."""
+        return cls(*json.loads(stored))
+
+    def stored(self) -> str:
+        """Return the text as which the note is stored, in the setting `log_setting`."""
+        return json.dumps([self.path, self.size, self.run, self.event])
+
+
+def log_setting(campaign_id: int) -> str:
+    """Return the name of the setting that holds a campaign's log note."""
+    return f"log of attempts {campaign_id}"
 
 
 def attempts_in(events: Iterable[Sequence[Any]]) -> Iterator[Attempted]:

@@ -5,14 +5,11 @@ See `Ledger.recorded_attempts`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
-from campaign.ledger.attempted import Attempted, LogNote, attempts_in
+from campaign.ledger.attempted import Attempted, LogNote, attempts_in, log_setting
 from campaign.ledger.postgres.database import Database
 from campaign.ledger.processes import BROKE_OFF
-
-_SETTING = "log of attempts {}"
 
 
 def note(database: Database, campaign_id: int, path: str, size: int) -> None:
@@ -22,13 +19,13 @@ def note(database: Database, campaign_id: int, path: str, size: int) -> None:
         (campaign_id,),
     )
     run, event = found or (0, 0)
-    database.set_setting(_SETTING.format(campaign_id), json.dumps([path, size, run, event]))
+    database.set_setting(log_setting(campaign_id), LogNote(path, size, run, event).stored())
 
 
 def find(database: Database, campaign_id: int) -> LogNote | None:
     """Return the note of the campaign's last run that wrote one; None if it was removed."""
-    found = database.setting(_SETTING.format(campaign_id))
-    return None if found is None else LogNote(*json.loads(found))
+    found = database.setting(log_setting(campaign_id))
+    return None if found is None else LogNote.read(found)
 
 
 def remove(database: Database, campaign_id: int) -> None:
@@ -36,7 +33,7 @@ def remove(database: Database, campaign_id: int) -> None:
     database.change(
         "DELETE FROM settings WHERE name = %s AND NOT EXISTS (SELECT 1 FROM messages WHERE campaign = %s"
         " AND status = 'in_flight') AND NOT EXISTS (SELECT 1 FROM copies WHERE status = 'in_flight')",
-        (_SETTING.format(campaign_id), campaign_id),
+        (log_setting(campaign_id), campaign_id),
     )
 
 

@@ -7,14 +7,11 @@ that are not in the file were lost.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
-from campaign.ledger.attempted import Attempted, LogNote, attempts_in
+from campaign.ledger.attempted import Attempted, LogNote, attempts_in, log_setting
 from campaign.ledger.processes import BROKE_OFF
 from campaign.ledger.sqlite.database import Database
-
-_SETTING = "log of attempts {}"
 
 
 def note(database: Database, campaign_id: int, path: str, size: int) -> None:
@@ -24,13 +21,13 @@ def note(database: Database, campaign_id: int, path: str, size: int) -> None:
         (campaign_id,),
     )
     run, event = found or (0, 0)
-    database.set_setting(_SETTING.format(campaign_id), json.dumps([path, size, run, event]))
+    database.set_setting(log_setting(campaign_id), LogNote(path, size, run, event).stored())
 
 
 def find(database: Database, campaign_id: int) -> LogNote | None:
     """Return the note of the campaign's last run that wrote one; None if it was removed."""
-    found = database.setting(_SETTING.format(campaign_id))
-    return None if found is None else LogNote(*json.loads(str(found)))
+    found = database.setting(log_setting(campaign_id))
+    return None if found is None else LogNote.read(str(found))
 
 
 def remove(database: Database, campaign_id: int) -> None:
@@ -38,7 +35,7 @@ def remove(database: Database, campaign_id: int) -> None:
     database.change(
         "DELETE FROM settings WHERE name = ?2 AND NOT EXISTS (SELECT 1 FROM messages WHERE campaign = ?1"
         " AND status = 'in_flight') AND NOT EXISTS (SELECT 1 FROM copies WHERE status = 'in_flight')",
-        (campaign_id, _SETTING.format(campaign_id)),
+        (campaign_id, log_setting(campaign_id)),
     )
 
 
