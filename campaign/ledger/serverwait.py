@@ -41,5 +41,5 @@ class ServerWait:
         time.sleep(_PAUSE)
 
     def answered(self) -> None:
-        """Record that the server answers: the next wait starts anew."""
+        """Record that the server answers: the next wait has its full time again."""
         self._since = None
