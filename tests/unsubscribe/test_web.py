@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import http.client
 import re
+import socket
 import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -313,6 +314,18 @@ def test_a_body_that_is_no_provider_s_is_not_kept(file: Path, port: int) -> None
         connection.request("POST", f"/u/{TOKENS[ANNA]}", b"x" * 200_000)
         assert connection.getresponse().status == 413
     assert suppressed(file) == {}
+
+
+def test_slow_clients_keep_nobody_waiting(file: Path, port: int) -> None:
+    """Each has begun a request that it never ends."""
+    with ExitStack() as slow:
+        for _ in range(300):
+            client = slow.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
+            client.sendall(b"POST / HTTP/1.1\r\nContent-Length: 9\r\n")
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+            connection.request("POST", f"/u/{TOKENS[ANNA]}", ONE_CLICK)
+            assert connection.getresponse().status == 200
+    assert list(suppressed(file)) == [ANNA]
 
 
 def test_it_writes_beside_a_send(file: Path, port: int) -> None:

@@ -40,7 +40,17 @@ def command(file: Path, listen: str) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     try:
         # waitress logs where it listens, ends on a signal, and buffers request bodies in files.
-        serve(Application(file), listen=listen, ident="campaign", max_request_body_size=MOST_READ)
+        # Connections that send nothing must not keep others out: by default it has 100, for two minutes each.
+        serve(
+            Application(file),
+            listen=listen,
+            ident="campaign",
+            max_request_body_size=MOST_READ,
+            connection_limit=1000,
+            channel_timeout=30,
+            cleanup_interval=5,
+            asyncore_use_poll=True,
+        )
     except (OSError, ValueError) as error:
         raise UserError(f"nothing can listen at {listen!r}: {error}") from None
     return OK  # a service that is stopped has not failed
