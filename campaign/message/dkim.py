@@ -114,10 +114,14 @@ class Signer:
         return _base64(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
 
     @property
+    def kind(self) -> str:
+        """The kind of key as the value of `k=` in that record."""
+        return "rsa" if self.algorithm is DkimAlgorithm.RSA_SHA256 else "ed25519"
+
+    @property
     def record(self) -> str:
         """The TXT record to publish there."""
-        kind = "rsa" if self.algorithm is DkimAlgorithm.RSA_SHA256 else "ed25519"
-        return f"v=DKIM1; k={kind}; p={self.public_key}"
+        return f"v=DKIM1; k={self.kind}; p={self.public_key}"
 
     def _signature(self, octets: bytes) -> bytes:
         if isinstance(self._key, RSAPrivateKey):

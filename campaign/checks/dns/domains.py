@@ -194,6 +194,16 @@ class _Inspection:
         elif key != signer.public_key:
             what = f"the DKIM key at {name} does not match dkim.key_file, so no signature verifies; {publish}"
             yield Finding(Severity.ERROR, "dkim.selector", what)
+        elif tags.get("v", "DKIM1") != "DKIM1":
+            what = f"the DKIM key at {name} begins with `v={tags['v']}`, so verifiers ignore it; {publish}"
+            yield Finding(Severity.ERROR, "dkim.selector", what)
+        elif tags.get("k", "rsa") != signer.kind:  # without it, the key is taken for RSA
+            written = f"says `k={tags['k']}`" if "k" in tags else f"lacks `k={signer.kind}`"
+            what = f"the DKIM key at {name} {written}, so no signature verifies; {publish}"
+            yield Finding(Severity.ERROR, "dkim.selector", what)
+        elif not {"*", "email"} & {*tags.get("s", "*").replace(" ", "").split(":")}:
+            what = f"the DKIM key at {name} is not for mail (`s={tags['s']}`); remove `s=`"
+            yield Finding(Severity.ERROR, "dkim.selector", what)
         elif "h" in tags and "sha256" not in tags["h"].replace(" ", "").split(":"):
             what = f"the DKIM key at {name} allows no sha256 signatures (`h={tags['h']}`); remove `h=`"
             yield Finding(Severity.ERROR, "dkim.selector", what)

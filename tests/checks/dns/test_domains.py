@@ -227,6 +227,33 @@ def test_what_is_wrong_is_said_with_what_to_publish(case: str, signer: Signer) -
     assert {one.path for one in findings} == {path}, findings
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ("k=ed25519; ", "", "lacks `k=ed25519`, so no signature verifies; publish a TXT record at"),
+        ("k=ed25519", "k=rsa", "says `k=rsa`, so no signature verifies"),
+        ("v=DKIM1", "v=dkim1", "begins with `v=dkim1`, so verifiers ignore it"),
+        ("p=", "s=tlsrpt; p=", "is not for mail (`s=tlsrpt`); remove `s=`"),
+        ("p=", "h=sha1; p=", "allows no sha256 signatures (`h=sha1`)"),
+    ],
+)
+def test_our_own_key_that_is_published_wrongly(old: str, new: str, what: str, signer: Signer) -> None:
+    """RFC 6376 3.6.1: k= is rsa unless it says otherwise, and v= is compared as a string."""
+    record = signer.record.replace(old, new, 1)
+    findings = looked(
+        sound(signer) | {("s1._domainkey.example.com", "TXT"): [txt(record)]}, sender(signer)
+    ).findings
+    assert [(one.severity, one.path) for one in findings] == [(Severity.ERROR, "dkim.selector")]
+    assert what in findings[0].message
+
+
+@pytest.mark.parametrize("also", ["s=email; ", "s=*; ", "s=tlsrpt : email; ", "h=sha1 : sha256; "])
+def test_our_own_key_that_is_published_with_more(also: str, signer: Signer) -> None:
+    record = signer.record.replace("p=", f"{also}p=", 1)
+    other = {("s1._domainkey.example.com", "TXT"): [txt(record)]}
+    assert looked(sound(signer) | other, sender(signer)).findings == ()
+
+
 def test_a_domain_that_does_not_exist_is_an_error(signer: Signer) -> None:
     findings = looked({}, sender(signer)).findings
     assert (
