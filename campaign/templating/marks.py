@@ -34,10 +34,6 @@ BLANK = "\ufffe"
 _LETTERS = "\U00010677\U00010603"
 _BLANK_PARAGRAPH = re.compile(rf"<p>(?:\s|{_LETTERS})*</p>\n?")
 
-# With the template's own dot behind it, such a line would begin a numbered list. A number that is no text,
-# such as `loop.index`, may begin one.
-_NUMBER = re.compile(r"^\d+\Z", re.MULTILINE)
-
 SIGNS = re.compile(f"[\ufdd0-\ufdef{BLANK}]")
 """Characters that a cell must not contain if it is rendered into Markdown or a calendar."""
 
@@ -59,8 +55,13 @@ def guarded(value: str) -> str:
 
 
 def unnumbered(value: str) -> str:
-    """Return a text with BLANK before a number that is its last line."""
-    return _NUMBER.sub(f"{BLANK}\\g<0>", value) if value[-1:].isdigit() else value
+    """Return a text with BLANK before a number that is its last line.
+
+    With the template's own dot behind it, such a line would begin a numbered list. A number that is no text,
+    such as `loop.index`, may begin one.
+    """
+    last = value.rpartition("\n")[2]
+    return f"{value.removesuffix(last)}{BLANK}{last}" if last.isdecimal() else value
 
 
 def _is_like_a_letter(edge: str) -> bool:
