@@ -21,7 +21,8 @@ from jinja2.parser import Parser
 from campaign.errors import Problem, UserError
 from campaign.templating import dialects
 from campaign.templating.faults import FAULTS, Reporting, Sources, say, syntax, unknown
-from campaign.templating.grammar import assigns
+from campaign.templating.grammar import assigns, not_jinja
+from campaign.templating.inheritance import left_out
 from campaign.templating.loader import FolderLoader
 from campaign.templating.marks import SIGNS
 from campaign.templating.names import ROW, Names
@@ -68,6 +69,8 @@ class Closure:
         self._undeclared: dict[str, set[str]] = {}
         self._uses: dict[str, Uses] = {}
         self._places: dict[str, Problem] = {}
+        self._trees: dict[str, nodes.Template] = {}
+        self._expression = ""
 
     def load(self, name: str, place: Problem, *, optional: bool = False) -> None:
         """Read a template file once; `place` is where it is named, for a problem with its name."""
@@ -103,6 +106,7 @@ class Closure:
             self.problems.append(dataclasses.replace(place, message=say(error, Sources(self._known, place))))
             return
         self._uses[key] = Uses(tree)
+        self._trees[key] = tree
         for node in tree.find_all((nodes.Include, nodes.Extends, nodes.Import, nodes.FromImport)):
             match node:
                 case nodes.Include(template=nodes.Const(value=str() as other)) if node.ignore_missing:
@@ -124,6 +128,7 @@ class Closure:
     def read_expression(self, source: str, place: Problem) -> None:
         """Parse one expression; otherwise like `read`."""
         here.note(encoded(place))
+        self._expression = source
         try:
             parser = Parser(self._env, source, state="variable")
             expression = parser.parse_expression()
@@ -137,7 +142,7 @@ class Closure:
             self._undeclared[place.path] = meta.find_undeclared_variables(tree)
         except jinja2.TemplateSyntaxError as error:
             message = syntax(error, source, self._known)[1]
-            message += "; `=` compares nothing: write `==`" if assigns(source) else ""
+            message += "; `=` compares nothing: write `==`" if assigns(source) else not_jinja(source)
             self.problems.append(dataclasses.replace(place, message=message))
             return
         except FAULTS as error:
@@ -195,6 +200,8 @@ class Closure:
 
     def text(self, load: Callable[[], jinja2.Template], place: Problem) -> Text:
         """Return the compiled text; raises UserError with all problems of the closure."""
+        for key in self._trees:
+            self.problems += [_at(self._places[key], *lost) for lost in left_out(key, self._trees)]
         self.problems += self._unknown()
         if self.problems:
             raise UserError(*self.problems)
@@ -242,7 +249,7 @@ class Closure:
         stored = frozenset().union(*(use.stored for use in self._uses.values()))
         for key, uses in self._uses.items():
             place = self._places[key]
-            source = self._sources.get(key, "")
+            source = self._sources.get(key, self._expression)
             messages: set[tuple[int, str]] = set()  # both names of {{ E-Mail }} have the same message
             for name in sorted(self._undeclared[key] - known - stored - uses.defined):
                 line = uses.loaded.get(name)

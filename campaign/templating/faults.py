@@ -38,6 +38,12 @@ _NO_COLUMN = re.compile(
 )
 _OF_DATES = re.compile("strftime|isoformat|date|time|year|month|day|(iso)?weekday|hour|minute|second")
 _ENDED = re.compile(r"'(\w+)' is undefined")
+# Methods of texts in JavaScript, Java and PHP, in Jinja2.
+_OF_OTHERS = {
+    "contains": "'…' in {}", "includes": "'…' in {}", "indexOf": "{}.find('…')", "length": "{}|length",
+    "startsWith": "{}.startswith('…')", "endsWith": "{}.endswith('…')", "toUpperCase": "{}|upper",
+    "toLowerCase": "{}|lower", "substring": "{}[:10]", "substr": "{}[:10]", "toFixed": "{}|money",
+}  # fmt: skip
 _OF_A_NAME = re.compile(r"'dict object' has no|is undefined$|is not defined$")  # perhaps a column's
 _OF_TEXT = re.compile(r"\bstr\b|'str'|string|sequence|real number|Unknown format code")
 _OF_ARGUMENTS = re.compile(r"arguments for format|substring not found|can't sum strings")
@@ -154,12 +160,11 @@ def syntax(error: jinja2.TemplateSyntaxError, source: str, names: Names) -> tupl
 
 def unknown(name: str, source: str, line: int, names: Names) -> str:
     """Return a sentence about an unknown name that a template reads in `line`."""
-    meant = explained(source, line, names, name)
-    return (
-        meant
-        or called(source, line, name)
-        or names.unknown(name, meant=meant_below(source, line, name, names))
-    )
+    written = explained(source, line, names, name) or called(source, line, name)
+    meant = meant_below(source, line, name, names)
+    if not meant and re.search(rf"(?:[=!]=|\bin\s*[\[(][^\])]*?)\s*\b{name}\b(?!\s*[.(\[])", source):
+        meant = f"{name!r}, with quotes, if it is a text"
+    return written or names.unknown(name, meant=meant)
 
 
 def _is_of_text(error: str) -> bool:
@@ -181,6 +186,8 @@ def _no_attribute(attribute: str, sources: Sources, line: int) -> str:
     columns = sources.columns_under(line, [attribute])
     column = sources.names.written(columns[0]) if columns else "…"
     what = f"a cell is text, and {column} has no {attribute!r}" if columns else f"a text has no {attribute!r}"
+    if attribute in _OF_OTHERS:
+        return f"{what}; write {_OF_OTHERS[attribute].format(column)}"
     if _OF_DATES.fullmatch(attribute):
         return f"{what}; write {{{{ {column}|date('%d.%m.%Y') }}}}, or |datetime"
     return what

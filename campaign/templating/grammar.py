@@ -41,6 +41,10 @@ _STRING = re.compile(r"\"[^\"]*\"|'[^']*'")
 _BRACKETS = {")": "(", "]": "[", "}": "{"}
 _BRACKET = re.compile(r"unexpected '.', expected '([)\]}])'")
 _COMPARISONS = {"===": "==", "!==": "!=", "=>": ">=", "=<": "<=", "<>": "!="}
+_CAPITALS = re.compile(r"\b(?:AND|OR|NOT|IN|IS)\b")
+_SIGNS = {"&&": "and", "||": "or", "<>": "!=", "===": "=="}
+_SIGN = re.compile("|".join(map(re.escape, _SIGNS)))
+_DATE = re.compile(r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}\b")
 _IN_PARENTHESES = re.compile(r"\([^()]*\)")
 _LONGEST = 50  # characters of a tag that are shown
 
@@ -68,6 +72,18 @@ class _Tag:
 def assigns(expression: str) -> bool:
     """Whether an expression contains a `=` that does not name an argument."""
     return _ASSIGNED.search(_IN_PARENTHESES.sub("", _STRING.sub("", expression))) is not None
+
+
+def not_jinja(expression: str) -> str:
+    """Return a hint at what Jinja2 writes otherwise: `AND`, `&&`, a date without quotes; "" for none."""
+    bare = _STRING.sub("''", expression)
+    if (word := _CAPITALS.search(bare)) is not None:
+        return f"; write `{word[0].lower()}` in small letters"
+    if (sign := _SIGN.search(bare)) is not None:
+        return f"; `{sign[0]}` is written `{_SIGNS[sign[0]]}`"
+    if (date := _DATE.search(bare)) is not None:
+        return f"; put a date in quotes: '{date[0]}'"
+    return ""
 
 
 def fault(source: str, line: int, words: str) -> tuple[int, str]:
@@ -210,7 +226,7 @@ def _in_words(words: str, tags: list[_Tag], line: int) -> str:
     words = words.replace("expected token ", "expected ").rstrip(".")
     words = f"{words[:1].lower()}{words[1:]}"
     about = next((tag for tag in tags if tag.line <= line <= tag.line + tag.inside.count("\n")), None)
-    return f"{words} (in `{about.written}`)" if about is not None else words
+    return f"{words} (in `{about.written}`){not_jinja(about.inside)}" if about is not None else words
 
 
 def _shortened(written: str) -> str:

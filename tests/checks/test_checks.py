@@ -204,6 +204,14 @@ def test_leftovers(said: Said, text: str, html: str) -> None:
     assert said("leftovers", html="<p>Hi {{ first }} { a }") == []
 
 
+def test_leftovers_of_constants(said: Said) -> None:
+    constants = {"day": "28 {{ month }}", "others": ["a"]}
+    first, second = said("leftovers", text="{{ day }}", vars=constants)
+    assert "vars.day: `vars` are no templates, and this is mailed as it is" in first
+    assert second.startswith("body.txt: warning: the text part shows {{")
+    assert said("leftovers", vars=constants) == []
+
+
 def test_leftovers_of_nothing(said: Said) -> None:
     (only,) = said("leftovers", text="{% if first == 'x' %}Hi{% endif %}\n")
     assert only == "body.txt: warning: the text part is blank"

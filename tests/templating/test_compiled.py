@@ -183,6 +183,13 @@ class TestFoundBeforeAnyRow:
             ("{{ row['first name'] }}", "did you mean 'first_name'?"),
             ("{{ row.frist_name }}", "the list has no column 'frist_name'; did you mean 'first_name'?"),
             (
+                "{% if plan == pro %}x{% endif %}",
+                "'pro' is not defined; write 'pro', with quotes, if it is a text",
+            ),
+            ("{% if plan in [pro, city] %}x{% endif %}", "write 'pro', with quotes, if it is a text"),
+            ("{% if plan AND city %}x{% endif %}", "write `and` in small letters"),
+            ("{% if plan > 2024-01-01 x %}x{% endif %}", "put a date in quotes: '2024-01-01'"),
+            (
                 "{{ upper(first_name) }}",
                 "upper is no function here; upper is a filter: write first_name|upper",
             ),
@@ -274,6 +281,50 @@ class TestFoundBeforeAnyRow:
         assert line.startswith("body.txt:2: " if source else "spring.yaml:7:10: templates.html: ")
 
 
+class TestLeftOutByExtends:
+    """What a template that extends another would lose is an error before any row."""
+
+    @pytest.mark.parametrize(
+        ("source", "found"),
+        [
+            (
+                "{% block mian %}x{% endblock %}",
+                "2: base.html has no block 'mian', so that it is not shown; did",
+            ),
+            ("{% block other %}{% endblock %}", "'other', so that it is not shown; it has foot, main"),
+            (
+                "{% block main %}{% endblock %}\n\nlost",
+                "4: this is outside of the blocks that base.html shows",
+            ),
+            ("\n{{ city }}", "3: this is outside of the blocks"),
+        ],
+    )
+    def test_found(self, source: str, found: str, folder: Path, write: Callable[..., None]) -> None:
+        write(base_html="<{% block main %}{% block foot %}{% endblock %}{% endblock %}>")
+        write(body_html="{% extends 'base.html' %}\n" + source)
+        (line,) = said(lambda: file("body.html", folder))
+        assert line.startswith("body.html:")
+        assert found in line
+
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "{% block main %}{% block own %}x{% endblock %}{% endblock %}\n{# a note #}\n",
+            "{% block own %}x{% endblock %}{% block main %}{{ self.own() }}{% endblock %}",
+            "{% set x = 1 %}{% macro m() %}a{% endmacro %}{% block top %}{{ m() }}{% endblock %}",
+        ],
+    )
+    def test_not_found(self, source: str, folder: Path, write: Callable[..., None]) -> None:
+        write(top_html="{% block top %}{% endblock %}{% block main %}{% endblock %}")
+        write(base_html="{% extends 'top.html' %}{% block main %}{% endblock %}")
+        write(body_html="{% extends 'base.html' %}" + source)
+        file("body.html", folder)
+
+    def test_of_a_computed_parent_nothing_is_known(self, folder: Path, write: Callable[..., None]) -> None:
+        write(body_html="{% extends plan ~ '.html' %}{% block any %}{% endblock %}lost")
+        file("body.html", folder)
+
+
 class TestFoundInARow:
     """What only shows with values names the template, its line, and the columns."""
 
@@ -303,6 +354,8 @@ class TestFoundInARow:
             ("{{ first_name + 1 }}", "(cells are text: write first_name|number to calculate)"),
             ("{{ 1 / 0 }}", "the template cannot do this: division by zero"),
             ("{{ first_name.index('x') }}", "the template cannot do this: substring not found"),
+            ("{{ first_name.includes('A') }}", "first_name has no 'includes'; write '…' in first_name"),
+            ("{{ first_name.toUpperCase() }}", "write first_name|upper"),
             ("{{ first_name.nope() }}", "a cell is text, and first_name has no 'nope'"),
             ("{{ '%d'|format(first_name) }}", "the template cannot do this: %d format"),
             ("{{ '\\ud83d' }}", "the template gives half a character, U+D83D"),

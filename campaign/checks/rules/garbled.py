@@ -100,22 +100,22 @@ class Check(Rule):
             if path not in self.checked.sources.all and (fault := _fault(content.inline[path])) is not None:
                 yield self.at(content.problem(path, ""), f"here stands {fault.words}")
         campaign = surveyed.campaign
-        for path, text in (*_texts("vars", campaign.vars), ("recipients.name", campaign.recipients.name)):
+        for path, text in (*texts_in("vars", campaign.vars), ("recipients.name", campaign.recipients.name)):
             if text is not None and (fault := _fault(text)) is not None:
                 yield self.warn_file(surveyed, path, f"here stands {fault.words}")
 
 
-def _texts(path: str, value: object) -> Iterator[tuple[str, str]]:
+def texts_in(path: str, value: object) -> Iterator[tuple[str, str]]:
     """Yield every text in a value, after its place."""
     match value:
         case str():
             yield path, value
         case list():
             for index, item in enumerate(value):
-                yield from _texts(f"{path}.{index}", item)
+                yield from texts_in(f"{path}.{index}", item)
         case Mapping():
             for key, item in value.items():
-                yield from _texts(f"{path}.{key}", item)
+                yield from texts_in(f"{path}.{key}", item)
 
 
 def _of_a_spreadsheet(cell: str) -> _Fault | None:

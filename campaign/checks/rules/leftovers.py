@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from campaign.checks.checked import Surveyed
 from campaign.checks.finding import Finding
+from campaign.checks.found import Found
 from campaign.checks.rule import Rule
+from campaign.checks.rules.garbled import texts_in
 from campaign.checks.seen import Seen
+from campaign.errors import Problem
 from campaign.model import Recipient
 
 _MARK = re.compile(r"\{(?=[{%])")
@@ -15,6 +19,15 @@ _MARK = re.compile(r"\{(?=[{%])")
 
 class Check(Rule):
     """Reports template syntax that is left in messages, and blank text parts."""
+
+    def report(self, surveyed: Surveyed, found: Found) -> Iterator[Problem]:
+        """Yield what was found in messages, and the constants that it may come from."""
+        problems = list(super().report(surveyed, found))
+        for path, text in texts_in("vars", surveyed.campaign.vars) if problems else ():
+            if _MARK.search(text):
+                what = "`vars` are no templates, and this is mailed as it is; write it where it is used"
+                yield self.at(surveyed.campaign.problem(path, ""), what)
+        yield from problems
 
     def see(self, recipient: Recipient, message: Seen) -> Iterator[Finding]:
         for kind, part in (("text", message.text), ("html", message.html)):
