@@ -331,16 +331,20 @@ EVERY_OPTION = {
 }
 
 
-def test_the_line_for_cron_is_one() -> None:
-    (block,) = blocks(GUIDE["recipes"], "crontab")
+@pytest.mark.parametrize(("topic", "name"), [("recipes", "send"), ("bounces", "bounces")])
+def test_a_line_for_cron_is_one(topic: str, name: str) -> None:
+    (block,) = blocks(GUIDE[topic], "crontab")
     *times, command = block.strip().split(maxsplit=5)
     assert len(times) == 5
-    assert all(re.fullmatch(r"\*|[0-9]{1,2}", time) for time in times)
+    assert all(re.fullmatch(r"\*(/[0-9]{1,2})?|[0-9]{1,2}", time) for time in times)
     assert "%" not in command  # cron makes a line end of it
-    context = parsed(command.partition("&& ")[2])
-    assert context.command.name == "send"
-    assert context.params["yes"]
-    assert context.params["quiet"]
+    folder, _, rest = command.partition(" && ")
+    assert folder.startswith("cd /")
+    assert rest.startswith(".venv/bin/")  # cron's PATH has only /usr/bin and /bin
+    context = parsed(rest)
+    assert context.command.name == name
+    assert context.params["quiet"]  # else cron mails what is said
+    assert context.params.get("yes", True)
 
 
 def test_its_exit_codes_are_those_of_the_readme() -> None:

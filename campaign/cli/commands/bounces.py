@@ -29,6 +29,7 @@ _FOLDER = click.Path(path_type=Path)
 @click.option("--imap", is_flag=True, help="Read the mailbox that `bounces.imap` names.")
 @click.option("--recipient", default="", metavar="ADDRESS", help="With -: the envelope's recipient.")
 @click.option("--dry-run", is_flag=True, help="Record nothing, and move nothing.")
+@click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 def command(
     file: Path,
     stdin: str | None,
@@ -37,6 +38,7 @@ def command(
     imap: bool,
     recipient: str,
     dry_run: bool,
+    quiet: bool,
 ) -> int:
     """Read bounces, complaints and unsubscribes of FILE's campaign, and suppress their addresses.
 
@@ -78,7 +80,7 @@ def command(
         finally:
             if reader.account.mails or sys.exception() is None:  # otherwise it could not be read at all
                 name = shown(identity.file)
-                Output().lines(account_lines(reader.account, name, returns.held(), dry=dry_run))
+                Output(quiet=quiet).lines(account_lines(reader.account, name, returns.held(), dry=dry_run))
     finally:
         ledger.close()
     return OK

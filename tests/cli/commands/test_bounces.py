@@ -56,6 +56,14 @@ def listed(ledger: Ledger) -> set[str]:
     return {entry.pattern for entry in ledger.suppressions}
 
 
+def test_quiet(run: Run, sent: Ledger) -> None:
+    """For cron, which mails whatever is said."""
+    Path("mbox").write_bytes(b"From x\n" + DEAD + b"\nFrom x\n" + letter(subject="Where is it?"))
+    assert run("bounces", "campaign.yaml", "--mbox", "mbox", "-q") == ""
+    assert listed(sent) == {ANNA}
+    assert "cannot be read" in run("bounces", "campaign.yaml", "--mbox", "gone", "-q", code=2)
+
+
 def test_an_mbox_and_all_that_tells_of_it(run: Run, sent: Ledger) -> None:
     Path("mbox").write_bytes(b"From x\n" + DEAD + b"\nFrom x\n" + letter(subject="Where\x1b is it?"))
     said = run("bounces", "campaign.yaml", "--mbox", "mbox")
