@@ -92,6 +92,11 @@ def as_marks(text: str) -> str:
     return text.translate(_SIGN_TO_MARK)
 
 
+def bare(text: str) -> str:
+    """Return a text that was printed into Markdown as its readers will see it."""
+    return as_marks(text).replace(BLANK, "")
+
+
 def as_sign(text: str) -> str:
     """Return text with its punctuation as noncharacters; `markup` turns them into Markdown again."""
     return text.translate(_MARK_TO_SIGN)

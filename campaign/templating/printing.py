@@ -32,6 +32,7 @@ _OF_A_TEXT = (
     "string", "upper", "lower", "capitalize", "title", "trim", "striptags", "center", "wordwrap", "wordcount",
     "indent", "truncate", "urlize", "e", "escape", "forceescape", "safe", "replace",
 )  # fmt: skip
+_COMPARED = "compared "  # before the name of a filter whose text is only compared
 _MOST_PARTS = 3  # that a sentence names
 _PART_OF_A_FIELD = re.compile(r"\{[^{}:!]*[.\[]")
 
@@ -59,6 +60,7 @@ def printed(value: object) -> object:
 def guard_filters(filters: MutableMapping[str, Callable[..., Any]]) -> None:
     """Have the filters that make text of what they are given ask `printed` first."""
     for name in _OF_A_TEXT:
+        filters[_COMPARED + name] = filters[name]
         takes_context = hasattr(filters[name], "jinja_pass_arg")
         filters[name] = (_second if takes_context else _first)(filters[name])
     filters["format"] = _all(filters["format"])
@@ -66,7 +68,14 @@ def guard_filters(filters: MutableMapping[str, Callable[..., Any]]) -> None:
 
 
 def guard_joined(source: nodes.Template, environment: Environment) -> None:
-    """Have each operand of `~` in a parsed template ask `printed` first."""
+    """Have each operand of `~` in a parsed template ask `printed` first.
+
+    A filter in a comparison need not ask, as in `{% if plan|lower == 'pro' %}` with a plan of null.
+    """
+    for compared in source.find_all(nodes.Compare):
+        for filter_ in compared.find_all(nodes.Filter):
+            if filter_.name in _OF_A_TEXT:
+                filter_.name = _COMPARED + filter_.name
     for joined in source.find_all(nodes.Concat):
         joined.nodes = [
             part

@@ -24,9 +24,9 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from campaign.templating import dates, ical, numbers
-from campaign.templating.links import IN_ADDRESS, guard_addresses, in_address
+from campaign.templating.links import BEFORE_DOT, IN_ADDRESS, before_dot, guard_values, in_address
 from campaign.templating.loader import FolderLoader
-from campaign.templating.marks import LINE_END, Own, as_sign, guarded, joined, unnumbered
+from campaign.templating.marks import LINE_END, Own, as_sign, bare, guarded, joined
 from campaign.templating.missing import Missing
 from campaign.templating.names import ROW
 from campaign.templating.printing import (
@@ -78,8 +78,10 @@ class Environment(ImmutableSandboxedEnvironment):
         if markdown:
             # Values are text here: `e` has nothing to do, and `safe` marks a value as Markdown.
             self.filters.update(e=str, escape=str, forceescape=str)
-            self.filters[IN_ADDRESS] = in_address
+            self.filters.update({IN_ADDRESS: in_address, BEFORE_DOT: before_dot})
             self.filters.update(safe=lambda value: Own(as_sign(str(value))))
+            for name in ("int", "float", "number", "money"):
+                self.filters[name] = _of_bare(self.filters[name])
             self.concat = joined  # type: ignore[method-assign]  # Jinja2 asks the environment for it
         guard_filters(self.filters)
         self.intercepted_binops = frozenset({"%"} if is_memory_limited else {"%", "*", "**"})
@@ -124,7 +126,7 @@ class Environment(ImmutableSandboxedEnvironment):
     def _generate(self, source: nodes.Template, *arguments: Any, **named: Any) -> str:
         guard_joined(source, self)
         if self.markdown:
-            guard_addresses(source, self)
+            guard_values(source, self)
         return super()._generate(source, *arguments, **named)
 
     def call_binop(self, context: Context, operator: str, left: object, right: object) -> object:
@@ -151,7 +153,17 @@ def _printed_in_markdown(value: object) -> object:
     printed(value)
     if isinstance(value, Own | Undefined):
         return value
-    return guarded(unnumbered(value) if isinstance(value, str) else str(value))
+    return guarded(str(value))
+
+
+def _of_bare(reading: Callable[..., Any]) -> Callable[..., Any]:
+    """Have a filter that reads a number take what a macro or a `set` block printed, too."""
+
+    @wraps(reading)
+    def read(value: object, *arguments: object, **named: object) -> object:
+        return reading(bare(value) if isinstance(value, Own) else value, *arguments, **named)
+
+    return read
 
 
 class _Composed(Extension):

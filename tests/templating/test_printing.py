@@ -131,6 +131,7 @@ def test_python_s_notation_is_not_mailed(source: str, words: str, kind: str) -> 
         ("{{ prices|length }}{{ row|length }}{{ 5|string|length }}", "231"),
         ("{{ 5|upper }}{{ day|string }}{{ 1.0|trim }}", "52026-03-201.0"),
         ("{% macro b(x) %}*{{ x }}*{{ caller() }}{% endmacro %}{% call b(1) %}c{% endcall %}", "*1*c"),
+        ("{% if nothing|lower == 'pro' %}a{% else %}b{% endif %}{{ 'c' if 'a' in tags|string }}", "bc"),
         ("{% for x in tags %}{{ loop.index }}{{ loop.previtem|default }}{% endfor %}", "12a"),
     ],
 )  # fmt: skip

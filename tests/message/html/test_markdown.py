@@ -149,6 +149,10 @@ def test_a_link_with_a_blank_address_is_a_link(source: str) -> None:
         ("[b][l]\n\n  [l]: {{ v }} '{{ v }}'", "a%20b"),
         ("{% macro m(x) %}[b]({{ x }}){% endmacro %}{{ m(v) }}", "a%20b"),
         ("- [a](x)\n- [b](y{{ v ~ '&' }})", "ya%20b&"),
+        ("[![c](d)](e{{ v }})", "ea%20b"),
+        ("[b](e{% if v %}?{{ v }}{% endif %}{% if v %} 'c'{% endif %})", "e?a%20b"),
+        ("{% set u %}\nx?y={{ v }}\n{% endset %}[b]({{ u }})", "x?y=a%20b"),
+        ("{% macro m(x) %}x/{{ x }}{% endmacro %}[b]({{ m(v) }} 'c')", "x/a%20b"),
     ],
 )
 def test_a_blank_in_an_address_does_not_end_the_link(source: str, address: str) -> None:
@@ -163,16 +167,54 @@ def test_blanks_elsewhere_stay() -> None:
     assert 'href="a%0Ab%20"' in body("[b]({{ v ~ x }})", v=" a\nb", x="%20")
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "f(x]({{ v }})", "`](`{{ v }}`)`", "`[b](` {{ v }}", r"\[b\]({{ v }})", "[b](c)({{ v }})",
+        "see [b]({{ v }}", "```\n[b]({{ v }})\n```", "[b\n\nc]({{ v }})", "[Note]: {{ v }}",
+        "[{{ v }}]: {{ v }}", "[Note]: {{ v }}\n\n[Note]: {{ v }}",
+    ],
+)  # fmt: skip
+def test_brackets_that_are_no_link_leave_a_value_as_it_is(source: str) -> None:
+    html = body(source, v="a b")
+    assert "%20" not in html
+    assert html.count("a b") == source.count("{{ v }}")
+
+
+@pytest.mark.parametrize(
+    ("source", "number", "expected"),
+    [
+        ("{% set n %}{{ v }}{% endset %}{{ n|int + 1 }}", "20", "21"),
+        ("{% set n %}{{ v }}{% endset %}{% if n == '20' %}yes{% endif %}", "20", "yes"),
+        ("{% macro m(n) %}{{ n }}{% endmacro %}{{ m(v)|float * 2 }}", "20", "40.0"),
+        ("{% set n %}{{ v }}{% endset %}{{ n|int + 1 }} {{ n|number }}", "-20", "-19 -20"),
+        ("{% set n %}-{{ v }}.5{% endset %}{{ n|float }}", "20", "-20.5"),
+        ("&#{{ v }};", "65", "A"),
+    ],
+)
+def test_a_number_stays_one(source: str, number: str, expected: str) -> None:
+    assert body(source, v=number) == f"<p>{expected}</p>\n"
+
+
 @pytest.mark.parametrize("value", ["2026", "1", "123456789", "1\n2", "٣"])
 @pytest.mark.parametrize(
     "source",
-    ["{{ v }}. That", "{{ v }}) That", "a\n{{ v }}. b", "> {{ v }}. b", "- {{ v }}. b", "1{{ v }}. b"],
+    [
+        "{{ v }}. That",
+        "{{ v }}) That",
+        "a\n{{ v }}. b",
+        "> {{ v }}. b",
+        "- {{ v }}. b",
+        "1{{ v }}. b",
+        "{{ v }}{% if not v %} c{% endif %}. b",
+        "{% if v %}{{ v }}{% endif %}. b",
+    ],
 )
 def test_a_number_before_the_template_s_dot_is_no_list(source: str, value: str) -> None:
     html = body(source, v=value)
     assert "<ol" not in html
     assert unescape(re.sub(r"<[^>]*>|\s", "", html)) == re.sub(
-        r"\s", "", source.replace("{{ v }}", value).lstrip("->")
+        r"\{% if not.*?endif %\}|\{%.*?%\}|\s", "", source.replace("{{ v }}", value).lstrip("->")
     )
 
 
