@@ -9,6 +9,7 @@ import difflib
 
 RULES = (
     "nobody",
+    "hidden",
     "duplicates",
     "subject",
     "blank",

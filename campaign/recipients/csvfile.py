@@ -31,6 +31,7 @@ class CsvFile:
     """A list that is a CSV file; see `table.Table`. Raises UserError if it cannot be read."""
 
     def __init__(self, campaign: CampaignFile) -> None:
+        self.hidden = 0
         self._campaign = campaign
         self._settings = campaign.recipients
         self._file = shown(self._settings.csv)

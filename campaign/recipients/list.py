@@ -75,6 +75,11 @@ class Recipients:
         return self.table.position
 
     @property
+    def hidden(self) -> int:
+        """How many rows a spreadsheet does not show, as if they were filtered out; they are read too."""
+        return self.table.hidden
+
+    @property
     def name_columns(self) -> frozenset[str]:
         """The columns that the display name is made from."""
         return self._templates.name_columns

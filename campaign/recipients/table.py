@@ -12,10 +12,14 @@ Rows: TypeAlias = Generator[tuple[int, list[str] | str], None, None]
 
 
 class Table(Protocol):
-    """A file of rows, the header first. `position` of its `size` octets have been read."""
+    """A file of rows, the header first. `position` of its `size` octets have been read.
+
+    `hidden` is how many rows below the header, of those that were read last, a spreadsheet does not show.
+    """
 
     size: int
     position: int
+    hidden: int
 
     def rows(self, width: int = 0) -> Rows:
         """Read from the start. Close it after use.

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+import openpyxl
 import pytest
 
 from campaign.checks.mailboxes import FREE
 from campaign.checks.rules.typos import meant_by
+from campaign.cli import main
 from tests.checks.conftest import Found, Said
+from tests.folder import write_campaign
 
 
 @pytest.mark.parametrize(
@@ -100,3 +106,41 @@ def test_a_domain_with_an_unusual_share(said: Said) -> None:
     assert said("shares", people("gmail.com", 90)) == []
     assert said("shares", people("staff.wrenfield.org", 90)) == []
     assert said("shares", "email,first\n" + "".join(f"p{n}@bigfirm.com,P\n" for n in range(50))) == []
+
+
+@pytest.mark.parametrize(
+    ("hidden", "where", "told"),
+    [
+        ((), None, ""),
+        ((3,), None, "list.xlsx: warning: 1 row is hidden in the sheet and gets mail too; delete it"),
+        (
+            (2, 4),
+            None,
+            "list.xlsx: warning: 2 rows are hidden in the sheet and get mail too; delete them",
+        ),
+        ((2, 4), "first != 'Ben'", ""),
+    ],
+)
+def test_rows_that_a_filter_hides(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    hidden: tuple[int, ...],
+    where: str | None,
+    told: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    book = openpyxl.Workbook()
+    assert book.active is not None
+    for row in (("email", "first"), ("ann@x.test", "Ann"), ("ben@x.test", "Ben"), ("eve@x.test", "Eve")):
+        book.active.append(row)
+    for line in hidden:
+        book.active.row_dimensions[line].hidden = True
+    book.save("list.xlsx")
+    recipients = {"csv": "list.xlsx", **({"where": where} if where else {})}
+    values: dict[str, Any] = {"recipients": recipients, "templates": {"text": "body.txt"}}
+    file = write_campaign(Path(), {"body.txt": "Hi {{ first }}"}, **values)
+    assert main(["check", str(file)]) == 0
+    said = capsys.readouterr()
+    assert told in said.out + said.err
+    assert told or "hidden" not in said.out + said.err

@@ -176,7 +176,19 @@ class TestRows:
         made = table(HEADER, ("a@x.test",), ("b@x.test",))
         assert made.active is not None
         made.active.row_dimensions[2].hidden = True
-        assert len(good(book(made))) == 2
+        read = book(made)
+        for _ in range(2):
+            assert len(good(read)) == 2
+            assert read.hidden == 1
+
+    def test_hidden_rows_without_cells_and_a_hidden_header_are_not_counted(self, book: OpenBook) -> None:
+        made = table(HEADER, ("a@x.test",), (), ("b@x.test",), ("c@x.test", 1, 2, 3))
+        assert made.active is not None
+        for line in (1, 3, 4, 5):
+            made.active.row_dimensions[line].hidden = True
+        read = book(made)
+        assert len(lines(read)) == 3
+        assert read.hidden == 2
 
     def test_a_cell_beside_the_header(self, book: OpenBook) -> None:
         made = table(HEADER, ("a@x.test", 1, 2, " ", "!"), ("b@x.test", 1, 2, " "))

@@ -1,7 +1,7 @@
 """Parse the XML of a sheet into rows, each cell as the text that the sheet shows (ECMA-376-1 18.3.1).
 
 A formula has the value that was saved with it; an error such as #N/A is text. The text of merged cells is
-in the first one. Hidden rows are read like others.
+in the first one. Hidden rows are read like others, and marked.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class _Cell:
 @dataclass(slots=True)
 class _Row:
     line: int
+    is_hidden: bool = False
     cells: list[_Cell] = field(default_factory=list)
     length: int = 0
 
@@ -69,7 +70,8 @@ class _Reader:
             line = attributes.get("r", str(self._row.line + 1))
             if not (line.isdecimal() and len(line) < 10 and int(line) > self._row.line):
                 raise Unreadable(f"a row after row {self._row.line} has the number {line[:20]!r}")
-            self._row, self._last = _Row(int(line)), -1
+            hidden = attributes.get("hidden") in ("1", "true")
+            self._row, self._last = _Row(int(line), hidden), -1
         elif cell is None:
             return
         elif name == "v" or (name == "t" and not self._phonetic):
@@ -124,7 +126,10 @@ def letters_of(column: int) -> str:
 
 
 class Sheet:
-    """One sheet of a workbook. `read`: octets of its XML that have been read."""
+    """One sheet of a workbook. `read`: octets of its XML that have been read.
+
+    `is_hidden`: the row that was yielded last is hidden, by hand, by a filter or in a closed group.
+    """
 
     def __init__(self, parts: Parts, name: str, strings: Strings, formats: Sequence[str], since_1904: bool):
         self._parts = parts
@@ -133,6 +138,7 @@ class Sheet:
         self._formats = formats
         self._since_1904 = since_1904
         self.read = 0
+        self.is_hidden = False
 
     @property
     def size(self) -> int:
@@ -145,10 +151,13 @@ class Sheet:
         for read in self._parts.feed(self._name, reader.parser):
             self.read = read
             # Their texts are looked up one by one: a piece of the sheet may name a long one often.
-            for row in reader.rows:
-                yield row.line, self._texts(row)
+            yield from self._shown(reader.rows)
             reader.rows.clear()
-        for row in reader.rows:
+        yield from self._shown(reader.rows)
+
+    def _shown(self, rows: Sequence[_Row]) -> Iterator[tuple[int, list[str] | str]]:
+        for row in rows:
+            self.is_hidden = row.is_hidden
             yield row.line, self._texts(row)
 
     def _texts(self, row: _Row) -> list[str] | str:

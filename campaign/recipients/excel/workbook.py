@@ -61,6 +61,7 @@ class Workbook:
         self._settings = campaign.recipients
         self._file = shown(self._settings.csv)
         self.position = 0
+        self.hidden = 0
         for key, is_given in (
             ("delimiter", self._settings.delimiter is not None),
             ("encoding", self._settings.encoding != "utf-8"),
@@ -73,8 +74,14 @@ class Workbook:
 
     def rows(self, width: int = 0) -> Rows:
         with self._opened() as sheet:
+            hidden = header = 0
             for line, cells in sheet.rows():
                 self.position = sheet.read
+                if isinstance(cells, list) and not any(map(str.strip, cells)):
+                    continue
+                header = header or line
+                hidden += sheet.is_hidden and line != header
+                self.hidden = hidden
                 if isinstance(cells, str):
                     yield line, cells
                     continue
@@ -83,7 +90,7 @@ class Workbook:
                 if width and len(cells) > width:
                     place = next(place for place in range(width, len(cells)) if cells[place].strip())
                     yield line, f"{cells[place]!r} is in column {letters_of(place)}, which has no header"
-                elif any(map(str.strip, cells)):
+                else:
                     cells += [""] * (width - len(cells))
                     yield line, cells
 
