@@ -50,8 +50,8 @@ def logins_of(campaign: CampaignFile) -> Logins:
     if username is None or source is None:
         return Logins(None)
 
-    def read() -> Login:
-        return Login(username, source.read(), smtp.auth)
+    def read(ended: Callable[[], bool] = lambda: False) -> Login:
+        return Login(username, source.read(ended), smtp.auth)
 
     return Logins(read(), read if smtp.auth is Mechanism.XOAUTH2 else None)
 
@@ -59,38 +59,53 @@ def logins_of(campaign: CampaignFile) -> Logins:
 class Logins:
     """The login for each session of a run. All threads share it.
 
-    `read` returns a login with a new access token; it raises UserError.
+    `read` returns a login with a new access token, and stops waiting for it once what it is given says that
+    the run has ended; it raises UserError.
     """
 
-    def __init__(self, login: Login | None, read: Callable[[], Login] | None = None) -> None:
+    def __init__(
+        self, login: Login | None, read: Callable[[Callable[[], bool]], Login] | None = None
+    ) -> None:
         self._login = login
         self._read = read
         self._read_at = clock.steady()
+        self._failed_at = self._read_at
+        self._failure = ""
         self._lock = threading.Lock()
 
-    def current(self) -> Login | None:
+    def current(self, ended: Callable[[], bool] = lambda: False) -> Login | None:
         """Return the login for a new session, if possible with a token that has just been read."""
+        asked_at = clock.steady()
         with self._lock:
-            if self._read is not None and clock.steady() - self._read_at > _TOKEN_LIFE:
+            tried_at = max(self._read_at, self._failed_at)  # a command that hangs must not delay each session
+            if self._read is not None and clock.steady() - tried_at > _TOKEN_LIFE:
                 with suppress(ConnectFailed):  # the old token may still be good
-                    self._renew(self._read)
+                    self._renew(self._read, asked_at, ended)
             return self._login
 
-    def newer(self, refused: Login) -> Login | None:
+    def newer(self, refused: Login, ended: Callable[[], bool] = lambda: False) -> Login | None:
         """Return another login than the one that was `refused`: its token may have expired. None if none.
 
-        Raises ConnectFailed if a token cannot be read now.
+        Raises ConnectFailed if a token cannot be read now, or the run has ended.
         """
+        asked_at = clock.steady()
         with self._lock:
             if self._read is not None and self._login == refused:
-                self._renew(self._read)
+                self._renew(self._read, asked_at, ended)
             return self._login if self._login != refused else None
 
-    def _renew(self, read: Callable[[], Login]) -> None:
+    def _renew(
+        self, read: Callable[[Callable[[], bool]], Login], asked_at: int, ended: Callable[[], bool]
+    ) -> None:
+        if self._failed_at > asked_at:  # while this thread waited: another try would take as long again
+            raise ConnectFailed(self._failure)
+        if ended():
+            raise ConnectFailed("the run has ended")
         try:
-            self._login, self._read_at = read(), clock.steady()
+            self._login, self._read_at = read(ended), clock.steady()
         except UserError as error:
-            raise ConnectFailed(str(error)) from error
+            self._failed_at, self._failure = clock.steady(), str(error)
+            raise ConnectFailed(self._failure) from error
 
 
 class _Loaded(Protocol):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from campaign.campaignfile.secret import COMMAND_TIMEOUT
 from campaign.model import Status
 from tests.e2e.folder import CampaignFolder, Folders, mails, until
 from tests.servers.postfix import Postfix
@@ -105,3 +107,23 @@ def test_a_command_that_goes_on_failing_ends_the_run(server: Postfix, campaign_f
     accepted = folder.counts()["accepted"]
     assert folder.counts() == {"accepted": accepted, "pending": ROWS - accepted}
     assert len(mails(server)) == accepted
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_run_that_is_interrupted_does_not_wait_for_the_command(
+    server: Postfix, campaign_for: Folders, times: int
+) -> None:
+    script = "echo asked >> asked; if [ -e later ]; then exec sleep 1000; fi; cat token"
+    folder = folder_for(campaign_for, server, connections=4, token_command=["sh", "-c", script])
+    folder.people(ROWS)
+    process = folder.start("send", "campaign.yaml", "--yes")
+    folder.wait_for(Status.ACCEPTED, 10)
+    (folder.folder / "later").touch()
+    server.users["news"] = "second"
+    until(lambda: asked(folder.folder) > 1)
+    for _ in range(times):
+        process.send_signal(signal.SIGTERM)
+    _, told = process.communicate(timeout=COMMAND_TIMEOUT - 10)  # the command itself is given longer
+    assert process.returncode == 130, told
+    assert asked(folder.folder) == 2
+    assert set(folder.counts()) == {"accepted", "pending"}

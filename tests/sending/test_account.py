@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Callable
+
 import pytest
 
 from campaign import clock
@@ -17,9 +21,11 @@ class Command:
     def __init__(self) -> None:
         self.token = "first"
         self.runs = 0
+        self.takes = 0.0  # seconds
 
-    def __call__(self) -> Login:
+    def __call__(self, ended: Callable[[], bool] = lambda: False) -> Login:
         self.runs += 1
+        time.sleep(self.takes)
         if not self.token:
             raise UserError("get-token ended with exit code 1")
         return Login("news", self.token, Mechanism.XOAUTH2)
@@ -68,6 +74,9 @@ def test_an_old_token_is_used_as_long_as_no_other_can_be_read(
     with pytest.raises(ConnectFailed, match="get-token ended with exit code 1") as failed:
         logins.newer(old)
     assert not failed.value.permanent
+    assert command.runs == 3
+    assert logins.current() == old  # without another try
+    assert command.runs == 3
     command.token = "second"
     assert secret(logins.newer(old)) == "second"
 
@@ -78,6 +87,34 @@ def test_threads_whose_token_was_refused_share_the_next(logins: Logins, command:
     command.token = "second"
     assert {secret(logins.newer(old)) for _ in range(4)} == {"second"}
     assert command.runs == 2
+
+
+def test_threads_that_wait_for_a_command_share_its_failure(logins: Logins, command: Command) -> None:
+    old = logins.current()
+    assert old is not None
+    command.token, command.takes = "", 1.0
+    failed: list[ConnectFailed] = []
+
+    def ask() -> None:
+        with pytest.raises(ConnectFailed, match="exit code 1") as raised:
+            logins.newer(old)
+        failed.append(raised.value)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(failed) == 8
+    assert command.runs - 1 < 8
+
+
+def test_no_command_runs_for_a_run_that_has_ended(logins: Logins, command: Command) -> None:
+    old = logins.current()
+    assert old is not None
+    with pytest.raises(ConnectFailed, match="the run has ended"):
+        logins.newer(old, lambda: True)
+    assert command.runs == 1
 
 
 def test_a_password_that_was_refused_is_not_read_again() -> None:

@@ -97,7 +97,7 @@ class Opener:
             with attempt:
                 tries = attempt.retry_state.attempt_number
                 try:
-                    return self._open(self._logins.current())
+                    return self._open(self._logins.current(self._ended))
                 except ConnectFailed as error:
                     why = str(error)
                     raise
@@ -119,7 +119,7 @@ class Opener:
             return self._open(login, renewed=renewed)
         except LoginRefused:
             # An access token may have expired. Only one other is tried: refused logins lock accounts.
-            newer = self._logins.newer(login) if login is not None and not renewed else None
+            newer = self._logins.newer(login, self._ended) if login is not None and not renewed else None
             if newer is None:
                 raise
             return self._open(newer, renewed=True)
