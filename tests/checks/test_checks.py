@@ -440,11 +440,13 @@ def test_attachments(said: Said, attachment: object, what: str) -> None:
         "a.pdf",
         {"path": "a.pdf", "name": "Invoice {{ first }}.PDF"},
         {"path": "{{ file }}", "name": "{{ file }}"},
+        {"path": "a.jpeg", "name": "Photo.JPG"},
     ],
-    ids=range(3),
+    ids=range(4),
 )
 def test_attachments_that_arrive(said: Said, attachment: object) -> None:
-    Path("a.pdf").write_text("x")
+    for name in ("a.pdf", "a.jpeg"):
+        Path(name).write_text("x")
     assert said("attachments", attachments=[attachment]) == []
 
 

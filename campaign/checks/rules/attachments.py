@@ -19,6 +19,7 @@ _REFUSED = {
     ".jar", ".js", ".jse", ".lnk", ".mde", ".msi", ".msp", ".pif", ".ps1", ".scr", ".vb", ".vbe", ".vbs",
     ".wsf",
 }  # fmt: skip
+_SHORT = {".jpeg": ".jpg", ".html": ".htm", ".tiff": ".tif", ".yaml": ".yml"}  # other endings of the same
 _EXPRESSIONS = re.compile(r"(\{\{[^}]*\}\}\s*)+")  # a path of nothing else may be blank
 
 
@@ -59,7 +60,7 @@ class Check(Rule):
         if suffix in _REFUSED:
             place = surveyed.campaign.problem(f"attachments.{number}", "")
             yield self.at(place, f"many receivers refuse {suffix} files; send a link to it")
-        elif name is not None and path and name != path:
+        elif name is not None and path and _SHORT.get(name, name) != _SHORT.get(path, path):
             place = surveyed.campaign.problem(f"attachments.{number}.name", "")
             ends = (
                 f"ends in {name}, and the file in {path}"
