@@ -125,5 +125,6 @@ def test_a_run_that_is_interrupted_does_not_wait_for_the_command(
         process.send_signal(signal.SIGTERM)
     _, told = process.communicate(timeout=COMMAND_TIMEOUT - 10)  # the command itself is given longer
     assert process.returncode == 130, told
+    assert "follows" not in told
     assert asked(folder.folder) == 2
     assert set(folder.counts()) == {"accepted", "pending"}

@@ -83,6 +83,8 @@ class Opener:
 
         def sleep(seconds: float) -> None:
             give_back()
+            if self._ended():
+                raise ConnectFailed("the run has ended")
             self._waits.tell(seconds, f"{why}{self._outlook(tries)}", however_short=True)
             until = time.monotonic() + seconds
             while (left := until - time.monotonic()) > 0:
